@@ -1,0 +1,37 @@
+# make run, make test: all that is needed for either is set up on the way, in .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# A stamp per set of packages: the second run has nothing to do until what is installed changes.
+DESCRIPTION := setup.cfg pyproject.toml
+
+.PHONY: run test lint bench-store clean
+
+run: $(VENV)/.installed
+	$(BIN)/quotechat serve
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict src
+
+bench-store: $(VENV)/.installed-test
+	$(BIN)/python -m bench.store
+
+clean:
+	rm -rf $(VENV) build dist src/*.egg-info
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "quotechat needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(BIN)/python $(DESCRIPTION)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/.installed-test: $(BIN)/python $(DESCRIPTION)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	touch $@ $(VENV)/.installed

@@ -1,0 +1,24 @@
+"""quotechat: a chat server that loses no message, over polling, streams or WebSockets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from quotechat.config import Settings
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "create_app"]
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The application; `settings` left out means those of the environment.
+
+    Raises quotechat.config.SettingsError where a setting is wrong.
+    """
+    # Imported late: `import quotechat.protocol` must not cost Flask and a database.
+    from quotechat.app import create_app as build
+
+    return build(settings)

@@ -1,0 +1,104 @@
+"""The roof: settings → store → hub → blueprints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flask import Flask
+
+from .assets import static_dir, templates_dir
+from .config import Settings
+from .hub.bell import Bell
+from .hub.chat import Chat
+from .hub.limits import Budget, Limits, Rate
+from .protocol.commands import Bounds
+from .store.ledger import Rules
+from .store.sqlite import SqliteStore
+
+
+def database_path(settings: Settings) -> Path:
+    """The file that holds the log."""
+    return settings.data / "quotechat.db"
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The application, with its own store and threads; ``app.extensions["quotechat"]`` is the `Chat`.
+
+    `settings` default to the environment's (QUOTECHAT_…). Call it in the process that serves, after any
+    fork. Raises SettingsError, and OSError where the data directory cannot be used.
+    """
+    settings = settings or Settings.from_env()
+    app = Flask("quotechat", template_folder=str(templates_dir()), static_folder=str(static_dir()))
+    app.config["QUOTECHAT"] = settings
+    chat = open_chat(settings)
+    app.extensions["quotechat"] = chat
+    _install(app, settings, chat)
+    chat.start()
+    return app
+
+
+def open_chat(settings: Settings) -> Chat:
+    """The hub on the store that `settings` name; its threads are not started."""
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store = SqliteStore(
+        database_path(settings), Rules(settings.schedule_days, settings.name_hold_seconds * 1000)
+    )
+    chat = Chat(
+        store,
+        _limits(settings),
+        bell=Bell(settings.data / "bells"),
+        bounds=Bounds(
+            settings.message_chars,
+            settings.user_chars,
+            settings.quote_chars,
+            settings.author_chars,
+            settings.schedule_days,
+        ),
+        held_polls=settings.held_polls,
+        dedupe_days=settings.dedupe_days,
+    )
+    store.found(chat.now())
+    return chat
+
+
+def _install(app: Flask, settings: Settings, chat: Chat) -> None:
+    # Imported late: quotechat.app is also what `quotechat verify` needs, without any of the web.
+    from .web import (
+        health,
+        messages,
+        pages,
+        polling,
+        problems,
+        quotes,
+        reactor,
+        rooms,
+        security,
+        streams,
+        websocket,
+    )  # fmt: skip
+
+    problems.install(app)
+    security.install(app, settings)
+    reactor.install(app, chat)
+    for module in (pages, rooms, messages, quotes, polling, health):
+        app.register_blueprint(module.blueprint)
+    websocket.install(app)
+    # Polling negotiates; transports do not import each other.
+    app.extensions["quotechat.streams"] = streams.stream
+
+
+def _limits(settings: Settings) -> Limits:
+    hour = 3600.0
+    return Limits(
+        {
+            "message": Rate(settings.messages_burst, settings.messages_per_second),
+            "room": Rate(settings.rooms_per_hour, settings.rooms_per_hour / hour),
+            "guest": Rate(settings.guests_per_hour, settings.guests_per_hour / hour),
+        },
+        {
+            "socket": Budget(settings.sockets_per_client, settings.sockets_per_worker),
+            # How many polls may be held by all is the chat's to say, with an early answer.
+            "poll": Budget(settings.polls_per_client, 1_000_000),
+        },
+        per_client=settings.limits,
+    )

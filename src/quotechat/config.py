@@ -1,0 +1,341 @@
+"""Settings: what the operator may turn, each with its default, its bounds and its reason.
+
+Only values and their checks live here. Nothing of quotechat is imported, so that every floor, a
+test and ``gunicorn.conf.py`` may read settings without starting anything.
+
+Every setting is read from the environment variable ``QUOTECHAT_<NAME IN CAPITALS>``.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+PREFIX = "QUOTECHAT_"
+
+#: Threads that held polls leave free at the least, so that a POST always finds one.
+_THREADS_KEPT_FREE = 4
+
+_LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+_HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,252}[a-z0-9_])?")
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used; the message names its environment variable."""
+
+
+def variable(name: str) -> str:
+    """The environment variable of the setting `name`: ``port`` → ``QUOTECHAT_PORT``."""
+    return PREFIX + name.upper()
+
+
+def _switch(text: str) -> bool:
+    known = {"on": True, "off": False, "true": True, "false": False, "1": True, "0": False}
+    if text.lower() not in known:
+        raise ValueError("must be on or off")
+    return known[text.lower()]
+
+
+def _whole(text: str) -> int:
+    # int() alone also takes "1_0", "+1" and digits of other scripts.
+    if not re.fullmatch(r"-?[0-9]{1,15}", text):
+        raise ValueError("must be a whole number")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    if not re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,6})?", text):
+        raise ValueError("must be a number")
+    return float(text)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part for part in re.split(r"[\s,]+", text) if part)
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser()
+
+
+_READERS: dict[type, Callable[[str], Any]] = {
+    bool: _switch,
+    int: _whole,
+    float: _number,
+    tuple: _listed,
+    type(Path()): _path,
+    str: str,
+}
+
+
+def _setting(
+    default: Any,
+    doc: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    secret: bool = False,
+) -> Any:
+    """One field, with how it is read from text and the bounds (inclusive) that it must keep."""
+    metadata = {"doc": doc, "low": low, "high": high, "secret": secret, "read": _READERS[type(default)]}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of one server. Raises SettingsError where a value is out of its bounds."""
+
+    # Where it listens and what it keeps.
+    host: str = _setting("127.0.0.1", "Address to listen on; `0.0.0.0` or `::` for all.")
+    port: int = _setting(8000, "TCP port to listen on; 0 takes any free one.", low=0, high=65535)
+    data: Path = _setting(
+        Path("quotechat-data"), "Directory that holds all that the server keeps; made if it is missing."
+    )
+    log_level: str = _setting("info", "`debug`, `info`, `warning`, `error` or `critical`.")
+
+    # Processes and threads.
+    workers: int = _setting(1, "Processes that serve; all share the data directory.", low=1, high=64)
+    threads: int = _setting(64, "Threads for HTTP requests in each worker.", low=1, high=4096)
+    sockets_per_worker: int = _setting(
+        10_000, "Live WebSockets that one worker holds; more get 503 `overloaded`.", low=1, high=1_000_000
+    )
+    held_polls: int = _setting(
+        0,
+        "Long-polls and streams that one worker holds in its threads; more are answered at once with"
+        " `retry_in_ms`. 0 means automatic: all threads but a quarter (and at least 4), but never fewer"
+        " than a third.",
+        low=0,
+        high=4095,
+    )
+
+    # Limits per client: an identity, or an address where there is none.
+    limits: bool = _setting(
+        True, "`on` or `off`: whether the limits per client hold. Off for load tests and trusted networks."
+    )
+    messages_burst: int = _setting(20, "Messages that a client may send at once.", low=1, high=1_000_000)
+    messages_per_second: float = _setting(
+        5.0, "Messages a second that a client may send in the long run.", low=0.001, high=1_000_000
+    )
+    sockets_per_client: int = _setting(20, "WebSockets that a client may hold.", low=1, high=1_000_000)
+    polls_per_client: int = _setting(
+        20, "Long-polls and streams that a client may hold.", low=1, high=1_000_000
+    )
+    rooms_per_hour: int = _setting(10, "Rooms that a client may create in an hour.", low=1, high=1_000_000)
+    guests_per_hour: int = _setting(
+        50, "Guest tokens that an address may take in an hour.", low=1, high=1_000_000
+    )
+
+    # Sizes of what comes in.
+    message_chars: int = _setting(4000, "Characters of a message.", low=1, high=100_000)
+    user_chars: int = _setting(40, "Characters of a user's name.", low=1, high=200)
+    quote_chars: int = _setting(1000, "Characters of a quote.", low=1, high=100_000)
+    author_chars: int = _setting(100, "Characters of a quote's author.", low=1, high=200)
+    body_bytes: int = _setting(65_536, "Bytes of a request body; more get 413.", low=1024, high=16_777_216)
+    socket_bytes: int = _setting(
+        65_536, "Bytes of a WebSocket message; more close it with 1009.", low=1024, high=16_777_216
+    )
+
+    # How long things last.
+    schedule_days: int = _setting(365, "Days ahead that a message may be scheduled.", low=1, high=3650)
+    dedupe_days: int = _setting(
+        30, "Days for which a repeated `client_id` is recognised; the protocol promises 30.", low=1, high=3650
+    )
+    name_hold_seconds: int = _setting(
+        86_400, "Seconds for which a name stays with the identity that used it last.", low=0, high=31_536_000
+    )
+
+    # Who may talk to it.
+    origins: tuple[str, ...] = _setting(
+        (),
+        "Other origins whose pages may use the API, such as `https://chat.example.org`, separated by"
+        " commas. Our own origin is always allowed.",
+    )
+    hosts: tuple[str, ...] = _setting(
+        (),
+        "Names (without port) that a request's `Host` may give, separated by commas; `localhost` and"
+        " loopback addresses always pass. Empty: those, any IP address, the address listened on and the"
+        " machine's own name. Set it to the public name behind a proxy.",
+    )
+    trusted_proxies: int = _setting(
+        0, "Proxies in front whose `X-Forwarded-*` headers are believed; each adds one hop.", low=0, high=10
+    )
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            self._check_bounds(each)
+        self._replace("origins", tuple(_clean_origin(origin) for origin in self.origins))
+        self._replace("hosts", tuple(_clean_host(host) for host in self.hosts))
+        self._replace("data", Path(self.data))
+        self._check_choices()
+        self._settle_held_polls()
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """The settings that `environ` (default: os.environ) gives; an empty variable means the default.
+
+        Raises SettingsError, whose message names the variable.
+        """
+        found = os.environ if environ is None else environ
+        values: dict[str, Any] = {}
+        for each in fields(cls):
+            text = found.get(variable(each.name), "").strip()
+            if text:
+                values[each.name] = _read(each, text)
+        return cls(**values)
+
+    def to_env(self) -> dict[str, str]:
+        """The variables that make `from_env` return an equal value, in this and in other processes."""
+        return {variable(each.name): _written(getattr(self, each.name)) for each in fields(self)}
+
+    def show(self, environ: Mapping[str, str] | None = None) -> list[tuple[str, str, str]]:
+        """(variable, value, source) of every setting; source is ``environment`` or ``default``."""
+        found = os.environ if environ is None else environ
+        rows = []
+        for each in fields(self):
+            name = variable(each.name)
+            value = "(hidden)" if each.metadata["secret"] else _written(getattr(self, each.name))
+            rows.append((name, value, "environment" if found.get(name, "").strip() else "default"))
+        return rows
+
+    def allows_host(self, header: str) -> bool:
+        """Whether a request whose ``Host`` is `header` (port included) is for this server.
+
+        A page of somebody else reaches a server on this machine by DNS rebinding, and for that it
+        needs a *name* that it owns. So addresses pass where no names are set, names only if known.
+        """
+        name = _host_of(header)
+        if name is None:
+            return False
+        if _is_loopback(name) or name in self.hosts:
+            return True
+        if self.hosts:
+            return False
+        return _is_address(name) or name in _own_names(self.host)
+
+    def _check_bounds(self, each: Field[Any]) -> None:
+        value, low, high = getattr(self, each.name), each.metadata["low"], each.metadata["high"]
+        if low is None:
+            return
+        # bool is an int to Python, but nobody means True threads.
+        kinds = int if isinstance(each.default, int) else (int, float)
+        if isinstance(value, bool) or not isinstance(value, kinds):
+            kind = "a whole number" if kinds is int else "a number"
+            raise SettingsError(f"{variable(each.name)} must be {kind}, not {value!r}")
+        if not low <= value <= high:
+            raise SettingsError(f"{variable(each.name)} must be between {low:g} and {high:g}, not {value!r}")
+
+    def _check_choices(self) -> None:
+        self._replace("log_level", self.log_level.lower())
+        if self.log_level not in _LOG_LEVELS:
+            raise SettingsError(
+                f"{variable('log_level')} must be one of {', '.join(_LOG_LEVELS)}, not {self.log_level!r}"
+            )
+        if not self.host or any(sign.isspace() or sign == "/" for sign in self.host):
+            raise SettingsError(f"{variable('host')} must be a host name or an address, not {self.host!r}")
+        # gunicorn and URLs want brackets, everything else does not: kept without them.
+        self._replace("host", self.host.strip("[]"))
+
+    def _settle_held_polls(self) -> None:
+        if self.held_polls == 0:
+            free = max(_THREADS_KEPT_FREE, self.threads // 4)
+            at_least = min(-(-self.threads // 3), self.threads - 1)
+            self._replace("held_polls", max(self.threads - free, at_least))
+        if self.held_polls >= self.threads:
+            raise SettingsError(
+                f"{variable('held_polls')} must be lower than {variable('threads')} ({self.threads}),"
+                f" not {self.held_polls}: a POST needs a thread too"
+            )
+
+    def _replace(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)  # frozen: only while it is being made
+
+
+def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
+    """Variables with our prefix that name no setting: most likely misspelt."""
+    known = {variable(each.name) for each in fields(Settings)}
+    found = os.environ if environ is None else environ
+    return sorted(name for name in found if name.startswith(PREFIX) and name not in known)
+
+
+def _read(each: Field[Any], text: str) -> Any:
+    try:
+        return each.metadata["read"](text)
+    except ValueError as fault:
+        raise SettingsError(f"{variable(each.name)} {fault}, not {text!r}") from None
+
+
+def _written(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, tuple):
+        return ",".join(str(part) for part in value)
+    if isinstance(value, float):
+        return f"{value:.6f}".rstrip("0").rstrip(".")
+    return str(value)
+
+
+def default_of(name: str) -> str:
+    """The default of the setting `name`, as it would be written in its variable."""
+    each = next(each for each in fields(Settings) if each.name == name)
+    assert each.default is not MISSING
+    return _written(each.default)
+
+
+def _clean_origin(text: str) -> str:
+    """`text` as a browser sends it in ``Origin`` (RFC 6454 §6.2): lower case, no default port, no path."""
+    fault = f"{variable('origins')} must hold origins such as https://chat.example.org, not {text!r}"
+    try:
+        parts = urlsplit(text.rstrip("/").lower())
+        port = parts.port
+    except ValueError:
+        raise SettingsError(fault) from None
+    extra = parts.path or parts.query or parts.fragment or "@" in parts.netloc
+    if parts.scheme not in ("http", "https") or not parts.hostname or extra:
+        raise SettingsError(fault)
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    usual = {"http": 80, "https": 443}[parts.scheme]
+    return f"{parts.scheme}://{host}" + (f":{port}" if port not in (None, usual) else "")
+
+
+def _clean_host(text: str) -> str:
+    name = text.lower().strip("[]").rstrip(".")
+    if not (_is_address(name) or _HOST_NAME.fullmatch(name)):
+        raise SettingsError(f"{variable('hosts')} must hold host names without port, not {text!r}")
+    return name
+
+
+def _host_of(header: str) -> str | None:
+    """The name or address in a ``Host`` header (RFC 9110 §7.2), or None where it is none."""
+    found = re.fullmatch(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9_.-]+))(?::[0-9]{0,5})?", header.lower())
+    if not found:
+        return None
+    if found[1] is not None:
+        return cast(str, found[1]) if _is_address(found[1]) else None
+    return cast(str, found[2]).rstrip(".") or None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_loopback(name: str) -> bool:
+    # RFC 6761 §6.3: every name under localhost is this machine.
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    return _is_address(name) and ipaddress.ip_address(name).is_loopback
+
+
+def _own_names(bound: str) -> set[str]:
+    machine = socket.gethostname().lower()
+    # On a local network a machine answers to its name and, by mDNS, to name.local.
+    return {bound.lower(), machine, f"{machine.split('.')[0]}.local"}

@@ -1,0 +1,1 @@
+"""The second floor: threads and time. What waits, and who wakes it, lives here."""

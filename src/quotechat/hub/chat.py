@@ -1,0 +1,419 @@
+"""The front door: submit, read, wait, snapshot. The transports know nothing else of the house below.
+
+Reading pulls from a cursor and looks at the head in the store first, so that what any worker has
+acknowledged is served by every worker (protocol §5, promise 4).
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from ..protocol import commands, names
+from ..protocol.cursor import Cursor, Now
+from ..protocol.errors import Draining, MalformedEnvelope, OutcomeUnknown, Refused, Unauthenticated
+from ..store.base import (
+    Cancelled,
+    Created,
+    CreateRoom,
+    Deliver,
+    Head,
+    Nothing,
+    Outcome,
+    Page,
+    Scheduled,
+    Store,
+    Stored,
+    Write,
+)  # fmt: skip
+from .bell import NET, Bell
+from .feed import Feed
+from .limits import Limits
+from .scheduler import Scheduler
+from .writer import Done, Writer
+
+log = logging.getLogger(__name__)
+
+ANSWER_SECONDS = 10.0
+"""How long `submit` waits for the disk before it says that the outcome is unknown."""
+_PAGE = 500
+_LOOK_FOR_PEER = 2.0
+"""Seconds between two looks at whether the one who waits is still there; protocol §7 allows 5."""
+_PRUNE_EVERY = 3600.0
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+class Chat:
+    """One per process. `start` begins its threads, `drain` lets go of all who wait, `close` ends it."""
+
+    def __init__(
+        self,
+        store: Store,
+        limits: Limits,
+        *,
+        bell: Bell | None = None,
+        bounds: commands.Bounds | None = None,
+        held_polls: int = 48,
+        dedupe_days: int = 30,
+        clock: Callable[[], int] = now_ms,
+    ) -> None:
+        self.limits = limits
+        self.draining = False
+        self._store = store
+        self._bell = bell
+        self._bounds = bounds or commands.Bounds()
+        self._dedupe_ms = dedupe_days * 86_400_000
+        self._clock = clock
+        self._feeds: dict[str, Feed] = {}
+        self._feeds_lock = threading.Lock()
+        self._places = threading.BoundedSemaphore(held_polls)
+        self._waiting = 0
+        self._listeners: list[Callable[[str], None]] = []
+        self._drains: list[Callable[[], None]] = []
+        self._closing = False
+        self._closed = threading.Event()
+        self._writer = Writer(store, self._committed)
+        self._scheduler = Scheduler(store, self._deliver, clock)
+        self._watcher = threading.Thread(target=self._watch, name="watcher", daemon=True)
+
+    def start(self) -> None:
+        """Begin to write, to watch for what others commit, and to deliver what is due. After the fork."""
+        self._writer.start()
+        self._watcher.start()
+        self._scheduler.start()
+
+    # --- Writing ----------------------------------------------------------------------------------
+
+    def submit(
+        self, command: commands.Command, *, identity: str | None, address: str = ""
+    ) -> Stored | Scheduled | Cancelled:
+        """Store `command` and return when it is on the disk. Raises Refused.
+
+        `identity` owns what it sends; `address` stands for the client where there is no identity.
+        """
+        outcome = _Answer().of(
+            lambda done: self.submit_then(command, done, identity=identity, address=address)
+        )
+        assert not isinstance(outcome, Created | Nothing)
+        return outcome
+
+    def submit_then(
+        self, command: commands.Command, done: Done, *, identity: str | None, address: str = ""
+    ) -> None:
+        """As `submit`, at once: `done` gets the outcome or the refusal, on another thread, after the commit.
+
+        Raises Refused where that is known already; then `done` is not called.
+        """
+        if isinstance(command, commands.Subscribe | commands.Unsubscribe | commands.Ping):
+            raise MalformedEnvelope("This command belongs on a WebSocket.")
+        if self.draining:
+            raise Draining()
+        clean = commands.normalise(command, self._bounds)
+        self.limits.allow("message", identity or address)
+        self._writer.submit(Write(clean, self._clock(), identity), done)
+
+    def create_room(
+        self, name: str, title: str | None, identity: str | None = None, address: str = ""
+    ) -> dict[str, Any]:
+        """A new room, as the API shows it. Raises Invalid, Conflict, RateLimited."""
+        if self.draining:
+            raise Draining()
+        room = CreateRoom(names.clean_room(name), names.clean_title(title) if title else None)
+        self.limits.allow("room", identity or address)
+        write = Write(room, self._clock(), identity)
+        created = _Answer().of(lambda done: self._writer.submit(write, done))
+        assert isinstance(created, Created)
+        return created.room
+
+    # --- Reading ----------------------------------------------------------------------------------
+
+    def read(self, room: str, after: Cursor | Now, limit: int = _PAGE) -> Page:
+        """What is after `after`, now. Raises RoomUnknown, CursorExpired, CursorAhead, HistoryChanged."""
+        head = self._store.head(room)
+        if isinstance(after, Now):
+            return Page([], head.cursor)
+        return self._from_memory(room, after, limit, head) or self._store.read(room, after, limit)
+
+    def wait(
+        self,
+        room: str,
+        after: Cursor | Now,
+        limit: int,
+        seconds: float,
+        gone: Callable[[], bool] | None = None,
+    ) -> Page:
+        """As `read`; where there is nothing, wait for it, for 0.8 to 1.0 of `seconds`.
+
+        Ends early with `retry_in_ms` where too many wait already or the worker drains, and without where
+        `gone` says that nobody listens any more.
+        """
+        feed = self.feed(room)
+        page = self.read(room, after, limit)
+        if page.events or seconds <= 0:
+            return page
+        if self.draining or not self._places.acquire(blocking=False):
+            return _early(page)
+        self._waiting += 1
+        try:
+            # Jitter: those whom one event wakes together do not come back together for ever.
+            return self._hold(feed, page, limit, seconds * random.uniform(0.8, 1.0), gone)
+        finally:
+            self._waiting -= 1
+            self._places.release()
+
+    def snapshot(self, room: str, limit: int) -> dict[str, Any]:
+        """{`room`, `cursor`, `messages`, `has_more`}, read in one transaction. Raises RoomUnknown."""
+        return self._store.snapshot(room, limit)
+
+    def messages(self, room: str, before: int | None, limit: int) -> dict[str, Any]:
+        """{`messages`, `has_more`} with ids below `before`, as they are now. Raises RoomUnknown."""
+        return self._store.messages(room, before, limit)
+
+    def reactions(self, room: str, identity: str | None, first: int) -> dict[int, str]:
+        """How `identity` reacted to messages from id `first` on."""
+        return {} if identity is None else self._store.reactions(room, identity, first)
+
+    def rooms(self) -> list[dict[str, Any]]:
+        """All rooms, by name."""
+        return self._store.rooms()
+
+    def scheduled(self, room: str, identity: str | None) -> list[dict[str, Any]]:
+        """What waits for `identity`. Raises Unauthenticated, RoomUnknown."""
+        if identity is None:
+            raise Unauthenticated()
+        return self._store.scheduled(room, identity)
+
+    def quotes(self, before: int | None, limit: int) -> dict[str, Any]:
+        """{`quotes`, `has_more`}, the newest first."""
+        return self._store.quotes(before, limit)
+
+    def random_quote(self) -> dict[str, Any]:
+        """Any quote. Raises QuoteUnknown."""
+        return self._store.random_quote()
+
+    def feed(self, room: str) -> Feed:
+        """The live end of `room`. Raises RoomUnknown."""
+        found = self._feeds.get(room)
+        if found is not None:
+            return found
+        head = self._store.head(room)
+        with self._feeds_lock:
+            found = self._feeds.setdefault(room, Feed(room, head))
+        # What was committed between the look and the entry was published to nobody.
+        self._catch_up(found)
+        if self.draining:
+            found.end()
+        return found
+
+    # --- Being told -------------------------------------------------------------------------------
+
+    def listen(self, callback: Callable[[str], None]) -> None:
+        """Call `callback` with a room's name after each publish there; it must not block."""
+        self._listeners.append(callback)
+
+    def on_drain(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when this worker drains; it returns when its clients have been told."""
+        self._drains.append(callback)
+
+    def figures(self) -> dict[str, float]:
+        """Counters and gauges of this process, by name."""
+        return {
+            "commits": self._writer.commits,
+            "stored": self._writer.stored,
+            "held_polls": self._waiting,
+            "sockets": self.limits.held("socket"),
+            "feeds": len(self._feeds),
+        }
+
+    def now(self) -> int:
+        """The clock: milliseconds since 1970."""
+        return self._clock()
+
+    # --- The end ----------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Accept nothing more, answer held polls, tell sockets; what is queued is still stored."""
+        if self.draining:
+            return
+        self.draining = True
+        with self._feeds_lock:
+            feeds = list(self._feeds.values())
+        for feed in feeds:
+            feed.end()
+        for callback in self._drains:
+            try:
+                callback()
+            except Exception:
+                log.exception("a drain failed")
+
+    def close(self) -> None:
+        """Drain, store what is queued, end the threads, release the store."""
+        if self._closing:
+            return
+        self._closing = True
+        self.drain()
+        self._scheduler.close()
+        self._writer.close()
+        self._closed.set()
+        if self._bell is not None:
+            self._bell.stop()
+        if self._watcher.is_alive():
+            self._watcher.join(5)
+        if self._bell is not None:
+            self._bell.close()
+        self._store.close()
+
+    # --- Inside -----------------------------------------------------------------------------------
+
+    def _hold(
+        self, feed: Feed, page: Page, limit: int, seconds: float, gone: Callable[[], bool] | None
+    ) -> Page:
+        position = _position(page.cursor)
+        deadline = time.monotonic() + seconds
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return page
+            if feed.wait_beyond(position.seq, left if gone is None else min(left, _LOOK_FOR_PEER)):
+                found = self.read(feed.room, position, limit)
+                if found.events:
+                    return found
+            if self.draining:
+                return _early(page)
+            if gone is not None and gone():
+                return page
+
+    def _from_memory(self, room: str, after: Cursor, limit: int, head: Head) -> Page | None:
+        """The page where the feed's tail holds all of it; None where only the store can tell."""
+        feed = self._feeds.get(room)
+        # A tail that is behind the store may hold what has been deleted since.
+        if feed is None or feed.head < head.seq:
+            return None
+        there = feed.cursor_at(after.seq)
+        if there is None or (after.tag is not None and str(after) != there):
+            return None
+        found = feed.after(after.seq, limit)
+        if found is None:
+            return None
+        position = found[-1].cursor if found else there
+        return Page(found, position, more=after.seq + len(found) < max(head.seq, feed.head))
+
+    def _committed(self, outcomes: list[Outcome]) -> None:
+        """On the writer's thread, after a commit: publish, then wake the other workers."""
+        by_room: dict[str, list[Stored]] = defaultdict(list)
+        for outcome in outcomes:
+            if isinstance(outcome, Stored) and not outcome.duplicate:
+                by_room[outcome.room].append(outcome)
+            elif isinstance(outcome, Scheduled):
+                self._scheduler.wake()
+        for room, stored in by_room.items():
+            feed = self._feeds.get(room)
+            if feed is None:
+                continue
+            if not feed.publish([each.event for each in stored]):
+                self._catch_up(feed)
+            self._tell(room)
+        if by_room and self._bell is not None:
+            self._bell.ring()
+
+    def _tell(self, room: str) -> None:
+        for callback in self._listeners:
+            callback(room)
+
+    def _catch_up(self, feed: Feed) -> bool:
+        """Publish what the store has beyond the feed; whether there was anything."""
+        more, any_new = True, False
+        while more:
+            page = self._store.read(feed.room, Cursor(feed.head), _PAGE)
+            feed.publish(page.events)
+            any_new |= bool(page.events)
+            more = page.more
+        return any_new
+
+    def _watch(self) -> None:
+        """See what other processes commit: at a ring of the bell, and every `NET` seconds without one."""
+        seen: int | None = None
+        pruned = time.monotonic()
+        while not self._closed.is_set():
+            try:
+                version = self._store.version()
+                if version != seen:
+                    self._look()
+                    seen = version
+                if time.monotonic() - pruned > _PRUNE_EVERY:
+                    pruned = time.monotonic()
+                    self._store.prune(self._clock() - self._dedupe_ms)
+            except Exception:
+                log.exception("the store could not be watched")
+            if self._bell is not None:
+                self._bell.wait()
+            else:
+                self._closed.wait(NET)
+
+    def _look(self) -> None:
+        heads = self._store.heads()
+        for room, feed in list(self._feeds.items()):
+            if heads.get(room, 0) > feed.head and self._catch_up(feed):
+                self._tell(room)
+
+    def _deliver(self, ids: list[int]) -> None:
+        answers = []
+        for each in ids:
+            answer = _Answer()
+            self._writer.submit(Write(Deliver(each), self._clock()), answer.done)
+            answers.append(answer)
+        for answer in answers:
+            outcome = answer.wait()
+            if isinstance(outcome, Refused):
+                log.warning("a scheduled message could not be delivered yet: %s", outcome.detail)
+
+
+class _Answer:
+    """One outcome, from the writer's thread to the one that waits for it."""
+
+    __slots__ = ("_lock", "_outcome")
+
+    def __init__(self) -> None:
+        # A bare lock costs a tenth of an Event, and there is one for each message.
+        self._lock = threading.Lock()
+        self._lock.acquire()
+        self._outcome: Outcome | Refused | None = None
+
+    def done(self, outcome: Outcome | Refused) -> None:
+        self._outcome = outcome
+        self._lock.release()
+
+    def wait(self) -> Outcome | Refused:
+        if not self._lock.acquire(timeout=ANSWER_SECONDS) or self._outcome is None:
+            return OutcomeUnknown()
+        return self._outcome
+
+    def of(self, ask: Callable[[Done], None]) -> Outcome:
+        """Ask, wait, and return the outcome or raise the refusal."""
+        ask(self.done)
+        outcome = self.wait()
+        if isinstance(outcome, Refused):
+            raise outcome
+        return outcome
+
+
+def _early(page: Page) -> Page:
+    """An empty answer before its time, and when to come back: spread, so that not all come at once."""
+    return Page([], page.cursor, page.more, retry_in_ms=random.randint(200, 1000))
+
+
+def _position(cursor: str) -> Cursor:
+    seq, _, tag = cursor.partition(".")
+    return Cursor(int(seq), tag)
+
+
+__all__ = ["Cancelled", "Chat", "Created", "Page", "Scheduled", "Stored"]

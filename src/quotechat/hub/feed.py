@@ -1,0 +1,113 @@
+"""Per room: the tail of the log in memory, encoded once, and the Condition that its readers wait on.
+
+A wake-up carries no data: a reader that wakes asks for "events after my cursor", here while that is in
+the tail, else in the store. The rule is *read, then wait beyond what was read*: `wait_beyond(seq)` returns
+at once where the head has passed `seq` in between, so no wake-up can fall into the gap.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from ..protocol.events import MESSAGE_DELETED, Event
+from ..store.base import Head
+
+MOST_EVENTS = 1000
+MOST_BYTES = 1_000_000
+
+
+class Feed:
+    """The live end of one room. Events are published in seq order, without a hole."""
+
+    def __init__(self, room: str, head: Head) -> None:
+        self.room = room
+        self._changed = threading.Condition()
+        self._head = head
+        self._tail: list[Event] = []
+        self._bytes = 0
+        self._ended = False
+
+    @property
+    def head(self) -> int:
+        """The seq of the newest event published."""
+        return self._head.seq
+
+    def cursor(self) -> str:
+        """The cursor at the head."""
+        return self._head.cursor
+
+    def publish(self, events: list[Event]) -> bool:
+        """Append what is new of `events`, which are contiguous, and wake the readers.
+
+        False, and nothing is done, where events are missing before the first.
+        """
+        with self._changed:
+            new = [event for event in events if event.seq > self._head.seq]
+            if not new:
+                return True
+            if new[0].seq != self._head.seq + 1:
+                return False
+            self._extend(new)
+            self._changed.notify_all()
+            return True
+
+    def after(self, seq: int, limit: int = 500) -> list[Event] | None:
+        """At most `limit` events above `seq`, oldest first; None where the tail begins later."""
+        with self._changed:
+            missing = self._head.seq - seq
+            if missing <= 0:
+                return []
+            if missing > len(self._tail):
+                return None
+            start = len(self._tail) - missing
+            return self._tail[start : start + limit]
+
+    def cursor_at(self, seq: int) -> str | None:
+        """The cursor at `seq`, where the tail knows it."""
+        with self._changed:
+            if seq == self._head.seq:
+                return self._head.cursor
+            back = self._head.seq - seq
+            return self._tail[-back - 1].cursor if 0 < back < len(self._tail) else None
+
+    def wait_beyond(self, seq: int, seconds: float) -> bool:
+        """Wait until the head is above `seq`, at most `seconds`; whether it is."""
+        deadline = time.monotonic() + seconds
+        with self._changed:
+            while self._head.seq <= seq and not self._ended:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    break
+                self._changed.wait(left)
+            return self._head.seq > seq
+
+    def end(self) -> None:
+        """Nobody waits here any more: the worker drains."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _extend(self, new: list[Event]) -> None:
+        self._head = Head(new[-1].seq, new[-1].cursor)
+        # What stands in memory may hold the deleted text: the store has it blanked.
+        deletions = [place for place, event in enumerate(new) if event.command == MESSAGE_DELETED]
+        if deletions:
+            self._tail, self._bytes = [], 0
+            new = new[deletions[-1] :]
+        self._tail.extend(new)
+        self._bytes += sum(len(event.encoded) for event in new)
+        if len(self._tail) > 2 * MOST_EVENTS or self._bytes > 2 * MOST_BYTES:
+            self._shrink()
+
+    def _shrink(self) -> None:
+        # By half at a time, so that an append costs the same however long the tail is.
+        kept, size = 0, 0
+        for event in reversed(self._tail):
+            size += len(event.encoded)
+            if kept and (kept >= MOST_EVENTS or size > MOST_BYTES):
+                size -= len(event.encoded)
+                break
+            kept += 1
+        self._tail = self._tail[-kept:]
+        self._bytes = size

@@ -1,0 +1,68 @@
+"""Scheduled messages: when one is due, it is handed to the writer.
+
+Every worker does this; the store delivers each message once, whoever asks. The clock is an argument.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from ..store.base import Store
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY = 0.5
+"""Seconds between two looks: another worker may have stored one that is due soon."""
+MOST_AT_ONCE = 200
+
+
+class Scheduler:
+    """`deliver` gets the ids of due messages and returns when they are stored; `clock` gives ms since 1970."""
+
+    def __init__(self, store: Store, deliver: Callable[[list[int]], None], clock: Callable[[], int]) -> None:
+        self._store = store
+        self._deliver = deliver
+        self._clock = clock
+        self._wake = threading.Event()
+        self._ended = False
+        self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
+
+    def start(self) -> None:
+        """Begin; what is overdue is delivered at once."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Something was scheduled."""
+        self._wake.set()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._ended = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(5)
+
+    def deliver_due(self) -> int:
+        """Hand over what is due; how many."""
+        ids = self._store.due(self._clock(), MOST_AT_ONCE)
+        if ids:
+            self._deliver(ids)
+        return len(ids)
+
+    def _run(self) -> None:
+        while not self._ended:
+            try:
+                if self.deliver_due() == MOST_AT_ONCE:
+                    continue
+                pause = self._pause()
+            except Exception:
+                log.exception("scheduled messages could not be looked at")
+                pause = LOOK_EVERY
+            self._wake.wait(pause)
+            self._wake.clear()
+
+    def _pause(self) -> float:
+        due = self._store.next_due()
+        return LOOK_EVERY if due is None else min(LOOK_EVERY, max(0.0, (due - self._clock()) / 1000))

@@ -1,0 +1,124 @@
+"""Group commit: one thread stores what many ask for, a batch in one transaction.
+
+While a batch is flushed to the disk, the next one gathers. A short linger (a fifth of the last flush, at
+most 1 ms) lets two groups of senders grow into one; without it they alternate, each in half a batch.
+An answer leaves only after the commit.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ..protocol.errors import Draining, OutcomeUnknown, Overloaded, Refused, StorageFull
+from ..store.base import CommitFailed, Outcome, Store, Write
+
+log = logging.getLogger(__name__)
+
+MOST_IN_A_BATCH = 512
+MOST_WAITING = 20_000
+"""Writes that may queue; more are `Overloaded`."""
+MOST_BYTES_WAITING = 64 * 1024 * 1024
+_LINGER_SHARE = 0.2
+_LONGEST_LINGER = 0.001
+
+Done = Callable[[Outcome | Refused], None]
+
+
+class _Asked(NamedTuple):
+    write: Write
+    done: Done
+
+
+class Writer:
+    """`committed` is called with the outcomes of each batch after its commit, before any `done`."""
+
+    def __init__(self, store: Store, committed: Callable[[list[Outcome]], None]) -> None:
+        self._store = store
+        self._committed = committed
+        self._queue: list[_Asked] = []
+        self._some = threading.Condition()
+        self._closing = False
+        self._last_flush = 0.0
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self.commits = 0
+        self.stored = 0
+
+    def start(self) -> None:
+        """Begin; after the fork."""
+        self._thread.start()
+
+    def submit(self, write: Write, done: Done) -> None:
+        """Queue `write`; `done` is called on the writer's thread, which it must not hold up.
+
+        Raises Draining after `close`, Overloaded where too much waits.
+        """
+        with self._some:
+            if self._closing:
+                raise Draining()
+            if len(self._queue) >= MOST_WAITING:
+                raise Overloaded()
+            self._queue.append(_Asked(write, done))
+            if len(self._queue) == 1:
+                self._some.notify()
+
+    def close(self, seconds: float = 8.0) -> None:
+        """Store what is queued, at most for `seconds`, and end the thread."""
+        with self._some:
+            self._closing = True
+            self._some.notify()
+        if self._thread.is_alive():
+            self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while True:
+            with self._some:
+                while not self._queue and not self._closing:
+                    self._some.wait()
+                if not self._queue:
+                    return
+            self._linger()
+            with self._some:
+                batch, self._queue = self._queue[:MOST_IN_A_BATCH], self._queue[MOST_IN_A_BATCH:]
+            self._store_batch(batch)
+
+    def _linger(self) -> None:
+        if not self._closing and len(self._queue) < MOST_IN_A_BATCH:
+            time.sleep(min(self._last_flush * _LINGER_SHARE, _LONGEST_LINGER))
+
+    def _store_batch(self, batch: list[_Asked]) -> None:
+        began = time.perf_counter()
+        outcomes = self._commit(batch)
+        self._last_flush = time.perf_counter() - began
+        self.commits += 1
+        good = [outcome for outcome in outcomes if not isinstance(outcome, Refused)]
+        self.stored += len(good)
+        # Wake after the commit: a reader that comes earlier finds nothing.
+        try:
+            self._committed(good)
+        except Exception:
+            log.exception("what was committed could not be published; readers find it in the store")
+        for asked, outcome in zip(batch, outcomes, strict=True):
+            try:
+                asked.done(outcome)
+            except Exception:
+                log.exception("an answer could not be handed on")
+
+    def _commit(self, batch: list[_Asked]) -> list[Outcome | Refused]:
+        try:
+            return self._store.commit([asked.write for asked in batch])
+        except StorageFull as full:
+            return [full] * len(batch)
+        except CommitFailed as fault:
+            log.error("a commit of %d failed: %s", len(batch), fault)
+            if not fault.certain:
+                return [OutcomeUnknown()] * len(batch)
+        except Exception:
+            log.exception("a batch of %d broke", len(batch))
+        # Certainly nothing is stored. One of them may be the reason: the others must not suffer for it.
+        if len(batch) > 1:
+            return [outcome for asked in batch for outcome in self._commit([asked])]
+        return [Overloaded(detail="It could not be stored.")]

@@ -1,0 +1,1 @@
+"""The ground floor: pure values. No I/O, no clock and no thread live here."""

@@ -1,0 +1,247 @@
+"""What may be asked: one tagged union on ``command`` (protocol §2).
+
+`decode` is the only way in, from whatever transport: types and bounds are checked here, texts and
+names are normalised by `text` and `names` in `normalise`, so that a command that exists can be stored.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+
+from . import names, text
+from .errors import Invalid, MalformedEnvelope
+
+LOBBY = "lobby"
+
+ClientId = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{1,64}\Z")]
+# Beyond it neither SQLite nor JavaScript counts exactly.
+Id = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How long texts may be, in characters, and how far ahead a message may be scheduled, in days."""
+
+    message: int = 4000
+    user: int = 40
+    quote: int = 1000
+    author: int = 100
+    schedule_days: int = 365
+
+
+class NewMessage(msgspec.Struct, frozen=True):
+    """The inner object of `SendMessage`."""
+
+    user: str
+    message: str
+    color: str | None = None
+    reply_to: Id | None = None
+    send_at: str | None = None
+
+
+class EditedMessage(msgspec.Struct, frozen=True):
+    """The inner object of `EditMessage`."""
+
+    id: Id
+    message: str
+
+
+class MessageId(msgspec.Struct, frozen=True):
+    """The inner object of `DeleteMessage`."""
+
+    id: Id
+
+
+class Reaction(msgspec.Struct, frozen=True):
+    """The inner object of `React`."""
+
+    id: Id
+    reaction: Literal["like", "dislike", "none"]
+
+
+class ScheduledId(msgspec.Struct, frozen=True):
+    """The inner object of `CancelScheduled`."""
+
+    id: Id
+
+
+class NewQuote(msgspec.Struct, frozen=True):
+    """The inner object of `AddQuote`."""
+
+    quote: str
+    author: str
+
+
+class _Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="command"):
+    room: str = LOBBY
+    client_id: ClientId | None = None
+
+
+class SendMessage(_Command, frozen=True, tag="send-message"):
+    """Say something, now or later."""
+
+    message: NewMessage
+
+
+class EditMessage(_Command, frozen=True, tag="edit-message"):
+    """Change the text of one's own message."""
+
+    message: EditedMessage
+
+
+class DeleteMessage(_Command, frozen=True, tag="delete-message"):
+    """Take one's own message back."""
+
+    message: MessageId
+
+
+class React(_Command, frozen=True, tag="react"):
+    """Like or dislike a message, or take that back."""
+
+    message: Reaction
+
+
+class CancelScheduled(_Command, frozen=True, tag="cancel-scheduled"):
+    """Do not send one's own waiting message."""
+
+    scheduled: ScheduledId
+
+
+class AddQuote(_Command, frozen=True, tag="add-quote"):
+    """Add a quote to the collection; the room hears of it."""
+
+    quote: NewQuote
+
+
+class Subscribe(_Command, frozen=True, tag="subscribe"):
+    """Read a room from a cursor on (WebSocket only)."""
+
+    after: str = "now"
+
+
+class Unsubscribe(_Command, frozen=True, tag="unsubscribe"):
+    """Read a room no longer (WebSocket only)."""
+
+
+class Ping(_Command, frozen=True, tag="ping"):
+    """Are you there?"""
+
+
+Write = SendMessage | EditMessage | DeleteMessage | React | CancelScheduled | AddQuote
+_Write = TypeVar("_Write", SendMessage, EditMessage, AddQuote)
+Command = Write | Subscribe | Unsubscribe | Ping
+
+_KNOWN: dict[str, type[Command]] = {
+    kind.__struct_config__.tag: kind  # type: ignore[misc]  # msgspec types a tag as str | int
+    for kind in (
+        SendMessage, EditMessage, DeleteMessage, React, CancelScheduled, AddQuote, Subscribe, Unsubscribe, Ping
+    )
+}  # fmt: skip
+_FIELD = re.compile(r" - at `\$\.?(.*)`")
+_MISSING = re.compile(r"missing required field `(\w+)`")
+
+
+def decode(envelope: Any) -> Command:
+    """The command that `envelope`, a parsed JSON value, asks for; texts are not yet normalised.
+
+    Raises MalformedEnvelope for what is no envelope, Invalid for a field that is missing or wrong.
+    """
+    if not isinstance(envelope, dict):
+        raise MalformedEnvelope("An envelope is a JSON object.")
+    name = envelope.get("command")
+    kind = _KNOWN.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise MalformedEnvelope(
+            f"There is no command {name[:40]!r}." if isinstance(name, str) else "An envelope needs a command."
+        )
+    try:
+        return msgspec.convert(envelope, kind)
+    except msgspec.ValidationError as fault:
+        raise _invalid(str(fault)) from None
+
+
+def normalise(command: Write, bounds: Bounds) -> Write:
+    """`command` with its texts and names cleaned: what is stored and compared. Raises Invalid."""
+    if isinstance(command, SendMessage):
+        said = command.message
+        fields: dict[str, Any] = {
+            "user": names.clean_user(said.user, bounds.user),
+            "message": text.clean_message(said.message, bounds.message),
+        }
+        if said.color is not None:
+            fields["color"] = names.clean_color(said.color)
+        return _with(command, "message", fields)
+    if isinstance(command, EditMessage):
+        return _with(command, "message", {"message": text.clean_message(command.message.message, bounds.message)})
+    if isinstance(command, AddQuote):
+        return _with(
+            command,
+            "quote",
+            {
+                "quote": text.clean_quote(command.quote.quote, bounds.quote),
+                "author": names.clean_author(command.quote.author, bounds.author),
+            },
+        )
+    return command
+
+
+def content(command: Write) -> bytes:
+    """What must be equal for a repeat (protocol §7, Answers): all but ``client_id`` and ``room``."""
+    plain = msgspec.to_builtins(command)
+    return msgspec.json.encode({key: plain[key] for key in plain if key not in ("client_id", "room")})
+
+
+_RELATIVE = re.compile(r"\+([0-9]{1,9})([smhd])")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+# RFC 3339 §5.6, with the offset that ISO 8601 leaves optional.
+_MOMENT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+
+
+def due(send_at: str, now_ms: int, days: int) -> int:
+    """When `send_at` is, in milliseconds since 1970. Raises Invalid where it is past or too far."""
+    moment = _moment(send_at, now_ms)
+    if moment < now_ms:
+        raise Invalid("send_at", "send_at is in the past.")
+    if moment > now_ms + days * 86_400_000:
+        raise Invalid("send_at", f"send_at is more than {days} days ahead.")
+    return moment
+
+
+def _moment(send_at: str, now_ms: int) -> int:
+    relative = _RELATIVE.fullmatch(send_at)
+    if relative:
+        return now_ms + int(relative[1]) * _UNITS[relative[2]] * 1000
+    if _MOMENT.fullmatch(send_at):
+        # Digits below a microsecond are more than datetime takes.
+        short = re.sub(r"(\.[0-9]{6})[0-9]+", r"\1", send_at.upper())
+        try:
+            moment = datetime.fromisoformat(short)
+            return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+        except (ValueError, OverflowError):
+            pass
+    raise Invalid("send_at", "send_at is an RFC 3339 time with offset, or +<n>s, +<n>m, +<n>h or +<n>d.")
+
+
+def _with(command: _Write, inner: str, fields: dict[str, Any]) -> _Write:
+    replaced = msgspec.structs.replace(getattr(command, inner), **fields)
+    return msgspec.structs.replace(command, **{inner: replaced})
+
+
+def _invalid(fault: str) -> Invalid:
+    """msgspec says `Expected `str`, got `int` - at `$.message.user``: the field is ``user``."""
+    path = _FIELD.search(fault)
+    missing = _MISSING.search(fault)
+    said = _FIELD.sub("", fault)
+    if missing:
+        return Invalid(missing[1], f"{missing[1]} is missing.")
+    field = path[1].rpartition(".")[2] if path else ""
+    if field == "client_id":
+        said = "A client_id is 1 to 64 of A-Z, a-z, 0-9, _ and -"
+    return Invalid(field or "command", f"{said}.".replace("`", ""))

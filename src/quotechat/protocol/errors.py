@@ -1,0 +1,238 @@
+"""The one tree of refusals. Each has the ``code`` that clients switch on (protocol §4).
+
+Nothing here knows HTTP: `web/problems.py` alone turns a code into a status or a close code.
+"""
+
+from __future__ import annotations
+
+
+class Refused(Exception):
+    """What was asked cannot be done. `code` says why to programs, `detail` to people.
+
+    `field` names the faulty field or parameter; `retry_in_ms` (milliseconds) says when asking again helps.
+    """
+
+    def __init__(
+        self, code: str, detail: str, *, field: str | None = None, retry_in_ms: int | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.field = field
+        self.retry_in_ms = retry_in_ms
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.code}: {self.detail})"
+
+
+# --- It cannot be understood ----------------------------------------------------------------------
+
+
+class MalformedJson(Refused):
+    """The text is not strict JSON in UTF-8 (protocol §7, JSON)."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("malformed-json", detail)
+
+
+class MalformedEnvelope(Refused):
+    """JSON, but not an object with a known ``command``."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("malformed-envelope", detail)
+
+
+class ParameterInvalid(Refused):
+    """A query parameter or header that cannot be read, or that contradicts another."""
+
+    def __init__(self, detail: str, field: str | None = None) -> None:
+        super().__init__("parameter-invalid", detail, field=field)
+
+
+class CursorInvalid(Refused):
+    """Text that is no cursor."""
+
+    def __init__(self, detail: str = "A cursor is <seq>.<tag>, a bare <seq>, 0 or now.") -> None:
+        super().__init__("cursor-invalid", detail, field="after")
+
+
+# --- Who asks -------------------------------------------------------------------------------------
+
+
+class Unauthenticated(Refused):
+    """It needs an identity and came without one."""
+
+    def __init__(self, detail: str = "This needs an identity: a cookie or a bearer token.") -> None:
+        super().__init__("unauthenticated", detail)
+
+
+class Forbidden(Refused):
+    """It belongs to somebody else."""
+
+    def __init__(self, detail: str = "This belongs to somebody else.") -> None:
+        super().__init__("forbidden", detail)
+
+
+class OriginRefused(Refused):
+    """Asked by the page of an origin that is not ours (protocol §7, Same origin)."""
+
+    def __init__(self, detail: str = "Requests from pages of other origins are refused.") -> None:
+        super().__init__("origin-refused", detail)
+
+
+# --- It is not there ------------------------------------------------------------------------------
+
+
+class RoomUnknown(Refused):
+    """No room has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("room-unknown", f"There is no room {name[:80]!r}.", field="room")
+
+
+class MessageUnknown(Refused):
+    """No message of the room has this id."""
+
+    def __init__(self, message_id: int) -> None:
+        super().__init__("message-unknown", f"There is no message {message_id} in this room.")
+
+
+class QuoteUnknown(Refused):
+    """There is no such quote, or none at all."""
+
+    def __init__(self, detail: str = "There is no quote yet.") -> None:
+        super().__init__("quote-unknown", detail)
+
+
+class ScheduledUnknown(Refused):
+    """No message with this id waits."""
+
+    def __init__(self, scheduled_id: int | str) -> None:
+        super().__init__("scheduled-unknown", f"No message {scheduled_id} is waiting.")
+
+
+class NotFound(Refused):
+    """Nothing has this address."""
+
+    def __init__(self, detail: str = "There is nothing here.") -> None:
+        super().__init__("not-found", detail)
+
+
+# --- HTTP's own -----------------------------------------------------------------------------------
+
+
+class MethodNotAllowed(Refused):
+    """The address has no such method (RFC 9110 §15.5.6)."""
+
+    def __init__(self, detail: str = "This method is not allowed here.") -> None:
+        super().__init__("method-not-allowed", detail)
+
+
+class NotAcceptable(Refused):
+    """None of the media types that the client accepts can be had (RFC 9110 §15.5.7)."""
+
+    def __init__(self, detail: str = "No media type that you accept can be had here.") -> None:
+        super().__init__("not-acceptable", detail)
+
+
+class TooLarge(Refused):
+    """The body is over the limit (RFC 9110 §15.5.14)."""
+
+    def __init__(self, detail: str = "The body is too large.") -> None:
+        super().__init__("too-large", detail)
+
+
+class UnsupportedMediaType(Refused):
+    """The body's type or encoding is none that is understood (RFC 9110 §15.5.16)."""
+
+    def __init__(self, detail: str = "This media type is not understood here.") -> None:
+        super().__init__("unsupported-media-type", detail)
+
+
+# --- The state says no ----------------------------------------------------------------------------
+
+
+class Conflict(Refused):
+    """What is there contradicts it: a deleted message, a room that exists, a name that is taken."""
+
+    def __init__(self, detail: str, field: str | None = None) -> None:
+        super().__init__("conflict", detail, field=field)
+
+
+class CursorExpired(Refused):
+    """The cursor is older than what is kept."""
+
+    def __init__(self, detail: str = "This cursor is older than what is kept; take a new snapshot.") -> None:
+        super().__init__("cursor-expired", detail)
+
+
+class CursorAhead(Refused):
+    """The cursor is beyond the head of the log."""
+
+    def __init__(self, detail: str = "This cursor is ahead of the room; take a new snapshot.") -> None:
+        super().__init__("cursor-ahead", detail)
+
+
+class HistoryChanged(Refused):
+    """The cursor's tag does not match: this log has another history."""
+
+    def __init__(self, detail: str = "This room has another history; take a new snapshot.") -> None:
+        super().__init__("history-changed", detail)
+
+
+class Invalid(Refused):
+    """Understood and refused; `field` is the field that is at fault."""
+
+    def __init__(self, field: str, detail: str) -> None:
+        super().__init__("invalid", detail, field=field)
+
+
+class ClientIdReused(Refused):
+    """This sender already sent something else under this ``client_id``."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "client-id-reused", "This client_id was used for other content.", field="client_id"
+        )
+
+
+# --- Not now --------------------------------------------------------------------------------------
+
+
+class RateLimited(Refused):
+    """Too much from this client; nothing was stored."""
+
+    def __init__(self, retry_in_ms: int, detail: str = "Too much at once; wait a little.") -> None:
+        super().__init__("rate-limited", detail, retry_in_ms=retry_in_ms)
+
+
+class Overloaded(Refused):
+    """Too much from all; nothing was stored."""
+
+    def __init__(self, retry_in_ms: int = 2000, detail: str = "The server is at its limit.") -> None:
+        super().__init__("overloaded", detail, retry_in_ms=retry_in_ms)
+
+
+class Draining(Refused):
+    """This worker is about to stop; nothing was stored."""
+
+    def __init__(self, retry_in_ms: int = 500) -> None:
+        super().__init__("draining", "The server is restarting; ask again.", retry_in_ms=retry_in_ms)
+
+
+class OutcomeUnknown(Refused):
+    """It may have been stored or not; the same ``client_id`` again finds out."""
+
+    def __init__(self, retry_in_ms: int = 1000) -> None:
+        super().__init__(
+            "outcome-unknown",
+            "It is not known whether this was stored; send it again with the same client_id.",
+            retry_in_ms=retry_in_ms,
+        )
+
+
+class StorageFull(Refused):
+    """The disk has no room; nothing was stored, reading goes on."""
+
+    def __init__(self) -> None:
+        super().__init__("storage-full", "There is no space left; nothing was stored.")

@@ -1,0 +1,164 @@
+"""Who and where: the names of people, authors, rooms and colours, and when two names are the same.
+
+Pure functions of text. A name is refused, never repaired: what somebody reads is what somebody typed.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+from quotechat.protocol.errors import Invalid
+
+#: What `color` may be; the style sheet maps each to a pair of readable colours.
+COLORS: Final = (
+    "red", "orange", "amber", "green", "teal", "cyan", "blue", "indigo", "purple", "pink", "brown", "gray",
+)
+
+_ROOM = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+# No character decomposes canonically into more than four (UAX 15, section 2.1). So NFC makes a text at most
+# four times shorter, and of the marks above a letter takes in at most three.
+_SHRINKS = 4
+
+#: Marks, although their combining class is 0: they decompose into marks.
+_COMPOSED_MARKS = "\u0f73\u0f75\u0f81"
+
+#: Characters that show nothing but are not of category Cf: the rest of Default_Ignorable_Code_Point
+#: (Unicode 15.0, DerivedCoreProperties.txt), Hangul fillers among them, and the blank Braille pattern.
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8"
+    "\U000e0000-\U000e0fff]"
+)
+
+
+def clean_user(text: str, limit: int = 40) -> str:
+    """`text` in NFC as the name of a person; `limit` in code points. Raises `Invalid`."""
+    return clean_name(text, "user", limit)
+
+
+def clean_author(text: str, limit: int = 100) -> str:
+    """`text` in NFC as the author of a quote; `limit` in code points. Raises `Invalid`."""
+    return clean_name(text, "author", limit)
+
+
+def clean_title(text: str, limit: int = 100) -> str:
+    """`text` in NFC as the title of a room; `limit` in code points. Raises `Invalid`."""
+    return clean_name(text, "title", limit)
+
+
+def clean_room(text: str, field: str = "name") -> str:
+    """`text` as the name of a room: 1 to 63 of ``a-z 0-9 -``, no hyphen first. Raises `Invalid`."""
+    if not _ROOM.fullmatch(text):
+        raise Invalid(field, "A room's name has 1 to 63 of a-z, 0-9 and '-', and does not begin with '-'.")
+    return text
+
+
+def clean_color(text: str) -> str:
+    """`text` as one of `COLORS`. Raises `Invalid`."""
+    if text not in COLORS:
+        raise Invalid("color", f"A colour is one of: {', '.join(COLORS)}.")
+    return text
+
+
+def clean_name(text: str, field: str, limit: int) -> str:
+    """`text` in NFC as a name on one line, all of it visible; `limit` in code points. Raises `Invalid`."""
+    name = normal(text, field, limit)
+    if not name:
+        raise Invalid(field, "Empty.")
+    for character in name:
+        _check(character, field)
+    if name[0].isspace() or name[-1].isspace():
+        raise Invalid(field, "White space at the beginning or the end.")
+    return name
+
+
+def _check(character: str, field: str) -> None:
+    """Refuses what a name may not hold anywhere."""
+    if unicodedata.category(character) in ("Cc", "Zl", "Zp"):
+        raise Invalid(field, f"A line break or control character, U+{ord(character):04X}.")
+    if is_invisible(character):
+        raise Invalid(field, f"An invisible character, U+{ord(character):04X}.")
+
+
+def normal(text: str, field: str, limit: int) -> str:
+    """`text` in NFC, at most `limit` code points long, without lone surrogates. Raises `Invalid`."""
+    # Before normalising, whose work grows with the square of a row of marks.
+    if len(text) > limit and _least_length(text) > limit:
+        raise Invalid(field, f"Longer than {limit} characters.")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise Invalid(field, "Not valid Unicode: it holds a lone surrogate.") from None
+    text = unicodedata.normalize("NFC", text)
+    if len(text) > limit:
+        raise Invalid(field, f"Longer than {limit} characters: it has {len(text)}.")
+    return text
+
+
+def _least_length(text: str) -> int:
+    """A length that `text` has at least after NFC, for little work."""
+    row = left = 0
+    for character in text:
+        row = row + 1 if unicodedata.combining(character) or character in _COMPOSED_MARKS else 0
+        left += row >= _SHRINKS
+    return max(left, len(text) // _SHRINKS)
+
+
+def is_invisible(character: str) -> bool:
+    """Whether `character` shows nothing where a name stands; white space is not meant."""
+    return unicodedata.category(character) == "Cf" or _BLANK.match(character) is not None
+
+
+def is_blank(text: str) -> bool:
+    """Whether `text` is empty or only white space and invisible characters."""
+    return all(character.isspace() or is_invisible(character) for character in text)
+
+
+def skeleton(name: str) -> str:
+    """What `name` looks like, regardless of case: two names with one skeleton are the same name.
+
+    The skeleton of UTS 39, section 4, around NFKC case folding. Only for comparing; never shown.
+    """
+    name = "".join(character for character in name if not is_invisible(character))
+    shape = _shape(unicodedata.normalize("NFKC", name))
+    if not _looks_latin(shape):
+        shape = _shape(_folded(name))
+    # A capital I looks like l and is an i: with either half alone, AIice would pass as Alice, or ian as
+    # another than Ian. A dot above an i is already there.
+    shape = _shape(_folded(shape)).replace("i", "l").replace("l\u0307", "l").replace("j\u0307", "j")
+    return " ".join(shape.split())
+
+
+def _shape(text: str) -> str:
+    """Each character's prototype, by the table of UTS 39."""
+    decomposed = unicodedata.normalize("NFD", text)
+    return unicodedata.normalize("NFD", decomposed.translate(_prototypes()))
+
+
+def _looks_latin(shape: str) -> bool:
+    """Whether all letters are ASCII, as they look: then it is the look that must not be imitated.
+
+    Folding first would hide it: the Cyrillic Т is a T to the eye, but its small form is no t.
+    """
+    return all(character.isascii() or not character.isalpha() for character in shape)
+
+
+def _folded(text: str) -> str:
+    """NFKC case folding (Unicode, section 3.13, D146)."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+@cache
+def _prototypes() -> dict[int, str]:
+    """Code point → what it looks like. Read at the first use: most programs that import us need none."""
+    lines = files(__package__).joinpath("confusables.txt").read_text("utf-8").splitlines()
+    pairs = (line.split(";") for line in lines if line and not line.startswith("#"))
+    return {int(source, 16): _characters(target) for source, target in pairs}
+
+
+def _characters(codes: str) -> str:
+    return "".join(chr(int(code, 16)) for code in codes.split())

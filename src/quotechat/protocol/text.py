@@ -1,0 +1,328 @@
+"""Text and its small markup: ``**bold**``, ``*italic*``, ``__underline__``, code in backticks, links.
+
+Text becomes runs, never HTML, so no reader has anything to sanitise. docs/explanation/text.md has the
+rules in words. Everything here takes time linear in the text: it reads what strangers send.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import Final, Literal, Required, TypedDict
+
+from quotechat.protocol.errors import Invalid
+from quotechat.protocol.names import clean_title, is_blank, normal
+
+__all__ = ["Run", "clean_message", "clean_quote", "clean_title", "excerpt", "parse", "plain", "runs"]
+
+
+class Run(TypedDict, total=False):
+    """A stretch of text in one style. What is not set is not there; `href` is an http(s) URL."""
+
+    text: Required[str]
+    bold: bool
+    italic: bool
+    underline: bool
+    code: bool
+    href: str
+
+
+Style = Literal["bold", "italic", "underline"]
+
+
+def clean_message(text: str, limit: int = 4000) -> str:
+    """`text` in NFC with LF line ends; `limit` in code points. Raises `Invalid`."""
+    return _clean(text, "message", limit)
+
+
+def clean_quote(text: str, limit: int = 1000) -> str:
+    """`text` in NFC with LF line ends; `limit` in code points. Raises `Invalid`."""
+    return _clean(text, "quote", limit)
+
+
+def _clean(text: str, name: str, limit: int) -> str:
+    text = normal(text.replace("\r\n", "\n").replace("\r", "\n"), name, limit)
+    if is_blank(text):
+        raise Invalid(name, "Empty: it shows nothing.")
+    if control := _CONTROL.search(text):
+        raise Invalid(name, f"A control character, U+{ord(control[0]):04X}.")
+    return text
+
+
+#: Category Cc, which never grows, without tab and newline.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def runs(text: str) -> list[Run] | None:
+    """The runs of `text`, or None where nothing is formatted and `text` says it all."""
+    found = parse(text)
+    return None if all(run.keys() == {"text"} for run in found) else found
+
+
+def plain(text: str) -> str:
+    """`text` without the markers of its markup."""
+    return "".join(run["text"] for run in parse(text))
+
+
+def excerpt(text: str, limit: int = 80) -> str:
+    """The beginning of `text` on one line, without markers; at most `limit` code points with the ``…``."""
+    line = " ".join(plain(text).split())
+    if len(line) <= limit:
+        return line
+    end = limit - 1
+    # Not between a letter and its accent, nor within a joined emoji; but a pile of accents is cut somewhere.
+    while end > limit // 2 and _joined(line[end - 1], line[end]):
+        end -= 1
+    return line[:end].rstrip() + "…"
+
+
+def _joined(left: str, right: str) -> bool:
+    return "\u200d" in (left, right) or unicodedata.category(right) in ("Mn", "Mc", "Me")
+
+
+def parse(text: str) -> list[Run]:
+    """`text` as runs. Never fails: what is no markup, such as a marker that nothing closes, is text.
+
+    Joined, the runs give `text` without the markers; neighbours differ in style.
+    """
+    return _emitted(_pieces(text))
+
+
+# What may begin markup, or ends what is open: an empty line.
+_SPECIAL = re.compile(r"`+|\*+|_+|https?://|\n[ \t]*\n", re.IGNORECASE)
+_EMPTY_LINE = re.compile(r"\n[ \t]*(?=\n)")
+_BACKTICKS = re.compile("`+")
+
+_FENCE: Final = 3
+
+
+@dataclass(slots=True)
+class _Piece:
+    """A stretch of text, or a marker: what is left of it is text too. Styles end before, start after it."""
+
+    text: str
+    code: bool = False
+    href: str = ""
+    starts: list[Style] = field(default_factory=list)
+    ends: list[Style] = field(default_factory=list)
+
+
+def _pieces(text: str) -> list[_Piece]:
+    """`text` cut up, with the beginnings and ends of styles."""
+    pieces: list[_Piece] = []
+    spans, markers = _CodeSpans(text), _Markers()
+    done = at = 0  # `text` is in pieces up to `done`, and looked through up to `at`.
+
+    def cut(start: int, *more: _Piece, end: int) -> None:
+        nonlocal done
+        if start > done:
+            pieces.append(_Piece(text[done:start]))
+        pieces.extend(more)
+        done = end
+
+    while special := _SPECIAL.search(text, at):
+        start, at = special.span()
+        match text[start]:
+            case "`":
+                if (end := spans.end(start, at)) is not None:
+                    code = _trimmed(text[at : end - (at - start)])
+                    cut(start, _Piece(code, code=True), end=end)
+                    at = end
+            case "*" | "_":
+                piece = _Piece(special[0])
+                if markers.meet(piece, _before(text, start), text[at : at + 1]):
+                    cut(start, piece, end=at)
+            case "\n":
+                markers.forget()
+            case _:
+                if (end := _url_end(text, start, at)) > start:
+                    cut(start, _Piece(text[start:end], href=text[start:end]), end=end)
+                    at = end
+    cut(len(text), end=len(text))
+    return pieces
+
+
+def _before(text: str, at: int) -> str:
+    return text[at - 1] if at else ""
+
+
+def _emitted(pieces: list[_Piece]) -> list[Run]:
+    """The runs: pieces in the styles that are open around them, joined where nothing differs."""
+    found: list[Run] = []
+    opened: Counter[Style] = Counter()
+    for piece in pieces:
+        opened.subtract(piece.ends)
+        if piece.text:
+            run = _styled(piece, opened)
+            if found and _style(found[-1]) == _style(run):
+                found[-1]["text"] += run["text"]
+            else:
+                found.append(run)
+        opened.update(piece.starts)
+    return found
+
+
+def _styled(piece: _Piece, opened: Counter[Style]) -> Run:
+    run = Run(text=piece.text)
+    if opened["bold"]:
+        run["bold"] = True
+    if opened["italic"]:
+        run["italic"] = True
+    if opened["underline"]:
+        run["underline"] = True
+    if piece.code:
+        run["code"] = True
+    if piece.href:
+        run["href"] = piece.href
+    return run
+
+
+def _style(run: Run) -> dict[str, object]:
+    return {key: value for key, value in run.items() if key != "text"}
+
+
+class _Markers:
+    """Those of ``*`` and ``_`` that may still find their end, the innermost last."""
+
+    def __init__(self) -> None:
+        self._open: list[tuple[_Piece, str]] = []
+        #: How many of `_open` could give a marker: without a look through them, when there is none.
+        self._waiting: Counter[str] = Counter()
+
+    def forget(self) -> None:
+        """Nothing that is open will find its end."""
+        self._open.clear()
+        self._waiting.clear()
+
+    def meet(self, piece: _Piece, before: str, after: str) -> bool:
+        """Takes in a row of one marker between two characters; whether it can be markup at all."""
+        row = piece.text
+        if row not in ("*", "**", "***", "__"):
+            return False
+        opens = bool(after) and not after.isspace() and not _in_word(before)
+        closes = bool(before) and not before.isspace() and not _in_word(after)
+        if closes:
+            self._close(piece)
+        if opens and piece.text:
+            self._push(piece)
+        return opens or closes
+
+    def _close(self, piece: _Piece) -> None:
+        """Ends what `piece` can end, from the inside out."""
+        while any(self._waiting[marker] for marker in _readings(piece.text)):
+            opener, row = self._pop()
+            if (marker := _common(row, piece.text)) is None:
+                continue  # It stood between the two, and stays text.
+            opener.starts.append(_STYLES[marker])
+            piece.ends.append(_STYLES[marker])
+            opener.text = opener.text[len(marker) :]
+            piece.text = piece.text[len(marker) :]
+            if opener.text:
+                self._push(opener)
+
+    def _push(self, piece: _Piece) -> None:
+        self._open.append((piece, piece.text))
+        self._waiting.update(_readings(piece.text))
+
+    def _pop(self) -> tuple[_Piece, str]:
+        piece, row = self._open.pop()
+        self._waiting.subtract(_readings(row))
+        return piece, row
+
+
+_STYLES: Final[dict[str, Style]] = {"**": "bold", "*": "italic", "__": "underline"}
+
+
+def _readings(row: str) -> tuple[str, ...]:
+    """The markers that a row of them can give next: three stars are two and one, in either order."""
+    return ("**", "*") if row == "***" else (row,) if row in _STYLES else ()
+
+
+def _common(row: str, other: str) -> str | None:
+    """The marker that both rows can give next, the wider one first."""
+    return next((marker for marker in _readings(row) if marker in _readings(other)), None)
+
+
+#: Scripts that put no spaces between words, or endings right after a word: Thai, Lao, Burmese, Khmer,
+#: Hangul, kana, Han. In them a marker within a "word" is no accident.
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\u9fff\ua960-\ua97f\uac00-\ud7ff"
+    "\uf900-\ufaff\uff66-\uffdc\U00020000-\U0003ffff]"
+)
+
+
+def _in_word(character: str) -> bool:
+    """Whether `character` is part of a word: a letter, digit or accent, but no emoji's variation selector."""
+    if not character or "\ufe00" <= character <= "\ufe0f" or _UNSPACED.match(character):
+        return False
+    return unicodedata.category(character)[0] in "LNM"
+
+
+class _CodeSpans:
+    """Where code ends: rows of backticks by their length, and the empty lines that short ones can't cross."""
+
+    def __init__(self, text: str) -> None:
+        self._rows: defaultdict[int, list[int]] = defaultdict(list)
+        for row in _BACKTICKS.finditer(text):
+            self._rows[len(row[0])].append(row.start())
+        self._empty_lines = [line.start() for line in _EMPTY_LINE.finditer(text)] if self._rows else []
+
+    def end(self, start: int, at: int) -> int | None:
+        """The end of the code that the row of backticks from `start` to `at` begins, or None."""
+        length = at - start
+        rows = self._rows[length]
+        following = bisect_left(rows, at)
+        if following == len(rows):
+            return None
+        close = rows[following]
+        if length < _FENCE and self._empty_line_within(at, close):
+            return None
+        return close + length
+
+    def _empty_line_within(self, start: int, end: int) -> bool:
+        following = bisect_left(self._empty_lines, start)
+        return following < len(self._empty_lines) and self._empty_lines[following] < end
+
+
+def _trimmed(code: str) -> str:
+    """`code` without the one space or line break on each side that sets it off from its backticks."""
+    off = code[0] in " \n" and code[-1] in " \n" and not code.isspace()
+    return code[1:-1] if off else code
+
+
+#: Never in a URL: quotes around it, the brackets and stops of Chinese and Japanese, which have no space
+#: behind them, and what shows nothing or turns the direction.
+_NOT_IN_URL = re.compile(
+    "[\\s<>\"`\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2018-\u201f\u3000-\u3003"
+    "\u3008-\u3011\u3014-\u301b\ufeff\uff01\uff08\uff09\uff0c\uff1a\uff1b\uff1f\ufff9-\ufffb]"
+)
+_HOST = re.compile(r"[^\W_]|\[[0-9a-fA-F:.]+\]")
+_CLOSING: Final = {")": "(", "]": "[", "}": "{"}
+#: At its end, rather the sentence's, or markup around the URL.
+_TRAILING: Final = "?!.,:;*_~'([{…"
+
+
+def _url_end(text: str, start: int, host: int) -> int:
+    """The end of the URL whose scheme stands from `start` to `host`; `start` if there is none."""
+    if _in_word(_before(text, start)) or not _HOST.match(text, host):
+        return start
+    return host + len(text[host : _url_stop(text, host)].rstrip(_TRAILING))
+
+
+def _url_stop(text: str, host: int) -> int:
+    """Where the characters end that may belong to a URL: before a bracket, too, that it did not open."""
+    unclosed: Counter[str] = Counter()
+    for at in range(host, len(text)):
+        character = text[at]
+        if character in "([{":
+            unclosed[character] += 1
+        elif opening := _CLOSING.get(character):
+            if not unclosed[opening]:
+                return at
+            unclosed[opening] -= 1
+        elif _NOT_IN_URL.match(character):
+            return at
+    return len(text)

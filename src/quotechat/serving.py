@@ -1,0 +1,579 @@
+"""How gunicorn runs us: its settings, and the hooks that make stopping and restarting gentle.
+
+`quotechat serve` and ``gunicorn.conf.py`` share all of this. Only gunicorn, signals and processes
+live here; what draining *means* is the hub's business.
+
+What gunicorn alone does not do, and what each part here is for:
+
+* `Draining`: on SIGTERM gunicorn waits for requests to end and tells nobody. We tell the hub, so that
+  held polls are answered and sockets get 1012 at once.
+* `Handover`: on SIGHUP gunicorn stops the old workers while the new ones are still importing. We keep
+  the old ones serving until the new ones are ready.
+* `Requests`: gunicorn may call ``worker_exit`` while a request is in flight. We count, so that the
+  database is closed after the last one.
+* `Worker`: a peer that does not close its side stalls the poller of gunicorn's gthread worker for 2 s,
+  and an accept without a free descriptor ends it.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import mmap
+import os
+import resource
+import select
+import signal
+import socket
+import sqlite3
+import struct
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.workers.gthread import ThreadWorker
+
+from quotechat import __version__
+from quotechat.config import Settings, variable
+
+log = logging.getLogger(__name__)
+
+#: Seconds that gunicorn's arbiter waits for a worker to end before it kills it.
+GRACEFUL_SECONDS = 10
+#: Seconds that an old worker serves on while the new ones start; below GRACEFUL_SECONDS, or it is killed.
+_HANDOVER_SECONDS = 8.0
+#: Seconds between "no new connections" and the drain in a handover: requests on connections that are
+#: already open still get their answer here, with "Connection: close", and come back to the new worker.
+_HANDOVER_LINGER = 0.4
+#: Seconds between two looks at whether gunicorn wants this worker to end without a signal (max_requests).
+_LOOK_EVERY = 0.25
+#: Descriptors for all but client connections: database, lock, bell, pipes, static files.
+_FILES_KEPT_FREE = 512
+
+
+class Drainable(Protocol):
+    """What this module needs of the hub's ``Chat``."""
+
+    def drain(self) -> None: ...
+    def close(self) -> None: ...
+
+
+# --- Settings -------------------------------------------------------------------------------------
+
+
+def prepare(settings: Settings) -> Settings:
+    """Make this process ready to be the master: more descriptors, settings in the environment.
+
+    Returns the settings as they can be kept: with few descriptors, fewer sockets. The environment is
+    how they reach the workers, those after a SIGHUP and a re-executed master too.
+    """
+    fitting = _fit(settings, _raise_file_limit())
+    found = fitting.to_env()
+    if variable("held_polls") not in os.environ:
+        # It follows the threads, and gunicorn's command line may change those (see post_fork).
+        del found[variable("held_polls")]
+    os.environ.update(found)
+    return fitting
+
+
+def gunicorn_settings(settings: Settings) -> dict[str, Any]:
+    """The settings of gunicorn that go with `settings`, hooks included, by gunicorn's names."""
+    return {
+        "bind": _bind(settings),
+        "workers": settings.workers,
+        "worker_class": f"{__name__}.{Worker.__name__}",
+        "threads": settings.threads,
+        "timeout": 30,
+        "graceful_timeout": GRACEFUL_SECONDS,
+        # Idle connections hold up a restart for as long as they are kept.
+        "keepalive": 2,
+        "backlog": 2048,
+        # gunicorn's cap counts HTTP connections only; live sockets are ours to count.
+        "worker_connections": _connections(settings, _file_limit()),
+        # On by default since 25.1, at one path for all servers of a user.
+        "control_socket_disable": True,
+        # Which proxies to believe is decided in the application, by count (trusted_proxies).
+        "forwarded_allow_ips": "",
+        # gunicorn's own "info" is eight lines for one start; ours is one.
+        "loglevel": "warning" if settings.log_level == "info" else settings.log_level,
+        "on_starting": on_starting,
+        "when_ready": when_ready,
+        "on_reload": on_reload,
+        "post_fork": post_fork,
+        "post_worker_init": post_worker_init,
+        "pre_request": pre_request,
+        "post_request": post_request,
+        "worker_exit": worker_exit,
+    }
+
+
+def serve(settings: Settings, ready: Callable[[str], None] | None = None) -> None:
+    """Be gunicorn's master, in this very process, until a signal ends it (by SystemExit).
+
+    `ready` is called with the URL once connections are accepted, instead of printing it.
+    """
+    Server(prepare(settings), ready).run()
+
+
+class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is published without types
+    """gunicorn as a library: no command line, no file, only our settings."""
+
+    def __init__(self, settings: Settings, ready: Callable[[str], None] | None = None) -> None:
+        self._settings = settings
+        self._ready = ready
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in gunicorn_settings(self._settings).items():
+            self.cfg.set(name, value)
+        if self._ready is not None:
+            tell = self._ready
+            self.cfg.set("when_ready", lambda server: tell(_url(server)))
+
+    def load(self) -> Any:
+        # Imported in the worker, after the fork: a SIGHUP brings in new code, and the database and
+        # its threads begin where they will live.
+        from quotechat import create_app
+
+        return create_app(Settings.from_env())
+
+
+def _bind(settings: Settings) -> str:
+    return f"{_bracketed(settings.host)}:{settings.port}"
+
+
+def _bracketed(host: str) -> str:
+    """`host` as URLs want it: an IPv6 address in brackets (RFC 3986 §3.2.2)."""
+    return f"[{host}]" if ":" in host else host
+
+
+def _file_limit() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1_048_576 if soft == resource.RLIM_INFINITY else soft
+
+
+def _raise_file_limit() -> int:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 1_048_576 if hard == resource.RLIM_INFINITY else hard
+    if soft not in (resource.RLIM_INFINITY, wanted):
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        except (OSError, ValueError):  # refused, as on macOS above its own maximum: what there is must do
+            pass
+    return _file_limit()
+
+
+def _connections(settings: Settings, files: int) -> int:
+    """HTTP connections that a worker may hold: what `files` descriptors leave beside its sockets."""
+    return max(settings.threads + 1, min(20_000, files - settings.sockets_per_worker - _FILES_KEPT_FREE))
+
+
+def _fit(settings: Settings, files: int) -> Settings:
+    """`settings` with no more sockets than `files` descriptors allow."""
+    most = max(1, files * 3 // 4 - _FILES_KEPT_FREE)
+    if settings.sockets_per_worker <= most:
+        return settings
+    print(
+        f"quotechat: {files} file descriptors allow {most} sockets per worker,"
+        f" not {settings.sockets_per_worker}; raise the limit (ulimit -n) for more",
+        file=sys.stderr,
+    )
+    return replace(settings, sockets_per_worker=most)
+
+
+# --- The master's hooks ---------------------------------------------------------------------------
+
+
+def on_starting(server: Any) -> None:
+    """Before anything is bound or forked."""
+    _handover.open()
+    notice = sqlite_notice(sqlite3.sqlite_version_info)
+    if notice:
+        print(notice, file=sys.stderr, flush=True)
+
+
+def when_ready(server: Any) -> None:
+    """Bound: connections queue from here on. Says where."""
+    print(f"quotechat {__version__} at {_url(server)} (Ctrl-C stops it)", flush=True)
+
+
+def on_reload(server: Any) -> None:
+    """SIGHUP: new workers are about to be forked, and the old ones to be sent SIGTERM."""
+    _handover.begin(first_age=server.worker_age + 1, workers=server.cfg.workers)
+
+
+def _url(server: Any) -> str:
+    address = server.LISTENERS[0].getsockname()
+    if not isinstance(address, tuple):
+        return f"unix:{address}"
+    # "All addresses" is none that a browser can open.
+    bound = str(address[0])
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bound, bound)
+    return f"http://{_bracketed(host)}:{address[1]}"
+
+
+def sqlite_notice(version: tuple[int, int, int]) -> str | None:
+    """A line to say about this SQLite, or None.
+
+    From 3.7.0 to 3.51.2, but for the fixed 3.44.6 and 3.50.7, two processes that write and checkpoint
+    at the same moment may lose a commit (the "WAL-reset" bug).
+    """
+    fixed = version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
+    if version < (3, 7) or fixed:
+        return None
+    number = ".".join(map(str, version))
+    return (
+        f"quotechat: SQLite {number} has the WAL-reset bug; quotechat's own lock keeps its processes clear"
+        " of it, but do not write or checkpoint the database with other tools while it runs"
+    )
+
+
+# --- Handover: what a reload tells the old workers -------------------------------------------------
+
+
+class Handover:
+    """Which workers a SIGHUP starts, and which of them are ready: memory shared by all processes.
+
+    Every byte has one writer, so there is no lock that a killed process could keep.
+    """
+
+    _HEAD = struct.Struct("=QQ")  # first age of the new workers, their number
+    _SLOTS = 4096 - _HEAD.size
+
+    def __init__(self) -> None:
+        self._shared: mmap.mmap | None = None
+
+    def open(self) -> None:
+        """In the master, before the first fork."""
+        if self._shared is None:
+            self._shared = mmap.mmap(-1, 4096)
+
+    def begin(self, first_age: int, workers: int) -> None:
+        """In the master: workers of age `first_age` and above take over."""
+        if self._shared is None:
+            return
+        for age in range(first_age, first_age + workers):
+            self._shared[self._slot(age)] = 0
+        self._HEAD.pack_into(self._shared, 0, first_age, workers)
+
+    def ready(self, age: int) -> None:
+        """In a worker: it serves."""
+        if self._shared is not None:
+            self._shared[self._slot(age)] = 1
+
+    def pending(self, age: int) -> bool:
+        """In a worker of `age`: whether successors are on their way and not all ready."""
+        if self._shared is None:
+            return False
+        first, workers = self._HEAD.unpack_from(self._shared, 0)
+        if age >= first:
+            return False
+        return not all(self._shared[self._slot(new)] for new in range(first, first + workers))
+
+    def succeeded(self, age: int) -> bool:
+        """In a worker of `age`: whether it is an old one, whose end is a restart and not a stop."""
+        return self._shared is not None and age < self._HEAD.unpack_from(self._shared, 0)[0]
+
+    def _slot(self, age: int) -> int:
+        return int(self._HEAD.size + age % self._SLOTS)
+
+
+# --- The worker's hooks ---------------------------------------------------------------------------
+
+
+class Requests:
+    """How many requests this worker is at."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._changed = threading.Condition()
+
+    def begin(self) -> None:
+        with self._changed:
+            self._count += 1
+
+    def end(self) -> None:
+        with self._changed:
+            self._count -= 1
+            self._changed.notify_all()
+
+    def wait_for_none(self, seconds: float) -> bool:
+        """Whether there is none any more, at the latest after `seconds`."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._count <= 0, seconds)
+
+
+class Draining:
+    """Watches for the end of one worker and drains its hub, on a thread of its own.
+
+    Signal handlers only write to a pipe: they run between two bytecodes of the main thread, which may
+    hold any lock.
+    """
+
+    _SIGNALS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
+
+    def __init__(self, worker: Any, chat: Drainable, handover: Handover) -> None:
+        self._worker = worker
+        self._chat = chat
+        self._handover = handover
+        self._told, self._tell = os.pipe()
+        os.set_blocking(self._tell, False)
+        self._saved: dict[int, Any] = {}
+        self._released = False
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="drain", daemon=True)
+
+    def start(self) -> None:
+        """Take over the worker's signals; in its main thread."""
+        for number in self._SIGNALS:
+            self._saved[number] = signal.getsignal(number)
+            signal.signal(number, self._on_signal)
+        # signal.signal() undoes what gunicorn had set: SIGTERM does not interrupt system calls.
+        signal.siginterrupt(signal.SIGTERM, False)
+        self._thread.start()
+
+    def finish(self, seconds: float) -> None:
+        """Wait at most `seconds` for the drain, then close the hub; in the main thread."""
+        for number in self._SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not cut the closing short
+        self._write(0)
+        if not self._done.wait(seconds):
+            log.warning("the drain took more than %g s", seconds)
+        self._chat.close()
+
+    def _on_signal(self, number: int, frame: Any) -> None:
+        self._write(number)
+        waits = number == signal.SIGTERM and not self._released and self._handover.pending(self._worker.age)
+        # A second SIGTERM does not wait: somebody means it.
+        self._released = True
+        if not waits and callable(self._saved[number]):
+            self._saved[number](number, frame)
+
+    def _write(self, number: int) -> None:
+        try:
+            os.write(self._tell, bytes([number]))
+        except OSError:  # full: the watcher has been told more than enough
+            pass
+
+    def _watch(self) -> None:
+        while not self._heard(_LOOK_EVERY) and self._wanted():
+            pass
+        try:
+            if self._handover.succeeded(self._worker.age):
+                self._hand_over()
+            self._chat.drain()
+        except Exception:
+            log.exception("the drain failed")
+        finally:
+            self._done.set()
+
+    def _wanted(self) -> bool:
+        # alive turns false without a signal at max_requests; the parent changes when the master is killed.
+        return bool(self._worker.alive) and os.getppid() == self._worker.ppid
+
+    def _heard(self, seconds: float) -> bool:
+        waiter = select.poll()
+        waiter.register(self._told, select.POLLIN)
+        if not waiter.poll(seconds * 1000):
+            return False
+        os.read(self._told, 1)
+        return True
+
+    def _hand_over(self) -> None:
+        """Serve on until the successors do, stop accepting, let open connections have their answers."""
+        deadline = time.monotonic() + _HANDOVER_SECONDS
+        while self._wanted() and self._handover.pending(self._worker.age) and time.monotonic() < deadline:
+            if self._heard(0.02):
+                return
+        if self._worker.alive:
+            # To itself, so that gunicorn's own handler runs where it expects to: in the main thread.
+            os.kill(os.getpid(), signal.SIGTERM)
+        self._heard(0.05)
+        self._heard(_HANDOVER_LINGER)
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """In the new worker, before the application is made."""
+    # gunicorn's command line may have had the last word; the hub's budget depends on the real numbers.
+    for name in ("threads", "workers"):
+        os.environ[variable(name)] = str(getattr(worker.cfg, name))
+    logging.basicConfig(format="%(asctime)s [%(process)d] %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("quotechat").setLevel(os.environ.get(variable("log_level"), "info").upper())
+
+
+def post_worker_init(worker: Any) -> None:
+    """In the worker, with the application made, just before it accepts."""
+    global _draining
+    chat = find_chat(worker.wsgi)
+    if chat is None:
+        worker.log.warning("quotechat was not found in the application: it will stop without draining")
+    else:
+        _draining = Draining(worker, chat, _handover)
+        _draining.start()
+    _handover.ready(worker.age)
+
+
+def pre_request(worker: Any, request: Any) -> None:
+    """A request has been read."""
+    _requests.begin()
+
+
+def post_request(worker: Any, request: Any, environ: Mapping[str, Any], response: Any) -> None:
+    """Its answer is out, or failed."""
+    _requests.end()
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """The worker accepts no more. Wait for requests and drain, then close the hub."""
+    poller_queue = getattr(worker, "method_queue", None)
+    if poller_queue is not None:
+        # gunicorn has closed this pipe, but requests that end now would still write to its number,
+        # which may be another file by then.
+        poller_queue.defer = lambda *_: None
+    if _draining is None:
+        return
+    if not _requests.wait_for_none(GRACEFUL_SECONDS - 4):
+        log.warning("requests are still running at exit")
+    _draining.finish(3.0)
+
+
+def find_chat(application: Any) -> Drainable | None:
+    """The hub inside a WSGI application, also where middleware is wrapped around it; else None."""
+    for _ in range(10):
+        extensions = getattr(application, "extensions", None)
+        if isinstance(extensions, dict) and "quotechat" in extensions:
+            chat: Drainable = extensions["quotechat"]
+            return chat
+        inner = (getattr(application, name, None) for name in ("app", "application", "wsgi_app"))
+        application = next((each for each in inner if each is not None), None)
+        # A bound method, such as Flask.wsgi_app in a middleware: its owner is the application.
+        application = getattr(application, "__self__", application)
+    return None
+
+
+# --- The worker class -----------------------------------------------------------------------------
+
+
+class Lingering:
+    """Closes connections without waiting for their peers, on one thread for all.
+
+    After the last byte we close our side and read on for a while, so that the kernel does not reset
+    the connection over an answer still on its way (RFC 9112 §9.6). gunicorn does that too, but on the
+    thread that accepts, 2 s for each peer that holds on.
+    """
+
+    _SECONDS = 2.0
+    _MOST = 1000  #: connections; above that the oldest are closed at once
+    _MOST_READ = 65_536  #: bytes thrown away per connection, as in gunicorn
+
+    def __init__(self) -> None:
+        self._new: deque[socket.socket] = deque()
+        self._wake, self._waker = os.pipe()
+        os.set_blocking(self._wake, False)
+        os.set_blocking(self._waker, False)
+        self._open: dict[int, tuple[socket.socket, float, int]] = {}
+        self._poll = select.poll()
+        self._poll.register(self._wake, select.POLLIN)
+        threading.Thread(target=self._run, name="lingering", daemon=True).start()
+
+    def close(self, sock: socket.socket) -> None:
+        """Close `sock` soon; returns at once."""
+        if sock.fileno() < 0:  # closed already: an error here would make gunicorn count it out twice
+            return
+        sock.setblocking(False)
+        try:
+            sock.shutdown(socket.SHUT_WR)
+        except OSError:  # the peer has gone: nothing to wait for
+            sock.close()
+            return
+        self._new.append(sock)
+        try:
+            os.write(self._waker, b"\0")
+        except OSError:  # full: it will look anyway
+            pass
+
+    def _run(self) -> None:
+        while True:
+            ready = self._poll.poll(250 if self._open else None)
+            for number, _ in ready:
+                if number == self._wake:
+                    os.read(self._wake, 4096)
+                else:
+                    self._read(number)
+            self._admit()
+            self._expire()
+
+    def _admit(self) -> None:
+        while self._new:
+            sock = self._new.popleft()
+            if sock.fileno() < 0:
+                continue
+            self._open[sock.fileno()] = (sock, time.monotonic() + self._SECONDS, 0)
+            self._poll.register(sock, select.POLLIN)
+
+    def _read(self, number: int) -> None:
+        sock, deadline, total = self._open[number]
+        try:
+            got = len(sock.recv(4096))
+        except BlockingIOError:
+            return
+        except OSError:
+            got = 0
+        total += got
+        if got == 0 or total >= self._MOST_READ:
+            self._drop(number)
+        else:
+            self._open[number] = (sock, deadline, total)
+
+    def _expire(self) -> None:
+        now = time.monotonic()
+        # Dicts keep the order of insertion, so the oldest come first.
+        for number, (_, deadline, _) in list(self._open.items()):
+            if deadline > now and len(self._open) <= self._MOST:
+                return
+            self._drop(number)
+
+    def _drop(self, number: int) -> None:
+        self._poll.unregister(number)
+        self._open.pop(number)[0].close()
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published without types
+    """gunicorn's gthread worker without two ways in which a client can stop it."""
+
+    def init_process(self) -> None:
+        # After the fork: threads do not survive one.
+        self._lingering = Lingering()
+        super().init_process()
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Hand a connection to the pool; when it ends, it is closed off the accepting thread."""
+        if not self.cfg.is_ssl:  # TLS closes with an exchange of its own
+            conn.close = lambda graceful=False: self._close(conn, graceful)
+        super().enqueue_req(conn)
+
+    def accept(self, listener: Any) -> None:
+        """Accept one connection; without a free descriptor wait, since an error ends the worker."""
+        try:
+            super().accept(listener)
+        except OSError as fault:
+            if fault.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                raise
+            self.log.error("cannot accept a connection: %s", fault)
+            time.sleep(0.05)
+
+    def _close(self, conn: Any, graceful: bool) -> None:
+        if graceful:
+            self._lingering.close(conn.sock)
+        else:
+            conn.sock.close()
+
+
+_handover = Handover()
+_requests = Requests()
+_draining: Draining | None = None

@@ -1,0 +1,211 @@
+"""The contract of a store: what is kept, in which order, and what a repeat gets.
+
+* **Order.** Each room has one log; `commit` gives out seq 1, 2, 3 … in commit order, without a hole.
+* **Atomicity.** A batch is one transaction: when `commit` returns, what it accepted is on the disk; what it
+  refused left no trace; and if it raises `CommitFailed`, nothing of the batch is known to be stored.
+* **Repeats.** A `client_id` is stored at most once per room and sender. The same content again gets the
+  first outcome with `duplicate`; other content is `ClientIdReused`. This is looked up before any rule that
+  depends on the moment (names held, quotas), so a repeat never fails where the first send succeeded.
+* **Reading.** Each read is one transaction: a snapshot's cursor is that of its messages, and `Page.more`
+  is true exactly when an event above `Page.cursor` was committed when the page was read.
+* **Never silently.** A cursor that cannot be served exactly raises CursorExpired, CursorAhead or
+  HistoryChanged.
+
+Times are milliseconds since 1970 (UTC), given by the caller: there is no clock here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from ..protocol import commands
+from ..protocol.cursor import Cursor, Now
+from ..protocol.errors import Refused
+from ..protocol.events import Event
+
+
+class CommitFailed(Exception):
+    """The transaction broke; `certain` where it is certain that nothing was stored."""
+
+    def __init__(self, reason: str, *, certain: bool) -> None:
+        super().__init__(reason)
+        self.certain = certain
+
+
+# --- What can be written --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRoom:
+    """A new room; `name` and `title` are clean."""
+
+    name: str
+    title: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """The scheduled message `id` is due."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One thing to store: a normalised command, who asks for it, and when."""
+
+    command: commands.Write | CreateRoom | Deliver
+    at: int
+    identity: str | None = None
+
+
+# --- What comes of it -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """It is event `seq` of `room`; `duplicate` where it was before."""
+
+    room: str
+    seq: int
+    cursor: str
+    event: Event
+    duplicate: bool = False
+
+    def ack(self) -> dict[str, Any]:
+        """The fields of the `ack` (protocol §2), without ``command`` and ``client_id``."""
+        return {"seq": self.seq, "cursor": self.cursor} | ({"duplicate": True} if self.duplicate else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """It waits: {`id`, `send_at`, `room`, `message`}. It has no seq before it is delivered."""
+
+    scheduled: dict[str, Any]
+    duplicate: bool = False
+
+    def ack(self) -> dict[str, Any]:
+        """As `Stored.ack`, with ``scheduled`` for ``seq`` and ``cursor`` (protocol §7, Scheduling)."""
+        return {"scheduled": self.scheduled} | ({"duplicate": True} if self.duplicate else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The waiting message `scheduled` will not be sent."""
+
+    scheduled: dict[str, Any]
+    duplicate: bool = False
+
+    def ack(self) -> dict[str, Any]:
+        """As `Scheduled.ack`."""
+        return {"scheduled": self.scheduled} | ({"duplicate": True} if self.duplicate else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """The room is there."""
+
+    room: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """There was nothing to do any more: a due message that another worker delivered, or that was cancelled."""
+
+
+Outcome = Stored | Scheduled | Cancelled | Created | Nothing
+
+
+# --- What can be read -----------------------------------------------------------------------------
+
+
+class Head(NamedTuple):
+    """Where a room's log ends."""
+
+    seq: int
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Events after a cursor, contiguous, oldest first; `cursor` is the position after them.
+
+    `retry_in_ms` is set where a held request ended early: come back after so many milliseconds.
+    """
+
+    events: list[Event]
+    cursor: str
+    more: bool = False
+    retry_in_ms: int | None = field(default=None, kw_only=True)
+
+
+class Step(NamedTuple):
+    """One event verified: its room, its seq, the room's head, and what is wrong with it or None."""
+
+    room: str
+    seq: int
+    head: int
+    problem: str | None
+
+
+class Store(Protocol):
+    """All that the hub asks of a store. Every method but `commit` may be called from any thread."""
+
+    def commit(self, writes: Sequence[Write]) -> list[Outcome | Refused]:
+        """Store a batch, in order, in one transaction; one outcome or refusal for each.
+
+        Raises CommitFailed. Only one thread of a process may call it at a time.
+        """
+
+    def head(self, room: str) -> Head:
+        """The head of `room`, as committed by whatever process. Raises RoomUnknown."""
+
+    def heads(self) -> dict[str, int]:
+        """The seq of the head of every room."""
+
+    def read(self, room: str, after: Cursor | Now, limit: int) -> Page:
+        """At most `limit` events after `after`.
+
+        Raises RoomUnknown, CursorExpired, CursorAhead, HistoryChanged.
+        """
+
+    def snapshot(self, room: str, limit: int) -> dict[str, Any]:
+        """{`room`, `cursor`, `messages`, `has_more`}: the latest messages, oldest first. Raises RoomUnknown."""
+
+    def messages(self, room: str, before: int | None, limit: int) -> dict[str, Any]:
+        """{`messages`, `has_more`}: messages with an id below `before`, as they are now. Raises RoomUnknown."""
+
+    def reactions(self, room: str, identity: str, first: int) -> dict[int, str]:
+        """How `identity` reacted to messages from id `first` on: {id: ``like`` or ``dislike``}."""
+
+    def rooms(self) -> list[dict[str, Any]]:
+        """All rooms, by name: {`name`, `title`, `head`, `at`}."""
+
+    def scheduled(self, room: str, identity: str) -> list[dict[str, Any]]:
+        """What waits for `identity` in `room`, the next first. Raises RoomUnknown."""
+
+    def due(self, now: int, limit: int) -> list[int]:
+        """Ids of waiting messages whose time has come, the oldest first."""
+
+    def next_due(self) -> int | None:
+        """When the next waiting message is due, or None."""
+
+    def quotes(self, before: int | None, limit: int) -> dict[str, Any]:
+        """{`quotes`, `has_more`}: the newest first, with an id below `before`."""
+
+    def random_quote(self) -> dict[str, Any]:
+        """Any quote. Raises QuoteUnknown where there is none."""
+
+    def prune(self, before: int) -> None:
+        """Forget client_ids that were used before `before`."""
+
+    def version(self) -> int:
+        """A number that changes when another process has committed."""
+
+    def verify(self) -> Iterator[Step]:
+        """Walk every room's hash chain."""
+
+    def close(self) -> None:
+        """Release all; the store is not used any more."""

@@ -1,0 +1,192 @@
+"""What is read, whatever the database: each function gets one open read transaction.
+
+Only what all dialects share stands here; how a transaction begins is the backend's.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+from ..protocol import cursor, json
+from ..protocol.cursor import Cursor, Now
+from ..protocol.errors import CursorAhead, CursorExpired, HistoryChanged, QuoteUnknown, RoomUnknown
+from .base import Head, Page, Step
+from .ledger import Sql, counted, described, event_of, waiting_message
+
+
+def head(sql: Sql, room: str) -> Head:
+    """The end of the log of `room`. Raises RoomUnknown."""
+    row = sql.one("SELECT head, chain FROM room WHERE name = ?", room)
+    if row is None:
+        raise RoomUnknown(room)
+    return Head(row[0], cursor.at(row[0], row[1]))
+
+
+def heads(sql: Sql) -> dict[str, int]:
+    """All rooms' heads."""
+    return {row[0]: row[1] for row in sql.all("SELECT name, head FROM room")}
+
+
+def page(sql: Sql, room: str, after: Cursor | Now, limit: int) -> Page:
+    """Events after a cursor that is checked first."""
+    row = sql.one("SELECT id, head, chain, floor, floor_chain FROM room WHERE name = ?", room)
+    if row is None:
+        raise RoomUnknown(room)
+    room_id, end, chain, floor, floor_chain = row
+    if isinstance(after, Now):
+        return Page([], cursor.at(end, chain))
+    start, position = _checked(sql, after, room_id, end, chain, floor, floor_chain)
+    rows = sql.all(
+        "SELECT seq, tag, command, at, body FROM event WHERE room_id = ? AND seq > ? ORDER BY seq LIMIT ?",
+        room_id, start, limit,
+    )  # fmt: skip
+    found = [event_of(room, each) for each in rows]
+    if found:
+        position = found[-1].cursor
+    return Page(found, position, more=start + len(found) < end)
+
+
+def _checked(
+    sql: Sql, after: Cursor, room_id: int, end: int, chain: bytes, floor: int, floor_chain: bytes
+) -> tuple[int, str]:
+    """The seq to read after and the whole cursor there. Raises what cannot be served exactly."""
+    seq, tag = after
+    if seq > end:
+        raise CursorAhead()
+    if seq < floor:
+        if after != cursor.START:
+            raise CursorExpired()
+        seq = floor  # a bare 0 is the oldest event kept
+    if seq == end:
+        there = cursor.tag(chain)
+    elif seq == floor:
+        there = cursor.tag(floor_chain)
+    else:
+        row = sql.one("SELECT tag FROM event WHERE room_id = ? AND seq = ?", room_id, seq)
+        assert row is not None, "the log has a hole"
+        there = row[0]
+    if tag is not None and tag != there:
+        raise HistoryChanged()
+    return seq, f"{seq}.{there}"
+
+
+def snapshot(sql: Sql, room: str, limit: int) -> dict[str, Any]:
+    """The latest messages and the cursor at which they are so."""
+    row = sql.one("SELECT id, head, chain FROM room WHERE name = ?", room)
+    if row is None:
+        raise RoomUnknown(room)
+    found, has_more = _messages(sql, row[0], None, limit)
+    return {"room": room, "cursor": cursor.at(row[1], row[2]), "messages": found, "has_more": has_more}
+
+
+def messages(sql: Sql, room: str, before: int | None, limit: int) -> dict[str, Any]:
+    """Older messages."""
+    found, has_more = _messages(sql, room_id(sql, room), before, limit)
+    return {"messages": found, "has_more": has_more}
+
+
+def _messages(sql: Sql, room_id: int, before: int | None, limit: int) -> tuple[list[dict[str, Any]], bool]:
+    rows = list(
+        sql.all(
+            "SELECT body, likes, dislikes FROM message WHERE room_id = ? AND id < ? ORDER BY id DESC LIMIT ?",
+            room_id, 2**62 if before is None else before, limit + 1,
+        )
+    )  # fmt: skip
+    found = [counted(json.loads(row[0]), row[1], row[2]) for row in rows[:limit]]
+    return found[::-1], len(rows) > limit
+
+
+def reactions(sql: Sql, room: str, identity: str, first: int) -> dict[int, str]:
+    """One person's reactions."""
+    rows = sql.all(
+        "SELECT message_id, value FROM reaction WHERE room_id = ? AND identity = ? AND message_id >= ?",
+        room_id(sql, room), identity, first,
+    )  # fmt: skip
+    return {row[0]: "like" if row[1] > 0 else "dislike" for row in rows}
+
+
+def rooms(sql: Sql) -> list[dict[str, Any]]:
+    """All rooms, by name."""
+    rows = sql.all("SELECT name, title, head, chain, created_at FROM room ORDER BY name")
+    return [described(*row) for row in rows]
+
+
+def scheduled(sql: Sql, room: str, identity: str) -> list[dict[str, Any]]:
+    """What waits."""
+    rows = sql.all(
+        "SELECT id, due_at, message, client_id FROM scheduled"
+        " WHERE room_id = ? AND identity = ? AND state = 'waiting' ORDER BY due_at, id",
+        room_id(sql, room), identity,
+    )  # fmt: skip
+    return [waiting_message(row[0], row[1], room, json.loads(row[2]), row[3]) for row in rows]
+
+
+def due(sql: Sql, now: int, limit: int) -> list[int]:
+    """Waiting messages whose time has come."""
+    rows = sql.all(
+        "SELECT id FROM scheduled WHERE state = 'waiting' AND due_at <= ? ORDER BY due_at, id LIMIT ?", now, limit
+    )
+    return [row[0] for row in rows]
+
+
+def next_due(sql: Sql) -> int | None:
+    """The time of the next."""
+    row = sql.one("SELECT min(due_at) FROM scheduled WHERE state = 'waiting'")
+    return None if row is None else row[0]
+
+
+def quotes(sql: Sql, before: int | None, limit: int) -> dict[str, Any]:
+    """The newest quotes."""
+    rows = list(
+        sql.all(
+            "SELECT body FROM quote WHERE id < ? ORDER BY id DESC LIMIT ?",
+            2**62 if before is None else before, limit + 1,
+        )
+    )  # fmt: skip
+    return {"quotes": [json.loads(row[0]) for row in rows[:limit]], "has_more": len(rows) > limit}
+
+
+def random_quote(sql: Sql) -> dict[str, Any]:
+    """Any quote; ids have no hole, but the next one above would do as well."""
+    row = sql.one("SELECT max(id) FROM quote")
+    if row is None or row[0] is None:
+        raise QuoteUnknown()
+    chosen = sql.one("SELECT body FROM quote WHERE id >= ? ORDER BY id LIMIT 1", 1 + secrets.randbelow(row[0]))
+    assert chosen is not None
+    found: dict[str, Any] = json.loads(chosen[0])
+    return found
+
+
+def room_id(sql: Sql, room: str) -> int:
+    """The key of `room`. Raises RoomUnknown."""
+    row = sql.one("SELECT id FROM room WHERE name = ?", room)
+    if row is None:
+        raise RoomUnknown(room)
+    found: int = row[0]
+    return found
+
+
+def verify(sql: Sql) -> Iterator[Step]:
+    """Recompute every chain from its floor and compare all that is kept with it."""
+    for room_id, name, end, chain, floor, floor_chain in list(
+        sql.all("SELECT id, name, head, chain, floor, floor_chain FROM room ORDER BY id")
+    ):
+        expected, seq = bytes(floor_chain), floor
+        rows = sql.all("SELECT seq, body, tag, digest FROM event WHERE room_id = ? ORDER BY seq", room_id)
+        for found, body, tag, digest in rows:
+            seq += 1
+            if found != seq:
+                yield Step(name, seq, end, f"it is missing; the next is {found}")
+                break
+            kept = bytes(digest) if digest is not None else cursor.digest(body.encode())
+            expected = cursor.extend(expected, seq, kept)
+            yield Step(name, seq, end, None if cursor.tag(expected) == tag else "its content or history was changed")
+        else:
+            if seq != end:
+                yield Step(name, seq, end, f"the log ends here, but its head is {end}")
+            elif expected != bytes(chain):
+                yield Step(name, seq, end, "the head has another history")
+
+

@@ -1,0 +1,281 @@
+"""The store in one SQLite file. No waiting here but for the lock; the hub waits.
+
+WAL with ``synchronous=FULL``: a commit is on the disk when it returns, and readers never wait for the
+writer. Every write transaction, checkpoint and close happens under the `FileLock`. Readers are
+``query_only`` connections from a small stack, so that any thread may read and one may close them all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from ..protocol import commands, events, json
+from ..protocol.cursor import Cursor, Now
+from ..protocol.errors import Refused, StorageFull
+from . import migrate, reading
+from .base import CommitFailed, CreateRoom, Head, Outcome, Page, Step, Stored, Write
+from .ledger import Ledger, Row, Rules
+from .lock import FileLock
+
+_BUSY_SECONDS = 5.0
+"""For tools that hold SQLite's own lock; our processes never meet there."""
+_CHECKPOINT_PAGES = 4000
+"""Larger than SQLite's 1000: a fifth more appends a second, for 16 MB of write-ahead log."""
+
+
+class SqliteStore:
+    """See `base.Store`. `path` is the database; the lock file and the log of SQLite lie beside it."""
+
+    def __init__(self, path: Path, rules: Rules | None = None) -> None:
+        self._path = path
+        self._rules = rules or Rules()
+        self._lock = FileLock(path.with_suffix(".lock"))
+        self._idle: deque[sqlite3.Connection] = deque()
+        self._closed = False
+        with self._lock:
+            self._writer = self._open_writer()
+            self._migrate()
+        self._watcher = self._open_reader()
+
+    # --- Writing ----------------------------------------------------------------------------------
+
+    def found(self, at: int) -> None:
+        """Create the lobby and load the first quotes, where that was never done."""
+        with self._lock, self._transaction() as sql:
+            if sql.one("SELECT 1 FROM room LIMIT 1") is None:
+                Ledger(sql, self._rules).apply(Write(CreateRoom(commands.LOBBY), at))
+                for number, quote in enumerate(_first_quotes(), start=1):
+                    body = {"id": number, **quote, "at": events.rfc3339(at)}
+                    sql.run("INSERT INTO quote (id, body) VALUES (?, ?)", number, json.dumps(body).decode())
+
+    def commit(self, writes: Sequence[Write]) -> list[Outcome | Refused]:
+        outcomes: list[Outcome | Refused] = []
+        with self._lock:
+            with self._transaction() as sql:
+                ledger = Ledger(sql, self._rules)
+                for write in writes:
+                    try:
+                        outcomes.append(ledger.apply(write))
+                    except Refused as refused:
+                        outcomes.append(refused)
+                ledger.flush()
+            if any(_is_deletion(outcome) for outcome in outcomes):
+                self._forget_the_log()
+        return outcomes
+
+    def prune(self, before: int) -> None:
+        """Forget the client_ids of before `before`, some thousands at a time."""
+        with self._lock, self._transaction() as sql:
+            sql.run(
+                "DELETE FROM sent WHERE (room_id, sender, client_id) IN"
+                " (SELECT room_id, sender, client_id FROM sent WHERE at < ? LIMIT 5000)",
+                before,
+            )
+
+    # --- Reading ----------------------------------------------------------------------------------
+
+    def head(self, room: str) -> Head:
+        with self._reading() as sql:
+            return reading.head(sql, room)
+
+    def heads(self) -> dict[str, int]:
+        with self._reading() as sql:
+            return reading.heads(sql)
+
+    def read(self, room: str, after: Cursor | Now, limit: int) -> Page:
+        with self._reading() as sql:
+            return reading.page(sql, room, after, limit)
+
+    def snapshot(self, room: str, limit: int) -> dict[str, Any]:
+        with self._reading() as sql:
+            return reading.snapshot(sql, room, limit)
+
+    def messages(self, room: str, before: int | None, limit: int) -> dict[str, Any]:
+        with self._reading() as sql:
+            return reading.messages(sql, room, before, limit)
+
+    def reactions(self, room: str, identity: str, first: int) -> dict[int, str]:
+        with self._reading() as sql:
+            return reading.reactions(sql, room, identity, first)
+
+    def rooms(self) -> list[dict[str, Any]]:
+        with self._reading() as sql:
+            return reading.rooms(sql)
+
+    def scheduled(self, room: str, identity: str) -> list[dict[str, Any]]:
+        with self._reading() as sql:
+            return reading.scheduled(sql, room, identity)
+
+    def due(self, now: int, limit: int) -> list[int]:
+        with self._reading() as sql:
+            return reading.due(sql, now, limit)
+
+    def next_due(self) -> int | None:
+        with self._reading() as sql:
+            return reading.next_due(sql)
+
+    def quotes(self, before: int | None, limit: int) -> dict[str, Any]:
+        with self._reading() as sql:
+            return reading.quotes(sql, before, limit)
+
+    def random_quote(self) -> dict[str, Any]:
+        with self._reading() as sql:
+            return reading.random_quote(sql)
+
+    def version(self) -> int:
+        # Changes when any other connection has committed, our own writer's too.
+        found: int = self._watcher.execute("PRAGMA data_version").fetchone()[0]
+        return found
+
+    def verify(self) -> Iterator[Step]:
+        with self._reading() as sql:
+            yield from reading.verify(sql)
+
+    def close(self) -> None:
+        """Release all. The last process to close writes SQLite's log into the database."""
+        if self._closed:
+            return
+        self._closed = True
+        with self._lock:
+            while self._idle:
+                self._idle.pop().close()
+            self._watcher.close()
+            self._writer.close()
+        self._lock.close()
+
+    # --- Connections ------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[_Sql]:
+        """One durable write transaction; the lock is held. Raises CommitFailed, StorageFull."""
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+            yield _Sql(self._writer)
+        except sqlite3.Error as fault:
+            self._roll_back()
+            raise _translated(fault, certain=True) from fault
+        except BaseException:
+            self._roll_back()
+            raise
+        try:
+            self._writer.execute("COMMIT")
+        except sqlite3.Error as fault:
+            self._roll_back()
+            # A failed flush may have reached the disk or not.
+            raise _translated(fault, certain=_code(fault) == sqlite3.SQLITE_BUSY) from fault
+
+    def _roll_back(self) -> None:
+        with contextlib.suppress(sqlite3.Error):  # none is open where SQLite has rolled back itself
+            self._writer.execute("ROLLBACK")
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[_Sql]:
+        """One read transaction: everything in it sees the same commits."""
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._open_reader()
+        try:
+            connection.execute("BEGIN")
+            yield _Sql(connection)
+        finally:
+            with contextlib.suppress(sqlite3.Error):  # BEGIN itself failed
+                connection.execute("COMMIT")
+            if self._closed:
+                connection.close()
+            else:
+                self._idle.append(connection)
+
+    def _open_writer(self) -> sqlite3.Connection:
+        connection = self._connect()
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        # What is deleted is overwritten: a deleted message leaves no text in free pages.
+        connection.execute("PRAGMA secure_delete = ON")
+        return connection
+
+    def _open_reader(self) -> sqlite3.Connection:
+        connection = self._connect()
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        return connection
+
+    def _connect(self) -> sqlite3.Connection:
+        # Threads pass connections on, one at a time; transactions are begun by hand.
+        connection = sqlite3.connect(
+            self._path,
+            timeout=_BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        os.chmod(self._path, 0o600)
+        return connection
+
+    def _migrate(self) -> None:
+        self._writer.execute(
+            "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT"
+        )
+        row = self._writer.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
+        for step in migrate.pending("sqlite", int(row[0]) if row else 0):
+            with self._transaction() as sql:
+                for statement in step.statements:
+                    sql.run(statement)
+                sql.run("INSERT OR REPLACE INTO meta (key, value) VALUES ('schema', ?)", str(step.number))
+
+    def _forget_the_log(self) -> None:
+        """After a deletion: the write-ahead log still holds the text, so write it back and cut it.
+
+        Where a reader is in the way, the next checkpoint overwrites it.
+        """
+        self._writer.execute("PRAGMA busy_timeout = 0")
+        with contextlib.suppress(sqlite3.Error):
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._writer.execute(f"PRAGMA busy_timeout = {int(_BUSY_SECONDS * 1000)}")
+
+
+class _Sql:
+    """`ledger.Sql` on a connection whose transaction is open."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._execute = connection.execute
+
+    def one(self, statement: str, *values: Any) -> Row | None:
+        found: Row | None = self._execute(statement, values).fetchone()
+        return found
+
+    def all(self, statement: str, *values: Any) -> Iterable[Row]:
+        return self._execute(statement, values)
+
+    def run(self, statement: str, *values: Any) -> None:
+        self._execute(statement, values)
+
+
+def _code(fault: sqlite3.Error) -> int:
+    """The primary result code, without its extension."""
+    return int(getattr(fault, "sqlite_errorcode", 0) or 0) & 0xFF
+
+
+def _translated(fault: sqlite3.Error, *, certain: bool) -> Exception:
+    if _code(fault) == sqlite3.SQLITE_FULL:
+        return StorageFull()
+    return CommitFailed(str(fault), certain=certain)
+
+
+def _is_deletion(outcome: Outcome | Refused) -> bool:
+    if not isinstance(outcome, Stored) or outcome.duplicate:
+        return False
+    return outcome.event.command == events.MESSAGE_DELETED
+
+
+def _first_quotes() -> list[dict[str, str]]:
+    found: list[dict[str, str]] = json.loads((files(__package__) / "quotes.json").read_bytes())
+    return found

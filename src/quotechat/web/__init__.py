@@ -1,0 +1,1 @@
+"""The third floor: translation only, between the world's protocols and the hub."""

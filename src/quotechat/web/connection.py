@@ -1,0 +1,119 @@
+"""RFC 6455 for one socket, without I/O: bytes in become texts, answers become bytes out.
+
+wsproto does the framing; here are the limits and the closing handshake. Nothing is compressed, since no
+extension is ever negotiated. Why wsproto: docs/explanation/websocket-library.md.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from wsproto.connection import Connection as Framing
+from wsproto.connection import ConnectionState, ConnectionType
+from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
+
+GOING_AWAY = 1001
+BINARY = 1003
+POLICY = 1008
+TOO_BIG = 1009
+RESTART = 1012
+TOO_FAR_BEHIND = 1013
+
+
+def frame(payload: bytes) -> bytes:
+    """`payload`, which is UTF-8, as one unmasked text frame (§5.2). Equal for all peers: made once, sent to all."""
+    size = len(payload)
+    if size < 126:
+        return struct.pack("!BB", 0x81, size) + payload
+    if size < 65_536:
+        return struct.pack("!BBH", 0x81, 126, size) + payload
+    return struct.pack("!BBQ", 0x81, 127, size) + payload
+
+
+class Connection:
+    """The server's side after the handshake. `limit` is the most bytes of a message, inclusive."""
+
+    def __init__(self, limit: int) -> None:
+        self._framing = Framing(ConnectionType.SERVER, extensions=[])
+        self._limit = limit
+        self._parts: list[str] = []
+        self._bytes = 0
+        self._out: list[bytes] = []
+        self.closing = False
+        """We have sent our close frame: nothing else may be sent."""
+        self.closed_by_peer = False
+        """The peer's close frame has come."""
+        self.heard_pong = True
+        """Whether a pong came after the last `ping`."""
+
+    def receive(self, data: bytes) -> list[str]:
+        """Take what came from the peer; the texts that are whole by it. `outgoing` holds what must be answered."""
+        texts: list[str] = []
+        if self.closed_by_peer:
+            return texts
+        self._framing.receive_data(data)
+        for event in self._framing.events():
+            if isinstance(event, TextMessage):
+                text = self._gathered(event)
+                if text is not None and not self.closing:
+                    texts.append(text)
+            elif isinstance(event, BytesMessage):
+                self.close(BINARY, "text only")
+            elif isinstance(event, Ping):
+                if not self.closing:
+                    self._out.append(self._framing.send(event.response()))
+            elif isinstance(event, Pong):
+                self.heard_pong = True
+            elif isinstance(event, CloseConnection):
+                self._closed(event)
+                break
+        return texts
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Begin the closing handshake (§7.1.2); what was gathered of a message is dropped."""
+        if not self.closing:
+            self.closing = True
+            self._parts.clear()
+            self._out.append(self._framing.send(CloseConnection(code, reason)))
+
+    def ping(self) -> None:
+        """Ask whether the peer is there."""
+        if not self.closing:
+            self.heard_pong = False
+            self._out.append(self._framing.send(Ping()))
+
+    def outgoing(self) -> bytes:
+        """What must be sent, in order, and once."""
+        out, self._out = b"".join(self._out), []
+        return out
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a message has begun and not ended."""
+        return bool(self._parts)
+
+    def _gathered(self, event: TextMessage) -> str | None:
+        # In bytes: wsproto has decoded, so what was ASCII is as long as its bytes.
+        data = event.data
+        self._bytes += len(data) if data.isascii() else len(data.encode())
+        if self._bytes > self._limit:
+            self.close(TOO_BIG, f"at most {self._limit} bytes")
+            return None
+        self._parts.append(data)
+        if not event.message_finished:
+            return None
+        text = "".join(self._parts)
+        self._parts.clear()
+        self._bytes = 0
+        return text
+
+    def _closed(self, event: CloseConnection) -> None:
+        if self._framing.state is ConnectionState.OPEN:
+            # Not from the peer: it is wsproto's verdict over what the peer sent (1002, 1007).
+            self.close(event.code, event.reason or "")
+            self.closed_by_peer = True
+            return
+        self.closed_by_peer = True
+        if not self.closing:
+            self.closing = True
+            self._out.append(self._framing.send(event.response()))

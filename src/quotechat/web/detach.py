@@ -1,0 +1,47 @@
+"""Take a socket away from the HTTP server that accepted it, so that the reactor owns it alone.
+
+The server's descriptor gets a dead socket put under it, which the server then closes as if the peer had
+hung up: no thread is held, and its count of connections stays right (docs/explanation/websocket-library.md).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any
+
+
+def can_detach(environ: dict[str, Any]) -> bool:
+    """Whether this server shows its plain TCP socket: gunicorn's gthread and sync, Werkzeug's."""
+    return type(_socket_of(environ)) is socket.socket
+
+
+def detach(environ: dict[str, Any]) -> tuple[socket.socket, bytes]:
+    """The peer's socket, not blocking, and the bytes that the server had read beyond the request."""
+    theirs = _socket_of(environ)
+    assert theirs is not None, "see can_detach"
+    ahead = _read_ahead(environ)
+    ours = socket.socket(fileno=os.dup(theirs.fileno()))
+    dead, other = socket.socketpair()
+    other.close()
+    os.dup2(dead.fileno(), theirs.fileno(), inheritable=False)
+    dead.close()
+    ours.setblocking(False)
+    if ours.family in (socket.AF_INET, socket.AF_INET6):
+        # Whole slices are sent at once: waiting for more (Nagle) would only delay them.
+        ours.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return ours, ahead
+
+
+def _socket_of(environ: dict[str, Any]) -> socket.socket | None:
+    found: socket.socket | None = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
+    return found
+
+
+def _read_ahead(environ: dict[str, Any]) -> bytes:
+    # gunicorn's parser reads in blocks of 8 kB: a fast client's first frames may be in one already.
+    unreader = getattr(getattr(environ.get("wsgi.input"), "reader", None), "unreader", None)
+    if unreader is None:
+        return b""
+    found: bytes = unreader.take_buffered()
+    return found

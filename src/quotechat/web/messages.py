@@ -1,0 +1,151 @@
+"""Sending over HTTP: every form of POST becomes the one command that a WebSocket would carry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, current_app, request
+
+from ..hub.chat import Cancelled, Chat, Scheduled, Stored
+from ..protocol import commands, json
+from ..protocol.errors import Invalid, MalformedEnvelope, ParameterInvalid
+from . import parameters, security
+
+blueprint = Blueprint("messages", __name__, url_prefix="/api/v1")
+
+
+@blueprint.post("/rooms/<room>/messages")
+def send(room: str) -> Response:
+    """Say something: as JSON, or with the whole body as the text and `?user=`.
+
+    201 and the event; 200 where it was stored before; 202 where it is scheduled.
+    """
+    if parameters.is_text():
+        fields: dict[str, Any] = {"user": _signed(), "message": _without_last_newline(parameters.text_body())}
+        return _done(_submit("send-message", room, {}, message=fields), created=True)
+    fields = parameters.json_object()
+    return _done(_submit("send-message", room, fields, message=fields), created=True)
+
+
+@blueprint.patch("/rooms/<room>/messages/<int:message_id>")
+def edit(room: str, message_id: int) -> Response:
+    """Change the text of one's own message: {`message`}."""
+    fields = parameters.json_object()
+    return _done(_submit("edit-message", room, fields, message={**fields, "id": message_id}))
+
+
+@blueprint.delete("/rooms/<room>/messages/<int:message_id>")
+def delete(room: str, message_id: int) -> Response:
+    """Take one's own message back."""
+    return _done(_submit("delete-message", room, {}, message={"id": message_id}))
+
+
+@blueprint.put("/rooms/<room>/messages/<int:message_id>/reaction")
+def react(room: str, message_id: int) -> Response:
+    """Like or dislike: {`reaction`}."""
+    fields = parameters.json_object()
+    return _done(_submit("react", room, fields, message={**fields, "id": message_id}))
+
+
+@blueprint.delete("/rooms/<room>/messages/<int:message_id>/reaction")
+def unreact(room: str, message_id: int) -> Response:
+    """Take one's like or dislike back."""
+    return _done(_submit("react", room, {}, message={"id": message_id, "reaction": "none"}))
+
+
+@blueprint.get("/rooms/<room>/scheduled")
+def waiting(room: str) -> Response:
+    """{`scheduled`}: one's own messages that wait, the next first."""
+    return live({"scheduled": _chat().scheduled(room, security.identity())})
+
+
+@blueprint.delete("/rooms/<room>/scheduled/<int:scheduled_id>")
+def cancel(room: str, scheduled_id: int) -> Response:
+    """Do not send a waiting message."""
+    return _done(_submit("cancel-scheduled", room, {}, scheduled={"id": scheduled_id}))
+
+
+@blueprint.post("/rooms/<room>/commands")
+def command(room: str) -> Response:
+    """Any envelope that a WebSocket would take, but subscribe and unsubscribe: 200 and the `ack`."""
+    envelope = parameters.json_body()
+    if not isinstance(envelope, dict):
+        raise MalformedEnvelope("An envelope is a JSON object.")
+    envelope = _in_room(_keyed(envelope), room)
+    asked = commands.decode(envelope)
+    if isinstance(asked, commands.Ping):
+        return live({"command": "pong", **_client_id(asked.client_id)})
+    outcome = _chat().submit(asked, identity=security.identity(), address=security.address())
+    return live({"command": "ack", **_client_id(asked.client_id), **outcome.ack()})
+
+
+def submit_quote(room: str, fields: dict[str, Any]) -> Response:
+    """Add a quote: 201 and the quote; 200 where it was stored before."""
+    outcome = _submit("add-quote", room, fields, quote=fields)
+    quote = outcome.event.envelope["quote"]
+    return live(quote | {"duplicate": True}, 200) if outcome.duplicate else live(quote, 201)
+
+
+def live(value: Any, status: int = 200) -> Response:
+    """An answer that no cache may keep."""
+    answer = Response(json.dumps(value), status, content_type="application/json")
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def _chat() -> Chat:
+    chat: Chat = current_app.extensions["quotechat"]
+    return chat
+
+
+def _submit(command: str, room: str, fields: dict[str, Any], **inner: Any) -> Any:
+    outer: dict[str, Any] = {name: fields[name] for name in ("client_id", "room") if name in fields}
+    envelope = _in_room(_keyed({**outer, "command": command, **inner}), room)
+    return _chat().submit(commands.decode(envelope), identity=security.identity(), address=security.address())
+
+
+def _in_room(envelope: dict[str, Any], room: str) -> dict[str, Any]:
+    if envelope.get("room", room) != room:
+        raise ParameterInvalid("The room in the path and in the body differ.", "room")
+    return {**envelope, "room": room}
+
+
+def _keyed(envelope: dict[str, Any]) -> dict[str, Any]:
+    """The header `Idempotency-Key` is another way to give the `client_id`; quotes around it are optional."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return envelope
+    if len(key) > 1 and key[0] == key[-1] == '"':
+        key = key[1:-1]
+    if envelope.get("client_id", key) != key:
+        raise ParameterInvalid("client_id and Idempotency-Key differ.", "client_id")
+    return {**envelope, "client_id": key}
+
+
+def _signed() -> str:
+    name = parameters.one("user")
+    name = security.user() if name is None else name
+    if name is None:
+        raise Invalid("user", "Say who you are: ?user=Name.")
+    return name
+
+
+def _without_last_newline(text: str) -> str:
+    # `echo hi | curl --data-binary @-` ends in one that nobody means.
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def _client_id(client_id: str | None) -> dict[str, str]:
+    return {} if client_id is None else {"client_id": client_id}
+
+
+def _done(outcome: Any, *, created: bool = False) -> Response:
+    if isinstance(outcome, Scheduled | Cancelled):
+        return live(outcome.ack(), 202 if isinstance(outcome, Scheduled) else 200)
+    assert isinstance(outcome, Stored)
+    body = outcome.event.encoded
+    if outcome.duplicate:
+        body = body[:-1] + b',"duplicate":true}'
+    answer = Response(body, 201 if created and not outcome.duplicate else 200, content_type="application/json")
+    answer.headers["Cache-Control"] = "no-store"
+    return answer

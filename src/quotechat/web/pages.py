@@ -1,0 +1,266 @@
+"""The pages that people see. Translation only: HTML out of snapshots, commands out of forms.
+
+Every page works without JavaScript: what can be sent is a form, what can be read is in the first HTML.
+The scripts then read on from the cursor that the page carries.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote
+
+from flask import Blueprint, Response, current_app, make_response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from ..hub.chat import Chat
+from ..protocol import commands
+from ..protocol.errors import Refused
+from ..protocol.names import COLORS
+from . import problems, security
+
+blueprint = Blueprint("pages", __name__)
+
+LATEST = 50
+"""Messages in the first HTML."""
+
+SHORT_POLL_INTERVAL = 2000
+"""Milliseconds between two short polls of a page."""
+
+NAME_COOKIE = "quotechat-name"
+NAME_COOKIE_AGE = 365 * 24 * 3600
+"""Seconds for which a form without JavaScript remembers how somebody signs."""
+
+
+class Way(NamedTuple):
+    """How a page gets its messages: what it says of it, and the transports that it may use."""
+
+    endpoint: str
+    label: str
+    line: str
+    transports: tuple[str, ...]
+
+
+WAYS = {
+    "auto": Way(
+        "pages.auto",
+        "Auto",
+        "This page opens a WebSocket; where that is blocked it polls, until it can return.",
+        ("websocket", "long-poll", "short-poll"),
+    ),
+    "websocket": Way(
+        "pages.websocket",
+        "WebSocket",
+        "This page holds one WebSocket open: new messages come over it, and what you write goes over it.",
+        ("websocket",),
+    ),
+    "long": Way(
+        "pages.polling",
+        "Long polling",
+        "This page asks for what is new; the server holds each request until there is something to answer.",
+        ("long-poll",),
+    ),
+    "short": Way(
+        "pages.polling",
+        "Short polling",
+        "This page asks every two seconds what is new; the server answers at once, mostly with nothing.",
+        ("short-poll",),
+    ),
+}
+
+
+@blueprint.app_template_filter("clock")
+def clock(at: str) -> str:
+    """The time of day of an RFC 3339 time in UTC; scripts turn it into the viewer's own."""
+    return f"{at[11:16]} UTC"
+
+
+@blueprint.get("/")
+def auto() -> Response:
+    """The room of `?room=`, over whatever transport works."""
+    return _chat_page(_room(), "auto")
+
+
+@blueprint.get("/rooms/<name>")
+def room(name: str) -> Response:
+    """A room under an address of its own."""
+    return _chat_page(name, "auto")
+
+
+@blueprint.get("/websocket")
+def websocket() -> Response:
+    """The room over a WebSocket and nothing else."""
+    return _chat_page(_room(), "websocket")
+
+
+@blueprint.get("/polling")
+def polling() -> Response:
+    """The room by polling: `?mode=long` (held requests) or `?mode=short`."""
+    return _chat_page(_room(), _polling_mode(request.args))
+
+
+@blueprint.post("/rooms/<name>/messages")
+def send(name: str) -> BaseResponse:
+    """Sends the form's message and returns to the page it came from, or shows why it was refused."""
+    form = request.form
+    way = form.get("way", "auto")
+    way = way if way in WAYS else "auto"
+    fields = _filled(form, "user", "message", "color", "send_at")
+    if form.get("reply_to", "").isdecimal():
+        fields["reply_to"] = int(form["reply_to"])
+    try:
+        outcome = _submit({"command": "send-message", "room": name, **_client_id(form), "message": fields})
+    except Refused as refused:
+        return _chat_page(name, way, refused=refused, draft=form)
+    # The message's number is its anchor; a scheduled one has none yet.
+    anchor = f"m{outcome.seq}" if hasattr(outcome, "seq") else "scheduled"
+    back = redirect(_address(way, name, anchor), 303)
+    _remember_name(back, fields.get("user", ""))
+    return back
+
+
+@blueprint.post("/rooms")
+def create_room() -> BaseResponse:
+    """Creates the form's room and goes there."""
+    name, title = request.form.get("name", ""), request.form.get("title", "")
+    try:
+        _chat().create_room(name, title, security.identity(), security.address())
+    except Refused as refused:
+        return _no_room(name, refused)
+    return redirect(url_for("pages.room", name=name), 303)
+
+
+@blueprint.get("/quotes")
+def quotes() -> Response:
+    """A quote by chance, the newest ones, and a form for another."""
+    return _quotes_page()
+
+
+@blueprint.post("/quotes")
+def add_quote() -> BaseResponse:
+    """Adds the form's quote, or shows why it was refused, with the text kept."""
+    fields = {name: request.form.get(name, "").strip() for name in ("quote", "author")}
+    try:
+        _submit({"command": "add-quote", **_client_id(request.form), "quote": fields})
+    except Refused as refused:
+        return _quotes_page(refused, fields)
+    return redirect(url_for("pages.quotes", added=1), 303)
+
+
+def _chat() -> Chat:
+    chat: Chat = current_app.extensions["quotechat"]
+    return chat
+
+
+def _submit(envelope: dict[str, object]) -> Any:
+    return _chat().submit(commands.decode(envelope), identity=security.identity(), address=security.address())
+
+
+def _room() -> str:
+    return request.args.get("room") or "lobby"
+
+
+def _polling_mode(args: Mapping[str, str]) -> str:
+    return "short" if args.get("mode") == "short" else "long"
+
+
+def _address(way: str, room: str, anchor: str | None = None) -> str:
+    """Where a room is under this way of getting messages; the lobby needs no name."""
+    named: dict[str, Any] = {} if room == "lobby" else {"room": room}
+    mode: dict[str, Any] = {"mode": "short"} if way == "short" else {}
+    if way == "auto" and named:
+        return url_for("pages.room", name=room, _anchor=anchor)
+    return url_for(WAYS[way].endpoint, **named, **mode, _anchor=anchor)
+
+
+def _chat_page(
+    name: str, way: str, *, refused: Refused | None = None, draft: Mapping[str, str] | None = None
+) -> Response:
+    chat = _chat()
+    try:
+        snapshot = chat.snapshot(name, LATEST)
+        before = request.args.get("before", "")
+        # Older history without a script; with one the page fetches it.
+        page = chat.messages(name, int(before), LATEST) if before.isdecimal() else snapshot
+    except Refused as problem:
+        return _no_room(name, problem)
+    html = render_template(
+        "chat.html",
+        room=name,
+        way=way,
+        ways=WAYS,
+        address=_address,
+        cursor=snapshot["cursor"],
+        messages=page["messages"],
+        has_more=page["has_more"],
+        in_history=page is not snapshot,
+        rooms=chat.rooms(),
+        colors=sorted(COLORS),
+        interval=SHORT_POLL_INTERVAL,
+        draft=draft or {"user": unquote(request.cookies.get(NAME_COOKIE, ""))},
+        # A form that is sent twice is stored once; after a refusal the same number still holds.
+        client_id=(draft or {}).get("client_id") or secrets.token_hex(16),
+        problem=_told(refused),
+    )
+    return _page(html, refused)
+
+
+def _quotes_page(refused: Refused | None = None, draft: Mapping[str, str] | None = None) -> Response:
+    chat = _chat()
+    before = request.args.get("before", "")
+    try:
+        chosen = chat.random_quote()
+    except Refused:
+        # There is none yet.
+        chosen = None
+    page = chat.quotes(int(before) if before.isdecimal() else None, LATEST)
+    html = render_template(
+        "quotes.html",
+        chosen=chosen,
+        quotes=page["quotes"],
+        has_more=page["has_more"],
+        added="added" in request.args,
+        draft=draft or {},
+        client_id=secrets.token_hex(16),
+        problem=_told(refused),
+    )
+    return _page(html, refused)
+
+
+def _no_room(name: str, refused: Refused) -> Response:
+    html = render_template("error.html", problem=_told(refused), room=name, rooms=_chat().rooms())
+    return _page(html, refused)
+
+
+def _told(refused: Refused | None) -> dict[str, Any] | None:
+    return None if refused is None else dict(problems.body(refused))
+
+
+def _page(html: str, refused: Refused | None) -> Response:
+    answer = make_response(html, _told(refused)["status"] if refused else 200)  # type: ignore[index]  # told if refused
+    # It holds the latest messages and a cursor: one from a cache would show the past as the present.
+    answer.headers["Cache-Control"] = "no-store"
+    security.give_cookie(answer)
+    if refused and refused.retry_in_ms:
+        answer.headers["Retry-After"] = str(-(-refused.retry_in_ms // 1000))
+    return answer
+
+
+def _filled(form: Mapping[str, str], *names: str) -> dict[str, object]:
+    return {name: form[name] for name in names if form.get(name, "") != ""}
+
+
+def _client_id(form: Mapping[str, str]) -> dict[str, object]:
+    return _filled(form, "client_id")
+
+
+def _remember_name(answer: BaseResponse, name: object) -> None:
+    answer.set_cookie(
+        NAME_COOKIE,
+        quote(str(name)),
+        max_age=NAME_COOKIE_AGE,
+        samesite="Lax",
+        secure=request.is_secure,
+        httponly=True,
+    )

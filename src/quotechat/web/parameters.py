@@ -1,0 +1,119 @@
+"""Query parameters, headers and bodies: strictly read, or refused (protocol §7: JSON, Parameters)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from flask import request
+
+from ..protocol import cursor, json
+from ..protocol.cursor import NOW, Cursor, Now
+from ..protocol.errors import Invalid, ParameterInvalid, TooLarge, UnsupportedMediaType
+
+LONGEST_WAIT = 25.0
+"""Seconds; proxies commonly give up after 30."""
+_DECIMAL = re.compile(r"[0-9]{1,15}")
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_PREFER_WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?([^",;\s]+)"?\s*(?=$|[,;])', re.IGNORECASE)
+_JSON = "application/json"
+_TEXT = ("text/plain", "application/x-www-form-urlencoded")
+
+
+def one(name: str) -> str | None:
+    """The parameter `name`, None where it is left out. Raises ParameterInvalid where it is given twice."""
+    found = request.args.getlist(name)
+    if len(found) > 1:
+        raise ParameterInvalid(f"{name} is given twice.", name)
+    return found[0] if found else None
+
+
+def limit(default: int, most: int) -> int:
+    """`limit`: 1 to `most`; above is cut. Raises ParameterInvalid."""
+    text = one("limit")
+    if text is None:
+        return default
+    if not _DECIMAL.fullmatch(text) or int(text) == 0:
+        raise ParameterInvalid("limit is a whole number from 1 on.", "limit")
+    return min(int(text), most)
+
+
+def before() -> int | None:
+    """`before`: an id, None where it is left out. Raises ParameterInvalid."""
+    text = one("before")
+    if text is None:
+        return None
+    if not _DECIMAL.fullmatch(text) or int(text) == 0:
+        raise ParameterInvalid("before is the id of a message or quote.", "before")
+    return int(text)
+
+
+def wait() -> tuple[float, bool]:
+    """Seconds to hold a poll, and whether that was asked by `Prefer` (RFC 7240 §4.3).
+
+    The parameter wins. A preference that cannot be read is no preference. Raises ParameterInvalid.
+    """
+    text = one("wait")
+    if text is not None:
+        if not _SECONDS.fullmatch(text):
+            raise ParameterInvalid("wait is a number of seconds from 0 to 25.", "wait")
+        return min(float(text), LONGEST_WAIT), False
+    preferred = _PREFER_WAIT.search(request.headers.get("Prefer", ""))
+    if preferred and _SECONDS.fullmatch(preferred[1]):
+        return min(float(preferred[1]), LONGEST_WAIT), True
+    return 0.0, False
+
+
+def after() -> Cursor | Now:
+    """`after`: a cursor; left out it is ``now``. Raises CursorInvalid, ParameterInvalid."""
+    text = one("after")
+    return NOW if text is None else cursor.parse(text)
+
+
+def json_object() -> dict[str, Any]:
+    """The body, which must be a JSON object. Raises UnsupportedMediaType, TooLarge, MalformedJson, …"""
+    value = json_body()
+    if not isinstance(value, dict):
+        raise Invalid("body", "The body is a JSON object.")
+    return value
+
+
+def json_body() -> Any:
+    """The body as parsed JSON. Raises UnsupportedMediaType, TooLarge, MalformedJson."""
+    if _media_type() != _JSON:
+        raise UnsupportedMediaType("The body is application/json.")
+    return json.loads(_body())
+
+
+def is_text() -> bool:
+    """Whether the body is meant as plain text: by its type, or as a bare ``curl -d`` sends it."""
+    return _media_type() in _TEXT
+
+
+def text_body() -> str:
+    """The whole body as text. Raises TooLarge, MalformedJson where it is not UTF-8."""
+    try:
+        return _body().decode("utf-8")
+    except UnicodeDecodeError:
+        raise Invalid("message", "The text is not UTF-8.") from None
+
+
+def _media_type() -> str:
+    if request.headers.get("Content-Encoding"):
+        raise UnsupportedMediaType("Bodies are taken as they are, without a Content-Encoding.")
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    if charset not in ("utf-8", "utf8", "us-ascii"):
+        raise UnsupportedMediaType("Bodies are UTF-8.")
+    return request.mimetype
+
+
+def _body() -> bytes:
+    most = request.max_content_length
+    assert most is not None
+    if (request.content_length or 0) > most:
+        raise TooLarge(f"A body is at most {most} bytes.")
+    # The stream, not get_data(): that would parse a form. One byte more tells a chunked body that is too long.
+    found = request.environ["wsgi.input"].read(min(request.content_length or most + 1, most + 1))
+    if len(found) > most:
+        raise TooLarge(f"A body is at most {most} bytes.")
+    return bytes(found)

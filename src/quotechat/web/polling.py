@@ -1,0 +1,103 @@
+"""Polling, short and long: the events after a cursor, in one answer.
+
+`wait=0` answers at once; with more, the request is held until there is something to answer, in its thread,
+on the feed's Condition. The server remembers nothing about the client in between.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, cast
+
+from flask import Blueprint, Response, current_app, request
+
+from ..hub.chat import Chat, Page
+from ..protocol import cursor
+from ..protocol.cursor import Cursor, Now
+from ..protocol.errors import Draining, NotAcceptable
+from . import parameters, security
+
+blueprint = Blueprint("polling", __name__, url_prefix="/api/v1")
+
+_DEFAULT_LIMIT = 500
+_MOST = 500
+_STREAMS: dict[str, Literal["ndjson", "sse"]] = {"application/x-ndjson": "ndjson", "text/event-stream": "sse"}
+
+
+@blueprint.get("/rooms/<room>/events")
+def events(room: str) -> Response:
+    """{`events`, `cursor`, `more`, `retry_in_ms`?} after `?after=`, or a stream where that is accepted."""
+    chat: Chat = current_app.extensions["quotechat"]
+    if chat.draining:
+        raise Draining()
+    kind = _negotiated()
+    if kind != "json":
+        stream = current_app.extensions["quotechat.streams"]
+        return cast(Response, stream(room, _last_event() if kind == "sse" else parameters.after(), kind))
+    after, limit = parameters.after(), parameters.limit(_DEFAULT_LIMIT, _MOST)
+    seconds, preferred = parameters.wait()
+    answer = _answer(_held(chat, room, after, limit, seconds) if seconds else chat.read(room, after, limit))
+    if preferred:
+        answer.headers["Preference-Applied"] = f"wait={seconds:g}"
+        answer.headers.add("Vary", "Prefer")
+    return answer
+
+
+def _held(chat: Chat, room: str, after: Cursor | Now, limit: int, seconds: float) -> Page:
+    with _place(chat, security.client_key()):
+        return chat.wait(room, after, limit, seconds, gone=_peer_gone(request.environ))
+
+
+@contextlib.contextmanager
+def _place(chat: Chat, key: str) -> Iterator[None]:
+    chat.limits.enter("poll", key)
+    try:
+        yield
+    finally:
+        chat.limits.leave("poll", key)
+
+
+def _answer(page: Page) -> Response:
+    # The events are encoded already, once for all readers.
+    parts = [b'{"events":[', b",".join(event.encoded for event in page.events), b'],"cursor":"']
+    parts += [page.cursor.encode(), b'","more":', b"true" if page.more else b"false"]
+    if page.retry_in_ms is not None:
+        parts.append(b',"retry_in_ms":%d' % page.retry_in_ms)
+    answer = Response(b"".join([*parts, b"}"]), content_type="application/json")
+    answer.headers["Cache-Control"] = "no-store"
+    answer.headers["Vary"] = "Accept"
+    return answer
+
+
+def _negotiated() -> Literal["json", "ndjson", "sse"]:
+    if "Accept" not in request.headers:
+        return "json"
+    best = request.accept_mimetypes.best_match(["application/json", *_STREAMS])
+    if best is None:
+        raise NotAcceptable("Events come as application/json, application/x-ndjson or text/event-stream.")
+    return _STREAMS.get(best, "json")
+
+
+def _last_event() -> Cursor | Now:
+    # What an EventSource sends when it reconnects; its URL still holds the first cursor.
+    last = request.headers.get("Last-Event-ID")
+    return cursor.parse(last) if last else parameters.after()
+
+
+def _peer_gone(environ: dict[str, Any]) -> Callable[[], bool] | None:
+    """A look at whether the client has hung up; None where the server shows no socket."""
+    sock = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
+    if not isinstance(sock, socket.socket):
+        return None
+
+    def gone() -> bool:
+        try:
+            return sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    return gone

@@ -1,0 +1,116 @@
+"""Refusals as `application/problem+json` (RFC 9457). The only place that knows statuses and titles."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from typing import Any
+
+from flask import Flask, Response, render_template, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from ..protocol import json
+from ..protocol.errors import Refused
+
+log = logging.getLogger(__name__)
+
+_PROBLEMS: dict[str, tuple[int, str]] = {
+    "malformed-json": (400, "Not strict JSON"),
+    "malformed-envelope": (400, "Not a command"),
+    "parameter-invalid": (400, "A parameter cannot be read"),
+    "cursor-invalid": (400, "Not a cursor"),
+    "unauthenticated": (401, "An identity is needed"),
+    "forbidden": (403, "Not yours"),
+    "origin-refused": (403, "Another site's page"),
+    "room-unknown": (404, "No such room"),
+    "message-unknown": (404, "No such message"),
+    "quote-unknown": (404, "No such quote"),
+    "scheduled-unknown": (404, "Nothing waits under this id"),
+    "not-found": (404, "Nothing here"),
+    "method-not-allowed": (405, "Not this method"),
+    "not-acceptable": (406, "Not in this form"),
+    "conflict": (409, "It contradicts what is there"),
+    "cursor-expired": (410, "Older than what is kept"),
+    "cursor-ahead": (410, "Ahead of the room"),
+    "history-changed": (410, "Another history"),
+    "too-large": (413, "Too large"),
+    "unsupported-media-type": (415, "Not this media type"),
+    "invalid": (422, "A field is not right"),
+    "client-id-reused": (422, "This client_id was used for something else"),
+    "rate-limited": (429, "Too much at once"),
+    "internal": (500, "Our fault"),
+    "overloaded": (503, "At the limit"),
+    "draining": (503, "Restarting"),
+    "outcome-unknown": (503, "Stored or not, it is not known"),
+    "storage-full": (507, "No space left"),
+}
+# What Flask and Werkzeug refuse by themselves.
+_CODES = {404: "not-found", 405: "method-not-allowed", 406: "not-acceptable", 413: "too-large",
+          415: "unsupported-media-type"}  # fmt: skip
+
+
+def status(refused: Refused) -> int:
+    """The HTTP status of a refusal."""
+    return _PROBLEMS[refused.code][0]
+
+
+def body(refused: Refused) -> dict[str, Any]:
+    """The problem object: the body over HTTP, the ``error`` of an envelope over WebSocket."""
+    number, title = _PROBLEMS[refused.code]
+    problem: dict[str, Any] = {
+        "type": f"urn:quotechat:problem:{refused.code}",
+        "title": title,
+        "status": number,
+        "detail": refused.detail,
+        "code": refused.code,
+    }
+    if refused.field is not None:
+        problem["field"] = refused.field
+    if refused.retry_in_ms is not None:
+        problem["retry_in_ms"] = refused.retry_in_ms
+    return problem
+
+
+def response(refused: Refused) -> Response:
+    """The answer to a request that is refused: a problem, or a page where a person reads it."""
+    problem = body(refused)
+    if _for_a_person():
+        answer = Response(render_template("error.html", problem=problem), status=problem["status"])
+    else:
+        problem["request_id"] = secrets.token_hex(8)
+        answer = Response(json.dumps(problem), problem["status"], content_type="application/problem+json")
+    answer.headers["Cache-Control"] = "no-store"
+    if refused.retry_in_ms is not None:
+        # Whole seconds (RFC 9110 §10.2.3), rounded up: earlier would be in vain.
+        answer.headers["Retry-After"] = str(max(1, -(-refused.retry_in_ms // 1000)))
+    if refused.code == "unauthenticated":
+        answer.headers["WWW-Authenticate"] = 'Bearer realm="quotechat"'  # RFC 9110 §11.6.1 asks for one
+    return answer
+
+
+def install(app: Flask) -> None:
+    """Translate everything that a view of `app` may raise."""
+    app.register_error_handler(Refused, response)
+    app.register_error_handler(HTTPException, _of_http)
+    app.register_error_handler(Exception, _of_anything)
+
+
+def _of_http(fault: HTTPException) -> Response:
+    if fault.code is not None and fault.code < 400:  # a redirect that Werkzeug raises, such as a missing slash
+        return Response(fault.get_body(), fault.code, fault.get_headers())
+    code = _CODES.get(fault.code or 500, "parameter-invalid" if (fault.code or 500) < 500 else "internal")
+    answer = response(Refused(code, _PROBLEMS[code][1] + "." if code != "internal" else "Something broke here."))
+    if isinstance(fault, MethodNotAllowed) and fault.valid_methods:
+        answer.headers["Allow"] = ", ".join(sorted(fault.valid_methods))
+    return answer
+
+
+def _of_anything(fault: Exception) -> Response:
+    log.error("%s %s failed", request.method, request.path, exc_info=fault)
+    return response(Refused("internal", "Something broke here; it has been logged."))
+
+
+def _for_a_person() -> bool:
+    if request.path.startswith("/api/") or request.path in ("/healthz", "/readyz", "/metrics"):
+        return False
+    return request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"

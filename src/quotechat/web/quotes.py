@@ -1,0 +1,51 @@
+"""The quotes API: what people said that is worth keeping."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, current_app, request
+
+from ..hub.chat import Chat
+from ..protocol.commands import LOBBY
+from ..protocol.errors import Invalid
+from . import parameters
+from .messages import live, submit_quote
+
+blueprint = Blueprint("quotes", __name__, url_prefix="/api/v1")
+
+_DEFAULT_LIMIT = 50
+_MOST = 500
+
+
+@blueprint.get("/quotes")
+def quotes() -> Response:
+    """{`quotes`, `has_more`}: the newest first, with ids below `?before=`."""
+    return live(_chat().quotes(parameters.before(), parameters.limit(_DEFAULT_LIMIT, _MOST)))
+
+
+@blueprint.post("/quotes")
+def add() -> Response:
+    """Add {`quote`, `author`}; 201 and the quote. Its room, the lobby unless `room` says otherwise, hears of it."""
+    fields = parameters.json_object()
+    room = fields.get("room", LOBBY)
+    if not isinstance(room, str):
+        raise Invalid("room", "room is no text.")
+    return submit_quote(room, fields)
+
+
+@blueprint.get("/quotes/random")
+def chosen() -> Response:
+    """One quote by chance; as one line of text where that is preferred."""
+    quote = _chat().random_quote()
+    if request.accept_mimetypes.best_match(["application/json", "text/plain"]) == "text/plain":
+        line = f"{' '.join(quote['quote'].split())} – {quote['author']}\n"
+        answer = Response(line, content_type="text/plain; charset=utf-8")
+    else:
+        answer = live(quote)
+    answer.headers["Cache-Control"] = "no-store"
+    answer.headers["Vary"] = "Accept"
+    return answer
+
+
+def _chat() -> Chat:
+    chat: Chat = current_app.extensions["quotechat"]
+    return chat

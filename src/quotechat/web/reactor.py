@@ -1,0 +1,477 @@
+"""Owns all live sockets of a worker: one thread, one epoll, the only writer of each socket.
+
+A `Peer` is a socket and, per room that it follows, a position. Nothing is queued for it: when a room has
+news, the reactor sends it the slice of the feed's tail after its position, encoded once for all who stand
+there. A peer whose socket is full merely lags; when it can take more, it goes on from its position, out of
+the tail or, where that begins later, out of the store. So being behind costs no memory per event.
+
+Other threads reach the reactor only through `call`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from flask import Flask
+
+from ..hub.chat import Chat, Page
+from ..hub.feed import Feed
+from ..protocol.cursor import Cursor
+from ..protocol.errors import Refused
+from ..protocol.events import Event
+
+log = logging.getLogger(__name__)
+
+TICK = 0.004
+"""Seconds between two rounds of sending: what comes faster leaves together, in one send per peer."""
+SWEEP = 1.0
+"""Seconds between two looks at every peer: for time-outs, and for wake-ups that were lost."""
+SLICE_EVENTS = 500
+SLICE_BYTES = 256 * 1024
+MOST_QUEUED = 512 * 1024
+"""Bytes of answers that may wait for a peer which does not read; beyond it is `too_far_behind`."""
+READ_BYTES = 64 * 1024
+CLOSING_SECONDS = 1.0
+"""How long a closing peer may take to read the rest and hang up."""
+
+
+class Subscription:
+    """A room that a peer follows, and up to where it has got it."""
+
+    __slots__ = ("caught_up", "feed", "position", "reading")
+
+    def __init__(self, feed: Feed, position: Cursor) -> None:
+        self.feed = feed
+        self.position = position
+        self.caught_up = False
+        self.reading = False
+
+
+class Peer:
+    """One live socket. Subclasses say how events are framed and what incoming bytes mean.
+
+    All methods run on the reactor's thread.
+    """
+
+    framing = "raw"
+
+    def __init__(self, sock: socket.socket, left: Callable[[], None]) -> None:
+        self.sock = sock
+        self.subscriptions: dict[str, Subscription] = {}
+        self._left = left
+        self._out: deque[memoryview] = deque()
+        self._queued = 0
+        self._interest = select.EPOLLIN
+        self._ends_at: float | None = None
+        self.reactor: Reactor
+
+    # --- What a subclass says ---------------------------------------------------------------------
+
+    def opened(self) -> None:
+        """It has joined the reactor."""
+
+    def received(self, data: bytes) -> None:
+        """Bytes came."""
+
+    def join(self, events: Sequence[Event]) -> bytes:
+        """`events` as they are sent to every peer of this framing."""
+        raise NotImplementedError
+
+    def caught_up(self, room: str, cursor: str) -> None:
+        """All that was there has been sent; what follows is live."""
+
+    def reset(self, room: str, refused: Refused) -> None:
+        """The position cannot be served any more."""
+
+    def swept(self, now: float) -> None:
+        """A second has passed."""
+
+    def too_far_behind(self) -> None:
+        """More answers wait than are kept."""
+        self.drop()
+
+    def restart(self) -> None:
+        """The worker drains: say goodbye."""
+        self.end()
+
+    def idle(self) -> None:
+        """Everything queued has been sent."""
+
+    # --- What a subclass may do -------------------------------------------------------------------
+
+    @property
+    def blocked(self) -> bool:
+        """Whether something waits for the socket to take it."""
+        return bool(self._out)
+
+    @property
+    def ending(self) -> bool:
+        """Whether nothing more will be sent."""
+        return self._ends_at is not None
+
+    def send(self, data: bytes) -> None:
+        """Send `data` after what waits."""
+        if self.ending or not data:
+            return
+        self._out.append(memoryview(data))
+        self._queued += len(data)
+        if len(self._out) == 1:
+            self._flush()
+        if self._queued > MOST_QUEUED + SLICE_BYTES:
+            self.too_far_behind()
+
+    def listen(self, on: bool) -> None:
+        """Whether to read from the socket; what is not read slows its sender down."""
+        self._watch(self._interest | select.EPOLLIN if on else self._interest & ~select.EPOLLIN)
+
+    def end(self) -> None:
+        """Send what waits, then close; the peer has a moment to read it and hang up."""
+        if not self.ending:
+            self._ends_at = time.monotonic() + CLOSING_SECONDS
+            for room in list(self.subscriptions):
+                self.reactor.unfollow(self, room)
+            self._shut()
+
+    def drop(self) -> None:
+        """Close at once."""
+        self.reactor.forget(self)
+
+    # --- The reactor's side -----------------------------------------------------------------------
+
+    def ready(self, mask: int) -> None:
+        """epoll says something."""
+        if mask & select.EPOLLOUT:
+            self._flush()
+        if mask & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR):
+            self._read()
+
+    def overdue(self, now: float) -> bool:
+        """Whether it has had its moment."""
+        return self._ends_at is not None and now >= self._ends_at
+
+    def closed(self) -> None:
+        """It is out of the reactor."""
+        self._ends_at = 0.0
+        self._out.clear()
+        self.sock.close()
+        self._left()
+
+    def _read(self) -> None:
+        try:
+            data = self.sock.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.drop()
+        elif not self.ending:
+            self.received(data)
+
+    def _flush(self) -> None:
+        while self._out:
+            head = self._out[0]
+            try:
+                sent = self.sock.send(head)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self.drop()
+                return
+            self._queued -= sent
+            if sent < len(head):
+                self._out[0] = head[sent:]
+                self._watch(self._interest | select.EPOLLOUT)
+                return
+            self._out.popleft()
+        if self._interest & select.EPOLLOUT:
+            self._watch(self._interest & ~select.EPOLLOUT)
+            if self.ending:
+                self._shut()
+            else:
+                self.reactor.unblocked(self)
+
+    def _shut(self) -> None:
+        if not self._out:
+            with contextlib.suppress(OSError):
+                self.sock.shutdown(socket.SHUT_WR)
+            # Until the peer hangs up, its bytes are read and thrown away: closing over them would reset
+            # the connection, and the last words might not arrive (RFC 9112 §9.6).
+            self.listen(True)
+
+    def _watch(self, interest: int) -> None:
+        if interest != self._interest:
+            self._interest = interest
+            self.reactor.watch(self, interest)
+
+
+class Reactor:
+    """The thread and its peers. `install` makes one per application."""
+
+    def __init__(self, chat: Chat) -> None:
+        self.chat = chat
+        self._epoll = select.epoll()
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(self._wake, select.EPOLLIN)
+        self._peers: dict[int, Peer] = {}
+        self._followers: dict[str, set[Peer]] = {}
+        self._calls: deque[Callable[[], None]] = deque()
+        self._news: set[str] = set()
+        self._slices: dict[tuple[str, str, int], tuple[bytes, Cursor]] = {}
+        self._readers = ThreadPoolExecutor(4, "catch-up")
+        self._draining = False
+        self._drained = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    # --- From other threads -----------------------------------------------------------------------
+
+    def add(self, peer: Peer) -> None:
+        """Own `peer` from now on."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="reactor", daemon=True)
+                self._thread.start()
+        self.call(lambda: self._add(peer))
+
+    def call(self, action: Callable[[], None]) -> None:
+        """Run `action` on the reactor's thread, soon."""
+        self._calls.append(action)
+        self._ring()
+
+    def news(self, room: str) -> None:
+        """`room` has events; for `Chat.listen`."""
+        if room in self._followers and room not in self._news:
+            self._news.add(room)
+            self._ring()
+
+    def drain(self) -> None:
+        """Tell every peer to come back, and return when they have been told, at the latest after 1.5 s."""
+        if self._thread is not None:
+            self.call(self._drain)
+            self._drained.wait(CLOSING_SECONDS + 0.5)
+
+    def read(self, work: Callable[[], object], then: Callable[[object], None]) -> None:
+        """Do `work`, which may wait for the disk, elsewhere; `then` gets its result or its Refused here."""
+
+        def done() -> None:
+            try:
+                result = work()
+            except Refused as refused:
+                result = refused
+            except Exception:
+                log.exception("a read for a live socket failed")
+                result = None
+            self.call(lambda: then(result))
+
+        self._readers.submit(done)
+
+    # --- For peers, on the reactor's thread -------------------------------------------------------
+
+    def follow(self, peer: Peer, feed: Feed, position: Cursor) -> None:
+        """Send `peer` what comes after `position`, instead of what it had of that room."""
+        peer.subscriptions[feed.room] = Subscription(feed, position)
+        self._followers.setdefault(feed.room, set()).add(peer)
+        self.pump(peer)
+
+    def unfollow(self, peer: Peer, room: str) -> None:
+        """Send no more of `room`."""
+        peer.subscriptions.pop(room, None)
+        followers = self._followers.get(room)
+        if followers is not None:
+            followers.discard(peer)
+            if not followers:
+                del self._followers[room]
+
+    def pump(self, peer: Peer) -> None:
+        """Send what is new to `peer`, as far as its socket takes it."""
+        for subscription in list(peer.subscriptions.values()):
+            while not peer.blocked and not peer.ending and self._advance(peer, subscription):
+                pass
+
+    def unblocked(self, peer: Peer) -> None:
+        """Its socket took all, after it had been full."""
+        peer.idle()
+        if peer.subscriptions:
+            self._calls.append(lambda: self.pump(peer))
+
+    def watch(self, peer: Peer, interest: int) -> None:
+        """What epoll looks for."""
+        if self._peers.get(peer.sock.fileno()) is peer:
+            self._epoll.modify(peer.sock, interest)
+
+    def forget(self, peer: Peer) -> None:
+        """Close `peer`."""
+        number = peer.sock.fileno()
+        if self._peers.get(number) is not peer:
+            return
+        del self._peers[number]
+        with contextlib.suppress(OSError):
+            self._epoll.unregister(number)
+        for room in list(peer.subscriptions):
+            self.unfollow(peer, room)
+        peer.closed()
+
+    # --- The loop ---------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        now = time.monotonic()
+        next_round, next_sweep = now, now + SWEEP
+        while True:
+            until = min(next_sweep, next_round) if self._news else next_sweep
+            ready = self._epoll.poll(0 if self._calls else max(0.0, until - time.monotonic()))
+            for number, mask in ready:
+                self._ready(number, mask)
+            for _ in range(len(self._calls)):
+                self._safely(self._calls.popleft())
+            now = time.monotonic()
+            if self._news and now >= next_round:
+                self._safely(self._round)
+                next_round = time.monotonic() + TICK
+            if now >= next_sweep:
+                self._safely(self._sweep)
+                next_sweep = now + (TICK if self._draining else SWEEP)
+            # For one turn only: a slice may hold what is deleted a moment later.
+            self._slices.clear()
+            if self._draining and not self._peers:
+                self._drained.set()
+
+    def _ready(self, number: int, mask: int) -> None:
+        if number == self._wake:
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(self._wake)
+            return
+        peer = self._peers.get(number)
+        if peer is None:
+            return
+        try:
+            peer.ready(mask)
+        except Exception:
+            log.exception("a live socket failed")
+            self.forget(peer)
+
+    def _safely(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except Exception:
+            log.exception("the reactor met a fault")
+
+    def _add(self, peer: Peer) -> None:
+        peer.reactor = self
+        self._peers[peer.sock.fileno()] = peer
+        self._epoll.register(peer.sock, select.EPOLLIN)
+        try:
+            peer.opened()
+        except Exception:
+            log.exception("a live socket could not be opened")
+            self.forget(peer)
+            return
+        if self._draining:
+            peer.restart()
+
+    def _round(self) -> None:
+        """Send what is new to all who follow a room that has news."""
+        rooms = list(self._news)
+        self._news.difference_update(rooms)
+        for room in rooms:
+            for peer in list(self._followers.get(room, ())):
+                if not peer.blocked:
+                    self.pump(peer)
+
+    def _advance(self, peer: Peer, subscription: Subscription) -> bool:
+        """One slice further; whether there may be more."""
+        if subscription.reading:
+            return False
+        feed, position = subscription.feed, subscription.position
+        key = (feed.room, peer.framing, position.seq)
+        found = self._slices.get(key)
+        if found is None:
+            if feed.head <= position.seq:
+                self._arrived(peer, subscription)
+                return False
+            events = feed.after(position.seq, SLICE_EVENTS)
+            if events is None:
+                self._read_on(peer, subscription)
+                return False
+            events = _bounded(events)
+            found = self._slices[key] = (peer.join(events), _position(events[-1].cursor))
+        # The position moves with the slice, sent or not: a slice that was begun is finished.
+        subscription.position = found[1]
+        peer.send(found[0])
+        return True
+
+    def _arrived(self, peer: Peer, subscription: Subscription) -> None:
+        if not subscription.caught_up:
+            subscription.caught_up = True
+            peer.caught_up(subscription.feed.room, str(subscription.position))
+
+    def _read_on(self, peer: Peer, subscription: Subscription) -> None:
+        """The position is older than the tail: read one page from the store."""
+        room, position = subscription.feed.room, subscription.position
+        subscription.reading = True
+
+        def then(page: object) -> None:
+            subscription.reading = False
+            if peer.subscriptions.get(room) is not subscription:
+                return
+            if isinstance(page, Refused):
+                self.unfollow(peer, room)
+                peer.reset(room, page)
+            elif isinstance(page, Page) and page.events:
+                subscription.position = _position(page.cursor)
+                peer.send(peer.join(page.events))
+                self.pump(peer)
+
+        self.read(lambda: self.chat.read(room, position, SLICE_EVENTS), then)
+
+    def _sweep(self) -> None:
+        now = time.monotonic()
+        for peer in list(self._peers.values()):
+            if peer.overdue(now):
+                self.forget(peer)
+                continue
+            peer.swept(now)
+            if not peer.blocked and any(
+                each.feed.head > each.position.seq for each in peer.subscriptions.values()
+            ):
+                self.pump(peer)
+
+    def _drain(self) -> None:
+        self._draining = True
+        for peer in list(self._peers.values()):
+            peer.restart()
+
+    def _ring(self) -> None:
+        os.eventfd_write(self._wake, 1)
+
+
+def install(app: Flask, chat: Chat) -> None:
+    """Give `app` its reactor; the thread starts with the first peer."""
+    reactor = Reactor(chat)
+    app.extensions["quotechat.reactor"] = reactor
+    chat.listen(reactor.news)
+    chat.on_drain(reactor.drain)
+
+
+def _bounded(events: list[Event]) -> list[Event]:
+    """As many as make a slice, and at least one."""
+    size = 0
+    for count, event in enumerate(events):
+        size += len(event.encoded)
+        if size > SLICE_BYTES and count:
+            return events[:count]
+    return events
+
+
+def _position(cursor: str) -> Cursor:
+    seq, _, tag = cursor.partition(".")
+    return Cursor(int(seq), tag)

@@ -1,0 +1,66 @@
+"""Rooms and what was said in them; and who is a guest."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, current_app
+
+from ..hub.chat import Chat
+from ..protocol.errors import Invalid
+from ..protocol.names import clean_user
+from . import parameters, security
+from .messages import live
+
+blueprint = Blueprint("rooms", __name__, url_prefix="/api/v1")
+
+_DEFAULT_LIMIT = 50
+_MOST = 200
+
+
+@blueprint.get("/rooms")
+def rooms() -> Response:
+    """{`rooms`}: all of them, by name."""
+    return live({"rooms": _chat().rooms()})
+
+
+@blueprint.post("/rooms")
+def create() -> Response:
+    """Create a room: {`name`, `title`?}; 201 and the room."""
+    fields = parameters.json_object()
+    name, title = fields.get("name"), fields.get("title")
+    if not isinstance(name, str):
+        raise Invalid("name", "name is missing, or no text.")
+    if title is not None and not isinstance(title, str):
+        raise Invalid("title", "title is no text.")
+    room = _chat().create_room(name, title, security.identity(), security.address())
+    answer = live(room, 201)
+    answer.headers["Location"] = f"/api/v1/rooms/{room['name']}"
+    return answer
+
+
+@blueprint.get("/rooms/<room>")
+def snapshot(room: str) -> Response:
+    """{`room`, `cursor`, `messages`, `has_more`}: the latest messages, and where to read on."""
+    return live(_chat().snapshot(room, parameters.limit(_DEFAULT_LIMIT, _MOST)))
+
+
+@blueprint.get("/rooms/<room>/messages")
+def messages(room: str) -> Response:
+    """{`messages`, `has_more`} with ids below `?before=`, oldest first, as they are now."""
+    return live(_chat().messages(room, parameters.before(), parameters.limit(_DEFAULT_LIMIT, _MOST)))
+
+
+@blueprint.post("/guests")
+def guest() -> Response:
+    """An identity for a program: {`user`} → 201 {`user`, `token`}."""
+    fields = parameters.json_object()
+    name = fields.get("user")
+    if not isinstance(name, str):
+        raise Invalid("user", "user is missing, or no text.")
+    user = clean_user(name, current_app.config["QUOTECHAT"].user_chars)
+    _chat().limits.allow("guest", security.address())
+    return live({"user": user, "token": security.new_token(user)}, 201)
+
+
+def _chat() -> Chat:
+    chat: Chat = current_app.extensions["quotechat"]
+    return chat

@@ -1,0 +1,222 @@
+"""Who asks, and whether the page that asks is ours (protocol §7: Who is who, Same origin).
+
+An identity is a random id, signed, in an HttpOnly cookie or a bearer token. The secret lies in the data
+directory, so that all workers sign alike and a restart forgets nobody.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import cast
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, current_app, g, request
+from itsdangerous import BadSignature, URLSafeSerializer
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from ..config import Settings
+from ..protocol.errors import OriginRefused, ParameterInvalid, Unauthenticated
+from . import problems
+
+COOKIE = "quotechat"
+_COOKIE_SECONDS = 400 * 24 * 3600
+"""As long as browsers keep any cookie (RFC 6265bis §5.5)."""
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+# --- Who asks -------------------------------------------------------------------------------------
+
+
+def identity() -> str | None:
+    """The id of the one who asks, or None. Raises Unauthenticated for a token that is not ours."""
+    who = _who()
+    return who[0] if who else None
+
+
+def user() -> str | None:
+    """The name that the bearer token was given for."""
+    who = _who()
+    return who[1] if who else None
+
+
+def address() -> str:
+    """Where the request comes from, as far as trusted proxies tell."""
+    return request.remote_addr or ""
+
+
+def client_key() -> str:
+    """Whom a limit counts: the identity, else the address."""
+    return identity() or address()
+
+
+def new_token(name: str) -> str:
+    """A bearer token with a new identity for `name`."""
+    return _signer("token").dumps([secrets.token_hex(16), name])
+
+
+def give_cookie(answer: Response) -> None:
+    """Give a browser an identity with `answer`, where it has none."""
+    if _from_cookie() is None:
+        answer.set_cookie(
+            COOKIE,
+            _signer("cookie").dumps(secrets.token_hex(16)),
+            max_age=_COOKIE_SECONDS,
+            httponly=True,
+            samesite="Lax",
+            secure=request.is_secure,
+        )
+
+
+def _who() -> tuple[str, str | None] | None:
+    if "who" not in g:
+        g.who = _from_token() or _from_cookie()
+    return cast("tuple[str, str | None] | None", g.who)
+
+
+def _from_token() -> tuple[str, str | None] | None:
+    header = request.headers.get("Authorization")
+    if header is None:
+        return None
+    scheme, _, token = header.partition(" ")
+    try:
+        if scheme.lower() != "bearer":
+            raise BadSignature("another scheme")
+        found = _signer("token").loads(token.strip())
+        return str(found[0]), str(found[1])
+    except BadSignature:
+        raise Unauthenticated("This token was not given by this server.") from None
+
+
+def _from_cookie() -> tuple[str, str | None] | None:
+    value = request.cookies.get(COOKIE)
+    if not value:
+        return None
+    try:
+        return str(_signer("cookie").loads(value)), None
+    except BadSignature:
+        # Another server had this address before: the browser gets a new one.
+        return None
+
+
+def _signer(kind: str) -> URLSafeSerializer:
+    return cast(dict[str, URLSafeSerializer], current_app.extensions["quotechat.signers"])[kind]
+
+
+def load_secret(path: Path) -> str:
+    """The secret in `path`, made on first use; workers that start together agree on one."""
+    if not path.exists():
+        temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_hex(32))
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            # A link is made whole or not at all, and the first one wins.
+            os.link(temporary, path)
+        except FileExistsError:
+            pass
+        finally:
+            os.unlink(temporary)
+    return path.read_text()
+
+
+# --- Whose page -----------------------------------------------------------------------------------
+
+
+def install(app: Flask, settings: Settings) -> None:
+    """Check every request of `app` before anything is done, and give every answer its headers."""
+    secret = load_secret(settings.data / "secret")
+    app.extensions["quotechat.signers"] = {
+        kind: URLSafeSerializer(secret, salt=f"quotechat.{kind}") for kind in ("cookie", "token")
+    }
+    # Larger is refused while reading; the form parser asks for this too.
+    app.config["MAX_CONTENT_LENGTH"] = settings.body_bytes
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]  # Flask's own way to wrap it
+    app.before_request(_check)
+    app.after_request(_headers)
+
+
+def _settings() -> Settings:
+    return cast(Settings, current_app.config["QUOTECHAT"])
+
+
+def _check() -> Response | None:
+    if not _settings().allows_host(request.headers.get("Host", "")):
+        # The error page would print links with that host.
+        g.host_refused = True
+        return problems.response(ParameterInvalid("This Host is not served here.", "Host"))
+    if request.method == "OPTIONS" and _listed() and "Access-Control-Request-Method" in request.headers:
+        return _preflight()
+    writes = request.method not in _SAFE
+    upgrades = request.headers.get("Upgrade", "").lower() == "websocket"
+    if (writes or upgrades) and not _from_our_page():
+        raise OriginRefused()
+    return None
+
+
+def _from_our_page() -> bool:
+    origin = request.headers.get("Origin")
+    if _listed():
+        return True
+    # Sec-Fetch-Site cannot be set by scripts (Fetch Metadata §2.3).
+    if request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
+        return False
+    return origin is None or _authority(origin) == _authority(f"{request.scheme}://{request.host}")
+
+
+def _listed() -> bool:
+    return request.headers.get("Origin", "").lower() in _settings().origins
+
+
+def _authority(origin: str) -> tuple[str, int] | None:
+    """Host and port. The scheme does not count: a proxy that ends TLS may not tell us of it."""
+    try:
+        parts = urlsplit(origin.lower())
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    except (KeyError, ValueError):
+        return None
+    host = parts.hostname
+    # Behind TLS, `https://chat.example` comes with `Host: chat.example`: both mean the usual port.
+    return (host, 80 if port == 443 else port) if host else None
+
+
+def _preflight() -> Response:
+    answer = Response(status=204)
+    answer.headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, PATCH, DELETE"
+    answer.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Idempotency-Key, Prefer"
+    answer.headers["Access-Control-Max-Age"] = "600"
+    return answer
+
+
+def _headers(answer: Response) -> Response:
+    headers = answer.headers
+    headers["X-Content-Type-Options"] = "nosniff"
+    # Not no-referrer: with that, a browser sends the Origin of our own forms as null.
+    headers["Referrer-Policy"] = "same-origin"
+    headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    headers["Content-Security-Policy"] = _content_security_policy()
+    headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
+    if _settings().origins:
+        headers.add("Vary", "Origin")
+        if _listed():
+            headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
+            headers["Access-Control-Expose-Headers"] = "Preference-Applied, Retry-After"
+            headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    return answer
+
+
+def _content_security_policy() -> str:
+    # 'self' does not cover ws: in older Safari, so the sockets of this host are named.
+    sockets = "" if g.get("host_refused") else f" ws://{request.host} wss://{request.host}"
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
+        f" connect-src 'self'{sockets}; font-src 'self'; manifest-src 'self'; form-action 'self';"
+        " base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    )
+
+

@@ -1,0 +1,145 @@
+"""Endless streams over HTTP: NDJSON for `curl -N` and programs, Server-Sent Events for browsers.
+
+The events are those of every other transport. The answer is written by the reactor, in chunks (RFC 9112
+§7.1), so that a stream holds no thread; it ends whole, with its last chunk, when the worker drains.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Literal
+
+from flask import Response, current_app, request
+from werkzeug.datastructures import Headers
+
+from ..hub.chat import Chat, Page
+from ..hub.feed import Feed
+from ..protocol import json
+from ..protocol.cursor import Cursor, Now
+from ..protocol.errors import NotAcceptable, Refused
+from ..protocol.events import Event
+from . import problems, security
+from .detach import can_detach, detach
+from .reactor import SLICE_EVENTS, Peer, Reactor
+
+Kind = Literal["ndjson", "sse"]
+HEARTBEAT_SECONDS = 15.0
+_TYPES = {"ndjson": "application/x-ndjson", "sse": "text/event-stream; charset=utf-8"}
+_LAST_CHUNK = b"0\r\n\r\n"
+
+
+def stream(room: str, after: Cursor | Now, kind: Kind) -> Response:
+    """The events of `room` after `after`, without end. Raises what `Chat.read` raises, before it begins."""
+    chat: Chat = current_app.extensions["quotechat"]
+    reactor: Reactor = current_app.extensions["quotechat.reactor"]
+    if not can_detach(request.environ) or request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
+        raise NotAcceptable("Streams need HTTP/1.1, from a server that hands its sockets over.")
+    feed, page = chat.feed(room), chat.read(room, after, SLICE_EVENTS)
+    key = security.client_key()
+    chat.limits.enter("poll", key)
+    leave = partial(chat.limits.leave, "poll", key)
+    return _Detached(_headers(kind), partial(_begin, reactor, feed, page, kind, leave))
+
+
+class _Detached(Response):
+    """A response that the server does not write: asked to, it hands the socket over.
+
+    Until then it is like any other, so that the headers of `security` come to it too.
+    """
+
+    def __init__(self, headers: Headers, begin: Callable[[dict[str, Any], bytes], None]) -> None:
+        super().__init__(status=200, headers=headers)
+        self._begin = begin
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        lines = [f"{name}: {value}" for name, value in self.headers if name.lower() != "content-length"]
+        head = "\r\n".join(["HTTP/1.1 200 OK", *lines, "", ""])
+        self._begin(environ, head.encode("latin-1"))
+        # gunicorn takes this for "the connection is done"; flask-sock ends its requests in the same way.
+        raise StopIteration
+
+
+def _begin(
+    reactor: Reactor,
+    feed: Feed,
+    page: Page,
+    kind: Kind,
+    left: Callable[[], None],
+    environ: dict[str, Any],
+    head: bytes,
+) -> None:
+    sock, _ = detach(environ)
+    reactor.add(Stream(sock, left, kind, feed, page, head))
+
+
+def _headers(kind: Kind) -> Headers:
+    return Headers(
+        {
+            "Content-Type": _TYPES[kind],
+            "Cache-Control": "no-store",
+            "Connection": "close",
+            "Transfer-Encoding": "chunked",
+            "Vary": "Accept",
+            # nginx would gather what should flow.
+            "X-Accel-Buffering": "no",
+        }
+    )
+
+
+class Stream(Peer):
+    """One stream in the reactor."""
+
+    def __init__(
+        self, sock: Any, left: Callable[[], None], kind: Kind, feed: Feed, page: Page, head: bytes
+    ) -> None:
+        super().__init__(sock, left)
+        self.framing = kind
+        self._feed = feed
+        self._page = page
+        self._head = head
+        self._next_heartbeat = time.monotonic() + HEARTBEAT_SECONDS
+
+    def opened(self) -> None:
+        self.send(self._head + self._heartbeat(self._page.cursor))
+        if self._page.events:
+            self.send(self.join(self._page.events))
+        seq, _, tag = self._page.cursor.partition(".")
+        self.reactor.follow(self, self._feed, Cursor(int(seq), tag))
+
+    def join(self, events: Sequence[Event]) -> bytes:
+        if self.framing == "sse":
+            lines = [b"id: " + event.cursor.encode() + b"\ndata: " + event.encoded + b"\n\n" for event in events]
+        else:
+            lines = [event.encoded + b"\n" for event in events]
+        return _chunk(b"".join(lines))
+
+    def caught_up(self, room: str, cursor: str) -> None:
+        self._tell({"command": "caught-up", "room": room, "cursor": cursor})
+
+    def reset(self, room: str, refused: Refused) -> None:
+        self._tell({"command": "reset", "room": room, "error": problems.body(refused)})
+        self.restart()
+
+    def swept(self, now: float) -> None:
+        if now >= self._next_heartbeat and not self.blocked:
+            self._next_heartbeat = now + HEARTBEAT_SECONDS
+            self.send(self._heartbeat(self._feed.cursor()))
+
+    def restart(self) -> None:
+        self.send(_LAST_CHUNK)
+        self.end()
+
+    def _tell(self, envelope: dict[str, Any]) -> None:
+        encoded = json.dumps(envelope)
+        self.send(_chunk(b"data: " + encoded + b"\n\n" if self.framing == "sse" else encoded + b"\n"))
+
+    def _heartbeat(self, cursor: str) -> bytes:
+        if self.framing == "sse":
+            return _chunk(b": heartbeat\n\n")
+        return _chunk(json.dumps({"command": "heartbeat", "cursors": {self._feed.room: cursor}}) + b"\n")
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)

@@ -1,0 +1,318 @@
+"""The WebSocket: commands in, events and answers out, over one socket for as many rooms as are followed.
+
+flask-sock routes and simple-websocket does the handshake; then the socket is detached and belongs to the
+reactor. All refusals that HTTP can express come before the upgrade.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from flask import Blueprint, Flask, Response, current_app, g, request
+from flask_sock import Sock
+
+from ..hub.chat import Chat, Page
+from ..protocol import commands, cursor, json
+from ..protocol.cursor import Cursor
+from ..protocol.errors import (
+    CursorAhead,
+    CursorExpired,
+    Draining,
+    HistoryChanged,
+    NotAcceptable,
+    ParameterInvalid,
+    Refused,
+)  # fmt: skip
+from ..protocol.events import Event
+from . import problems, security
+from .connection import POLICY, RESTART, TOO_FAR_BEHIND, Connection, frame
+from .detach import can_detach, detach
+from .reactor import SLICE_EVENTS, Peer, Reactor
+
+SUBPROTOCOL = "quotechat.v1"
+HEARTBEAT_SECONDS = 20.0
+PONG_SECONDS = 60.0
+UNFINISHED_SECONDS = 30.0
+MOST_ERRORS = 100
+"""Errors within `ERROR_SECONDS` that close the socket."""
+ERROR_SECONDS = 10.0
+MOST_PENDING = 64
+"""Commands of one socket that may wait for the disk; until then no more is read from it."""
+
+blueprint = Blueprint("websocket", __name__, url_prefix="/api/v1")
+_sock = Sock(blueprint)
+
+
+class _NoThread:
+    """For simple-websocket, instead of the thread that would read from the socket."""
+
+    name = ""
+
+    def __init__(self, target: object) -> None:
+        pass
+
+    def start(self) -> None:
+        """The reactor reads."""
+
+
+def install(app: Flask) -> None:
+    """Register the route on `app`."""
+    app.config["SOCK_SERVER_OPTIONS"] = {"thread_class": _NoThread, "subprotocols": [SUBPROTOCOL]}
+    app.register_blueprint(blueprint)
+
+
+@blueprint.before_request
+def _before_the_upgrade() -> Response | None:
+    """Refuse while HTTP can still say so; from the upgrade on there are only envelopes."""
+    chat: Chat = current_app.extensions["quotechat"]
+    if chat.draining:
+        raise Draining()
+    # simple-websocket answers 500 to both of these (RFC 6455 §4.2.2).
+    if request.headers.get("Sec-WebSocket-Version") != "13":
+        answer = problems.response(ParameterInvalid("WebSocket version 13 is spoken here.", "Sec-WebSocket-Version"))
+        answer.status_code = 426
+        answer.headers["Sec-WebSocket-Version"] = "13"
+        return answer
+    if len(request.headers.get("Sec-WebSocket-Key", "")) != 24:
+        raise ParameterInvalid("A handshake needs a key of 16 bytes.", "Sec-WebSocket-Key")
+    if not can_detach(request.environ):
+        raise NotAcceptable("This server cannot hand its sockets over; put a proxy in front that ends TLS.")
+    # It would accept permessage-deflate, which triples the cost of sending.
+    request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
+    key = security.client_key()
+    chat.limits.enter("socket", key)
+    g.socket_place = partial(chat.limits.leave, "socket", key)
+    return None
+
+
+@blueprint.teardown_request
+def _not_upgraded(fault: BaseException | None) -> None:
+    """The handshake failed after all: nobody else gives the place back."""
+    leave = g.pop("socket_place", None)
+    if leave is not None:
+        leave()
+
+
+@_sock.route("/ws")  # type: ignore[untyped-decorator]  # flask-sock is published without types
+def upgraded(ws: Any) -> None:
+    """The handshake is done: hand the socket to the reactor."""
+    reactor: Reactor = current_app.extensions["quotechat.reactor"]
+    first = request.args.get("room"), request.args.get("after")
+    client = Client(security.identity(), security.address())
+    sock, ahead = detach(request.environ)
+    limit = current_app.config["QUOTECHAT"].socket_bytes
+    reactor.add(Socket(sock, g.pop("socket_place"), Connection(limit), client, first, ahead))
+
+
+class Client:
+    """In whose name a socket sends."""
+
+    __slots__ = ("address", "identity")
+
+    def __init__(self, identity: str | None, address: str) -> None:
+        self.identity = identity
+        self.address = address
+
+
+class Socket(Peer):
+    """One WebSocket in the reactor."""
+
+    framing = "websocket"
+
+    def __init__(
+        self,
+        sock: Any,
+        left: Callable[[], None],
+        connection: Connection,
+        client: Client,
+        first: tuple[str | None, str | None] = (None, None),
+        ahead: bytes = b"",
+    ) -> None:
+        super().__init__(sock, left)
+        self._connection = connection
+        self._client = client
+        self._first = first
+        self._ahead = ahead
+        self._inbox: deque[str] = deque()
+        self._pending = 0
+        self._busy = False
+        self._errors: deque[float] = deque(maxlen=MOST_ERRORS)
+        now = time.monotonic()
+        self._next_heartbeat = now + HEARTBEAT_SECONDS
+        self._last_heard = now
+        self._unfinished_since: float | None = None
+
+    # --- What the reactor calls -------------------------------------------------------------------
+
+    def opened(self) -> None:
+        room, after = self._first
+        if room is not None or after is not None:
+            found = {"room": room, "after": after}
+            self._handle({"command": "subscribe", **{name: text for name, text in found.items() if text is not None}})
+        if self._ahead:
+            self.received(self._ahead)
+            self._ahead = b""
+
+    def received(self, data: bytes) -> None:
+        self._last_heard = time.monotonic()
+        self._inbox.extend(self._connection.receive(data))
+        began = self._unfinished_since
+        self._unfinished_since = (began or self._last_heard) if self._connection.unfinished else None
+        self._after_connection()
+        self._work()
+
+    def join(self, events: Sequence[Event]) -> bytes:
+        return b"".join([frame(event.encoded) for event in events])
+
+    def caught_up(self, room: str, cursor: str) -> None:
+        self._tell({"command": "caught-up", "room": room, "cursor": cursor})
+
+    def reset(self, room: str, refused: Refused) -> None:
+        self._tell({"command": "reset", "room": room, "error": problems.body(refused)})
+
+    def swept(self, now: float) -> None:
+        if self._unfinished_since is not None and now - self._unfinished_since > UNFINISHED_SECONDS:
+            self._close(POLICY, "a message took too long")
+        elif now - self._last_heard > PONG_SECONDS:
+            self.drop()
+        elif now >= self._next_heartbeat:
+            self._next_heartbeat = now + HEARTBEAT_SECONDS
+            heads = {room: each.feed.cursor() for room, each in self.subscriptions.items()}
+            self._tell({"command": "heartbeat", "cursors": heads})
+            self._connection.ping()
+            self._after_connection()
+
+    def too_far_behind(self) -> None:
+        # The close frame could only be sent after all that waits: the peer learns of it by the end.
+        self._close(TOO_FAR_BEHIND, "resume from your cursor")
+
+    def restart(self) -> None:
+        self._close(RESTART, "restarting")
+
+    def idle(self) -> None:
+        self._work()
+
+    # --- Commands ---------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        """Handle what has come, in order, as long as its answers can go out."""
+        while self._inbox and self._can_work():
+            self._handle_text(self._inbox.popleft())
+        self.listen(self.ending or not self._inbox)
+
+    def _can_work(self) -> bool:
+        return not (self._busy or self.blocked or self.ending or self._pending >= MOST_PENDING)
+
+    def _handle_text(self, text: str) -> None:
+        try:
+            envelope = json.loads(text)
+        except Refused as refused:
+            self._refuse(refused, None)
+            return
+        self._handle(envelope)
+
+    def _handle(self, envelope: Any) -> None:
+        try:
+            command = commands.decode(envelope)
+        except Refused as refused:
+            self._refuse(refused, _client_id(envelope))
+            return
+        if isinstance(command, commands.Subscribe):
+            self._subscribe(command)
+        elif isinstance(command, commands.Unsubscribe):
+            self.reactor.unfollow(self, command.room)
+            self._answer({"command": "ack"}, command.client_id)
+        elif isinstance(command, commands.Ping):
+            self._answer({"command": "pong"}, command.client_id)
+        else:
+            self._submit(command)
+
+    def _submit(self, command: commands.Write) -> None:
+        self._pending += 1
+        done = partial(self._submitted, command.client_id)
+        try:
+            self.reactor.chat.submit_then(
+                command,
+                # On the writer's thread, after the commit.
+                lambda outcome: self.reactor.call(lambda: done(outcome)),
+                identity=self._client.identity,
+                address=self._client.address,
+            )
+        except Refused as refused:
+            done(refused)
+
+    def _submitted(self, client_id: str | None, outcome: Any) -> None:
+        self._pending -= 1
+        if isinstance(outcome, Refused):
+            self._refuse(outcome, client_id)
+        else:
+            self._answer({"command": "ack", **outcome.ack()}, client_id)
+        if self._inbox:
+            self._work()
+
+    def _subscribe(self, command: commands.Subscribe) -> None:
+        try:
+            after = cursor.parse(command.after)
+        except Refused as refused:
+            self._refuse(refused, command.client_id)
+            return
+        chat = self.reactor.chat
+        # What comes next on this socket may depend on it, so it waits.
+        self._busy = True
+        self.reactor.read(
+            lambda: (chat.feed(command.room), chat.read(command.room, after, SLICE_EVENTS)),
+            partial(self._subscribed, command),
+        )
+
+    def _subscribed(self, command: commands.Subscribe, found: Any) -> None:
+        self._busy = False
+        if isinstance(found, CursorExpired | CursorAhead | HistoryChanged):
+            self.reactor.unfollow(self, command.room)
+            self.reset(command.room, found)
+        elif isinstance(found, Refused):
+            self._refuse(found, command.client_id)
+        elif found is not None and not self.ending:
+            feed, page = found
+            assert isinstance(page, Page)
+            if page.events:
+                self.send(self.join(page.events))
+            seq, _, tag = page.cursor.partition(".")
+            self.reactor.follow(self, feed, Cursor(int(seq), tag))
+        self._work()
+
+    # --- Answers ----------------------------------------------------------------------------------
+
+    def _refuse(self, refused: Refused, client_id: str | None) -> None:
+        self._answer({"command": "error", "error": problems.body(refused)}, client_id)
+        now = time.monotonic()
+        if len(self._errors) == MOST_ERRORS and now - self._errors[0] < ERROR_SECONDS:
+            self._close(POLICY, "too many errors")
+        self._errors.append(now)
+
+    def _answer(self, envelope: dict[str, Any], client_id: str | None) -> None:
+        self._tell(envelope if client_id is None else {**envelope, "client_id": client_id})
+
+    def _tell(self, envelope: dict[str, Any]) -> None:
+        if not self._connection.closing:
+            self.send(frame(json.dumps(envelope)))
+
+    def _close(self, code: int, reason: str) -> None:
+        self._connection.close(code, reason)
+        self._after_connection()
+
+    def _after_connection(self) -> None:
+        """Send what the protocol itself answers, and end with it."""
+        self.send(self._connection.outgoing())
+        if self._connection.closing:
+            self._inbox.clear()
+            self.end()
+
+
+def _client_id(envelope: Any) -> str | None:
+    """The `client_id` of an envelope that is otherwise wrong, as far as it can be repeated."""
+    found = envelope.get("client_id") if isinstance(envelope, dict) else None
+    return found if isinstance(found, str) and len(found) <= 64 else None

@@ -1,0 +1,58 @@
+// Requests and answers; no page and no waiting.
+import { Problem } from "./problem.js";
+
+export class Api {
+  constructor({ base = "/api/v1", room = "lobby", fetch = globalThis.fetch.bind(globalThis) } = {}) {
+    this.base = base;
+    this.room = room;
+    this.fetch = fetch;
+  }
+
+  get roomUrl() {
+    return `${this.base}/rooms/${encodeURIComponent(this.room)}`;
+  }
+
+  /** The JSON of the answer. Throws Problem where the server refused, TypeError where it was not reached. */
+  async request(method, url, { body, signal } = {}) {
+    const response = await this.fetch(url, {
+      method,
+      signal,
+      // Two tabs that poll one URL wait for each other in the HTTP cache otherwise.
+      cache: "no-store",
+      headers: body === undefined ? { Accept: "application/json" }
+        : { Accept: "application/json", "Content-Type": "application/json" },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    // Without JSON it came from a proxy in between: its status is all we know.
+    const answer = await response.json().catch(() => null);
+    if (!response.ok) throw new Problem(answer ?? {}, response.status, response.headers.get("Retry-After"));
+    if (answer === null) throw new Problem({ title: "The answer was cut short." }, 502);
+    return answer;
+  }
+
+  get(path, query = {}, options = {}) {
+    const parameters = new URLSearchParams(query).toString();
+    return this.request("GET", this.base + path + (parameters && `?${parameters}`), options);
+  }
+
+  snapshot(limit = 50) {
+    return this.request("GET", `${this.roomUrl}?limit=${limit}`);
+  }
+
+  older(before, limit = 50) {
+    return this.request("GET", `${this.roomUrl}/messages?before=${before}&limit=${limit}`);
+  }
+
+  events(after, { wait = 0, limit = 500, signal } = {}) {
+    const query = new URLSearchParams({ after, wait, limit });
+    return this.request("GET", `${this.roomUrl}/events?${query}`, { signal });
+  }
+
+  /** Any envelope of the protocol; answers its ack. */
+  command(envelope) {
+    return this.request("POST", `${this.roomUrl}/commands`, {
+      body: { room: this.room, ...envelope },
+      signal: AbortSignal.timeout?.(30_000),
+    });
+  }
+}

@@ -1,0 +1,198 @@
+// The strategy of the protocol (§1): every event exactly once and in order, over any transport,
+// from one cursor. It knows no page. Times are in milliseconds.
+import { Api } from "./api.js";
+import { Backoff } from "./backoff.js";
+import { seqOf } from "./cursor.js";
+import { Session } from "./session.js";
+import { longPoll, shortPoll } from "./transports/polling.js";
+import { Ended } from "./transports/ended.js";
+import { websocket } from "./transports/websocket.js";
+
+const RUN = { websocket, "long-poll": longPoll, "short-poll": shortPoll };
+const DEFAULTS = {
+  base: "/api/v1", room: "lobby", after: "now", transports: ["websocket", "long-poll", "short-poll"],
+  interval: 2_000, betterAfter: 60_000, tries: 3, stableAfter: 5_000, silence: 45_000,
+};
+
+/** Opens a connection. It dispatches `event`, `status` and `reset`, each with its news in `detail`. */
+export const connect = (options) => new Connection(options);
+
+export class Connection extends EventTarget {
+  #cursor;
+  #level = 0;
+  #failures = 0;
+  #session = null; // the transport in use
+  #trial = null; // a better one, tried beside it
+  #next = null; // the trial that succeeded
+  #nudge = () => {}; // ends the present pause
+  #state = "connecting";
+  #bestWorked = false;
+
+  constructor(options) {
+    super();
+    Object.assign(this, DEFAULTS, {
+      origin: globalThis.location?.origin, WebSocket: globalThis.WebSocket, random: Math.random,
+    }, options);
+    this.api ??= new Api(this);
+    this.backoff = new Backoff({ random: this.random, ...this.backoff });
+    this.#cursor = this.after;
+    // Later, so that the caller can listen first.
+    queueMicrotask(() => this.#run());
+  }
+
+  get cursor() { return this.#cursor; }
+  get seq() { return seqOf(this.#cursor); }
+  get state() { return this.#state; }
+  get transport() { return this.#session?.name ?? this.transports[this.#level]; }
+  /** True where `ask(envelope)` would go over an open socket. */
+  get canAsk() { return this.#session?.canAsk ?? false; }
+  ask(envelope) { return this.#session.ask(envelope); }
+
+  /** Look at once: after sleep, on coming back online, when the page is seen again. */
+  wake() {
+    if (this.#state === "stopped") return;
+    if (this.canAsk) this.#session.probe();
+    else if (this.#session?.name === "long-poll") this.#restart("Woken.");
+    else this.#nudge();
+  }
+
+  /** Reads on from another cursor: after `reset`, with that of the new snapshot. */
+  resume(cursor) {
+    const stopped = this.#state === "stopped";
+    this.#cursor = cursor;
+    if (stopped) this.#run();
+    else this.#restart("A new snapshot.");
+  }
+
+  /** Changes the transports and keeps the cursor. */
+  use(transports) {
+    this.transports = transports;
+    this.#level = this.#failures = 0;
+    this.#restart("Another transport.");
+  }
+
+  close() {
+    this.#status("closed");
+    this.#restart("Closed.");
+  }
+
+  #restart(why) {
+    const reason = new Ended(why, { atOnce: true });
+    this.#trial?.end(reason);
+    this.#session?.end(reason);
+    this.#nudge();
+  }
+
+  async #run() {
+    this.#status("connecting");
+    while (this.#state !== "closed") {
+      const began = Date.now();
+      const reason = await this.#attend();
+      if (this.#state === "closed") return;
+      if (reason.lostCursor || reason.code === "room-unknown" || reason.code === "cursor-invalid") {
+        this.#status("stopped", { problem: reason });
+        this.dispatchEvent(new CustomEvent("reset", { detail: reason }));
+        return;
+      }
+      if (Date.now() - began >= this.stableAfter) this.backoff.reset();
+      if (!reason.atOnce) await this.#standBack(reason);
+    }
+  }
+
+  /** Runs one transport until it ends; answers why it did. */
+  async #attend() {
+    const session = this.#next ?? this.#start(this.#level);
+    this.#next = null;
+    this.#session = session;
+    this.#status(session.isLive ? "live" : "connecting");
+    const stop = this.#level > 0 ? this.#lookForBetter() : () => {};
+    const reason = await session.done;
+    stop();
+    this.#session = null;
+    if (this.#next) this.#level = this.#failures = 0;
+    else if (!session.isProved && !reason.atOnce) this.#demote();
+    return reason;
+  }
+
+  #start(level) {
+    const name = this.transports[level];
+    return new Session(name, RUN[name], this);
+  }
+
+  /** After so many failures in a row comes the next transport. After the last comes the first again,
+   *  since then it is the server that is away, and not one of the ways to it. */
+  #demote() {
+    this.#failures += 1;
+    if (this.#failures < this.tries) return;
+    this.#failures = 0;
+    this.#level = (this.#level + 1) % this.transports.length;
+  }
+
+  #lookForBetter() {
+    // What has worked before most likely works again once the server is back.
+    const soon = this.#bestWorked ? setTimeout(() => this.#tryBetter(), this.betterAfter / 20) : undefined;
+    const later = setInterval(() => this.#tryBetter(), this.betterAfter);
+    return () => { clearTimeout(soon); clearInterval(later); };
+  }
+
+  /** Tries the best transport beside the present one and changes only when it has caught up. Both
+   *  deliver to one cursor; what the second brings again is ignored. */
+  async #tryBetter() {
+    if (this.#trial) return;
+    const trial = this.#trial = this.#start(0);
+    await trial.done;
+    if (this.#trial === trial) this.#trial = null;
+  }
+
+  /** The pause before the next attempt. */
+  async #standBack({ retryIn = 0, message }) {
+    const pause = this.backoff.next(retryIn);
+    const offline = globalThis.navigator?.onLine === false;
+    this.#status(offline ? "offline" : "waiting", { retryIn: pause, reason: message });
+    await this.pause(pause);
+    if (this.#state !== "closed") this.#status("connecting");
+  }
+
+  #status(state, more = {}) {
+    if (this.#state === "closed") return;
+    this.#state = state;
+    const detail = { state, transport: this.transport, seq: this.seq, cursor: this.#cursor, ...more };
+    this.dispatchEvent(new CustomEvent("status", { detail }));
+  }
+
+  // What the sessions call.
+
+  /** Applies an event if it is the next one. False where one is missing before it. */
+  deliver(event) {
+    const own = this.seq;
+    // "now" has no number yet; the first event then tells where we are.
+    if (event.seq <= own) return true;
+    if (event.seq > own + 1) return false;
+    this.#cursor = event.cursor;
+    this.dispatchEvent(new CustomEvent("event", { detail: event }));
+    return true;
+  }
+
+  caughtUp(session, cursor) {
+    if (Number.isNaN(this.seq)) this.#cursor = cursor;
+    if (session === this.#session) this.#status("live");
+  }
+
+  proved(session) {
+    this.#bestWorked ||= session.name === this.transports[0];
+    if (session === this.#session) this.#failures = 0;
+    if (session !== this.#trial) return;
+    this.#trial = null;
+    this.#next = session;
+    this.#session?.end(new Ended("A better transport.", { atOnce: true }));
+  }
+
+  /** Resolves after the milliseconds, or sooner: on `wake`, or when the signal aborts. */
+  pause(milliseconds, signal = undefined) {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, milliseconds);
+      this.#nudge = () => { clearTimeout(timer); resolve(); };
+      signal?.addEventListener("abort", this.#nudge, { once: true });
+    });
+  }
+}

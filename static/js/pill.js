@@ -1,0 +1,57 @@
+// The state of the connection in a few words; a click tells more.
+
+const NAMES = { websocket: "WebSocket", "long-poll": "long poll", "short-poll": "short poll" };
+
+/** `waiting` is how many messages are unsent. Pure, for the test. */
+export function pillText({ state, transport, seq, retryIn = 0 }, waiting = 0) {
+  const name = NAMES[transport] ?? transport;
+  const unsent = waiting ? ` · ${waiting} waiting` : "";
+  switch (state) {
+    case "live": return `Live · ${name} · complete to #${seq}${unsent}`;
+    case "waiting": return `Reconnecting in ${Math.max(1, Math.ceil(retryIn / 1000))} s · ${name}${unsent}`;
+    case "offline": return `Offline${unsent}`;
+    case "stopped": return `Loading anew${unsent}`;
+    default: return `Connecting · ${name}${unsent}`;
+  }
+}
+
+export class Pill {
+  #status = { state: "connecting", transport: "", seq: 0 };
+  #changes = 0;
+
+  constructor(button, diagnosis, { wake, waiting }) {
+    Object.assign(this, { button, diagnosis, waiting });
+    button.addEventListener("click", () => {
+      wake();
+      diagnosis.hidden = !diagnosis.hidden;
+      button.setAttribute("aria-expanded", String(!diagnosis.hidden));
+      this.show();
+    });
+  }
+
+  show(status = this.#status) {
+    if (status.state !== this.#status.state) this.#changes += 1;
+    this.#status = status;
+    const text = pillText(status, this.waiting());
+    const label = this.button.querySelector(".pill-text");
+    this.button.dataset.state = status.state;
+    if (label.textContent !== text) label.textContent = text;
+    if (!this.diagnosis.hidden) this.#diagnose(status);
+  }
+
+  /** An event came: the page is complete to here. */
+  complete({ seq, cursor }) { this.show({ ...this.#status, seq, cursor }); }
+
+  #diagnose({ state, transport, cursor, reason = "–" }) {
+    const facts = { State: state, Transport: NAMES[transport] ?? "–", Cursor: cursor, "Last trouble": reason,
+      "Changes of state": this.#changes, Unsent: this.waiting() };
+    this.diagnosis.replaceChildren(...Object.entries(facts).flatMap(([name, value]) =>
+      [text("dt", name), text("dd", value)]));
+  }
+}
+
+function text(name, value) {
+  const element = document.createElement(name);
+  element.textContent = value;
+  return element;
+}

@@ -1,0 +1,67 @@
+// The page of quotes: another one without a reload, and reasons beside the fields.
+import { Api } from "./api.js";
+import { newId } from "./ids.js";
+
+const $ = (id) => document.getElementById(id);
+const api = new Api({ base: $("quotes").dataset.base });
+document.documentElement.classList.add("js");
+
+function choose({ quote, author }) {
+  $("chosen-quote").textContent = quote;
+  $("chosen-author").textContent = author;
+}
+
+function list({ id, quote, author }) {
+  if ($(`q${id}`)) return;
+  const item = document.createElement("li");
+  item.id = `q${id}`;
+  const text = document.createElement("blockquote");
+  const cite = document.createElement("cite");
+  text.dir = cite.dir = "auto";
+  text.textContent = quote;
+  cite.textContent = author;
+  item.append(text, cite);
+  $("quote-list").prepend(item);
+}
+
+function refuse(field, reason) {
+  for (const name of ["quote", "author"]) {
+    const wrong = name === field;
+    $(`${name}-wrong`).textContent = wrong ? reason : "";
+    $(`${name}-wrong`).hidden = !wrong;
+    if (wrong) $(name).setAttribute("aria-invalid", "true");
+    else $(name).removeAttribute("aria-invalid");
+  }
+  if (field) $(field).focus();
+}
+
+$("another").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  try {
+    choose(await api.get("/quotes/random"));
+  } catch (error) {
+    $("chosen-quote").textContent = error.message;
+    $("chosen-author").textContent = "";
+  }
+});
+
+$("add-quote").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const form = event.target;
+  const { quote, author, client_id: id } = form.elements;
+  const body = { quote: quote.value.trim(), author: author.value.trim(), client_id: id.value };
+  try {
+    const answer = await api.request("POST", `${api.base}/quotes`, { body });
+    const added = answer.quote && typeof answer.quote === "object" ? answer.quote : answer;
+    form.reset();
+    // The next one is another one; a repeat of this one was the same.
+    id.value = newId();
+    refuse(null);
+    $("added").textContent = "Added. Thank you.";
+    list(added);
+    choose(added);
+  } catch (error) {
+    $("added").textContent = "";
+    refuse(error.field?.endsWith("author") ? "author" : "quote", error.message);
+  }
+});

@@ -1,0 +1,29 @@
+// Runs of text to elements. There is no HTML anywhere, so there is nothing to sanitise.
+
+const ELEMENTS = [["bold", "strong"], ["italic", "em"], ["underline", "u"], ["code", "code"]];
+
+/** Fills an element with a message's text: its runs, or the plain text where nothing is formatted. */
+export function showText(element, { message = "", runs }) {
+  element.replaceChildren(...(runs ?? [{ text: message }]).map((run) => showRun(run, element.ownerDocument)));
+}
+
+function showRun(run, document) {
+  let node = document.createTextNode(run.text);
+  for (const [style, name] of ELEMENTS) {
+    if (run[style]) node = wrap(document.createElement(name), node);
+  }
+  return run.href && /^https?:\/\//i.test(run.href) ? wrap(link(document, run.href), node) : node;
+}
+
+function wrap(element, child) {
+  element.append(child);
+  return element;
+}
+
+function link(document, href) {
+  const a = document.createElement("a");
+  a.href = href;
+  a.rel = "noopener noreferrer nofollow ugc";
+  a.target = "_blank";
+  return a;
+}

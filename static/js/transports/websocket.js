@@ -1,0 +1,57 @@
+// Events over a WebSocket. Runs until the socket ends; the link keeps the cursor.
+import { Problem } from "../problem.js";
+import { Ended } from "./ended.js";
+
+export function websocket(link, signal) {
+  const url = new URL(`${link.base}/ws`, link.origin);
+  url.protocol = url.protocol.replace("http", "ws");
+  url.search = new URLSearchParams({ room: link.room, after: link.cursor() });
+  return new Promise((_resolve, reject) => {
+    const socket = new link.WebSocket(url);
+    let retryIn = 0;
+    const end = (reason) => {
+      clearTimeout(opening);
+      // Silence the handlers: a socket that was given up may still have messages in its queue.
+      socket.onopen = socket.onmessage = socket.onclose = socket.onerror = null;
+      socket.close();
+      reject(reason);
+    };
+    // A proxy may swallow the handshake and never answer.
+    const opening = setTimeout(() => end(new Ended("The connection could not be opened.")), 10_000);
+    signal.addEventListener("abort", () => end(signal.reason), { once: true });
+
+    const receive = {
+      heartbeat: ({ cursors }) => {
+        if (!link.keepsUp(cursors?.[link.room])) end(new Ended("Behind the server.", { atOnce: true }));
+      },
+      "caught-up": ({ cursor }) => {
+        clearTimeout(opening);
+        link.opened(socket);
+        link.caughtUp(cursor);
+        link.proved();
+      },
+      reset: ({ error }) => end(new Problem(error, 410)),
+      error: (envelope) => {
+        retryIn = envelope.error?.retry_in_ms ?? retryIn;
+        if (envelope.client_id) link.answered(envelope);
+        else if (envelope.error?.code !== "malformed-envelope") end(new Problem(envelope.error));
+      },
+      ack: (envelope) => link.answered(envelope),
+      pong: () => {},
+    };
+    socket.onmessage = ({ data }) => {
+      link.heard();
+      const envelope = JSON.parse(data);
+      if (typeof envelope.seq === "number" && envelope.command !== "ack") {
+        if (!link.deliver(envelope)) end(new Ended("An event was missing.", { atOnce: true }));
+      } else {
+        receive[envelope.command]?.(envelope);
+      }
+    };
+    socket.onclose = ({ code }) => {
+      // 1012: the server restarts, and everybody was told at the same moment.
+      const pause = code === 1012 ? Math.max(retryIn, 400) : retryIn;
+      end(new Ended(code === 1012 ? "The server restarts." : "The connection was closed.", { retryIn: pause }));
+    };
+  });
+}

@@ -1,0 +1,94 @@
+"""Browser tests need Chromium and playwright; without them they are skipped, and in CI an error.
+
+Install: `apt-get install chromium` and `pip install playwright==1.64.1` (never `playwright install`:
+the distribution's browser is driven, so that no second one is downloaded).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from server import Server, proxy  # after the path, so that it works from any directory
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-extensions",
+    "--disable-background-networking",
+    "--mute-audio",
+    "--hide-scrollbars",
+]
+
+
+def missing(what: str) -> None:
+    message = f"{what} is missing: apt-get install chromium; pip install playwright==1.64.1"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """The browser, driven by playwright, which is imported only here."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        missing("Chromium")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("playwright")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path, chromium: Any) -> Iterator[Server]:
+    """A fresh server on a fresh store for every test: shared history hides faults."""
+    data = tmp_path / "data"
+    data.mkdir()
+    running = Server(data)
+    running.start()
+    yield running
+    running.kill()
+
+
+@pytest.fixture
+def no_websockets(server: Server) -> Iterator[str]:
+    with proxy(server.port) as url:
+        yield url
+
+
+@pytest.fixture
+def open_page(chromium: Any, server: Server) -> Iterator[Callable[..., Any]]:
+    """Opens a page as a person of its own. Nothing may break the content-security policy in it."""
+    contexts, violations = [], []
+
+    def opened(path: str = "/", *, base: str = "", live: bool = True, **options: Any) -> Any:
+        context = chromium.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on(
+            "console", lambda message: "Content Security" in message.text and violations.append(message.text)
+        )
+        page.on("pageerror", lambda error: violations.append(str(error)))
+        page.goto((base or server.url) + path)
+        if live:
+            page.wait_for_selector("#pill[data-state=live]", timeout=20_000)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert violations == []

@@ -1,0 +1,187 @@
+"""The pages in a real browser, before a real server, through the worst that can happen to it."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from server import Server, until
+
+Open = Callable[..., Any]
+
+
+def write(page: Any, text: str, user: str = "") -> None:
+    if user:
+        page.fill("[name=user]", user)
+    page.fill("[name=message]", text)
+    page.press("[name=message]", "Enter")
+
+
+def post(server: Server, text: str) -> None:
+    """What curl does: no cookie, no script."""
+    body = json.dumps({"user": "curl", "message": text}).encode()
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"{server.url}/api/v1/rooms/lobby/messages", body, headers)
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 201
+
+
+def shown(page: Any) -> list[tuple[int, str]]:
+    """Number and text of every message in the log, as the page has them."""
+    script = "a => a.map(m => [Number(m.dataset.id), m.querySelector('.text').textContent])"
+    return [tuple(pair) for pair in page.eval_on_selector_all("#log article", script)]
+
+
+def texts(page: Any) -> list[str]:
+    return [text for _, text in shown(page)]
+
+
+def waits(page: Any, probe: Callable[[], object], what: str, seconds: float = 40) -> None:
+    """Like `until`, but lets the browser's own events through."""
+
+    def look() -> object:
+        page.wait_for_timeout(20)
+        return probe()
+
+    until(look, what, seconds)
+
+
+def test_all_pages_and_curl_see_one_order(server: Server, open_page: Open) -> None:
+    """Whoever writes, over whatever transport: all pages show the same messages in the same order."""
+    pages = [open_page(path) for path in ("/polling", "/polling?mode=short", "/websocket", "/")]
+    for number, page in enumerate(pages):
+        write(page, f"from page {number}", f"Person {number}")
+        post(server, f"after page {number}")
+    for page in pages:
+        waits(page, lambda page=page: len(shown(page)) == 8, "all eight messages")
+    assert all(shown(page) == shown(pages[0]) for page in pages)
+    assert [number for number, _ in shown(pages[0])] == list(range(1, 9))
+
+
+def test_reload_keeps_history_draft_and_name(server: Server, open_page: Open) -> None:
+    """A reload loses neither what was said nor what is being written."""
+    page = open_page("/")
+    write(page, "said **loud**", "Ada")
+    page.wait_for_selector("#log strong")
+    page.fill("[name=message]", "half a thou")
+    page.reload()
+    assert texts(page) == ["said loud"]
+    assert page.input_value("[name=message]") == "half a thou"
+    assert page.input_value("[name=user]") == "Ada"
+
+
+@pytest.mark.parametrize("path", ["/polling", "/polling?mode=short", "/websocket", "/"])
+def test_a_killed_server_loses_and_repeats_nothing(path: str, server: Server, open_page: Open) -> None:
+    """kill -9 in the midst of writing, restart on the same port: every message is there once, on every
+    page, and no page had to be touched."""
+    writer, reader = open_page(path), open_page("/polling")
+    writer.fill("[name=user]", "Ada")
+    for number in range(5):
+        write(writer, f"word {number}")
+    server.kill()
+    for number in range(5, 10):
+        write(writer, f"word {number}")
+    writer.wait_for_selector("#pill[data-state=waiting], #pill[data-state=connecting]")
+    server.start()
+    expected = [f"word {number}" for number in range(10)]
+    for page in (writer, reader):
+        waits(page, lambda page=page: len(shown(page)) >= 10, "all ten words", 60)
+        assert texts(page) == expected
+    waits(writer, lambda: writer.locator("#outbox article").count() == 0, "nothing is unsent")
+    writer.wait_for_selector("#pill[data-state=live]")
+    assert texts(open_page("/")) == expected
+
+
+def test_unsent_words_survive_a_reload(server: Server, open_page: Open) -> None:
+    """What was written while the server was away is sent by the next page that opens, once."""
+    page = open_page("/")
+    page.fill("[name=user]", "Ada")
+    server.kill()
+    write(page, "kept")
+    page.wait_for_selector("#outbox article")
+    server.start()
+    page.reload()
+    waits(page, lambda: texts(page) == ["kept"], "the kept message")
+    assert page.locator("#outbox article").count() == 0
+
+
+def test_auto_falls_back_where_websockets_are_blocked(
+    server: Server, open_page: Open, no_websockets: str
+) -> None:
+    """Behind a proxy that refuses upgrades `/` polls, and misses nothing that came meanwhile."""
+    page = open_page("/", base=no_websockets, live=False)
+    for number in range(3):
+        post(server, f"early {number}")
+    page.wait_for_selector("#pill[data-state=live]:has-text('long poll')", timeout=30_000)
+    post(server, "late")
+    write(page, "from behind", "Ada")
+    waits(page, lambda: len(shown(page)) == 5, "all five messages")
+    assert sorted(texts(page)) == ["early 0", "early 1", "early 2", "from behind", "late"]
+    assert [number for number, _ in shown(page)] == [1, 2, 3, 4, 5]
+
+
+def test_without_javascript_the_form_posts(server: Server, open_page: Open) -> None:
+    """Without a script the page reads and writes, shows reasons, and keeps the text and the name."""
+    page = open_page("/", live=False, java_script_enabled=False)
+    page.fill("[name=user]", "Ada")
+    page.fill("[name=message]", "plain and **simple**")
+    page.click("#composer button[type=submit]")
+    assert page.locator("#log article .text").all_inner_texts() == ["plain and simple"]
+    assert page.input_value("[name=user]") == "Ada"
+    page.fill("[name=message]", "   \u200b")
+    page.click("#composer button[type=submit]")
+    assert page.locator("#refusal").inner_text() != ""
+    assert page.input_value("[name=user]") == "Ada"
+
+
+def test_reactions_edits_and_deletions_cross_over(server: Server, open_page: Open) -> None:
+    """What one does to a message, the other sees without a reload."""
+    one, other = open_page("/websocket"), open_page("/polling")
+    write(one, "first", "Ada")
+    like = other.locator("#log article [data-action=like]")
+    waits(other, lambda: like.count() == 1, "the message")
+    other.hover("#log article")
+    like.click()
+    one.wait_for_selector("#log [data-action=like]:has-text('1')")
+    assert like.get_attribute("aria-pressed") == "true"
+    one.press("[name=message]", "ArrowUp")
+    write(one, "first, better")
+    other.wait_for_selector("#log .text:has-text('first, better')")
+    one.on("dialog", lambda dialog: dialog.accept())
+    one.hover("#log article")
+    one.click("#log [data-action=delete]")
+    other.wait_for_selector("#log article.deleted")
+
+
+def test_a_refused_message_stays_with_its_reason(server: Server, open_page: Open) -> None:
+    """A refusal is told in words, and the text is still there to discard."""
+    page = open_page("/")
+    write(page, "hello", "Ada\u202e")
+    row = page.wait_for_selector("#outbox [data-state=failed]")
+    assert "hello" in row.inner_text()
+    page.click("#outbox >> text=Discard")
+    assert page.locator("#outbox article").count() == 0
+
+
+def test_quotes_with_and_without_javascript(server: Server, open_page: Open) -> None:
+    """A quote can be added either way, and is then among the latest."""
+    for script in (True, False):
+        page = open_page("/quotes", live=False, java_script_enabled=script)
+        page.fill("[name=quote]", f"Script: {script}")
+        page.fill("[name=author]", "Anon")
+        page.click("#add-quote button")
+        page.wait_for_selector(f"#quote-list >> text=Script: {script}")
+
+
+def test_an_unknown_room_can_be_created(server: Server, open_page: Open) -> None:
+    """404 with a form; the form makes the room, and one can write there at once."""
+    page = open_page("/rooms/tea", live=False)
+    assert page.locator("h1").inner_text() != "tea"
+    page.click(".new-room button")
+    page.wait_for_selector("#pill[data-state=live]")
+    write(page, "milk?", "Ada")
+    page.wait_for_selector("#log article")
+    assert page.url.endswith("/rooms/tea")

@@ -1,0 +1,133 @@
+// The promise of the pages: every event once and in order, whatever happens to the transport.
+import assert from "node:assert/strict";
+import { afterEach, test } from "node:test";
+import { connect } from "../../static/js/client.js";
+import { cursorOf, sent, Server, until } from "./fakes.js";
+
+let open = [];
+afterEach(() => { open.forEach((connection) => connection.close()); open = []; });
+
+function reader(server, options = {}) {
+  const connection = connect({ after: cursorOf(0), api: server.api, WebSocket: server.WebSocket, origin: "http://test",
+    backoff: { min: 2, max: 20 }, interval: 5, betterAfter: 30, ...options });
+  open.push(connection);
+  connection.seen = [];
+  connection.states = [];
+  connection.addEventListener("event", ({ detail }) => connection.seen.push(detail.seq));
+  connection.addEventListener("status", ({ detail }) => connection.states.push(`${detail.transport} ${detail.state}`));
+  return connection;
+}
+const upTo = (n) => Array.from({ length: n }, (_, i) => i + 1);
+
+for (const transport of ["websocket", "long-poll", "short-poll"]) {
+  test(`${transport}: all events, once, in order, through an outage`, async () => {
+    const server = new Server();
+    server.say(3);
+    const page = reader(server, { transports: [transport] });
+    await until(() => page.seen.length === 3);
+    server.kill();
+    server.say(2);
+    await until(() => page.states.some((state) => state.endsWith("waiting")));
+    server.up = true;
+    server.say(2);
+    await until(() => page.seen.length >= 7);
+    assert.deepEqual(page.seen, upTo(7));
+  });
+}
+
+test("falls back to polling where WebSockets are refused, and misses nothing", async () => {
+  const server = new Server();
+  server.socketsAllowed = false;
+  server.say(2);
+  const page = reader(server, { betterAfter: 10_000 });
+  await until(() => page.state === "live" && page.transport === "long-poll");
+  server.say(2);
+  await until(() => page.seen.length === 4);
+  assert.deepEqual(page.seen, upTo(4));
+});
+
+test("returns to the WebSocket with the same cursor, and repeats nothing", async () => {
+  const server = new Server();
+  server.socketsAllowed = false;
+  const page = reader(server);
+  await until(() => page.transport === "long-poll" && page.state === "live");
+  server.say(2);
+  server.socketsAllowed = true;
+  await until(() => page.transport === "websocket" && page.state === "live");
+  server.say(2);
+  await until(() => page.seen.length === 4);
+  assert.deepEqual(page.seen, upTo(4));
+});
+
+test("ignores a repeat, and at a gap drops the connection and resumes from its cursor", async () => {
+  const server = new Server();
+  server.say(2);
+  const page = reader(server, { transports: ["websocket"] });
+  await until(() => page.seen.length === 2);
+  const [socket] = server.sockets;
+  socket.tell(sent(2));
+  server.log.push(sent(3), sent(4));
+  socket.tell(sent(4));
+  await until(() => page.seen.length === 4);
+  assert.deepEqual(page.seen, upTo(4));
+  assert.ok(!server.sockets.has(socket), "the socket with the gap was given up");
+});
+
+test("resumes when it stays behind the heartbeat twice, not once", async () => {
+  const server = new Server();
+  const page = reader(server, { transports: ["websocket"] });
+  const [socket] = await until(() => server.sockets.size && [...server.sockets]);
+  server.log.push(sent(1));
+  socket.tell({ command: "heartbeat", cursors: { lobby: cursorOf(1) } });
+  assert.ok(server.sockets.has(socket));
+  socket.tell({ command: "heartbeat", cursors: { lobby: cursorOf(1) } });
+  await until(() => page.seen.length === 1);
+  assert.ok(!server.sockets.has(socket));
+});
+
+test("a connection that says nothing is given up", async () => {
+  const server = new Server();
+  const page = reader(server, { transports: ["websocket"], silence: 30 });
+  const [first] = await until(() => server.sockets.size && [...server.sockets]);
+  await until(() => server.sockets.size && !server.sockets.has(first));
+  assert.deepEqual(page.seen, []);
+});
+
+test("a reset stops the reading and tells the page; a new cursor starts it again", async () => {
+  const server = new Server();
+  const page = reader(server, { transports: ["websocket"] });
+  let told = null;
+  page.addEventListener("reset", ({ detail }) => { told = detail.code; });
+  const [socket] = await until(() => server.sockets.size && [...server.sockets]);
+  server.say(5);
+  socket.tell({ command: "reset", room: "lobby", error: { code: "history-changed", status: 410 } });
+  assert.equal(await until(() => told), "history-changed");
+  page.resume(cursorOf(3));
+  server.say(1);
+  await until(() => page.seen.at(-1) === 6);
+});
+
+test("the answer of an asked command is its ack; a lost socket rejects it", async () => {
+  const server = new Server();
+  const page = reader(server, { transports: ["websocket"] });
+  await until(() => page.canAsk);
+  server.answer = (socket, { client_id }) => socket.tell({ command: "ack", client_id, seq: 9 });
+  assert.equal((await page.ask({ command: "send-message", client_id: "a" })).seq, 9);
+  server.answer = (socket, { client_id }) =>
+    socket.tell({ command: "error", client_id, error: { code: "rate-limited", status: 429, retry_in_ms: 700 } });
+  await assert.rejects(page.ask({ command: "send-message", client_id: "b" }), { code: "rate-limited", retryIn: 700 });
+  server.answer = () => server.kill();
+  await assert.rejects(page.ask({ command: "send-message", client_id: "c" }));
+});
+
+test("changing the transport keeps the cursor", async () => {
+  const server = new Server();
+  server.say(2);
+  const page = reader(server, { transports: ["long-poll"] });
+  await until(() => page.seen.length === 2);
+  page.use(["short-poll"]);
+  server.say(1);
+  await until(() => page.seen.length === 3);
+  assert.ok(server.asked.every(({ after }, i, all) => i === 0 || Number.parseInt(after, 10) >= Number.parseInt(all[i - 1].after, 10)));
+  assert.deepEqual(page.seen, upTo(3));
+});

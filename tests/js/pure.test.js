@@ -1,0 +1,71 @@
+// The small decisions of the pages, without a page.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { curlLine } from "../../static/js/actions.js";
+import { Backoff } from "../../static/js/backoff.js";
+import { dayName } from "../../static/js/dates.js";
+import { newId } from "../../static/js/ids.js";
+import { marked } from "../../static/js/markup.js";
+import { pillText } from "../../static/js/pill.js";
+import { Timeline } from "../../static/js/timeline.js";
+import { sent } from "./fakes.js";
+
+test("back-off doubles to its ceiling, is jittered in full, and honours what the server asks", () => {
+  const most = new Backoff({ min: 500, max: 30_000, random: () => 1 });
+  assert.deepEqual(Array.from({ length: 8 }, () => most.next()), [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000]);
+  most.reset();
+  assert.equal(most.next(1000), 1750);
+  const least = new Backoff({ random: () => 0 });
+  assert.deepEqual([least.next(), least.next(900)], [0, 900]);
+});
+
+test("applying any event twice changes nothing", () => {
+  const events = [sent(1), sent(2),
+    { command: "reactions-changed", message: { id: 1, likes: 2, dislikes: 0 } },
+    { command: "message-edited", message: { id: 1, user: "Ada", message: "new", edited_at: "2026-01-01T00:01:00Z" } },
+    { command: "message-deleted", message: { id: 2 } }];
+  const once = new Timeline();
+  const twice = new Timeline();
+  for (const event of events) { once.apply(event); twice.apply(event); twice.apply(event); }
+  assert.deepEqual(twice.messages, once.messages);
+  assert.equal(once.get(1).message, "new");
+  assert.equal(once.get(1).likes, 2);
+  assert.deepEqual(once.get(2), { id: 2, user: "Ada", at: "2026-01-01T00:00:00.000Z", deleted: true });
+});
+
+test("an edit that takes the formatting away leaves no old runs", () => {
+  const timeline = new Timeline([{ id: 1, user: "Ada", message: "**a**", runs: [{ text: "a", bold: true }], at: "x" }]);
+  timeline.apply({ command: "message-edited", message: { id: 1, user: "Ada", message: "a" } });
+  assert.equal(timeline.get(1).runs, undefined);
+  assert.equal(timeline.get(1).at, "x");
+});
+
+test("a change of a message that is not loaded, or of an unknown kind, shows nothing", () => {
+  const timeline = new Timeline();
+  assert.equal(timeline.apply({ command: "message-deleted", message: { id: 7 } }).kind, null);
+  assert.equal(timeline.apply({ command: "something-new" }).kind, null);
+});
+
+test("marking twice gives the text back", () => {
+  const once = marked("say hi now", 4, 6, "**");
+  assert.deepEqual(once, { text: "say **hi** now", start: 6, end: 8 });
+  assert.deepEqual(marked(once.text, once.start, once.end, "**"), { text: "say hi now", start: 4, end: 6 });
+});
+
+test("the pill tells state, transport, completeness and what waits", () => {
+  assert.equal(pillText({ state: "live", transport: "websocket", seq: 42 }), "Live · WebSocket · complete to #42");
+  assert.equal(pillText({ state: "waiting", transport: "long-poll", seq: 1, retryIn: 2100 }, 1), "Reconnecting in 3 s · long poll · 1 waiting");
+  assert.equal(pillText({ state: "offline" }, 2), "Offline · 2 waiting");
+});
+
+test("a curl line survives quotes", () => {
+  assert.equal(curlLine("http://h", "lobby", { user: "Ada", message: "it's" }),
+    `curl -H 'Content-Type: application/json' -d '{"user":"Ada","message":"it'\\''s"}' 'http://h/api/v1/rooms/lobby/messages'`);
+});
+
+test("days have names, and ids are 32 hex digits without crypto.randomUUID", () => {
+  const now = new Date(2026, 2, 1, 0, 5);
+  assert.equal(dayName(new Date(2026, 2, 1), now), "Today");
+  assert.equal(dayName(new Date(2026, 1, 28, 23, 59), now), "Yesterday");
+  assert.match(newId(), /^[0-9a-f]{32}$/);
+});

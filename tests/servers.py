@@ -1,0 +1,93 @@
+"""Start real servers for tests, and end them by their own process id."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 30.0
+
+
+class Running:
+    """A server process whose output is read as it comes."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self.url = ""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def output(self) -> str:
+        return "".join(self.lines)
+
+    def workers(self) -> set[int]:
+        """The process ids of gunicorn's workers."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return {int(number) for number in children.read_text().split()}
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line)
+            found = re.search(r"\bhttp://\S+:[0-9]+", line)
+            if found and not self.url:
+                self.url = found[0]
+
+
+def until(condition: Callable[[], T], seconds: float = 10.0, what: str = "the condition") -> T:
+    """What `condition` returns once it is true; AssertionError after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"{what} did not come true within {seconds:g} s"
+        time.sleep(0.01)
+    return found
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """This process's environment without settings of ours, with the checkout importable."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("QUOTECHAT_")}
+    return {**kept, "PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": "1", **changes}
+
+
+@contextlib.contextmanager
+def running(
+    command: Sequence[str], *, env: Mapping[str, str], cwd: Path = ROOT
+) -> Iterator[Running]:
+    """A server started by `command`, ready to be asked; SIGTERM ends it."""
+    process = subprocess.Popen(
+        command, env=dict(env), cwd=cwd, text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )
+    server = Running(process)
+    try:
+        until(lambda: server.url or process.poll() is not None, START_SECONDS, "a URL")
+        assert server.url, f"the server did not start:\n{server.output}"
+        yield server
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        server._reader.join(5)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def quotechat(*arguments: str) -> list[str]:
+    """The command line of ``quotechat`` as the checkout has it."""
+    return [sys.executable, "-m", "quotechat", *arguments]

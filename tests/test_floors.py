@@ -1,0 +1,129 @@
+"""The house has floors: a module imports its own floor or a lower one, never up."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parent.parent / "src"
+
+FLOORS = {
+    "quotechat.config": 0,
+    "quotechat.assets": 0,
+    "quotechat.protocol": 1,
+    "quotechat.store": 2,
+    "quotechat.hub": 3,
+    "quotechat.web": 4,
+    "quotechat.app": 5,
+    "quotechat": 6,
+    "quotechat.serving": 7,
+    "quotechat.cli": 8,
+    "quotechat.__main__": 9,
+}
+TRANSPORTS = {"quotechat.web.polling", "quotechat.web.websocket", "quotechat.web.streams"}
+ALONE = {"quotechat.config", "quotechat.assets"}
+#: Not for the ground floor, which knows no I/O, no clock and no thread.
+WORLDLY = {"asyncio", "flask", "gunicorn", "socket", "sqlite3", "subprocess", "threading", "time"}
+
+
+def module_of(file: Path, source: Path) -> str:
+    """``src/quotechat/web/__init__.py`` → ``quotechat.web``."""
+    parts = file.relative_to(source).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def floor_of(module: str) -> int:
+    """The floor of a module: its own or its package's."""
+    known = module
+    while known not in FLOORS or (known == "quotechat" != module):
+        assert "." in known, f"{module} is on no floor: give it one"
+        known = known.rpartition(".")[0]
+    return FLOORS[known]
+
+
+def imports(file: Path, module: str, modules: set[str]) -> Iterator[str]:
+    """Full names of all that `file` imports, in functions too, but not for type checkers only."""
+    package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+    for node in executed(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*above, *([base] if base else [])])
+            for alias in node.names:
+                full = f"{base}.{alias.name}"
+                # The version is a constant; whoever names it does not climb.
+                if full != "quotechat.__version__":
+                    yield full if full in modules else base
+
+
+def executed(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those under ``if TYPE_CHECKING:``."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            continue
+        yield node
+        yield from executed(node)
+
+
+def faults(source: Path) -> list[str]:
+    """Every import in `source` that breaks a rule of the house."""
+    files = {module_of(file, source): file for file in sorted(source.glob("quotechat/**/*.py"))}
+    found = []
+    for module, file in files.items():
+        for target in imports(file, module, set(files)):
+            if target.split(".")[0] != "quotechat":
+                if module.startswith("quotechat.protocol") and target.split(".")[0] in WORLDLY:
+                    found.append(f"{module} imports {target}: the ground floor is pure")
+            elif module in ALONE:
+                found.append(f"{module} imports {target}: it stands alone")
+            elif floor_of(target) > floor_of(module):
+                found.append(f"{module} imports {target}: that is up")
+            elif {module, target} <= TRANSPORTS and module != target:
+                found.append(f"{module} imports {target}: transports do not know each other")
+    return found
+
+
+def test_no_import_climbs() -> None:
+    """Every import in src keeps to the floors."""
+    assert faults(SOURCE) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("store/sqlite.py", "from quotechat.hub import chat"),
+        ("store/sqlite.py", "def late():\n    from ..hub.chat import Chat"),
+        ("hub/chat.py", "import quotechat.web.polling"),
+        ("web/polling.py", "from quotechat import create_app"),
+        ("web/polling.py", "from quotechat.web import streams"),
+        ("web/polling.py", "from . import streams"),
+        ("protocol/cursor.py", "import threading"),
+        ("config.py", "from quotechat.protocol import cursor"),
+    ],
+)
+def test_a_climbing_import_is_found(tmp_path: Path, file: str, line: str) -> None:
+    """The check bites: each of these lines breaks a rule."""
+    package = tmp_path / "quotechat"
+    others = ("web/__init__.py", "web/polling.py", "web/streams.py", "hub/chat.py", "protocol/cursor.py")
+    for name in (*others, file):
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).touch()
+    (package / file).write_text(line + "\n", "utf-8")
+    assert len(faults(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    "line", ["from quotechat.protocol import cursor", "from quotechat import __version__", "import threading",
+             "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from quotechat.app import create_app"],
+)
+def test_downward_imports_pass(tmp_path: Path, line: str) -> None:
+    """What goes down, names the version or is for type checkers only is no fault."""
+    (tmp_path / "quotechat" / "hub").mkdir(parents=True)
+    (tmp_path / "quotechat" / "hub" / "chat.py").write_text(line + "\n", "utf-8")
+    assert faults(tmp_path) == []

@@ -1,0 +1,245 @@
+"""Real gunicorn: starting, stopping and restarting lose no request and leave nobody waiting."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from servers import ROOT, Running, environment, quotechat, running, until
+
+from quotechat.config import Settings
+from quotechat.serving import Handover, Lingering, find_chat, gunicorn_settings, sqlite_notice
+
+LOBBY = "/api/v1/rooms/lobby"
+
+
+@contextlib.contextmanager
+def served(data: Path, *flags: str) -> Iterator[Running]:
+    command = quotechat("serve", "--port", "0", "--data", str(data), *flags)
+    with running(command, env=environment(QUOTECHAT_LIMITS="off")) as server:
+        yield server
+
+
+def post(server: Running, text: str, client: requests.Session | None = None) -> requests.Response:
+    body = {"user": "Azin", "message": text}
+    return (client or requests).post(f"{server.url}{LOBBY}/messages", json=body, timeout=10)
+
+
+def hold_poll(server: Running) -> tuple[requests.Response, float]:
+    """A held poll's answer, and when it came."""
+    answer = requests.get(f"{server.url}{LOBBY}/events?after=now&wait=25", timeout=30)
+    return answer, time.monotonic()
+
+
+@contextlib.contextmanager
+def held_polls(server: Running, number: int) -> Iterator[list[Future[tuple[requests.Response, float]]]]:
+    """`number` polls that the server holds; nothing that the outside sees tells when, so: established."""
+    post(server, "before").raise_for_status()
+    with ThreadPoolExecutor(number) as pool:
+        polls = [pool.submit(hold_poll, server) for _ in range(number)]
+        port = urlsplit(server.url).port
+        assert port is not None
+        until(lambda: established(port) >= number, what=f"{number} connections")
+        time.sleep(0.3)  # their requests are read and held by now; a later one is told "draining" instead
+        assert not any(poll.done() for poll in polls)
+        yield polls
+
+
+def established(port: int) -> int:
+    """Connections to 127.0.0.1:`port` that clients have open (proc(5), /proc/net/tcp, state 01)."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[2] == f"0100007F:{port:04X}" and row[3] == "01" for row in rows)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stop_answers_held_polls(tmp_path: Path, number: signal.Signals) -> None:
+    """On SIGTERM, and on Ctrl-C, held polls get an empty answer within a second, and the server ends."""
+    with served(tmp_path) as server:
+        with held_polls(server, 3) as polls:
+            server.process.send_signal(number)
+            told = time.monotonic()
+            for poll in polls:
+                answer, when = poll.result(10)
+                assert answer.status_code == 200
+                assert answer.json()["events"] == []
+                assert answer.json()["retry_in_ms"] >= 0
+                assert when - told < 1.0
+        assert server.process.wait(10) == 0
+        assert "Traceback" not in server.output
+
+
+def test_stop_keeps_what_was_acknowledged(tmp_path: Path) -> None:
+    """A message with a 201 is there after the next start."""
+    with served(tmp_path) as server:
+        posted = post(server, "stay").json()
+    with served(tmp_path) as server:
+        events = requests.get(f"{server.url}{LOBBY}/events?after=0", timeout=10).json()["events"]
+    assert [event["cursor"] for event in events] == [posted["cursor"]]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_hangup_refuses_nobody(tmp_path: Path, workers: str) -> None:
+    """Through a SIGHUP every POST is stored, on new connections and on kept ones; polls come back."""
+    with served(tmp_path, "--workers", workers) as server:
+        until(lambda: len(server.workers()) == int(workers), what="the workers")
+        with held_polls(server, 3) as polls, posting(server) as faults:
+            old = server.workers()
+            server.process.send_signal(signal.SIGHUP)
+            until(lambda: not old & server.workers(), 15, "the old workers' end")
+            for poll in polls:
+                # One that is held meets what the posts above write, or the drain.
+                assert poll.result(5)[0].status_code == 200
+            assert len(server.workers()) == int(workers)
+        assert faults == []
+        assert "Traceback" not in server.output
+
+
+@contextlib.contextmanager
+def posting(server: Running) -> Iterator[list[str]]:
+    """Post all the while, over new and over kept connections; what was not stored."""
+    over = threading.Event()
+    faults: list[str] = []
+
+    def post_on(kept: bool) -> None:
+        client = requests.Session() if kept else None
+        number = 0
+        while not over.wait(0.02):
+            number += 1
+            try:
+                answer = post(server, f"{kept} {number}", client)
+                if answer.status_code != 201:
+                    faults.append(f"kept={kept}: {answer.status_code} {answer.text}")
+            except requests.RequestException as fault:
+                faults.append(f"kept={kept}: {fault!r}")
+
+    threads = [threading.Thread(target=post_on, args=(kept,)) for kept in (True, False)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield faults
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join(15)
+
+
+def test_gunicorn_in_the_checkout_serves(tmp_path: Path) -> None:
+    """``gunicorn wsgi:app`` works as it is, and its own flags win."""
+    env = environment(QUOTECHAT_PORT="0", QUOTECHAT_DATA=str(tmp_path))
+    del env["PYTHONPATH"]  # the files in the checkout find src by themselves
+    command = [sys.executable, "-m", "gunicorn", "wsgi:app", "--threads", "6"]
+    with running(command, env=env, cwd=ROOT) as server:
+        assert post(server, "hello").status_code == 201
+
+
+def test_a_wrong_setting_stops_gunicorn_with_its_name(tmp_path: Path) -> None:
+    """The message is one line and names the variable; there is no traceback."""
+    env = environment(QUOTECHAT_PORT="http", QUOTECHAT_DATA=str(tmp_path))
+    with pytest.raises(AssertionError, match="QUOTECHAT_PORT must be a whole number") as caught:
+        with running([sys.executable, "-m", "gunicorn", "wsgi:app"], env=env, cwd=ROOT):
+            pass
+    assert "Traceback" not in str(caught.value)
+
+
+def test_peers_that_do_not_close_stall_nobody(tmp_path: Path) -> None:
+    """Ten peers that got "Connection: close" and hold on do not delay the next request."""
+    with served(tmp_path) as server:
+        parts = urlsplit(server.url)
+        asked = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        with contextlib.ExitStack() as stack:
+            for _ in range(10):
+                peer = stack.enter_context(socket.create_connection((parts.hostname, parts.port), timeout=5))
+                peer.sendall(asked)
+                assert peer.recv(4096)
+            begun = time.monotonic()
+            post(server, "next").raise_for_status()
+            assert time.monotonic() - begun < 1.0
+
+
+def test_one_line_tells_the_url(tmp_path: Path) -> None:
+    """At the start the server prints its URL, once."""
+    with served(tmp_path) as server:
+        assert server.output.count(server.url) == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "affected"),
+    [
+        ((3, 6, 23), False), ((3, 7, 0), True), ((3, 40, 1), True), ((3, 44, 5), True), ((3, 44, 6), False),
+        ((3, 45, 0), True), ((3, 50, 6), True), ((3, 50, 7), False), ((3, 51, 0), True), ((3, 51, 2), True),
+        ((3, 51, 3), False), ((3, 52, 0), False),
+    ],
+)
+def test_sqlite_notice_names_the_affected_versions(version: tuple[int, int, int], affected: bool) -> None:
+    """3.7.0 to 3.51.2 have the WAL-reset bug, but not the fixed 3.44.6 and 3.50.7."""
+    assert (sqlite_notice(version) is not None) is affected
+
+
+def test_handover_waits_for_every_successor() -> None:
+    """An old worker serves on until all new ones are ready; new ones never wait for each other."""
+    handover = Handover()
+    assert not handover.pending(1)
+    handover.open()
+    assert not handover.pending(1)
+    handover.begin(first_age=3, workers=2)
+    handover.ready(3)
+    assert handover.pending(1)
+    assert not handover.pending(3)
+    handover.ready(4)
+    assert not handover.pending(1)
+    assert handover.succeeded(2)
+    assert not handover.succeeded(3)
+
+
+def test_hub_is_found_behind_middleware() -> None:
+    """Wrapped as Flask's own documents do it, or by a class of one's own."""
+
+    class App:
+        def __init__(self) -> None:
+            self.extensions = {"quotechat": self}
+
+        def wsgi_app(self) -> None: ...
+
+    class Middleware:
+        def __init__(self, app: object) -> None:
+            self.app = app
+
+    app = App()
+    assert find_chat(app) is app
+    assert find_chat(Middleware(Middleware(app))) is app
+    assert find_chat(Middleware(app.wsgi_app)) is app
+    assert find_chat(Middleware(None)) is None
+
+
+def test_lingering_closes_after_its_peer() -> None:
+    """What was sent arrives whole; the descriptor is free once the peer has closed."""
+    ours, theirs = socket.socketpair()
+    number = ours.fileno()
+    ours.sendall(b"last words")
+    Lingering().close(ours)
+    with theirs:
+        assert theirs.recv(100) == b"last words"
+        assert theirs.recv(100) == b""
+        assert os.stat(number)
+    until(lambda: ours.fileno() == -1, what="the close")
+
+
+def test_gunicorn_knows_every_setting() -> None:
+    """No name is misspelt: gunicorn takes them all."""
+    from gunicorn.config import Config
+
+    config = Config()
+    for name, value in gunicorn_settings(Settings()).items():
+        config.set(name, value)
+    assert config.worker_class.__name__ == "Worker"
