@@ -1,0 +1,313 @@
+"""What every store must do, whatever it keeps its log in: each backend's tests inherit these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from quotechat.protocol import commands, cursor
+from quotechat.protocol.cursor import NOW, START, Cursor
+from quotechat.protocol.errors import (
+    ClientIdReused, Conflict, CursorAhead, CursorExpired, Forbidden, HistoryChanged, Invalid, MessageUnknown,
+    RateLimited, Refused, RoomUnknown, ScheduledUnknown, Unauthenticated,
+)  # fmt: skip
+from quotechat.store.base import Cancelled, CreateRoom, Deliver, Nothing, Scheduled, Store, Stored, Write
+
+T0 = 1_800_000_000_000
+"""Milliseconds since 1970: the tests' own clock."""
+
+Open = Callable[[], Store]
+
+
+def said(user: str = "Ann", text: str = "hi", *, room: str = "lobby", key: str | None = None, **more: Any) -> Any:
+    message = commands.NewMessage(user, text, **more)
+    return commands.SendMessage(message=message, room=room, client_id=key)
+
+
+def do(store: Store, command: Any, who: str | None = "ann", at: int = T0) -> Any:
+    """One command in a batch of its own: its outcome, or its refusal raised."""
+    outcome = store.commit([Write(command, at, who)])[0]
+    if isinstance(outcome, Refused):
+        raise outcome
+    return outcome
+
+
+def edit(number: int, text: str, **more: Any) -> Any:
+    return commands.EditMessage(message=commands.EditedMessage(number, text), **more)
+
+
+def delete(number: int, **more: Any) -> Any:
+    return commands.DeleteMessage(message=commands.MessageId(number), **more)
+
+
+def react(number: int, reaction: Any, **more: Any) -> Any:
+    return commands.React(message=commands.Reaction(number, reaction), **more)
+
+
+class StoreContract:
+    """Subclasses give the fixture `open_store`: each call opens the same data again."""
+
+    @pytest.fixture
+    def store(self, open_store: Open) -> Store:
+        return open_store()
+
+    # --- Order and durability ---------------------------------------------------------------------
+
+    def test_numbers_have_no_hole(self, store: Store) -> None:
+        """Accepted writes get 1, 2, 3 … in the order of the batch; refused ones take no number."""
+        batch = [said(text="a"), said(text="b", room="none"), said(text="c"), react(9, "like"), said(text="d")]
+        outcomes = store.commit([Write(each, T0, "ann") for each in batch])
+        assert [getattr(outcome, "seq", type(outcome)) for outcome in outcomes] == [
+            1, RoomUnknown, 2, MessageUnknown, 3,
+        ]  # fmt: skip
+        page = store.read("lobby", START, 500)
+        assert [event.seq for event in page.events] == [1, 2, 3]
+        assert page.cursor == str(outcomes[-1].cursor) and not page.more  # type: ignore[union-attr]
+
+    def test_another_opening_sees_what_is_committed(self, open_store: Open) -> None:
+        """What `commit` returned is there for everyone, and after a restart."""
+        one, two = open_store(), open_store()
+        before = two.version()
+        first = do(one, said(text="hello", color="red"))
+        assert two.head("lobby") == (1, first.cursor)
+        assert two.version() != before
+        do(two, said(text="again"))
+        assert one.read("lobby", START, 9).events[1].seq == 2
+        one.close()
+        two.close()
+        assert open_store().read("lobby", START, 9).events[0].encoded == first.event.encoded
+
+    def test_pages_are_contiguous(self, store: Store) -> None:
+        """Pages of any size join to the log; `more` tells whether there is another."""
+        for number in range(7):
+            do(store, said(text=f"{number}"))
+        found, position, more = [], START, True
+        while more:
+            page = store.read("lobby", position, 3)
+            found += page.events
+            position, more = cursor.parse(page.cursor), page.more  # type: ignore[assignment]
+        assert [event.seq for event in found] == list(range(1, 8))
+        assert store.read("lobby", NOW, 3).cursor == page.cursor
+
+    # --- Cursors ----------------------------------------------------------------------------------
+
+    def test_a_cursor_that_cannot_be_served_is_refused(self, store: Store) -> None:
+        """Ahead, of another history, of an unknown room: each has its refusal, at every position."""
+        do(store, said())
+        do(store, said())
+        wrong = "0" * 16
+        for seq in (0, 1, 2):
+            with pytest.raises(HistoryChanged):
+                store.read("lobby", Cursor(seq, wrong), 9)
+        for tag in (None, wrong):
+            with pytest.raises(CursorAhead):
+                store.read("lobby", Cursor(3, tag), 9)
+        with pytest.raises(RoomUnknown):
+            store.read("none", START, 9)
+        assert store.read("lobby", Cursor(1), 9).events[0].seq == 2
+
+    def test_what_is_kept_no_longer_is_expired(self, store: Store) -> None:
+        """Below the floor only a bare 0 is served: it is the oldest event kept."""
+        for _ in range(4):
+            do(store, said())
+        self.raise_floor(store, 2)
+        with pytest.raises(CursorExpired):
+            store.read("lobby", Cursor(1), 9)
+        assert [event.seq for event in store.read("lobby", START, 9).events] == [3, 4]
+        assert [event.seq for event in store.read("lobby", Cursor(2), 9).events] == [3, 4]
+
+    def raise_floor(self, store: Store, seq: int) -> None:
+        """Forget the lobby's events up to `seq`."""
+        raise NotImplementedError
+
+    # --- Repeats ----------------------------------------------------------------------------------
+
+    def test_a_repeat_returns_the_first_event(self, store: Store) -> None:
+        """The same client_id and content, in one batch or later, with or without identity: one event."""
+        write = Write(said(key="k"), T0, "ann")
+        first, second = store.commit([write, write])
+        third = do(store, said(key="k"), who=None, at=T0 + 9)
+        assert isinstance(first, Stored) and not first.duplicate
+        assert isinstance(second, Stored) and second.duplicate and third.duplicate
+        assert first.event == second.event == third.event
+        assert store.head("lobby").seq == 1
+
+    def test_other_content_under_the_same_id_is_refused(self, store: Store) -> None:
+        """A client_id names one message of one sender in one room."""
+        do(store, said(key="k"))
+        for other in (said(text="other", key="k"), said(color="red", key="k"), said(reply_to=1, key="k")):
+            with pytest.raises(ClientIdReused):
+                do(store, other)
+        assert do(store, said("Bob", key="k"), who="bob").seq == 2
+
+    def test_every_command_repeats_itself(self, store: Store) -> None:
+        """For each kind of command, the repeat gets the first outcome and adds nothing."""
+        do(store, said())
+        do(store, said())
+        quote = commands.AddQuote(quote=commands.NewQuote("q", "a"), client_id="k4")
+        for command in (edit(1, "new", client_id="k1"), react(1, "like", client_id="k2"),
+                        delete(2, client_id="k3"), quote):  # fmt: skip
+            first = do(store, command)
+            head = store.head("lobby")
+            again = do(store, command)
+            assert again.duplicate and again.seq == first.seq
+            assert store.head("lobby") == head
+
+    # --- Rules ------------------------------------------------------------------------------------
+
+    def test_only_the_sender_changes_a_message(self, store: Store) -> None:
+        """Without identity 401, with another's 403, and nothing is stored."""
+        do(store, said())
+        do(store, said("Guest"), who=None)
+        for number in (1, 2):
+            for command in (edit(number, "x"), delete(number)):
+                with pytest.raises(Unauthenticated):
+                    do(store, command, who=None)
+                with pytest.raises(Forbidden):
+                    do(store, command, who="bob")
+        with pytest.raises(Unauthenticated):
+            do(store, react(1, "like"), who=None)
+        assert store.head("lobby").seq == 2
+
+    def test_an_edit_shows_in_event_and_snapshot(self, store: Store) -> None:
+        """The event carries the whole message as it is now, counts and runs included."""
+        do(store, said(text="**old**"))
+        do(store, react(1, "like"), who="bob")
+        event = do(store, edit(1, "__new__"), at=T0 + 1000).event
+        message = event.envelope["message"]
+        assert message == store.snapshot("lobby", 9)["messages"][0]
+        assert (message["message"], message["runs"], message["likes"]) == (
+            "__new__", [{"text": "new", "underline": True}], 1,
+        )  # fmt: skip
+        assert message["edited_at"] > message["at"]
+
+    def test_one_reaction_per_person(self, store: Store) -> None:
+        """Counts are absolute; a change of mind moves them; what is so already makes no event."""
+        do(store, said())
+        do(store, react(1, "like"), who="bob")
+        do(store, react(1, "like"), who="cy")
+        event = do(store, react(1, "dislike"), who="bob").event
+        assert event.envelope["message"] == {"id": 1, "likes": 1, "dislikes": 1}
+        same = do(store, react(1, "dislike"), who="bob")
+        assert same.duplicate and same.seq == event.seq
+        do(store, react(1, "none"), who="bob")
+        do(store, react(1, "none"), who="cy")
+        assert "likes" not in store.snapshot("lobby", 9)["messages"][0]
+        assert do(store, react(1, "none"), who="dan").duplicate
+
+    def test_a_deleted_message_leaves_no_text(self, store: Store) -> None:
+        """A stub stays in its place; earlier events and replies are blanked; the chain still verifies."""
+        do(store, said(text="very secret"))
+        do(store, said("Bob", "re", reply_to=1), who="bob")
+        do(store, edit(1, "even more secret"))
+        cursors = [event.cursor for event in store.read("lobby", START, 9).events]
+        gone = do(store, delete(1))
+        assert do(store, delete(1)).duplicate
+        for command in (edit(1, "x"), react(1, "like")):
+            with pytest.raises(Conflict):
+                do(store, command)
+        events = store.read("lobby", START, 9).events
+        assert [event.cursor for event in events] == [*cursors, gone.cursor]
+        assert b"secret" not in b"".join(event.encoded for event in events)
+        stub, reply = store.snapshot("lobby", 9)["messages"]
+        assert stub == {"id": 1, "user": "Ann", "at": stub["at"], "deleted": True}
+        assert reply["reply_to"] == {"id": 1, "user": "Ann", "deleted": True}
+        assert not [step for step in store.verify() if step.problem]
+
+    def test_a_reply_shows_its_parent(self, store: Store) -> None:
+        """User and excerpt as they were when it was sent; an unknown parent is refused."""
+        do(store, said(text="**what** a day"))
+        message = do(store, said(text="yes", reply_to=1)).event.envelope["message"]
+        assert message["reply_to"] == {"id": 1, "user": "Ann", "excerpt": "what a day"}
+        with pytest.raises(Invalid) as refused:
+            do(store, said(reply_to=9))
+        assert refused.value.field == "reply_to"
+
+    def test_a_name_in_use_is_not_taken(self, store: Store) -> None:
+        """Nor one that looks like it; after the hold, and in another room, it is free."""
+        do(store, CreateRoom("tea"))
+        do(store, said("Ann"))
+        for name, who in (("Ann", None), ("ANN", "bob"), ("Аnn", "bob")):
+            with pytest.raises(Conflict):
+                do(store, said(name), who=who)
+        assert do(store, said("Ann", room="tea"), who="bob").seq == 1
+        assert do(store, said("Ann"), who="bob", at=T0 + 2 * 86_400_000).seq == 2
+
+    def test_rooms_are_apart(self, store: Store) -> None:
+        """Each has its own numbers and history; a name is given once."""
+        do(store, CreateRoom("tea", "Tea room"))
+        with pytest.raises(Conflict):
+            do(store, CreateRoom("tea"))
+        assert do(store, said(room="tea")).seq == do(store, said()).seq == 1
+        lobby = store.read("lobby", START, 9).cursor
+        with pytest.raises(HistoryChanged):
+            store.read("tea", cursor.parse(lobby), 9)
+        assert [room["name"] for room in store.rooms()] == ["lobby", "tea"]
+
+    # --- Scheduling -------------------------------------------------------------------------------
+
+    def test_a_scheduled_message_is_delivered_once(self, store: Store) -> None:
+        """It takes its number at delivery; its client_id answers before and after."""
+        later = said(key="k", send_at="+10s")
+        first = do(store, later)
+        assert isinstance(first, Scheduled) and isinstance(do(store, later), Scheduled)
+        assert store.head("lobby").seq == 0 and store.next_due() == T0 + 10_000
+        assert store.due(T0 + 9_999, 9) == [] and store.due(T0 + 10_000, 9) == [1]
+        due = Write(Deliver(1), T0 + 10_000)
+        delivered, again = store.commit([due, due])
+        assert isinstance(delivered, Stored) and isinstance(again, Nothing)
+        assert do(store, later).event == delivered.event
+        assert store.scheduled("lobby", "ann") == [] and store.next_due() is None
+
+    def test_a_cancelled_message_is_not_delivered(self, store: Store) -> None:
+        """Only its sender cancels, once."""
+        do(store, said(send_at="+10s"))
+        assert [each["id"] for each in store.scheduled("lobby", "ann")] == [1]
+        cancel = commands.CancelScheduled(scheduled=commands.ScheduledId(1))
+        with pytest.raises(Forbidden):
+            do(store, cancel, who="bob")
+        assert isinstance(do(store, cancel), Cancelled)
+        with pytest.raises(ScheduledUnknown):
+            do(store, cancel)
+        assert isinstance(do(store, Deliver(1), at=T0 + 20_000), Nothing)
+
+    def test_what_cannot_be_scheduled(self, store: Store) -> None:
+        """The past, too far ahead, no time at all, no identity; and at most a hundred wait."""
+        for when in ("2001-01-01T00:00:00Z", "+366d", "tomorrow", "2027-02-30T00:00:00Z", "2030-01-01T00:00:00"):
+            with pytest.raises(Invalid) as refused:
+                do(store, said(send_at=when))
+            assert refused.value.field == "send_at"
+        with pytest.raises(Unauthenticated):
+            do(store, said(send_at="+1h"), who=None)
+        for _ in range(100):
+            do(store, said(send_at="+1h"))
+        with pytest.raises(RateLimited):
+            do(store, said(send_at="+1h"))
+
+    # --- Quotes -----------------------------------------------------------------------------------
+
+    def test_quotes_are_kept_and_told(self, store: Store) -> None:
+        """The first ones came with the program; a new one is an event of its room."""
+        shipped = store.quotes(None, 500)["quotes"]
+        assert len(shipped) > 20
+        stored = do(store, commands.AddQuote(quote=commands.NewQuote("To be", "W. S.")), who=None)
+        quote = stored.event.envelope["quote"]
+        assert store.quotes(None, 1) == {"quotes": [quote], "has_more": True}
+        assert store.quotes(quote["id"], 500)["quotes"] == shipped
+        assert store.random_quote()["author"]
+
+    # --- Snapshot ---------------------------------------------------------------------------------
+
+    def test_history_goes_back_page_by_page(self, store: Store) -> None:
+        """The snapshot has the latest, `messages` what is before; together all, once."""
+        for number in range(5):
+            do(store, said(text=f"{number}"))
+        snapshot = store.snapshot("lobby", 2)
+        older = store.messages("lobby", snapshot["messages"][0]["id"], 2)
+        oldest = store.messages("lobby", older["messages"][0]["id"], 2)
+        pages = [oldest, older, snapshot]
+        assert [each["message"] for page in pages for each in page["messages"]] == list("01234")
+        assert [page["has_more"] for page in pages] == [False, True, True]
+        assert snapshot["cursor"] == store.head("lobby").cursor

@@ -1,0 +1,112 @@
+"""Random histories against a model: a store beside plain lists."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from contract import T0, delete, edit, react, said
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from quotechat.protocol import cursor
+from quotechat.protocol.cursor import START
+from quotechat.protocol.errors import Refused
+from quotechat.store.base import Stored, Write
+from quotechat.store.sqlite import SqliteStore
+
+PEOPLE = st.sampled_from(["ann", "bob", None])
+KEYS = st.sampled_from([None, None, "k1", "k2", "k3"])
+NUMBERS = st.integers(1, 12)
+
+
+class Histories(RuleBasedStateMachine):
+    """Commands in batches, readers at any position, restarts in between."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.directory = Path(tempfile.mkdtemp())
+        self.open()
+        self.log: list[bytes] = []
+        self.keys: dict[tuple[str, str], tuple[Any, int]] = {}
+        self.position = START
+        self.read: list[int] = []
+
+    def open(self) -> None:
+        self.store = SqliteStore(self.directory / "quotechat.db")
+        self.store.found(T0)
+
+    def teardown(self) -> None:
+        if hasattr(self, "store"):
+            self.store.close()
+            shutil.rmtree(self.directory)
+
+    @rule(batch=st.lists(st.tuples(PEOPLE, st.sampled_from("abc"), KEYS), min_size=1, max_size=5))
+    def send(self, batch: list[tuple[str | None, str, str | None]]) -> None:
+        writes = [Write(said(f"user {who}", text, key=key), T0, who) for who, text, key in batch]
+        for write, outcome in zip(writes, self.store.commit(writes), strict=True):
+            sender = (write.command.message.user, write.command.client_id)  # type: ignore[union-attr]
+            known = self.keys.get(sender) if sender[1] else None
+            if known is None:
+                assert isinstance(outcome, Stored) and outcome.seq == len(self.log) + 1
+                self.log.append(outcome.event.encoded)
+                if sender[1]:
+                    self.keys[sender] = (write.command, outcome.seq)
+            elif known[0] == write.command:
+                assert isinstance(outcome, Stored) and outcome.duplicate and outcome.seq == known[1]
+            else:
+                assert isinstance(outcome, Refused) and outcome.code == "client-id-reused"
+
+    @rule(who=PEOPLE, number=NUMBERS, what=st.sampled_from(["edit", "delete", "like", "dislike", "none"]))
+    def change(self, who: str | None, number: int, what: Any) -> None:
+        command = {"edit": lambda: edit(number, "new"), "delete": lambda: delete(number)}.get(
+            what, lambda: react(number, what)
+        )()
+        outcome = self.store.commit([Write(command, T0, who)])[0]
+        if isinstance(outcome, Stored) and not outcome.duplicate:
+            assert outcome.seq == len(self.log) + 1
+            self.log.append(outcome.event.encoded)
+
+    @rule(limit=st.integers(1, 4))
+    def read_on(self, limit: int) -> None:
+        page = self.store.read("lobby", self.position, limit)
+        self.read += [event.seq for event in page.events]
+        position = cursor.parse(page.cursor)
+        assert isinstance(position, cursor.Cursor)
+        self.position = position
+        assert page.more == (position.seq < len(self.log))
+
+    @rule()
+    def restart(self) -> None:
+        self.store.close()
+        self.open()
+
+    @invariant()
+    def the_log_is_whole(self) -> None:
+        if not hasattr(self, "store"):
+            return
+        assert self.store.head("lobby").seq == len(self.log)
+        assert self.read == list(range(1, len(self.read) + 1))
+        assert not [step for step in self.store.verify() if step.problem]
+
+    @rule()
+    def counts_are_those_of_the_log(self) -> None:
+        counts: dict[int, tuple[int, int]] = {}
+        gone = set()
+        for event in self.store.read("lobby", START, 500).events:
+            message = event.envelope["message"]
+            if event.command == "reactions-changed":
+                counts[message["id"]] = (message["likes"], message["dislikes"])
+            elif event.command == "message-deleted":
+                gone.add(message["id"])
+        for message in self.store.snapshot("lobby", 200)["messages"]:
+            assert message.get("deleted", False) == (message["id"] in gone)
+            shown = (message.get("likes", 0), message.get("dislikes", 0))
+            assert shown == ((0, 0) if message["id"] in gone else counts.get(message["id"], (0, 0)))
+
+
+TestHistories = Histories.TestCase
+TestHistories.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)

@@ -1,0 +1,120 @@
+"""SQLite keeps the contract, and what is SQLite's own."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from contract import T0, Open, StoreContract, delete, do, said
+
+from quotechat.protocol.cursor import START
+from quotechat.protocol.errors import StorageFull
+from quotechat.store.base import Store, Write
+from quotechat.store.migrate import SchemaTooNew
+from quotechat.store.sqlite import SqliteStore
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "quotechat.db"
+
+
+@pytest.fixture
+def open_store(path: Path) -> Iterator[Open]:
+    opened: list[SqliteStore] = []
+
+    def open_one() -> SqliteStore:
+        store = SqliteStore(path)
+        store.found(T0)
+        opened.append(store)
+        return store
+
+    yield open_one
+    for store in opened:
+        store.close()
+
+
+class TestSqlite(StoreContract):
+    """The contract."""
+
+    def raise_floor(self, store: Store, seq: int) -> None:
+        assert isinstance(store, SqliteStore)
+        store._writer.execute("UPDATE room SET floor = ?, floor_chain = zeroblob(32) WHERE name = 'lobby'", (seq,))
+        store._writer.execute("DELETE FROM event WHERE seq <= ?", (seq,))
+
+
+def test_a_deleted_text_is_on_the_disk_no_more(open_store: Open, path: Path) -> None:
+    """Not in the database, not in its free pages, not in the write-ahead log."""
+    store = open_store()
+    do(store, said(text="xyzzy-plugh" * 300))
+    do(store, delete(1))
+    assert not [file for file in path.parent.iterdir() if file.is_file() and b"xyzzy" in file.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ("UPDATE event SET body = replace(body, 'hi', 'ho') WHERE seq = 2", "changed"),
+        ("UPDATE event SET tag = '0000000000000000' WHERE seq = 2", "changed"),
+        ("DELETE FROM event WHERE seq = 2", "missing"),
+        ("DELETE FROM event WHERE seq = 3", "ends here"),
+        ("UPDATE room SET chain = zeroblob(32)", "another history"),
+    ],
+)
+def test_verify_says_where_history_is_broken(open_store: Open, path: Path, change: str, problem: str) -> None:
+    """A changed, a missing and a cut-off event are found."""
+    store = open_store()
+    for _ in range(3):
+        do(store, said())
+    assert not [step for step in store.verify() if step.problem]
+    with contextlib.closing(sqlite3.connect(path)) as other, other:
+        other.execute(change)
+    assert problem in "".join(step.problem or "" for step in store.verify())
+
+
+def test_a_full_disk_refuses_and_reading_goes_on(open_store: Open) -> None:
+    """507: nothing is half-stored; with space again, writing goes on."""
+    store = open_store()
+    assert isinstance(store, SqliteStore)
+    do(store, said(text="before"))
+    pages = store._writer.execute("PRAGMA page_count").fetchone()[0]
+    store._writer.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StorageFull):
+        store.commit([Write(said(text="x" * 4000), T0, "ann")] * 50)
+    assert [event.seq for event in store.read("lobby", START, 9).events] == [1]
+    store._writer.execute("PRAGMA max_page_count = 100000")
+    assert do(store, said(text="after")).seq == 2
+
+
+def test_a_newer_schema_is_left_alone(open_store: Open, path: Path) -> None:
+    """An old program does not touch what a newer one wrote."""
+    open_store().close()
+    with contextlib.closing(sqlite3.connect(path)) as other, other:
+        other.execute("UPDATE meta SET value = '99' WHERE key = 'schema'")
+    with pytest.raises(SchemaTooNew):
+        SqliteStore(path)
+
+
+def test_processes_share_one_log(path: Path, open_store: Open) -> None:
+    """Four processes that write at once get dense numbers, each its own."""
+    store = open_store()
+    script = (
+        "import sys; sys.path[:0] = sys.argv[2:]\n"
+        "from pathlib import Path\nfrom contract import do, said\n"
+        "from quotechat.store.sqlite import SqliteStore\n"
+        "store = SqliteStore(Path(sys.argv[1]))\n"
+        "print(*[do(store, said('P', str(n)), who=None).seq for n in range(100)])\n"
+        "store.close()\n"
+    )
+    here = Path(__file__).parent
+    command = [sys.executable, "-c", script, str(path), str(here), str(here.parents[1] / "src")]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    numbers = [int(number) for each in running for number in each.communicate()[0].split()]
+    assert sorted(numbers) == list(range(1, 401))
+    assert [event.seq for event in store.read("lobby", START, 500).events] == list(range(1, 401))
+    assert not [step for step in store.verify() if step.problem]
