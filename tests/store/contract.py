@@ -10,8 +10,19 @@ import pytest
 from quotechat.protocol import commands, cursor
 from quotechat.protocol.cursor import NOW, START, Cursor
 from quotechat.protocol.errors import (
-    ClientIdReused, Conflict, CursorAhead, CursorExpired, Forbidden, HistoryChanged, Invalid, MessageUnknown,
-    RateLimited, Refused, RoomUnknown, ScheduledUnknown, Unauthenticated,
+    ClientIdReused,
+    Conflict,
+    CursorAhead,
+    CursorExpired,
+    Forbidden,
+    HistoryChanged,
+    Invalid,
+    MessageUnknown,
+    RateLimited,
+    Refused,
+    RoomUnknown,
+    ScheduledUnknown,
+    Unauthenticated,
 )  # fmt: skip
 from quotechat.store.base import Cancelled, CreateRoom, Deliver, Nothing, Scheduled, Store, Stored, Write
 

@@ -105,9 +105,10 @@ def _submit(command: str, room: str, fields: dict[str, Any], **inner: Any) -> An
 
 
 def _in_room(envelope: dict[str, Any], room: str) -> dict[str, Any]:
-    if envelope.get("room", room) != room:
+    named = envelope.get("room", room)
+    if isinstance(named, str) and named != room:
         raise ParameterInvalid("The room in the path and in the body differ.", "room")
-    return {**envelope, "room": room}
+    return {**envelope, "room": named}
 
 
 def _keyed(envelope: dict[str, Any]) -> dict[str, Any]:
@@ -117,9 +118,10 @@ def _keyed(envelope: dict[str, Any]) -> dict[str, Any]:
         return envelope
     if len(key) > 1 and key[0] == key[-1] == '"':
         key = key[1:-1]
-    if envelope.get("client_id", key) != key:
+    named = envelope.get("client_id", key)
+    if isinstance(named, str) and named != key:
         raise ParameterInvalid("client_id and Idempotency-Key differ.", "client_id")
-    return {**envelope, "client_id": key}
+    return {**envelope, "client_id": named}
 
 
 def _signed() -> str:

@@ -1,0 +1,243 @@
+"""Short and long polling, and every form of POST."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from flask.testing import FlaskClient
+from servers import Running, environment, quotechat, running, until
+
+MESSAGES = "/api/v1/rooms/lobby/messages"
+EVENTS = "/api/v1/rooms/lobby/events"
+SHORTEST = {"command": "send-message", "message": {"user": "Azin", "message": "Hello!"}}
+
+
+def texts(answer: Any) -> list[str]:
+    return [event["message"]["message"] for event in answer.get_json()["events"]]
+
+
+def test_every_form_of_post_becomes_the_same_event(client: FlaskClient) -> None:
+    """JSON, the envelope, plain text and what a bare `curl -d` sends."""
+    client.post(MESSAGES, json={"user": "Azin", "message": "Hello!"})
+    client.post("/api/v1/rooms/lobby/commands", json=SHORTEST)
+    client.post(f"{MESSAGES}?user=Azin", data="Hello!", content_type="text/plain")
+    client.post(f"{MESSAGES}?user=Azin", data="Hello!\n", content_type="text/plain; charset=utf-8")
+    client.post(f"{MESSAGES}?user=Azin", data="Hello!", content_type="application/x-www-form-urlencoded")
+    events = client.get(f"{EVENTS}?after=0").get_json()["events"]
+    shown = [{**event["message"], "id": 0, "at": ""} for event in events]
+    assert len(shown) == 5 and all(each == shown[0] for each in shown)
+
+
+def test_a_form_body_is_text_as_it_is(client: FlaskClient) -> None:
+    """`curl -d 'a=b&c'` says "a=b&c"."""
+    form = "application/x-www-form-urlencoded"
+    answer = client.post(f"{MESSAGES}?user=Azin", data="a=b&c+%41", content_type=form)
+    assert answer.get_json()["message"]["message"] == "a=b&c+%41"
+
+
+def test_a_repeat_answers_the_first_event(client: FlaskClient) -> None:
+    """201, then 200 with `duplicate`, by field or by header, in whatever form."""
+    first = client.post(MESSAGES, json={"user": "Azin", "message": "x", "client_id": "k"})
+    again = client.post(MESSAGES, json={"user": "Azin", "message": "x"}, headers={"Idempotency-Key": '"k"'})
+    text = client.post(f"{MESSAGES}?user=Azin", data="x", content_type="text/plain", headers={"Idempotency-Key": "k"})
+    assert (first.status_code, again.status_code, text.status_code) == (201, 200, 200)
+    assert again.get_json() == text.get_json() == {**first.get_json(), "duplicate": True}
+    ack = client.post("/api/v1/rooms/lobby/commands", json={**SHORTEST, "client_id": "c"}).get_json()
+    same = client.post("/api/v1/rooms/lobby/commands", json={**SHORTEST, "client_id": "c"}).get_json()
+    assert same == {**ack, "duplicate": True} and ack["command"] == "ack" and ack["client_id"] == "c"
+    other = client.post(MESSAGES, json={"user": "Azin", "message": "y", "client_id": "k"})
+    assert (other.status_code, other.get_json()["code"]) == (422, "client-id-reused")
+
+
+def test_pages_join_without_a_gap(client: FlaskClient) -> None:
+    """`limit` and `more`: the pages are the log."""
+    for number in range(5):
+        client.post(MESSAGES, json={"user": "Azin", "message": f"{number}"})
+    found, after, more = [], "0", True
+    while more:
+        answer = client.get(f"{EVENTS}?after={after}&limit=2")
+        found += texts(answer)
+        after, more = answer.get_json()["cursor"], answer.get_json()["more"]
+    assert found == list("01234")
+    empty = client.get(f"{EVENTS}?after={after}")
+    assert empty.get_json() == {"events": [], "cursor": after, "more": False}
+    assert empty.headers["Cache-Control"] == "no-store"
+
+
+def test_after_left_out_is_now(client: FlaskClient) -> None:
+    """Nothing of what was, and the cursor to go on from."""
+    client.post(MESSAGES, json={"user": "Azin", "message": "old"})
+    answer = client.get(EVENTS).get_json()
+    assert answer["events"] == [] and answer["cursor"].startswith("1.")
+    assert client.get(f"{EVENTS}?after=now").get_json() == answer
+
+
+def test_snapshot_and_cursor_belong_together(client: FlaskClient) -> None:
+    """What comes after the snapshot's cursor is what is not in it."""
+    client.post(MESSAGES, json={"user": "Azin", "message": "in"})
+    snapshot = client.get("/api/v1/rooms/lobby").get_json()
+    client.post(MESSAGES, json={"user": "Azin", "message": "after"})
+    assert [each["message"] for each in snapshot["messages"]] == ["in"]
+    assert texts(client.get(f"{EVENTS}?after={snapshot['cursor']}")) == ["after"]
+
+
+def test_a_preference_is_applied(client: FlaskClient) -> None:
+    """`Prefer: wait=` is another way to say it (RFC 7240 §4.3)."""
+    client.post(MESSAGES, json={"user": "Azin", "message": "x"})
+    answer = client.get(f"{EVENTS}?after=0", headers={"Prefer": "respond-async, wait=60"})
+    assert answer.headers["Preference-Applied"] == "wait=25" and texts(answer) == ["x"]
+
+
+def test_a_reaction_over_http(client: FlaskClient) -> None:
+    """PUT and DELETE, with absolute counts."""
+    token = client.post("/api/v1/guests", json={"user": "Bo"}).get_json()["token"]
+    mine = {"Authorization": f"Bearer {token}"}
+    client.post(MESSAGES, json={"user": "Azin", "message": "x"})
+    liked = client.put(f"{MESSAGES}/1/reaction", json={"reaction": "like"}, headers=mine).get_json()
+    assert liked["message"] == {"id": 1, "likes": 1, "dislikes": 0}
+    assert client.put(f"{MESSAGES}/1/reaction", json={"reaction": "like"}, headers=mine).get_json()["duplicate"]
+    assert client.delete(f"{MESSAGES}/1/reaction", headers=mine).get_json()["message"]["likes"] == 0
+
+
+def test_scheduling_over_http(client: FlaskClient) -> None:
+    """202, listed, cancelled."""
+    token = client.post("/api/v1/guests", json={"user": "Bo"}).get_json()["token"]
+    mine = {"Authorization": f"Bearer {token}"}
+    answer = client.post(MESSAGES, json={"user": "Bo", "message": "x", "send_at": "+1h"}, headers=mine)
+    assert answer.status_code == 202
+    scheduled = answer.get_json()["scheduled"]
+    assert client.get("/api/v1/rooms/lobby/scheduled", headers=mine).get_json() == {"scheduled": [scheduled]}
+    gone = client.delete(f"/api/v1/rooms/lobby/scheduled/{scheduled['id']}", headers=mine)
+    assert gone.get_json() == {"scheduled": scheduled}
+    assert client.get("/api/v1/rooms/lobby/scheduled", headers=mine).get_json() == {"scheduled": []}
+
+
+def test_quotes_over_http(client: FlaskClient) -> None:
+    """Added, listed, told as an event; one line of text for curl."""
+    quote = client.post("/api/v1/quotes", json={"quote": "To be", "author": "W. S."})
+    assert quote.status_code == 201
+    assert client.get("/api/v1/quotes?limit=1").get_json()["quotes"] == [quote.get_json()]
+    assert client.get(f"{EVENTS}?after=0").get_json()["events"][0]["quote"] == quote.get_json()
+    line = client.get("/api/v1/quotes/random", headers={"Accept": "text/plain"})
+    assert line.mimetype == "text/plain" and line.get_data(as_text=True).count("\n") == 1
+
+
+def test_rooms_over_http(client: FlaskClient) -> None:
+    """Created, listed, empty."""
+    room = client.post("/api/v1/rooms", json={"name": "tea", "title": "Tea room"})
+    assert room.status_code == 201 and room.headers["Location"] == "/api/v1/rooms/tea"
+    assert [each["name"] for each in client.get("/api/v1/rooms").get_json()["rooms"]] == ["lobby", "tea"]
+    snapshot = client.get("/api/v1/rooms/tea").get_json()
+    assert snapshot["messages"] == [] and snapshot["cursor"].startswith("0.")
+    assert client.get(f"/api/v1/rooms/tea/events?after={snapshot['cursor']}").status_code == 200
+
+
+# --- Before a real server ------------------------------------------------------------------------
+
+
+def post(server: Running, text: str) -> None:
+    assert requests.post(f"{server.url}{MESSAGES}?user=T", data=text, headers={"Content-Type": "text/plain"}).ok
+
+
+def head(server: Running) -> str:
+    cursor: str = requests.get(server.url + EVENTS).json()["cursor"]
+    return cursor
+
+
+def test_a_held_poll_answers_with_the_event(server: Running) -> None:
+    """It waits, and then brings what came."""
+    after, found = head(server), []
+
+    def poll() -> None:
+        found.append(requests.get(f"{server.url}{EVENTS}?after={after}&wait=20").json())
+
+    waiting = threading.Thread(target=poll)
+    waiting.start()
+    until(lambda: "held_polls 1" in requests.get(f"{server.url}/metrics").text, what="a held poll")
+    began = time.monotonic()
+    post(server, "news")
+    waiting.join(10)
+    assert time.monotonic() - began < 1
+    assert [event["message"]["message"] for event in found[0]["events"]] == ["news"]
+
+
+def test_a_held_poll_ends_empty_in_its_time(server: Running) -> None:
+    """0.8 to 1.0 of what was asked, same cursor, no hint to come earlier."""
+    after, began = head(server), time.monotonic()
+    answer = requests.get(f"{server.url}{EVENTS}?after={after}&wait=1").json()
+    assert 0.75 < time.monotonic() - began < 1.5
+    assert answer == {"events": [], "cursor": after, "more": False}
+
+
+def test_a_poll_whose_client_has_gone_is_released(server: Running) -> None:
+    """Within 5 s its place is free."""
+    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as raw:
+        raw.sendall(f"GET {EVENTS}?wait=25 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        until(lambda: "held_polls 1" in requests.get(f"{server.url}/metrics").text, what="a held poll")
+    until(lambda: "held_polls 0" in requests.get(f"{server.url}/metrics").text, 5, "its release")
+
+
+def test_posts_never_starve(tmp_path: Path) -> None:
+    """With more polls than threads, the excess is answered at once, and a POST finds a thread."""
+    env = environment(QUOTECHAT_LIMITS="off", QUOTECHAT_THREADS="8")
+    with running(quotechat("serve", "--port", "0", "--data", str(tmp_path)), env=env) as server:
+        answers: list[Any] = []
+        polls = [
+            threading.Thread(
+                target=lambda: answers.append(requests.get(f"{server.url}{EVENTS}?after=now&wait=20").json())
+            )
+            for _ in range(16)
+        ]
+        for each in polls:
+            each.start()
+        until(lambda: len(answers) == 12, what="the early answers")
+        assert all(200 <= answer["retry_in_ms"] <= 1000 and answer["events"] == [] for answer in answers)
+        began = time.monotonic()
+        post(server, "hello")
+        assert time.monotonic() - began < 1
+        for each in polls:
+            each.join(10)
+        assert [len(answer["events"]) for answer in answers[12:]] == [1] * 4
+
+
+@pytest.mark.parametrize("kind", ["application/x-ndjson", "text/event-stream"])
+def test_a_stream_brings_old_and_new(server: Running, kind: str) -> None:
+    """Headers and a heartbeat at once, what was, `caught-up`, then what comes."""
+    after = head(server)
+    post(server, "old")
+    with requests.get(f"{server.url}{EVENTS}?after={after}", headers={"Accept": kind}, stream=True, timeout=5) as stream:
+        assert stream.headers["Content-Type"].startswith(kind) and stream.headers["Cache-Control"] == "no-store"
+        lines = (line for line in stream.iter_lines(chunk_size=1) if line)
+        assert b"heartbeat" in next(lines)
+        seen: list[bytes] = []
+        while b"caught-up" not in (line := next(lines)):
+            seen.append(line)
+        post(server, "new")
+        while b'"new"' not in (line := next(lines)):
+            seen.append(line)
+    assert b'"old"' in b"".join(seen)
+    if kind == "text/event-stream":
+        assert seen[0].startswith(b"id: ") and line.startswith(b"data: ")
+
+
+def test_last_event_id_wins(server: Running) -> None:
+    """An EventSource that reconnects goes on where it was, not where its URL began."""
+    after = head(server)
+    post(server, "next")
+    headers = {"Accept": "text/event-stream", "Last-Event-ID": after}
+    with requests.get(f"{server.url}{EVENTS}?after=0", headers=headers, stream=True, timeout=5) as stream:
+        ids = (line for line in stream.iter_lines(chunk_size=1) if line.startswith(b"id: "))
+        assert int(next(ids)[4:].split(b".")[0]) == int(after.split(".")[0]) + 1
+
+
+def test_a_stream_that_cannot_be_served(server: Running) -> None:
+    """410 before it begins."""
+    headers = {"Accept": "application/x-ndjson"}
+    answer = requests.get(f"{server.url}{EVENTS}?after=1.0000000000000000", headers=headers, timeout=5)
+    assert (answer.status_code, answer.json()["code"]) == (410, "history-changed")
