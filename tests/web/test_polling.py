@@ -211,7 +211,8 @@ def test_a_stream_brings_old_and_new(server: Running, kind: str) -> None:
     """Headers and a heartbeat at once, what was, `caught-up`, then what comes."""
     after = head(server)
     post(server, "old")
-    with requests.get(f"{server.url}{EVENTS}?after={after}", headers={"Accept": kind}, stream=True, timeout=5) as stream:
+    url = f"{server.url}{EVENTS}?after={after}"
+    with requests.get(url, headers={"Accept": kind}, stream=True, timeout=5) as stream:
         assert stream.headers["Content-Type"].startswith(kind) and stream.headers["Cache-Control"] == "no-store"
         lines = (line for line in stream.iter_lines(chunk_size=1) if line)
         assert b"heartbeat" in next(lines)

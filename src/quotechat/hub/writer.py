@@ -1,7 +1,8 @@
 """Group commit: one thread stores what many ask for, a batch in one transaction.
 
 While a batch is flushed to the disk, the next one gathers. A short linger (a fifth of the last flush, at
-most 1 ms) lets two groups of senders grow into one; without it they alternate, each in half a batch.
+most 1 ms, and only until as many have come as may) lets two groups of senders grow into one; without
+it they alternate, each in half a batch.
 An answer leaves only after the commit.
 """
 
@@ -43,6 +44,7 @@ class Writer:
         self._some = threading.Condition()
         self._closing = False
         self._last_flush = 0.0
+        self._expected = 1
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self.commits = 0
         self.stored = 0
@@ -62,7 +64,7 @@ class Writer:
             if len(self._queue) >= MOST_WAITING:
                 raise Overloaded()
             self._queue.append(_Asked(write, done))
-            if len(self._queue) == 1:
+            if len(self._queue) in (1, self._expected):
                 self._some.notify()
 
     def close(self, seconds: float = 8.0) -> None:
@@ -80,14 +82,16 @@ class Writer:
                     self._some.wait()
                 if not self._queue:
                     return
-            self._linger()
-            with self._some:
+                self._linger()
                 batch, self._queue = self._queue[:MOST_IN_A_BATCH], self._queue[MOST_IN_A_BATCH:]
             self._store_batch(batch)
+            # Those who were answered now and those who came meanwhile: as many may come together next.
+            self._expected = len(batch) + len(self._queue)
 
     def _linger(self) -> None:
-        if not self._closing and len(self._queue) < MOST_IN_A_BATCH:
-            time.sleep(min(self._last_flush * _LINGER_SHARE, _LONGEST_LINGER))
+        """Wait a moment for as many as may come; the lock is held, and given up while waiting."""
+        if not self._closing and len(self._queue) < self._expected:
+            self._some.wait(min(self._last_flush * _LINGER_SHARE, _LONGEST_LINGER))
 
     def _store_batch(self, batch: list[_Asked]) -> None:
         began = time.perf_counter()

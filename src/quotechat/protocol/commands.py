@@ -192,8 +192,11 @@ def normalise(command: Write, bounds: Bounds) -> Write:
 
 def content(command: Write) -> bytes:
     """What must be equal for a repeat (protocol §7, Answers): all but ``client_id`` and ``room``."""
-    plain = msgspec.to_builtins(command)
-    return msgspec.json.encode({key: plain[key] for key in plain if key not in ("client_id", "room")})
+    if isinstance(command, CancelScheduled):
+        inner: msgspec.Struct = command.scheduled
+    else:
+        inner = command.quote if isinstance(command, AddQuote) else command.message
+    return msgspec.json.encode((command.__struct_config__.tag, inner))
 
 
 _RELATIVE = re.compile(r"\+([0-9]{1,9})([smhd])")

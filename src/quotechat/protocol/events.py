@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from . import json
@@ -46,6 +47,7 @@ def event(room: str, seq: int, cursor: str, command: str, at_ms: int, body: byte
     return Event(room, seq, cursor, command, at, body, head.encode() + body[1:])
 
 
+@lru_cache(256)  # a batch is stamped within a few milliseconds
 def rfc3339(ms: int) -> str:
     """Milliseconds since 1970 as the protocol writes times: UTC, three digits, ``Z``."""
     seconds, rest = divmod(ms, 1000)

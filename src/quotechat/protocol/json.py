@@ -10,6 +10,8 @@ import json
 import re
 from typing import Any, NoReturn
 
+import msgspec
+
 from .errors import MalformedJson
 
 MAX_DEPTH = 32
@@ -38,7 +40,7 @@ def loads(data: bytes | str) -> Any:
 
 def dumps(value: Any) -> bytes:
     """`value` as compact UTF-8; keys keep their order, so equal values give equal bytes."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return msgspec.json.encode(value)
 
 
 def _text(data: bytes | str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Final
 
@@ -64,6 +64,7 @@ def clean_color(text: str) -> str:
     return text
 
 
+@lru_cache(4096)
 def clean_name(text: str, field: str, limit: int) -> str:
     """`text` in NFC as a name on one line, all of it visible; `limit` in code points. Raises `Invalid`."""
     name = normal(text, field, limit)
@@ -118,6 +119,7 @@ def is_blank(text: str) -> bool:
     return all(character.isspace() or is_invisible(character) for character in text)
 
 
+@lru_cache(4096)  # people say more than one thing
 def skeleton(name: str) -> str:
     """What `name` looks like, regardless of case: two names with one skeleton are the same name.
 

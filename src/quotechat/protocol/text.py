@@ -58,6 +58,8 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 def runs(text: str) -> list[Run] | None:
     """The runs of `text`, or None where nothing is formatted and `text` says it all."""
+    if _SPECIAL.search(text) is None:  # most texts: a tenth of the time
+        return None
     found = parse(text)
     return None if all(run.keys() == {"text"} for run in found) else found
 

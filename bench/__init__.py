@@ -1,0 +1,1 @@
+"""Benchmarks: each a module with a `make` target of its own."""
