@@ -18,7 +18,7 @@ from server import ROOT, Server
 TALK = [
     ("Ada", "teal", "Good morning! Who has seen the **analytical engine**?"),
     ("Grace", "purple", "In the server room. There was a *moth* in it."),
-    ("Grace", "purple", "The log is whole, though: `quotechat verify` says so."),
+    ("Barbara", "pink", "The log is whole, though: `quotechat verify` says so."),
     ("Edsger", "brown", "Simplicity is prerequisite for reliability."),
     ("Linus", "blue", "Talk is cheap. https://www.rfc-editor.org/rfc/rfc6455"),
 ]
