@@ -97,8 +97,8 @@ def _limits(settings: Settings) -> Limits:
         },
         {
             "socket": Budget(settings.sockets_per_client, settings.sockets_per_worker),
-            # How many polls may be held by all is the chat's to say, with an early answer.
-            "poll": Budget(settings.polls_per_client, 1_000_000),
+            # Streams are sockets of the reactor; how many polls all may hold, the chat says with early answers.
+            "poll": Budget(settings.polls_per_client, settings.sockets_per_worker),
         },
         per_client=settings.limits,
     )

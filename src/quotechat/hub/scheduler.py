@@ -15,7 +15,9 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.5
 """Seconds between two looks: another worker may have stored one that is due soon."""
-MOST_AT_ONCE = 200
+MOST_AT_ONCE = 500
+_TRY_AGAIN = 0.05
+"""Seconds between two deliveries that follow on each other."""
 
 
 class Scheduler:
@@ -54,9 +56,9 @@ class Scheduler:
     def _run(self) -> None:
         while not self._ended:
             try:
-                if self.deliver_due() == MOST_AT_ONCE:
-                    continue
-                pause = self._pause()
+                # What was due and still is could not be stored: another try, but not at once.
+                least = _TRY_AGAIN if self.deliver_due() else 0.0
+                pause = max(least, self._pause())
             except Exception:
                 log.exception("scheduled messages could not be looked at")
                 pause = LOOK_EVERY

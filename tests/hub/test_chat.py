@@ -1,0 +1,198 @@
+"""The front door, on a real store."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from servers import until
+
+from quotechat.hub.chat import Chat
+from quotechat.hub.limits import Budget, Limits, Rate
+from quotechat.protocol import commands
+from quotechat.protocol.cursor import NOW, START
+from quotechat.protocol.errors import Draining, MalformedEnvelope, Overloaded, RateLimited, StorageFull
+from quotechat.store.sqlite import SqliteStore
+
+Opened = Callable[..., Chat]
+
+
+class Clock:
+    """Milliseconds since 1970 that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000_000
+
+    def __call__(self) -> int:
+        return self.now
+
+
+def said(text: str = "hi", **more: Any) -> commands.SendMessage:
+    return commands.SendMessage(message=commands.NewMessage("Ann", text, **more))
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Opened]:
+    chats: list[Chat] = []
+
+    def open_chat(clock: Clock | None = None, **options: Any) -> Chat:
+        rates = {"message": Rate(1e9, 1e9), "room": Rate(10, 1)}
+        limits = Limits(rates, {"socket": Budget(9, 9), "poll": Budget(9, 9)})
+        store = SqliteStore(tmp_path / "quotechat.db")
+        store.found(1_800_000_000_000)
+        chat = Chat(store, limits, clock=clock or Clock(), **options)
+        chat.start()
+        chats.append(chat)
+        return chat
+
+    yield open_chat
+    for chat in chats:
+        chat.close()
+
+
+def test_a_feed_has_no_hole_where_another_process_wrote(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What others committed before our own commit is published with it, without any look or ring."""
+    monkeypatch.setattr("quotechat.hub.chat.NET", 3600)
+    ours, theirs = opened(), opened()
+    feed = ours.feed("lobby")
+    for text in "ab":
+        theirs.submit(said(text), identity=None)
+    ours.submit(said("c"), identity=None)
+    assert feed.wait_beyond(2, 5)
+    assert [event.seq for event in feed.after(0) or ()] == [1, 2, 3]
+
+
+def test_what_another_process_acknowledged_is_read_at_once(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Promise 4 does not rest on any wake-up."""
+    monkeypatch.setattr("quotechat.hub.chat.NET", 3600)
+    ours, theirs = opened(), opened()
+    ours.feed("lobby")
+    stored = theirs.submit(said(), identity=None)
+    page = ours.read("lobby", START)
+    assert [event.seq for event in page.events] == [1] and page.cursor == stored.cursor  # type: ignore[union-attr]
+
+
+def test_a_wake_up_that_is_lost_costs_at_most_a_second(opened: Opened) -> None:
+    """Without a bell, the look at the store finds it."""
+    ours, theirs = opened(), opened()
+    found: list[Any] = []
+    waiting = threading.Thread(target=lambda: found.append(ours.wait("lobby", NOW, 9, 10)))
+    waiting.start()
+    until(lambda: ours.figures()["held_polls"] == 1, what="a held poll")
+    theirs.submit(said(), identity=None)
+    waiting.join(1)
+    assert found and [event.seq for event in found[0].events] == [1]
+
+
+def test_a_due_message_is_delivered_once_by_whomever(opened: Opened) -> None:
+    """Two processes look; the clock is an argument, and nothing comes before its time."""
+    clock = Clock()
+    first, second = opened(clock), opened(clock)
+    for _ in range(20):
+        first.submit(said("later", send_at="+1h"), identity="ann")
+    clock.now += 3_599_999
+    assert first._scheduler.deliver_due() == 0 and first.read("lobby", START).events == []
+    clock.now += 1
+    until(lambda: len(second.read("lobby", START).events) >= 20, what="the delivery")
+    assert first._scheduler.deliver_due() == second._scheduler.deliver_due() == 0
+    assert len(first.read("lobby", START).events) == 20
+
+
+def test_a_delivery_that_fails_is_tried_again_without_haste(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a full disk the message waits, the processor is not kept busy, and then it is delivered."""
+    clock, asked, full = Clock(), [], True
+    chat = opened(clock)
+    commit = chat._store.commit
+
+    def no_space(writes: Any) -> Any:
+        asked.append(writes)
+        if full:
+            raise StorageFull()
+        return commit(writes)
+
+    chat.submit(said("later", send_at="+1h"), identity="ann")
+    monkeypatch.setattr(chat._store, "commit", no_space)
+    clock.now += 3_600_000
+    until(lambda: len(asked) >= 3, what="three attempts")
+    began, before = time.monotonic(), len(asked)
+    until(lambda: len(asked) >= before + 2, what="two more")
+    assert time.monotonic() - began >= 0.05
+    full = False
+    until(lambda: chat.read("lobby", START).events, what="the delivery")
+
+
+def test_an_overdue_message_is_delivered_after_a_restart(opened: Opened) -> None:
+    """At once, with its own client_id."""
+    clock = Clock()
+    before = opened(clock)
+    command = commands.SendMessage(message=commands.NewMessage("Ann", "hi", send_at="+1h"), client_id="k")
+    before.submit(command, identity="ann")
+    before.close()
+    clock.now += 7_200_000
+    after = opened(clock)
+    until(lambda: after.read("lobby", START).events, what="the delivery")
+    assert after.read("lobby", START).events[0].envelope["message"]["client_id"] == "k"
+
+
+def test_over_the_budget_the_answer_is_early(opened: Opened) -> None:
+    """Empty, with a time to come back; the one that waits goes on waiting."""
+    chat = opened(held_polls=1)
+    found: list[Any] = []
+    waiting = threading.Thread(target=lambda: found.append(chat.wait("lobby", NOW, 9, 10)))
+    waiting.start()
+    until(lambda: chat.figures()["held_polls"] == 1, what="a held poll")
+    early = chat.wait("lobby", NOW, 9, 10)
+    assert early.events == [] and early.retry_in_ms
+    chat.drain()
+    waiting.join(5)
+    assert found[0].events == [] and found[0].retry_in_ms
+
+
+def test_nothing_is_accepted_while_draining(opened: Opened) -> None:
+    """What is asked then is refused and not stored; what was asked before is."""
+    chat = opened()
+    chat.submit(said(), identity=None)
+    chat.drain()
+    with pytest.raises(Draining):
+        chat.submit(said(), identity=None)
+    with pytest.raises(Draining):
+        chat.create_room("tea", None)
+    assert len(chat.read("lobby", START).events) == 1
+
+
+def test_what_belongs_on_a_socket_is_refused(opened: Opened) -> None:
+    """Subscribe is no write."""
+    with pytest.raises(MalformedEnvelope):
+        opened().submit(commands.Subscribe(), identity=None)
+
+
+def test_a_bucket_fills_again() -> None:
+    """A burst, then as many as a second brings; each client has its own."""
+    now = 0.0
+    limits = Limits({"message": Rate(2, 0.5)}, {}, clock=lambda: now)
+    limits.allow("message", "a")
+    limits.allow("message", "a")
+    with pytest.raises(RateLimited) as refused:
+        limits.allow("message", "a")
+    assert 1990 <= (refused.value.retry_in_ms or 0) <= 2001
+    limits.allow("message", "b")
+    now = 2.0
+    limits.allow("message", "a")
+
+
+def test_a_budget_is_given_back() -> None:
+    """Per client 429, for all 503."""
+    limits = Limits({}, {"socket": Budget(1, 2)})
+    limits.enter("socket", "a")
+    with pytest.raises(RateLimited):
+        limits.enter("socket", "a")
+    limits.enter("socket", "b")
+    with pytest.raises(Overloaded):
+        limits.enter("socket", "c")
+    limits.leave("socket", "a")
+    limits.enter("socket", "c")
+    assert limits.held("socket") == 2
