@@ -104,6 +104,16 @@ def test_verify_without_a_database_says_so(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_rebuild_replays_the_log(data: Path) -> None:
+    """What was lost beside the log is there again, and how many events it took is said."""
+    with contextlib.closing(sqlite3.connect(data / "quotechat.db")) as connection, connection:
+        connection.execute("DELETE FROM message")
+    result = invoke("rebuild", "--data", str(data))
+    assert (result.exit_code, result.output.splitlines()[-1]) == (0, "All 5 events are replayed.")
+    with contextlib.closing(sqlite3.connect(data / "quotechat.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM message").fetchone()[0] > 0
+
+
 def tamper(data: Path) -> None:
     """Change the text of the lobby's third event behind the server's back."""
     with contextlib.closing(sqlite3.connect(data / "quotechat.db")) as connection, connection:

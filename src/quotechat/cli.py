@@ -1,4 +1,4 @@
-"""The command ``quotechat``: serve, demo, config, verify.
+"""The command ``quotechat``: serve, demo, config, verify, rebuild.
 
 Only words and options live here; what the commands do is elsewhere.
 """
@@ -122,6 +122,27 @@ def verify(data: str | None) -> None:
     if problems:
         sys.exit(1)
     click.echo(f"All {events} events are whole.")
+
+
+@main.command()
+@_option("data", "Directory that the server keeps its data in.", metavar="DIR")
+def rebuild(data: str | None) -> None:
+    """Make messages, reactions and quotes anew from the log, in one transaction."""
+    from quotechat.app import database_path
+    from quotechat.store.sqlite import SqliteStore
+
+    path = database_path(_settings(data=data))
+    if not path.is_file():
+        raise click.ClickException(f"there is no database at {path}")
+    bar = click.progressbar(length=1, label="events", file=sys.stderr)
+
+    def progress(done: int, all_there_are: int) -> None:
+        bar.length = max(all_there_are, 1)
+        bar.update(done - bar.pos)
+
+    with contextlib.closing(SqliteStore(path)) as store, bar:
+        count = store.rebuild(progress)
+    click.echo(f"All {count} events are replayed.")
 
 
 def _walk(steps: Iterator[tuple[str, int, int, str | None]]) -> tuple[int, list[str]]:

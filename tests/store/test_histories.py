@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from quotechat.protocol import cursor
+from quotechat.protocol import commands, cursor
 from quotechat.protocol.cursor import START
 from quotechat.protocol.errors import Refused
 from quotechat.store.base import Stored, Write
@@ -93,11 +93,30 @@ class Histories(RuleBasedStateMachine):
         assert not [step for step in self.store.verify() if step.problem]
 
     @rule()
+    def rebuild(self) -> None:
+        """All projections, made anew from the log, are what they were, bit for bit."""
+        before = self.projections()
+        assert self.store.rebuild(lambda done, all_there_are: None) == len(self.log)
+        assert self.projections() == before
+
+    def projections(self) -> list[Any]:
+        tables = ("message ORDER BY 1, 2", "reaction ORDER BY 1, 2, 3", "quote ORDER BY 1")
+        return [self.store._writer.execute(f"SELECT * FROM {table}").fetchall() for table in tables]
+
+    @rule(number=st.none() | NUMBERS, who=PEOPLE, text=st.sampled_from("xy"))
+    def reply_or_quote(self, number: int | None, who: str | None, text: str) -> None:
+        quote = commands.AddQuote(quote=commands.NewQuote(text, "a"))
+        command = quote if number is None else said(f"user {who}", text, reply_to=number)
+        outcome = self.store.commit([Write(command, T0, who)])[0]
+        if isinstance(outcome, Stored):
+            self.log.append(outcome.event.encoded)
+
+    @rule()
     def counts_are_those_of_the_log(self) -> None:
         counts: dict[int, tuple[int, int]] = {}
         gone = set()
         for event in self.store.read("lobby", START, 500).events:
-            message = event.envelope["message"]
+            message = event.envelope.get("message", {})
             if event.command == "reactions-changed":
                 counts[message["id"]] = (message["likes"], message["dislikes"])
             elif event.command == "message-deleted":
@@ -109,4 +128,4 @@ class Histories(RuleBasedStateMachine):
 
 
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestHistories.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)

@@ -138,6 +138,23 @@ def test_rooms_over_http(client: FlaskClient) -> None:
     assert client.get(f"/api/v1/rooms/tea/events?after={snapshot['cursor']}").status_code == 200
 
 
+def test_several_rooms_in_one_poll(client: FlaskClient) -> None:
+    """A page for each room, each with its own cursor."""
+    client.post("/api/v1/rooms", json={"name": "tea"})
+    client.post(MESSAGES, json={"user": "Azin", "message": "x"})
+    answer = client.get("/api/v1/events?after=lobby:0&after=tea:now").get_json()["rooms"]
+    assert list(answer) == ["lobby", "tea"]
+    assert answer["lobby"] == client.get(f"{EVENTS}?after=0").get_json()
+    assert answer["tea"] == client.get("/api/v1/rooms/tea/events").get_json()
+    for query, status, code in [
+        ("", 400, "parameter-invalid"), ("after=lobby:0&after=lobby:1", 400, "parameter-invalid"),
+        ("after=lobby:x", 400, "cursor-invalid"), ("after=none:0", 404, "room-unknown"),
+        ("after=lobby:0&after=tea:9", 410, "cursor-ahead"),
+    ]:  # fmt: skip
+        refused = client.get(f"/api/v1/events?{query}")
+        assert (refused.status_code, refused.get_json()["code"]) == (status, code)
+
+
 # --- Before a real server ------------------------------------------------------------------------
 
 
@@ -173,6 +190,26 @@ def test_a_held_poll_ends_empty_in_its_time(server: Running) -> None:
     answer = requests.get(f"{server.url}{EVENTS}?after={after}&wait=1").json()
     assert 0.75 < time.monotonic() - began < 1.5
     assert answer == {"events": [], "cursor": after, "more": False}
+
+
+def test_a_hold_for_several_rooms_ends_with_news_of_any(server: Running) -> None:
+    """One place, one wake-up; the room without news keeps its cursor."""
+    requests.post(f"{server.url}/api/v1/rooms", json={"name": "tea"})
+    after, found = head(server), []
+
+    def poll() -> None:
+        query = f"after=lobby:{after}&after=tea:0&wait=20"
+        found.append(requests.get(f"{server.url}/api/v1/events?{query}").json())
+
+    waiting = threading.Thread(target=poll)
+    waiting.start()
+    until(lambda: "held_polls 1" in requests.get(f"{server.url}/metrics").text, what="a held poll")
+    requests.post(f"{server.url}/api/v1/rooms/tea/messages?user=T", data="news", headers={"Content-Type": "text/plain"})
+    waiting.join(2)
+    rooms = found[0]["rooms"]
+    assert rooms["lobby"] == {"events": [], "cursor": after, "more": False}
+    assert [event["message"]["message"] for event in rooms["tea"]["events"]] == ["news"]
+    until(lambda: "held_polls 0" in requests.get(f"{server.url}/metrics").text, what="its release")
 
 
 def test_a_poll_whose_client_has_gone_is_released(server: Running) -> None:

@@ -170,6 +170,35 @@ class Chat:
             self._waiting -= 1
             self._places.release()
 
+    def wait_any(
+        self,
+        after: dict[str, Cursor | Now],
+        limit: int,
+        seconds: float,
+        gone: Callable[[], bool] | None = None,
+    ) -> tuple[dict[str, Page], int | None]:
+        """As `wait`, for several rooms at once: a page for each, and `retry_in_ms` where it ended early.
+
+        `limit` holds for each room. It takes one place among the held polls, however many rooms there are.
+        """
+        feeds = [self.feed(room) for room in after]
+        pages = {room: self.read(room, position, limit) for room, position in after.items()}
+        if seconds <= 0 or any(page.events for page in pages.values()):
+            return pages, None
+        if self.draining or not self._places.acquire(blocking=False):
+            return pages, _hint()
+        self._waiting += 1
+        news = threading.Event()
+        try:
+            for feed in feeds:
+                feed.attend(news)
+            return self._hold_any(pages, limit, seconds * random.uniform(0.8, 1.0), news, gone)
+        finally:
+            for feed in feeds:
+                feed.leave(news)
+            self._waiting -= 1
+            self._places.release()
+
     def snapshot(self, room: str, limit: int) -> dict[str, Any]:
         """{`room`, `cursor`, `messages`, `has_more`}, read in one transaction. Raises RoomUnknown."""
         return self._store.snapshot(room, limit)
@@ -292,6 +321,29 @@ class Chat:
             if gone is not None and gone():
                 return page
 
+    def _hold_any(
+        self,
+        pages: dict[str, Page],
+        limit: int,
+        seconds: float,
+        news: threading.Event,
+        gone: Callable[[], bool] | None,
+    ) -> tuple[dict[str, Page], int | None]:
+        positions = {room: _position(page.cursor) for room, page in pages.items()}
+        deadline = time.monotonic() + seconds
+        while True:
+            # Cleared before it is read: what is published from here on sets it again.
+            news.clear()
+            found = {room: self.read(room, position, limit) for room, position in positions.items()}
+            if any(page.events for page in found.values()):
+                return found, None
+            if self.draining:
+                return pages, _hint()
+            left = deadline - time.monotonic()
+            if left <= 0 or (gone is not None and gone()):
+                return pages, None
+            news.wait(min(left, _LOOK_FOR_PEER))
+
     def _from_memory(self, room: str, after: Cursor, limit: int, head: Head) -> Page | None:
         """The page where the feed's tail holds all of it; None where only the store can tell."""
         feed = self._feeds.get(room)
@@ -408,7 +460,11 @@ class _Answer:
 
 def _early(page: Page) -> Page:
     """An empty answer before its time, and when to come back: spread, so that not all come at once."""
-    return Page([], page.cursor, page.more, retry_in_ms=random.randint(200, 1000))
+    return Page([], page.cursor, page.more, retry_in_ms=_hint())
+
+
+def _hint() -> int:
+    return random.randint(200, 1000)
 
 
 def _position(cursor: str) -> Cursor:

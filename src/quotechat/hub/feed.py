@@ -27,6 +27,7 @@ class Feed:
         self._tail: list[Event] = []
         self._bytes = 0
         self._ended = False
+        self._attending: set[threading.Event] = set()
 
     @property
     def head(self) -> int:
@@ -49,7 +50,7 @@ class Feed:
             if new[0].seq != self._head.seq + 1:
                 return False
             self._extend(new)
-            self._changed.notify_all()
+            self._wake()
             return True
 
     def after(self, seq: int, limit: int = 500) -> list[Event] | None:
@@ -82,11 +83,26 @@ class Feed:
                 self._changed.wait(left)
             return self._head.seq > seq
 
+    def attend(self, event: threading.Event) -> None:
+        """Set `event` at each publish and at the end: for those who wait for several rooms at once."""
+        with self._changed:
+            self._attending.add(event)
+
+    def leave(self, event: threading.Event) -> None:
+        """Set `event` no more."""
+        with self._changed:
+            self._attending.discard(event)
+
     def end(self) -> None:
         """Nobody waits here any more: the worker drains."""
         with self._changed:
             self._ended = True
-            self._changed.notify_all()
+            self._wake()
+
+    def _wake(self) -> None:
+        self._changed.notify_all()
+        for event in self._attending:
+            event.set()
 
     def _extend(self, new: list[Event]) -> None:
         self._head = Head(new[-1].seq, new[-1].cursor)

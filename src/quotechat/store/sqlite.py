@@ -11,7 +11,7 @@ import contextlib
 import os
 import sqlite3
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 from ..protocol import commands, events, json
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Refused, StorageFull
-from . import migrate, reading
+from . import migrate, reading, rebuild
 from .base import CommitFailed, CreateRoom, Head, Outcome, Page, Step, Stored, Write
 from .ledger import Ledger, Row, Rules
 from .lock import FileLock
@@ -78,6 +78,11 @@ class SqliteStore:
                 " (SELECT room_id, sender, client_id FROM sent WHERE at < ? LIMIT 5000)",
                 before,
             )
+
+    def rebuild(self, progress: Callable[[int, int], None]) -> int:
+        """Make the projections anew from the log (see `store.rebuild`); how many events were replayed."""
+        with self._lock, self._transaction() as sql:
+            return rebuild.rebuild(sql, progress)
 
     # --- Reading ----------------------------------------------------------------------------------
 

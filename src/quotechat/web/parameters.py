@@ -13,6 +13,8 @@ from ..protocol.errors import Invalid, ParameterInvalid, TooLarge, UnsupportedMe
 
 LONGEST_WAIT = 25.0
 """Seconds; proxies commonly give up after 30."""
+MOST_ROOMS = 50
+"""Rooms that one poll may ask for."""
 _DECIMAL = re.compile(r"[0-9]{1,15}")
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _PREFER_WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?([^",;\s]+)"?\s*(?=$|[,;])', re.IGNORECASE)
@@ -68,6 +70,19 @@ def after() -> Cursor | Now:
     """`after`: a cursor; left out it is ``now``. Raises CursorInvalid, ParameterInvalid."""
     text = one("after")
     return NOW if text is None else cursor.parse(text)
+
+
+def after_by_room() -> dict[str, Cursor | Now]:
+    """`after=ROOM:CURSOR`, once for each room, in their order. Raises ParameterInvalid, CursorInvalid."""
+    found: dict[str, Cursor | Now] = {}
+    for text in request.args.getlist("after"):
+        room, _, position = text.partition(":")
+        if room in found:
+            raise ParameterInvalid(f"The room {room[:80]} is given twice.", "after")
+        found[room] = cursor.parse(position or "now")
+    if not 1 <= len(found) <= MOST_ROOMS:
+        raise ParameterInvalid(f"after is ROOM:CURSOR, for 1 to {MOST_ROOMS} rooms.", "after")
+    return found
 
 
 def json_object() -> dict[str, Any]:

@@ -40,8 +40,27 @@ def events(room: str) -> Response:
     seconds, preferred = parameters.wait()
     answer = _answer(_held(chat, room, after, limit, seconds) if seconds else chat.read(room, after, limit))
     if preferred:
-        answer.headers["Preference-Applied"] = f"wait={seconds:g}"
-        answer.headers.add("Vary", "Prefer")
+        _applied(answer, seconds)
+    return answer
+
+
+@blueprint.get("/events")
+def events_of_rooms() -> Response:
+    """{`rooms`: {name: {`events`, `cursor`, `more`}}, `retry_in_ms`?}: several rooms, one hold for all."""
+    chat: Chat = current_app.extensions["quotechat"]
+    if chat.draining:
+        raise Draining()
+    if request.accept_mimetypes and not request.accept_mimetypes.best_match(["application/json"]):
+        raise NotAcceptable("Events of several rooms come as application/json.")
+    after, limit = parameters.after_by_room(), parameters.limit(_DEFAULT_LIMIT, _MOST)
+    seconds, preferred = parameters.wait()
+    with _place(chat, security.client_key()) if seconds else contextlib.nullcontext():
+        pages, retry_in_ms = chat.wait_any(after, limit, seconds, gone=_peer_gone(request.environ))
+    rooms = b",".join(b'"%b":{%b}' % (room.encode(), _fields(page)) for room, page in pages.items())
+    hint = b"" if retry_in_ms is None else b',"retry_in_ms":%d' % retry_in_ms
+    answer = _live(b'{"rooms":{' + rooms + b"}" + hint + b"}")
+    if preferred:
+        _applied(answer, seconds)
     return answer
 
 
@@ -60,15 +79,29 @@ def _place(chat: Chat, key: str) -> Iterator[None]:
 
 
 def _answer(page: Page) -> Response:
-    # The events are encoded already, once for all readers.
-    parts = [b'{"events":[', b",".join(event.encoded for event in page.events), b'],"cursor":"']
-    parts += [page.cursor.encode(), b'","more":', b"true" if page.more else b"false"]
-    if page.retry_in_ms is not None:
-        parts.append(b',"retry_in_ms":%d' % page.retry_in_ms)
-    answer = Response(b"".join([*parts, b"}"]), content_type="application/json")
-    answer.headers["Cache-Control"] = "no-store"
+    hint = b"" if page.retry_in_ms is None else b',"retry_in_ms":%d' % page.retry_in_ms
+    answer = _live(b"{" + _fields(page) + hint + b"}")
     answer.headers["Vary"] = "Accept"
     return answer
+
+
+def _fields(page: Page) -> bytes:
+    # The events are encoded already, once for all readers.
+    events = b",".join([event.encoded for event in page.events])
+    more = b"true" if page.more else b"false"
+    return b'"events":[%b],"cursor":"%b","more":%b' % (events, page.cursor.encode(), more)
+
+
+def _live(body: bytes) -> Response:
+    answer = Response(body, content_type="application/json")
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def _applied(answer: Response, seconds: float) -> None:
+    """Say that a preference was followed (RFC 7240 §3)."""
+    answer.headers["Preference-Applied"] = f"wait={seconds:g}"
+    answer.headers.add("Vary", "Prefer")
 
 
 def _negotiated() -> Literal["json", "ndjson", "sse"]:

@@ -11,7 +11,7 @@ CREATE TABLE room (
     created_at  INTEGER NOT NULL
 ) STRICT;
 
--- The log. All tables below but `sent` and `scheduled` are projections of it.
+-- The log. `message`, `reaction` and `quote` are projections of it (store/rebuild.py).
 CREATE TABLE event (
     room_id  INTEGER NOT NULL,
     seq      INTEGER NOT NULL,
