@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from contract import T0, Open, StoreContract, delete, do, said
+from contract import T0, Open, StoreContract, delete, do, edit, react, said
 
+from quotechat.protocol import commands
 from quotechat.protocol.cursor import START
 from quotechat.protocol.errors import StorageFull
 from quotechat.store.base import Store, Write
@@ -75,6 +76,29 @@ def test_verify_says_where_history_is_broken(open_store: Open, path: Path, chang
     with contextlib.closing(sqlite3.connect(path)) as other, other:
         other.execute(change)
     assert problem in "".join(step.problem or "" for step in store.verify())
+
+
+def test_rebuilding_knows_every_event(open_store: Open) -> None:
+    """Edited, disliked, replied to, deleted: the projections made anew are those that were."""
+    store = open_store()
+    assert isinstance(store, SqliteStore)
+    do(store, said(text="**a**", color="red"))
+    do(store, said("Bob", "b", reply_to=1), who="bob")
+    do(store, react(2, "dislike"))
+    do(store, react(1, "like"), who="bob")
+    do(store, edit(1, "c"))
+    do(store, commands.AddQuote(quote=commands.NewQuote("q", "w")))
+    do(store, delete(2), who="bob")
+    tables = ("message ORDER BY 1, 2", "reaction ORDER BY 1, 2, 3", "quote ORDER BY 1")
+
+    def projections() -> list[object]:
+        return [store._writer.execute(f"SELECT * FROM {table}").fetchall() for table in tables]
+
+    before = projections()
+    store._writer.execute("UPDATE message SET likes = 9, body = '{}'")
+    assert projections() != before
+    assert store.rebuild(lambda done, all_there_are: None) == 7
+    assert projections() == before
 
 
 def test_a_full_disk_refuses_and_reading_goes_on(open_store: Open) -> None:
