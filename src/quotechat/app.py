@@ -12,7 +12,7 @@ from .hub.bell import Bell
 from .hub.chat import Chat
 from .hub.limits import Budget, Limits, Rate
 from .protocol.commands import Bounds
-from .store.ledger import Rules
+from .store import rules
 from .store.sqlite import SqliteStore
 
 
@@ -41,7 +41,7 @@ def open_chat(settings: Settings) -> Chat:
     """The hub on the store that `settings` name; its threads are not started."""
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     store = SqliteStore(
-        database_path(settings), Rules(settings.schedule_days, settings.name_hold_seconds * 1000)
+        database_path(settings), rules.Settings(settings.schedule_days, settings.name_hold_seconds * 1000)
     )
     chat = Chat(
         store,

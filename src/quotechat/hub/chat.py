@@ -117,7 +117,7 @@ class Chat:
             raise MalformedEnvelope("This command belongs on a WebSocket.")
         if self.draining:
             raise Draining()
-        clean = commands.normalise(command, self._bounds)
+        clean = command.normalised(self._bounds)
         self.limits.allow("message", identity or address)
         self._writer.submit(Write(clean, self._clock(), identity), done)
 

@@ -1,7 +1,7 @@
 """What may be asked: one tagged union on ``command`` (protocol §2).
 
 `decode` is the only way in, from whatever transport: types and bounds are checked here, texts and
-names are normalised by `text` and `names` in `normalise`, so that a command that exists can be stored.
+names are normalised by `text` and `names` in `normalised`, so that what results can be stored.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, get_args
 
 import msgspec
+from msgspec.structs import replace
 
 from . import names, text
 from .errors import Invalid, MalformedEnvelope
@@ -81,17 +82,47 @@ class _Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="command"):
     room: str = LOBBY
     client_id: ClientId | None = None
 
+    def normalised(self, bounds: Bounds) -> Self:
+        """This command with its texts and names cleaned: what is stored and compared. Raises Invalid."""
+        return self
+
+    def sender(self, identity: str | None) -> str:
+        """In whose name a `client_id` is unique (protocol §7, Who is who)."""
+        return identity or ""
+
+    def content(self) -> bytes:
+        """What must be equal for a repeat (protocol §7, Answers): all but ``client_id`` and ``room``."""
+        inner = [getattr(self, name) for name in self.__struct_fields__ if name not in ("room", "client_id")]
+        return msgspec.json.encode((self.__struct_config__.tag, *inner))
+
 
 class SendMessage(_Command, frozen=True, tag="send-message"):
     """Say something, now or later."""
 
     message: NewMessage
 
+    def normalised(self, bounds: Bounds) -> Self:
+        said = self.message
+        clean = replace(
+            said,
+            user=names.clean_user(said.user, bounds.user),
+            message=text.clean_message(said.message, bounds.message),
+            color=None if said.color is None else names.clean_color(said.color),
+        )
+        return replace(self, message=clean)
+
+    def sender(self, identity: str | None) -> str:
+        return self.message.user
+
 
 class EditMessage(_Command, frozen=True, tag="edit-message"):
     """Change the text of one's own message."""
 
     message: EditedMessage
+
+    def normalised(self, bounds: Bounds) -> Self:
+        clean = text.clean_message(self.message.message, bounds.message)
+        return replace(self, message=replace(self.message, message=clean))
 
 
 class DeleteMessage(_Command, frozen=True, tag="delete-message"):
@@ -117,6 +148,15 @@ class AddQuote(_Command, frozen=True, tag="add-quote"):
 
     quote: NewQuote
 
+    def normalised(self, bounds: Bounds) -> Self:
+        clean = NewQuote(
+            text.clean_quote(self.quote.quote, bounds.quote), names.clean_author(self.quote.author, bounds.author)
+        )
+        return replace(self, quote=clean)
+
+    def sender(self, identity: str | None) -> str:
+        return identity or self.quote.author
+
 
 class Subscribe(_Command, frozen=True, tag="subscribe"):
     """Read a room from a cursor on (WebSocket only)."""
@@ -133,15 +173,9 @@ class Ping(_Command, frozen=True, tag="ping"):
 
 
 Write = SendMessage | EditMessage | DeleteMessage | React | CancelScheduled | AddQuote
-_Write = TypeVar("_Write", SendMessage, EditMessage, AddQuote)
 Command = Write | Subscribe | Unsubscribe | Ping
 
-_KNOWN: dict[str, type[Command]] = {
-    kind.__struct_config__.tag: kind  # type: ignore[misc]  # msgspec types a tag as str | int
-    for kind in (
-        SendMessage, EditMessage, DeleteMessage, React, CancelScheduled, AddQuote, Subscribe, Unsubscribe, Ping
-    )
-}  # fmt: skip
+_KNOWN: dict[str, type[Command]] = {kind.__struct_config__.tag: kind for kind in get_args(Command)}
 _FIELD = re.compile(r" - at `\$\.?(.*)`")
 _MISSING = re.compile(r"missing required field `(\w+)`")
 
@@ -163,40 +197,6 @@ def decode(envelope: Any) -> Command:
         return msgspec.convert(envelope, kind)
     except msgspec.ValidationError as fault:
         raise _invalid(str(fault)) from None
-
-
-def normalise(command: Write, bounds: Bounds) -> Write:
-    """`command` with its texts and names cleaned: what is stored and compared. Raises Invalid."""
-    if isinstance(command, SendMessage):
-        said = command.message
-        fields: dict[str, Any] = {
-            "user": names.clean_user(said.user, bounds.user),
-            "message": text.clean_message(said.message, bounds.message),
-        }
-        if said.color is not None:
-            fields["color"] = names.clean_color(said.color)
-        return _with(command, "message", fields)
-    if isinstance(command, EditMessage):
-        return _with(command, "message", {"message": text.clean_message(command.message.message, bounds.message)})
-    if isinstance(command, AddQuote):
-        return _with(
-            command,
-            "quote",
-            {
-                "quote": text.clean_quote(command.quote.quote, bounds.quote),
-                "author": names.clean_author(command.quote.author, bounds.author),
-            },
-        )
-    return command
-
-
-def content(command: Write) -> bytes:
-    """What must be equal for a repeat (protocol §7, Answers): all but ``client_id`` and ``room``."""
-    if isinstance(command, CancelScheduled):
-        inner: msgspec.Struct = command.scheduled
-    else:
-        inner = command.quote if isinstance(command, AddQuote) else command.message
-    return msgspec.json.encode((command.__struct_config__.tag, inner))
 
 
 _RELATIVE = re.compile(r"\+([0-9]{1,9})([smhd])")
@@ -230,11 +230,6 @@ def _moment(send_at: str, now_ms: int) -> int:
         except (ValueError, OverflowError):
             pass
     raise Invalid("send_at", "send_at is an RFC 3339 time with offset, or +<n>s, +<n>m, +<n>h or +<n>d.")
-
-
-def _with(command: _Write, inner: str, fields: dict[str, Any]) -> _Write:
-    replaced = msgspec.structs.replace(getattr(command, inner), **fields)
-    return msgspec.structs.replace(command, **{inner: replaced})
 
 
 def _invalid(fault: str) -> Invalid:

@@ -13,7 +13,7 @@ from ..protocol import cursor, json
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import CursorAhead, CursorExpired, HistoryChanged, QuoteUnknown, RoomUnknown
 from .base import Head, Page, Step
-from .ledger import Sql, counted, described, event_of, waiting_message
+from .shapes import Sql, counted, described, event_of, waiting_message
 
 
 def head(sql: Sql, room: str) -> Head:

@@ -19,10 +19,12 @@ from typing import Any
 from ..protocol import commands, events, json
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Refused, StorageFull
-from . import migrate, reading, rebuild
+from . import migrate, reading, rebuild, rules
 from .base import CommitFailed, CreateRoom, Head, Outcome, Page, Step, Stored, Write
-from .ledger import Ledger, Row, Rules
+from .ledger import Ledger
 from .lock import FileLock
+from .rules import Settings
+from .shapes import Row
 
 _BUSY_SECONDS = 5.0
 """For tools that hold SQLite's own lock; our processes never meet there."""
@@ -33,9 +35,9 @@ _CHECKPOINT_PAGES = 4000
 class SqliteStore:
     """See `base.Store`. `path` is the database; the lock file and the log of SQLite lie beside it."""
 
-    def __init__(self, path: Path, rules: Rules | None = None) -> None:
+    def __init__(self, path: Path, settings: Settings | None = None) -> None:
         self._path = path
-        self._rules = rules or Rules()
+        self._settings = settings or Settings()
         self._lock = FileLock(path.with_suffix(".lock"))
         self._idle: deque[sqlite3.Connection] = deque()
         self._closed = False
@@ -50,7 +52,8 @@ class SqliteStore:
         """Create the lobby and load the first quotes, where that was never done."""
         with self._lock, self._transaction() as sql:
             if sql.one("SELECT 1 FROM room LIMIT 1") is None:
-                Ledger(sql, self._rules).apply(Write(CreateRoom(commands.LOBBY), at))
+                lobby = CreateRoom(commands.LOBBY)
+                rules.create_room(Ledger(sql), lobby, Write(lobby, at))
                 for number, quote in enumerate(_first_quotes(), start=1):
                     body = {"id": number, **quote, "at": events.rfc3339(at)}
                     sql.run("INSERT INTO quote (id, body) VALUES (?, ?)", number, json.dumps(body).decode())
@@ -59,10 +62,10 @@ class SqliteStore:
         outcomes: list[Outcome | Refused] = []
         with self._lock:
             with self._transaction() as sql:
-                ledger = Ledger(sql, self._rules)
+                ledger = Ledger(sql)
                 for write in writes:
                     try:
-                        outcomes.append(ledger.apply(write))
+                        outcomes.append(rules.apply(ledger, write, self._settings))
                     except Refused as refused:
                         outcomes.append(refused)
                 ledger.flush()
@@ -248,7 +251,7 @@ class SqliteStore:
 
 
 class _Sql:
-    """`ledger.Sql` on a connection whose transaction is open."""
+    """`shapes.Sql` on a connection whose transaction is open."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._execute = connection.execute

@@ -1,0 +1,104 @@
+"""What each event makes of messages, reactions and quotes: the tables that readers of a snapshot see.
+
+Every projection is a function of its entry and of what the earlier ones left, so it runs twice: when the
+event is appended, in the same transaction, and again when all is rebuilt from the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ..protocol import events, json
+from .shapes import Sql, deleted_stub, without_excerpt
+
+
+class Entry(NamedTuple):
+    """One entry of the log: the event, and beside it what readers never see.
+
+    `target` is the message that it changes, `identity` who did it, `reaction` 1, -1 or 0.
+    """
+
+    room_id: int
+    seq: int
+    command: str
+    body: dict[str, Any]
+    target: int | None = None
+    identity: str | None = None
+    reaction: int | None = None
+
+
+def project(sql: Sql, entry: Entry) -> None:
+    """Bring the tables up to `entry`."""
+    _PROJECTIONS[entry.command](sql, entry)
+
+
+def _message_sent(sql: Sql, entry: Entry) -> None:
+    message = entry.body["message"]
+    sql.run(
+        "INSERT INTO message (room_id, id, identity, body, reply_to) VALUES (?, ?, ?, ?, ?)",
+        entry.room_id, entry.seq, entry.identity, json.dumps(message).decode(),
+        message.get("reply_to", {}).get("id"),
+    )  # fmt: skip
+
+
+def _message_edited(sql: Sql, entry: Entry) -> None:
+    # The counts stand in columns of their own.
+    message = {name: value for name, value in entry.body["message"].items() if name not in ("likes", "dislikes")}
+    _set_body(sql, entry.room_id, entry.target, message)
+
+
+def _message_deleted(sql: Sql, entry: Entry) -> None:
+    key = (entry.room_id, entry.target)
+    row = sql.one("SELECT body FROM message WHERE room_id = ? AND id = ?", *key)
+    assert row is not None, "a deletion without its message"
+    stub = json.dumps(deleted_stub(json.loads(row[0]))).decode()
+    sql.run(
+        "UPDATE message SET body = ?, likes = 0, dislikes = 0, deleted = ?, reply_to = NULL"
+        " WHERE room_id = ? AND id = ?", stub, entry.seq, *key,
+    )  # fmt: skip
+    sql.run("DELETE FROM reaction WHERE room_id = ? AND message_id = ?", *key)
+    for reply, body in list(sql.all("SELECT id, body FROM message WHERE room_id = ? AND reply_to = ?", *key)):
+        _set_body(sql, entry.room_id, reply, without_excerpt(json.loads(body)))
+
+
+def _reactions_changed(sql: Sql, entry: Entry) -> None:
+    counts, key = entry.body["message"], (entry.room_id, entry.target)
+    sql.run(
+        "UPDATE message SET likes = ?, dislikes = ? WHERE room_id = ? AND id = ?",
+        counts["likes"], counts["dislikes"], *key,
+    )  # fmt: skip
+    if entry.reaction == 0:
+        sql.run(
+            "DELETE FROM reaction WHERE room_id = ? AND message_id = ? AND identity = ?", *key, entry.identity
+        )
+    else:
+        sql.run(
+            "INSERT INTO reaction (room_id, message_id, identity, value) VALUES (?, ?, ?, ?) ON CONFLICT"
+            " (room_id, message_id, identity) DO UPDATE SET value = excluded.value",
+            *key, entry.identity, entry.reaction,
+        )  # fmt: skip
+
+
+def _quote_added(sql: Sql, entry: Entry) -> None:
+    quote = entry.body["quote"]
+    sql.run(
+        "INSERT INTO quote (id, room_id, seq, identity, body) VALUES (?, ?, ?, ?, ?)",
+        quote["id"], entry.room_id, entry.seq, entry.identity, json.dumps(quote).decode(),
+    )  # fmt: skip
+
+
+def _set_body(sql: Sql, room_id: int, message_id: int | None, message: dict[str, Any]) -> None:
+    sql.run(
+        "UPDATE message SET body = ? WHERE room_id = ? AND id = ?",
+        json.dumps(message).decode(), room_id, message_id,
+    )  # fmt: skip
+
+
+_PROJECTIONS: dict[str, Callable[[Sql, Entry], None]] = {
+    events.MESSAGE_SENT: _message_sent,
+    events.MESSAGE_EDITED: _message_edited,
+    events.MESSAGE_DELETED: _message_deleted,
+    events.REACTIONS_CHANGED: _reactions_changed,
+    events.QUOTE_ADDED: _quote_added,
+}

@@ -1,0 +1,309 @@
+"""The rules: what each command needs, and which event comes of it. One function for each command.
+
+A rule checks all before it changes anything, so a refusal leaves no trace in the batch.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ..protocol import commands, cursor, events, json, names, text
+from ..protocol.commands import AddQuote, CancelScheduled, DeleteMessage, EditMessage, React, SendMessage
+from ..protocol.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    MessageUnknown,
+    RateLimited,
+    ScheduledUnknown,
+    Unauthenticated,
+)  # fmt: skip
+from .base import Cancelled, Created, CreateRoom, Deliver, Nothing, Outcome, Scheduled, Stored, Write
+from .ledger import Ledger, Room
+from .shapes import counted, described, in_order
+
+MOST_WAITING = 100
+"""Scheduled messages of one identity that may wait."""
+_NAME_TOUCH = 60_000
+"""Milliseconds for which a held name is not written again."""
+_VALUES = {"like": 1, "dislike": -1, "none": 0}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the operator may set."""
+
+    schedule_days: int = 365
+    name_hold_ms: int = 86_400_000
+
+
+class Asked(NamedTuple):
+    """A command under its rule: in which transaction and room, by whom, and what holds here."""
+
+    ledger: Ledger
+    room: Room
+    write: Write
+    settings: Settings
+
+    def need_identity(self, reason: str | None = None) -> str:
+        """Who asks. Raises Unauthenticated."""
+        if self.write.identity is None:
+            raise Unauthenticated(reason) if reason else Unauthenticated()
+        return self.write.identity
+
+    def append(
+        self, event: str, body: dict[str, Any], *, target: int | None = None, reaction: int | None = None
+    ) -> Stored:
+        """Store the event that comes of it."""
+        return self.ledger.append(self.room, event, body, self.write, target=target, reaction=reaction)
+
+
+def apply(ledger: Ledger, write: Write, settings: Settings) -> Outcome:
+    """Do one thing. Raises Refused, and then nothing has changed."""
+    command = write.command
+    if isinstance(command, CreateRoom):
+        return create_room(ledger, command, write)
+    if isinstance(command, Deliver):
+        return _deliver(ledger, command, write, settings)
+    room = ledger.room(command.room)
+    earlier = ledger.earlier(room, command, write)
+    if earlier is not None:
+        return earlier
+    outcome = _RULES[type(command)](Asked(ledger, room, write, settings), command)
+    if isinstance(outcome, Stored):
+        ledger.remember(room, command, write, seq=outcome.seq)
+    else:
+        ledger.remember(room, command, write, scheduled=outcome.scheduled["id"])
+    return outcome
+
+
+def create_room(ledger: Ledger, command: CreateRoom, write: Write) -> Created:
+    """A room with an empty log and a history of its own."""
+    if ledger.sql.one("SELECT 1 FROM room WHERE name = ?", command.name):
+        raise Conflict(f"There is a room {command.name} already.", "name")
+    genesis = secrets.token_bytes(cursor.CHAIN_BYTES)
+    ledger.sql.run(
+        "INSERT INTO room (name, title, chain, floor_chain, created_at) VALUES (?, ?, ?, ?, ?)",
+        command.name, command.title, genesis, genesis, write.at,
+    )  # fmt: skip
+    return Created(described(command.name, command.title, 0, genesis, write.at))
+
+
+def _send(asked: Asked, command: SendMessage) -> Stored | Scheduled:
+    said, write = command.message, asked.write
+    if said.send_at is not None:
+        asked.need_identity("Scheduling needs an identity, so that you can cancel it.")
+    due = 0 if said.send_at is None else commands.due(said.send_at, write.at, asked.settings.schedule_days)
+    parent = _parent(asked, said.reply_to)
+    if said.send_at is not None:
+        _check_waiting(asked)
+    # The last check is the first change: nothing below it refuses.
+    _hold_name(asked, said.user)
+    return _say(asked, command, parent) if said.send_at is None else _schedule(asked, command, due)
+
+
+def _edit(asked: Asked, command: EditMessage) -> Stored:
+    message_id = command.message.id
+    message, likes, dislikes = _own(asked, message_id, "A deleted message cannot be edited.")
+    message["message"] = command.message.message
+    message.pop("runs", None)
+    runs = text.runs(command.message.message)
+    if runs is not None:
+        message["runs"] = runs
+    message["edited_at"] = events.rfc3339(asked.write.at)
+    whole = counted(in_order(message), likes, dislikes)
+    return asked.append(events.MESSAGE_EDITED, {"message": whole}, target=message_id)
+
+
+def _delete(asked: Asked, command: DeleteMessage) -> Stored:
+    message_id, identity = command.message.id, asked.write.identity
+    row = asked.ledger.sql.one(
+        "SELECT identity, deleted FROM message WHERE room_id = ? AND id = ?", asked.room.id, message_id
+    )
+    if row and row[1] is not None and identity is not None and row[0] == identity:
+        # DELETE is idempotent (RFC 9110 §9.2.2): it is gone, and this is the event that did it.
+        return asked.ledger.stored(asked.room, row[1])
+    _own(asked, message_id, "This message is deleted.")
+    asked.ledger.blank(asked.room, message_id)
+    return asked.append(events.MESSAGE_DELETED, {"message": {"id": message_id}}, target=message_id)
+
+
+def _react(asked: Asked, command: React) -> Stored:
+    message_id, value = command.message.id, _VALUES[command.message.reaction]
+    identity = asked.need_identity()
+    sql, key = asked.ledger.sql, (asked.room.id, message_id)
+    row = sql.one("SELECT likes, dislikes, deleted FROM message WHERE room_id = ? AND id = ?", *key)
+    if row is None:
+        raise MessageUnknown(message_id)
+    if row[2] is not None:
+        raise Conflict("This message is deleted.")
+    was = sql.one(
+        "SELECT value FROM reaction WHERE room_id = ? AND message_id = ? AND identity = ?", *key, identity
+    )
+    before = was[0] if was else 0
+    if value == before:
+        return _last_reaction(asked, message_id)
+    likes = row[0] + (value == 1) - (before == 1)
+    dislikes = row[1] + (value == -1) - (before == -1)
+    body = {"message": {"id": message_id, "likes": likes, "dislikes": dislikes}}
+    return asked.append(events.REACTIONS_CHANGED, body, target=message_id, reaction=value)
+
+
+def _last_reaction(asked: Asked, message_id: int) -> Stored:
+    """It is so already: the answer names the event that last touched the message, and none is added."""
+    row = asked.ledger.sql.one(
+        "SELECT max(seq) FROM event WHERE room_id = ? AND target = ? AND command = ?",
+        asked.room.id, message_id, events.REACTIONS_CHANGED,
+    )  # fmt: skip
+    return asked.ledger.stored(asked.room, row[0] if row and row[0] is not None else message_id)
+
+
+def _cancel(asked: Asked, command: CancelScheduled) -> Cancelled:
+    identity, scheduled_id = asked.need_identity(), command.scheduled.id
+    row = asked.ledger.sql.one(
+        "SELECT identity, state FROM scheduled WHERE id = ? AND room_id = ?", scheduled_id, asked.room.id
+    )
+    if row is None or (row[0] == identity and row[1] != "waiting"):
+        raise ScheduledUnknown(scheduled_id)
+    if row[0] != identity:
+        raise Forbidden()
+    asked.ledger.sql.run("UPDATE scheduled SET state = 'cancelled' WHERE id = ?", scheduled_id)
+    return Cancelled(asked.ledger.waiting(scheduled_id))
+
+
+def _add_quote(asked: Asked, command: AddQuote) -> Stored:
+    row = asked.ledger.sql.one("SELECT coalesce(max(id), 0) + 1 FROM quote")
+    assert row is not None
+    quote: dict[str, Any] = {"id": row[0], "quote": command.quote.quote, "author": command.quote.author}
+    quote["at"] = events.rfc3339(asked.write.at)
+    if command.client_id is not None:
+        quote["client_id"] = command.client_id
+    return asked.append(events.QUOTE_ADDED, {"quote": quote})
+
+
+_RULES: dict[type, Callable[[Asked, Any], Stored | Scheduled | Cancelled]] = {
+    SendMessage: _send,
+    EditMessage: _edit,
+    DeleteMessage: _delete,
+    React: _react,
+    CancelScheduled: _cancel,
+    AddQuote: _add_quote,
+}
+
+
+# --- Scheduled messages ---------------------------------------------------------------------------
+
+
+def _check_waiting(asked: Asked) -> None:
+    row = asked.ledger.sql.one(
+        "SELECT count(*) FROM scheduled WHERE identity = ? AND state = 'waiting'", asked.write.identity
+    )
+    if row and row[0] >= MOST_WAITING:
+        raise RateLimited(60_000, f"At most {MOST_WAITING} of your messages may wait.")
+
+
+def _schedule(asked: Asked, command: SendMessage, due: int) -> Scheduled:
+    said = command.message
+    kept = {"user": said.user, "message": said.message, "color": said.color, "reply_to": said.reply_to}
+    message = {name: value for name, value in kept.items() if value is not None}
+    row = asked.ledger.sql.one(
+        "INSERT INTO scheduled (room_id, identity, client_id, due_at, message, state)"
+        " VALUES (?, ?, ?, ?, ?, 'waiting') RETURNING id",
+        asked.room.id, asked.write.identity, command.client_id, due, json.dumps(message).decode(),
+    )  # fmt: skip
+    assert row is not None
+    return Scheduled(asked.ledger.waiting(row[0]))
+
+
+def _deliver(ledger: Ledger, command: Deliver, write: Write, settings: Settings) -> Outcome:
+    sql = ledger.sql
+    row = sql.one(
+        "SELECT r.name, s.identity, s.client_id, s.message FROM scheduled s JOIN room r"
+        " ON r.id = s.room_id WHERE s.id = ? AND s.state = 'waiting'", command.id,
+    )  # fmt: skip
+    if row is None:
+        return Nothing()
+    room = ledger.room(row[0])
+    # Again under the room's lock: another machine may have been first.
+    if not sql.one("SELECT 1 FROM scheduled WHERE id = ? AND state = 'waiting'", command.id):
+        return Nothing()
+    said = commands.NewMessage(**json.loads(row[3]))
+    send = SendMessage(message=said, room=room.name, client_id=row[2])
+    asked = Asked(ledger, room, Write(send, write.at, row[1]), settings)
+    stored = _say(asked, send, _parent(asked, said.reply_to))
+    sql.run("UPDATE scheduled SET state = 'sent', seq = ? WHERE id = ?", stored.seq, command.id)
+    # Its client_id now answers with the event.
+    if send.client_id is not None:
+        sql.run(
+            "UPDATE sent SET seq = ? WHERE room_id = ? AND sender = ? AND client_id = ?",
+            stored.seq, room.id, said.user, send.client_id,
+        )  # fmt: skip
+    return stored
+
+
+# --- What rules share -----------------------------------------------------------------------------
+
+
+def _say(asked: Asked, command: SendMessage, parent: dict[str, Any] | None) -> Stored:
+    said = command.message
+    message = {
+        "id": asked.room.head + 1,
+        "user": said.user,
+        "message": said.message,
+        "runs": text.runs(said.message),
+        "color": said.color,
+        "reply_to": parent,
+        "at": events.rfc3339(asked.write.at),
+        "client_id": command.client_id,
+    }
+    body = {name: value for name, value in message.items() if value is not None}
+    return asked.append(events.MESSAGE_SENT, {"message": body})
+
+
+def _own(asked: Asked, message_id: int, deleted: str) -> tuple[dict[str, Any], int, int]:
+    """The message, its likes and dislikes; only for the one who sent it. `deleted` is said where it is."""
+    identity = asked.need_identity()
+    row = asked.ledger.sql.one(
+        "SELECT identity, deleted, body, likes, dislikes FROM message WHERE room_id = ? AND id = ?",
+        asked.room.id, message_id,
+    )  # fmt: skip
+    if row is None:
+        raise MessageUnknown(message_id)
+    if row[0] != identity:
+        raise Forbidden("Only the one who sent a message can change it.")
+    if row[1] is not None:
+        raise Conflict(deleted)
+    return json.loads(row[2]), row[3], row[4]
+
+
+def _parent(asked: Asked, message_id: int | None) -> dict[str, Any] | None:
+    """What a reply shows of the message that it answers, as it is now."""
+    if message_id is None:
+        return None
+    row = asked.ledger.sql.one("SELECT body FROM message WHERE room_id = ? AND id = ?", asked.room.id, message_id)
+    if row is None:
+        raise Invalid("reply_to", f"There is no message {message_id} in this room to reply to.")
+    message = json.loads(row[0])
+    if message.get("deleted"):
+        return {"id": message_id, "user": message["user"], "deleted": True}
+    return {"id": message_id, "user": message["user"], "excerpt": text.excerpt(message["message"])}
+
+
+def _hold_name(asked: Asked, user: str) -> None:
+    """Refuse a name that a living identity holds; else it is this sender's from now on."""
+    skeleton, write = names.skeleton(user), asked.write
+    row = asked.ledger.sql.one(
+        "SELECT identity, at FROM name WHERE room_id = ? AND skeleton = ?", asked.room.id, skeleton
+    )
+    if row and row[0] != write.identity and write.at - row[1] < asked.settings.name_hold_ms:
+        raise Conflict(f"The name {user} is in use in this room.", "user")
+    if write.identity is None or (row and row[0] == write.identity and write.at - row[1] < _NAME_TOUCH):
+        return
+    asked.ledger.sql.run(
+        "INSERT INTO name (room_id, skeleton, identity, at) VALUES (?, ?, ?, ?) ON CONFLICT"
+        " (room_id, skeleton) DO UPDATE SET identity = excluded.identity, at = excluded.at",
+        asked.room.id, skeleton, write.identity, write.at,
+    )  # fmt: skip

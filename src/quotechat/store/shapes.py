@@ -1,0 +1,73 @@
+"""How what is kept is shown: messages, rooms and waiting messages as the API has them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from ..protocol import cursor, events
+
+Row = Sequence[Any]
+
+
+class Sql(Protocol):
+    """One open transaction; ``?`` marks a parameter."""
+
+    def one(self, statement: str, *values: Any) -> Row | None: ...
+    def all(self, statement: str, *values: Any) -> Iterable[Row]: ...
+    def run(self, statement: str, *values: Any) -> None: ...
+
+
+_ORDER = (
+    "id", "user", "message", "runs", "color", "reply_to", "likes", "dislikes", "at", "edited_at", "deleted",
+    "client_id",
+)  # fmt: skip
+
+
+def in_order(message: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a message in the protocol's order, those that it does not name at the end."""
+    known = {name: message[name] for name in _ORDER if name in message}
+    return known | message
+
+
+def counted(message: dict[str, Any], likes: int, dislikes: int) -> dict[str, Any]:
+    """`message` with its counts; what holds nothing is left out."""
+    if likes:
+        message["likes"] = likes
+    if dislikes:
+        message["dislikes"] = dislikes
+    return in_order(message) if likes or dislikes else message
+
+
+def deleted_stub(message: dict[str, Any]) -> dict[str, Any]:
+    """What stays of a deleted message."""
+    return {"id": message["id"], "user": message["user"], "at": message["at"], "deleted": True}
+
+
+def without_excerpt(message: dict[str, Any]) -> dict[str, Any]:
+    """A reply whose parent was deleted."""
+    parent = message.get("reply_to")
+    if parent is None:
+        return message
+    return message | {"reply_to": {"id": parent["id"], "user": parent["user"], "deleted": True}}
+
+
+def described(name: str, title: str | None, head: int, chain: bytes, at: int) -> dict[str, Any]:
+    """A room as the API shows it."""
+    shown: dict[str, Any] = {"name": name}
+    if title:
+        shown["title"] = title
+    return shown | {"cursor": cursor.at(head, chain), "at": events.rfc3339(at)}
+
+
+def waiting_message(
+    scheduled_id: int, due: int, room: str, message: dict[str, Any], client_id: str | None
+) -> dict[str, Any]:
+    """A scheduled message as its sender sees it."""
+    own = message | ({"client_id": client_id} if client_id is not None else {})
+    return {"id": scheduled_id, "send_at": events.rfc3339(due), "room": room, "message": own}
+
+
+def event_of(room: str, row: Row) -> events.Event:
+    """The event in a row of seq, tag, command, at, body."""
+    return events.event(room, row[0], f"{row[0]}.{row[1]}", row[2], row[3], row[4].encode())
