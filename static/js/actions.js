@@ -1,11 +1,9 @@
 // What a reader can do with a message. Each action says in words what went wrong.
-import { load, save } from "./store.js";
 
 export class Actions {
   /** `insist(envelope)` sends a command; `composer()`, `timeline()` are those of the page now. */
-  constructor({ log, room, insist, composer, timeline, tell, quoted, repaint }) {
-    Object.assign(this, { log, room, insist, composer, timeline, tell, quoted, repaint });
-    this.own = load(`reactions:${room}`, {});
+  constructor({ log, room, mine, insist, composer, timeline, tell, quoted, repaint }) {
+    Object.assign(this, { log, room, mine, insist, composer, timeline, tell, quoted, repaint });
     log.addEventListener("click", (event) => {
       const button = event.target.closest("[data-action]");
       const article = button?.closest("article");
@@ -15,7 +13,7 @@ export class Actions {
 
   async run(action, article) {
     const message = this.timeline().get(article.dataset.id);
-    if (!message || message.deleted) return;
+    if (!message || message.deleted || message.quote) return;
     try {
       await this[action](message, article);
     } catch (error) {
@@ -47,23 +45,20 @@ export class Actions {
   }
 
   async #react(message, article, reaction) {
-    const before = this.own[message.id];
+    const before = this.mine.reaction(message.id);
     const now = before === reaction ? "none" : reaction;
-    this.#remember(message.id, now);
-    this.repaint(article, message);
+    this.#show(message, article, now);
     try {
       await this.insist({ command: "react", message: { id: message.id, reaction: now } });
     } catch (error) {
-      this.#remember(message.id, before ?? "none");
-      this.repaint(article, message);
+      this.#show(message, article, before);
       throw error;
     }
   }
 
-  #remember(id, reaction) {
-    if (reaction === "none") delete this.own[id];
-    else this.own[id] = reaction;
-    save(`reactions:${this.room}`, this.own);
+  #show(message, article, reaction) {
+    this.mine.reacted(message.id, reaction);
+    this.repaint(article, message);
   }
 }
 

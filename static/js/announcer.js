@@ -6,7 +6,7 @@ export function announcer(element, { after = 800 } = {}) {
   const tell = () => {
     timer = null;
     element.textContent = news.length > 3 ? `${news.length} new messages`
-      : news.map(({ user, message }) => `${user}: ${message}`).join(". ");
+      : news.map(({ user, message, quote }) => (quote ? `Quote: ${quote.quote}. ${quote.author}` : `${user}: ${message}`)).join(". ");
     news = [];
   };
   return (message) => {

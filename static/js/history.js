@@ -2,7 +2,7 @@
 
 const NEAR = 300; // px
 
-/** `older(before)` fetches {messages, has_more}; `show(messages)` adds them. */
+/** `older(before)` fetches {messages, has_more}; `show(page)` adds what it holds. */
 export function history({ scroller, link, oldest, older, show }) {
   if (!link) return;
   let loading = false;
@@ -12,7 +12,7 @@ export function history({ scroller, link, oldest, older, show }) {
     link.textContent = "Loading…";
     try {
       const page = await older(oldest());
-      show(page.messages);
+      show(page);
       if (!page.has_more) link.remove();
       link.textContent = "Earlier messages";
     } catch {

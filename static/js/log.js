@@ -1,11 +1,11 @@
 // The visible log: which message stands where, under which day, in whose group.
-import { dayName, dayOf, showTime } from "./dates.js";
-import { blank, showMessage } from "./message.js";
+import { dayName, dayOf } from "./dates.js";
+import { blank, showEntry } from "./message.js";
 
 const GROUP_MILLISECONDS = 5 * 60_000;
 
 export class Log {
-  /** `decorate(article, message)` adds what only this person sees. */
+  /** `decorate(article, entry)` adds what only this person sees. */
   constructor(element, decorate = () => {}) {
     this.element = element;
     this.decorate = decorate;
@@ -14,32 +14,33 @@ export class Log {
   article(id) { return this.element.querySelector(`#m${Number(id)}`); }
   get articles() { return [...this.element.querySelectorAll("article")]; }
 
-  /** Shows messages in the order of their numbers, wherever they belong. */
-  show(messages) {
-    for (const message of messages) {
-      const article = this.article(message.id) ?? this.#insert(message.id);
-      article.dataset.at = message.at;
-      showMessage(article, message);
-      this.decorate(article, message);
+  /** Shows entries in the order of their numbers, wherever they belong. */
+  show(entries) {
+    for (const entry of entries) {
+      const article = this.article(entry.id) ?? this.#insert(entry);
+      article.dataset.at = entry.at;
+      showEntry(article, entry);
+      this.decorate(article, entry);
     }
     this.arrange();
   }
 
   /** Takes over an <article> that the server rendered. */
-  adopt(article, message) {
-    article.dataset.at = message.at;
-    if (message.at) showTime(article.querySelector(".time"), message.at);
-    this.decorate(article, message);
+  adopt(article, entry) {
+    article.dataset.at = entry.at;
+    showEntry(article, entry);
+    this.decorate(article, entry);
   }
 
   /** Starts anew with these: after a reset. */
-  replace(messages) {
+  replace(entries) {
     this.element.replaceChildren();
-    this.show(messages);
+    this.show(entries);
   }
 
-  #insert(id) {
-    const article = blank();
+  #insert(entry) {
+    const article = blank(entry);
+    const { id } = entry;
     article.id = `m${id}`;
     article.dataset.id = id;
     // Nearly always the last one.
@@ -59,7 +60,7 @@ export class Log {
       const newDay = !last || dayOf(date) !== dayOf(last.date);
       if (newDay && !Number.isNaN(date.getTime())) article.before(heading(date));
       article.classList.toggle("follows", !newDay && last.user === article.dataset.user
-        && date - last.date < GROUP_MILLISECONDS && article.querySelector(".answers").hidden);
+        && date - last.date < GROUP_MILLISECONDS && article.querySelector(".answers")?.hidden === true);
       last = { date, user: article.dataset.user };
     }
   }

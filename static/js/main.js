@@ -10,7 +10,8 @@ import { history } from "./history.js";
 import { jumps } from "./jump.js";
 import { keyboard } from "./keys.js";
 import { Log } from "./log.js";
-import { readMessage, showReactions } from "./message.js";
+import { readEntry, showReactions } from "./message.js";
+import { Mine } from "./mine.js";
 import { Outbox } from "./outbox.js";
 import { Pending } from "./pending.js";
 import { Pill } from "./pill.js";
@@ -19,7 +20,7 @@ import { Scroll } from "./scroll.js";
 import { refreshed } from "./snapshot.js";
 import { load, save } from "./store.js";
 import { switches } from "./switch.js";
-import { Timeline } from "./timeline.js";
+import { entriesOf, Timeline } from "./timeline.js";
 import { toast } from "./toast.js";
 import { onWaking } from "./wake.js";
 
@@ -33,12 +34,13 @@ const deliver = deliverer(connection, api);
 const command = (envelope) => insist(deliver, { room, ...envelope });
 const outbox = new Outbox({ room, deliver });
 
-const timeline = new Timeline([...$("log").querySelectorAll("article")].map(readMessage));
+const timeline = new Timeline([...$("log").querySelectorAll("article")].map(readEntry));
+const mine = new Mine(JSON.parse($("chat").dataset.mine));
 const me = () => load("user", "");
-const log = new Log($("log"), (article, message) => {
-  article.classList.toggle("own", message.user === me());
-  article.dataset.own = actions.own[message.id] ?? "";
-  showReactions(article, message);
+const log = new Log($("log"), (article, entry) => {
+  if (entry.quote) return;
+  article.classList.toggle("own", mine.isOwn(entry.id));
+  showReactions(article, entry, mine.reaction(entry.id));
 });
 const tell = toast($("toast"));
 const announce = announcer($("announcer"));
@@ -47,7 +49,7 @@ const scroll = new Scroll($("scroller"), $("newer"));
 const pill = new Pill($("pill"), $("diagnosis"), { wake: () => connection.wake(), waiting: () => outbox.waiting });
 const pending = new Pending($("outbox"), outbox);
 const scheduled = new Scheduled($("scheduled"), { api, insist: command, tell });
-const actions = new Actions({ log: $("log"), room, insist: command, tell, composer: () => composer,
+const actions = new Actions({ log: $("log"), room, mine, insist: command, tell, composer: () => composer,
   timeline: () => timeline, quoted: () => tell("Saved as a quote."),
   repaint: (article, message) => log.decorate(article, message) });
 const composer = new Composer($("composer"), {
@@ -55,21 +57,22 @@ const composer = new Composer($("composer"), {
   send: (message) => { save("user", message.user); outbox.add(message); scroll.toBottom(); },
   edit: (id, text) => command({ command: "edit-message", message: { id, message: text } }).catch((error) => tell(error.message)),
   editLast: () => {
-    const last = timeline.messages.findLast(({ user, deleted }) => user === me() && !deleted);
+    const last = timeline.messages.findLast(({ id, deleted }) => mine.isOwn(id) && !deleted);
     if (last) composer.change(last);
   },
 });
 
 connection.addEventListener("event", ({ detail: event }) => {
-  const { kind, message } = timeline.apply(event);
+  const { added, changed } = timeline.apply(event);
   pill.complete(event);
-  if (message) log.show([message]);
-  if (kind === "quote") tell(`New quote by ${event.quote.author}`);
-  if (kind !== "added") return;
+  // Another page of this browser signs with the same name, and the server keeps the name for it.
+  if (added && added.user === me()) mine.wrote(added.id);
+  log.show(added ? [added] : changed);
+  if (!added) return;
   $("nothing").hidden = true;
-  const own = pending.ids.includes(message.client_id) && message.user === me();
-  if (own) arrived(message.client_id);
-  else { announce(message); badge.add(); }
+  const own = pending.ids.includes(added.client_id) && added.user === me();
+  if (own) arrived(added.client_id);
+  else { announce(added); badge.add(); }
   scroll.grown(own ? 0 : 1);
 });
 
@@ -97,8 +100,9 @@ connection.addEventListener("status", ({ detail }) => {
 });
 connection.addEventListener("reset", async () => {
   const snapshot = await refreshed(api, tell);
-  timeline.replace(snapshot.messages);
-  log.replace(timeline.messages);
+  mine.add(snapshot.mine);
+  timeline.replace(entriesOf(snapshot));
+  log.replace(timeline.entries);
   for (const { client_id: id } of snapshot.messages) if (id) arrived(id);
   connection.resume(snapshot.cursor);
   scroll.toBottom();
@@ -110,7 +114,11 @@ addEventListener("storage", ({ key, newValue }) => {
   if (id && newValue === null) arrived(id);
 });
 history({ scroller: $("scroller"), link: $("earlier"), oldest: () => timeline.oldest, older: (id) => api.older(id),
-  show: (messages) => { timeline.add(messages); scroll.keepPlace(() => log.show(messages)); } });
+  show: (page) => {
+    mine.add(page.mine);
+    timeline.add(entriesOf(page));
+    scroll.keepPlace(() => log.show(entriesOf(page)));
+  } });
 keyboard({ log: $("log"), sheet: $("keys"), field: composer.field, run: (action, article) => actions.run(action, article) });
 switches(connection, $("way-line"));
 jumps($("log"));

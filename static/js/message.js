@@ -1,34 +1,48 @@
-// One message as an element: the <template> of the page, filled.
+// One entry of the log as an element: a <template> of the page, filled. Showing it twice changes nothing.
 import { showTime } from "./dates.js";
 import { showText } from "./runs.js";
 
-/** A new, empty <article>. */
-export const blank = () => document.getElementById("blank-message").content.firstElementChild.cloneNode(true);
+const DELETED = "This message was deleted.";
 
-/** Shows a message in its <article>; showing it twice changes nothing. */
+/** A new, empty <article> for an entry; for a message, where none is given. */
+export const blank = ({ quote } = {}) =>
+  document.getElementById(quote ? "blank-card" : "blank-message").content.firstElementChild.cloneNode(true);
+
+/** Shows an entry of the timeline in its <article>. */
+export function showEntry(article, entry) {
+  if (entry.quote) showCard(article, entry);
+  else showMessage(article, entry);
+}
+
 export function showMessage(article, message) {
   const part = (name) => article.querySelector(`.${name}`);
   article.className = ["message", message.deleted && "deleted", message.color && `color-${message.color}`,
     article.classList.contains("follows") && "follows"].filter(Boolean).join(" ");
-  if (message.id) identify(article, part("number"), message);
+  if (message.id) identify(article, message.id, `Message ${message.id}`);
+  article.dataset.user = message.user;
   part("user").textContent = message.user;
   if (message.at) showTime(part("time"), message.at);
   showAnswered(article, message.reply_to);
-  if (message.deleted) part("text").textContent = "This message was deleted.";
+  if (message.deleted) part("text").textContent = DELETED;
   else showText(part("text"), message);
-  part("edited").hidden = !message.edited_at || Boolean(message.deleted);
+  showEdited(part("edited"), message);
   part("feet").hidden = Boolean(message.deleted);
-  showReactions(article, message);
-  return article;
 }
 
-function identify(article, number, { id, user }) {
+function showCard(article, { id, at, quote }) {
+  identify(article, id, `Event ${id}`);
+  article.querySelector("blockquote").textContent = quote.quote;
+  article.querySelector(".author").textContent = quote.author;
+  showTime(article.querySelector(".time"), at);
+}
+
+function identify(article, id, label) {
+  const number = article.querySelector(".number");
   article.id = `m${id}`;
   article.dataset.id = id;
-  article.dataset.user = user;
   number.href = `#m${id}`;
   number.textContent = id;
-  number.setAttribute("aria-label", `Message ${id}`);
+  number.setAttribute("aria-label", label);
 }
 
 function showAnswered(article, answered) {
@@ -37,11 +51,16 @@ function showAnswered(article, answered) {
   if (!answered) return;
   link.href = `#m${answered.id}`;
   link.querySelector(".answers-user").textContent = answered.user ?? "";
-  link.querySelector(".answers-text").textContent = answered.excerpt ?? "";
+  link.querySelector(".answers-text").textContent = answered.deleted ? DELETED : answered.excerpt ?? "";
+}
+
+function showEdited(element, { edited_at: at, deleted }) {
+  element.hidden = !at || Boolean(deleted);
+  if (!element.hidden) showTime(element.querySelector("time"), at);
 }
 
 /** The counts, and which of the two is this person's own. */
-export function showReactions(article, { likes = 0, dislikes = 0 }, own = article.dataset.own) {
+export function showReactions(article, { likes = 0, dislikes = 0 }, own) {
   for (const [action, label, count] of [["like", "Like", likes], ["dislike", "Dislike", dislikes]]) {
     const button = article.querySelector(`[data-action="${action}"]`);
     button.setAttribute("aria-pressed", String(own === action));
@@ -51,5 +70,5 @@ export function showReactions(article, { likes = 0, dislikes = 0 }, own = articl
   }
 }
 
-/** The message of an <article> that the server rendered. */
-export const readMessage = (article) => JSON.parse(article.dataset.message);
+/** The entry of an <article> that the server rendered. */
+export const readEntry = (article) => JSON.parse(article.dataset.entry);

@@ -1,57 +1,74 @@
-// The messages of a room, as its events leave them. Pure: no page, no network, no clock.
-// Applying an event twice changes nothing.
+// What stands in the log of a room, as its events leave it: messages, and quotes as cards.
+// Pure: no page, no network, no clock. Applying an event twice changes nothing.
+
+/** Messages and quotes of a snapshot in one row: an entry with `quote` is one, its `id` the seq. */
+export const entriesOf = ({ messages, quotes = [] }) =>
+  [...messages, ...quotes.map((quote) => card(quote.seq, quote.at, quote))];
+
+const card = (seq, at, quote) => ({ id: seq, at, quote });
 
 export class Timeline {
-  #messages = new Map();
+  #entries = new Map();
 
-  constructor(messages = []) {
-    this.add(messages);
+  constructor(entries = []) {
+    this.add(entries);
   }
 
-  get messages() { return [...this.#messages.values()].sort((a, b) => a.id - b.id); }
-  get oldest() { return Math.min(...this.#messages.keys()); }
-  get(id) { return this.#messages.get(Number(id)); }
+  get entries() { return [...this.#entries.values()].sort((a, b) => a.id - b.id); }
+  get messages() { return this.entries.filter((entry) => !entry.quote); }
+  get oldest() { return Math.min(...this.#entries.keys()); }
+  get(id) { return this.#entries.get(Number(id)); }
 
-  add(messages) {
-    for (const message of messages) this.#messages.set(message.id, message);
+  add(entries) {
+    for (const entry of entries) this.#entries.set(entry.id, entry);
   }
 
   /** Starts anew: after a reset. */
-  replace(messages) {
-    this.#messages.clear();
-    this.add(messages);
+  replace(entries) {
+    this.#entries.clear();
+    this.add(entries);
   }
 
-  /** Applies one event of the protocol. Answers {kind, message} for what the page should show anew:
-   *  kind is "added", "changed", "quote" or null. */
-  apply({ command, message, quote, at }) {
+  /** Applies one event of the protocol. Answers {added, changed}: the entry that is new, or null,
+   *  and the entries to show anew. An unknown event does nothing. */
+  apply({ command, seq, at, message, quote }) {
     switch (command) {
-      case "message-sent": return this.#sent({ at, ...message });
-      case "message-edited": return this.#changed(message.id, (old) => edited(old, message));
-      case "message-deleted": return this.#changed(message.id, ({ id, user, at: sent }) =>
-        ({ id, user, at: sent, deleted: true }));
-      case "reactions-changed": return this.#changed(message.id, (old) =>
+      case "message-sent": return this.#add({ at, ...message });
+      case "quote-added": return this.#add(card(seq, at, quote));
+      case "message-edited": return this.#change(message.id, (old) => edited(old, message));
+      case "message-deleted": return this.#delete(message.id);
+      case "reactions-changed": return this.#change(message.id, (old) =>
         ({ ...old, likes: message.likes ?? 0, dislikes: message.dislikes ?? 0 }));
-      case "quote-added": return { kind: "quote", quote };
-      default: return { kind: null };
+      default: return NOTHING;
     }
   }
 
-  #sent(message) {
-    if (this.#messages.has(message.id)) return { kind: null, message: this.get(message.id) };
-    this.#messages.set(message.id, message);
-    return { kind: "added", message };
+  #add(entry) {
+    if (this.#entries.has(entry.id)) return NOTHING;
+    this.#entries.set(entry.id, entry);
+    return { added: entry, changed: [] };
   }
 
   /** A message that is older than what the page has loaded is none of its business yet. */
-  #changed(id, change) {
+  #change(id, change) {
     const old = this.get(id);
-    if (!old || old.deleted) return { kind: null };
-    const message = change(old);
-    this.#messages.set(id, message);
-    return { kind: "changed", message };
+    if (!old || old.deleted) return NOTHING;
+    const entry = change(old);
+    this.#entries.set(id, entry);
+    return { added: null, changed: [entry] };
+  }
+
+  /** Replies that show its text lose it too. */
+  #delete(id) {
+    const replies = this.messages.filter(({ reply_to: parent }) => parent?.id === id && !parent.deleted)
+      .flatMap((reply) => this.#change(reply.id, (old) =>
+        ({ ...old, reply_to: { id, user: old.reply_to.user, deleted: true } })).changed);
+    const { changed } = this.#change(id, ({ user, at }) => ({ id, user, at, deleted: true }));
+    return { added: null, changed: [...changed, ...replies] };
   }
 }
+
+const NOTHING = { added: null, changed: [] };
 
 // An event holds the whole message; what it leaves out is empty now. When it was sent never changes.
 const edited = (old, message) => ({ at: old.at, likes: old.likes, dislikes: old.dislikes, ...message });

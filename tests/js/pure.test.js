@@ -6,8 +6,9 @@ import { Backoff } from "../../static/js/backoff.js";
 import { dayName } from "../../static/js/dates.js";
 import { newId } from "../../static/js/ids.js";
 import { marked } from "../../static/js/markup.js";
+import { Mine } from "../../static/js/mine.js";
 import { pillText } from "../../static/js/pill.js";
-import { Timeline } from "../../static/js/timeline.js";
+import { entriesOf, Timeline } from "../../static/js/timeline.js";
 import { sent } from "./fakes.js";
 
 test("back-off doubles to its ceiling, is jittered in full, and honours what the server asks", () => {
@@ -42,8 +43,37 @@ test("an edit that takes the formatting away leaves no old runs", () => {
 
 test("a change of a message that is not loaded, or of an unknown kind, shows nothing", () => {
   const timeline = new Timeline();
-  assert.equal(timeline.apply({ command: "message-deleted", message: { id: 7 } }).kind, null);
-  assert.equal(timeline.apply({ command: "something-new" }).kind, null);
+  const nothing = { added: null, changed: [] };
+  assert.deepEqual(timeline.apply({ command: "message-deleted", message: { id: 7 } }), nothing);
+  assert.deepEqual(timeline.apply({ command: "something-new" }), nothing);
+});
+
+test("deleting a message takes its words out of the replies to it", () => {
+  const timeline = new Timeline([{ id: 1, user: "Ada", message: "secret" },
+    { id: 2, user: "Bo", message: "yes", reply_to: { id: 1, user: "Ada", excerpt: "secret" } }]);
+  const { changed } = timeline.apply({ command: "message-deleted", message: { id: 1 } });
+  assert.deepEqual(changed.map(({ id }) => id), [1, 2]);
+  assert.deepEqual(timeline.get(2).reply_to, { id: 1, user: "Ada", deleted: true });
+});
+
+test("a quote stands in the log where it was added, live and in a snapshot alike", () => {
+  const quote = { id: 7, quote: "Less is more.", author: "Mies", at: "x" };
+  const live = new Timeline();
+  live.apply({ command: "quote-added", seq: 3, at: "x", quote });
+  assert.equal(live.apply({ command: "quote-added", seq: 3, at: "x", quote }).added, null);
+  const loaded = new Timeline(entriesOf({ messages: [], quotes: [{ ...quote, seq: 3 }] }));
+  assert.equal(loaded.entries[0].id, live.entries[0].id);
+  assert.equal(loaded.get(3).quote.quote, live.get(3).quote.quote);
+  assert.deepEqual(live.messages, []);
+});
+
+test("what is mine is told by the server and grows here", () => {
+  const mine = new Mine({ messages: [1], reactions: { 2: "like" } });
+  mine.wrote(3);
+  assert.deepEqual([1, 2, 3].map((id) => mine.isOwn(id)), [true, false, true]);
+  mine.reacted(2, "none");
+  mine.reacted(1, "dislike");
+  assert.deepEqual([mine.reaction(1), mine.reaction(2)], ["dislike", "none"]);
 });
 
 test("marking twice gives the text back", () => {

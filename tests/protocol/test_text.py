@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 import unicodedata
@@ -11,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from quotechat.protocol import text
@@ -116,11 +117,18 @@ def is_subsequence(short: str, long: str) -> bool:
     return all(character in rest for character in short)
 
 
-@given(st.one_of(marked, st.text(max_size=200)))
+STRINGS = int(os.environ.get("QUOTECHAT_TEST_STRINGS", "10000"))
+"""Hostile strings for the parser; QUOTECHAT_TEST_STRINGS=100000 takes some minutes."""
+
+
+@settings(max_examples=STRINGS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.one_of(marked, st.text(st.characters(exclude_categories=[]), max_size=200)))
 @example("")
 @example("***a** `*` __b* https://a)_**")
-def test_runs_are_the_text_without_markers(typed: str) -> None:
-    """Nothing is added, reordered or lost but markers and the edges of code; neighbours differ."""
+@example("https://a\u202e.example")
+def test_runs_of_hostile_text(typed: str) -> None:
+    """Nothing is added, reordered or lost but markers and the edges of code; neighbours differ; and a `href`
+    is the very text it stands on, begins with http(s) and holds no space, quote or control."""
     found = text.parse(typed)
     joined = "".join(run["text"] for run in found)
     assert is_subsequence(joined, typed)
@@ -130,12 +138,7 @@ def test_runs_are_the_text_without_markers(typed: str) -> None:
         assert {**one, "text": ""} != {**other, "text": ""}
     assert text.plain(typed) == joined
     assert (text.runs(typed) is None) == (joined == typed and all(run.keys() == {"text"} for run in found))
-
-
-@given(st.one_of(marked, st.text(max_size=200)))
-def test_only_http_is_ever_a_link(typed: str) -> None:
-    """A `href` is the very text it stands on, begins with http(s) and holds no space, quote or control."""
-    for run in text.parse(typed):
+    for run in found:
         if "href" in run:
             assert run["href"] == run["text"]
             assert run["href"].lower().startswith(("http://", "https://"))
@@ -182,6 +185,24 @@ def test_time_is_linear(unit: str) -> None:
     """Sixteen times as much of the worst that there is takes about sixteen times as long, never 256."""
     short, long = ((unit * (size // len(unit) + 1))[:size] for size in (4_000, 64_000))
     assert seconds(long) < 64 * max(seconds(short), 0.001)
+
+
+def test_a_message_takes_less_than_five_milliseconds() -> None:
+    """The longest message, made of the worst that is known, at the speed of the machine that set the limit."""
+    worst = max(min(seconds((unit * 4_000)[:4_000]) for _ in range(5)) for unit in ADVERSARIES)
+    assert worst < 0.005 * max(1, counting() / 0.0025), f"{worst * 1000:.1f} ms"
+
+
+def counting() -> float:
+    """Seconds for a plain loop, the best of five: 2.5 ms where the limit was set."""
+
+    def once() -> float:
+        start = time.perf_counter()
+        for _ in range(200_000):
+            pass
+        return time.perf_counter() - start
+
+    return min(once() for _ in range(5))
 
 
 @pytest.mark.parametrize(

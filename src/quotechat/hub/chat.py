@@ -199,17 +199,15 @@ class Chat:
             self._waiting -= 1
             self._places.release()
 
-    def snapshot(self, room: str, limit: int) -> dict[str, Any]:
-        """{`room`, `cursor`, `messages`, `has_more`}, read in one transaction. Raises RoomUnknown."""
-        return self._store.snapshot(room, limit)
+    def snapshot(self, room: str, limit: int, identity: str | None = None) -> dict[str, Any]:
+        """The latest messages and where to read on, in one transaction; see `Store.snapshot`."""
+        return self._store.snapshot(room, limit, identity)
 
-    def messages(self, room: str, before: int | None, limit: int) -> dict[str, Any]:
-        """{`messages`, `has_more`} with ids below `before`, as they are now. Raises RoomUnknown."""
-        return self._store.messages(room, before, limit)
-
-    def reactions(self, room: str, identity: str | None, first: int) -> dict[int, str]:
-        """How `identity` reacted to messages from id `first` on."""
-        return {} if identity is None else self._store.reactions(room, identity, first)
+    def messages(
+        self, room: str, before: int | None, limit: int, identity: str | None = None
+    ) -> dict[str, Any]:
+        """Messages with ids below `before`, as they are now; see `Store.messages`."""
+        return self._store.messages(room, before, limit, identity)
 
     def rooms(self) -> list[dict[str, Any]]:
         """All rooms, by name."""

@@ -10,8 +10,8 @@ import re
 import unicodedata
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
-from typing import Final, Literal, Required, TypedDict
+from functools import lru_cache
+from typing import Any, Final, Literal, Required, TypedDict, cast
 
 from quotechat.protocol.errors import Invalid
 from quotechat.protocol.names import clean_title, is_blank, normal
@@ -101,15 +101,21 @@ _BACKTICKS = re.compile("`+")
 _FENCE: Final = 3
 
 
-@dataclass(slots=True)
 class _Piece:
     """A stretch of text, or a marker: what is left of it is text too. Styles end before, start after it."""
 
-    text: str
-    code: bool = False
-    href: str = ""
-    starts: list[Style] = field(default_factory=list)
-    ends: list[Style] = field(default_factory=list)
+    __slots__ = ("code", "ends", "href", "starts", "text")
+
+    def __init__(self, text: str, *, code: bool = False, href: str = "") -> None:
+        self.text = text
+        self.code = code
+        self.href = href
+        self.starts: tuple[Style, ...] = ()
+        self.ends: tuple[Style, ...] = ()
+
+    def own(self) -> dict[str, Any]:
+        """What it is whatever stands around it."""
+        return {"code": True} if self.code else {"href": self.href}
 
 
 def _pieces(text: str) -> list[_Piece]:
@@ -118,95 +124,102 @@ def _pieces(text: str) -> list[_Piece]:
     spans, markers = _CodeSpans(text), _Markers()
     done = at = 0  # `text` is in pieces up to `done`, and looked through up to `at`.
 
-    def cut(start: int, *more: _Piece, end: int) -> None:
+    def cut(start: int, piece: _Piece, end: int) -> None:
         nonlocal done
         if start > done:
             pieces.append(_Piece(text[done:start]))
-        pieces.extend(more)
+        pieces.append(piece)
         done = end
 
-    while special := _SPECIAL.search(text, at):
-        start, at = special.span()
+    for special in _SPECIAL.finditer(text):
+        start, after = special.span()
+        if start < at:  # within code or a link
+            continue
+        at = after
         match text[start]:
+            case "*" | "_":
+                row = text[start:at]
+                if row in _READINGS:
+                    piece = _Piece(row)
+                    if markers.meet(piece, text[start - 1 : start], text[at : at + 1]):
+                        cut(start, piece, at)
             case "`":
                 if (end := spans.end(start, at)) is not None:
                     code = _trimmed(text[at : end - (at - start)])
-                    cut(start, _Piece(code, code=True), end=end)
+                    cut(start, _Piece(code, code=True), end)
                     at = end
-            case "*" | "_":
-                piece = _Piece(special[0])
-                if markers.meet(piece, _before(text, start), text[at : at + 1]):
-                    cut(start, piece, end=at)
             case "\n":
                 markers.forget()
             case _:
                 if (end := _url_end(text, start, at)) > start:
-                    cut(start, _Piece(text[start:end], href=text[start:end]), end=end)
+                    cut(start, _Piece(text[start:end], href=text[start:end]), end)
                     at = end
-    cut(len(text), end=len(text))
+    cut(len(text), _Piece(""), len(text))
     return pieces
-
-
-def _before(text: str, at: int) -> str:
-    return text[at - 1] if at else ""
 
 
 def _emitted(pieces: list[_Piece]) -> list[Run]:
     """The runs: pieces in the styles that are open around them, joined where nothing differs."""
     found: list[Run] = []
-    opened: Counter[Style] = Counter()
+    opened = dict.fromkeys(_NAMES, 0)
+    around: dict[str, Any] = {}  # the styles that are open
+    texts: list[str] = []  # of the run that is being joined, whose style is `run`
+    run = around
     for piece in pieces:
-        opened.subtract(piece.ends)
+        if piece.ends:
+            around = _changed(opened, piece.ends, -1)
         if piece.text:
-            run = _styled(piece, opened)
-            if found and _style(found[-1]) == _style(run):
-                found[-1]["text"] += run["text"]
-            else:
-                found.append(run)
-        opened.update(piece.starts)
+            style = around | piece.own() if piece.code or piece.href else around
+            if style != run and texts:
+                found.append(cast(Run, {"text": "".join(texts), **run}))
+                texts = []
+            run = style
+            texts.append(piece.text)
+        if piece.starts:
+            around = _changed(opened, piece.starts, 1)
+    if texts:
+        found.append(cast(Run, {"text": "".join(texts), **run}))
     return found
 
 
-def _styled(piece: _Piece, opened: Counter[Style]) -> Run:
-    run = Run(text=piece.text)
-    if opened["bold"]:
-        run["bold"] = True
-    if opened["italic"]:
-        run["italic"] = True
-    if opened["underline"]:
-        run["underline"] = True
-    if piece.code:
-        run["code"] = True
-    if piece.href:
-        run["href"] = piece.href
-    return run
+def _changed(opened: dict[Style, int], styles: tuple[Style, ...], by: int) -> dict[str, Any]:
+    for style in styles:
+        opened[style] += by
+    return {name: True for name in _NAMES if opened[name]}
 
 
-def _style(run: Run) -> dict[str, object]:
-    return {key: value for key, value in run.items() if key != "text"}
+_NAMES: Final[tuple[Style, ...]] = ("bold", "italic", "underline")
+_STYLES: Final[dict[str, Style]] = {"**": "bold", "*": "italic", "__": "underline"}
+#: The markers that a row of them can give next: three stars are two and one, in either order.
+_READINGS: Final = {"*": ("*",), "**": ("**",), "***": ("**", "*"), "__": ("__",)}
+#: The marker that both rows can give next, the wider one first.
+_COMMON: Final = {
+    (row, other): marker
+    for row, markers in _READINGS.items()
+    for other in _READINGS
+    for marker in reversed(markers)
+    if marker in _READINGS[other]
+}
 
 
 class _Markers:
     """Those of ``*`` and ``_`` that may still find their end, the innermost last."""
 
     def __init__(self) -> None:
-        self._open: list[tuple[_Piece, str]] = []
+        self._open: list[_Piece] = []
         #: How many of `_open` could give a marker: without a look through them, when there is none.
-        self._waiting: Counter[str] = Counter()
+        self._waiting = dict.fromkeys(_STYLES, 0)
 
     def forget(self) -> None:
         """Nothing that is open will find its end."""
         self._open.clear()
-        self._waiting.clear()
+        self._waiting = dict.fromkeys(_STYLES, 0)
 
     def meet(self, piece: _Piece, before: str, after: str) -> bool:
         """Takes in a row of one marker between two characters; whether it can be markup at all."""
-        row = piece.text
-        if row not in ("*", "**", "***", "__"):
-            return False
-        opens = bool(after) and not after.isspace() and not _in_word(before)
-        closes = bool(before) and not before.isspace() and not _in_word(after)
-        if closes:
+        opens = not (_is_edge(after) or _in_word(before))
+        closes = not (_is_edge(before) or _in_word(after))
+        if closes and self._open:
             self._close(piece)
         if opens and piece.text:
             self._push(piece)
@@ -214,38 +227,30 @@ class _Markers:
 
     def _close(self, piece: _Piece) -> None:
         """Ends what `piece` can end, from the inside out."""
-        while any(self._waiting[marker] for marker in _readings(piece.text)):
-            opener, row = self._pop()
-            if (marker := _common(row, piece.text)) is None:
+        while piece.text and self._awaits(piece.text):
+            opener = self._pop()
+            if (marker := _COMMON.get((opener.text, piece.text))) is None:
                 continue  # It stood between the two, and stays text.
-            opener.starts.append(_STYLES[marker])
-            piece.ends.append(_STYLES[marker])
+            opener.starts += (_STYLES[marker],)
+            piece.ends += (_STYLES[marker],)
             opener.text = opener.text[len(marker) :]
             piece.text = piece.text[len(marker) :]
             if opener.text:
                 self._push(opener)
 
+    def _awaits(self, row: str) -> bool:
+        return any(map(self._waiting.__getitem__, _READINGS[row]))
+
     def _push(self, piece: _Piece) -> None:
-        self._open.append((piece, piece.text))
-        self._waiting.update(_readings(piece.text))
+        self._open.append(piece)
+        for marker in _READINGS[piece.text]:
+            self._waiting[marker] += 1
 
-    def _pop(self) -> tuple[_Piece, str]:
-        piece, row = self._open.pop()
-        self._waiting.subtract(_readings(row))
-        return piece, row
-
-
-_STYLES: Final[dict[str, Style]] = {"**": "bold", "*": "italic", "__": "underline"}
-
-
-def _readings(row: str) -> tuple[str, ...]:
-    """The markers that a row of them can give next: three stars are two and one, in either order."""
-    return ("**", "*") if row == "***" else (row,) if row in _STYLES else ()
-
-
-def _common(row: str, other: str) -> str | None:
-    """The marker that both rows can give next, the wider one first."""
-    return next((marker for marker in _readings(row) if marker in _readings(other)), None)
+    def _pop(self) -> _Piece:
+        piece = self._open.pop()
+        for marker in _READINGS[piece.text]:
+            self._waiting[marker] -= 1
+        return piece
 
 
 #: Scripts that put no spaces between words, or endings right after a word: Thai, Lao, Burmese, Khmer,
@@ -256,6 +261,12 @@ _UNSPACED = re.compile(
 )
 
 
+@lru_cache(4096)
+def _is_edge(character: str) -> bool:
+    return not character or character.isspace()
+
+
+@lru_cache(4096)
 def _in_word(character: str) -> bool:
     """Whether `character` is part of a word: a letter, digit or accent, but no emoji's variation selector."""
     if not character or "\ufe00" <= character <= "\ufe0f" or _UNSPACED.match(character):
@@ -309,7 +320,7 @@ _TRAILING: Final = "?!.,:;*_~'([{…"
 
 def _url_end(text: str, start: int, host: int) -> int:
     """The end of the URL whose scheme stands from `start` to `host`; `start` if there is none."""
-    if _in_word(_before(text, start)) or not _HOST.match(text, host):
+    if _in_word(text[start - 1 : start]) or not _HOST.match(text, host):
         return start
     return host + len(text[host : _url_stop(text, host)].rstrip(_TRAILING))
 

@@ -171,14 +171,18 @@ class Store(Protocol):
         Raises RoomUnknown, CursorExpired, CursorAhead, HistoryChanged.
         """
 
-    def snapshot(self, room: str, limit: int) -> dict[str, Any]:
-        """{`room`, `cursor`, `messages`, `has_more`}: the latest messages, oldest first. Raises RoomUnknown."""
+    def snapshot(self, room: str, limit: int, identity: str | None = None) -> dict[str, Any]:
+        """{`room`, `cursor`, `messages`, `has_more`, `quotes`?, `mine`?}: the latest messages, oldest first.
 
-    def messages(self, room: str, before: int | None, limit: int) -> dict[str, Any]:
-        """{`messages`, `has_more`}: messages with an id below `before`, as they are now. Raises RoomUnknown."""
+        `quotes` are those that were added in the same stretch of the log, each with the `seq` of its event, at
+        most `limit`. `mine` is {`messages`: ids, `reactions`: {id: ``like`` or ``dislike``}} of `identity`
+        among `messages`. What is empty is left out. Raises RoomUnknown.
+        """
 
-    def reactions(self, room: str, identity: str, first: int) -> dict[int, str]:
-        """How `identity` reacted to messages from id `first` on: {id: ``like`` or ``dislike``}."""
+    def messages(
+        self, room: str, before: int | None, limit: int, identity: str | None = None
+    ) -> dict[str, Any]:
+        """{`messages`, `has_more`, `quotes`?, `mine`?}, as `snapshot`: those before the event `before`."""
 
     def rooms(self) -> list[dict[str, Any]]:
         """All rooms, by name: {`name`, `title`, `head`, `at`}."""

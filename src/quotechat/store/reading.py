@@ -13,7 +13,7 @@ from ..protocol import cursor, json
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import CursorAhead, CursorExpired, HistoryChanged, QuoteUnknown, RoomUnknown
 from .base import Head, Page, Step
-from .shapes import Sql, counted, described, event_of, waiting_message
+from .shapes import Row, Sql, counted, described, event_of, waiting_message
 
 
 def head(sql: Sql, room: str) -> Head:
@@ -72,39 +72,56 @@ def _checked(
     return seq, f"{seq}.{there}"
 
 
-def snapshot(sql: Sql, room: str, limit: int) -> dict[str, Any]:
+def snapshot(sql: Sql, room: str, limit: int, identity: str | None) -> dict[str, Any]:
     """The latest messages and the cursor at which they are so."""
     row = sql.one("SELECT id, head, chain FROM room WHERE name = ?", room)
     if row is None:
         raise RoomUnknown(room)
-    found, has_more = _messages(sql, row[0], None, limit)
-    return {"room": room, "cursor": cursor.at(row[1], row[2]), "messages": found, "has_more": has_more}
+    return {"room": room, "cursor": cursor.at(row[1], row[2])} | _stretch(sql, row[0], None, limit, identity)
 
 
-def messages(sql: Sql, room: str, before: int | None, limit: int) -> dict[str, Any]:
+def messages(sql: Sql, room: str, before: int | None, limit: int, identity: str | None) -> dict[str, Any]:
     """Older messages."""
-    found, has_more = _messages(sql, room_id(sql, room), before, limit)
-    return {"messages": found, "has_more": has_more}
+    return _stretch(sql, room_id(sql, room), before, limit, identity)
 
 
-def _messages(sql: Sql, room_id: int, before: int | None, limit: int) -> tuple[list[dict[str, Any]], bool]:
+def _stretch(sql: Sql, room_id: int, before: int | None, limit: int, identity: str | None) -> dict[str, Any]:
+    """The last `limit` messages before an event, and what belongs to them."""
+    end = 2**62 if before is None else before
     rows = list(
         sql.all(
-            "SELECT body, likes, dislikes FROM message WHERE room_id = ? AND id < ? ORDER BY id DESC LIMIT ?",
-            room_id, 2**62 if before is None else before, limit + 1,
+            "SELECT id, identity, body, likes, dislikes FROM message WHERE room_id = ? AND id < ?"
+            " ORDER BY id DESC LIMIT ?", room_id, end, limit + 1,
         )
     )  # fmt: skip
-    found = [counted(json.loads(row[0]), row[1], row[2]) for row in rows[:limit]]
-    return found[::-1], len(rows) > limit
+    has_more = len(rows) > limit
+    rows = rows[:limit][::-1]
+    found = [counted(json.loads(body), likes, dislikes) for _, _, body, likes, dislikes in rows]
+    stretch: dict[str, Any] = {"messages": found, "has_more": has_more}
+    quotes = _quotes_between(sql, room_id, rows[0][0] if has_more else 0, end, limit)
+    if quotes:
+        stretch["quotes"] = quotes
+    mine = {} if identity is None or not rows else _mine(sql, room_id, identity, rows)
+    return stretch | ({"mine": mine} if mine else {})
 
 
-def reactions(sql: Sql, room: str, identity: str, first: int) -> dict[int, str]:
-    """One person's reactions."""
+def _quotes_between(sql: Sql, room_id: int, start: int, end: int, limit: int) -> list[dict[str, Any]]:
     rows = sql.all(
-        "SELECT message_id, value FROM reaction WHERE room_id = ? AND identity = ? AND message_id >= ?",
-        room_id(sql, room), identity, first,
+        "SELECT seq, body FROM quote WHERE room_id = ? AND seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?",
+        room_id, start, end, limit,
     )  # fmt: skip
-    return {row[0]: "like" if row[1] > 0 else "dislike" for row in rows}
+    return [json.loads(body) | {"seq": seq} for seq, body in rows][::-1]
+
+
+def _mine(sql: Sql, room_id: int, identity: str, rows: list[Row]) -> dict[str, Any]:
+    own = [row[0] for row in rows if row[1] == identity]
+    reacted = sql.all(
+        "SELECT message_id, value FROM reaction"
+        " WHERE room_id = ? AND identity = ? AND message_id BETWEEN ? AND ?",
+        room_id, identity, rows[0][0], rows[-1][0],
+    )  # fmt: skip
+    reactions = {str(message_id): "like" if value > 0 else "dislike" for message_id, value in reacted}
+    return ({"messages": own} if own else {}) | ({"reactions": reactions} if reactions else {})
 
 
 def rooms(sql: Sql) -> list[dict[str, Any]]:

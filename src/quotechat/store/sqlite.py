@@ -101,17 +101,15 @@ class SqliteStore:
         with self._reading() as sql:
             return reading.page(sql, room, after, limit)
 
-    def snapshot(self, room: str, limit: int) -> dict[str, Any]:
+    def snapshot(self, room: str, limit: int, identity: str | None = None) -> dict[str, Any]:
         with self._reading() as sql:
-            return reading.snapshot(sql, room, limit)
+            return reading.snapshot(sql, room, limit, identity)
 
-    def messages(self, room: str, before: int | None, limit: int) -> dict[str, Any]:
+    def messages(
+        self, room: str, before: int | None, limit: int, identity: str | None = None
+    ) -> dict[str, Any]:
         with self._reading() as sql:
-            return reading.messages(sql, room, before, limit)
-
-    def reactions(self, room: str, identity: str, first: int) -> dict[int, str]:
-        with self._reading() as sql:
-            return reading.reactions(sql, room, identity, first)
+            return reading.messages(sql, room, before, limit, identity)
 
     def rooms(self) -> list[dict[str, Any]]:
         with self._reading() as sql:

@@ -179,10 +179,11 @@ def _chat_page(
 ) -> Response:
     chat = _chat()
     try:
-        snapshot = chat.snapshot(name, LATEST)
+        identity = security.identity()
+        snapshot = chat.snapshot(name, LATEST, identity)
         before = request.args.get("before", "")
         # Older history without a script; with one the page fetches it.
-        page = chat.messages(name, int(before), LATEST) if before.isdecimal() else snapshot
+        page = chat.messages(name, int(before), LATEST, identity) if before.isdecimal() else snapshot
     except Refused as problem:
         return _no_room(name, problem)
     html = render_template(
@@ -192,7 +193,9 @@ def _chat_page(
         ways=WAYS,
         address=_address,
         cursor=snapshot["cursor"],
-        messages=page["messages"],
+        entries=_entries(page),
+        oldest=page["messages"][0]["id"] if page["messages"] else None,
+        mine=_mine(page),
         has_more=page["has_more"],
         in_history=page is not snapshot,
         rooms=chat.rooms(),
@@ -204,6 +207,17 @@ def _chat_page(
         problem=_told(refused),
     )
     return _page(html, refused)
+
+
+def _entries(page: dict[str, Any]) -> list[dict[str, Any]]:
+    """Messages and quotes in the order of the log; an entry with `quote` is one, and its `id` the seq."""
+    cards = [{"id": quote["seq"], "at": quote["at"], "quote": quote} for quote in page.get("quotes", [])]
+    return sorted([*page["messages"], *cards], key=lambda entry: int(entry["id"]))
+
+
+def _mine(page: dict[str, Any]) -> dict[str, Any]:
+    """What the viewer wrote, and how they reacted; for scripts and without."""
+    return {"messages": [], "reactions": {}, **page.get("mine", {})}
 
 
 def _quotes_page(refused: Refused | None = None, draft: Mapping[str, str] | None = None) -> Response:

@@ -39,14 +39,15 @@ def create() -> Response:
 
 @blueprint.get("/rooms/<room>")
 def snapshot(room: str) -> Response:
-    """{`room`, `cursor`, `messages`, `has_more`}: the latest messages, and where to read on."""
-    return live(_chat().snapshot(room, parameters.limit(_DEFAULT_LIMIT, _MOST)))
+    """{`room`, `cursor`, `messages`, `has_more`, `quotes`?, `mine`?}: the latest, and where to read on."""
+    return live(_chat().snapshot(room, parameters.limit(_DEFAULT_LIMIT, _MOST), security.identity()))
 
 
 @blueprint.get("/rooms/<room>/messages")
 def messages(room: str) -> Response:
-    """{`messages`, `has_more`} with ids below `?before=`, oldest first, as they are now."""
-    return live(_chat().messages(room, parameters.before(), parameters.limit(_DEFAULT_LIMIT, _MOST)))
+    """{`messages`, `has_more`, `quotes`?, `mine`?} with ids below `?before=`, oldest first, as they are now."""
+    limit = parameters.limit(_DEFAULT_LIMIT, _MOST)
+    return live(_chat().messages(room, parameters.before(), limit, security.identity()))
 
 
 @blueprint.post("/guests")
