@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,68 @@ def test_an_overdue_message_is_delivered_after_a_restart(opened: Opened) -> None
     after = opened(clock)
     until(lambda: after.read("lobby", START).events, what="the delivery")
     assert after.read("lobby", START).events[0].envelope["message"]["client_id"] == "k"
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process's local time is that of Berlin."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def at(moment: str) -> int:
+    return int(datetime.fromisoformat(moment).timestamp() * 1000)
+
+
+@pytest.mark.usefixtures("berlin")
+def test_the_hour_that_comes_twice(opened: Opened) -> None:
+    """In October 02:30 is two moments an hour apart; the offset tells which, and a day is 24 hours."""
+    clock = Clock()
+    clock.now = at("2026-10-24T12:00:00+02:00")
+    assert [time.localtime(clock.now / 1000 + days * 86_400).tm_isdst for days in (0, 1)] == [1, 0]
+    chat = opened(clock)
+    for when in ("2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00", "2026-10-25T11:00:00Z", "+1d"):
+        chat.submit(said(when, send_at=when), identity="ann")
+    seen = []
+    for moment in ("2026-10-25T00:29:59Z", "2026-10-25T00:30:00Z", "2026-10-25T01:29:59Z", "2026-10-25T01:30:00Z",
+                   "2026-10-25T09:59:59Z", "2026-10-25T10:00:00Z", "2026-10-25T11:00:00Z"):  # fmt: skip
+        clock.now = at(moment)
+        chat._scheduler.deliver_due()
+        seen.append([event.envelope["message"]["message"] for event in chat.read("lobby", START).events])
+    first, second, third, day = "2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00", "2026-10-25T11:00:00Z", "+1d"
+    assert seen == [[], [first], [first], [first, second], [first, second], [first, second, day],
+                    [first, second, day, third]]  # fmt: skip
+
+
+@pytest.mark.usefixtures("berlin")
+def test_the_hour_that_is_left_out(opened: Opened) -> None:
+    """In March local clocks skip from 02:00 to 03:00: nothing due then is skipped or early."""
+    clock = Clock()
+    clock.now = at("2026-03-29T00:30:00Z")
+    assert [time.localtime(clock.now / 1000 + hours * 3600).tm_hour for hours in (0, 1)] == [1, 3]
+    chat = opened(clock)
+    for when in ("+45m", "2026-03-29T03:15:00+02:00", "2026-03-29T02:15:00+01:00"):  # the same moment
+        chat.submit(said(when, send_at=when), identity="ann")
+    clock.now = at("2026-03-29T01:14:59Z")
+    assert chat._scheduler.deliver_due() == 0
+    clock.now += 1000
+    until(lambda: len(chat.read("lobby", START).events) == 3, what="all three")
+
+
+def test_a_clock_that_is_set_back_sends_nothing_twice(opened: Opened) -> None:
+    """NTP may move it: what was delivered stays so."""
+    clock = Clock()
+    chat = opened(clock)
+    chat.submit(said("later", send_at="+1h"), identity="ann")
+    clock.now += 3_600_000
+    until(lambda: chat.read("lobby", START).events, what="the delivery")
+    clock.now -= 7_200_000
+    assert chat._scheduler.deliver_due() == 0
+    clock.now += 7_200_000
+    assert chat._scheduler.deliver_due() == 0 and len(chat.read("lobby", START).events) == 1
 
 
 def test_over_the_budget_the_answer_is_early(opened: Opened) -> None:

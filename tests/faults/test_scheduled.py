@@ -1,0 +1,84 @@
+"""A thousand scheduled messages, two workers, and kill -9 in the middle: each is delivered, once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import requests
+from servers import ROOT, environment, quotechat, running, until
+
+GUESTS = 10
+EACH = 100
+"""As many as one identity may have waiting."""
+ROOM = "/api/v1/rooms/lobby"
+
+
+def log(url: str) -> list[dict[str, Any]]:
+    """Every event, from the oldest."""
+    found: list[dict[str, Any]] = []
+    after, more = "0", True
+    while more:
+        page = requests.get(f"{url}{ROOM}/events?after={after}", timeout=10).json()
+        found += page["events"]
+        after, more = page["cursor"], page["more"]
+    return found
+
+
+def schedule(url: str, guest: int, first: datetime) -> None:
+    """A hundred messages, a tenth of a second apart, each by RFC 3339 time."""
+    user = f"Guest {guest}"
+    token = requests.post(f"{url}/api/v1/guests", json={"user": user}, timeout=10).json()["token"]
+    session = requests.Session()
+    session.headers["Authorization"] = f"Bearer {token}"
+    for number in range(EACH):
+        due = (first + timedelta(milliseconds=100 * number + 10 * guest)).isoformat(timespec="milliseconds")
+        # Half of them have no client_id: once is not a matter of that.
+        key = {"client_id": f"{guest}-{number}"} if number % 2 else {}
+        body = {"user": user, "message": f"{due} {guest}-{number}", "send_at": due, **key}
+        assert session.post(f"{url}{ROOM}/messages", json=body, timeout=10).status_code == 202
+
+
+def test_each_scheduled_message_comes_once(tmp_path: Path) -> None:
+    """Those that were due while nobody ran come at once, the others within a second of their time."""
+    env = environment(QUOTECHAT_LIMITS="off")
+    command = quotechat("serve", "--port", "0", "--data", str(tmp_path), "--workers", "2")
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    line = ""
+    while "http://" not in line:
+        line = process.stdout.readline()
+    url = line.split(" at ")[1].split()[0]
+    first = datetime.now(UTC) + timedelta(seconds=6)
+    with ThreadPoolExecutor(GUESTS) as pool:
+        list(pool.map(lambda guest: schedule(url, guest, first), range(GUESTS)))
+    assert datetime.now(UTC) < first, "this machine is too slow: nothing may be due before all are scheduled"
+    until(lambda: len(log(url)) >= GUESTS * EACH * 0.4, 20, "four in ten")
+    os.killpg(process.pid, signal.SIGKILL)
+    killed = datetime.now(UTC)
+    process.wait()
+    process.stdout.close()
+    time.sleep(1)  # some become due while nobody runs
+    with running(command, env=env) as server:
+        up = datetime.now(UTC)
+        until(lambda: len(log(server.url)) >= GUESTS * EACH, 20, "all of them")
+        time.sleep(1.5)  # for one that would come twice
+        events = log(server.url)
+    assert [event["seq"] for event in events] == list(range(1, GUESTS * EACH + 1))
+    assert {event["message"]["message"].split()[1] for event in events} == {
+        f"{guest}-{number}" for guest in range(GUESTS) for number in range(EACH)
+    }
+    for event in events:
+        due, came = (datetime.fromisoformat(text) for text in (event["message"]["message"].split()[0], event["at"]))
+        assert came >= due - timedelta(milliseconds=1)
+        late = came - (due if came <= killed else max(due, up))
+        assert late < timedelta(seconds=1), f"{late} late"
