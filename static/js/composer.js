@@ -44,7 +44,13 @@ export class Composer {
     if (this.#context?.kind === "edit") this.field.value = load(this.key, "");
     this.#context = null;
     this.form.querySelector("#context").hidden = true;
+    this.form.querySelector(".context-text").textContent = "";
     this.form.elements.reply_to.value = "";
+  }
+
+  /** A message was deleted: it is not edited any more, and its words stand nowhere. */
+  gone(id) {
+    if (this.#context?.message.id === id) this.leave();
   }
 
   /** Says why something was refused; no text takes it away. */

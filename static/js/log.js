@@ -28,6 +28,8 @@ export class Log {
   /** Takes over an <article> that the server rendered. */
   adopt(article, entry) {
     article.dataset.at = entry.at;
+    // The timeline has it now; a deleted message must not live on in the page.
+    delete article.dataset.entry;
     showEntry(article, entry);
     this.decorate(article, entry);
   }

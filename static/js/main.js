@@ -68,6 +68,7 @@ connection.addEventListener("event", ({ detail: event }) => {
   // Another page of this browser signs with the same name, and the server keeps the name for it.
   if (added && added.user === me()) mine.wrote(added.id);
   log.show(added ? [added] : changed);
+  for (const { id, deleted } of changed) if (deleted) composer.gone(id);
   if (!added) return;
   $("nothing").hidden = true;
   const own = pending.ids.includes(added.client_id) && added.user === me();
