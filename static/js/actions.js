@@ -1,9 +1,11 @@
 // What a reader can do with a message. Each action says in words what went wrong.
 
+const UNDO_SECONDS = 5;
+
 export class Actions {
-  /** `insist(envelope)` sends a command; `composer()`, `timeline()` are those of the page now. */
-  constructor({ log, room, mine, insist, composer, timeline, tell, quoted, repaint }) {
-    Object.assign(this, { log, room, mine, insist, composer, timeline, tell, quoted, repaint });
+  /** `insist(envelope)` sends a command, `farewell(envelope)` does so as the page goes; `url` is the room's; `composer()`, `timeline()` are those of the page now. */
+  constructor({ log, url, mine, timeline, composer, tell, insist, farewell, repaint }) {
+    Object.assign(this, { log, url, mine, timeline, composer, tell, insist, farewell, repaint });
     log.addEventListener("click", (event) => {
       const button = event.target.closest("[data-action]");
       const article = button?.closest("article");
@@ -12,7 +14,7 @@ export class Actions {
   }
 
   async run(action, article) {
-    const message = this.timeline().get(article.dataset.id);
+    const message = this.timeline.get(article.dataset.id);
     if (!message || message.deleted || message.quote) return;
     try {
       await this[action](message, article);
@@ -23,25 +25,40 @@ export class Actions {
 
   like(message, article) { return this.#react(message, article, "like"); }
   dislike(message, article) { return this.#react(message, article, "dislike"); }
-  reply(message) { this.composer().reply(message); }
-  edit(message) { this.composer().change(message); }
+  reply(message) { this.composer.reply(message); }
+  edit(message) { this.composer.change(message); }
 
-  async delete(message, article) {
-    if (!confirm("Delete this message for everybody?")) return;
-    const neighbour = article.nextElementSibling ?? article.previousElementSibling;
-    await this.insist({ command: "delete-message", message: { id: message.id } });
-    neighbour?.focus();
+  /** Deletes after a few seconds in which it can be undone; at once where the page is left. */
+  delete({ id }, article) {
+    if ("leaving" in article.dataset) return;
+    const envelope = { command: "delete-message", message: { id } };
+    const stop = (send) => {
+      clearTimeout(timer);
+      removeEventListener("pagehide", leave);
+      send?.(envelope);
+    };
+    const failed = (error) => { delete article.dataset.leaving; this.tell(error.message); };
+    const leave = () => stop(this.farewell);
+    const timer = setTimeout(() => stop(() => this.insist(envelope).catch(failed)), UNDO_SECONDS * 1000);
+    article.dataset.leaving = "";
+    addEventListener("pagehide", leave);
+    this.tell("Message deleted.", { label: "Undo", seconds: UNDO_SECONDS, act: () => {
+      stop();
+      delete article.dataset.leaving;
+      article.focus();
+    } });
+    if (article.contains(document.activeElement)) article.focus();
   }
 
   async quote(message) {
     const { message: text, user } = message;
     await this.insist({ command: "add-quote", quote: { quote: plain(message) || text, author: user } });
-    this.quoted();
+    this.tell("Saved as a quote.");
   }
 
   async curl(message) {
-    await navigator.clipboard.writeText(curlLine(location.origin, this.room, message));
-    this.tell("Copied: a curl line that sends this message.");
+    await navigator.clipboard.writeText(curlLine(this.url, message.id));
+    this.tell("Copied: a curl line that reads on from here.");
   }
 
   async #react(message, article, reaction) {
@@ -64,8 +81,5 @@ export class Actions {
 
 const plain = ({ runs }) => runs?.map(({ text }) => text).join("");
 
-/** A line for a POSIX shell. Pure. */
-export function curlLine(origin, room, { user, message }) {
-  const body = JSON.stringify({ user, message }).replaceAll("'", "'\\''");
-  return `curl -H 'Content-Type: application/json' -d '${body}' '${origin}/api/v1/rooms/${room}/messages'`;
-}
+/** A line for a POSIX shell that streams what came after the event `seq` of the room at `url`, and goes on. */
+export const curlLine = (url, seq) => `curl -N -H 'Accept: application/x-ndjson' '${url}/events?after=${seq}'`;

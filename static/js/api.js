@@ -13,10 +13,11 @@ export class Api {
   }
 
   /** The JSON of the answer. Throws Problem where the server refused, TypeError where it was not reached. */
-  async request(method, url, { body, signal } = {}) {
+  async request(method, url, { body, signal, keepalive = false } = {}) {
     const response = await this.fetch(url, {
       method,
       signal,
+      keepalive,
       // Two tabs that poll one URL wait for each other in the HTTP cache otherwise.
       cache: "no-store",
       headers: body === undefined ? { Accept: "application/json" }
@@ -49,10 +50,11 @@ export class Api {
   }
 
   /** Any envelope of the protocol; answers its ack. */
-  command(envelope) {
+  command(envelope, { keepalive = false } = {}) {
     return this.request("POST", `${this.roomUrl}/commands`, {
       body: { room: this.room, ...envelope },
       signal: AbortSignal.timeout?.(30_000),
+      keepalive,
     });
   }
 }

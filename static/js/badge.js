@@ -1,8 +1,10 @@
-// What came while nobody looked, in the title and on the icon.
+// What came while nobody looked, in the title and on the icons.
 
 export class Badge {
   #count = 0;
   #title = document.title;
+  #icon = document.querySelector("link[rel=icon]");
+  #plain = this.#icon.href;
 
   constructor() {
     document.addEventListener("visibilitychange", () => document.hidden || this.#show(0));
@@ -15,6 +17,7 @@ export class Badge {
   #show(count) {
     this.#count = count;
     document.title = count ? `(${count}) ${this.#title}` : this.#title;
+    this.#icon.href = count ? this.#icon.dataset.unread : this.#plain;
     navigator.setAppBadge?.(count).catch(() => {});
   }
 }

@@ -31,7 +31,8 @@ export class Connection extends EventTarget {
   constructor(options) {
     super();
     Object.assign(this, DEFAULTS, {
-      origin: globalThis.location?.origin, WebSocket: globalThis.WebSocket, random: Math.random,
+      origin: globalThis.location?.origin, WebSocket: globalThis.WebSocket,
+      locks: globalThis.navigator?.locks, Channel: globalThis.BroadcastChannel, random: Math.random,
     }, options);
     this.api ??= new Api(this);
     this.backoff = new Backoff({ random: this.random, ...this.backoff });

@@ -3,7 +3,7 @@ import { load, save } from "./store.js";
 
 const ACTIONS = { r: "reply", e: "edit", l: "like", d: "dislike", Delete: "delete" };
 
-export function keyboard({ log, sheet, field, run }) {
+export function keyboard({ log, sheet, field, run, undo }) {
   const single = sheet.querySelector("#single-keys");
   // Speech input types letters: WCAG 2.1.4 wants them to have a switch.
   single.checked = load("single-keys", true);
@@ -25,6 +25,7 @@ export function keyboard({ log, sheet, field, run }) {
   const onPage = (key, letters) => ({
     "?": () => sheet.showModal(),
     "/": () => field.focus(),
+    z: undo,
   })[letters ? key : ""];
 
   const onMessage = (key, article, letters) => {

@@ -1,18 +1,20 @@
-// The visible log: which message stands where, under which day, in whose group.
+// The visible log: which entry stands where, under which day, in whose group.
 import { dayName, dayOf } from "./dates.js";
 import { blank, showEntry } from "./message.js";
 
 const GROUP_MILLISECONDS = 5 * 60_000;
 
 export class Log {
-  /** `decorate(article, entry)` adds what only this person sees. */
-  constructor(element, decorate = () => {}) {
-    this.element = element;
-    this.decorate = decorate;
+  #articles = new Map(); // id → <article>
+  #last = null; // the one that was inserted last
+
+  /** `decorate(article, entry)` adds what only this person sees. Entries above `read` are new to them. */
+  constructor(element, { decorate = () => {}, read = Infinity } = {}) {
+    Object.assign(this, { element, decorate, read });
   }
 
-  article(id) { return this.element.querySelector(`#m${Number(id)}`); }
-  get articles() { return [...this.element.querySelectorAll("article")]; }
+  article(id) { return this.#articles.get(Number(id)); }
+  get size() { return this.#articles.size; }
 
   /** Shows entries in the order of their numbers, wherever they belong. */
   show(entries) {
@@ -21,54 +23,92 @@ export class Log {
       article.dataset.at = entry.at;
       showEntry(article, entry);
       this.decorate(article, entry);
+      this.#arrange(article);
+      this.#arrange(neighbour(article, "nextElementSibling"));
     }
-    this.arrange();
   }
 
-  /** Takes over an <article> that the server rendered. */
-  adopt(article, entry) {
-    article.dataset.at = entry.at;
-    // The timeline has it now; a deleted message must not live on in the page.
-    delete article.dataset.entry;
-    showEntry(article, entry);
-    this.decorate(article, entry);
+  /** Takes over the <article>s that the server rendered; `entry(id)` is what each shows. */
+  adopt(entry) {
+    for (const article of this.element.querySelectorAll("article")) {
+      this.#articles.set(Number(article.dataset.id), article);
+      // The timeline has it now; a deleted message must not live on in the page.
+      delete article.dataset.entry;
+    }
+    this.show([...this.#articles.keys()].map(entry));
   }
 
   /** Starts anew with these: after a reset. */
   replace(entries) {
     this.element.replaceChildren();
+    this.#articles.clear();
     this.show(entries);
+  }
+
+  /** Takes the oldest away until `count` are left. Answers the numbers of those that went. */
+  prune(count) {
+    const gone = [];
+    while (this.size > count) {
+      const article = this.element.querySelector("article");
+      headingOf(article)?.remove();
+      article.remove();
+      gone.push(Number(article.dataset.id));
+      this.#articles.delete(gone.at(-1));
+    }
+    if (gone.length) this.#arrange(this.element.querySelector("article"));
+    return gone;
   }
 
   #insert(entry) {
     const article = blank(entry);
-    const { id } = entry;
-    article.id = `m${id}`;
-    article.dataset.id = id;
-    // Nearly always the last one.
-    let after = this.element.lastElementChild;
-    while (after && !(Number(after.dataset.id) < id)) after = after.previousElementSibling;
-    if (after) after.after(article);
+    article.dataset.id = entry.id;
+    const before = this.#before(entry.id);
+    if (before) before.after(article);
     else this.element.prepend(article);
+    this.#articles.set(Number(entry.id), article);
+    this.#last = article;
     return article;
   }
 
-  /** Days and groups follow from neighbours, so they are found again after every change. */
-  arrange() {
-    for (const heading of this.element.querySelectorAll(".day")) heading.remove();
-    let last = null;
-    for (const article of this.articles) {
-      const date = new Date(article.dataset.at);
-      const newDay = !last || dayOf(date) !== dayOf(last.date);
-      if (newDay && !Number.isNaN(date.getTime())) article.before(heading(date));
-      article.classList.toggle("follows", !newDay && last.user === article.dataset.user
-        && date - last.date < GROUP_MILLISECONDS && article.querySelector(".answers")?.hidden === true);
-      last = { date, user: article.dataset.user };
-    }
+  /** The article behind which `id` belongs: nearly always the last one, or the one inserted just now. */
+  #before(id) {
+    const under = (article) => article && Number(article.dataset.id) < id;
+    const next = this.#last?.isConnected && neighbour(this.#last, "nextElementSibling");
+    if (under(this.#last) && next && !under(next)) return this.#last;
+    let before = this.element.lastElementChild;
+    while (before && !(before.localName === "article" && under(before))) before = before.previousElementSibling;
+    return before;
+  }
+
+  /** Day and group follow from the one before. */
+  #arrange(article) {
+    if (!article) return;
+    const before = neighbour(article, "previousElementSibling");
+    const date = new Date(article.dataset.at);
+    const newDay = !before || dayOf(date) !== dayOf(new Date(before.dataset.at));
+    const heading = headingOf(article);
+    if (!newDay) heading?.remove();
+    else if (!heading && !Number.isNaN(date.getTime())) article.before(dayHeading(date));
+    article.classList.toggle("follows", !newDay && before.dataset.user === article.dataset.user
+      && date - new Date(before.dataset.at) < GROUP_MILLISECONDS
+      && article.querySelector(".answers")?.hidden === true);
+    article.classList.toggle("first-new", Number(article.dataset.id) > this.read
+      && Boolean(before) && Number(before.dataset.id) <= this.read);
   }
 }
 
-function heading(date) {
+function neighbour(article, direction) {
+  let found = article?.[direction];
+  while (found && found.localName !== "article") found = found[direction];
+  return found ?? null;
+}
+
+function headingOf(article) {
+  const above = article.previousElementSibling;
+  return above?.localName === "h2" ? above : null;
+}
+
+function dayHeading(date) {
   const element = document.createElement("h2");
   element.className = "day";
   element.textContent = dayName(date);

@@ -6,7 +6,7 @@ import { Badge } from "./badge.js";
 import { connect } from "./client.js";
 import { Composer } from "./composer.js";
 import { deliverer, insist } from "./deliver.js";
-import { history } from "./history.js";
+import { History } from "./history.js";
 import { jumps } from "./jump.js";
 import { keyboard } from "./keys.js";
 import { Log } from "./log.js";
@@ -20,12 +20,16 @@ import { Scroll } from "./scroll.js";
 import { refreshed } from "./snapshot.js";
 import { load, save } from "./store.js";
 import { switches } from "./switch.js";
-import { entriesOf, Timeline } from "./timeline.js";
+import { adds, entriesOf, Timeline } from "./timeline.js";
 import { toast } from "./toast.js";
+import { Unread } from "./unread.js";
 import { onWaking } from "./wake.js";
+
+const MOST_SHOWN = 800; // entries; a page that is open for days stays as quick as a new one
 
 const $ = (id) => document.getElementById(id);
 const { room, cursor, base, transports, interval } = $("chat").dataset;
+const latest = $("latest")?.href; // on a page of the past
 document.documentElement.classList.add("js");
 
 const api = new Api({ base, room });
@@ -34,37 +38,73 @@ const deliver = deliverer(connection, api);
 const command = (envelope) => insist(deliver, { room, ...envelope });
 const outbox = new Outbox({ room, deliver });
 
+// --- What is shown --------------------------------------------------------------------------------
+
 const timeline = new Timeline([...$("log").querySelectorAll("article")].map(readEntry));
 const mine = new Mine(JSON.parse($("chat").dataset.mine));
 const me = () => load("user", "");
-const log = new Log($("log"), (article, entry) => {
-  if (entry.quote) return;
-  article.classList.toggle("own", mine.isOwn(entry.id));
-  showReactions(article, entry, mine.reaction(entry.id));
+const scroll = new Scroll($("scroller"), $("newer"), { latest });
+const unread = new Unread(room, () => scroll.stuck && !latest);
+const log = new Log($("log"), {
+  read: unread.before,
+  decorate: (article, entry) => {
+    if (entry.quote) return;
+    article.classList.toggle("own", mine.isOwn(entry.id));
+    showReactions(article, entry, mine.reaction(entry.id));
+  },
+});
+const history = new History({
+  scroller: $("scroller"), link: $("earlier"), oldest: () => timeline.oldest,
+  older: (before, limit) => api.older(before, limit),
+  show: (page) => {
+    mine.add(page.mine);
+    timeline.add(entriesOf(page));
+    scroll.keepPlace(() => log.show(entriesOf(page)));
+  },
 });
 const tell = toast($("toast"));
 const announce = announcer($("announcer"));
 const badge = new Badge();
-const scroll = new Scroll($("scroller"), $("newer"));
-const pill = new Pill($("pill"), $("diagnosis"), { wake: () => connection.wake(), waiting: () => outbox.waiting });
+const pill = new Pill($("pill"), $("diagnosis"), {
+  wake: () => connection.wake(), waiting: () => outbox.waiting, told: $("pill-told"),
+});
 const pending = new Pending($("outbox"), outbox);
 const scheduled = new Scheduled($("scheduled"), { api, insist: command, tell });
-const actions = new Actions({ log: $("log"), room, mine, insist: command, tell, composer: () => composer,
-  timeline: () => timeline, quoted: () => tell("Saved as a quote."),
-  repaint: (article, message) => log.decorate(article, message) });
+
+// --- What is done ---------------------------------------------------------------------------------
+
 const composer = new Composer($("composer"), {
   room,
-  send: (message) => { save("user", message.user); outbox.add(message); scroll.toBottom(); },
+  send: (message) => {
+    save("user", message.user);
+    outbox.add(message);
+    if (latest) location.assign(latest); // the outbox goes on there
+    scroll.toBottom();
+  },
   edit: (id, text) => command({ command: "edit-message", message: { id, message: text } }).catch((error) => tell(error.message)),
   editLast: () => {
     const last = timeline.messages.findLast(({ id, deleted }) => mine.isOwn(id) && !deleted);
     if (last) composer.change(last);
   },
 });
+const actions = new Actions({
+  log: $("log"), url: location.origin + api.roomUrl, mine, timeline, composer, tell, insist: command,
+  farewell: (envelope) => api.command(envelope, { keepalive: true }),
+  repaint: (article, message) => log.decorate(article, message),
+});
+keyboard({ log: $("log"), sheet: $("keys"), field: composer.field, undo: () => tell.act(),
+  run: (action, article) => actions.run(action, article) });
+switches(connection, $("way-line"));
+
+// --- What comes -----------------------------------------------------------------------------------
 
 connection.addEventListener("event", ({ detail: event }) => {
-  const { added, changed } = timeline.apply(event);
   pill.complete(event);
+  if (latest && adds(event)) scroll.grown(1);
+  else show(event, timeline.apply(event));
+});
+
+function show({ seq }, { added, changed }) {
   // Another page of this browser signs with the same name, and the server keeps the name for it.
   if (added && added.user === me()) mine.wrote(added.id);
   log.show(added ? [added] : changed);
@@ -75,13 +115,19 @@ connection.addEventListener("event", ({ detail: event }) => {
   if (own) arrived(added.client_id);
   else { announce(added); badge.add(); }
   scroll.grown(own ? 0 : 1);
-});
+  unread.reached(seq);
+  if (scroll.stuck && log.size > MOST_SHOWN) {
+    scroll.keepBottom(() => timeline.forget(log.prune(MOST_SHOWN / 2)));
+    history.cut();
+  }
+}
 
 /** The server has it: in the log, or (an ack that comes first) soon. */
 function arrived(clientId) {
   outbox.settle(clientId);
   pending.remove(clientId);
 }
+
 outbox.addEventListener("removed", ({ detail: { item, answer } }) => {
   pill.show();
   if (item.state !== "sent") return;
@@ -114,17 +160,15 @@ addEventListener("storage", ({ key, newValue }) => {
   const id = key?.split(`quotechat:outbox:${room}:`)[1];
   if (id && newValue === null) arrived(id);
 });
-history({ scroller: $("scroller"), link: $("earlier"), oldest: () => timeline.oldest, older: (id) => api.older(id),
-  show: (page) => {
-    mine.add(page.mine);
-    timeline.add(entriesOf(page));
-    scroll.keepPlace(() => log.show(entriesOf(page)));
-  } });
-keyboard({ log: $("log"), sheet: $("keys"), field: composer.field, run: (action, article) => actions.run(action, article) });
-switches(connection, $("way-line"));
-jumps($("log"));
-for (const article of $("log").querySelectorAll("article")) log.adopt(article, timeline.get(article.dataset.id));
-log.arrange();
-scroll.toBottom();
+
+// --- The beginning --------------------------------------------------------------------------------
+
+log.adopt((id) => timeline.get(id));
+const jumping = jumps($("log"), {
+  reach: (id) => { scroll.leaveBottom(); return history.reach(id, () => log.article(id)); },
+  missing: (id) => tell(`There is no message ${id} here.`),
+});
+if (!jumping && !latest) scroll.toBottom();
+unread.reached(connection.seq);
 scheduled.refresh();
 outbox.flush();

@@ -2,6 +2,10 @@
 
 const NAMES = { websocket: "WebSocket", "long-poll": "long poll", "short-poll": "short poll" };
 
+const stateText = ({ state, transport }) => ({
+  live: `Live by ${NAMES[transport]}`, waiting: "Connection lost, reconnecting", offline: "Offline", stopped: "Loading anew",
+})[state] ?? "";
+
 /** `waiting` is how many messages are unsent. Pure, for the test. */
 export function pillText({ state, transport, seq, retryIn = 0 }, waiting = 0) {
   const name = NAMES[transport] ?? transport;
@@ -19,8 +23,11 @@ export class Pill {
   #status = { state: "connecting", transport: "", seq: 0 };
   #changes = 0;
 
-  constructor(button, diagnosis, { wake, waiting }) {
-    Object.assign(this, { button, diagnosis, waiting });
+  #timer = null;
+
+  /** `told` is what screen readers hear: the state alone, since numbers change with every message. */
+  constructor(button, diagnosis, { wake, waiting, told }) {
+    Object.assign(this, { button, diagnosis, waiting, told });
     button.addEventListener("click", () => {
       wake();
       diagnosis.hidden = !diagnosis.hidden;
@@ -30,13 +37,23 @@ export class Pill {
   }
 
   show(status = this.#status) {
-    if (status.state !== this.#status.state) this.#changes += 1;
+    if (status.state !== this.#status.state) {
+      this.#changes += 1;
+      this.told.textContent = stateText(status);
+      this.#countDown(status);
+    }
     this.#status = status;
     const text = pillText(status, this.waiting());
     const label = this.button.querySelector(".pill-text");
     this.button.dataset.state = status.state;
     if (label.textContent !== text) label.textContent = text;
     if (!this.diagnosis.hidden) this.#diagnose(status);
+  }
+
+  #countDown({ state, retryIn }) {
+    clearInterval(this.#timer);
+    const end = Date.now() + (retryIn ?? 0);
+    if (state === "waiting") this.#timer = setInterval(() => this.show({ ...this.#status, retryIn: end - Date.now() }), 1_000);
   }
 
   /** An event came: the page is complete to here. */

@@ -4,13 +4,15 @@ const NEAR = 80; // px
 
 export class Scroll {
   #unseen = 0;
+  #frame = null;
+  #top = 0;
 
-  constructor(scroller, button) {
-    this.scroller = scroller;
-    this.button = button;
-    this.stuck = true;
+  /** `latest` is the address of the newest, on a page that shows the past. */
+  constructor(scroller, button, { latest } = {}) {
+    Object.assign(this, { scroller, button, latest });
+    this.stuck = !latest;
     scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
-    button.addEventListener("click", () => this.toBottom());
+    button.addEventListener("click", () => (latest ? location.assign(latest) : this.toBottom()));
     // Pictures of letters, phone keyboards and long composers change the height.
     new ResizeObserver(() => this.stuck && this.toBottom()).observe(scroller);
   }
@@ -21,8 +23,12 @@ export class Scroll {
 
   toBottom() {
     this.stuck = true;
-    this.scroller.scrollTop = this.scroller.scrollHeight;
     this.#seen();
+    // Once a frame, however many messages come: each look at a height makes the browser lay out the page.
+    this.#frame ??= requestAnimationFrame(() => {
+      this.#frame = null;
+      if (this.stuck) this.#drop();
+    });
   }
 
   /** Call it after messages were added below. */
@@ -34,6 +40,15 @@ export class Scroll {
     return undefined;
   }
 
+  /** Runs a change above the view while the reader is at the bottom. */
+  keepBottom(change) {
+    change();
+    this.#drop();
+  }
+
+  /** The reader looks at something else than the newest. */
+  leaveBottom() { this.stuck = false; }
+
   /** Runs a change above the view and keeps what the reader sees in its place. The browser's own
    *  anchoring fails at the very top. */
   keepPlace(change) {
@@ -44,8 +59,16 @@ export class Scroll {
   }
 
   #scrolled() {
-    this.stuck = this.atBottom;
+    const { scrollTop } = this.scroller;
+    // Only a scroll upwards leaves the bottom: in a burst there is always something below already.
+    if (scrollTop < this.#top || !this.stuck) this.stuck = !this.latest && this.atBottom;
+    this.#top = scrollTop;
     if (this.stuck) this.#seen();
+  }
+
+  #drop() {
+    this.scroller.scrollTop = this.scroller.scrollHeight;
+    this.#top = this.scroller.scrollTop;
   }
 
   #seen() {

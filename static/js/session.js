@@ -17,7 +17,7 @@ export class Session {
     this.name = name;
     this.owner = owner;
     ({ api: this.api, base: this.base, room: this.room, origin: this.origin, random: this.random,
-      interval: this.interval, WebSocket: this.WebSocket } = owner);
+      interval: this.interval, WebSocket: this.WebSocket, locks: this.locks, Channel: this.Channel } = owner);
     this.heard();
     /** Resolves to the reason why it ended; never rejects. */
     this.done = run(this, this.#control.signal).catch((reason) => reason).finally(() => this.#end());

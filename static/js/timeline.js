@@ -5,6 +5,9 @@
 export const entriesOf = ({ messages, quotes = [] }) =>
   [...messages, ...quotes.map((quote) => card(quote.seq, quote.at, quote))];
 
+/** Whether an event brings an entry; the others change one. */
+export const adds = ({ command }) => command === "message-sent" || command === "quote-added";
+
 const card = (seq, at, quote) => ({ id: seq, at, quote });
 
 export class Timeline {
@@ -21,6 +24,11 @@ export class Timeline {
 
   add(entries) {
     for (const entry of entries) this.#entries.set(entry.id, entry);
+  }
+
+  /** These are shown no more; history may bring them back. */
+  forget(ids) {
+    for (const id of ids) this.#entries.delete(id);
   }
 
   /** Starts anew: after a reset. */

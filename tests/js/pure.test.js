@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { curlLine } from "../../static/js/actions.js";
+import { spoken } from "../../static/js/announcer.js";
 import { Backoff } from "../../static/js/backoff.js";
 import { dayName } from "../../static/js/dates.js";
 import { newId } from "../../static/js/ids.js";
@@ -88,9 +89,15 @@ test("the pill tells state, transport, completeness and what waits", () => {
   assert.equal(pillText({ state: "offline" }, 2), "Offline · 2 waiting");
 });
 
-test("a curl line survives quotes", () => {
-  assert.equal(curlLine("http://h", "lobby", { user: "Ada", message: "it's" }),
-    `curl -H 'Content-Type: application/json' -d '{"user":"Ada","message":"it'\\''s"}' 'http://h/api/v1/rooms/lobby/messages'`);
+test("a curl line reads on from a message", () => {
+  assert.equal(curlLine("http://h/api/v1/rooms/lobby", 42),
+    "curl -N -H 'Accept: application/x-ndjson' 'http://h/api/v1/rooms/lobby/events?after=42'");
+});
+
+test("what is spoken has no markers", () => {
+  assert.equal(spoken({ user: "Ada", message: "**hi**", runs: [{ text: "hi", bold: true }] }), "Ada: hi");
+  assert.equal(spoken({ user: "Ada", message: "hi" }), "Ada: hi");
+  assert.equal(spoken({ quote: { quote: "Less", author: "Mies" } }), "Quote: Less. Mies");
 });
 
 test("days have names, and ids are 32 hex digits without crypto.randomUUID", () => {

@@ -1,16 +1,7 @@
 // Events by asking for them: held by the server (long), or answered at once (short).
 import { jittered } from "../backoff.js";
+import { seqOf } from "../cursor.js";
 import { Ended } from "./ended.js";
-
-/** Ask, and let the server hold the request until there is something. */
-export async function longPoll(link, signal) {
-  for (let wait = 0; ; wait = 25) {
-    const page = await ask(link, signal, wait);
-    // The first answer comes at once and proves nothing: a proxy may still cut the long ones.
-    if (wait) link.proved();
-    if (page.retry_in_ms) await link.pause(jittered(page.retry_in_ms, link.random), signal);
-  }
-}
 
 /** Ask, pause, ask again. */
 export async function shortPoll(link, signal) {
@@ -21,8 +12,59 @@ export async function shortPoll(link, signal) {
   }
 }
 
+/** Ask, and let the server hold the request until there is something.
+ *
+ *  A browser opens six connections to a server (HTTP/1.1), and a held request takes one. So of all tabs on
+ *  a room one polls, the one that holds the lock, and tells the others what it got. Each tab has its own
+ *  cursor all the same: what it was not told it asks for. */
+export async function longPoll(link, signal) {
+  if (!link.locks || !link.Channel) return lead(link, signal, () => {});
+  const name = `quotechat:${link.base}:${link.room}`;
+  const channel = new link.Channel(name);
+  const ours = new AbortController();
+  const ended = AbortSignal.any([signal, ours.signal]);
+  const tell = ({ events, cursor }) => channel.postMessage({ events, cursor });
+  try {
+    await Promise.race([
+      follow(link, ended, channel),
+      link.locks.request(name, { signal: ended }, () => lead(link, ended, tell)),
+    ]);
+  } finally {
+    ours.abort();
+    channel.close();
+  }
+  return undefined;
+}
+
+async function lead(link, signal, tell) {
+  for (let wait = 0; ; wait = 25) {
+    const page = await ask(link, signal, wait, tell);
+    // The first answer comes at once and proves nothing: a proxy may still cut the long ones.
+    if (wait) link.proved();
+    if (page.retry_in_ms) await link.pause(jittered(page.retry_in_ms, link.random), signal);
+  }
+}
+
+/** Lives on what another tab tells. Rejects when asking fails; never resolves. */
+function follow(link, signal, channel) {
+  return new Promise((_resolve, reject) => {
+    let asking = null;
+    const catchUp = () => {
+      asking ??= ask(link, signal, 0).finally(() => { asking = null; });
+      asking.catch(reject);
+    };
+    channel.onmessage = ({ data: { events, cursor } }) => {
+      link.heard();
+      if (!events.every((event) => link.deliver(event)) || seqOf(link.cursor()) < seqOf(cursor)) catchUp();
+      else link.caughtUp(link.cursor());
+      link.proved();
+    };
+    catchUp();
+  });
+}
+
 /** One request; then more of them while the server has more. */
-async function ask(link, signal, wait) {
+async function ask(link, signal, wait, tell = () => {}) {
   for (;;) {
     const page = await link.api.events(link.cursor(), { wait, signal });
     // An abort can come between the answer and this line; what was read then belongs to the next transport.
@@ -31,6 +73,7 @@ async function ask(link, signal, wait) {
     if (!page.events.every((event) => link.deliver(event))) {
       throw new Ended("An event was missing.", { atOnce: true });
     }
+    tell(page);
     if (!page.more) {
       link.caughtUp(page.cursor);
       return page;

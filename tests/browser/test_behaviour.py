@@ -1,0 +1,264 @@
+"""How the chat page behaves: history, links, tabs, undo, what is new, the keyboard."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import urllib.request
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+from server import Server
+from test_features import act
+from test_pages import post, shown, texts, waits, write
+
+Open = Callable[..., Any]
+
+
+def fill(server: Server, count: int) -> None:
+    """So many messages, numbered from 1."""
+    for number in range(1, count + 1):
+        post(server, f"word {number}")
+
+
+def held_polls(server: Server) -> int:
+    with urllib.request.urlopen(f"{server.url}/metrics") as answer:
+        found = re.search(r"^quotechat_held_polls (\d+)", answer.read().decode(), re.M)
+    assert found
+    return int(found[1])
+
+
+def tab(page: Any, path: str) -> Any:
+    """Another tab of the same browser."""
+    other = page.context.new_page()
+    other.goto(path)
+    other.wait_for_selector("#pill[data-state=live]")
+    return other
+
+
+def test_one_tab_polls_for_all(server: Server, open_page: Open) -> None:
+    """Eight tabs, one held request; every tab shows every message; another leads when the leader goes."""
+    first = open_page("/polling")
+    tabs = [first] + [tab(first, f"{server.url}/polling") for _ in range(7)]
+    waits(first, lambda: held_polls(server) == 1, "one held poll")
+    for number in range(1, 4):
+        post(server, f"word {number}")
+        for page in tabs:
+            waits(page, lambda page=page, number=number: len(shown(page)) == number, "the message in every tab", 5)
+        assert held_polls(server) <= 1
+        tabs.pop(0).close()
+    write(tabs[0], "from a tab", "Ada")
+    for page in tabs:
+        waits(page, lambda page=page: texts(page)[-1:] == ["from a tab"], "the message in every tab", 5)
+        assert [number for number, _ in shown(page)] == [1, 2, 3, 4]
+
+
+def test_history_comes_without_a_jump(server: Server, open_page: Open) -> None:
+    """Scrolling up loads what is older, and what the reader looks at stays where it is."""
+    fill(server, 120)
+    page = open_page("/")
+    assert [number for number, _ in shown(page)] == list(range(71, 121))
+    # Its name goes, since it is said by the one before; its words stay.
+    where = "id => document.querySelector(`#${id} .text`).getBoundingClientRect().top"
+    before = page.evaluate("""() => {
+        const scroller = document.getElementById("scroller");
+        scroller.scrollTop = 0;
+        return document.querySelector("#m71 .text").getBoundingClientRect().top;
+    }""")
+    waits(page, lambda: len(shown(page)) >= 100, "an older page")
+    assert abs(page.evaluate(where, "m71") - before) < 2
+    page.evaluate("document.getElementById('scroller').scrollTop = 0")
+    waits(page, lambda: len(shown(page)) == 120, "all of it")
+    assert [number for number, _ in shown(page)] == list(range(1, 121))
+    expect(page.locator("#earlier")).to_be_hidden()
+
+
+def test_a_link_to_a_message_loads_around_it(server: Server, open_page: Open) -> None:
+    """Near ones come into the page; far ones get a page of the past, which leads back to the present."""
+    fill(server, 120)
+    page = open_page("/#m15")
+    expect(page.locator("#m15")).to_be_focused()
+    expect(page.locator("#m15")).to_be_in_viewport()
+    expect(page.locator("#m120")).to_have_count(1)
+    page.goto(f"{server.url}/?before=60#m40")
+    page.wait_for_selector("#pill[data-state=live]")
+    expect(page.locator("#m40")).to_be_in_viewport()
+    assert [number for number, _ in shown(page)] == list(range(10, 60))
+    post(server, "news")
+    expect(page.locator("#newer")).to_have_text(re.compile("1 new"))
+    assert [number for number, _ in shown(page)] == list(range(10, 60))
+    page.click("#newer")
+    expect(page.locator("#m121 .text")).to_have_text("news")
+    page.goto(f"{server.url}/#m999")
+    expect(page.locator("#toast")).to_contain_text("no message 999")
+
+
+def test_far_links_go_to_a_page_of_the_past(server: Server, open_page: Open) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: post(server, f"word {number}"), range(800)))
+    page = open_page("/#m5", live=False)
+    page.wait_for_url("**/?before=30#m5")
+    expect(page.locator("#m5")).to_be_in_viewport()
+
+
+def test_what_is_new_stands_under_a_line(server: Server, open_page: Open) -> None:
+    """At the next visit: from the first message on that was not seen."""
+    fill(server, 3)
+    page = open_page("/")
+    assert page.locator(".first-new").count() == 0
+    address = page.url
+    page.goto("about:blank")
+    post(server, "word 4")
+    post(server, "word 5")
+    page.goto(address)
+    expect(page.locator(".first-new")).to_have_count(1)
+    expect(page.locator(".first-new")).to_have_id("m4")
+    page.reload()
+    page.wait_for_selector("#pill[data-state=live]")
+    assert page.locator(".first-new").count() == 0
+
+
+def test_reading_above_is_not_disturbed(server: Server, open_page: Open) -> None:
+    """Who reads above stays there and sees how much is new; a click leads down."""
+    fill(server, 60)
+    page = open_page("/")
+    page.evaluate("document.getElementById('scroller').scrollTop = 600")
+    place = "document.getElementById('scroller').scrollTop"
+    waits(page, lambda: page.evaluate(place) == 600, "the scroll")
+    for number in range(3):
+        post(server, f"new {number}")
+    expect(page.locator("#newer")).to_have_text("3 new ↓")
+    assert page.evaluate(place) == 600
+    page.click("#newer")
+    expect(page.locator("#m63")).to_be_in_viewport()
+    expect(page.locator("#newer")).to_be_hidden()
+
+
+def test_a_deletion_can_be_undone(server: Server, open_page: Open) -> None:
+    """For five seconds nothing is sent; then, or when the page is left, it is."""
+    page, other = open_page("/"), open_page("/polling")
+    for number in (1, 2):
+        write(page, f"word {number}", "Ada")
+        page.wait_for_selector(f"#m{number}")
+    act(page, 1, "delete")
+    page.click("#toast button")
+    act(page, 2, "delete")
+    page.goto("about:blank")
+    expect(other.locator("#m2")).to_have_class(re.compile("deleted"))
+    expect(other.locator("#m1")).not_to_have_class(re.compile("deleted"))
+
+
+def test_the_title_counts_what_came_unseen(server: Server, open_page: Open) -> None:
+    """While the tab is hidden, in the title and on the icon; seen again, both are plain."""
+    page = open_page("/")
+    hide = """hidden => {
+        Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    page.evaluate(hide, True)
+    post(server, "one")
+    post(server, "two")
+    waits(page, lambda: page.title().startswith("(2) "), "the count")
+    assert page.get_attribute("link[rel=icon]", "href").endswith("favicon-unread.svg")
+    page.evaluate(hide, False)
+    assert not page.title().startswith("(")
+    assert page.get_attribute("link[rel=icon]", "href").endswith("favicon.svg")
+
+
+def test_a_page_that_is_open_long_stays_small(server: Server, open_page: Open) -> None:
+    """Beyond 800 entries the oldest go, and history brings them back."""
+    page = open_page("/")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: post(server, f"word {number}"), range(820)))
+    waits(page, lambda: page.locator("#m820").count() == 1, "the last")
+    assert page.locator("#log article").count() < 800
+    page.evaluate("document.getElementById('scroller').scrollTop = 0")
+    waits(page, lambda: len(shown(page)) > 430, "older ones again")
+    numbers = [number for number, _ in shown(page)]
+    assert numbers == list(range(numbers[0], 821))
+
+
+def test_drafts_are_kept_for_each_room(server: Server, open_page: Open) -> None:
+    page = open_page("/")
+    page.fill("[name=message]", "half a thou")
+    page.click(".rooms summary")
+    page.fill(".new-room input", "tea")
+    page.click(".new-room button")
+    expect(page.locator("[name=message]")).to_have_value("")
+    page.goto(server.url)
+    expect(page.locator("[name=message]")).to_have_value("half a thou")
+
+
+def test_copy_as_curl_reads_on_from_here(server: Server, open_page: Open) -> None:
+    """The copied line, run in a shell, streams what came after the message and goes on with what comes."""
+    fill(server, 2)
+    page = open_page("/", permissions=["clipboard-read", "clipboard-write"])
+    act(page, 1, "curl")
+    expect(page.locator("#toast")).to_contain_text("Copied")
+    line = page.evaluate("navigator.clipboard.readText()")
+    shell = ["sh", "-c", f"exec {line}"]
+    with subprocess.Popen(shell, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as stream:
+        assert stream.stdout is not None
+        post(server, "word 3")
+        found: list[str] = []
+        while len(found) < 2:
+            found += re.findall(r'"message":"(word \d)"', stream.stdout.readline())
+        stream.terminate()
+    assert found == ["word 2", "word 3"]
+
+
+def test_a_session_by_keyboard_alone(server: Server, open_page: Open) -> None:
+    """From the load to a reaction, an answer, an edit, a deletion and its undoing, without a mouse."""
+    post(server, "hello")
+    page = open_page("/")
+    keys = page.keyboard
+    page.focus("[name=user]")
+    keys.type("Ada")
+    page.focus("[name=message]")
+    keys.type("**typed**")
+    keys.press("Enter")
+    expect(page.locator("#m2 strong")).to_have_text("typed")
+    expect(page.locator("[name=message]")).to_be_focused()
+    keys.press("ArrowUp")
+    expect(page.locator("[name=message]")).to_have_value("**typed**")
+    keys.type(" again")
+    keys.press("Enter")
+    expect(page.locator("#m2 .text")).to_have_text("typed again")
+    page.focus("#m2")
+    keys.press("ArrowUp")
+    expect(page.locator("#m1")).to_be_focused()
+    keys.press("l")
+    expect(page.locator("#m1 [data-action=like]")).to_have_attribute("aria-pressed", "true")
+    keys.press("r")
+    expect(page.locator("[name=message]")).to_be_focused()
+    keys.type("and you")
+    keys.press("Enter")
+    expect(page.locator("#m5 .answers")).to_contain_text("hello")
+    keys.press("Escape")
+    page.focus("#m5")
+    keys.press("Delete")
+    expect(page.locator("#m5")).to_have_attribute("data-leaving", "")
+    keys.press("z")
+    expect(page.locator("#m5")).not_to_have_attribute("data-leaving", "")
+    keys.press("?")
+    expect(page.locator("#keys")).to_be_visible()
+    keys.press("Escape")
+    expect(page.locator("#keys")).to_be_hidden()
+
+
+@pytest.mark.parametrize("path", ["/polling", "/websocket"])
+def test_enter_while_composing_sends_nothing(path: str, server: Server, open_page: Open) -> None:
+    """The Enter that ends a word of an input method is not the one that sends."""
+    page = open_page(path)
+    page.fill("[name=user]", "Ada")
+    page.fill("[name=message]", "にほん")
+    page.eval_on_selector("[name=message]", """field => field.dispatchEvent(
+        new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true, isComposing: true }))""")
+    page.press("[name=message]", "Shift+Enter")
+    page.press("[name=message]", "End")
+    assert page.input_value("[name=message]") == "にほん\n"
+    page.press("[name=message]", "Enter")
+    waits(page, lambda: len(shown(page)) == 1, "the message")
