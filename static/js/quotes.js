@@ -1,14 +1,26 @@
 // The page of quotes: another one without a reload, and reasons beside the fields.
 import { Api } from "./api.js";
 import { newId } from "./ids.js";
+import { load, save } from "./store.js";
 
 const $ = (id) => document.getElementById(id);
 const api = new Api({ base: $("quotes").dataset.base });
 document.documentElement.classList.add("js");
 
-function choose({ quote, author }) {
+function choose({ id, quote, author }) {
+  const form = $("post-quote");
+  if (form) {
+    form.elements.id.value = id;
+    form.elements.client_id.value = newId();
+  }
+  fail("");
   $("chosen-quote").textContent = quote;
   $("chosen-author").textContent = author;
+}
+
+function fail(reason) {
+  $("chosen-failed").textContent = reason;
+  $("chosen-failed").hidden = !reason;
 }
 
 function list({ id, quote, author }) {
@@ -40,8 +52,7 @@ $("another").addEventListener("submit", async (event) => {
   try {
     choose(await api.get("/quotes/random"));
   } catch (error) {
-    $("chosen-quote").textContent = error.message;
-    $("chosen-author").textContent = "";
+    fail(error.message);
   }
 });
 
@@ -65,3 +76,9 @@ $("add-quote").addEventListener("submit", async (event) => {
     refuse(error.field?.endsWith("author") ? "author" : "quote", error.message);
   }
 });
+
+const signature = $("post-quote")?.elements.user;
+if (signature) {
+  signature.value ||= load("user", "");
+  signature.addEventListener("change", () => save("user", signature.value));
+}

@@ -208,3 +208,25 @@ def test_a_quote_from_curl_is_a_card(server: Server, open_page: Open) -> None:
     post(server, "after")
     expect(page.locator("#m3 .text")).to_have_text("after")
     assert page.eval_on_selector_all("#log article", "all => all.map(a => a.id)") == ["m1", "m2", "m3"]
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "plain"])
+def test_quotes_are_found_and_posted(script: bool, server: Server, open_page: Open) -> None:
+    """By words of the text or the author; the one that is shown large goes into a room as a message."""
+    page = open_page("/quotes", live=False, java_script_enabled=script)
+    page.fill("[name=quote]", "Programs must be written for people to read")
+    page.fill("[name=author]", "Harold Abelson")
+    page.click("#add-quote button")
+    expect(page.locator("#quote-list")).to_contain_text("Abelson")
+    page.fill("[name=q]", "PEOPLE abelson")
+    page.click("#search button")
+    expect(page.locator("#quote-list li")).to_have_count(1)
+    page.click("#quote-list .large")
+    expect(page.locator("#chosen-quote")).to_have_text("Programs must be written for people to read")
+    page.fill("#post-quote [name=user]", "Ada")
+    page.click("#post-quote button")
+    page.wait_for_url("**/#m2")
+    expect(page.locator("#m2 .text")).to_have_text("“Programs must be written for people to read” — Harold Abelson")
+    page.goto(f"{server.url}/quotes?q=nowhere-to-be-found")
+    expect(page.locator("#quote-list li")).to_have_count(0)
+    expect(page.locator("main")).to_contain_text("No quote has these words")

@@ -124,6 +124,10 @@ def test_quotes_over_http(client: FlaskClient) -> None:
     assert quote.status_code == 201
     assert client.get("/api/v1/quotes?limit=1").get_json()["quotes"] == [quote.get_json()]
     assert client.get(f"{EVENTS}?after=0").get_json()["events"][0]["quote"] == quote.get_json()
+    assert client.get(f"/api/v1/quotes/{quote.get_json()['id']}").get_json() == quote.get_json()
+    assert client.get("/api/v1/quotes/999").get_json()["code"] == "quote-unknown"
+    assert client.get("/api/v1/quotes?q=w.+BE").get_json() == {"quotes": [quote.get_json()], "has_more": False}
+    assert client.get(f"/api/v1/quotes?q={'x' * 101}").get_json()["field"] == "q"
     line = client.get("/api/v1/quotes/random", headers={"Accept": "text/plain"})
     assert line.mimetype == "text/plain" and line.get_data(as_text=True).count("\n") == 1
 

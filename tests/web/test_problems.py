@@ -171,6 +171,15 @@ def test_unknown(client: FlaskClient) -> None:
     refused(client.get("/api/v1/nothing"), 404, "not-found")
 
 
+@pytest.mark.parametrize("number", ["9" * 20, "9" * 5000, "-1", "x", "\u0663"])
+def test_numbers_that_are_no_ids(client: FlaskClient, number: str) -> None:
+    """In an address they name nothing; as a page's parameter they are passed over."""
+    assert client.get(f"/api/v1/quotes/{number}").status_code == 404
+    assert client.patch(f"{MESSAGES}/{number}", json={"message": "x"}).status_code in (401, 404, 422)
+    for path in ("/", "/polling", "/quotes"):
+        assert client.get(path, query_string={"before": number, "id": number}).status_code == 200
+
+
 def test_http_itself(client: FlaskClient) -> None:
     """Methods, media types and sizes."""
     answer = client.delete("/api/v1/rooms")

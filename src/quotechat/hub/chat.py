@@ -219,9 +219,13 @@ class Chat:
             raise Unauthenticated()
         return self._store.scheduled(room, identity)
 
-    def quotes(self, before: int | None, limit: int) -> dict[str, Any]:
-        """{`quotes`, `has_more`}, the newest first."""
-        return self._store.quotes(before, limit)
+    def quotes(self, before: int | None, limit: int, search: str = "") -> dict[str, Any]:
+        """{`quotes`, `has_more`}, the newest first; see `Store.quotes`."""
+        return self._store.quotes(before, limit, search)
+
+    def quote(self, quote_id: int) -> dict[str, Any]:
+        """One quote. Raises QuoteUnknown."""
+        return self._store.quote(quote_id)
 
     def random_quote(self) -> dict[str, Any]:
         """Any quote. Raises QuoteUnknown."""

@@ -196,8 +196,14 @@ class Store(Protocol):
     def next_due(self) -> int | None:
         """When the next waiting message is due, or None."""
 
-    def quotes(self, before: int | None, limit: int) -> dict[str, Any]:
-        """{`quotes`, `has_more`}: the newest first, with an id below `before`."""
+    def quotes(self, before: int | None, limit: int, search: str = "") -> dict[str, Any]:
+        """{`quotes`, `has_more`}: the newest first, with an id below `before`.
+
+        With `search`, only those that hold all its words in quote or author, whatever their case.
+        """
+
+    def quote(self, quote_id: int) -> dict[str, Any]:
+        """One quote. Raises QuoteUnknown."""
 
     def random_quote(self) -> dict[str, Any]:
         """Any quote. Raises QuoteUnknown where there is none."""

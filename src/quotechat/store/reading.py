@@ -154,15 +154,28 @@ def next_due(sql: Sql) -> int | None:
     return None if row is None else row[0]
 
 
-def quotes(sql: Sql, before: int | None, limit: int) -> dict[str, Any]:
-    """The newest quotes."""
-    rows = list(
-        sql.all(
-            "SELECT body FROM quote WHERE id < ? ORDER BY id DESC LIMIT ?",
-            2**62 if before is None else before, limit + 1,
-        )
-    )  # fmt: skip
-    return {"quotes": [json.loads(row[0]) for row in rows[:limit]], "has_more": len(rows) > limit}
+def quotes(sql: Sql, before: int | None, limit: int, search: str) -> dict[str, Any]:
+    """The newest quotes; a search looks at one after the other, for there are thousands of them at most."""
+    words = search.casefold().split()
+    rows = sql.all("SELECT body FROM quote WHERE id < ? ORDER BY id DESC", 2**62 if before is None else before)
+    found: list[dict[str, Any]] = []
+    for (body,) in rows:
+        quote = json.loads(body)
+        text = f"{quote['quote']} {quote['author']}".casefold() if words else ""
+        if all(word in text for word in words):
+            if len(found) == limit:
+                return {"quotes": found, "has_more": True}
+            found.append(quote)
+    return {"quotes": found, "has_more": False}
+
+
+def quote(sql: Sql, quote_id: int) -> dict[str, Any]:
+    """One quote."""
+    row = sql.one("SELECT body FROM quote WHERE id = ?", quote_id)
+    if row is None:
+        raise QuoteUnknown()
+    found: dict[str, Any] = json.loads(row[0])
+    return found
 
 
 def random_quote(sql: Sql) -> dict[str, Any]:

@@ -127,9 +127,13 @@ class SqliteStore:
         with self._reading() as sql:
             return reading.next_due(sql)
 
-    def quotes(self, before: int | None, limit: int) -> dict[str, Any]:
+    def quotes(self, before: int | None, limit: int, search: str = "") -> dict[str, Any]:
         with self._reading() as sql:
-            return reading.quotes(sql, before, limit)
+            return reading.quotes(sql, before, limit, search)
+
+    def quote(self, quote_id: int) -> dict[str, Any]:
+        with self._reading() as sql:
+            return reading.quote(sql, quote_id)
 
     def random_quote(self) -> dict[str, Any]:
         with self._reading() as sql:

@@ -6,6 +6,7 @@ The scripts then read on from the cursor that the page carries.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from ..protocol import commands
 from ..protocol.errors import Refused
 from ..protocol.names import COLORS
 from . import problems, security
+from .quotes import MOST_SEARCHED
 
 blueprint = Blueprint("pages", __name__)
 
@@ -107,8 +109,9 @@ def send(name: str) -> BaseResponse:
     way = form.get("way", "auto")
     way = way if way in WAYS else "auto"
     fields = _filled(form, "user", "message", "color", "send_at")
-    if form.get("reply_to", "").isdecimal():
-        fields["reply_to"] = int(form["reply_to"])
+    reply_to = _number(form.get("reply_to"))
+    if reply_to is not None:
+        fields["reply_to"] = reply_to
     try:
         outcome = _submit({"command": "send-message", "room": name, **_client_id(form), "message": fields})
     except Refused as refused:
@@ -148,6 +151,22 @@ def add_quote() -> BaseResponse:
     return redirect(url_for("pages.quotes", added=1), 303)
 
 
+@blueprint.post("/quotes/post")
+def post_quote() -> BaseResponse:
+    """Says the form's quote in the form's room and goes there."""
+    form = request.form
+    room = form.get("room", "")
+    try:
+        quote = _chat().quote(_number(form.get("id")) or 0)
+        message = {"user": form.get("user", ""), "message": f"“{quote['quote']}” — {quote['author']}"}
+        outcome = _submit({"command": "send-message", "room": room, **_client_id(form), "message": message})
+    except Refused as refused:
+        return _quotes_page(refused, sharing=True)
+    back = redirect(_address("auto", room, f"m{outcome.seq}"), 303)
+    _remember_name(back, message["user"])
+    return back
+
+
 def _chat() -> Chat:
     chat: Chat = current_app.extensions["quotechat"]
     return chat
@@ -181,9 +200,9 @@ def _chat_page(
     try:
         identity = security.identity()
         snapshot = chat.snapshot(name, LATEST, identity)
-        before = request.args.get("before", "")
+        before = _number(request.args.get("before"))
         # Older history without a script; with one the page fetches it.
-        page = chat.messages(name, int(before), LATEST, identity) if before.isdecimal() else snapshot
+        page = snapshot if before is None else chat.messages(name, before, LATEST, identity)
     except Refused as problem:
         return _no_room(name, problem)
     html = render_template(
@@ -220,24 +239,31 @@ def _mine(page: dict[str, Any]) -> dict[str, Any]:
     return {"messages": [], "reactions": {}, **page.get("mine", {})}
 
 
-def _quotes_page(refused: Refused | None = None, draft: Mapping[str, str] | None = None) -> Response:
+def _quotes_page(
+    refused: Refused | None = None, draft: Mapping[str, str] | None = None, *, sharing: bool = False
+) -> Response:
     chat = _chat()
-    before = request.args.get("before", "")
+    chosen_id = _number(request.args.get("id"))
     try:
-        chosen = chat.random_quote()
+        chosen = chat.random_quote() if chosen_id is None else chat.quote(chosen_id)
     except Refused:
         # There is none yet.
         chosen = None
-    page = chat.quotes(int(before) if before.isdecimal() else None, LATEST)
+    search = request.args.get("q", "")[:MOST_SEARCHED]
+    page = chat.quotes(_number(request.args.get("before")), LATEST, search)
     html = render_template(
         "quotes.html",
         chosen=chosen,
+        search=search,
+        rooms=chat.rooms(),
+        user=unquote(request.cookies.get(NAME_COOKIE, "")),
         quotes=page["quotes"],
         has_more=page["has_more"],
         added="added" in request.args,
         draft=draft or {},
         client_id=secrets.token_hex(16),
-        problem=_told(refused),
+        problem=None if sharing else _told(refused),
+        not_posted=_told(refused) if sharing else None,
     )
     return _page(html, refused)
 
@@ -259,6 +285,11 @@ def _page(html: str, refused: Refused | None) -> Response:
     if refused and refused.retry_in_ms:
         answer.headers["Retry-After"] = str(-(-refused.retry_in_ms // 1000))
     return answer
+
+
+def _number(text: str | None) -> int | None:
+    """A number out of an address or a form; None where there is none that could be an id."""
+    return int(text) if text is not None and re.fullmatch("[0-9]{1,15}", text) else None
 
 
 def _filled(form: Mapping[str, str], *names: str) -> dict[str, object]:

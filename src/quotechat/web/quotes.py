@@ -6,7 +6,7 @@ from flask import Blueprint, Response, current_app, request
 
 from ..hub.chat import Chat
 from ..protocol.commands import LOBBY
-from ..protocol.errors import Invalid
+from ..protocol.errors import Invalid, ParameterInvalid
 from . import parameters
 from .messages import live, submit_quote
 
@@ -14,12 +14,23 @@ blueprint = Blueprint("quotes", __name__, url_prefix="/api/v1")
 
 _DEFAULT_LIMIT = 50
 _MOST = 500
+MOST_SEARCHED = 100
+"""Characters of a search."""
 
 
 @blueprint.get("/quotes")
 def quotes() -> Response:
-    """{`quotes`, `has_more`}: the newest first, with ids below `?before=`."""
-    return live(_chat().quotes(parameters.before(), parameters.limit(_DEFAULT_LIMIT, _MOST)))
+    """{`quotes`, `has_more`}: the newest first, with ids below `?before=`; `?q=` holds words to look for."""
+    search = parameters.one("q") or ""
+    if len(search) > MOST_SEARCHED:
+        raise ParameterInvalid(f"At most {MOST_SEARCHED} characters are looked for.", "q")
+    return live(_chat().quotes(parameters.before(), parameters.limit(_DEFAULT_LIMIT, _MOST), search))
+
+
+@blueprint.get("/quotes/<int(max=9007199254740991):quote_id>")
+def one(quote_id: int) -> Response:
+    """One quote."""
+    return live(_chat().quote(quote_id))
 
 
 @blueprint.post("/quotes")
