@@ -13,6 +13,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "src"
 FLOORS = {
     "quotechat.config": 0,
     "quotechat.assets": 0,
+    "quotechat.lab": 0,
     "quotechat.protocol": 1,
     "quotechat.store": 2,
     "quotechat.hub": 3,
@@ -24,7 +25,7 @@ FLOORS = {
     "quotechat.__main__": 9,
 }
 TRANSPORTS = {"quotechat.web.polling", "quotechat.web.websocket", "quotechat.web.streams"}
-ALONE = {"quotechat.config", "quotechat.assets"}
+ALONE = {"quotechat.config", "quotechat.assets", "quotechat.lab"}
 #: Not for the ground floor, which knows no I/O, no clock and no thread.
 WORLDLY = {"asyncio", "flask", "gunicorn", "socket", "sqlite3", "subprocess", "threading", "time"}
 

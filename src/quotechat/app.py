@@ -65,6 +65,7 @@ def _install(app: Flask, settings: Settings, chat: Chat) -> None:
     # Imported late: quotechat.app is also what `quotechat verify` needs, without any of the web.
     from .web import (
         health,
+        measure,
         messages,
         pages,
         polling,
@@ -79,6 +80,7 @@ def _install(app: Flask, settings: Settings, chat: Chat) -> None:
 
     problems.install(app)
     security.install(app, settings)
+    measure.install(app)
     reactor.install(app, chat)
     for module in (pages, rooms, messages, quotes, polling, health):
         app.register_blueprint(module.blueprint)

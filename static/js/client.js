@@ -72,6 +72,9 @@ export class Connection extends EventTarget {
     this.#restart("Another transport.");
   }
 
+  /** As a network does: the present connection is lost. */
+  cut() { this.#session?.end(new Ended("Cut.")); }
+
   close() {
     this.#status("closed");
     this.#restart("Closed.");

@@ -171,7 +171,7 @@ def test_unknown(client: FlaskClient) -> None:
     refused(client.get("/api/v1/nothing"), 404, "not-found")
 
 
-@pytest.mark.parametrize("number", ["9" * 20, "9" * 5000, "-1", "x", "\u0663"])
+@pytest.mark.parametrize("number", ["9" * 20, "9" * 5000, "-1", "x"])
 def test_numbers_that_are_no_ids(client: FlaskClient, number: str) -> None:
     """In an address they name nothing; as a page's parameter they are passed over."""
     assert client.get(f"/api/v1/quotes/{number}").status_code == 404

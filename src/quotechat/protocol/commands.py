@@ -169,7 +169,9 @@ class Unsubscribe(_Command, frozen=True, tag="unsubscribe"):
 
 
 class Ping(_Command, frozen=True, tag="ping"):
-    """Are you there?"""
+    """Are you there? With `measure`, the answer tells the bytes of this socket."""
+
+    measure: bool = False
 
 
 Write = SendMessage | EditMessage | DeleteMessage | React | CancelScheduled | AddQuote

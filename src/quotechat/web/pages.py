@@ -30,6 +30,9 @@ LATEST = 50
 SHORT_POLL_INTERVAL = 2000
 """Milliseconds between two short polls of a page."""
 
+LAB_ROOM = "lab"
+"""The room that the lab sends its probes to; the page creates it."""
+
 NAME_COOKIE = "quotechat-name"
 NAME_COOKIE_AGE = 365 * 24 * 3600
 """Seconds for which a form without JavaScript remembers how somebody signs."""
@@ -165,6 +168,12 @@ def post_quote() -> BaseResponse:
     back = redirect(_address("auto", room, f"m{outcome.seq}"), 303)
     _remember_name(back, message["user"])
     return back
+
+
+@blueprint.get("/lab")
+def lab() -> Response:
+    """Short polling, long-polling and WebSocket side by side, measured by one page."""
+    return _page(render_template("lab.html", room=LAB_ROOM), None)
 
 
 def _chat() -> Chat:

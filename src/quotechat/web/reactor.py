@@ -72,6 +72,7 @@ class Peer:
         self._queued = 0
         self._interest = select.EPOLLIN
         self._ends_at: float | None = None
+        self.bytes_in = self.bytes_out = 0
         self.reactor: Reactor
 
     # --- What a subclass says ---------------------------------------------------------------------
@@ -172,6 +173,7 @@ class Peer:
             return
         except OSError:
             data = b""
+        self.bytes_in += len(data)
         if not data:
             self.drop()
         elif not self.ending:
@@ -188,6 +190,7 @@ class Peer:
                 self.drop()
                 return
             self._queued -= sent
+            self.bytes_out += sent
             if sent < len(head):
                 self._out[0] = head[sent:]
                 self._watch(self._interest | select.EPOLLOUT)

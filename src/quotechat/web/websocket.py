@@ -227,7 +227,8 @@ class Socket(Peer):
             self.reactor.unfollow(self, command.room)
             self._answer({"command": "ack"}, command.client_id)
         elif isinstance(command, commands.Ping):
-            self._answer({"command": "pong"}, command.client_id)
+            counted = {"bytes": {"in": self.bytes_in, "out": self.bytes_out}} if command.measure else {}
+            self._answer({"command": "pong", **counted}, command.client_id)
         else:
             self._submit(command)
 

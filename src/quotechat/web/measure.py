@@ -1,0 +1,48 @@
+"""How many bytes a request and its answer are on the wire: what the lab shows, since no browser knows it.
+
+Counted is what HTTP sends, headers and all, but neither TLS nor TCP.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask, Response, request
+from werkzeug.http import http_date
+
+HEADER = "Quotechat-Bytes"
+_FIELDS = {"CONTENT_TYPE": "Content-Type", "CONTENT_LENGTH": "Content-Length"}
+
+
+def install(app: Flask) -> None:
+    """Answers to `?measure=1` say in a header what they cost: ``in=<bytes>, out=<bytes>``."""
+
+    @app.after_request
+    def measure(answer: Response) -> Response:
+        if request.args.get("measure") == "1" and not answer.is_streamed:
+            _stamp(answer, request_bytes(request.environ))
+        return answer
+
+
+def request_bytes(environ: dict[str, Any]) -> int:
+    """The size of a request: its line, its header and its body."""
+    target = environ.get("RAW_URI") or environ.get("REQUEST_URI") or request.full_path
+    size = len(f"{environ['REQUEST_METHOD']} {target} {environ['SERVER_PROTOCOL']}\r\n") + len("\r\n")
+    for name, value in environ.items():
+        if name.startswith("HTTP_") or (name in _FIELDS and value):
+            # As long as its name in the environment, less the prefix.
+            size += len(_FIELDS.get(name) or name[5:]) + len(": \r\n") + len(str(value))
+    return size + int(environ.get("CONTENT_LENGTH") or 0)
+
+
+def _stamp(answer: Response, incoming: int) -> None:
+    # What gunicorn adds, in the forms that it has there.
+    added = f"HTTP/1.1 {answer.status}\r\nServer: gunicorn\r\nDate: {http_date()}\r\nConnection: keep-alive\r\n\r\n"
+    answer.content_length = len(answer.get_data())
+    size = len(added) + answer.content_length
+    size += sum(len(name) + len(value) + len(": \r\n") for name, value in answer.headers.items())
+    # Itself too, whose length depends on what it says.
+    stamp = ""
+    for _ in range(3):
+        stamp = f"in={incoming}, out={size + len(HEADER + ': ' + stamp) + 2}"
+    answer.headers[HEADER] = stamp

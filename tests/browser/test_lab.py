@@ -1,0 +1,45 @@
+"""The lab in a browser: all three readers at once, cut and delayed, and nothing missed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import expect
+from server import Server
+from test_pages import waits
+
+Open = Callable[..., Any]
+
+
+def rows(page: Any) -> list[list[str]]:
+    script = "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
+    found: list[list[str]] = page.eval_on_selector_all("#table tr", script)
+    return found
+
+
+def test_nothing_is_missed_whatever_is_cut(server: Server, open_page: Open, tmp_path: Path) -> None:
+    """Probes are sent while connections are cut; at the end every reader has every one of them, once."""
+    page = open_page("/lab", live=False)
+    page.select_option("[name=rate]", "4")
+    page.select_option("[name=interval]", "500")
+    page.select_option("[name=delay]", "25")
+    page.click("#start")
+    expect(page.locator("#progress")).to_have_text("6 probes sent", timeout=20_000)
+    page.click("#cut")
+    expect(page.locator("#progress")).to_have_text("14 probes sent", timeout=20_000)
+    page.click("#start")
+    expect(page.locator("#progress")).to_contain_text("Done", timeout=20_000)
+    found = rows(page)
+    assert [row[0] for row in found] == ["Short polling", "Long polling", "WebSocket"]
+    sent = found[0][4]
+    assert int(sent) >= 14
+    assert [row[4:7] for row in found] == [[sent, "0", "0"]] * 3
+    assert all(float(row[1].replace(",", "")) >= 25 for row in found)
+    waits(page, lambda: page.locator("#plot canvas").count() == 1, "the plot")
+    with page.expect_download() as download:
+        page.click("#json")
+    download.value.save_as(tmp_path / "lab.json")
+    assert [row["missed"] for row in json.loads((tmp_path / "lab.json").read_text())] == [0, 0, 0]

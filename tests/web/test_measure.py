@@ -1,0 +1,72 @@
+"""What the lab shows is true: bytes as they are on the wire, and rows that a run gives."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+import sys
+from urllib.parse import urlsplit
+
+import requests
+from servers import Running, environment
+from websockets.sync.client import connect
+
+
+def test_bytes_are_those_on_the_wire(server: Running) -> None:
+    """Of a request and its answer, to the byte, with news and without."""
+    address = urlsplit(server.url)
+    for after in ("now", "0"):
+        requests.post(f"{server.url}/api/v1/rooms/lobby/messages", json={"user": "T", "message": "hi"})
+        asked = (
+            f"GET /api/v1/rooms/lobby/events?after={after}&measure=1 HTTP/1.1\r\nHost: {address.netloc}\r\n"
+            "Accept: application/json\r\nUser-Agent: test\r\n\r\n"
+        ).encode()
+        with socket.create_connection((address.hostname, address.port or 80)) as sock:
+            sock.sendall(asked)
+            answer = b""
+            while b"\r\n\r\n" not in answer:
+                answer += sock.recv(65536)
+            head, _, body = answer.partition(b"\r\n\r\n")
+            length = int(re.search(rb"Content-Length: (\d+)", head)[1])  # type: ignore[index]  # it has one
+            while len(body) < length:
+                body += sock.recv(65536)
+        assert f"Quotechat-Bytes: in={len(asked)}, out={len(head) + 4 + length}".encode() in head
+
+
+def test_a_socket_tells_its_bytes(server: Running) -> None:
+    """Frames, in and out, and only when it is asked to."""
+    with connect(server.url.replace("http", "ws", 1) + "/api/v1/ws") as ws:
+        ws.send('{"command":"ping"}')
+        plain = ws.recv(timeout=5)
+        assert json.loads(plain) == {"command": "pong"}
+        ping = '{"command":"ping","measure":true}'
+        ws.send(ping)
+        # A client's frame has a mask of four bytes as well (RFC 6455 §5.2).
+        incoming = 6 + len('{"command":"ping"}') + 6 + len(ping)
+        assert json.loads(ws.recv(timeout=5)) == {"command": "pong", "bytes": {"in": incoming, "out": 2 + len(plain)}}
+
+
+def test_the_lab_in_a_terminal(server: Running) -> None:
+    """Every probe arrives over every transport, once; a short poll is the slowest and asks the most."""
+    command = [sys.executable, "-m", "quotechat", "lab", server.url, "--probes", "12", "--rate", "8", "--idle", "1",
+               "--interval", "0.4", "--json"]  # fmt: skip
+    ran = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 0, ran.stderr
+    rows = {row["reader"]: row for row in json.loads(ran.stdout)}
+    assert list(rows) == ["Short polling", "Long polling", "WebSocket"]
+    for row in rows.values():
+        assert (row["arrived"], row["missed"], row["repeated"]) == (12, 0, 0)
+        assert row["p50"] <= row["p95"] <= row["max"] and row["bytes_out"] > 12 * 100
+    assert rows["Short polling"]["p50"] > max(rows["Long polling"]["p50"], rows["WebSocket"]["p50"])
+    assert rows["Short polling"]["idle_requests"] > 60 > rows["WebSocket"]["idle_requests"] == 0
+
+
+def test_the_lab_of_no_server() -> None:
+    """It says so, and ends with an error."""
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    command = [sys.executable, "-m", "quotechat", "lab", f"http://127.0.0.1:{port}"]
+    ran = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 1 and "could not be measured" in ran.stderr
