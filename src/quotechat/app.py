@@ -79,8 +79,9 @@ def _install(app: Flask, settings: Settings, chat: Chat) -> None:
     )  # fmt: skip
 
     problems.install(app)
-    security.install(app, settings)
+    # What is registered first runs last: it counts the headers of the others.
     measure.install(app)
+    security.install(app, settings)
     reactor.install(app, chat)
     for module in (pages, rooms, messages, quotes, polling, health):
         app.register_blueprint(module.blueprint)

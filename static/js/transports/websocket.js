@@ -37,7 +37,7 @@ export function websocket(link, signal) {
         else if (envelope.error?.code !== "malformed-envelope") end(new Problem(envelope.error));
       },
       ack: (envelope) => link.answered(envelope),
-      pong: () => {},
+      pong: (envelope) => link.answered(envelope),
     };
     socket.onmessage = ({ data }) => {
       link.heard();
