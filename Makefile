@@ -11,22 +11,29 @@ DESCRIPTION := setup.cfg pyproject.toml
 run: $(VENV)/.installed
 	$(BIN)/quotechat serve
 
-test: $(VENV)/.installed-test
+test: $(VENV)/.installed-test node_modules/.installed
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/.installed-test
+lint: $(VENV)/.installed-test node_modules/.installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict src
+	if [ -d node_modules/eslint ]; then npm run --silent lint; fi
 
 bench-store: $(VENV)/.installed-test
 	$(BIN)/python -m bench.store
 
 clean:
-	rm -rf $(VENV) build dist src/*.egg-info
+	rm -rf $(VENV) node_modules build dist src/*.egg-info
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "quotechat needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
+
+# Only what checks the pages; without npm they are not checked, and .ci/run sees to it that there is one.
+node_modules/.installed: package.json package-lock.json
+	mkdir -p node_modules
+	if command -v npm >/dev/null; then npm ci --silent; else echo "npm is missing: the pages are not checked"; fi
+	touch $@
 
 $(VENV)/.installed: $(BIN)/python $(DESCRIPTION)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .

@@ -23,10 +23,18 @@ export class Actions {
     }
   }
 
-  like(message, article) { return this.#react(message, article, "like"); }
-  dislike(message, article) { return this.#react(message, article, "dislike"); }
-  reply(message) { this.composer.reply(message); }
-  edit(message) { this.composer.change(message); }
+  like(message, article) {
+    return this.#react(message, article, "like");
+  }
+  dislike(message, article) {
+    return this.#react(message, article, "dislike");
+  }
+  reply(message) {
+    this.composer.reply(message);
+  }
+  edit(message) {
+    this.composer.change(message);
+  }
 
   /** Deletes after a few seconds in which it can be undone; at once where the page is left. */
   delete({ id }, article) {
@@ -37,16 +45,23 @@ export class Actions {
       removeEventListener("pagehide", leave);
       send?.(envelope);
     };
-    const failed = (error) => { delete article.dataset.leaving; this.tell(error.message); };
+    const failed = (error) => {
+      delete article.dataset.leaving;
+      this.tell(error.message);
+    };
     const leave = () => stop(this.farewell);
     const timer = setTimeout(() => stop(() => this.insist(envelope).catch(failed)), UNDO_SECONDS * 1000);
     article.dataset.leaving = "";
     addEventListener("pagehide", leave);
-    this.tell("Message deleted.", { label: "Undo", seconds: UNDO_SECONDS, act: () => {
-      stop();
-      delete article.dataset.leaving;
-      article.focus();
-    } });
+    this.tell("Message deleted.", {
+      label: "Undo",
+      seconds: UNDO_SECONDS,
+      act: () => {
+        stop();
+        delete article.dataset.leaving;
+        article.focus();
+      },
+    });
     if (article.contains(document.activeElement)) article.focus();
   }
 

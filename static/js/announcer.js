@@ -11,7 +11,9 @@ export function announcer(element, { after = 800, clearAfter = 3_000 } = {}) {
     news = [];
     clearTimeout(clearing);
     // What is deleted later must not stand here.
-    clearing = setTimeout(() => { element.textContent = ""; }, clearAfter);
+    clearing = setTimeout(() => {
+      element.textContent = "";
+    }, clearAfter);
   };
   return (entry) => {
     news.push(entry);
@@ -20,5 +22,5 @@ export function announcer(element, { after = 800, clearAfter = 3_000 } = {}) {
 }
 
 /** An entry in words, without the markers of its markup. Pure. */
-export const spoken = ({ user, message, runs, quote }) => (quote ? `Quote: ${quote.quote}. ${quote.author}`
-  : `${user}: ${runs?.map(({ text }) => text).join("") ?? message}`);
+export const spoken = ({ user, message, runs, quote }) =>
+  quote ? `Quote: ${quote.quote}. ${quote.author}` : `${user}: ${runs?.map(({ text }) => text).join("") ?? message}`;

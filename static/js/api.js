@@ -20,8 +20,10 @@ export class Api {
       keepalive,
       // Two tabs that poll one URL wait for each other in the HTTP cache otherwise.
       cache: "no-store",
-      headers: body === undefined ? { Accept: "application/json" }
-        : { Accept: "application/json", "Content-Type": "application/json" },
+      headers:
+        body === undefined
+          ? { Accept: "application/json" }
+          : { Accept: "application/json", "Content-Type": "application/json" },
       body: body === undefined ? undefined : JSON.stringify(body),
     });
     // Without JSON it came from a proxy in between: its status is all we know.

@@ -26,5 +26,4 @@ export class Backoff {
 }
 
 /** A pause that the server asked for, stretched by up to a quarter. */
-export const jittered = (milliseconds, random = Math.random) =>
-  Math.round(milliseconds * (1 + random() / 4));
+export const jittered = (milliseconds, random = Math.random) => Math.round(milliseconds * (1 + random() / 4));

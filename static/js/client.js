@@ -10,8 +10,15 @@ import { websocket } from "./transports/websocket.js";
 
 const RUN = { websocket, "long-poll": longPoll, "short-poll": shortPoll };
 const DEFAULTS = {
-  base: "/api/v1", room: "lobby", after: "now", transports: ["websocket", "long-poll", "short-poll"],
-  interval: 2_000, betterAfter: 60_000, tries: 3, stableAfter: 5_000, silence: 45_000,
+  base: "/api/v1",
+  room: "lobby",
+  after: "now",
+  transports: ["websocket", "long-poll", "short-poll"],
+  interval: 2_000,
+  betterAfter: 60_000,
+  tries: 3,
+  stableAfter: 5_000,
+  silence: 45_000,
 };
 
 /** Opens a connection. It dispatches `event`, `status` and `reset`, each with its news in `detail`. */
@@ -30,10 +37,18 @@ export class Connection extends EventTarget {
 
   constructor(options) {
     super();
-    Object.assign(this, DEFAULTS, {
-      origin: globalThis.location?.origin, WebSocket: globalThis.WebSocket,
-      locks: globalThis.navigator?.locks, Channel: globalThis.BroadcastChannel, random: Math.random,
-    }, options);
+    Object.assign(
+      this,
+      DEFAULTS,
+      {
+        origin: globalThis.location?.origin,
+        WebSocket: globalThis.WebSocket,
+        locks: globalThis.navigator?.locks,
+        Channel: globalThis.BroadcastChannel,
+        random: Math.random,
+      },
+      options,
+    );
     this.api ??= new Api(this);
     this.backoff = new Backoff({ random: this.random, ...this.backoff });
     this.#cursor = this.after;
@@ -41,13 +56,25 @@ export class Connection extends EventTarget {
     queueMicrotask(() => this.#run());
   }
 
-  get cursor() { return this.#cursor; }
-  get seq() { return seqOf(this.#cursor); }
-  get state() { return this.#state; }
-  get transport() { return this.#session?.name ?? this.transports[this.#level]; }
+  get cursor() {
+    return this.#cursor;
+  }
+  get seq() {
+    return seqOf(this.#cursor);
+  }
+  get state() {
+    return this.#state;
+  }
+  get transport() {
+    return this.#session?.name ?? this.transports[this.#level];
+  }
   /** True where `ask(envelope)` would go over an open socket. */
-  get canAsk() { return this.#session?.canAsk ?? false; }
-  ask(envelope) { return this.#session.ask(envelope); }
+  get canAsk() {
+    return this.#session?.canAsk ?? false;
+  }
+  ask(envelope) {
+    return this.#session.ask(envelope);
+  }
 
   /** Look at once: after sleep, on coming back online, when the page is seen again. */
   wake() {
@@ -73,7 +100,9 @@ export class Connection extends EventTarget {
   }
 
   /** As a network does: the present connection is lost. */
-  cut() { this.#session?.end(new Ended("Cut.")); }
+  cut() {
+    this.#session?.end(new Ended("Cut."));
+  }
 
   close() {
     this.#status("closed");
@@ -136,14 +165,17 @@ export class Connection extends EventTarget {
     // What has worked before most likely works again once the server is back.
     const soon = this.#bestWorked ? setTimeout(() => this.#tryBetter(), this.betterAfter / 20) : undefined;
     const later = setInterval(() => this.#tryBetter(), this.betterAfter);
-    return () => { clearTimeout(soon); clearInterval(later); };
+    return () => {
+      clearTimeout(soon);
+      clearInterval(later);
+    };
   }
 
   /** Tries the best transport beside the present one and changes only when it has caught up. Both
    *  deliver to one cursor; what the second brings again is ignored. */
   async #tryBetter() {
     if (this.#trial) return;
-    const trial = this.#trial = this.#start(0);
+    const trial = (this.#trial = this.#start(0));
     await trial.done;
     if (this.#trial === trial) this.#trial = null;
   }
@@ -195,7 +227,10 @@ export class Connection extends EventTarget {
   pause(milliseconds, signal = undefined) {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, milliseconds);
-      this.#nudge = () => { clearTimeout(timer); resolve(); };
+      this.#nudge = () => {
+        clearTimeout(timer);
+        resolve();
+      };
       signal?.addEventListener("abort", this.#nudge, { once: true });
     });
   }

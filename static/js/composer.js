@@ -24,8 +24,12 @@ export class Composer {
     form.querySelector("#cancel-context").addEventListener("click", () => this.leave());
   }
 
-  get user() { return this.form.elements.user.value; }
-  get text() { return this.field.value; }
+  get user() {
+    return this.form.elements.user.value;
+  }
+  get text() {
+    return this.field.value;
+  }
 
   reply(message) {
     this.leave();
@@ -142,11 +146,16 @@ export class Composer {
     user.value ||= load("user", "");
     color.value ||= load("color", "");
     this.field.value ||= load(this.key, "");
-    const tint = () => { this.field.className = color.value ? `color-${color.value}` : ""; };
+    const tint = () => {
+      this.field.className = color.value ? `color-${color.value}` : "";
+    };
     tint();
     this.#offerTime();
     user.addEventListener("change", () => save("user", user.value));
-    color.addEventListener("change", () => { save("color", color.value); tint(); });
+    color.addEventListener("change", () => {
+      save("color", color.value);
+      tint();
+    });
     this.field.addEventListener("input", () => this.#context?.kind === "edit" || save(this.key, this.field.value));
   }
 }

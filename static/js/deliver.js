@@ -14,7 +14,9 @@ export async function insist(deliver, envelope, { tries = 6, backoff = new Backo
       return await deliver(command);
     } catch (error) {
       if (error.final || attempt === tries) throw error;
-      await new Promise((resolve) => { setTimeout(resolve, backoff.next(error.retryIn ?? 0)); });
+      await new Promise((resolve) => {
+        setTimeout(resolve, backoff.next(error.retryIn ?? 0));
+      });
     }
   }
 }

@@ -17,13 +17,20 @@ export class History {
     scroller.addEventListener("scroll", () => scroller.scrollTop < NEAR && this.load(), { passive: true });
   }
 
-  get more() { return !this.link.hidden; }
+  get more() {
+    return !this.link.hidden;
+  }
   /** Some of what was shown is not shown any more. */
-  cut() { this.link.hidden = false; }
+  cut() {
+    this.link.hidden = false;
+  }
 
   /** Fetches the next page; a second call while it is under way gets the same. */
   load(limit = 50) {
-    if (this.more) this.#loading ??= this.#load(limit).finally(() => { this.#loading = null; });
+    if (this.more)
+      this.#loading ??= this.#load(limit).finally(() => {
+        this.#loading = null;
+      });
     return this.#loading;
   }
 

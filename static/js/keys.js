@@ -22,11 +22,12 @@ export function keyboard({ log, sheet, field, run, undo }) {
     act();
   });
 
-  const onPage = (key, letters) => ({
-    "?": () => sheet.showModal(),
-    "/": () => field.focus(),
-    z: undo,
-  })[letters ? key : ""];
+  const onPage = (key, letters) =>
+    ({
+      "?": () => sheet.showModal(),
+      "/": () => field.focus(),
+      z: undo,
+    })[letters ? key : ""];
 
   const onMessage = (key, article, letters) => {
     if (key === "ArrowUp" || key === "ArrowDown") return () => step(article, key === "ArrowUp" ? -1 : 1);

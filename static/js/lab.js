@@ -6,15 +6,25 @@ import { Plot } from "./lab/plot.js";
 import { csv, summary } from "./lab/stats.js";
 
 const IDLE_SECONDS = 5;
-const READERS = [["Short polling", "short-poll", "--orange"], ["Long polling", "long-poll", "--blue"],
-  ["WebSocket", "websocket", "--teal"]];
+const READERS = [
+  ["Short polling", "short-poll", "--orange"],
+  ["Long polling", "long-poll", "--blue"],
+  ["WebSocket", "websocket", "--teal"],
+];
 
 const $ = (id) => document.getElementById(id);
 const { room, base } = $("lab").dataset;
 const { rate, interval, delay } = $("controls").elements;
 const api = new Api({ base, room });
-const plot = new Plot($("plot"), READERS.map(([name]) => name), READERS.map(([, , color]) => color));
-const sleep = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
+const plot = new Plot(
+  $("plot"),
+  READERS.map(([name]) => name),
+  READERS.map(([, , color]) => color),
+);
+const sleep = (milliseconds) =>
+  new Promise((resolve) => {
+    setTimeout(resolve, milliseconds);
+  });
 document.documentElement.classList.add("js");
 
 let run = null;
@@ -27,9 +37,19 @@ class Run {
 
   async begin() {
     const { cursor } = await theRoom();
-    this.arms = READERS.map(([name, transport]) => new Arm({ name, transport, base, room, after: cursor,
-      interval: Number(interval.value), delay: () => Number(delay.value),
-      sentAt: (id) => this.#sent.get(id) ?? this.#pending.get(id) }));
+    this.arms = READERS.map(
+      ([name, transport]) =>
+        new Arm({
+          name,
+          transport,
+          base,
+          room,
+          after: cursor,
+          interval: Number(interval.value),
+          delay: () => Number(delay.value),
+          sentAt: (id) => this.#sent.get(id) ?? this.#pending.get(id),
+        }),
+    );
     await Promise.all(this.arms.map(({ connection }) => live(connection)));
     await this.#listen();
     this.before = await Promise.all(this.arms.map((arm) => arm.counted()));
@@ -65,7 +85,11 @@ class Run {
     const id = newId();
     this.#pending.set(id, { at: performance.now(), number });
     try {
-      await api.command({ command: "send-message", client_id: id, message: { user: "Lab", message: `probe ${number}` } });
+      await api.command({
+        command: "send-message",
+        client_id: id,
+        message: { user: "Lab", message: `probe ${number}` },
+      });
       this.#sent.set(id, this.#pending.get(id));
     } catch (error) {
       tell(error.message); // it was not sent, so nobody can miss it
@@ -74,8 +98,16 @@ class Run {
 
   async show() {
     const costs = await Promise.all(this.arms.map((arm, i) => arm.cost(this.before[i])));
-    this.rows = this.arms.map((arm, i) => summary({ name: arm.name, latencies: arm.latencies, sent: this.#sent.size,
-      repeated: arm.repeated, active: costs[i], idle: this.idle[i] }));
+    this.rows = this.arms.map((arm, i) =>
+      summary({
+        name: arm.name,
+        latencies: arm.latencies,
+        sent: this.#sent.size,
+        repeated: arm.repeated,
+        active: costs[i],
+        idle: this.idle[i],
+      }),
+    );
     this.rows.forEach((row, i) => fill($("table").rows[i], row));
     plot.show(this.arms.map(({ points }) => points));
   }
@@ -92,25 +124,34 @@ async function theRoom() {
   }
 }
 
-const live = (connection) => new Promise((resolve) => {
-  if (connection.state === "live") resolve();
-  connection.addEventListener("status", ({ detail }) => detail.state === "live" && resolve());
-});
+const live = (connection) =>
+  new Promise((resolve) => {
+    if (connection.state === "live") resolve();
+    connection.addEventListener("status", ({ detail }) => detail.state === "live" && resolve());
+  });
 
 function fill(row, { reader: _, ...numbers }) {
   Object.entries(numbers).forEach(([name, value], i) => {
     const cell = row.cells[i + 1];
-    cell.textContent = Number.isFinite(value) ? value.toLocaleString("en", { maximumFractionDigits: value < 10 ? 1 : 0 }) : "–";
+    cell.textContent = Number.isFinite(value)
+      ? value.toLocaleString("en", { maximumFractionDigits: value < 10 ? 1 : 0 })
+      : "–";
     // What is under way is not missed yet: only the end tells.
     cell.classList.toggle("wrong", run.stopped && ["missed", "repeated"].includes(name) && value > 0);
   });
 }
 
-function tell(text) { $("progress").textContent = text; }
+function tell(text) {
+  $("progress").textContent = text;
+}
 
 $("controls").addEventListener("submit", async (event) => {
   event.preventDefault();
-  if (run) { run.stopped = true; tell("Waiting for the last probe"); return; }
+  if (run) {
+    run.stopped = true;
+    tell("Waiting for the last probe");
+    return;
+  }
   run = new Run();
   $("start").textContent = "Stop";
   $("cut").disabled = false;
@@ -139,4 +180,7 @@ const save = (name, type, text) => {
 };
 const rows = () => run?.rows ?? finished;
 $("csv").addEventListener("click", () => rows() && save("lab.csv", "text/csv", csv(rows())));
-$("json").addEventListener("click", () => rows() && save("lab.json", "application/json", JSON.stringify(rows(), null, 2)));
+$("json").addEventListener(
+  "click",
+  () => rows() && save("lab.json", "application/json", JSON.stringify(rows(), null, 2)),
+);

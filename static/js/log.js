@@ -13,8 +13,12 @@ export class Log {
     Object.assign(this, { element, decorate, read });
   }
 
-  article(id) { return this.#articles.get(Number(id)); }
-  get size() { return this.#articles.size; }
+  article(id) {
+    return this.#articles.get(Number(id));
+  }
+  get size() {
+    return this.#articles.size;
+  }
 
   /** Shows entries in the order of their numbers, wherever they belong. */
   show(entries) {
@@ -89,11 +93,17 @@ export class Log {
     const heading = headingOf(article);
     if (!newDay) heading?.remove();
     else if (!heading && !Number.isNaN(date.getTime())) article.before(dayHeading(date));
-    article.classList.toggle("follows", !newDay && before.dataset.user === article.dataset.user
-      && date - new Date(before.dataset.at) < GROUP_MILLISECONDS
-      && article.querySelector(".answers")?.hidden === true);
-    article.classList.toggle("first-new", Number(article.dataset.id) > this.read
-      && Boolean(before) && Number(before.dataset.id) <= this.read);
+    article.classList.toggle(
+      "follows",
+      !newDay &&
+        before.dataset.user === article.dataset.user &&
+        date - new Date(before.dataset.at) < GROUP_MILLISECONDS &&
+        article.querySelector(".answers")?.hidden === true,
+    );
+    article.classList.toggle(
+      "first-new",
+      Number(article.dataset.id) > this.read && Boolean(before) && Number(before.dataset.id) <= this.read,
+    );
   }
 }
 

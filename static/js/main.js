@@ -33,7 +33,14 @@ const latest = $("latest")?.href; // on a page of the past
 document.documentElement.classList.add("js");
 
 const api = new Api({ base, room });
-const connection = connect({ base, room, api, after: cursor, interval: Number(interval), transports: transports.split(" ") });
+const connection = connect({
+  base,
+  room,
+  api,
+  after: cursor,
+  interval: Number(interval),
+  transports: transports.split(" "),
+});
 const deliver = deliverer(connection, api);
 const command = (envelope) => insist(deliver, { room, ...envelope });
 const outbox = new Outbox({ room, deliver });
@@ -54,7 +61,9 @@ const log = new Log($("log"), {
   },
 });
 const history = new History({
-  scroller: $("scroller"), link: $("earlier"), oldest: () => timeline.oldest,
+  scroller: $("scroller"),
+  link: $("earlier"),
+  oldest: () => timeline.oldest,
   older: (before, limit) => api.older(before, limit),
   show: (page) => {
     mine.add(page.mine);
@@ -66,7 +75,9 @@ const tell = toast($("toast"));
 const announce = announcer($("announcer"));
 const badge = new Badge();
 const pill = new Pill($("pill"), $("diagnosis"), {
-  wake: () => connection.wake(), waiting: () => outbox.waiting, told: $("pill-told"),
+  wake: () => connection.wake(),
+  waiting: () => outbox.waiting,
+  told: $("pill-told"),
 });
 const pending = new Pending($("outbox"), outbox);
 const scheduled = new Scheduled($("scheduled"), { api, insist: command, tell });
@@ -81,19 +92,31 @@ const composer = new Composer($("composer"), {
     if (latest) location.assign(latest); // the outbox goes on there
     scroll.toBottom();
   },
-  edit: (id, text) => command({ command: "edit-message", message: { id, message: text } }).catch((error) => tell(error.message)),
+  edit: (id, text) =>
+    command({ command: "edit-message", message: { id, message: text } }).catch((error) => tell(error.message)),
   editLast: () => {
     const last = timeline.messages.findLast(({ id, deleted }) => mine.isOwn(id) && !deleted);
     if (last) composer.change(last);
   },
 });
 const actions = new Actions({
-  log: $("log"), url: location.origin + api.roomUrl, mine, timeline, composer, tell, insist: command,
+  log: $("log"),
+  url: location.origin + api.roomUrl,
+  mine,
+  timeline,
+  composer,
+  tell,
+  insist: command,
   farewell: (envelope) => api.command(envelope, { keepalive: true }),
   repaint: (article, message) => log.decorate(article, message),
 });
-keyboard({ log: $("log"), sheet: $("keys"), field: composer.field, undo: () => tell.act(),
-  run: (action, article) => actions.run(action, article) });
+keyboard({
+  log: $("log"),
+  sheet: $("keys"),
+  field: composer.field,
+  undo: () => tell.act(),
+  run: (action, article) => actions.run(action, article),
+});
 switches(connection, $("way-line"));
 
 // --- What comes -----------------------------------------------------------------------------------
@@ -113,7 +136,10 @@ function show({ seq }, { added, changed }) {
   $("nothing").hidden = true;
   const own = pending.ids.includes(added.client_id) && added.user === me();
   if (own) arrived(added.client_id);
-  else { announce(added); badge.add(); }
+  else {
+    announce(added);
+    badge.add();
+  }
   scroll.grown(own ? 0 : 1);
   unread.reached(seq);
   if (scroll.stuck && log.size > MOST_SHOWN) {
@@ -131,7 +157,11 @@ function arrived(clientId) {
 outbox.addEventListener("removed", ({ detail: { item, answer } }) => {
   pill.show();
   if (item.state !== "sent") return;
-  if (answer.scheduled) { pending.remove(item.client_id); scheduled.refresh(); tell("Scheduled."); }
+  if (answer.scheduled) {
+    pending.remove(item.client_id);
+    scheduled.refresh();
+    tell("Scheduled.");
+  }
   // Its event was here before (a repeat), or will take the row away when it comes.
   else if (answer.seq <= connection.seq) pending.remove(item.client_id);
 });
@@ -155,7 +185,10 @@ connection.addEventListener("reset", async () => {
   scroll.toBottom();
 });
 
-onWaking(() => { connection.wake(); outbox.flush(); });
+onWaking(() => {
+  connection.wake();
+  outbox.flush();
+});
 addEventListener("storage", ({ key, newValue }) => {
   const id = key?.split(`quotechat:outbox:${room}:`)[1];
   if (id && newValue === null) arrived(id);
@@ -165,7 +198,10 @@ addEventListener("storage", ({ key, newValue }) => {
 
 log.adopt((id) => timeline.get(id));
 const jumping = jumps($("log"), {
-  reach: (id) => { scroll.leaveBottom(); return history.reach(id, () => log.article(id)); },
+  reach: (id) => {
+    scroll.leaveBottom();
+    return history.reach(id, () => log.article(id));
+  },
   missing: (id) => tell(`There is no message ${id} here.`),
 });
 if (!jumping && !latest) scroll.toBottom();

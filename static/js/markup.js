@@ -6,8 +6,11 @@ export function marked(text, start, end, mark) {
   const inside = text.slice(start, end);
   const after = text.slice(end);
   if (before.endsWith(mark) && after.startsWith(mark)) {
-    return { text: before.slice(0, -mark.length) + inside + after.slice(mark.length),
-      start: start - mark.length, end: end - mark.length };
+    return {
+      text: before.slice(0, -mark.length) + inside + after.slice(mark.length),
+      start: start - mark.length,
+      end: end - mark.length,
+    };
   }
   return { text: before + mark + inside + mark + after, start: start + mark.length, end: end + mark.length };
 }

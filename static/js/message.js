@@ -16,8 +16,14 @@ export function showEntry(article, entry) {
 
 export function showMessage(article, message) {
   const part = (name) => article.querySelector(`.${name}`);
-  article.className = ["message", message.deleted && "deleted", message.color && `color-${message.color}`,
-    article.classList.contains("follows") && "follows"].filter(Boolean).join(" ");
+  article.className = [
+    "message",
+    message.deleted && "deleted",
+    message.color && `color-${message.color}`,
+    article.classList.contains("follows") && "follows",
+  ]
+    .filter(Boolean)
+    .join(" ");
   if (message.id) identify(article, message.id, `Message ${message.id}`);
   article.dataset.user = message.user;
   part("user").textContent = message.user;
@@ -51,7 +57,7 @@ function showAnswered(article, answered) {
   if (!answered) return;
   link.href = `#m${answered.id}`;
   link.querySelector(".answers-user").textContent = answered.user ?? "";
-  link.querySelector(".answers-text").textContent = answered.deleted ? DELETED : answered.excerpt ?? "";
+  link.querySelector(".answers-text").textContent = answered.deleted ? DELETED : (answered.excerpt ?? "");
 }
 
 function showEdited(element, { edited_at: at, deleted }) {
@@ -61,7 +67,10 @@ function showEdited(element, { edited_at: at, deleted }) {
 
 /** The counts, and which of the two is this person's own. */
 export function showReactions(article, { likes = 0, dislikes = 0 }, own) {
-  for (const [action, label, count] of [["like", "Like", likes], ["dislike", "Dislike", dislikes]]) {
+  for (const [action, label, count] of [
+    ["like", "Like", likes],
+    ["dislike", "Dislike", dislikes],
+  ]) {
     const button = article.querySelector(`[data-action="${action}"]`);
     button.setAttribute("aria-pressed", String(own === action));
     button.setAttribute("aria-label", `${label}: ${count}`);

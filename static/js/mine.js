@@ -15,9 +15,15 @@ export class Mine {
     for (const [id, reaction] of Object.entries(reactions)) this.reacted(id, reaction);
   }
 
-  wrote(id) { this.#messages.add(Number(id)); }
-  isOwn(id) { return this.#messages.has(Number(id)); }
-  reaction(id) { return this.#reactions.get(Number(id)) ?? "none"; }
+  wrote(id) {
+    this.#messages.add(Number(id));
+  }
+  isOwn(id) {
+    return this.#messages.has(Number(id));
+  }
+  reaction(id) {
+    return this.#reactions.get(Number(id)) ?? "none";
+  }
 
   /** `none` takes it back. */
   reacted(id, reaction) {

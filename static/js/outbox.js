@@ -14,13 +14,22 @@ export class Outbox extends EventTarget {
   constructor({ room, deliver, store = browser, backoff = new Backoff() }) {
     super();
     Object.assign(this, { room, deliver, store, backoff });
-    this.#items = store.keys(this.#key("")).map((key) => store.load(key)).filter(Boolean)
+    this.#items = store
+      .keys(this.#key(""))
+      .map((key) => store.load(key))
+      .filter(Boolean)
       .sort((a, b) => a.order - b.order);
   }
 
-  get items() { return [...this.#items]; }
-  get waiting() { return this.#items.filter((item) => item.state === "sending").length; }
-  #key(id) { return `outbox:${this.room}:${id}`; }
+  get items() {
+    return [...this.#items];
+  }
+  get waiting() {
+    return this.#items.filter((item) => item.state === "sending").length;
+  }
+  #key(id) {
+    return `outbox:${this.room}:${id}`;
+  }
 
   /** Takes a message on. Answers its item: {client_id, message, state}. */
   add(message) {
@@ -82,11 +91,16 @@ export class Outbox extends EventTarget {
   #pause(milliseconds) {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, milliseconds);
-      this.#nudge = () => { clearTimeout(timer); resolve(); };
+      this.#nudge = () => {
+        clearTimeout(timer);
+        resolve();
+      };
     });
   }
 
-  #find(id) { return this.#items.find((item) => item.client_id === id); }
+  #find(id) {
+    return this.#items.find((item) => item.client_id === id);
+  }
 
   #changed(item, was = null) {
     this.store.save(this.#key(item.client_id), item);

@@ -9,10 +9,16 @@ export class Pending {
   }
 
   /** Takes a row away: its event is in the log now. */
-  remove(id) { this.#row(id)?.remove(); }
-  get ids() { return [...this.element.children].map((row) => row.dataset.clientId); }
+  remove(id) {
+    this.#row(id)?.remove();
+  }
+  get ids() {
+    return [...this.element.children].map((row) => row.dataset.clientId);
+  }
 
-  #row(id) { return [...this.element.children].find((row) => row.dataset.clientId === id); }
+  #row(id) {
+    return [...this.element.children].find((row) => row.dataset.clientId === id);
+  }
 
   #show(item, was = null) {
     const row = this.#row(was ?? item.client_id) ?? this.element.appendChild(blank());
@@ -36,7 +42,13 @@ export class Pending {
     const why = document.createElement("span");
     why.className = "why";
     why.textContent = reason;
-    row.querySelector(".feet").replaceChildren(why, choice("Retry", () => this.outbox.retry(id)),
-      choice("Discard", () => { this.outbox.discard(id); this.remove(id); }));
+    row.querySelector(".feet").replaceChildren(
+      why,
+      choice("Retry", () => this.outbox.retry(id)),
+      choice("Discard", () => {
+        this.outbox.discard(id);
+        this.remove(id);
+      }),
+    );
   }
 }

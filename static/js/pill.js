@@ -2,20 +2,29 @@
 
 const NAMES = { websocket: "WebSocket", "long-poll": "long poll", "short-poll": "short poll" };
 
-const stateText = ({ state, transport }) => ({
-  live: `Live by ${NAMES[transport]}`, waiting: "Connection lost, reconnecting", offline: "Offline", stopped: "Loading anew",
-})[state] ?? "";
+const stateText = ({ state, transport }) =>
+  ({
+    live: `Live by ${NAMES[transport]}`,
+    waiting: "Connection lost, reconnecting",
+    offline: "Offline",
+    stopped: "Loading anew",
+  })[state] ?? "";
 
 /** `waiting` is how many messages are unsent. Pure, for the test. */
 export function pillText({ state, transport, seq, retryIn = 0 }, waiting = 0) {
   const name = NAMES[transport] ?? transport;
   const unsent = waiting ? ` · ${waiting} waiting` : "";
   switch (state) {
-    case "live": return `Live · ${name} · complete to #${seq}${unsent}`;
-    case "waiting": return `Reconnecting in ${Math.max(1, Math.ceil(retryIn / 1000))} s · ${name}${unsent}`;
-    case "offline": return `Offline${unsent}`;
-    case "stopped": return `Loading anew${unsent}`;
-    default: return `Connecting · ${name}${unsent}`;
+    case "live":
+      return `Live · ${name} · complete to #${seq}${unsent}`;
+    case "waiting":
+      return `Reconnecting in ${Math.max(1, Math.ceil(retryIn / 1000))} s · ${name}${unsent}`;
+    case "offline":
+      return `Offline${unsent}`;
+    case "stopped":
+      return `Loading anew${unsent}`;
+    default:
+      return `Connecting · ${name}${unsent}`;
   }
 }
 
@@ -53,17 +62,27 @@ export class Pill {
   #countDown({ state, retryIn }) {
     clearInterval(this.#timer);
     const end = Date.now() + (retryIn ?? 0);
-    if (state === "waiting") this.#timer = setInterval(() => this.show({ ...this.#status, retryIn: end - Date.now() }), 1_000);
+    if (state === "waiting")
+      this.#timer = setInterval(() => this.show({ ...this.#status, retryIn: end - Date.now() }), 1_000);
   }
 
   /** An event came: the page is complete to here. */
-  complete({ seq, cursor }) { this.show({ ...this.#status, seq, cursor }); }
+  complete({ seq, cursor }) {
+    this.show({ ...this.#status, seq, cursor });
+  }
 
   #diagnose({ state, transport, cursor, reason = "–" }) {
-    const facts = { State: state, Transport: NAMES[transport] ?? "–", Cursor: cursor, "Last trouble": reason,
-      "Changes of state": this.#changes, Unsent: this.waiting() };
-    this.diagnosis.replaceChildren(...Object.entries(facts).flatMap(([name, value]) =>
-      [text("dt", name), text("dd", value)]));
+    const facts = {
+      State: state,
+      Transport: NAMES[transport] ?? "–",
+      Cursor: cursor,
+      "Last trouble": reason,
+      "Changes of state": this.#changes,
+      Unsent: this.waiting(),
+    };
+    this.diagnosis.replaceChildren(
+      ...Object.entries(facts).flatMap(([name, value]) => [text("dt", name), text("dd", value)]),
+    );
   }
 }
 

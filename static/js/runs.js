@@ -1,6 +1,11 @@
 // Runs of text to elements. There is no HTML anywhere, so there is nothing to sanitise.
 
-const ELEMENTS = [["bold", "strong"], ["italic", "em"], ["underline", "u"], ["code", "code"]];
+const ELEMENTS = [
+  ["bold", "strong"],
+  ["italic", "em"],
+  ["underline", "u"],
+  ["code", "code"],
+];
 
 /** Fills an element with a message's text: its runs, or the plain text where nothing is formatted. */
 export function showText(element, { message = "", runs }) {

@@ -25,7 +25,8 @@ export class Scroll {
     this.stuck = true;
     this.#seen();
     // Once a frame, however many messages come: each look at a height makes the browser lay out the page.
-    this.#frame ??= requestAnimationFrame(() => {
+    if (this.#frame !== null) return;
+    this.#frame = requestAnimationFrame(() => {
       this.#frame = null;
       if (this.stuck) this.#drop();
     });
@@ -47,7 +48,9 @@ export class Scroll {
   }
 
   /** The reader looks at something else than the newest. */
-  leaveBottom() { this.stuck = false; }
+  leaveBottom() {
+    this.stuck = false;
+  }
 
   /** Runs a change above the view and keeps what the reader sees in its place. The browser's own
    *  anchoring fails at the very top. */

@@ -16,14 +16,27 @@ export class Session {
   constructor(name, run, owner) {
     this.name = name;
     this.owner = owner;
-    ({ api: this.api, base: this.base, room: this.room, origin: this.origin, random: this.random,
-      interval: this.interval, WebSocket: this.WebSocket, locks: this.locks, Channel: this.Channel } = owner);
+    ({
+      api: this.api,
+      base: this.base,
+      room: this.room,
+      origin: this.origin,
+      random: this.random,
+      interval: this.interval,
+      WebSocket: this.WebSocket,
+      locks: this.locks,
+      Channel: this.Channel,
+    } = owner);
     this.heard();
     /** Resolves to the reason why it ended; never rejects. */
-    this.done = run(this, this.#control.signal).catch((reason) => reason).finally(() => this.#end());
+    this.done = run(this, this.#control.signal)
+      .catch((reason) => reason)
+      .finally(() => this.#end());
   }
 
-  end(reason) { this.#control.abort(reason); }
+  end(reason) {
+    this.#control.abort(reason);
+  }
 
   #end() {
     clearTimeout(this.#silence);
@@ -34,11 +47,23 @@ export class Session {
   }
 
   // What the transports call.
-  cursor() { return this.owner.cursor; }
-  deliver(event) { return this.owner.deliver(event); }
-  caughtUp(cursor) { this.isLive = true; this.owner.caughtUp(this, cursor); }
-  proved() { this.isProved = true; this.owner.proved(this); }
-  opened(socket) { this.#socket = socket; }
+  cursor() {
+    return this.owner.cursor;
+  }
+  deliver(event) {
+    return this.owner.deliver(event);
+  }
+  caughtUp(cursor) {
+    this.isLive = true;
+    this.owner.caughtUp(this, cursor);
+  }
+  proved() {
+    this.isProved = true;
+    this.owner.proved(this);
+  }
+  opened(socket) {
+    this.#socket = socket;
+  }
 
   heard() {
     clearTimeout(this.#silence);
@@ -65,13 +90,18 @@ export class Session {
   }
 
   // What the connection calls.
-  get canAsk() { return this.#socket !== null; }
+  get canAsk() {
+    return this.#socket !== null;
+  }
 
   /** Sends an envelope that has a client_id; a promise of its answer, for at most 15 s. */
   ask(envelope) {
     return new Promise((resolve, reject) => {
       const late = setTimeout(() => reject(new Ended("No answer.")), 15_000);
-      const settle = (how) => (value) => { clearTimeout(late); how(value); };
+      const settle = (how) => (value) => {
+        clearTimeout(late);
+        how(value);
+      };
       this.#asked.set(envelope.client_id, { resolve: settle(resolve), reject: settle(reject) });
       this.#socket.send(JSON.stringify(envelope));
     });

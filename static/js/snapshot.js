@@ -8,7 +8,9 @@ export async function refreshed(api, tell) {
       return await api.snapshot();
     } catch (error) {
       tell(error.message);
-      await new Promise((resolve) => { setTimeout(resolve, backoff.next(error.retryIn ?? 0)); });
+      await new Promise((resolve) => {
+        setTimeout(resolve, backoff.next(error.retryIn ?? 0));
+      });
     }
   }
 }

@@ -2,8 +2,10 @@
 // Pure: no page, no network, no clock. Applying an event twice changes nothing.
 
 /** Messages and quotes of a snapshot in one row: an entry with `quote` is one, its `id` the seq. */
-export const entriesOf = ({ messages, quotes = [] }) =>
-  [...messages, ...quotes.map((quote) => card(quote.seq, quote.at, quote))];
+export const entriesOf = ({ messages, quotes = [] }) => [
+  ...messages,
+  ...quotes.map((quote) => card(quote.seq, quote.at, quote)),
+];
 
 /** Whether an event brings an entry; the others change one. */
 export const adds = ({ command }) => command === "message-sent" || command === "quote-added";
@@ -17,10 +19,18 @@ export class Timeline {
     this.add(entries);
   }
 
-  get entries() { return [...this.#entries.values()].sort((a, b) => a.id - b.id); }
-  get messages() { return this.entries.filter((entry) => !entry.quote); }
-  get oldest() { return Math.min(...this.#entries.keys()); }
-  get(id) { return this.#entries.get(Number(id)); }
+  get entries() {
+    return [...this.#entries.values()].sort((a, b) => a.id - b.id);
+  }
+  get messages() {
+    return this.entries.filter((entry) => !entry.quote);
+  }
+  get oldest() {
+    return Math.min(...this.#entries.keys());
+  }
+  get(id) {
+    return this.#entries.get(Number(id));
+  }
 
   add(entries) {
     for (const entry of entries) this.#entries.set(entry.id, entry);
@@ -41,13 +51,22 @@ export class Timeline {
    *  and the entries to show anew. An unknown event does nothing. */
   apply({ command, seq, at, message, quote }) {
     switch (command) {
-      case "message-sent": return this.#add({ at, ...message });
-      case "quote-added": return this.#add(card(seq, at, quote));
-      case "message-edited": return this.#change(message.id, (old) => edited(old, message));
-      case "message-deleted": return this.#delete(message.id);
-      case "reactions-changed": return this.#change(message.id, (old) =>
-        ({ ...old, likes: message.likes ?? 0, dislikes: message.dislikes ?? 0 }));
-      default: return NOTHING;
+      case "message-sent":
+        return this.#add({ at, ...message });
+      case "quote-added":
+        return this.#add(card(seq, at, quote));
+      case "message-edited":
+        return this.#change(message.id, (old) => edited(old, message));
+      case "message-deleted":
+        return this.#delete(message.id);
+      case "reactions-changed":
+        return this.#change(message.id, (old) => ({
+          ...old,
+          likes: message.likes ?? 0,
+          dislikes: message.dislikes ?? 0,
+        }));
+      default:
+        return NOTHING;
     }
   }
 
@@ -68,9 +87,13 @@ export class Timeline {
 
   /** Replies that show its text lose it too. */
   #delete(id) {
-    const replies = this.messages.filter(({ reply_to: parent }) => parent?.id === id && !parent.deleted)
-      .flatMap((reply) => this.#change(reply.id, (old) =>
-        ({ ...old, reply_to: { id, user: old.reply_to.user, deleted: true } })).changed);
+    const replies = this.messages
+      .filter(({ reply_to: parent }) => parent?.id === id && !parent.deleted)
+      .flatMap(
+        (reply) =>
+          this.#change(reply.id, (old) => ({ ...old, reply_to: { id, user: old.reply_to.user, deleted: true } }))
+            .changed,
+      );
     const { changed } = this.#change(id, ({ user, at }) => ({ id, user, at, deleted: true }));
     return { added: null, changed: [...changed, ...replies] };
   }

@@ -11,7 +11,10 @@ export function toast(element) {
     clearTimeout(timer);
     timer = setTimeout(hide, seconds * 1000);
     element.replaceChildren(text);
-    tell.act = () => { hide(); act(); };
+    tell.act = () => {
+      hide();
+      act();
+    };
     if (label) element.append(button(label, () => tell.act()));
   };
   tell.act = () => {};

@@ -5,11 +5,22 @@ import { connect } from "../../static/js/client.js";
 import { cursorOf, sent, Server, until } from "./fakes.js";
 
 let open = [];
-afterEach(() => { open.forEach((connection) => connection.close()); open = []; });
+afterEach(() => {
+  open.forEach((connection) => connection.close());
+  open = [];
+});
 
 function reader(server, options = {}) {
-  const connection = connect({ after: cursorOf(0), api: server.api, WebSocket: server.WebSocket, origin: "http://test",
-    backoff: { min: 2, max: 20 }, interval: 5, betterAfter: 30, ...options });
+  const connection = connect({
+    after: cursorOf(0),
+    api: server.api,
+    WebSocket: server.WebSocket,
+    origin: "http://test",
+    backoff: { min: 2, max: 20 },
+    interval: 5,
+    betterAfter: 30,
+    ...options,
+  });
   open.push(connection);
   connection.seen = [];
   connection.states = [];
@@ -97,7 +108,9 @@ test("a reset stops the reading and tells the page; a new cursor starts it again
   const server = new Server();
   const page = reader(server, { transports: ["websocket"] });
   let told = null;
-  page.addEventListener("reset", ({ detail }) => { told = detail.code; });
+  page.addEventListener("reset", ({ detail }) => {
+    told = detail.code;
+  });
   const [socket] = await until(() => server.sockets.size && [...server.sockets]);
   server.say(5);
   socket.tell({ command: "reset", room: "lobby", error: { code: "history-changed", status: 410 } });
@@ -128,6 +141,10 @@ test("changing the transport keeps the cursor", async () => {
   page.use(["short-poll"]);
   server.say(1);
   await until(() => page.seen.length === 3);
-  assert.ok(server.asked.every(({ after }, i, all) => i === 0 || Number.parseInt(after, 10) >= Number.parseInt(all[i - 1].after, 10)));
+  assert.ok(
+    server.asked.every(
+      ({ after }, i, all) => i === 0 || Number.parseInt(after, 10) >= Number.parseInt(all[i - 1].after, 10),
+    ),
+  );
   assert.deepEqual(page.seen, upTo(3));
 });

@@ -1,15 +1,23 @@
 // A server of events for the tests: what the transports see of it.
 
 export const cursorOf = (seq) => `${seq}.${"0".repeat(16)}`;
-export const sent = (seq) => ({ command: "message-sent", room: "lobby", seq, cursor: cursorOf(seq),
-  at: "2026-01-01T00:00:00.000Z", message: { id: seq, user: "Ada", message: `m${seq}` } });
+export const sent = (seq) => ({
+  command: "message-sent",
+  room: "lobby",
+  seq,
+  cursor: cursorOf(seq),
+  at: "2026-01-01T00:00:00.000Z",
+  message: { id: seq, user: "Ada", message: `m${seq}` },
+});
 
 /** Resolves as soon as `probe()` is truthy; fails after the deadline. */
 export async function until(probe, milliseconds = 5_000) {
   for (const end = Date.now() + milliseconds; Date.now() < end;) {
     const found = probe();
     if (found) return found;
-    await new Promise((resolve) => { setTimeout(resolve, 5); });
+    await new Promise((resolve) => {
+      setTimeout(resolve, 5);
+    });
   }
   throw new Error(`not within ${milliseconds} ms: ${probe}`);
 }
@@ -40,7 +48,9 @@ export class Server {
         const seq = Number.parseInt(after, 10);
         const fresh = () => this.log.slice(seq);
         for (const end = Date.now() + wait * 10; wait && !fresh().length && Date.now() < end;) {
-          await new Promise((resolve) => { setTimeout(resolve, 5); });
+          await new Promise((resolve) => {
+            setTimeout(resolve, 5);
+          });
           signal?.throwIfAborted();
           if (!this.up) throw new TypeError("fetch failed");
         }
@@ -68,7 +78,9 @@ export class Server {
         for (const event of server.log.slice(this.seq)) this.tell(event);
         this.seq = server.log.length;
       }
-      tell(envelope) { this.onmessage?.({ data: JSON.stringify(envelope) }); }
+      tell(envelope) {
+        this.onmessage?.({ data: JSON.stringify(envelope) });
+      }
       send(text) {
         this.sent.push(JSON.parse(text));
         server.answer?.(this, JSON.parse(text));
@@ -77,7 +89,9 @@ export class Server {
         server.sockets.delete(this);
         this.onclose?.({ code });
       }
-      close() { server.sockets.delete(this); }
+      close() {
+        server.sockets.delete(this);
+      }
     };
   }
 }

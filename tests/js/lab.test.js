@@ -5,13 +5,22 @@ import { csv, percentile, since, summary } from "../../static/js/lab/stats.js";
 
 test("percentiles by the nearest rank", () => {
   const values = [5, 1, 4, 2, 3];
-  assert.deepEqual([0, 0.5, 0.95, 1].map((share) => percentile(values, share)), [1, 3, 5, 5]);
+  assert.deepEqual(
+    [0, 0.5, 0.95, 1].map((share) => percentile(values, share)),
+    [1, 3, 5, 5],
+  );
   assert.ok(Number.isNaN(percentile([], 0.5)));
 });
 
 test("a row counts what is missing, and a minute of silence", () => {
-  const row = summary({ name: "WebSocket", latencies: [1, 2, 9], sent: 4, repeated: 0,
-    active: { requests: 0, in: 10, out: 500 }, idle: { requests: 2, in: 100, out: 300, seconds: 5 } });
+  const row = summary({
+    name: "WebSocket",
+    latencies: [1, 2, 9],
+    sent: 4,
+    repeated: 0,
+    active: { requests: 0, in: 10, out: 500 },
+    idle: { requests: 2, in: 100, out: 300, seconds: 5 },
+  });
   assert.equal(row.missed, 1);
   assert.deepEqual([row.p50, row.p95, row.max], [2, 9, 9]);
   assert.deepEqual([row.idleRequests, row.idleBytes], [24, 4800]);

@@ -22,8 +22,10 @@ test("one at a time, first in first out", async () => {
   let inFlight = 0;
   const got = [];
   const box = outbox(async ({ message }) => {
-    assert.equal(inFlight += 1, 1);
-    await new Promise((resolve) => { setTimeout(resolve, 2); });
+    assert.equal((inFlight += 1), 1);
+    await new Promise((resolve) => {
+      setTimeout(resolve, 2);
+    });
     inFlight -= 1;
     got.push(message.message);
     return { seq: got.length };
@@ -51,7 +53,10 @@ test("a refusal is shown and does not hold up the next; 429 is no refusal", asyn
   let limited = 1;
   const box = outbox(async ({ message }) => {
     if (message.message === "bad") throw new Problem({ status: 422, code: "invalid", detail: "No." });
-    if (limited) { limited -= 1; throw new Problem({ status: 429, code: "rate-limited", retry_in_ms: 3 }); }
+    if (limited) {
+      limited -= 1;
+      throw new Problem({ status: 429, code: "rate-limited", retry_in_ms: 3 });
+    }
     return { seq: 1 };
   });
   const bad = box.add(text("bad"));
@@ -67,7 +72,10 @@ test("what was unsent is sent after a reload, under its old client_id", async ()
   const before = outbox(() => new Promise(() => {}), store);
   const { client_id: id } = before.add(text("kept"));
   const ids = [];
-  const after = outbox(async (envelope) => { ids.push(envelope.client_id); return { seq: 1 }; }, store);
+  const after = outbox(async (envelope) => {
+    ids.push(envelope.client_id);
+    return { seq: 1 };
+  }, store);
   after.flush();
   await until(() => after.items.length === 0);
   assert.deepEqual(ids, [id]);

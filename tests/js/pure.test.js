@@ -14,7 +14,10 @@ import { sent } from "./fakes.js";
 
 test("back-off doubles to its ceiling, is jittered in full, and honours what the server asks", () => {
   const most = new Backoff({ min: 500, max: 30_000, random: () => 1 });
-  assert.deepEqual(Array.from({ length: 8 }, () => most.next()), [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000]);
+  assert.deepEqual(
+    Array.from({ length: 8 }, () => most.next()),
+    [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000],
+  );
   most.reset();
   assert.equal(most.next(1000), 1750);
   const least = new Backoff({ random: () => 0 });
@@ -22,13 +25,20 @@ test("back-off doubles to its ceiling, is jittered in full, and honours what the
 });
 
 test("applying any event twice changes nothing", () => {
-  const events = [sent(1), sent(2),
+  const events = [
+    sent(1),
+    sent(2),
     { command: "reactions-changed", message: { id: 1, likes: 2, dislikes: 0 } },
     { command: "message-edited", message: { id: 1, user: "Ada", message: "new", edited_at: "2026-01-01T00:01:00Z" } },
-    { command: "message-deleted", message: { id: 2 } }];
+    { command: "message-deleted", message: { id: 2 } },
+  ];
   const once = new Timeline();
   const twice = new Timeline();
-  for (const event of events) { once.apply(event); twice.apply(event); twice.apply(event); }
+  for (const event of events) {
+    once.apply(event);
+    twice.apply(event);
+    twice.apply(event);
+  }
   assert.deepEqual(twice.messages, once.messages);
   assert.equal(once.get(1).message, "new");
   assert.equal(once.get(1).likes, 2);
@@ -50,10 +60,15 @@ test("a change of a message that is not loaded, or of an unknown kind, shows not
 });
 
 test("deleting a message takes its words out of the replies to it", () => {
-  const timeline = new Timeline([{ id: 1, user: "Ada", message: "secret" },
-    { id: 2, user: "Bo", message: "yes", reply_to: { id: 1, user: "Ada", excerpt: "secret" } }]);
+  const timeline = new Timeline([
+    { id: 1, user: "Ada", message: "secret" },
+    { id: 2, user: "Bo", message: "yes", reply_to: { id: 1, user: "Ada", excerpt: "secret" } },
+  ]);
   const { changed } = timeline.apply({ command: "message-deleted", message: { id: 1 } });
-  assert.deepEqual(changed.map(({ id }) => id), [1, 2]);
+  assert.deepEqual(
+    changed.map(({ id }) => id),
+    [1, 2],
+  );
   assert.deepEqual(timeline.get(2).reply_to, { id: 1, user: "Ada", deleted: true });
 });
 
@@ -71,7 +86,10 @@ test("a quote stands in the log where it was added, live and in a snapshot alike
 test("what is mine is told by the server and grows here", () => {
   const mine = new Mine({ messages: [1], reactions: { 2: "like" } });
   mine.wrote(3);
-  assert.deepEqual([1, 2, 3].map((id) => mine.isOwn(id)), [true, false, true]);
+  assert.deepEqual(
+    [1, 2, 3].map((id) => mine.isOwn(id)),
+    [true, false, true],
+  );
   mine.reacted(2, "none");
   mine.reacted(1, "dislike");
   assert.deepEqual([mine.reaction(1), mine.reaction(2)], ["dislike", "none"]);
@@ -85,13 +103,18 @@ test("marking twice gives the text back", () => {
 
 test("the pill tells state, transport, completeness and what waits", () => {
   assert.equal(pillText({ state: "live", transport: "websocket", seq: 42 }), "Live · WebSocket · complete to #42");
-  assert.equal(pillText({ state: "waiting", transport: "long-poll", seq: 1, retryIn: 2100 }, 1), "Reconnecting in 3 s · long poll · 1 waiting");
+  assert.equal(
+    pillText({ state: "waiting", transport: "long-poll", seq: 1, retryIn: 2100 }, 1),
+    "Reconnecting in 3 s · long poll · 1 waiting",
+  );
   assert.equal(pillText({ state: "offline" }, 2), "Offline · 2 waiting");
 });
 
 test("a curl line reads on from a message", () => {
-  assert.equal(curlLine("http://h/api/v1/rooms/lobby", 42),
-    "curl -N -H 'Accept: application/x-ndjson' 'http://h/api/v1/rooms/lobby/events?after=42'");
+  assert.equal(
+    curlLine("http://h/api/v1/rooms/lobby", 42),
+    "curl -N -H 'Accept: application/x-ndjson' 'http://h/api/v1/rooms/lobby/events?after=42'",
+  );
 });
 
 test("what is spoken has no markers", () => {

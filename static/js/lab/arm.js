@@ -4,7 +4,10 @@ import { connect } from "../client.js";
 import { newId } from "../ids.js";
 import { since } from "./stats.js";
 
-const sleep = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
+const sleep = (milliseconds) =>
+  new Promise((resolve) => {
+    setTimeout(resolve, milliseconds);
+  });
 
 export class Arm {
   latencies = [];
@@ -17,15 +20,26 @@ export class Arm {
   constructor({ name, transport, base, room, after, interval, delay, sentAt }) {
     Object.assign(this, { name, transport, delay, sentAt });
     const api = new Api({ base, room, fetch: (url, options) => this.#fetch(url, options) });
-    this.connection = connect({ base, room, api, after, interval, transports: [transport], locks: null,
-      WebSocket: delayed(delay) });
+    this.connection = connect({
+      base,
+      room,
+      api,
+      after,
+      interval,
+      transports: [transport],
+      locks: null,
+      WebSocket: delayed(delay),
+    });
     this.connection.addEventListener("event", ({ detail }) => this.#arrived(detail));
   }
 
   #arrived({ message }) {
     const sent = message && this.sentAt(message.client_id);
     if (!sent) return;
-    if (this.#seen.has(message.client_id)) { this.repeated += 1; return; }
+    if (this.#seen.has(message.client_id)) {
+      this.repeated += 1;
+      return;
+    }
     this.#seen.add(message.client_id);
     const latency = performance.now() - sent.at;
     this.latencies.push(latency);
@@ -47,15 +61,20 @@ export class Arm {
   async counted() {
     if (this.transport !== "websocket") return { ...this.#counted };
     if (!this.connection.canAsk) return { ...this.#counted };
-    const { bytes } = await this.connection.ask({ command: "ping", measure: true, client_id: newId() })
+    const { bytes } = await this.connection
+      .ask({ command: "ping", measure: true, client_id: newId() })
       .catch(() => ({ bytes: null }));
     return bytes ? { requests: 0, in: bytes.in, out: bytes.out } : { ...this.#counted };
   }
 
   /** What it costs from one `counted` to now. */
-  async cost(before) { return since(before, await this.counted()); }
+  async cost(before) {
+    return since(before, await this.counted());
+  }
 
-  close() { this.connection.close(); }
+  close() {
+    this.connection.close();
+  }
 }
 
 /** A WebSocket over a slower network. */
@@ -68,7 +87,9 @@ function delayed(delay) {
       super.onmessage = receive && ((event) => setTimeout(() => this.#receive?.(event), delay()));
     }
 
-    get onmessage() { return this.#receive; }
+    get onmessage() {
+      return this.#receive;
+    }
 
     send(data) {
       setTimeout(() => this.readyState === WebSocket.OPEN && super.send(data), delay());

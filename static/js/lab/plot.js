@@ -10,14 +10,29 @@ export class Plot {
     const dark = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
     const axis = { stroke: style(`--faint-${dark}`), grid: { stroke: style(`--line-${dark}`), width: 1 } };
     const size = () => ({ width: element.clientWidth, height: 260 });
-    this.plot = new uPlot({
-      ...size(),
-      scales: { x: { time: false }, y: { distr: 3 } },
-      axes: [{ ...axis, label: "probe" }, { ...axis, label: "ms", size: 60 }],
-      series: [{ label: "probe" }, ...names.map((label, i) =>
-        ({ label, stroke: style(`${colors[i]}-${dark}`), width: 2, spanGaps: true, points: { show: true, size: 4 } }))],
-      legend: { show: false },
-    }, [[], ...names.map(() => [])], element);
+    this.plot = new uPlot(
+      {
+        ...size(),
+        scales: { x: { time: false }, y: { distr: 3 } },
+        axes: [
+          { ...axis, label: "probe" },
+          { ...axis, label: "ms", size: 60 },
+        ],
+        series: [
+          { label: "probe" },
+          ...names.map((label, i) => ({
+            label,
+            stroke: style(`${colors[i]}-${dark}`),
+            width: 2,
+            spanGaps: true,
+            points: { show: true, size: 4 },
+          })),
+        ],
+        legend: { show: false },
+      },
+      [[], ...names.map(() => [])],
+      element,
+    );
     new ResizeObserver(() => this.plot.setSize(size())).observe(element);
   }
 

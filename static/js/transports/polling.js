@@ -50,7 +50,9 @@ function follow(link, signal, channel) {
   return new Promise((_resolve, reject) => {
     let asking = null;
     const catchUp = () => {
-      asking ??= ask(link, signal, 0).finally(() => { asking = null; });
+      asking ??= ask(link, signal, 0).finally(() => {
+        asking = null;
+      });
       asking.catch(reject);
     };
     channel.onmessage = ({ data: { events, cursor } }) => {
