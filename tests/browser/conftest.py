@@ -38,23 +38,40 @@ def missing(what: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    """The browser, driven by playwright, which is imported only here."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        missing("Chromium")
+def driver() -> Iterator[Any]:
+    """What drives browsers; one for all, since a thread can have only one."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
         missing("playwright")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def chromium(driver: Any) -> Iterator[Any]:
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        missing("Chromium")
+    browser = driver.chromium.launch(executable_path=path, args=FLAGS)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="session")
+def firefox(driver: Any) -> Iterator[Any]:
+    """For the smoke lane, where it is installed: `apt-get install firefox-esr`."""
+    path = shutil.which("firefox-esr")
+    if path is None:
+        pytest.skip("Firefox is not installed")
+    # The distribution's own, over WebDriver BiDi: playwright's usual way needs a browser of its own build.
+    browser = driver.firefox.launch(executable_path=path, channel="moz-firefox")
+    yield browser
+    browser.close()
 
 
 @pytest.fixture
-def server(tmp_path: Path, chromium: Any) -> Iterator[Server]:
+def server(tmp_path: Path, driver: Any) -> Iterator[Server]:
     """A fresh server on a fresh store for every test: shared history hides faults."""
     data = tmp_path / "data"
     data.mkdir()
