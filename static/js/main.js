@@ -23,6 +23,7 @@ import { switches } from "./switch.js";
 import { adds, entriesOf, Timeline } from "./timeline.js";
 import { toast } from "./toast.js";
 import { Unread } from "./unread.js";
+import { fitAboveKeyboard } from "./viewport.js";
 import { onWaking } from "./wake.js";
 
 const MOST_SHOWN = 800; // entries; a page that is open for days stays as quick as a new one
@@ -118,6 +119,7 @@ keyboard({
   run: (action, article) => actions.run(action, article),
 });
 switches(connection, $("way-line"));
+fitAboveKeyboard(document.body);
 
 // --- What comes -----------------------------------------------------------------------------------
 

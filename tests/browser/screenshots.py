@@ -41,11 +41,14 @@ def live(browser: Browser, url: str, **options: object) -> Page:
 
 
 def take(browser: Browser, server: Server, into: Path) -> None:
+    wide = {"viewport": {"width": 960, "height": 640}}
+    dark = {**wide, "color_scheme": "dark"}
+    phone = {"viewport": {"width": 390, "height": 760}, "has_touch": True, "is_mobile": True}
+    live(browser, server.url, **wide).screenshot(path=into / "chat-empty.png")
     for user, color, text in TALK:
         page = live(browser, server.url)
         speak(page, user, color, text)
         page.context.close()
-    wide = {"viewport": {"width": 960, "height": 640}}
     page = live(browser, server.url, **wide)
     page.hover("#log article[data-user=Edsger]")
     page.click("#log article[data-user=Edsger] [data-action=like]")
@@ -55,11 +58,36 @@ def take(browser: Browser, server: Server, into: Path) -> None:
     page.hover("#log article[data-user=Edsger]")
     page.click("#log article[data-user=Edsger] [data-action=quote]")
     page.wait_for_selector("#log .quote-card")
+    page.wait_for_selector("#toast:empty", state="attached")
     page.mouse.move(0, 0)
     page.screenshot(path=into / "chat.png")
-    live(browser, server.url, color_scheme="dark", **wide).screenshot(path=into / "chat-dark.png")
-    phone = {"viewport": {"width": 390, "height": 760}, "has_touch": True, "is_mobile": True}
+    live(browser, server.url, **dark).screenshot(path=into / "chat-dark.png")
     live(browser, f"{server.url}/polling", **phone).screenshot(path=into / "chat-phone.png")
+    plain(browser, f"{server.url}/rooms/tea", **wide).screenshot(path=into / "room-unknown.png")
+    plain(browser, f"{server.url}/quotes?id=24", **wide).screenshot(path=into / "quotes.png")
+    plain(browser, f"{server.url}/quotes?id=24", **phone).screenshot(path=into / "quotes-phone.png")
+    lab(plain(browser, f"{server.url}/lab", viewport={"width": 1024, "height": 820}), into / "lab.png")
+    # The last, since it ends the server.
+    server.kill()
+    page.fill("[name=message]", "Written while the server is away: it waits, and is sent once.")
+    page.press("[name=message]", "Enter")
+    page.wait_for_selector("#pill[data-state=waiting]")
+    page.screenshot(path=into / "chat-offline.png")
+
+
+def plain(browser: Browser, url: str, **options: object) -> Page:
+    page = browser.new_page(**options)  # type: ignore[arg-type]  # playwright's own keywords
+    page.goto(url)
+    return page
+
+
+def lab(page: Page, path: Path) -> None:
+    page.select_option("[name=rate]", "4")
+    page.click("#start")
+    page.wait_for_timeout(14_000)
+    page.click("#start")
+    page.wait_for_selector("#progress:has-text('Done')")
+    page.screenshot(path=path)
 
 
 def main() -> None:
