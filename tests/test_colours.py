@@ -46,4 +46,4 @@ def test_buttons_and_edges_can_be_seen(theme: str) -> None:
 def test_every_colour_of_the_protocol_is_a_class(colour: str) -> None:
     """A colour that the server accepts is one that the pages can show."""
     said = f"light-dark(var(--{colour}-light), var(--{colour}-dark))"
-    assert f".color-{colour} {{ --color-said: {said}; }}" in TOKENS
+    assert f".color-{colour} {{ --color-said: {said}; }}" in " ".join(TOKENS.split())
