@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import sys
@@ -165,6 +166,46 @@ def test_peers_that_do_not_close_stall_nobody(tmp_path: Path) -> None:
             begun = time.monotonic()
             post(server, "next").raise_for_status()
             assert time.monotonic() - begun < 1.0
+
+
+@pytest.mark.parametrize("drip", [False, True], ids=["silent", "dripping"])
+@pytest.mark.parametrize("body", [False, True], ids=["header", "body"])
+def test_unfinished_requests_end(tmp_path: Path, body: bool, drip: bool) -> None:
+    """Whatever is missing, and however slowly it comes; held polls are whole requests and stay."""
+    env = environment(QUOTECHAT_REQUEST_SECONDS="1")
+    with running(quotechat("serve", "--port", "0", "--data", str(tmp_path), "--threads", "4"), env=env) as server:
+        address = urlsplit(server.url)
+        start = b"POST /api/v1/rooms/lobby/messages HTTP/1.1\r\nHost: " + address.netloc.encode() + b"\r\n"
+        if body:
+            start += b"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
+        poll: list[float] = []
+
+        def hold() -> None:
+            began = time.monotonic()
+            assert requests.get(f"{server.url}/api/v1/rooms/lobby/events?wait=3", timeout=10).json()["events"] == []
+            poll.append(time.monotonic() - began)
+
+        holding = threading.Thread(target=hold)
+        holding.start()
+        # More of them than there are threads.
+        slow = [socket.create_connection((address.hostname, address.port or 80), timeout=10) for _ in range(6)]
+        began = time.monotonic()
+        for sock in slow:
+            sock.sendall(start)
+        waiting = list(slow)
+        while waiting and time.monotonic() - began < 10:
+            for sock in select.select(waiting, [], [], 0.2)[0]:
+                waiting.remove(sock)
+            for sock in waiting if drip else []:
+                with contextlib.suppress(OSError):
+                    sock.sendall(b"x")
+        took = time.monotonic() - began
+        for sock in slow:
+            sock.close()
+        assert not waiting and 0.9 < took < 6
+        holding.join()
+        assert poll and poll[0] >= 2.3
+        post(server, "next").raise_for_status()
 
 
 def test_one_line_tells_the_url(tmp_path: Path) -> None:

@@ -131,6 +131,10 @@ class Settings:
         50, "Guest tokens that an address may take in an hour.", low=1, high=1_000_000
     )
 
+    request_seconds: float = _setting(
+        30.0, "Seconds within which a request must have come whole.", low=0.1, high=3600
+    )
+
     # Sizes of what comes in.
     message_chars: int = _setting(4000, "Characters of a message.", low=1, high=100_000)
     user_chars: int = _setting(40, "Characters of a user's name.", low=1, high=200)

@@ -11,12 +11,14 @@ What gunicorn alone does not do, and what each part here is for:
   the old ones serving until the new ones are ready.
 * `Requests`: gunicorn may call ``worker_exit`` while a request is in flight. We count, so that the
   database is closed after the last one.
+* `Unfinished`: gunicorn waits for the rest of a request for ever, on a thread.
 * `Worker`: a peer that does not close its side stalls the poller of gunicorn's gthread worker for 2 s,
   and an accept without a free descriptor ends it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import mmap
@@ -543,13 +545,64 @@ class Lingering:
         self._open.pop(number)[0].close()
 
 
+class Unfinished:
+    """Ends the reading of requests that are not whole in time, on one thread for all.
+
+    Only the receiving side is shut: gunicorn then sees the end of the stream, and an answer that is
+    under way still goes out.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._begun: dict[int, tuple[socket.socket, float]] = {}
+        self._lock = threading.Lock()
+        threading.Thread(target=self._run, name="unfinished", daemon=True).start()
+
+    def begin(self, sock: socket.socket) -> None:
+        """A request is being read from `sock`."""
+        with self._lock:
+            self._begun[id(sock)] = (sock, time.monotonic() + self._seconds)
+
+    def end(self, sock: socket.socket) -> None:
+        """It is whole, or has failed."""
+        with self._lock:
+            self._begun.pop(id(sock), None)
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(min(1.0, self._seconds / 4))
+            now = time.monotonic()
+            with self._lock:
+                late = [sock for sock, deadline in self._begun.values() if deadline <= now]
+                for sock in late:
+                    del self._begun[id(sock)]
+                    with contextlib.suppress(OSError):  # the peer has gone meanwhile
+                        sock.shutdown(socket.SHUT_RD)
+
+
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published without types
-    """gunicorn's gthread worker without two ways in which a client can stop it."""
+    """gunicorn's gthread worker without three ways in which a client can stop it."""
 
     def init_process(self) -> None:
         # After the fork: threads do not survive one.
         self._lingering = Lingering()
+        self._unfinished = Unfinished(float(os.environ.get(variable("request_seconds"), "30")))
         super().init_process()
+
+    def handle(self, conn: Any) -> Any:
+        """Read and answer what comes; on a thread of the pool."""
+        sock = conn.sock
+        self._unfinished.begin(sock)
+        try:
+            return super().handle(conn)
+        finally:
+            self._unfinished.end(sock)
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """Answer one request whose header has been read; the body is read by the application."""
+        if not any(name in ("CONTENT-LENGTH", "TRANSFER-ENCODING") for name, _ in req.headers):
+            self._unfinished.end(conn.sock)
+        return super().handle_request(req, conn)
 
     def enqueue_req(self, conn: Any) -> None:
         """Hand a connection to the pool; when it ends, it is closed off the accepting thread."""
