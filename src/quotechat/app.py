@@ -68,6 +68,7 @@ def _install(app: Flask, settings: Settings, chat: Chat) -> None:
         measure,
         messages,
         pages,
+        parking,
         polling,
         problems,
         quotes,
@@ -83,6 +84,7 @@ def _install(app: Flask, settings: Settings, chat: Chat) -> None:
     measure.install(app)
     security.install(app, settings)
     reactor.install(app, chat)
+    parking.install(app, chat)
     for module in (pages, rooms, messages, quotes, polling, health):
         app.register_blueprint(module.blueprint)
     websocket.install(app)

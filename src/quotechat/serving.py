@@ -25,6 +25,7 @@ import mmap
 import os
 import resource
 import select
+import selectors
 import signal
 import socket
 import sqlite3
@@ -35,10 +36,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 from gunicorn.app.base import BaseApplication
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from quotechat import __version__
 from quotechat.config import Settings, variable
@@ -583,6 +585,8 @@ class Unfinished:
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published without types
     """gunicorn's gthread worker without three ways in which a client can stop it."""
 
+    wsgi: Any
+
     def init_process(self) -> None:
         # After the fork: threads do not survive one.
         self._lingering = Lingering()
@@ -598,8 +602,25 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         finally:
             self._unfinished.end(sock)
 
+    def load_wsgi(self) -> None:
+        """The application, which may take a request's socket and give it back later."""
+        super().load_wsgi()
+        self.wsgi = _HandingBack(self.wsgi, self)
+
+    def hand_back(self, client: Any, server: Any, sock: socket.socket) -> None:
+        """A connection that the application had taken is ready for its next request; from any thread."""
+        self.method_queue.defer(self._keep, TConn(self.cfg, sock, client, server))
+
+    def _keep(self, conn: Any) -> None:
+        # As gunicorn's finish_request() does with a connection that is kept alive.
+        self.nr_conns += 1
+        conn.set_timeout()
+        self.keepalived_conns.append(conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_client_socket_readable, conn))
+
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Answer one request whose header has been read; the body is read by the application."""
+        _here.conn = conn
         if not any(name in ("CONTENT-LENGTH", "TRANSFER-ENCODING") for name, _ in req.headers):
             self._unfinished.end(conn.sock)
         return super().handle_request(req, conn)
@@ -627,6 +648,21 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
             conn.sock.close()
 
 
+class _HandingBack:
+    """Around the application: ``environ["quotechat.hand_back"]`` takes a socket back."""
+
+    def __init__(self, app: Any, worker: Worker) -> None:
+        self.app = app
+        self._worker = worker
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        conn = _here.conn
+        environ["quotechat.hand_back"] = partial(self._worker.hand_back, conn.client, conn.server)
+        return self.app(environ, start_response)
+
+
+#: The connection that this thread of the pool serves.
+_here = threading.local()
 _handover = Handover()
 _requests = Requests()
 _draining: Draining | None = None

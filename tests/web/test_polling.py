@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -224,27 +226,94 @@ def test_a_poll_whose_client_has_gone_is_released(server: Running) -> None:
     until(lambda: "held_polls 0" in requests.get(f"{server.url}/metrics").text, 5, "its release")
 
 
+def test_held_polls_take_no_thread(tmp_path: Path) -> None:
+    """A hundred are held by a server of eight threads, which answers others at once; one POST answers them all,
+    and their connections serve the next request."""
+    env = environment(QUOTECHAT_LIMITS="off", QUOTECHAT_THREADS="8")
+    with running(quotechat("serve", "--port", "0", "--data", str(tmp_path)), env=env) as server:
+        sessions = [requests.Session() for _ in range(100)]
+        with ThreadPoolExecutor(100) as pool:
+            for number in range(1, 4):
+                after = head(server)
+                url = f"{server.url}{EVENTS}?after={after}&wait=20"
+                held = [pool.submit(ask, session, url) for session in sessions]
+                until(lambda: "held_polls 100" in requests.get(f"{server.url}/metrics").text, what="the holds")
+                began = time.monotonic()
+                post(server, f"hello {number}")
+                assert time.monotonic() - began < 1
+                for each in held:
+                    page = each.result(5)
+                    assert [event["seq"] for event in page["events"]] == [number]
+                assert time.monotonic() - began < 2
+                assert "held_polls 0" in requests.get(f"{server.url}/metrics").text
+            # The connections went back and forth: each was opened once.
+            assert {connections(session) for session in sessions} == {1}
+        for session in sessions:
+            session.close()
+
+
+def ask(session: requests.Session, url: str) -> Any:
+    answer = session.get(url, timeout=25)
+    assert answer.status_code == 200 and answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Content-Security-Policy"] and answer.headers["Date"]
+    return answer.json()
+
+
+def connections(session: requests.Session) -> int:
+    """How many connections a session has opened."""
+    (pool,) = session.get_adapter("http://").poolmanager.pools._container.values()
+    return int(pool.num_connections)
+
+
 def test_posts_never_starve(tmp_path: Path) -> None:
-    """With more polls than threads, the excess is answered at once, and a POST finds a thread."""
+    """A hold for several rooms takes a thread: the excess is answered at once, and a POST finds one."""
     env = environment(QUOTECHAT_LIMITS="off", QUOTECHAT_THREADS="8")
     with running(quotechat("serve", "--port", "0", "--data", str(tmp_path)), env=env) as server:
         answers: list[Any] = []
-        polls = [
-            threading.Thread(
-                target=lambda: answers.append(requests.get(f"{server.url}{EVENTS}?after=now&wait=20").json())
-            )
-            for _ in range(16)
-        ]
+        url = f"{server.url}/api/v1/events?after=lobby:now&wait=20"
+        polls = [threading.Thread(target=lambda: answers.append(requests.get(url).json())) for _ in range(16)]
         for each in polls:
             each.start()
         until(lambda: len(answers) == 12, what="the early answers")
-        assert all(200 <= answer["retry_in_ms"] <= 1000 and answer["events"] == [] for answer in answers)
+        assert all(200 <= answer["retry_in_ms"] <= 1000 for answer in answers)
         began = time.monotonic()
         post(server, "hello")
         assert time.monotonic() - began < 1
         for each in polls:
             each.join(10)
-        assert [len(answer["events"]) for answer in answers[12:]] == [1] * 4
+        assert [len(answer["rooms"]["lobby"]["events"]) for answer in answers[12:]] == [1] * 4
+
+
+def test_a_held_poll_may_close_its_connection(server: Running) -> None:
+    """As the client asks for it; and a second request that does not wait for the first answer ends it too."""
+    address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+    close = f"GET {EVENTS}?wait=20 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+    twice = f"GET {EVENTS}?wait=20 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    for asked in (close, twice + b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"):
+        with socket.create_connection(address, timeout=10) as raw:
+            raw.sendall(asked)
+            until(lambda: "held_polls 1" in requests.get(f"{server.url}/metrics").text, what="a held poll")
+            post(server, "hello")
+            answer = b""
+            while data := raw.recv(65536):
+                answer += data
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n") and b"Connection: close\r\n" in answer
+        assert len(json.loads(answer.partition(b"\r\n\r\n")[2])["events"]) == 1
+
+
+def test_a_burst_is_answered_in_few_answers(server: Running) -> None:
+    """A reader by long polls gets all of a burst, in order, in fewer answers than there are events."""
+    after, seen, answers = head(server), [], 0
+    sending = threading.Thread(target=lambda: [post(server, str(number)) for number in range(100)])
+    sending.start()
+    with requests.Session() as session:
+        while len(seen) < 100:
+            page = session.get(f"{server.url}{EVENTS}?after={after}&wait=10", timeout=15).json()
+            seen += [event["message"]["message"] for event in page["events"]]
+            after, answers = page["cursor"], answers + 1
+    sending.join()
+    assert seen == [str(number) for number in range(100)]
+    assert answers < 100
 
 
 @pytest.mark.parametrize("kind", ["application/x-ndjson", "text/event-stream"])

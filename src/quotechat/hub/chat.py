@@ -161,13 +161,13 @@ class Chat:
         if page.events or seconds <= 0:
             return page
         if self.draining or not self._places.acquire(blocking=False):
-            return _early(page)
-        self._waiting += 1
+            return early(page)
+        self.hold(1)
         try:
             # Jitter: those whom one event wakes together do not come back together for ever.
             return self._hold(feed, page, limit, seconds * random.uniform(0.8, 1.0), gone)
         finally:
-            self._waiting -= 1
+            self.hold(-1)
             self._places.release()
 
     def wait_any(
@@ -187,7 +187,7 @@ class Chat:
             return pages, None
         if self.draining or not self._places.acquire(blocking=False):
             return pages, _hint()
-        self._waiting += 1
+        self.hold(1)
         news = threading.Event()
         try:
             for feed in feeds:
@@ -196,8 +196,13 @@ class Chat:
         finally:
             for feed in feeds:
                 feed.leave(news)
-            self._waiting -= 1
+            self.hold(-1)
             self._places.release()
+
+    def hold(self, change: int) -> None:
+        """So many polls more, or less, are held; for `figures`."""
+        with self._feeds_lock:
+            self._waiting += change
 
     def snapshot(self, room: str, limit: int, identity: str | None = None) -> dict[str, Any]:
         """The latest messages and where to read on, in one transaction; see `Store.snapshot`."""
@@ -319,7 +324,7 @@ class Chat:
                 if found.events:
                     return found
             if self.draining:
-                return _early(page)
+                return early(page)
             if gone is not None and gone():
                 return page
 
@@ -460,7 +465,7 @@ class _Answer:
         return outcome
 
 
-def _early(page: Page) -> Page:
+def early(page: Page) -> Page:
     """An empty answer before its time, and when to come back: spread, so that not all come at once."""
     return Page([], page.cursor, page.more, retry_in_ms=_hint())
 

@@ -19,9 +19,14 @@ def install(app: Flask) -> None:
 
     @app.after_request
     def measure(answer: Response) -> Response:
-        if request.args.get("measure") == "1" and not answer.is_streamed:
+        if wanted(request.environ) and not answer.is_streamed:
             _stamp(answer, request_bytes(request.environ))
         return answer
+
+
+def wanted(environ: dict[str, Any]) -> bool:
+    """Whether this request asks for it."""
+    return "measure=1" in environ.get("QUERY_STRING", "").split("&")
 
 
 def request_bytes(environ: dict[str, Any]) -> int:
@@ -41,8 +46,12 @@ def _stamp(answer: Response, incoming: int) -> None:
     answer.content_length = len(answer.get_data())
     size = len(added) + answer.content_length
     size += sum(len(name) + len(value) + len(": \r\n") for name, value in answer.headers.items())
-    # Itself too, whose length depends on what it says.
-    stamp = ""
-    for _ in range(3):
-        stamp = f"in={incoming}, out={size + len(HEADER + ': ' + stamp) + 2}"
-    answer.headers[HEADER] = stamp
+    answer.headers[HEADER] = stamp(incoming, size)
+
+
+def stamp(incoming: int, size: int) -> str:
+    """What the header says of an answer that has `size` bytes without it."""
+    said = ""
+    for _ in range(3):  # its own length depends on what it says
+        said = f"in={incoming}, out={size + len(HEADER + ': ' + said) + 2}"
+    return said

@@ -9,15 +9,16 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Literal, cast
 
 from flask import Blueprint, Response, current_app, request
 
-from ..hub.chat import Chat, Page
+from ..hub.chat import Chat, Page, early
 from ..protocol import cursor
 from ..protocol.cursor import Cursor, Now
-from ..protocol.errors import Draining, NotAcceptable
-from . import parameters, security
+from ..protocol.errors import Draining, NotAcceptable, Overloaded
+from . import parameters, parking, security
 
 blueprint = Blueprint("polling", __name__, url_prefix="/api/v1")
 
@@ -38,7 +39,7 @@ def events(room: str) -> Response:
         return cast(Response, stream(room, _last_event() if kind == "sse" else parameters.after(), kind))
     after, limit = parameters.after(), parameters.limit(_DEFAULT_LIMIT, _MOST)
     seconds, preferred = parameters.wait()
-    answer = _answer(_held(chat, room, after, limit, seconds) if seconds else chat.read(room, after, limit))
+    answer = _held(chat, room, after, limit, seconds) if seconds else _answer(chat.read(room, after, limit))
     if preferred:
         _applied(answer, seconds)
     return answer
@@ -56,17 +57,31 @@ def events_of_rooms() -> Response:
     seconds, preferred = parameters.wait()
     with _place(chat, security.client_key()) if seconds else contextlib.nullcontext():
         pages, retry_in_ms = chat.wait_any(after, limit, seconds, gone=_peer_gone(request.environ))
-    rooms = b",".join(b'"%b":{%b}' % (room.encode(), _fields(page)) for room, page in pages.items())
+    rooms = b",".join(b'"%b":{%b}' % (room.encode(), parking.fields(page)) for room, page in pages.items())
     hint = b"" if retry_in_ms is None else b',"retry_in_ms":%d' % retry_in_ms
-    answer = _live(b'{"rooms":{' + rooms + b"}" + hint + b"}")
+    body = b'{"rooms":{' + rooms + b"}" + hint + b"}"
+    answer = _live_headers(Response(body, content_type="application/json"))
     if preferred:
         _applied(answer, seconds)
     return answer
 
 
-def _held(chat: Chat, room: str, after: Cursor | Now, limit: int, seconds: float) -> Page:
-    with _place(chat, security.client_key()):
-        return chat.wait(room, after, limit, seconds, gone=_peer_gone(request.environ))
+def _held(chat: Chat, room: str, after: Cursor | Now, limit: int, seconds: float) -> Response:
+    """The answer that comes when there is one; without a thread, where the server can give its socket away."""
+    key = security.client_key()
+    if not parking.can_park():
+        with _place(chat, key):
+            return _answer(chat.wait(room, after, limit, seconds, gone=_peer_gone(request.environ)))
+    chat.feed(room)  # from here on news of the room are heard
+    page = chat.read(room, after, limit)
+    if page.events:
+        return _answer(page)
+    try:
+        chat.limits.enter("poll", key)
+    except Overloaded:
+        return _answer(early(page))
+    place = parking.Place(room, page.cursor, limit)
+    return _live_headers(parking.park(place, seconds, partial(chat.limits.leave, "poll", key)))
 
 
 @contextlib.contextmanager
@@ -79,22 +94,12 @@ def _place(chat: Chat, key: str) -> Iterator[None]:
 
 
 def _answer(page: Page) -> Response:
-    hint = b"" if page.retry_in_ms is None else b',"retry_in_ms":%d' % page.retry_in_ms
-    answer = _live(b"{" + _fields(page) + hint + b"}")
-    answer.headers["Vary"] = "Accept"
-    return answer
+    return _live_headers(Response(parking.body(page), content_type="application/json"))
 
 
-def _fields(page: Page) -> bytes:
-    # The events are encoded already, once for all readers.
-    events = b",".join([event.encoded for event in page.events])
-    more = b"true" if page.more else b"false"
-    return b'"events":[%b],"cursor":"%b","more":%b' % (events, page.cursor.encode(), more)
-
-
-def _live(body: bytes) -> Response:
-    answer = Response(body, content_type="application/json")
+def _live_headers(answer: Response) -> Response:
     answer.headers["Cache-Control"] = "no-store"
+    answer.headers["Vary"] = "Accept"
     return answer
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.http import HTTP_STATUS_CODES
 
 from ..protocol import json
 from ..protocol.errors import Refused
@@ -52,6 +53,12 @@ _CODES = {404: "not-found", 405: "method-not-allowed", 406: "not-acceptable", 41
 def status(refused: Refused) -> int:
     """The HTTP status of a refusal."""
     return _PROBLEMS[refused.code][0]
+
+
+def status_line(refused: Refused) -> str:
+    """The status with its reason phrase, such as ``410 Gone``."""
+    number = status(refused)
+    return f"{number} {HTTP_STATUS_CODES[number].title()}"
 
 
 def body(refused: Refused) -> dict[str, Any]:

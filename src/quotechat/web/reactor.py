@@ -11,6 +11,8 @@ Other threads reach the reactor only through `call`.
 from __future__ import annotations
 
 import contextlib
+import heapq
+import itertools
 import logging
 import os
 import select
@@ -166,6 +168,11 @@ class Peer:
         self.sock.close()
         self._left()
 
+    def released(self) -> None:
+        """Its socket is somebody else's."""
+        self._ends_at = 0.0
+        self._left()
+
     def _read(self) -> None:
         try:
             data = self.sock.recv(READ_BYTES)
@@ -229,6 +236,9 @@ class Reactor:
         self._followers: dict[str, set[Peer]] = {}
         self._calls: deque[Callable[[], None]] = deque()
         self._news: set[str] = set()
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._numbers = itertools.count()
+        self._each_sweep: list[Callable[[], None]] = []
         self._slices: dict[tuple[str, str, int], tuple[bytes, Cursor]] = {}
         self._readers = ThreadPoolExecutor(4, "catch-up")
         self._draining = False
@@ -278,7 +288,23 @@ class Reactor:
 
         self._readers.submit(done)
 
+    def every_sweep(self, action: Callable[[], None]) -> None:
+        """Run `action` on the reactor's thread once a second."""
+        self._each_sweep.append(action)
+
     # --- For peers, on the reactor's thread -------------------------------------------------------
+
+    def later(self, when: float, action: Callable[[], None]) -> None:
+        """Run `action` at `when`, on the monotonic clock."""
+        heapq.heappush(self._timers, (when, next(self._numbers), action))
+
+    def release(self, peer: Peer) -> None:
+        """Let go of `peer`, whose socket stays open and is somebody else's from now on."""
+        number = peer.sock.fileno()
+        if self._peers.get(number) is peer:
+            del self._peers[number]
+            self._epoll.unregister(number)
+            peer.released()
 
     def follow(self, peer: Peer, feed: Feed, position: Cursor) -> None:
         """Send `peer` what comes after `position`, instead of what it had of that room."""
@@ -331,12 +357,16 @@ class Reactor:
         next_round, next_sweep = now, now + SWEEP
         while True:
             until = min(next_sweep, next_round) if self._news else next_sweep
+            if self._timers:
+                until = min(until, self._timers[0][0])
             ready = self._epoll.poll(0 if self._calls else max(0.0, until - time.monotonic()))
             for number, mask in ready:
                 self._ready(number, mask)
             for _ in range(len(self._calls)):
                 self._safely(self._calls.popleft())
             now = time.monotonic()
+            while self._timers and self._timers[0][0] <= now:
+                self._safely(heapq.heappop(self._timers)[2])
             if self._news and now >= next_round:
                 self._safely(self._round)
                 next_round = time.monotonic() + TICK
@@ -438,6 +468,8 @@ class Reactor:
 
     def _sweep(self) -> None:
         now = time.monotonic()
+        for action in self._each_sweep:
+            self._safely(action)
         for peer in list(self._peers.values()):
             if peer.overdue(now):
                 self.forget(peer)
