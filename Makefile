@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A stamp per set of packages: the second run has nothing to do until what is installed changes.
 DESCRIPTION := setup.cfg pyproject.toml
 
-.PHONY: run test lint screenshots bench-store clean
+.PHONY: run test lint screenshots bench bench-store clean
 
 run: $(VENV)/.installed
 	$(BIN)/quotechat serve
@@ -26,8 +26,20 @@ screenshots: $(VENV)/.installed-test
 bench-store: $(VENV)/.installed-test
 	$(BIN)/python -m bench.store
 
+# What it is measured against comes by npm and pip, and only for this.
+bench: $(VENV)/.installed-bench bench/peers/node_modules/.installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m bench
+
+$(VENV)/.installed-bench: $(VENV)/.installed-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	touch $@
+
+bench/peers/node_modules/.installed: bench/peers/package.json bench/peers/package-lock.json
+	cd bench/peers && npm ci --silent
+	touch $@
+
 clean:
-	rm -rf $(VENV) node_modules build dist src/*.egg-info
+	rm -rf $(VENV) node_modules bench/peers/node_modules build dist src/*.egg-info
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "quotechat needs Python 3.11 or newer")'

@@ -2,7 +2,7 @@ import js from "@eslint/js";
 import globals from "globals";
 
 export default [
-  { ignores: ["static/vendor/", ".venv/", "build/"] },
+  { ignores: ["static/vendor/", ".venv/", "build/", "bench/peers/"] },
   js.configs.recommended,
   {
     files: ["static/js/**/*.js"],

@@ -25,7 +25,6 @@ import mmap
 import os
 import resource
 import select
-import selectors
 import signal
 import socket
 import sqlite3
@@ -607,16 +606,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         super().load_wsgi()
         self.wsgi = _HandingBack(self.wsgi, self)
 
-    def hand_back(self, client: Any, server: Any, sock: socket.socket) -> None:
-        """A connection that the application had taken is ready for its next request; from any thread."""
-        self.method_queue.defer(self._keep, TConn(self.cfg, sock, client, server))
+    def hand_back(self, client: Any, server: Any, sock: socket.socket, data: bytes) -> None:
+        """A connection that the application had taken has its next request, `data` first; from any thread."""
+        self.method_queue.defer(self._serve_again, TConn(self.cfg, sock, client, server), data)
 
-    def _keep(self, conn: Any) -> None:
-        # As gunicorn's finish_request() does with a connection that is kept alive.
+    def _serve_again(self, conn: Any, data: bytes) -> None:
         self.nr_conns += 1
-        conn.set_timeout()
-        self.keepalived_conns.append(conn)
-        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_client_socket_readable, conn))
+        conn.init()
+        conn.parser.unreader.unread(data)
+        conn.data_ready, conn.raw = True, data
+        self.enqueue_req(conn)
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Answer one request whose header has been read; the body is read by the application."""
@@ -658,6 +657,8 @@ class _HandingBack:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         conn = _here.conn
         environ["quotechat.hand_back"] = partial(self._worker.hand_back, conn.client, conn.server)
+        # The bytes of this request, where the application had read them itself.
+        environ["quotechat.raw"], conn.raw = getattr(conn, "raw", None), None
         return self.app(environ, start_response)
 
 

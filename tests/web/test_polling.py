@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 import time
@@ -299,6 +300,49 @@ def test_a_held_poll_may_close_its_connection(server: Running) -> None:
                 answer += data
         assert answer.startswith(b"HTTP/1.1 200 OK\r\n") and b"Connection: close\r\n" in answer
         assert len(json.loads(answer.partition(b"\r\n\r\n")[2])["events"]) == 1
+
+
+def test_a_connection_may_ask_anything_between_its_polls(server: Running) -> None:
+    """Polls again and again, in pieces, for other things, with a body: each gets its own answer, in order."""
+    host, _, port = server.url.removeprefix("http://").rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as raw:
+
+        def asked(method: str, target: str, body: bytes = b"", pieces: int = 1) -> Any:
+            head = f"{method} {target} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+            request = (head + (f"Content-Length: {len(body)}\r\n" if body else "") + "\r\n").encode() + body
+            for start in range(0, len(request), -(-len(request) // pieces)):
+                raw.sendall(request[start : start + -(-len(request) // pieces)])
+                time.sleep(0.02 if pieces > 1 else 0)
+            answer = b""
+            while True:
+                answer += raw.recv(65536)
+                found, end, rest = answer.partition(b"\r\n\r\n")
+                length = re.search(rb"Content-Length: (\d+)", found) if end else None
+                if length and len(rest) >= int(length[1]):
+                    assert len(rest) == int(length[1]), "two answers for one request"
+                    return json.loads(rest)
+
+        after = head(server)
+        for number in range(6):
+            sender = threading.Timer(0.1, post, (server, f"word {number}"))
+            sender.start()
+            page = asked("GET", f"{EVENTS}?after={after}&wait=20", pieces=1 if number % 2 else 3)
+            sender.join()
+            assert [event["message"]["message"] for event in page["events"]] == [f"word {number}"]
+            after = page["cursor"]
+            if number == 2:
+                assert asked("GET", "/healthz") == {"status": "ok"}
+            if number == 3:
+                said = asked("POST", MESSAGES, json.dumps({"user": "T", "message": "between"}).encode())
+                assert said["message"]["message"] == "between"
+                after = said["cursor"]
+        # The same bytes at a cursor that was not answered, or is none, are read like any request.
+        assert asked("GET", f"{EVENTS}?after=99999&wait=20")["code"] == "cursor-ahead"
+        assert asked("GET", f"{EVENTS}?after=x&wait=20")["code"] == "cursor-invalid"
+        began = time.monotonic()
+        for _ in range(3):
+            assert asked("GET", f"{EVENTS}?after={after}&wait=0.3") == {"events": [], "cursor": after, "more": False}
+        assert 0.7 < time.monotonic() - began < 2
 
 
 def test_a_burst_is_answered_in_few_answers(server: Running) -> None:

@@ -1,18 +1,20 @@
 """Held polls without a thread: the request's socket waits in the reactor, and its answer is written there.
 
-All who wait in one room at the same cursor get one page, read and encoded once. When the answer is out, the
-connection goes back to the server that accepted it, for the next request. In a room where much is said, answers
-are at least `SETTLE` apart, so that one carries several events; in a quiet one the first goes out at once.
+All who wait in one room at the same cursor get one page, read and encoded once. After the answer the connection
+waits here for the next poll; any other request goes, with the connection, back to the server that accepted it.
+In a room where much is said, answers are at least `SETTLE` apart, so that one carries several events; in a quiet
+one the first goes out at once.
 """
 
 from __future__ import annotations
 
 import random
+import re
 import socket
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from flask import Flask, Response, current_app, request
@@ -28,7 +30,11 @@ from .reactor import Peer, Reactor
 SETTLE = 0.02
 """Seconds between two answers in one room."""
 
-HandBack = Callable[[socket.socket], None]
+IDLE_SECONDS = 2.0
+"""For which a connection is kept after an answer, as gunicorn keeps its own."""
+
+HandBack = Callable[[socket.socket, bytes], None]
+"""Takes the socket, and what was read from it already."""
 
 
 class Place(NamedTuple):
@@ -86,70 +92,141 @@ class _Parking(Response):
 
 
 class Parked(Peer):
-    """One poll that waits."""
+    """A connection whose polls wait here, one after the other.
+
+    A client that polls sends the same request again and again, with the cursor of the last answer in it. Where the
+    bytes are exactly that, the next poll begins without any parsing: same bytes, same client, same rights. Anything
+    else goes, with the connection, to the server that accepted it.
+    """
 
     def __init__(
         self,
         sock: socket.socket,
         left: Callable[[], None],
         lot: Lot,
-        place: Place,
-        headers: list[tuple[str, str]],
+        poll: Poll,
         hand_back: HandBack | None,
     ) -> None:
         super().__init__(sock, left)
-        self.place = place
-        self.incoming: int | None = None
-        """Bytes of the request, where it is measured."""
+        self.place = poll.place
+        self.poll = poll
         self._lot = lot
-        self._headers = headers
         self._hand_back = hand_back
-        self._answered = False
+        self._waiting = True
+        self._idle_until = 0.0
+        self._number = 0
 
     def opened(self) -> None:
-        self._lot.enter(self)
+        self._wait()
 
     def received(self, data: bytes) -> None:
-        # A second request before the first is answered: it cannot be given back with the connection.
-        self._hand_back = None
+        if self._waiting:
+            # A second request before the first is answered: it cannot be given back with the connection.
+            self._hand_back = None
+        elif self.poll.repeated(data, self.place.after):
+            self._waiting = True
+            self._wait()
+        else:
+            self._go(data)
 
-    def answer(self, body: bytes, status: str = "200 OK", content_type: str = "application/json") -> None:
-        """Send this, once, and let go of the socket."""
-        if self._answered or self.ending:
+    def _wait(self) -> None:
+        self._number += 1
+        self._lot.enter(self)
+        if self._waiting:
+            # Jitter: those whom one event wakes together do not come back together for ever.
+            until = time.monotonic() + self.poll.seconds * random.uniform(0.8, 1.0)
+            self.reactor.later(until, partial(self._nothing, self._number))
+
+    def answer(self, answer: bytes, cursor: str) -> None:
+        """Send this, which leads to `cursor`, and be ready for the next request."""
+        if not self._waiting or self.ending:
             return
-        self._answered = True
+        self._waiting = False
         self._lot.leave(self)
-        keep = "keep-alive" if self._hand_back else "close"
-        lines = [f"HTTP/1.1 {status}", "Server: gunicorn", f"Date: {http_date()}", f"Connection: {keep}"]
-        lines += [f"{name}: {value}" for name, value in self._headers if name != "Content-Type"]
-        lines += [f"Content-Type: {content_type}", f"Content-Length: {len(body)}"]
-        if self.incoming is not None:
-            size = sum(len(line) + 2 for line in lines) + 2 + len(body)
-            lines.append(f"{measure.HEADER}: {measure.stamp(self.incoming, size)}")
-        self.send("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+        self.place = self.place._replace(after=cursor)
+        self._idle_until = time.monotonic() + IDLE_SECONDS
+        self.send(self.poll.head(len(answer), keep=self._hand_back is not None) + answer)
         if not self.blocked:
             self.idle()
 
-    def nothing(self) -> None:
-        """The time is up."""
-        self.answer(body(Page([], self.place.after)))
+    def refuse(self, refused: Refused) -> None:
+        """The place cannot be served any more."""
+        answer = json.dumps(problems.body(refused))
+        self._waiting = False
+        self._lot.leave(self)
+        head = self.poll.head(len(answer), keep=False, status=problems.status_line(refused))
+        self.send(head.replace(b"application/json", b"application/problem+json") + answer)
+        self.end()
+
+    def _nothing(self, number: int) -> None:
+        """The time of the poll with that number is up."""
+        if number == self._number:
+            self.answer(body(Page([], self.place.after)), self.place.after)
+
+    def swept(self, now: float) -> None:
+        if not self._waiting and now >= self._idle_until:
+            self.end()
 
     def restart(self) -> None:
         self._hand_back = None
-        self.answer(body(early(Page([], self.place.after))))
+        if self._waiting:
+            self.answer(body(early(Page([], self.place.after))), self.place.after)
+        else:
+            self.end()
 
     def idle(self) -> None:
-        if not self._answered or self.ending:
-            return
-        if self._hand_back is None:
+        if not self._waiting and self._hand_back is None:
             self.end()
-        else:
-            self.reactor.release(self)
-            self._hand_back(self.sock)
 
     def closed(self) -> None:
         self._lot.leave(self)
         super().closed()
+
+    def _go(self, data: bytes) -> None:
+        hand_back = self._hand_back
+        assert hand_back is not None, "without it the connection has ended"
+        self.reactor.release(self)
+        hand_back(self.sock, data)
+
+
+class Poll:
+    """What does not change from poll to poll on one connection: the request, and the header of its answers."""
+
+    def __init__(self, place: Place, seconds: float, environ: dict[str, Any], headers: list[tuple[str, str]]) -> None:
+        self.place = place
+        self.seconds = seconds
+        self._measured = measure.request_bytes(environ) if measure.wanted(environ) else None
+        self._lines = "".join(f"{name}: {value}\r\n" for name, value in headers if name != "Content-Length")
+        self._around = self._split(environ.get("quotechat.raw"), environ)
+
+    @staticmethod
+    def _split(raw: bytes | None, environ: dict[str, Any]) -> tuple[bytes, bytes] | None:
+        """The bytes of the request before its cursor and after it, where they are known."""
+        if raw is None or environ.get("HTTP_TRANSFER_ENCODING") or environ.get("CONTENT_LENGTH"):
+            return None
+        found = re.match(rb"GET [^ ]*[?&]after=([0-9]+(?:\.[0-9a-f]+)?)[& ]", raw)
+        if found is None or raw.find(b"\r\n\r\n") != len(raw) - 4:
+            return None
+        return raw[: found.start(1)], raw[found.end(1) :]
+
+    def repeated(self, data: bytes, cursor: str) -> bool:
+        """Whether `data` is the same request, whole, at `cursor`."""
+        return self._around is not None and data == self._around[0] + cursor.encode() + self._around[1]
+
+    def head(self, length: int, *, keep: bool, status: str = "200 OK") -> bytes:
+        """The header of an answer."""
+        lines = (
+            f"HTTP/1.1 {status}\r\nServer: gunicorn\r\nDate: {_now(int(time.time()))}\r\n"
+            f"Connection: {'keep-alive' if keep else 'close'}\r\n{self._lines}Content-Length: {length}\r\n"
+        )
+        if self._measured is not None:
+            lines += f"{measure.HEADER}: {measure.stamp(self._measured, len(lines) + 2 + length)}\r\n"
+        return f"{lines}\r\n".encode("latin-1")
+
+
+@lru_cache(2)
+def _now(second: int) -> str:
+    return http_date(second)
 
 
 class Lot:
@@ -172,15 +249,10 @@ class Lot:
         headers: list[tuple[str, str]],
     ) -> None:
         """Take the socket of a request; on the request's thread."""
-        incoming = measure.request_bytes(environ) if measure.wanted(environ) else None
         hand_back = environ["quotechat.hand_back"] if environ.get("HTTP_CONNECTION", "").lower() != "close" else None
+        poll = Poll(place, seconds, environ, headers)
         sock, ahead = detach(environ)
-        parked = Parked(sock, left, self, place, headers, None if ahead else hand_back)
-        parked.incoming = incoming
-        # Jitter: those whom one event wakes together do not come back together for ever.
-        deadline = time.monotonic() + seconds * random.uniform(0.8, 1.0)
-        self._reactor.add(parked)
-        self._reactor.call(lambda: self._reactor.later(deadline, parked.nothing))
+        self._reactor.add(Parked(sock, left, self, poll, None if ahead else hand_back))
 
     def news(self, room: str) -> None:
         """`room` has events; for `Chat.listen`."""
@@ -196,7 +268,7 @@ class Lot:
         # What came between its look and this moment woke nobody.
         seq = int(place.after.partition(".")[0])
         if self._chat.feed(place.room).head > seq:
-            self._read(place)
+            self.news(place.room)
 
     def leave(self, parked: Parked) -> None:
         """It waits no longer."""
@@ -210,10 +282,11 @@ class Lot:
             del places[parked.place]
         if not places:
             self._waiting.pop(parked.place.room, None)
-            self._answered.pop(parked.place.room, None)
 
     def look(self) -> None:
         """Once a second: a wake-up may have been lost."""
+        recently = time.monotonic() - SETTLE
+        self._answered = {room: at for room, at in self._answered.items() if at > recently}
         for room in list(self._waiting):
             self._look_at(room)
 
@@ -250,11 +323,10 @@ class Lot:
         if isinstance(found, Page) and found.events:
             encoded = body(found)
             for parked in waiting:
-                parked.answer(encoded)
+                parked.answer(encoded, found.cursor)
         elif isinstance(found, Refused):
-            encoded = json.dumps(problems.body(found))
             for parked in waiting:
-                parked.answer(encoded, problems.status_line(found), "application/problem+json")
+                parked.refuse(found)
 
 
 def install(app: Flask, chat: Chat) -> None:

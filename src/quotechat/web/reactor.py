@@ -125,10 +125,22 @@ class Peer:
         """Send `data` after what waits."""
         if self.ending or not data:
             return
-        self._out.append(memoryview(data))
-        self._queued += len(data)
-        if len(self._out) == 1:
-            self._flush()
+        sent = 0
+        if not self._out:
+            # Nearly always the socket takes all at once, and nothing is queued.
+            try:
+                sent = self.sock.send(data)
+            except BlockingIOError:
+                pass
+            except OSError:
+                self.drop()
+                return
+            self.bytes_out += sent
+            if sent == len(data):
+                return
+            self._watch(self._interest | select.EPOLLOUT)
+        self._out.append(memoryview(data)[sent:])
+        self._queued += len(data) - sent
         if self._queued > MOST_QUEUED + SLICE_BYTES:
             self.too_far_behind()
 
@@ -323,8 +335,9 @@ class Reactor:
 
     def pump(self, peer: Peer) -> None:
         """Send what is new to `peer`, as far as its socket takes it."""
-        for subscription in list(peer.subscriptions.values()):
-            while not peer.blocked and not peer.ending and self._advance(peer, subscription):
+        # Most peers follow one room; a copy, since a fault may take the peer away.
+        for subscription in tuple(peer.subscriptions.values()):
+            while not peer.blocked and self._advance(peer, subscription):
                 pass
 
     def unblocked(self, peer: Peer) -> None:
@@ -416,13 +429,15 @@ class Reactor:
         rooms = list(self._news)
         self._news.difference_update(rooms)
         for room in rooms:
-            for peer in list(self._followers.get(room, ())):
-                if not peer.blocked:
-                    self.pump(peer)
+            # The loop that everything else is for: one send for each peer, and little around it.
+            for peer in tuple(self._followers.get(room, ())):
+                subscription = peer.subscriptions.get(room)
+                while subscription is not None and not peer.blocked and self._advance(peer, subscription):
+                    pass
 
     def _advance(self, peer: Peer, subscription: Subscription) -> bool:
         """One slice further; whether there may be more."""
-        if subscription.reading:
+        if subscription.reading or peer.ending:
             return False
         feed, position = subscription.feed, subscription.position
         key = (feed.room, peer.framing, position.seq)
@@ -440,7 +455,11 @@ class Reactor:
         # The position moves with the slice, sent or not: a slice that was begun is finished.
         subscription.position = found[1]
         peer.send(found[0])
-        return True
+        if found[1].seq < feed.head:
+            return True
+        if not subscription.caught_up:
+            self._arrived(peer, subscription)
+        return False
 
     def _arrived(self, peer: Peer, subscription: Subscription) -> None:
         if not subscription.caught_up:

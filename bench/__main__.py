@@ -1,0 +1,243 @@
+"""quotechat beside what people would pick instead: `make bench`, or `python -m bench [NAME …]`.
+
+Every server does the same work in the same run, one after the other: senders POST messages of about 100
+characters, readers get each of them. Measured is the CPU time of all the server's processes, user and system.
+The peers keep nothing; quotechat answers a POST only when the message is on the disk, fsync and all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+from bench.load import Readers, Senders
+
+HERE = Path(__file__).parent
+PEERS = HERE / "peers"
+SECONDS = float(os.environ.get("BENCH_SECONDS", "8"))
+IDLE = int(os.environ.get("BENCH_IDLE", "1000"))
+KEY = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+FIXED = [(200, 50.0), (1000, 10.0), (20, 100.0)]
+SATURATED = [200, 1000]
+POLLERS, POLLED_RATE = 200, 10.0
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A server to measure; `{port}` and `{tmp}` stand in its command."""
+
+    name: str
+    command: list[str]
+    post: str = "/messages"
+    socket: str | None = "/ws"
+    then: bytes = b""
+    poll: str | None = None
+    post_port: int = 0
+    cwd: Path = PEERS
+
+
+def gunicorn(app: str) -> list[str]:
+    return [sys.executable, "-m", "gunicorn", "-k", "gthread", "--threads", "1100", "--log-level", "warning",
+            "-b", "127.0.0.1:{port}", app]  # fmt: skip
+
+
+# An unmasked text frame is refused by some servers: this is "40" with the mask 0 (RFC 6455 §5.3).
+NAMESPACE = b"\x81\x82\0\0\0\x0040"
+LOBBY = "/api/v1/rooms/lobby"
+ALL = [
+    Peer("quotechat, durable", [sys.executable, "-m", "quotechat", "serve", "--port", "{port}", "--data", "{tmp}"],
+         f"{LOBBY}/messages", "/api/v1/ws?room=lobby", poll=f"{LOBBY}/events?wait=25&after=", cwd=HERE.parent),
+    Peer("Node, ws", ["node", "node_ws.js", "{port}"]),
+    Peer("Node, Express + websocket", ["node", "express.js", "{port}"], poll="/events?after="),
+    Peer("Node, socket.io", ["node", "socketio.js", "{port}"],
+         socket="/socket.io/?EIO=4&transport=websocket", then=NAMESPACE),
+    Peer("flask-sock, naive", gunicorn("flask_sock_app:app"), poll="/events?after="),
+    Peer("Starlette, uvicorn", [sys.executable, "-m", "uvicorn", "--log-level", "warning", "--port", "{port}",
+         "starlette_app:app"], poll="/events?after="),
+    Peer("websockets, broadcast()", [sys.executable, "websockets_app.py", "{port}"], post_port=1),
+    Peer("floor in C: one send each", ["{tmp}/floor", "{port}"]),
+]  # fmt: skip
+
+
+class Server:
+    """A peer that runs, and what it costs."""
+
+    def __init__(self, peer: Peer, port: int, process: subprocess.Popen[bytes]) -> None:
+        self.peer = peer
+        self.port = port
+        self._process = psutil.Process(process.pid)
+
+    def _tree(self) -> list[psutil.Process]:
+        return [self._process, *self._process.children(recursive=True)]
+
+    def cpu(self) -> float:
+        """Seconds, of all its processes."""
+        return sum(sum(each.cpu_times()[:2]) for each in self._tree())
+
+    def memory(self) -> int:
+        """Bytes, shared ones counted in shares."""
+        return sum(each.memory_full_info().pss for each in self._tree())
+
+    def readers(self, count: int) -> Readers:
+        """So many WebSockets that read."""
+        readers = Readers()
+        host = f"Host: 127.0.0.1:{self.port}\r\n"
+        request = f"GET {self.peer.socket} HTTP/1.1\r\n{host}Upgrade: websocket\r\nConnection: Upgrade\r\n{KEY}\r\n"
+        for _ in range(count):
+            readers.add(self.port, request.encode(), self.peer.then)
+        readers.read(1.0)
+        readers.deliveries = 0
+        return readers
+
+    def pollers(self, count: int) -> Readers:
+        """So many long polls, each again when it is answered."""
+
+        def request(after: str) -> bytes:
+            return f"GET {self.peer.poll}{after} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n\r\n".encode()
+
+        def again(body: bytes) -> bytes:
+            cursor = re.search(rb'"cursor": ?"([^"]+)"[^{}]*}$', body)
+            assert cursor is not None, body[-200:]
+            return request(cursor[1].decode())
+
+        readers = Readers(again)
+        for _ in range(count):
+            readers.add(self.port, request("0"))
+        readers.read(1.0)
+        return readers
+
+    def senders(self, count: int, rate: float) -> Senders:
+        return Senders(self.port + self.peer.post_port, self.peer.post, count=count, rate=rate, seconds=SECONDS)
+
+
+@contextlib.contextmanager
+def running(peer: Peer) -> Iterator[Server]:
+    with tempfile.TemporaryDirectory(prefix="quotechat-bench-", dir=os.environ.get("BENCH_DIR")) as tmp:
+        if peer.command[0].startswith("{tmp}/"):
+            name = peer.command[0].removeprefix("{tmp}/")
+            subprocess.run(["cc", "-O2", "-o", f"{tmp}/{name}", str(PEERS / f"{name}.c")], check=True)
+        port = free_port()
+        command = [part.format(port=port, tmp=tmp) for part in peer.command]
+        env = {**os.environ, "QUOTECHAT_LIMITS": "off", "PYTHONPATH": str(HERE.parent / "src")}
+        process = subprocess.Popen(command, cwd=peer.cwd, env=env, stdout=subprocess.DEVNULL)
+        try:
+            for each in {port, port + peer.post_port}:
+                wait_for(each, process)
+            time.sleep(0.5)
+            yield Server(peer, port, process)
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError("the server does not start") from None
+            time.sleep(0.05)
+
+
+def fan_out(server: Server, readers: Readers, senders: Senders) -> str:
+    """CPU seconds per million deliveries, deliveries a second, p50 and p99 in ms; and what is missing."""
+    count, began, cpu = len(readers), time.monotonic(), server.cpu()
+    senders.start()
+    readers.read(SECONDS * 3, senders.ended)
+    took = time.monotonic() - began
+    sent = senders.sent
+    readers.read(5, lambda: readers.deliveries >= sent * count)
+    used = server.cpu() - cpu
+    found = sorted(readers.latencies)
+    lost = sent * count - readers.deliveries
+    cells = [f"{used / max(1, readers.deliveries) * 1e6:,.1f}", f"{readers.deliveries / took:,.0f}"]
+    cells += [f"{found[int(share * (len(found) - 1))]:,.1f}" if found else "–" for share in (0.5, 0.99)]
+    return " | ".join(cells) + (f" ({lost:,} missing)" if lost else "")
+
+
+def row(peer: Peer, what: Callable[[Server], str]) -> None:
+    try:
+        with running(peer) as server:
+            print(f"| {peer.name} | {what(server)} |", flush=True)
+    except (OSError, RuntimeError, AssertionError, psutil.Error) as fault:
+        print(f"| {peer.name} | not measured: {type(fault).__name__}: {str(fault)[:80]} |", flush=True)
+
+
+def table(title: str, columns: str) -> None:
+    cells = columns.split(" | ")
+    print(f"\n### {title}\n\n| | {columns} |\n|---|{'---:|' * len(cells)}", flush=True)
+
+
+def sockets(count: int, senders: int, rate: float) -> Callable[[Server], str]:
+    def measure(server: Server) -> str:
+        with contextlib.closing(server.readers(count)) as readers:
+            return fan_out(server, readers, server.senders(senders, rate))
+
+    return measure
+
+
+def idle(server: Server) -> str:
+    before = server.memory()
+    with contextlib.closing(server.readers(IDLE)) as readers:
+        return f"{(server.memory() - before) / len(readers) / 1000:,.1f}"
+
+
+def polls(server: Server) -> str:
+    with contextlib.closing(server.pollers(POLLERS)) as readers:
+        readers.deliveries = readers.answers = 0
+        found = fan_out(server, readers, server.senders(1, POLLED_RATE))
+        return f"{found} | {readers.answers:,}"
+
+
+def main(names: list[str]) -> None:
+    peers = [peer for peer in ALL if not names or any(name.lower() in peer.name.lower() for name in names)]
+    peers = [peer for peer in peers if shutil.which(peer.command[0]) or peer.command[0].startswith("{")]
+    cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    print(f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} × {cpu[1] if cpu else platform.machine()}, "
+          f"Linux {platform.release()}, Python {platform.python_version()}, {SECONDS:g} s each")  # fmt: skip
+    columns = "CPU-s per million deliveries | deliveries/s | p50 ms | p99 ms"
+    for readers, rate in FIXED:
+        table(f"{readers:,} WebSockets, {rate:g} messages a second by POST", columns)
+        for peer in peers:
+            row(peer, sockets(readers, 1, rate))
+    for readers in SATURATED:
+        table(f"{readers:,} WebSockets, four senders by POST as fast as they are answered", columns)
+        for peer in peers:
+            row(peer, sockets(readers, 4, 0))
+    table(f"{POLLERS} long polls, {POLLED_RATE:g} messages a second by POST", f"{columns} | answers")
+    for peer in peers:
+        if peer.poll:
+            row(peer, polls)
+    table(f"{IDLE:,} idle WebSockets", "kB each")
+    for peer in peers:
+        row(peer, idle)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,169 @@
+"""The load of the benchmarks: many readers in one epoll loop, and senders in processes of their own.
+
+A message is ``~^<nanoseconds>~`` and some filler. Readers count ``~^`` in what they receive, once for each
+delivery, and parse no more than that, so that the same lean reader serves every server and every protocol.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import re
+import select
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+FILLER = "x" * 80
+_MARK = b"~^"
+_STAMP = re.compile(rb"~\^([0-9]+)~")
+_LENGTH = re.compile(rb"content-length: *([0-9]+)", re.IGNORECASE)
+_SAMPLED = 10
+"""Readers of a run whose latencies are taken."""
+
+
+def text() -> str:
+    """One message: 100 characters or so."""
+    return f"~^{time.monotonic_ns()}~ {FILLER}"
+
+
+@dataclass
+class Reader:
+    """One connection that only reads."""
+
+    sock: socket.socket
+    sampled: bool
+    last: bytes = b""
+    pending: bytes = b""
+
+
+@dataclass
+class Readers:
+    """All of them. `again(body)` makes the next request of a poll out of the last answer; None for sockets."""
+
+    again: Callable[[bytes], bytes] | None = None
+    deliveries: int = 0
+    answers: int = 0
+    latencies: list[float] = field(default_factory=list)
+    _all: dict[int, Reader] = field(default_factory=dict)
+    _epoll: select.epoll = field(default_factory=select.epoll)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def add(self, port: int, request: bytes, then: bytes = b"") -> None:
+        """Connect and send `request`; for a WebSocket, read the answer's header and send `then`."""
+        sock = socket.create_connection(("127.0.0.1", port), timeout=30)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.sendall(request)
+        if self.again is None:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                data = sock.recv(1)
+                if not data:
+                    raise ConnectionError(f"refused: {head!r}")
+                head += data
+            assert b" 101 " in head, head
+            if then:
+                sock.sendall(then)
+        sock.setblocking(False)
+        self._all[sock.fileno()] = Reader(sock, len(self._all) < _SAMPLED)
+        self._epoll.register(sock, select.EPOLLIN)
+
+    def read(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
+        """Receive for so long, or until `until` says so."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0 and not until():
+            for number, _ in self._epoll.poll(min(left, 0.1)):
+                reader = self._all[number]
+                try:
+                    data = reader.sock.recv(262_144)
+                except BlockingIOError:
+                    continue
+                if not data:
+                    raise ConnectionError("a server closed a reader's connection")
+                # A mark may be cut in two by the end of what was received.
+                self.deliveries += (reader.last + data).count(_MARK)
+                reader.last = data[-1:]
+                if reader.sampled:
+                    now = time.monotonic_ns()
+                    self.latencies += [(now - int(stamp)) / 1e6 for stamp in _STAMP.findall(data)]
+                if self.again is not None:
+                    self._poll_again(reader, data)
+
+    def _poll_again(self, reader: Reader, data: bytes) -> None:
+        assert self.again is not None
+        reader.pending += data
+        head, found, body = reader.pending.partition(b"\r\n\r\n")
+        if not found:
+            return
+        length = _LENGTH.search(head)
+        if length is None:
+            raise ConnectionError(f"no length: {head!r}")
+        if len(body) >= int(length[1]):
+            reader.pending = b""
+            self.answers += 1
+            reader.sock.sendall(self.again(body))
+
+    def close(self) -> None:
+        for reader in self._all.values():
+            reader.sock.close()
+        self._all.clear()
+        self._epoll.close()
+
+
+class Senders:
+    """Processes that POST: at `rate` a second together, or as fast as they can where it is 0."""
+
+    def __init__(self, port: int, path: str, *, count: int, rate: float, seconds: float) -> None:
+        self._sent = multiprocessing.Value("q", 0)
+        self._processes = [
+            multiprocessing.Process(target=_send, args=(port, path, rate / count, seconds, self._sent), daemon=True)
+            for _ in range(count)
+        ]
+
+    def start(self) -> None:
+        for process in self._processes:
+            process.start()
+
+    def ended(self) -> bool:
+        return not any(process.is_alive() for process in self._processes)
+
+    @property
+    def sent(self) -> int:
+        return int(self._sent.value)
+
+
+def _send(port: int, path: str, rate: float, seconds: float, sent: Any) -> None:
+    sock = socket.create_connection(("127.0.0.1", port), timeout=30)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+    began = time.monotonic()
+    count = 0
+    while time.monotonic() - began < seconds:
+        body = json.dumps({"user": "Bench", "message": text()})
+        sock.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        _await_created(sock)
+        count += 1
+        with sent.get_lock():
+            sent.value += 1
+        if rate:
+            time.sleep(max(0.0, began + count / rate - time.monotonic()))
+
+
+def _await_created(sock: socket.socket) -> None:
+    answer = b""
+    while True:
+        data = sock.recv(65_536)
+        if not data:
+            raise ConnectionError("a server closed a sender's connection")
+        answer += data
+        head, found, body = answer.partition(b"\r\n\r\n")
+        if not found:
+            continue
+        assert b" 201 " in head.partition(b"\r\n")[0], head
+        length = _LENGTH.search(head)
+        if (length is None and body.endswith(b"0\r\n\r\n")) or (length and len(body) >= int(length[1])):
+            return
