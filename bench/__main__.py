@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import random
 import re
 import shutil
 import socket
@@ -51,8 +52,8 @@ class Peer:
 
 
 def gunicorn(app: str) -> list[str]:
-    return [sys.executable, "-m", "gunicorn", "-k", "gthread", "--threads", "1100", "--log-level", "warning",
-            "-b", "127.0.0.1:{port}", app]  # fmt: skip
+    return [sys.executable, "-m", "gunicorn", "-k", "gthread", "--threads", "1100", "--worker-connections", "4000",
+            "--log-level", "warning", "-b", "127.0.0.1:{port}", app]  # fmt: skip
 
 
 # An unmasked text frame is refused by some servers: this is "40" with the mask 0 (RFC 6455 §5.3).
@@ -149,8 +150,13 @@ def running(peer: Peer) -> Iterator[Server]:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """A port that is free with the next one, below those that connections take for themselves."""
+    while True:
+        port = random.randint(20_000, 30_000)
+        with contextlib.suppress(OSError):
+            for each in (port, port + 1):
+                socket.create_server(("127.0.0.1", each)).close()
+            return port
 
 
 def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:

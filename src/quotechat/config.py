@@ -103,12 +103,14 @@ class Settings:
     workers: int = _setting(1, "Processes that serve; all share the data directory.", low=1, high=64)
     threads: int = _setting(64, "Threads for HTTP requests in each worker.", low=1, high=4096)
     sockets_per_worker: int = _setting(
-        10_000, "Live WebSockets that one worker holds; more get 503 `overloaded`.", low=1, high=1_000_000
+        10_000,
+        "Live WebSockets that one worker holds; more get 503 `overloaded`. As many streams and held polls again.",
+        low=1, high=1_000_000
     )
     held_polls: int = _setting(
         0,
-        "Long-polls and streams that one worker holds in its threads; more are answered at once with"
-        " `retry_in_ms`. 0 means automatic: all threads but a quarter (and at least 4), but never fewer"
+        "Long-polls that one worker holds in its threads, those for several rooms; more are answered at once"
+        " with `retry_in_ms`. 0 means automatic: all threads but a quarter (and at least 4), but never fewer"
         " than a third.",
         low=0,
         high=4095,

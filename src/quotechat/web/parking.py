@@ -120,7 +120,7 @@ class Parked(Peer):
         self._wait()
 
     def received(self, data: bytes) -> None:
-        if self._waiting:
+        if self._waiting or self.blocked:
             # A second request before the first is answered: it cannot be given back with the connection.
             self._hand_back = None
         elif self.poll.repeated(data, self.place.after):
