@@ -181,6 +181,21 @@ def test_a_page_that_is_open_long_stays_small(server: Server, open_page: Open) -
     assert numbers == list(range(numbers[0], 821))
 
 
+@pytest.mark.parametrize("path", ["/polling", "/websocket"])
+def test_waking_looks_at_once(path: str, server: Server, open_page: Open) -> None:
+    """When the network is back, or the page is seen again, nobody waits for a back-off of up to 30 s."""
+    page = open_page(path)
+    server.kill()
+    page.wait_for_selector("#pill[data-state=waiting]")
+    # So many failures that the next pause would be long.
+    page.wait_for_timeout(6_000)
+    server.start()
+    post(server, "meanwhile")
+    page.evaluate("dispatchEvent(new Event('online'))")
+    expect(page.locator("#m1 .text")).to_have_text("meanwhile", timeout=3_000)
+    expect(page.locator("#pill")).to_have_attribute("data-state", "live")
+
+
 def test_drafts_are_kept_for_each_room(server: Server, open_page: Open) -> None:
     page = open_page("/")
     page.fill("[name=message]", "half a thou")
