@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,16 @@ def rows(page: Any) -> list[list[str]]:
     return found
 
 
+def at_least(page: Any, probes: int) -> None:
+    """Wait until so many probes are sent. Not exactly so many: a slow machine looks too seldom to see each number."""
+
+    def sent() -> bool:
+        found = re.match(r"(\d+) probes sent", page.locator("#progress").inner_text())
+        return found is not None and int(found[1]) >= probes
+
+    waits(page, sent, f"{probes} probes")
+
+
 def test_nothing_is_missed_whatever_is_cut(server: Server, open_page: Open, tmp_path: Path) -> None:
     """Probes are sent while connections are cut; at the end every reader has every one of them, once."""
     page = open_page("/lab", live=False)
@@ -27,9 +38,9 @@ def test_nothing_is_missed_whatever_is_cut(server: Server, open_page: Open, tmp_
     page.select_option("[name=interval]", "500")
     page.select_option("[name=delay]", "25")
     page.click("#start")
-    expect(page.locator("#progress")).to_have_text("6 probes sent", timeout=20_000)
+    at_least(page, 6)
     page.click("#cut")
-    expect(page.locator("#progress")).to_have_text("14 probes sent", timeout=20_000)
+    at_least(page, 14)
     page.click("#start")
     expect(page.locator("#progress")).to_contain_text("Done", timeout=20_000)
     found = rows(page)
