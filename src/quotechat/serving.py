@@ -606,12 +606,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         super().load_wsgi()
         self.wsgi = _HandingBack(self.wsgi, self)
 
-    def hand_back(self, client: Any, server: Any, sock: socket.socket, data: bytes) -> None:
-        """A connection that the application had taken has its next request, `data` first; from any thread."""
-        self.method_queue.defer(self._serve_again, TConn(self.cfg, sock, client, server), data)
+    def hand_back(self, client: Any, server: Any, sock: socket.socket, data: bytes, missed: int) -> None:
+        """A connection that the application had taken has its next request, `data` first; from any thread.
 
-    def _serve_again(self, conn: Any, data: bytes) -> None:
+        `missed` is for the application: how often in a row that was not the request it had expected.
+        """
+        self.method_queue.defer(self._serve_again, TConn(self.cfg, sock, client, server), data, missed)
+
+    def _serve_again(self, conn: Any, data: bytes, missed: int) -> None:
         self.nr_conns += 1
+        conn.served, conn.missed = 1, missed
         conn.init()
         conn.parser.unreader.unread(data)
         conn.data_ready, conn.raw = True, data
@@ -620,6 +624,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Answer one request whose header has been read; the body is read by the application."""
         _here.conn = conn
+        conn.served = getattr(conn, "served", 0) + 1
         if not any(name in ("CONTENT-LENGTH", "TRANSFER-ENCODING") for name, _ in req.headers):
             self._unfinished.end(conn.sock)
         return super().handle_request(req, conn)
@@ -657,6 +662,8 @@ class _HandingBack:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         conn = _here.conn
         environ["quotechat.hand_back"] = partial(self._worker.hand_back, conn.client, conn.server)
+        environ["quotechat.accepting"] = lambda: self._worker.alive
+        environ["quotechat.served"], environ["quotechat.missed"] = conn.served, getattr(conn, "missed", 0)
         # The bytes of this request, where the application had read them itself.
         environ["quotechat.raw"], conn.raw = getattr(conn, "raw", None), None
         return self.app(environ, start_response)

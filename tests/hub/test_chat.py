@@ -42,7 +42,7 @@ def opened(tmp_path: Path) -> Iterator[Opened]:
 
     def open_chat(clock: Clock | None = None, **options: Any) -> Chat:
         rates = {"message": Rate(1e9, 1e9), "room": Rate(10, 1)}
-        limits = Limits(rates, {"socket": Budget(9, 9), "poll": Budget(9, 9)})
+        limits = Limits(rates, dict.fromkeys(("socket", "poll", "sender"), Budget(9, 9)))
         store = SqliteStore(tmp_path / "quotechat.db")
         store.found(1_800_000_000_000)
         chat = Chat(store, limits, clock=clock or Clock(), **options)

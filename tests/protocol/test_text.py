@@ -171,12 +171,12 @@ ADVERSARIES = [
 
 
 def seconds(typed: str) -> float:
-    """The least of three times to parse `typed`: the machine may be busy."""
+    """The least of three times to parse `typed`, of this thread's CPU: the machine may be busy."""
     times = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.thread_time()
         text.parse(typed)
-        times.append(time.perf_counter() - start)
+        times.append(time.thread_time() - start)
     return min(times)
 
 
@@ -189,18 +189,19 @@ def test_time_is_linear(unit: str) -> None:
 
 def test_a_message_takes_less_than_five_milliseconds() -> None:
     """The longest message, made of the worst that is known, at the speed of the machine that set the limit."""
+    before = counting()
     worst = max(min(seconds((unit * 4_000)[:4_000]) for _ in range(5)) for unit in ADVERSARIES)
-    assert worst < 0.005 * max(1, counting() / 0.0025), f"{worst * 1000:.1f} ms"
+    assert worst < 0.005 * max(1, max(before, counting()) / 0.0025), f"{worst * 1000:.1f} ms"
 
 
 def counting() -> float:
     """Seconds for a plain loop, the best of five: 2.5 ms where the limit was set."""
 
     def once() -> float:
-        start = time.perf_counter()
+        start = time.thread_time()
         for _ in range(200_000):
             pass
-        return time.perf_counter() - start
+        return time.thread_time() - start
 
     return min(once() for _ in range(5))
 

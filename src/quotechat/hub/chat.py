@@ -267,6 +267,7 @@ class Chat:
             "stored": self._writer.stored,
             "held_polls": self._waiting,
             "sockets": self.limits.held("socket"),
+            "kept_senders": self.limits.held("sender"),
             "feeds": len(self._feeds),
         }
 

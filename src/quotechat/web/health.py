@@ -15,6 +15,7 @@ _HELP = {
     "stored": ("counter", "Commands that this worker has stored."),
     "held_polls": ("gauge", "Long-polls held now by this worker."),
     "sockets": ("gauge", "WebSockets open now at this worker."),
+    "kept_senders": ("gauge", "Connections whose messages this worker takes without a thread."),
     "feeds": ("gauge", "Rooms that this worker keeps the tail of."),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, current_app, request
@@ -9,7 +10,7 @@ from flask import Blueprint, Response, current_app, request
 from ..hub.chat import Cancelled, Chat, Scheduled, Stored
 from ..protocol import commands, json
 from ..protocol.errors import Invalid, MalformedEnvelope, ParameterInvalid
-from . import parameters, security
+from . import parameters, security, sending
 
 blueprint = Blueprint("messages", __name__, url_prefix="/api/v1")
 
@@ -23,8 +24,9 @@ def send(room: str) -> Response:
     if parameters.is_text():
         fields: dict[str, Any] = {"user": _signed(), "message": _without_last_newline(parameters.text_body())}
         return _done(_submit("send-message", room, {}, message=fields), created=True)
-    fields = parameters.json_object()
-    return _done(_submit("send-message", room, fields, message=fields), created=True)
+    command = _said(room, request.headers.get("Idempotency-Key"), parameters.json_body())
+    answer = _done(_submitted(command), created=True)
+    return sending.keep(answer, partial(_said, room, None), partial(_shown, created=True))
 
 
 @blueprint.patch("/rooms/<room>/messages/<int:message_id>")
@@ -71,7 +73,7 @@ def command(room: str) -> Response:
     envelope = parameters.json_body()
     if not isinstance(envelope, dict):
         raise MalformedEnvelope("An envelope is a JSON object.")
-    envelope = _in_room(_keyed(envelope), room)
+    envelope = _in_room(_keyed(envelope, request.headers.get("Idempotency-Key")), room)
     asked = commands.decode(envelope)
     if isinstance(asked, commands.Ping):
         return live({"command": "pong", **_client_id(asked.client_id)})
@@ -99,9 +101,24 @@ def _chat() -> Chat:
 
 
 def _submit(command: str, room: str, fields: dict[str, Any], **inner: Any) -> Any:
+    return _submitted(_decoded(command, room, request.headers.get("Idempotency-Key"), fields, **inner))
+
+
+def _submitted(command: commands.Command) -> Any:
+    return _chat().submit(command, identity=security.identity(), address=security.address())
+
+
+def _said(room: str, key: str | None, value: Any) -> commands.SendMessage:
+    """The message in a JSON body; `key` is that of the header."""
+    fields = parameters.an_object(value)
+    command = _decoded("send-message", room, key, fields, message=fields)
+    assert isinstance(command, commands.SendMessage)
+    return command
+
+
+def _decoded(command: str, room: str, key: str | None, fields: dict[str, Any], **inner: Any) -> commands.Command:
     outer: dict[str, Any] = {name: fields[name] for name in ("client_id", "room") if name in fields}
-    envelope = _in_room(_keyed({**outer, "command": command, **inner}), room)
-    return _chat().submit(commands.decode(envelope), identity=security.identity(), address=security.address())
+    return commands.decode(_in_room(_keyed({**outer, "command": command, **inner}, key), room))
 
 
 def _in_room(envelope: dict[str, Any], room: str) -> dict[str, Any]:
@@ -111,9 +128,8 @@ def _in_room(envelope: dict[str, Any], room: str) -> dict[str, Any]:
     return {**envelope, "room": named}
 
 
-def _keyed(envelope: dict[str, Any]) -> dict[str, Any]:
+def _keyed(envelope: dict[str, Any], key: str | None) -> dict[str, Any]:
     """The header `Idempotency-Key` is another way to give the `client_id`; quotes around it are optional."""
-    key = request.headers.get("Idempotency-Key")
     if key is None:
         return envelope
     if len(key) > 1 and key[0] == key[-1] == '"':
@@ -142,12 +158,17 @@ def _client_id(client_id: str | None) -> dict[str, str]:
 
 
 def _done(outcome: Any, *, created: bool = False) -> Response:
-    if isinstance(outcome, Scheduled | Cancelled):
-        return live(outcome.ack(), 202 if isinstance(outcome, Scheduled) else 200)
-    assert isinstance(outcome, Stored)
-    body = outcome.event.encoded
-    if outcome.duplicate:
-        body = body[:-1] + b',"duplicate":true}'
-    answer = Response(body, 201 if created and not outcome.duplicate else 200, content_type="application/json")
+    status, body = _shown(outcome, created=created)
+    answer = Response(body, status, content_type="application/json")
     answer.headers["Cache-Control"] = "no-store"
     return answer
+
+
+def _shown(outcome: Any, *, created: bool = False) -> tuple[int, bytes]:
+    """Status and body of the answer to what was stored."""
+    if isinstance(outcome, Scheduled | Cancelled):
+        return (202 if isinstance(outcome, Scheduled) else 200), json.dumps(outcome.ack())
+    assert isinstance(outcome, Stored)
+    if outcome.duplicate:
+        return 200, outcome.event.encoded[:-1] + b',"duplicate":true}'
+    return (201 if created else 200), outcome.event.encoded

@@ -87,7 +87,11 @@ def after_by_room() -> dict[str, Cursor | Now]:
 
 def json_object() -> dict[str, Any]:
     """The body, which must be a JSON object. Raises UnsupportedMediaType, TooLarge, MalformedJson, …"""
-    value = json_body()
+    return an_object(json_body())
+
+
+def an_object(value: Any) -> dict[str, Any]:
+    """`value`, which a body holds. Raises Invalid where it is no JSON object."""
     if not isinstance(value, dict):
         raise Invalid("body", "The body is a JSON object.")
     return value

@@ -1,7 +1,7 @@
 """Held polls without a thread: the request's socket waits in the reactor, and its answer is written there.
 
 All who wait in one room at the same cursor get one page, read and encoded once. After the answer the connection
-waits here for the next poll; any other request goes, with the connection, back to the server that accepted it.
+is kept for the next poll (`kept`).
 In a room where much is said, answers are at least `SETTLE` apart, so that one carries several events; in a quiet
 one the first goes out at once.
 """
@@ -14,27 +14,20 @@ import socket
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 from flask import Flask, Response, current_app, request
-from werkzeug.http import http_date
 
 from ..hub.chat import Chat, Page, early
-from ..protocol import cursor, json
+from ..protocol import cursor
 from ..protocol.errors import Refused
-from . import measure, problems
-from .detach import can_detach, detach
-from .reactor import Peer, Reactor
+from .detach import detach
+from .kept import Head, Kept, Taking, can_keep
+from .reactor import Reactor
 
 SETTLE = 0.02
 """Seconds between two answers in one room."""
-
-IDLE_SECONDS = 2.0
-"""For which a connection is kept after an answer, as gunicorn keeps its own."""
-
-HandBack = Callable[[socket.socket, bytes], None]
-"""Takes the socket, and what was read from it already."""
 
 
 class Place(NamedTuple):
@@ -47,22 +40,22 @@ class Place(NamedTuple):
 
 def can_park() -> bool:
     """Whether this request's socket can be taken from the server and given back."""
-    environ = request.environ
-    return (
-        "quotechat.hand_back" in environ
-        and request.method == "GET"
-        and environ.get("SERVER_PROTOCOL") == "HTTP/1.1"
-        and can_detach(environ)
-    )
+    return request.method == "GET" and can_keep()
 
 
-def park(place: Place, seconds: float, left: Callable[[], None]) -> Response:
+def repeats() -> bool:
+    """Whether this request's connection polls again and again: then it is better kept, even if it need not wait."""
+    return bool(request.environ["quotechat.served"] > 1)
+
+
+def park(place: Place, seconds: float, left: Callable[[], None], page: Page | None = None) -> Response:
     """A response that comes when there is news at `place`, at the latest after `seconds`.
 
-    `left` is called when it is out or the client has gone.
+    Where `page` leads there already, it is the answer, and what waits is the next poll. `left` is called when the
+    connection is closed or given back.
     """
     lot: Lot = current_app.extensions["quotechat.parking"]
-    return _Parking(partial(lot.take, place, seconds, left))
+    return Taking(partial(lot.take, place, seconds, left, None if page is None else body(page)))
 
 
 def body(page: Page) -> bytes:
@@ -78,155 +71,91 @@ def fields(page: Page) -> bytes:
     return b'"events":[%b],"cursor":"%b","more":%b' % (events, page.cursor.encode(), more)
 
 
-class _Parking(Response):
-    """Until the server asks for it, a response like any other, so that all headers come to it."""
-
-    def __init__(self, take: Callable[[dict[str, Any], list[tuple[str, str]]], None]) -> None:
-        super().__init__(content_type="application/json")
-        self._take = take
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        self._take(environ, [each for each in self.headers if each[0] != "Content-Length"])
-        # gunicorn takes this for "the connection is done", which ends its own half of it.
-        raise StopIteration
-
-
-class Parked(Peer):
-    """A connection whose polls wait here, one after the other.
-
-    A client that polls sends the same request again and again, with the cursor of the last answer in it. Where the
-    bytes are exactly that, the next poll begins without any parsing: same bytes, same client, same rights. Anything
-    else goes, with the connection, to the server that accepted it.
-    """
+class Parked(Kept):
+    """A connection whose polls wait here, one after the other: the same request again, at the last answer's cursor."""
 
     def __init__(
         self,
         sock: socket.socket,
         left: Callable[[], None],
+        environ: dict[str, Any],
+        head: Head,
         lot: Lot,
-        poll: Poll,
-        hand_back: HandBack | None,
+        place: Place,
+        seconds: float,
+        first: bytes | None,
     ) -> None:
-        super().__init__(sock, left)
-        self.place = poll.place
-        self.poll = poll
+        super().__init__(sock, left, environ, head)
+        self.place = place
+        self._first = first
         self._lot = lot
-        self._hand_back = hand_back
-        self._waiting = True
-        self._idle_until = 0.0
+        self._seconds = seconds
+        self._around = _around_the_cursor(environ)
         self._number = 0
 
     def opened(self) -> None:
-        self._wait()
-
-    def received(self, data: bytes) -> None:
-        if self._waiting or self.blocked:
-            # A second request before the first is answered: it cannot be given back with the connection.
-            self._hand_back = None
-        elif self.poll.repeated(data, self.place.after):
-            self._waiting = True
+        if self._first is None:
             self._wait()
         else:
-            self._go(data)
+            self.answer(self._first)
+            self._first = None
+
+    def received(self, data: bytes) -> None:
+        if self.busy or self.blocked:
+            # A second request before the first is answered: it cannot be given back with the connection.
+            self.last()
+        elif self._around is not None and data == self.place.after.encode().join(self._around):
+            self.expected()
+            self.busy = True
+            self._wait()
+        else:
+            self.go(data)
 
     def _wait(self) -> None:
         self._number += 1
         self._lot.enter(self)
-        if self._waiting:
+        if self.busy:
             # Jitter: those whom one event wakes together do not come back together for ever.
-            until = time.monotonic() + self.poll.seconds * random.uniform(0.8, 1.0)
+            until = time.monotonic() + self._seconds * random.uniform(0.8, 1.0)
             self.reactor.later(until, partial(self._nothing, self._number))
 
-    def answer(self, answer: bytes, cursor: str) -> None:
-        """Send this, which leads to `cursor`, and be ready for the next request."""
-        if not self._waiting or self.ending:
-            return
-        self._waiting = False
-        self._lot.leave(self)
-        self.place = self.place._replace(after=cursor)
-        self._idle_until = time.monotonic() + IDLE_SECONDS
-        self.send(self.poll.head(len(answer), keep=self._hand_back is not None) + answer)
-        if not self.blocked:
-            self.idle()
+    def found(self, answer: bytes, cursor: str) -> None:
+        """Answer with this, which leads to `cursor`."""
+        if self.busy and not self.ending:
+            self._lot.leave(self)
+            self.place = self.place._replace(after=cursor)
+            self.answer(answer)
 
     def refuse(self, refused: Refused) -> None:
-        """The place cannot be served any more."""
-        answer = json.dumps(problems.body(refused))
-        self._waiting = False
         self._lot.leave(self)
-        head = self.poll.head(len(answer), keep=False, status=problems.status_line(refused))
-        self.send(head.replace(b"application/json", b"application/problem+json") + answer)
-        self.end()
+        super().refuse(refused)
 
     def _nothing(self, number: int) -> None:
         """The time of the poll with that number is up."""
         if number == self._number:
-            self.answer(body(Page([], self.place.after)), self.place.after)
-
-    def swept(self, now: float) -> None:
-        if not self._waiting and now >= self._idle_until:
-            self.end()
+            self.found(body(Page([], self.place.after)), self.place.after)
 
     def restart(self) -> None:
-        self._hand_back = None
-        if self._waiting:
-            self.answer(body(early(Page([], self.place.after))), self.place.after)
+        self.last()
+        if self.busy:
+            self.found(body(early(Page([], self.place.after))), self.place.after)
         else:
-            self.end()
-
-    def idle(self) -> None:
-        if not self._waiting and self._hand_back is None:
             self.end()
 
     def closed(self) -> None:
         self._lot.leave(self)
         super().closed()
 
-    def _go(self, data: bytes) -> None:
-        hand_back = self._hand_back
-        assert hand_back is not None, "without it the connection has ended"
-        self.reactor.release(self)
-        hand_back(self.sock, data)
 
-
-class Poll:
-    """What does not change from poll to poll on one connection: the request, and the header of its answers."""
-
-    def __init__(self, place: Place, seconds: float, environ: dict[str, Any], headers: list[tuple[str, str]]) -> None:
-        self.place = place
-        self.seconds = seconds
-        self._measured = measure.request_bytes(environ) if measure.wanted(environ) else None
-        self._lines = "".join(f"{name}: {value}\r\n" for name, value in headers if name != "Content-Length")
-        self._around = self._split(environ.get("quotechat.raw"), environ)
-
-    @staticmethod
-    def _split(raw: bytes | None, environ: dict[str, Any]) -> tuple[bytes, bytes] | None:
-        """The bytes of the request before its cursor and after it, where they are known."""
-        if raw is None or environ.get("HTTP_TRANSFER_ENCODING") or environ.get("CONTENT_LENGTH"):
-            return None
-        found = re.match(rb"GET [^ ]*[?&]after=([0-9]+(?:\.[0-9a-f]+)?)[& ]", raw)
-        if found is None or raw.find(b"\r\n\r\n") != len(raw) - 4:
-            return None
-        return raw[: found.start(1)], raw[found.end(1) :]
-
-    def repeated(self, data: bytes, cursor: str) -> bool:
-        """Whether `data` is the same request, whole, at `cursor`."""
-        return self._around is not None and data == self._around[0] + cursor.encode() + self._around[1]
-
-    def head(self, length: int, *, keep: bool, status: str = "200 OK") -> bytes:
-        """The header of an answer."""
-        lines = (
-            f"HTTP/1.1 {status}\r\nServer: gunicorn\r\nDate: {_now(int(time.time()))}\r\n"
-            f"Connection: {'keep-alive' if keep else 'close'}\r\n{self._lines}Content-Length: {length}\r\n"
-        )
-        if self._measured is not None:
-            lines += f"{measure.HEADER}: {measure.stamp(self._measured, len(lines) + 2 + length)}\r\n"
-        return f"{lines}\r\n".encode("latin-1")
-
-
-@lru_cache(2)
-def _now(second: int) -> str:
-    return http_date(second)
+def _around_the_cursor(environ: dict[str, Any]) -> tuple[bytes, bytes] | None:
+    """The bytes of a poll before its cursor and after it, where they are known."""
+    raw: bytes | None = environ.get("quotechat.raw")
+    if raw is None or environ.get("HTTP_TRANSFER_ENCODING") or environ.get("CONTENT_LENGTH"):
+        return None
+    found = re.match(rb"GET [^ ]*[?&]after=([0-9]+(?:\.[0-9a-f]+)?)[& ]", raw)
+    if found is None or raw.find(b"\r\n\r\n") != len(raw) - 4:
+        return None
+    return raw[: found.start(1)], raw[found.end(1) :]
 
 
 class Lot:
@@ -245,14 +174,17 @@ class Lot:
         place: Place,
         seconds: float,
         left: Callable[[], None],
+        first: bytes | None,
         environ: dict[str, Any],
         headers: list[tuple[str, str]],
     ) -> None:
         """Take the socket of a request; on the request's thread."""
-        hand_back = environ["quotechat.hand_back"] if environ.get("HTTP_CONNECTION", "").lower() != "close" else None
-        poll = Poll(place, seconds, environ, headers)
+        head = Head(environ, headers)
         sock, ahead = detach(environ)
-        self._reactor.add(Parked(sock, left, self, poll, None if ahead else hand_back))
+        parked = Parked(sock, left, environ, head, self, place, seconds, first)
+        if ahead:
+            parked.last()
+        self._reactor.add(parked)
 
     def news(self, room: str) -> None:
         """`room` has events; for `Chat.listen`."""
@@ -323,7 +255,7 @@ class Lot:
         if isinstance(found, Page) and found.events:
             encoded = body(found)
             for parked in waiting:
-                parked.answer(encoded, found.cursor)
+                parked.found(encoded, found.cursor)
         elif isinstance(found, Refused):
             for parked in waiting:
                 parked.refuse(found)

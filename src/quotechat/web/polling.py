@@ -17,7 +17,7 @@ from flask import Blueprint, Response, current_app, request
 from ..hub.chat import Chat, Page, early
 from ..protocol import cursor
 from ..protocol.cursor import Cursor, Now
-from ..protocol.errors import Draining, NotAcceptable, Overloaded
+from ..protocol.errors import Draining, NotAcceptable, Overloaded, Refused
 from . import parameters, parking, security
 
 blueprint = Blueprint("polling", __name__, url_prefix="/api/v1")
@@ -74,14 +74,19 @@ def _held(chat: Chat, room: str, after: Cursor | Now, limit: int, seconds: float
             return _answer(chat.wait(room, after, limit, seconds, gone=_peer_gone(request.environ)))
     chat.feed(room)  # from here on news of the room are heard
     page = chat.read(room, after, limit)
-    if page.events:
+    if page.events and not parking.repeats():
         return _answer(page)
     try:
         chat.limits.enter("poll", key)
-    except Overloaded:
-        return _answer(early(page))
+    except Refused as refused:
+        if page.events:
+            return _answer(page)
+        if isinstance(refused, Overloaded):
+            return _answer(early(page))
+        raise
     place = parking.Place(room, page.cursor, limit)
-    return _live_headers(parking.park(place, seconds, partial(chat.limits.leave, "poll", key)))
+    left = partial(chat.limits.leave, "poll", key)
+    return _live_headers(parking.park(place, seconds, left, page if page.events else None))
 
 
 @contextlib.contextmanager

@@ -78,6 +78,11 @@ def body(refused: Refused) -> dict[str, Any]:
     return problem
 
 
+def retry_after(refused: Refused) -> str | None:
+    """What `Retry-After` says: whole seconds (RFC 9110 §10.2.3), rounded up, since earlier would be in vain."""
+    return None if refused.retry_in_ms is None else str(max(1, -(-refused.retry_in_ms // 1000)))
+
+
 def response(refused: Refused) -> Response:
     """The answer to a request that is refused: a problem, or a page where a person reads it."""
     problem = body(refused)
@@ -87,9 +92,9 @@ def response(refused: Refused) -> Response:
         problem["request_id"] = secrets.token_hex(8)
         answer = Response(json.dumps(problem), problem["status"], content_type="application/problem+json")
     answer.headers["Cache-Control"] = "no-store"
-    if refused.retry_in_ms is not None:
-        # Whole seconds (RFC 9110 §10.2.3), rounded up: earlier would be in vain.
-        answer.headers["Retry-After"] = str(max(1, -(-refused.retry_in_ms // 1000)))
+    retry = retry_after(refused)
+    if retry is not None:
+        answer.headers["Retry-After"] = retry
     if refused.code == "unauthenticated":
         answer.headers["WWW-Authenticate"] = 'Bearer realm="quotechat"'  # RFC 9110 §11.6.1 asks for one
     return answer

@@ -1,0 +1,136 @@
+"""Connections that the reactor keeps from one request to the next.
+
+A client that polls, or that says one thing after the other, repeats its request: the same bytes but for the cursor
+or the body. Where they are the same, they come from the same client with the same rights, and the next answer needs
+no parsing of HTTP. Anything else goes, with the connection, to the server that accepted it.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from flask import Response, request
+from werkzeug.http import http_date
+
+from ..protocol import json
+from ..protocol.errors import Refused
+from . import measure, problems
+from .detach import can_detach
+from .reactor import Peer
+
+IDLE_SECONDS = 2.0
+"""For which a connection is kept after an answer, as gunicorn keeps its own."""
+
+HandBack = Callable[[socket.socket, bytes, int], None]
+"""Takes the socket, what was read from it already, and how many requests in a row were not the expected one."""
+
+
+def can_keep() -> bool:
+    """Whether this request's socket can be taken from the server and given back."""
+    environ = request.environ
+    return (
+        "quotechat.hand_back" in environ and environ.get("SERVER_PROTOCOL") == "HTTP/1.1" and can_detach(environ)
+    )
+
+
+class Taking(Response):
+    """Until the server asks for it, a response like any other, so that all headers come to it.
+
+    Then `take` gets the environment and those headers: the socket is its own from there on.
+    """
+
+    def __init__(self, take: Callable[[dict[str, Any], list[tuple[str, str]]], None], **about: Any) -> None:
+        super().__init__(content_type="application/json", **about)
+        self._take = take
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        self._take(environ, [each for each in self.headers if each[0] != "Content-Length"])
+        # gunicorn takes this for "the connection is done", which ends its own half of it.
+        raise StopIteration
+
+
+class Head:
+    """What does not change from answer to answer on one connection: the header, but for status, date and length."""
+
+    def __init__(self, environ: dict[str, Any], headers: list[tuple[str, str]]) -> None:
+        self._measured = measure.request_bytes(environ) if measure.wanted(environ) else None
+        self._lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+
+    def of(self, length: int, *, keep: bool, status: str = "200 OK", retry: str | None = None) -> bytes:
+        """The header of an answer whose body has `length` bytes; `retry` is what `Retry-After` says."""
+        lines = (
+            f"HTTP/1.1 {status}\r\nServer: gunicorn\r\nDate: {_now(int(time.time()))}\r\n"
+            f"Connection: {'keep-alive' if keep else 'close'}\r\n{self._lines}Content-Length: {length}\r\n"
+        )
+        if retry is not None:
+            lines += f"Retry-After: {retry}\r\n"
+        if self._measured is not None:
+            lines += f"{measure.HEADER}: {measure.stamp(self._measured, len(lines) + 2 + length)}\r\n"
+        return f"{lines}\r\n".encode("latin-1")
+
+
+@lru_cache(2)
+def _now(second: int) -> str:
+    return http_date(second)
+
+
+class Kept(Peer):
+    """One such connection. It is `busy` while a request of its own waits for the answer."""
+
+    def __init__(self, sock: socket.socket, left: Callable[[], None], environ: dict[str, Any], head: Head) -> None:
+        super().__init__(sock, left)
+        self.head = head
+        self.busy = True
+        self._missed: int = environ["quotechat.missed"] + 1
+        self._hand_back: HandBack = environ["quotechat.hand_back"]
+        self._accepting: Callable[[], bool] = environ["quotechat.accepting"]
+        self._last = environ.get("HTTP_CONNECTION", "").lower() == "close"
+        self._idle_until = 0.0
+
+    def answer(self, answer: bytes, status: str = "200 OK") -> None:
+        """Send this, and be ready for the next request."""
+        self.busy = False
+        self._idle_until = time.monotonic() + IDLE_SECONDS
+        if not self._accepting():
+            self._last = True
+        self.send(self.head.of(len(answer), keep=not self._last, status=status) + answer)
+        if not self.blocked:
+            self.idle()
+
+    def refuse(self, refused: Refused) -> None:
+        """Answer with a problem, and close."""
+        self.busy = False
+        self._last = True
+        answer = json.dumps(problems.body(refused))
+        status, retry = problems.status_line(refused), problems.retry_after(refused)
+        head = self.head.of(len(answer), keep=False, status=status, retry=retry)
+        self.send(head.replace(b"application/json", b"application/problem+json") + answer)
+        self.end()
+
+    def expected(self) -> None:
+        """A request was the one that was expected: the connection is worth keeping."""
+        self._missed = 1
+
+    def last(self) -> None:
+        """Take no request after this one."""
+        self._last = True
+
+    def go(self, data: bytes) -> None:
+        """`data` begins a request for somebody else: give it to the server that accepted the connection."""
+        if self._last:
+            self.end()
+        else:
+            self.reactor.release(self)
+            self._hand_back(self.sock, data, self._missed)
+
+    def idle(self) -> None:
+        if self._last and not self.busy:
+            self.end()
+
+    def swept(self, now: float) -> None:
+        if not self.busy and now >= self._idle_until:
+            self.end()

@@ -1,0 +1,205 @@
+"""Messages that one connection sends, one after the other, without a thread for each.
+
+The header of such a POST is the same each time but for its length. The body is read as `messages` reads it, under
+the same limits, and stored by the same writer; only gunicorn and Flask are left out, which cost more than all the
+rest (docs/explanation/performance.md). What is not expected here, or is refused, is asked again over there: a
+refusal has stored nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+from flask import Response, current_app, request
+from werkzeug.http import HTTP_STATUS_CODES
+
+from ..hub.chat import Chat
+from ..protocol import json
+from ..protocol.commands import SendMessage
+from ..protocol.errors import OutcomeUnknown, Refused
+from . import measure, security
+from .detach import detach
+from .kept import Head, Kept, Taking, can_keep
+from .reactor import Reactor
+
+MOST_MISSED = 3
+"""Requests in a row that were not the expected one; then the connection stays with the server."""
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)[ \t]*(?=\r\n)", re.IGNORECASE)
+_LONGEST_LENGTH = 9
+# What makes a request differ from the one before, or its body from what follows the header.
+_VARYING = ("HTTP_IDEMPOTENCY_KEY", "HTTP_TRANSFER_ENCODING", "HTTP_EXPECT")
+
+Read = Callable[[Any], SendMessage]
+"""The command in the JSON of a body. Raises Refused."""
+Show = Callable[[Any], tuple[int, bytes]]
+"""Status and body of the answer to an outcome."""
+
+
+def keep(answer: Response, read: Read, show: Show) -> Response:
+    """`answer`, to a message. From a connection that is used again and again, the reactor takes the next ones."""
+    environ = request.environ
+    if (
+        not can_keep()
+        or environ["quotechat.served"] < 2
+        or environ["quotechat.missed"] >= MOST_MISSED
+        or environ.get("HTTP_CONNECTION", "").lower() == "close"
+        or any(name in environ for name in _VARYING)
+        or "Set-Cookie" in answer.headers
+        or measure.wanted(environ)
+    ):
+        return answer
+    chat: Chat = current_app.extensions["quotechat"]
+    key, settings = security.client_key(), current_app.config["QUOTECHAT"]
+    try:
+        chat.limits.enter("sender", key)
+    except Refused:
+        return answer
+    said = Said(
+        chat, read, show, security.identity(), security.address(), settings.body_bytes, settings.request_seconds
+    )
+    reactor: Reactor = current_app.extensions["quotechat.reactor"]
+    first = answer.get_data(), answer.status
+    return Taking(
+        partial(_take, reactor, partial(chat.limits.leave, "sender", key), said, first),
+        status=answer.status,
+        headers=answer.headers,
+    )
+
+
+class Said(NamedTuple):
+    """What the messages of one connection have in common."""
+
+    chat: Chat
+    read: Read
+    show: Show
+    identity: str | None
+    address: str
+    most_bytes: int
+    seconds: float
+
+
+def _take(
+    reactor: Reactor,
+    left: Callable[[], None],
+    said: Said,
+    first: tuple[bytes, str],
+    environ: dict[str, Any],
+    headers: list[tuple[str, str]],
+) -> None:
+    sock, ahead = detach(environ)
+    reactor.add(Sender(sock, left, environ, Head(environ, headers), said, first, ahead))
+
+
+class Around(NamedTuple):
+    """The header of a POST, before and after the digits of its length."""
+
+    before: bytes
+    after: bytes
+
+    @classmethod
+    def split(cls, raw: bytes | None) -> Around | None:
+        """That of the request `raw`, where it is whole and says its length once."""
+        header, found, _ = (raw or b"").partition(b"\r\n\r\n")
+        lengths = list(_LENGTH.finditer(header + b"\r\n"))
+        if not found or len(lengths) != 1:
+            return None
+        start, end = lengths[0].span(1)
+        return cls(header[:start], header[end:] + b"\r\n\r\n")
+
+    def body(self, data: bytes) -> tuple[int, int] | None:
+        """Where the body in `data` begins and ends, which may be later than it; None for another header."""
+        start = len(self.before)
+        end = data.find(b"\r", start, start + _LONGEST_LENGTH + 1)
+        digits = data[start:end]
+        if not (end > 0 and digits.isdigit() and data.startswith(self.before) and data.startswith(self.after, end)):
+            return None
+        begins = end + len(self.after)
+        return begins, begins + int(digits)
+
+
+class Sender(Kept):
+    """One connection that sends."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        left: Callable[[], None],
+        environ: dict[str, Any],
+        head: Head,
+        said: Said,
+        first: tuple[bytes, str],
+        ahead: bytes,
+    ) -> None:
+        super().__init__(sock, left, environ, head)
+        self._said = said
+        self._first = first
+        self._around = Around.split(environ.get("quotechat.raw"))
+        self._came = ahead
+        self._late_at: float | None = None
+
+    def opened(self) -> None:
+        self.answer(*self._first)
+        self._next()
+
+    def received(self, data: bytes) -> None:
+        self._came += data
+        if len(self._came) > 2 * self._said.most_bytes:
+            self.drop()  # it does not wait for its answers
+        elif not self.busy:
+            self._next()
+
+    def swept(self, now: float) -> None:
+        if self._late_at is None:
+            super().swept(now)
+        elif now >= self._late_at:
+            self.drop()
+
+    def restart(self) -> None:
+        self.last()
+        self.idle()
+
+    def _next(self) -> None:
+        """Take the next request, once all of it is there."""
+        if not self._came or self.ending:
+            return
+        body = self._around.body(self._came) if self._around else None
+        if body is None or body[1] - body[0] > self._said.most_bytes:
+            self.go(self._came)
+        elif len(self._came) < body[1]:
+            self._late_at = self._late_at or time.monotonic() + self._said.seconds
+        else:
+            self._late_at = None
+            self._submit(*body)
+
+    def _submit(self, begins: int, ends: int) -> None:
+        said = self._said
+        self.busy = True
+        try:
+            said.chat.submit_then(
+                said.read(json.loads(self._came[begins:ends])),
+                # On the writer's thread, after the commit.
+                lambda outcome: self.reactor.call(lambda: self._stored(outcome, ends)),
+                identity=said.identity,
+                address=said.address,
+            )
+        except Refused as refused:
+            self._stored(refused, ends)
+
+    def _stored(self, outcome: Any, ends: int) -> None:
+        if self.ending:
+            return
+        if isinstance(outcome, OutcomeUnknown):
+            self.refuse(outcome)  # not to be asked again: it may be stored
+        elif isinstance(outcome, Refused):
+            self.go(self._came)
+        else:
+            self._came = self._came[ends:]
+            self.expected()
+            number, body = self._said.show(outcome)
+            self.answer(body, f"{number} {HTTP_STATUS_CODES[number]}")
+            self._next()

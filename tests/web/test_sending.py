@@ -1,0 +1,216 @@
+"""Many messages over one connection: whoever answers, gunicorn or the reactor, the answers are the same."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from servers import Running, environment, quotechat, running, until
+
+MESSAGES = "/api/v1/rooms/lobby/messages"
+EVENTS = "/api/v1/rooms/lobby/events"
+
+
+class Connection:
+    """One connection on which requests are written byte by byte as a test wants them."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self._came = b""
+
+    def post(self, body: bytes, *headers: str, pieces: int = 1) -> tuple[int, dict[str, str], Any]:
+        self.write(body, *headers, pieces=pieces)
+        return self.answer()
+
+    def write(self, body: bytes, *headers: str, pieces: int = 1) -> None:
+        lines = [f"POST {MESSAGES} HTTP/1.1", "Host: localhost", "Content-Type: application/json", *headers]
+        request = "\r\n".join([*lines, f"Content-Length: {len(body)}", "Accept: */*", "", ""]).encode() + body
+        size = -(-len(request) // pieces)
+        for start in range(0, len(request), size):
+            self.sock.sendall(request[start : start + size])
+            if pieces > 1:
+                time.sleep(0.02)  # or the kernel joins them again
+
+    def answer(self) -> tuple[int, dict[str, str], Any]:
+        """Status, headers and parsed body of the next answer."""
+        while True:
+            head, found, rest = self._came.partition(b"\r\n\r\n")
+            length = re.search(rb"Content-Length: (\d+)", head) if found else None
+            if length and len(rest) >= int(length[1]):
+                self._came = rest[int(length[1]) :]
+                status, *lines = head.decode().split("\r\n")
+                headers = dict(line.split(": ", 1) for line in lines)
+                return int(status.split()[1]), headers, json.loads(rest[: int(length[1])])
+            data = self.sock.recv(65536)
+            assert data, f"closed after {self._came!r}"
+            self._came += data
+
+
+@contextlib.contextmanager
+def connected(server: Running) -> Iterator[Connection]:
+    address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+    with socket.create_connection(address, timeout=10) as sock:
+        yield Connection(sock)
+
+
+def said(text: str, **more: Any) -> bytes:
+    return json.dumps({"user": "Azin", "message": text, **more}).encode()
+
+
+def kept(server: Running) -> int:
+    """Connections that the reactor has for messages."""
+    found = re.search(r"^quotechat_kept_senders (\d+)", requests.get(f"{server.url}/metrics").text, re.MULTILINE)
+    assert found
+    return int(found[1])
+
+
+def test_all_answers_are_alike(server: Running) -> None:
+    """The first, which gunicorn answers, and those from the third or fourth on, which it does not."""
+    with connected(server) as connection:
+        answers = [connection.post(said(f"word {number}")) for number in range(8)]
+        assert kept(server) == 1, "the reactor never had it"
+    assert [status for status, _, _ in answers] == [201] * 8
+    events = [event for _, _, event in answers]
+    assert [event["message"]["message"] for event in events] == [f"word {number}" for number in range(8)]
+    first = events[0]["seq"]
+    assert [event["seq"] for event in events] == list(range(first, first + 8))
+    page = requests.get(f"{server.url}{EVENTS}?after={first - 1}").json()
+    assert page["events"] == events
+    changing = ("Date", "Content-Length")
+    headers = [{name: value for name, value in each.items() if name not in changing} for _, each, _ in answers]
+    assert all(each == headers[0] for each in headers)
+    until(lambda: kept(server) == 0, what="the end of a connection that was closed")
+
+
+BAD = [
+    (b"{", 400, "malformed-json"),
+    (b"[]", 422, "invalid"),
+    (b'{"user": "A"}', 422, "invalid"),
+    (b'{"user": "A\\u200b", "message": "x"}', 422, "invalid"),
+    (b'{"user": "A", "message": "x", "user": "B"}', 400, "malformed-json"),
+    (b'{"user": "A", "message": "x", "room": "tea"}', 400, "parameter-invalid"),
+    (b'{"user": "A", "message": "x", "reply_to": 99999}', 422, "invalid"),
+    (b'{"user": "A", "message": "x", "send_at": "+1m"}', 401, "unauthenticated"),
+    (b'{"user": "A", "message": "x", "client_id": "taken"}', 422, "client-id-reused"),
+    (b'{"user": "A", "message": "' + b"x" * 70_000 + b'"}', 413, "too-large"),
+]
+
+
+def test_refusals_are_those_of_a_first_request(server: Running) -> None:
+    """Each bad message gets its own code, stores nothing, and the next good one is stored."""
+    requests.post(f"{server.url}{MESSAGES}", json={"user": "A", "message": "first", "client_id": "taken"})
+    for bad, status, code in BAD:
+        with connected(server) as connection:
+            for number in range(4):
+                before = connection.post(said(f"good {number}"))[2]["seq"]
+            found, _, problem = connection.post(bad)
+            assert (found, problem["code"]) == (status, code), bad[:60]
+            if status != 413:  # which ends the connection
+                assert connection.post(said("good again"))[2]["seq"] == before + 1
+
+
+def test_repeats_and_replies(server: Running) -> None:
+    """A `client_id` again is 200 with `duplicate`; other fields mean what they always mean."""
+    with connected(server) as connection:
+        for number in range(4):
+            connection.post(said(f"good {number}"))
+        status, _, first = connection.post(said("once", client_id="once-1", color="teal"))
+        assert (status, first["message"]["color"], first["message"]["client_id"]) == (201, "teal", "once-1")
+        again = connection.post(said("once", client_id="once-1", color="teal"))
+        assert again[::2] == (200, {**first, "duplicate": True})
+        reply = connection.post(said("**yes**", reply_to=first["seq"]))[2]["message"]
+        assert reply["reply_to"] == {"id": first["seq"], "user": "Azin", "excerpt": "once"}
+        assert reply["runs"] == [{"text": "yes", "bold": True}]
+
+
+def test_requests_that_do_not_wait(server: Running) -> None:
+    """Several requests before the first answer: each is answered, in order."""
+    with connected(server) as connection:
+        for number in range(5):
+            connection.post(said(f"one by one {number}"))
+        for number in range(3):
+            connection.write(said(f"at once {number}"))
+        found = [connection.answer()[2]["message"]["message"] for _ in range(3)]
+        assert found == ["at once 0", "at once 1", "at once 2"]
+
+
+def test_pieces_and_other_headers(server: Running) -> None:
+    """A header and body in pieces, other headers in between: each is answered as it is."""
+    with connected(server) as connection:
+        for number in range(12):
+            status, _, event = connection.post(said(f"piece {number}"), pieces=1 + number % 3)
+            assert (status, event["message"]["message"]) == (201, f"piece {number}")
+        for number in range(6):
+            header = f"X-Other: {number}"
+            assert connection.post(said(f"other {number}"), header)[2]["message"]["message"] == f"other {number}"
+        keyed = connection.post(said("keyed"), "Idempotency-Key: key-1")[2]
+        assert connection.post(said("keyed"), "Idempotency-Key: key-1")[2] == {**keyed, "duplicate": True}
+
+
+@pytest.mark.parametrize("takes_turns", [False, True])
+def test_who_says_it(server: Running, takes_turns: bool) -> None:
+    """The token of each request says who it is, also where a proxy sends those of several over one connection."""
+    names = [f"Ada {takes_turns}", f"Ben {takes_turns}"]
+    tokens = [requests.post(f"{server.url}/api/v1/guests", json={"user": name}).json()["token"] for name in names]
+    with connected(server) as connection:
+        for number in range(10):
+            who = number % 2 if takes_turns else 0
+            body = json.dumps({"user": names[who], "message": "mine"}).encode()
+            status, _, event = connection.post(body, f"Authorization: Bearer {tokens[who]}")
+            assert status == 201
+            change = requests.patch(
+                f"{server.url}{MESSAGES}/{event['seq']}", json={"message": "still mine"},
+                headers={"Authorization": f"Bearer {tokens[who]}"},
+            )  # fmt: skip
+            assert change.status_code == 200
+
+
+def test_limits_hold(tmp_path: Path) -> None:
+    """Who sends too fast is told so, whoever answers; nothing is stored for it."""
+    env = environment(QUOTECHAT_MESSAGES_BURST="8", QUOTECHAT_MESSAGES_PER_SECOND="0.001")
+    with running(quotechat("serve", "--port", "0", "--data", str(tmp_path)), env=env) as server:
+        with connected(server) as connection:
+            found = [connection.post(said(f"word {number}")) for number in range(12)]
+        assert [status for status, _, _ in found] == [201] * 8 + [429] * 4
+        assert all("Retry-After" in headers for _, headers, _ in found[8:])
+        assert len(requests.get(f"{server.url}{EVENTS}?after=0").json()["events"]) == 8
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_restart_answers_what_was_sent(tmp_path: Path, number: signal.Signals) -> None:
+    """Until its last answer a connection says what was stored; what was acknowledged is there after a restart."""
+    acknowledged: list[int] = []
+    command = quotechat("serve", "--port", "0", "--data", str(tmp_path))
+    with running(command, env=environment(QUOTECHAT_LIMITS="off")) as server:
+
+        def send() -> None:
+            with contextlib.suppress(AssertionError, OSError), connected(server) as connection:
+                while True:
+                    status, headers, event = connection.post(said(f"word {len(acknowledged)}"))
+                    if status == 201:
+                        acknowledged.append(event["seq"])
+                    if headers["Connection"] == "close":
+                        return
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        until(lambda: len(acknowledged) > 20, what="some messages")
+        server.process.send_signal(number)
+        sender.join(10)
+        assert not sender.is_alive()
+    with running(command, env=environment(QUOTECHAT_LIMITS="off")) as server:
+        page = requests.get(f"{server.url}{EVENTS}?after=0&limit=500").json()
+        stored = [event["seq"] for event in page["events"]]
+    assert stored == list(range(1, len(stored) + 1))
+    assert acknowledged == stored[: len(acknowledged)]
+    assert len(stored) - len(acknowledged) <= 1
