@@ -1,0 +1,22 @@
+"""The command ``quotechat``: the group here, its commands by theme in the files beside.
+
+Only words and options live in this package; what the commands do is elsewhere.
+"""
+
+from __future__ import annotations
+
+import click
+
+from quotechat import __version__
+
+from . import lab, operate, serve
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="quotechat", message="%(prog)s %(version)s")
+def main() -> None:
+    """A chat server that loses no message, over polling, streams or WebSockets."""
+
+
+for _command in (serve.serve, serve.demo, serve.config, operate.verify, operate.rebuild, lab.lab):
+    main.add_command(_command)

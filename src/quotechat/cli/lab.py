@@ -1,0 +1,69 @@
+"""The command ``lab``: what the transports cost, measured."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+
+import click
+
+
+@click.command()
+@click.argument("url", required=False)
+@click.option("--probes", default=30, show_default=True, metavar="N", help="Messages to send.")
+@click.option("--rate", default=2.0, show_default=True, metavar="N", help="Messages a second.")
+@click.option("--interval", default=2.0, show_default=True, metavar="S", help="Seconds between two short polls.")
+@click.option("--idle", default=5.0, show_default=True, metavar="S", help="Seconds of silence to listen to first.")
+@click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON.")
+def lab(url: str | None, probes: int, rate: float, interval: float, idle: float, as_json: bool) -> None:
+    """Measure short polling, long polling and WebSocket side by side.
+
+    At the server at URL, or at one of its own that is thrown away.
+    """
+    from quotechat.lab import measure, table
+
+    if min(probes, rate, interval, idle) <= 0:
+        raise click.UsageError("probes, rate, interval and idle are more than 0")
+    with contextlib.ExitStack() as stack:
+        server = url.rstrip("/") if url else stack.enter_context(_own_server())
+        length = probes + math.ceil(idle)
+        bar = stack.enter_context(click.progressbar(length=length, label="silence, then probes", file=sys.stderr))
+        try:
+            rows = measure(
+                server, probes=probes, rate=rate, interval=interval, idle=idle,
+                progress=lambda _, count: bar.update(count),
+            )  # fmt: skip
+        except (OSError, RuntimeError) as fault:
+            raise click.ClickException(f"{server} could not be measured: {fault}") from None
+    click.echo(json.dumps([row._asdict() for row in rows], indent=2) if as_json else table(rows))
+    if any(row.missed or row.repeated for row in rows):
+        sys.exit(1)
+
+
+@contextlib.contextmanager
+def _own_server() -> Iterator[str]:
+    """The address of a server on an empty directory, which goes with it."""
+    with tempfile.TemporaryDirectory(prefix="quotechat-lab-") as directory:
+        command = [sys.executable, "-m", "quotechat", "serve", "--port", "0", "--data", directory]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        try:
+            yield _address(process)
+        finally:
+            process.terminate()
+            process.communicate()
+
+
+def _address(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if found := re.search(r"http://\S+:[0-9]+", line):
+            return found[0]
+    raise click.ClickException("a server could not be started:\n" + "".join(said))

@@ -1,0 +1,137 @@
+"""Serving: serve, demo, and config, which says with what."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from quotechat import __version__
+
+from ..config import Settings, unknown_variables
+from .options import option, settings_of
+
+#: (user, colour, text, index of the message it answers, index of those who like it)
+_CONVERSATION: list[tuple[str, str, str, int | None, list[str]]] = [
+    ("Azin", "teal", "Good morning! Is anybody here?", None, []),
+    ("Bo", "orange", "**Here.** I came over *long-polling*, and you?", 0, []),
+    ("Azin", "teal", "By WebSocket. Same messages, same order: `seq` says so.", 1, ["Bo", "Chidi"]),
+    ("Chidi", "purple", "I only have curl. It works: https://curl.se", None, ["Azin"]),
+    ("Bo", "orange", "Then nobody is left out.", 3, []),
+]
+_QUOTE = ("The great enemy of communication, we find, is the illusion of it.", "William H. Whyte, 1950")
+
+
+@click.command()
+@option("host", "Address to listen on.", metavar="ADDRESS")
+@option("port", "TCP port; 0 takes any free one.", short="-p", metavar="PORT")
+@option("data", "Directory that holds all that the server keeps.", metavar="DIR")
+@option("workers", "Processes that serve.", metavar="N")
+@option("threads", "Threads for HTTP requests in each process.", metavar="N")
+def serve(**flags: str | None) -> None:
+    """Serve, until Ctrl-C or SIGTERM. SIGHUP restarts the workers without refusing anyone."""
+    from quotechat.serving import serve as run
+
+    settings = settings_of(**flags)
+    run(replace(settings, data=settings.data.absolute()))
+
+
+@click.command()
+@option("host", "Address to listen on.", metavar="ADDRESS")
+@option("port", "TCP port; 0 takes any free one.", short="-p", metavar="PORT")
+def demo(**flags: str | None) -> None:
+    """Serve a room with a few messages in it, from a directory that is thrown away at the end."""
+    from quotechat.serving import serve as run
+
+    directory = tempfile.mkdtemp(prefix="quotechat-demo-")
+    settings = settings_of(data=directory, **flags)
+    master = os.getpid()
+    try:
+        # In a child: gunicorn forks this process later, and threads do not survive that.
+        _in_child(lambda: _seed(settings))
+        run(settings, ready=_introduce)
+    finally:
+        # The workers are forks that leave through here too; the directory is the master's to remove.
+        if os.getpid() == master:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+@click.command()
+@click.option("--show", is_flag=True, help="Print every setting, its value and where that is from.")
+def config(show: bool) -> None:
+    """Check the settings in the environment; with --show, print them."""
+    settings = settings_of()
+    for name in unknown_variables():
+        click.echo(f"warning: {name} is no setting of quotechat", err=True)
+    if not show:
+        click.echo("The settings are fine. --show prints them.")
+        return
+    rows = settings.show()
+    names, values = (max(len(row[part]) for row in rows) for part in (0, 1))
+    for name, value, source in rows:
+        click.echo(f"{name:{names}}  {value:{values}}  {source}".rstrip())
+
+
+def _in_child(work: Callable[[], None]) -> None:
+    """Do `work` in a child process and wait for it. Raises ClickException where it failed."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+    if os.waitpid(child, 0)[1] != 0:
+        raise click.ClickException("the demo could not be set up")
+
+
+def _seed(settings: Settings) -> None:
+    """Fill the lobby over the public API, as any program would."""
+    from quotechat import create_app
+
+    app = create_app(replace(settings, limits=False))
+    people = {name: app.test_client() for name in ("Azin", "Bo", "Chidi")}
+    sign_in = {name: _sign_in(client, name) for name, client in people.items()}
+
+    def ask(name: str, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        answer = people[name].open(f"/api/v1{path}", method=method, json=body, headers=sign_in[name])
+        if answer.status_code >= 400:
+            raise click.ClickException(f"{method} {path}: {answer.get_data(as_text=True)}")
+        found: dict[str, Any] = answer.get_json(silent=True) or {}
+        return found
+
+    ids: list[int] = []
+    for user, color, text, answers, likes in _CONVERSATION:
+        body: dict[str, Any] = {"user": user, "message": text, "color": color}
+        if answers is not None:
+            body["reply_to"] = ids[answers]
+        ids.append(ask(user, "POST", "/rooms/lobby/messages", body)["seq"])
+        for fan in likes:
+            ask(fan, "PUT", f"/rooms/lobby/messages/{ids[-1]}/reaction", {"reaction": "like"})
+    ask("Azin", "POST", "/quotes", {"quote": _QUOTE[0], "author": _QUOTE[1]})
+    app.extensions["quotechat"].close()
+
+
+def _sign_in(client: Any, name: str) -> dict[str, str]:
+    token = client.post("/api/v1/guests", json={"user": name}).get_json()["token"]
+    return {"Authorization": f"Bearer {token}"}
+
+
+def _introduce(url: str) -> None:
+    click.echo(
+        f"quotechat {__version__}, a demo: {url}\n"
+        "\n"
+        "Wait for a message in one terminal, send one in another:\n"
+        f"  curl '{url}/api/v1/rooms/lobby/events?after=now&wait=25'\n"
+        f"  curl -d 'Hello from curl' '{url}/api/v1/rooms/lobby/messages?user=Me'\n"
+        "\n"
+        "Ctrl-C stops; nothing is kept."
+    )
