@@ -19,19 +19,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 
-from bench.load import Readers, Senders
+from bench.load import HANDSHAKE, Readers, Senders
 
 HERE = Path(__file__).parent
 PEERS = HERE / "peers"
 SECONDS = float(os.environ.get("BENCH_SECONDS", "8"))
-IDLE = int(os.environ.get("BENCH_IDLE", "1000"))
-KEY = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+IDLE = [1000, 10_000]
 FIXED = [(200, 50.0), (1000, 10.0), (20, 100.0)]
 SATURATED = [200, 1000]
 POLLERS, POLLED_RATE = 200, 10.0
@@ -44,9 +43,13 @@ class Peer:
     name: str
     command: list[str]
     post: str = "/messages"
-    socket: str | None = "/ws"
+    socket: str = "/ws"
     then: bytes = b""
     poll: str | None = None
+    say: tuple[str, str] | None = None
+    """Where messages are taken over WebSockets, and the envelope around one."""
+    resume: str | None = None
+    """The socket's path for a reader who comes back, with `{cursor}`."""
     post_port: int = 0
     cwd: Path = PEERS
 
@@ -59,18 +62,29 @@ def gunicorn(app: str) -> list[str]:
 # An unmasked text frame is refused by some servers: this is "40" with the mask 0 (RFC 6455 §5.3).
 NAMESPACE = b"\x81\x82\0\0\0\x0040"
 LOBBY = "/api/v1/rooms/lobby"
+SERVE = ["serve", "--port", "{port}", "--data", "{tmp}"]
+QUOTECHAT = Peer(
+    "quotechat, durable", [sys.executable, "-m", "quotechat", *SERVE], f"{LOBBY}/messages", "/api/v1/ws?room=lobby",
+    poll=f"{LOBBY}/events?wait=25&after=", say=("/api/v1/ws", '{"command":"send-message","message":%s}'),
+    resume="/api/v1/ws?room=lobby&after={cursor}", cwd=HERE.parent,
+)  # fmt: skip
 ALL = [
-    Peer("quotechat, durable", [sys.executable, "-m", "quotechat", "serve", "--port", "{port}", "--data", "{tmp}"],
-         f"{LOBBY}/messages", "/api/v1/ws?room=lobby", poll=f"{LOBBY}/events?wait=25&after=", cwd=HERE.parent),
-    Peer("Node, ws", ["node", "node_ws.js", "{port}"]),
+    QUOTECHAT,
+    replace(QUOTECHAT, name="quotechat without fsync", command=[sys.executable, "-m", "bench.undurable", *SERVE]),
+    Peer("Node, ws", ["node", "node_ws.js", "{port}"], say=("/say", '{"command":"send-message","message":%s}')),
     Peer("Node, Express + websocket", ["node", "express.js", "{port}"], poll="/events?after="),
     Peer("Node, socket.io", ["node", "socketio.js", "{port}"],
+         socket="/socket.io/?EIO=4&transport=websocket", then=NAMESPACE),
+    Peer("Flask-SocketIO, gevent", [sys.executable, "-m", "gunicorn", "-k", "gevent", "-w", "1", "--worker-connections",
+         "20000", "--log-level", "warning", "-b", "127.0.0.1:{port}", "flask_socketio_app:app"],
          socket="/socket.io/?EIO=4&transport=websocket", then=NAMESPACE),
     Peer("flask-sock, naive", gunicorn("flask_sock_app:app"), poll="/events?after="),
     Peer("Starlette, uvicorn", [sys.executable, "-m", "uvicorn", "--log-level", "warning", "--port", "{port}",
          "starlette_app:app"], poll="/events?after="),
     Peer("websockets, broadcast()", [sys.executable, "websockets_app.py", "{port}"], post_port=1),
+    Peer("nginx, nchan", ["nginx", "-p", "{tmp}", "-c", "{tmp}/nchan.conf"]),
     Peer("floor in C: one send each", ["{tmp}/floor", "{port}"]),
+    Peer("floor in C: 4 ms gathered", ["{tmp}/floor", "{port}", "4"]),
 ]  # fmt: skip
 
 
@@ -82,27 +96,35 @@ class Server:
         self.port = port
         self._process = psutil.Process(process.pid)
 
-    def _tree(self) -> list[psutil.Process]:
+    def processes(self) -> list[psutil.Process]:
         return [self._process, *self._process.children(recursive=True)]
 
     def cpu(self) -> float:
         """Seconds, of all its processes."""
-        return sum(sum(each.cpu_times()[:2]) for each in self._tree())
+        return sum(sum(each.cpu_times()[:2]) for each in self.processes())
 
     def memory(self) -> int:
         """Bytes, shared ones counted in shares."""
-        return sum(each.memory_full_info().pss for each in self._tree())
+        return sum(each.memory_full_info().pss for each in self.processes())
 
     def readers(self, count: int) -> Readers:
         """So many WebSockets that read."""
         readers = Readers()
-        host = f"Host: 127.0.0.1:{self.port}\r\n"
-        request = f"GET {self.peer.socket} HTTP/1.1\r\n{host}Upgrade: websocket\r\nConnection: Upgrade\r\n{KEY}\r\n"
         for _ in range(count):
-            readers.add(self.port, request.encode(), self.peer.then)
+            readers.add(self.port, self._handshake(self.peer.socket), self.peer.then)
         readers.read(1.0)
         readers.deliveries = 0
         return readers
+
+    def back(self, cursor: str) -> Readers:
+        """One WebSocket that was away: it goes on from `cursor`, where the peer has such a thing."""
+        readers = Readers()
+        path = (self.peer.resume or self.peer.socket).format(cursor=cursor)
+        readers.add(self.port, self._handshake(path), self.peer.then)
+        return readers
+
+    def _handshake(self, path: str) -> bytes:
+        return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n{HANDSHAKE}\r\n".encode()
 
     def pollers(self, count: int) -> Readers:
         """So many long polls, each again when it is answered."""
@@ -121,8 +143,12 @@ class Server:
         readers.read(1.0)
         return readers
 
-    def senders(self, count: int, rate: float) -> Senders:
-        return Senders(self.port + self.peer.post_port, self.peer.post, count=count, rate=rate, seconds=SECONDS)
+    def senders(self, count: int, rate: float, seconds: float = SECONDS, *, by_socket: bool = False) -> Senders:
+        if by_socket:
+            assert self.peer.say is not None
+            path, envelope = self.peer.say
+            return Senders(self.port, path, count=count, rate=rate, seconds=seconds, envelope=envelope)
+        return Senders(self.port + self.peer.post_port, self.peer.post, count=count, rate=rate, seconds=seconds)
 
 
 @contextlib.contextmanager
@@ -132,6 +158,9 @@ def running(peer: Peer) -> Iterator[Server]:
             name = peer.command[0].removeprefix("{tmp}/")
             subprocess.run(["cc", "-O2", "-o", f"{tmp}/{name}", str(PEERS / f"{name}.c")], check=True)
         port = free_port()
+        for name in [part.rpartition("/")[2] for part in peer.command if part.endswith(".conf")]:
+            conf = (PEERS / name).read_text().replace("{tmp}", tmp).replace("{port}", str(port))
+            Path(tmp, name).write_text(conf)
         command = [part.format(port=port, tmp=tmp) for part in peer.command]
         env = {**os.environ, "QUOTECHAT_LIMITS": "off", "PYTHONPATH": str(HERE.parent / "src")}
         process = subprocess.Popen(command, cwd=peer.cwd, env=env, stdout=subprocess.DEVNULL)
@@ -200,18 +229,46 @@ def table(title: str, columns: str) -> None:
     print(f"\n### {title}\n\n| | {columns} |\n|---|{'---:|' * len(cells)}", flush=True)
 
 
-def sockets(count: int, senders: int, rate: float) -> Callable[[Server], str]:
+def sockets(count: int, senders: int, rate: float, *, by_socket: bool = False) -> Callable[[Server], str]:
     def measure(server: Server) -> str:
         with contextlib.closing(server.readers(count)) as readers:
-            return fan_out(server, readers, server.senders(senders, rate))
+            return fan_out(server, readers, server.senders(senders, rate, by_socket=by_socket))
 
     return measure
 
 
-def idle(server: Server) -> str:
-    before = server.memory()
-    with contextlib.closing(server.readers(IDLE)) as readers:
-        return f"{(server.memory() - before) / len(readers) / 1000:,.1f}"
+def idle(count: int) -> Callable[[Server], str]:
+    def measure(server: Server) -> str:
+        before = server.memory()
+        with contextlib.closing(server.readers(count)) as readers:
+            used = (server.memory() - before) / count / 1000
+            senders = server.senders(1, 1.0, 0.5)
+            senders.start()
+            readers.read(15, lambda: senders.ended() and readers.deliveries >= senders.sent * count)
+            missing = senders.sent * count - readers.deliveries
+            threads = sum(each.num_threads() for each in server.processes())
+            return f"{used:,.1f} | {threads:,} | {'all' if not missing else f'all but {missing:,}'}"
+
+    return measure
+
+
+def away(server: Server) -> str:
+    """What a reader gets of the messages that were sent while its connection was gone for two seconds."""
+    with contextlib.closing(server.readers(1)) as readers:
+        first = server.senders(1, 20.0, 1.0)
+        first.start()
+        readers.read(5, lambda: first.ended() and readers.deliveries >= first.sent)
+        found = re.findall(rb'"cursor":"([^"]+)"', readers.received)
+        cursor = found[-1].decode() if found else ""
+    during = server.senders(1, 20.0, 2.0)
+    during.start()
+    while not during.ended():
+        time.sleep(0.05)
+    with contextlib.closing(server.back(cursor)) as readers:
+        after = server.senders(1, 20.0, 1.0)
+        after.start()
+        readers.read(3, lambda: after.ended() and readers.deliveries >= during.sent + after.sent)
+        return f"{during.sent} | {during.sent + after.sent - readers.deliveries}"
 
 
 def polls(server: Server) -> str:
@@ -236,13 +293,23 @@ def main(names: list[str]) -> None:
         table(f"{readers:,} WebSockets, four senders by POST as fast as they are answered", columns)
         for peer in peers:
             row(peer, sockets(readers, 4, 0))
+    for readers in SATURATED:
+        table(f"{readers:,} WebSockets, four senders by WebSocket as fast as they are answered", columns)
+        for peer in peers:
+            if peer.say:
+                row(peer, sockets(readers, 4, 0, by_socket=True))
     table(f"{POLLERS} long polls, {POLLED_RATE:g} messages a second by POST", f"{columns} | answers")
     for peer in peers:
         if peer.poll:
             row(peer, polls)
-    table(f"{IDLE:,} idle WebSockets", "kB each")
+    for count in IDLE:
+        table(f"{count:,} idle WebSockets", "kB each | threads | a message reaches")
+        for peer in peers:
+            row(peer, idle(count))
+    table("A reader whose WebSocket is gone for two seconds", "sent meanwhile | lost")
     for peer in peers:
-        row(peer, idle)
+        if peer.name != "quotechat without fsync" and "floor" not in peer.name:
+            row(peer, away)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import multiprocessing
 import re
 import select
 import socket
+import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,6 +21,10 @@ FILLER = "x" * 80
 _MARK = b"~^"
 _STAMP = re.compile(rb"~\^([0-9]+)~")
 _LENGTH = re.compile(rb"content-length: *([0-9]+)", re.IGNORECASE)
+HANDSHAKE = (
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
 _SAMPLED = 10
 """Readers of a run whose latencies are taken."""
 
@@ -47,6 +52,8 @@ class Readers:
     deliveries: int = 0
     answers: int = 0
     latencies: list[float] = field(default_factory=list)
+    received: bytes = b""
+    """The last that came, of one reader."""
     _all: dict[int, Reader] = field(default_factory=dict)
     _epoll: select.epoll = field(default_factory=select.epoll)
 
@@ -87,6 +94,8 @@ class Readers:
                 # A mark may be cut in two by the end of what was received.
                 self.deliveries += (reader.last + data).count(_MARK)
                 reader.last = data[-1:]
+                if len(self._all) == 1:
+                    self.received = (self.received + data)[-65_536:]
                 if reader.sampled:
                     now = time.monotonic_ns()
                     self.latencies += [(now - int(stamp)) / 1e6 for stamp in _STAMP.findall(data)]
@@ -115,13 +124,23 @@ class Readers:
 
 
 class Senders:
-    """Processes that POST: at `rate` a second together, or as fast as they can where it is 0."""
+    """Processes that send: at `rate` a second together, or as fast as they are answered where it is 0.
 
-    def __init__(self, port: int, path: str, *, count: int, rate: float, seconds: float) -> None:
+    By POST to `path`, or over WebSockets at `path` where there is an `envelope` around a message.
+    """
+
+    def __init__(
+        self, port: int, path: str, *, count: int, rate: float, seconds: float, envelope: str | None = None
+    ) -> None:
         self._sent = multiprocessing.Value("q", 0)
+        self._slowest = multiprocessing.Array("d", count)
         self._processes = [
-            multiprocessing.Process(target=_send, args=(port, path, rate / count, seconds, self._sent), daemon=True)
-            for _ in range(count)
+            multiprocessing.Process(
+                target=_send,
+                args=(port, path, rate / count, seconds, self._sent, self._slowest, number, envelope),
+                daemon=True,
+            )
+            for number in range(count)
         ]
 
     def start(self) -> None:
@@ -135,22 +154,55 @@ class Senders:
     def sent(self) -> int:
         return int(self._sent.value)
 
+    @property
+    def slowest(self) -> float:
+        """Seconds that the slowest answer took."""
+        return max(self._slowest)
 
-def _send(port: int, path: str, rate: float, seconds: float, sent: Any) -> None:
+
+def _send(
+    port: int, path: str, rate: float, seconds: float, sent: Any, slowest: Any, number: int, envelope: str | None
+) -> None:
     sock = socket.create_connection(("127.0.0.1", port), timeout=30)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+    say = _by_post(sock, port, path) if envelope is None else _by_socket(sock, port, path, envelope)
     began = time.monotonic()
     count = 0
-    while time.monotonic() - began < seconds:
-        body = json.dumps({"user": "Bench", "message": text()})
-        sock.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
-        _await_created(sock)
+    while (now := time.monotonic()) - began < seconds:
+        say({"user": "Bench", "message": text()})
+        slowest[number] = max(slowest[number], time.monotonic() - now)
         count += 1
         with sent.get_lock():
             sent.value += 1
         if rate:
             time.sleep(max(0.0, began + count / rate - time.monotonic()))
+
+
+def _by_post(sock: socket.socket, port: int, path: str) -> Callable[[dict[str, str]], None]:
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+
+    def say(message: dict[str, str]) -> None:
+        body = json.dumps(message)
+        sock.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        _await_created(sock)
+
+    return say
+
+
+def _by_socket(sock: socket.socket, port: int, path: str, envelope: str) -> Callable[[dict[str, str]], None]:
+    """One message in flight: the next goes out when anything comes back."""
+    sock.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{HANDSHAKE}\r\n".encode())
+    assert b" 101 " in sock.recv(4096)
+
+    def say(message: dict[str, str]) -> None:
+        data = (envelope % json.dumps(message)).encode()
+        assert 126 <= len(data) < 65_536
+        # A mask of zeros is a mask (RFC 6455 §5.3).
+        sock.sendall(b"\x81\xfe" + struct.pack("!H", len(data)) + b"\0\0\0\0" + data)
+        if not sock.recv(65_536):
+            raise ConnectionError("a server closed a sender's connection")
+
+    return say
 
 
 def _await_created(sock: socket.socket) -> None:
@@ -163,7 +215,7 @@ def _await_created(sock: socket.socket) -> None:
         head, found, body = answer.partition(b"\r\n\r\n")
         if not found:
             continue
-        assert b" 201 " in head.partition(b"\r\n")[0], head
+        assert b" 20" in head.partition(b"\r\n")[0], head
         length = _LENGTH.search(head)
         if (length is None and body.endswith(b"0\r\n\r\n")) or (length and len(body) >= int(length[1])):
             return

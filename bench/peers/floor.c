@@ -1,4 +1,5 @@
 // The floor: one epoll loop in C, one send() for each message and subscriber. No WebSocket but its bytes.
+// With a second argument it gathers for so many milliseconds: one send() for each subscriber and tick.
 // Subscribers send a handshake that is answered without being read; POSTs are answered 201.
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -8,9 +9,12 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 static int subscribers[20000], count;
+static char pending[1 << 20];
+static size_t waiting;
 static const char accepted[] =
     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Accept: unchecked\r\n\r\n";
@@ -26,8 +30,17 @@ int main(int argc, char **argv) {
   epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event);
   puts("ready");
   fflush(stdout);
+  int tick = argc > 2 ? atoi(argv[2]) : 0;
+  struct timespec last = {0}, now;
   for (;;) {
-    int ready = epoll_wait(epoll, events, 256, -1);
+    int ready = epoll_wait(epoll, events, 256, waiting ? tick : -1);
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    long passed = (now.tv_sec - last.tv_sec) * 1000 + (now.tv_nsec - last.tv_nsec) / 1000000;
+    if (waiting && (passed >= tick || waiting > sizeof pending - 16384)) {
+      for (int n = 0; n < count; n++) send(subscribers[n], pending, waiting, MSG_NOSIGNAL | MSG_DONTWAIT);
+      waiting = 0;
+      last = now;
+    }
     for (int i = 0; i < ready; i++) {
       int fd = events[i].data.fd;
       if (fd == listener) {
@@ -51,7 +64,8 @@ int main(int argc, char **argv) {
         if (length < 126) frame[1] = (char)length;
         else frame[1] = 126, frame[2] = (char)(length >> 8), frame[3] = (char)length;
         memcpy(frame + head, body, length);
-        for (int n = 0; n < count; n++) send(subscribers[n], frame, head + length, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (tick) memcpy(pending + waiting, frame, head + length), waiting += head + length;
+        else for (int n = 0; n < count; n++) send(subscribers[n], frame, head + length, MSG_NOSIGNAL | MSG_DONTWAIT);
         send(fd, created, sizeof created - 1, MSG_NOSIGNAL);
       }
     }
