@@ -9,7 +9,7 @@ import click
 
 from quotechat import __version__
 
-from . import lab, operate, serve
+from . import carry, lab, operate, serve
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -18,5 +18,11 @@ def main() -> None:
     """A chat server that loses no message, over polling, streams or WebSockets."""
 
 
-for _command in (serve.serve, serve.demo, serve.config, operate.verify, operate.rebuild, lab.lab):
+_COMMANDS = (
+    *(serve.serve, serve.demo, serve.config),
+    *(operate.verify, operate.rebuild),
+    *(carry.backup, carry.restore),
+    *(lab.lab,),
+)
+for _command in _COMMANDS:
     main.add_command(_command)

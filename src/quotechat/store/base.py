@@ -16,7 +16,7 @@ Times are milliseconds since 1970 (UTC), given by the caller: there is no clock 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -24,6 +24,10 @@ from ..protocol import commands
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Refused
 from ..protocol.events import Event
+
+
+class Impossible(Exception):
+    """What an operator asked for cannot be done; the message says why. Nothing was changed."""
 
 
 class CommitFailed(Exception):
@@ -148,6 +152,20 @@ class Step(NamedTuple):
     seq: int
     head: int
     problem: str | None
+
+
+Progress = Callable[[int, int], None]
+"""Is told how much is done, and how much there is to do, now and then."""
+
+
+class Census(NamedTuple):
+    """How much a store holds."""
+
+    rooms: int
+    events: int
+    messages: int
+    quotes: int
+    waiting: int
 
 
 class Store(Protocol):

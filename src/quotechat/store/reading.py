@@ -12,7 +12,7 @@ from typing import Any
 from ..protocol import cursor, json
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import CursorAhead, CursorExpired, HistoryChanged, QuoteUnknown, RoomUnknown
-from .base import Head, Page, Step
+from .base import Census, Head, Page, Step
 from .shapes import Row, Sql, counted, described, event_of, waiting_message
 
 
@@ -198,6 +198,13 @@ def room_id(sql: Sql, room: str) -> int:
     return found
 
 
+def census(sql: Sql) -> Census:
+    """How much there is of each."""
+    tables = ("room", "event", "message", "quote", "scheduled WHERE state = 'waiting'")
+    rows = [sql.one(f"SELECT count(*) FROM {table}") for table in tables]
+    return Census(*[row[0] for row in rows if row is not None])
+
+
 def verify(sql: Sql) -> Iterator[Step]:
     """Recompute every chain from its floor and compare all that is kept with it."""
     for room_id, name, end, chain, floor, floor_chain in list(
@@ -218,5 +225,3 @@ def verify(sql: Sql) -> Iterator[Step]:
                 yield Step(name, seq, end, f"the log ends here, but its head is {end}")
             elif expected != bytes(chain):
                 yield Step(name, seq, end, "the head has another history")
-
-

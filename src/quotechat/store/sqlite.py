@@ -20,9 +20,9 @@ from ..protocol import commands, events, json
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Refused, StorageFull
 from . import migrate, reading, rebuild, rules
-from .base import CommitFailed, CreateRoom, Head, Outcome, Page, Step, Stored, Write
+from .base import CommitFailed, CreateRoom, Head, Impossible, Outcome, Page, Step, Stored, Write
 from .ledger import Ledger
-from .lock import FileLock
+from .lock import FileLock, Presence
 from .rules import Settings
 from .shapes import Row
 
@@ -38,7 +38,8 @@ class SqliteStore:
     def __init__(self, path: Path, settings: Settings | None = None) -> None:
         self._path = path
         self._settings = settings or Settings()
-        self._lock = FileLock(path.with_suffix(".lock"))
+        self._presence = Presence(path.parent)
+        self._lock = _lock_of(path)
         self._idle: deque[sqlite3.Connection] = deque()
         self._closed = False
         with self._lock:
@@ -159,15 +160,16 @@ class SqliteStore:
             self._watcher.close()
             self._writer.close()
         self._lock.close()
+        self._presence.close()
 
     # --- Connections ------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[_Sql]:
+    def _transaction(self) -> Iterator[SqlOn]:
         """One durable write transaction; the lock is held. Raises CommitFailed, StorageFull."""
         try:
             self._writer.execute("BEGIN IMMEDIATE")
-            yield _Sql(self._writer)
+            yield SqlOn(self._writer)
         except sqlite3.Error as fault:
             self._roll_back()
             raise _translated(fault, certain=True) from fault
@@ -186,7 +188,7 @@ class SqliteStore:
             self._writer.execute("ROLLBACK")
 
     @contextlib.contextmanager
-    def _reading(self) -> Iterator[_Sql]:
+    def _reading(self) -> Iterator[SqlOn]:
         """One read transaction: everything in it sees the same commits."""
         try:
             connection = self._idle.pop()
@@ -194,7 +196,7 @@ class SqliteStore:
             connection = self._open_reader()
         try:
             connection.execute("BEGIN")
-            yield _Sql(connection)
+            yield SqlOn(connection)
         finally:
             with contextlib.suppress(sqlite3.Error):  # BEGIN itself failed
                 connection.execute("COMMIT")
@@ -234,8 +236,7 @@ class SqliteStore:
         self._writer.execute(
             "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT"
         )
-        row = self._writer.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
-        for step in migrate.pending("sqlite", int(row[0]) if row else 0):
+        for step in migrate.pending("sqlite", _schema(SqlOn(self._writer))):
             with self._transaction() as sql:
                 for statement in step.statements:
                     sql.run(statement)
@@ -252,10 +253,44 @@ class SqliteStore:
         self._writer.execute(f"PRAGMA busy_timeout = {int(_BUSY_SECONDS * 1000)}")
 
 
-class _Sql:
+@contextlib.contextmanager
+def look(path: Path) -> Iterator[SqlOn]:
+    """One read transaction on the database at `path`, beside whoever uses it; it is neither made nor migrated.
+
+    Raises Impossible where there is none, SchemaTooNew.
+    """
+    if not path.is_file():
+        raise Impossible(f"there is no database at {path}")
+    with contextlib.closing(Presence(path.parent)), contextlib.closing(_lock_of(path)) as lock:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)
+        try:
+            connection.execute("PRAGMA query_only = ON")
+            connection.execute("BEGIN")
+            sql = SqlOn(connection)
+            migrate.pending("sqlite", _schema(sql))
+            yield sql
+        except sqlite3.DatabaseError as fault:
+            raise Impossible(f"{path}: {fault}") from fault
+        finally:
+            # Who closes last writes SQLite's log back.
+            with lock:
+                connection.close()
+
+
+def _lock_of(path: Path) -> FileLock:
+    return FileLock(path.with_suffix(".lock"))
+
+
+def _schema(sql: SqlOn) -> int:
+    row = sql.one("SELECT value FROM meta WHERE key = 'schema'")
+    return int(row[0]) if row else 0
+
+
+class SqlOn:
     """`shapes.Sql` on a connection whose transaction is open."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
         self._execute = connection.execute
 
     def one(self, statement: str, *values: Any) -> Row | None:

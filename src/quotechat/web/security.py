@@ -104,6 +104,11 @@ def _signer(kind: str) -> URLSafeSerializer:
     return cast(dict[str, URLSafeSerializer], current_app.extensions["quotechat.signers"])[kind]
 
 
+def secret_path(settings: Settings) -> Path:
+    """The file that holds the secret which signs identities."""
+    return settings.data / "secret"
+
+
 def load_secret(path: Path) -> str:
     """The secret in `path`, made on first use; workers that start together agree on one."""
     if not path.exists():
@@ -127,7 +132,7 @@ def load_secret(path: Path) -> str:
 
 def install(app: Flask, settings: Settings) -> None:
     """Check every request of `app` before anything is done, and give every answer its headers."""
-    secret = load_secret(settings.data / "secret")
+    secret = load_secret(secret_path(settings))
     app.extensions["quotechat.signers"] = {
         kind: URLSafeSerializer(secret, salt=f"quotechat.{kind}") for kind in ("cookie", "token")
     }

@@ -1,0 +1,185 @@
+"""A backup of a SQLite store: one file that holds all, taken while the server runs; and the way back.
+
+The copy is made within one read transaction, so it is one moment of the store, and no writer waits for it. Meanwhile
+SQLite's log cannot be cut, so it grows by what is written. A backup holds the secret that signs identities too:
+without it nobody would own what they sent.
+
+A copy gets its name only when it is whole and on the disk; until then it is a ``….part`` beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import migrate, reading
+from .base import Census, Impossible, Progress
+from .lock import Presence
+from .sqlite import SqlOn, look
+
+_PAGES_A_STEP = 512
+_BLOCK = 1 << 20
+_LEFT_ALONE = ("lost+found",)
+"""What lies in a directory that is empty all the same."""
+
+
+def back_up(database: Path, secret: Path, target: Path, progress: Progress, at: int) -> Census:
+    """Copy the store at `database` to the new file `target`; what the copy holds.
+
+    Raises Impossible where `target` exists, or the copy is not whole.
+    """
+    if os.path.lexists(target):
+        raise Impossible(f"{target} exists already")
+    with _part_of(target) as part:
+        with contextlib.closing(_plain(part)) as copy:
+            _copy(database, copy, progress)
+            found = _examine(copy)
+            marks = {"backup": str(at)} | ({"secret": secret.read_text()} if secret.exists() else {})
+            copy.executemany("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", marks.items())
+    return found
+
+
+def restore(backup: Path, database: Path, secret: Path, progress: Progress) -> Census:
+    """Make the store at `database` from a file that `back_up` made; what it holds.
+
+    The directory is empty, but for what a restore that was interrupted has left. Raises Impossible, and InUse where
+    a server uses the directory.
+    """
+    if not backup.is_file():
+        raise Impossible(f"there is no file {backup}")
+    directory = database.parent
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.closing(Presence(directory, alone=True)):
+        part = database.with_name(f"{database.name}.part")
+        _check_empty(directory, {*_files_of(part), secret.name})
+        try:
+            _copy_file(backup, part, progress)
+            with contextlib.closing(_plain(part)) as copy:
+                found = _examine(copy)
+                _put_secret(secret, _unmarked(copy))
+            _flush(part)
+            os.rename(part, database)
+            _flush(directory)
+        finally:
+            for name in _files_of(part):
+                part.with_name(name).unlink(missing_ok=True)
+    return found
+
+
+# --- Copies ---------------------------------------------------------------------------------------
+
+
+def _copy(database: Path, copy: sqlite3.Connection, progress: Progress) -> None:
+    """All pages of `database` as of one moment."""
+    with look(database) as source:
+        # The transaction is open already. So the steps belong together, and a commit beside them restarts nothing.
+        source.connection.backup(
+            copy, pages=_PAGES_A_STEP, progress=lambda _, left, pages: progress(pages - left, pages)
+        )
+
+
+def _copy_file(source: Path, target: Path, progress: Progress) -> None:
+    size = source.stat().st_size
+    with open(source, "rb") as read, open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as write:
+        while block := read.read(_BLOCK):
+            write.write(block)
+            progress(write.tell(), size)
+
+
+def _plain(path: Path) -> sqlite3.Connection:
+    """A connection for a file that nobody else has open: without a log beside it, flushed by whoever names it."""
+    return sqlite3.connect(path, isolation_level=None)
+
+
+def _examine(copy: sqlite3.Connection) -> Census:
+    """What a copy holds. Raises Impossible where it is not whole."""
+    try:
+        # A copy of a database with a write-ahead log wants one too; nobody shares this one.
+        copy.execute("PRAGMA journal_mode = DELETE")
+        copy.execute("PRAGMA synchronous = OFF")
+        copy.execute("PRAGMA secure_delete = ON")
+        row = copy.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
+        migrate.pending("sqlite", int(row[0]) if row else 0)
+        damage = [each for (each,) in copy.execute("PRAGMA quick_check(1)") if each != "ok"]
+        sql = SqlOn(copy)
+        damage += [f"{step.room}: event {step.seq}: {step.problem}" for step in reading.verify(sql) if step.problem]
+        if damage:
+            raise Impossible(f"the copy is not whole: {damage[0]}")
+        return reading.census(sql)
+    except sqlite3.DatabaseError as fault:
+        raise Impossible(f"this is no database of quotechat: {fault}") from fault
+
+
+@contextlib.contextmanager
+def _part_of(target: Path) -> Iterator[Path]:
+    """A file beside `target` that gets its name at the end, if all goes well; else it goes."""
+    number, name = tempfile.mkstemp(prefix=f"{target.name}.", suffix=".part", dir=target.parent)
+    os.close(number)
+    part = Path(name)
+    try:
+        yield part
+        _flush(part)
+        _name(part, target)
+        _flush(target.parent)
+    finally:
+        for each in _files_of(part):
+            part.with_name(each).unlink(missing_ok=True)
+
+
+def _files_of(part: Path) -> list[str]:
+    """What SQLite may leave of a copy."""
+    return [part.name + suffix for suffix in ("", "-journal", "-wal", "-shm")]
+
+
+def _name(part: Path, target: Path) -> None:
+    """Give `part` its name. Raises Impossible where that was taken meanwhile."""
+    try:
+        os.link(part, target)  # unlike a rename, it replaces nothing
+    except FileExistsError:
+        raise Impossible(f"{target} exists already") from None
+    except OSError as fault:
+        if fault.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+        os.rename(part, target)  # a file system without links, such as FAT
+
+
+def _flush(path: Path) -> None:
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+# --- The directory of a restore -------------------------------------------------------------------
+
+
+def _check_empty(directory: Path, own: set[str]) -> None:
+    others = sorted(set(os.listdir(directory)) - own - set(_LEFT_ALONE))
+    if others:
+        raise Impossible(f"{directory} is not empty: {others[0]} lies there; restore into a new directory")
+
+
+def _unmarked(copy: sqlite3.Connection) -> str | None:
+    """The secret in a backup, which is the store's own again: without that and without what marks it."""
+    marks = dict(copy.execute("SELECT key, value FROM meta WHERE key IN ('backup', 'secret')").fetchall())
+    if "backup" not in marks:
+        raise Impossible("this was not made by `quotechat backup`, and may lack what was written last")
+    copy.execute("DELETE FROM meta WHERE key IN ('backup', 'secret')")
+    return marks.get("secret")
+
+
+def _put_secret(path: Path, secret: str | None) -> None:
+    if secret is None:
+        return
+    if path.exists():
+        if path.read_text() == secret:
+            return  # an interrupted restore had come so far
+        raise Impossible(f"{path} is another server's: restore into a new directory")
+    with _part_of(path) as part:
+        part.write_text(secret)
