@@ -1,0 +1,238 @@
+"""What a program may ask of a server. Every write is repeated, under one client_id, until it is answered."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import ssl
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, Literal, cast
+from urllib.parse import quote as percent_encoded
+from urllib.parse import urlencode
+
+from .backoff import Backoff
+from .problems import Problem, RateLimited, Unanswered, Unavailable, Unreachable
+from .reader import SILENCE, Reader, Transport
+from .shapes import Ack, Message, Quote, Snapshot
+from .wire import Wire
+
+log = logging.getLogger("quotechat.client")
+
+LOBBY = "lobby"
+
+
+class Client:
+    """A server, and who we are to it. Threads may share one.
+
+    `url` is the server's address, with the path under which it lives if it has one
+    (``https://example.org/chat``). `token` is the identity that owns what is sent; `sign_in` gets one.
+    `user` is the name to sign with where a call does not say another. `patience` is for how many seconds a
+    request is repeated that gets no answer; None, the default, means for ever (each attempt is logged as a
+    warning). `timeout` (seconds) is how long one attempt may be silent.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        user: str | None = None,
+        patience: float | None = None,
+        timeout: float = 20.0,
+        backoff: Backoff | None = None,
+        context: ssl.SSLContext | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self.token = token
+        self.user = user
+        self._patience = patience
+        self._backoff = backoff or Backoff()
+        self._context = context
+        self._sleep = sleep
+        self._wire = Wire(url, timeout, context)
+        self._lock = threading.Lock()
+        self._readers: weakref.WeakSet[Reader] = weakref.WeakSet()
+        weakref.finalize(self, self._wire.close)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up, and close its readers."""
+        for reader in list(self._readers):
+            reader.close()
+        with self._lock:
+            self._wire.close()
+
+    def sign_in(self, user: str) -> str:
+        """Take a new identity for `user` and use it from here on. Returns its token: keep it to stay the same."""
+        found = self._insist("POST", "/guests", {"user": user})
+        self.token, self.user = str(found["token"]), str(found["user"])
+        return self.token
+
+    # --- Writing ----------------------------------------------------------------------------------
+
+    def post(
+        self,
+        text: str,
+        *,
+        user: str | None = None,
+        room: str = LOBBY,
+        color: str | None = None,
+        reply_to: int | None = None,
+        send_at: datetime | timedelta | str | None = None,
+        client_id: str | None = None,
+    ) -> Ack:
+        """Say something, once, however often it has to be sent. Returns when it is on the server's disk.
+
+        `reply_to` is the id of a message. `send_at` schedules it: a datetime with a time zone, a timedelta
+        from now, or what the protocol takes (``+10m``). `client_id` is made up unless it is given. Raises
+        Problem where it is refused and Unanswered where the patience ends.
+        """
+        signed = user or self.user
+        if signed is None:
+            raise ValueError("who says it? Give user=, or sign in")
+        fields = {"color": color, "reply_to": reply_to, "send_at": _when(send_at)}
+        message = {"user": signed, "message": text, **{name: x for name, x in fields.items() if x is not None}}
+        return self.command("send-message", room=room, client_id=client_id, message=message)
+
+    def edit(self, message_id: int, text: str, *, room: str = LOBBY, client_id: str | None = None) -> Ack:
+        """Change the text of a message of one's own."""
+        message = {"id": message_id, "message": text}
+        return self.command("edit-message", room=room, client_id=client_id, message=message)
+
+    def delete(self, message_id: int, *, room: str = LOBBY, client_id: str | None = None) -> Ack:
+        """Take a message of one's own back."""
+        return self.command("delete-message", room=room, client_id=client_id, message={"id": message_id})
+
+    def react(
+        self,
+        message_id: int,
+        reaction: Literal["like", "dislike", "none"],
+        *,
+        room: str = LOBBY,
+        client_id: str | None = None,
+    ) -> Ack:
+        """Like or dislike a message, or take that back."""
+        message = {"id": message_id, "reaction": reaction}
+        return self.command("react", room=room, client_id=client_id, message=message)
+
+    def quote(self, text: str, author: str, *, room: str = LOBBY, client_id: str | None = None) -> Ack:
+        """Add a quote to the collection; the room hears of it."""
+        return self.command("add-quote", room=room, client_id=client_id, quote={"quote": text, "author": author})
+
+    def cancel(self, scheduled_id: int, *, room: str = LOBBY, client_id: str | None = None) -> Ack:
+        """Do not send a message that waits."""
+        return self.command("cancel-scheduled", room=room, client_id=client_id, scheduled={"id": scheduled_id})
+
+    def command(self, command: str, *, room: str = LOBBY, client_id: str | None = None, **fields: Any) -> Ack:
+        """Any command of the protocol (§2), with its `fields`; the calls above are made of this one."""
+        envelope = {"command": command, "room": room, "client_id": client_id or secrets.token_hex(16), **fields}
+        return Ack.of(self._insist("POST", f"/rooms/{percent_encoded(room, '')}/commands", envelope))
+
+    def create_room(self, name: str, title: str | None = None) -> dict[str, Any]:
+        """Create a room. Conflict means that it is there, perhaps by an attempt whose answer was lost."""
+        return self._insist("POST", "/rooms", {"name": name, **({"title": title} if title else {})})
+
+    # --- Reading ----------------------------------------------------------------------------------
+
+    def events(
+        self, room: str = LOBBY, *, after: str = "now", transport: Transport = "long-poll", interval: float = 2.0
+    ) -> Reader:
+        """The events of `room` after the cursor `after`, without end and without gap; see `Reader`.
+
+        `after` is a cursor, ``0`` (from the oldest that is kept) or ``now``: then nothing that is sent after
+        this call is missed. `transport` is ``long-poll``, ``stream`` (NDJSON) or ``short-poll``, which asks
+        every `interval` seconds.
+        """
+        reader = Reader(
+            room,
+            Wire(self.url, SILENCE, self._context),
+            self._headers,
+            lambda: self.snapshot(room),
+            after=after,
+            transport=transport,
+            interval=interval,
+            backoff=self._backoff.fresh(),
+            sleep=self._sleep,
+        )
+        self._readers.add(reader)
+        reader.pin()
+        return reader
+
+    def snapshot(self, room: str = LOBBY, limit: int = 50) -> Snapshot:
+        """The latest messages and the cursor at which they were read: read on from there with `events`."""
+        return cast(Snapshot, self._get(f"/rooms/{percent_encoded(room, '')}", limit=limit))
+
+    def messages(self, room: str = LOBBY, *, before: int | None = None, limit: int = 50) -> list[Message]:
+        """Messages with ids below `before`, oldest first, as they are now."""
+        path = f"/rooms/{percent_encoded(room, '')}/messages"
+        return cast(list[Message], self._get(path, before=before, limit=limit)["messages"])
+
+    def rooms(self) -> list[dict[str, Any]]:
+        """All rooms, by name."""
+        return cast(list[dict[str, Any]], self._get("/rooms")["rooms"])
+
+    def scheduled(self, room: str = LOBBY) -> list[dict[str, Any]]:
+        """One's own messages that wait, the next first."""
+        return cast(list[dict[str, Any]], self._get(f"/rooms/{percent_encoded(room, '')}/scheduled")["scheduled"])
+
+    def quotes(self, search: str | None = None, *, before: int | None = None, limit: int = 50) -> list[Quote]:
+        """The newest quotes with ids below `before`; with `search`, those that have all its words."""
+        return cast(list[Quote], self._get("/quotes", q=search, before=before, limit=limit)["quotes"])
+
+    def random_quote(self) -> Quote:
+        """One quote by chance. Raises QuoteUnknown where there is none."""
+        return cast(Quote, self._get("/quotes/random"))
+
+    # --- Asking until there is an answer ------------------------------------------------------------
+
+    def _get(self, path: str, **query: object) -> dict[str, Any]:
+        given = {name: value for name, value in query.items() if value is not None}
+        return self._insist("GET", path + (f"?{urlencode(given)}" if given else ""))
+
+    def _insist(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The answer, however many attempts it takes. Raises Problem, Unanswered."""
+        backoff = self._backoff.fresh()
+        deadline = None if self._patience is None else time.monotonic() + self._patience
+        while True:
+            try:
+                with self._lock:
+                    return self._wire.ask(method, path, body, self._headers())
+            except Unreachable as fault:
+                why, asked = str(fault), 0.0
+            except Problem as refused:
+                if not _unanswered(refused):
+                    raise
+                why, asked = str(refused), refused.retry_in
+            pause = backoff.next(asked)
+            if deadline is not None and time.monotonic() + pause > deadline:
+                raise Unanswered(f"{self.url}: {why}", (body or {}).get("client_id"))
+            log.warning("%s: %s; again in %.1f s", self.url, why, pause)
+            self._sleep(pause)
+
+    def _headers(self) -> dict[str, str]:
+        return {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
+
+
+def _unanswered(refused: Problem) -> bool:
+    """Whether this is no answer to what was asked: it says "later", or comes from a proxy with nobody behind it."""
+    return isinstance(refused, RateLimited | Unavailable) or refused.status in (408, 425, 502, 504)
+
+
+def _when(send_at: datetime | timedelta | str | None) -> str | None:
+    if isinstance(send_at, timedelta):
+        return f"+{max(1, round(send_at.total_seconds()))}s"
+    if isinstance(send_at, datetime):
+        if send_at.tzinfo is None:
+            raise ValueError("send_at needs a time zone")
+        return send_at.isoformat()
+    return send_at
