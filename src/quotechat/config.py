@@ -20,6 +20,9 @@ from urllib.parse import urlsplit
 
 PREFIX = "QUOTECHAT_"
 
+#: Variables of the commands that talk to a server, which are no settings of one.
+_OF_CLIENTS = frozenset({"QUOTECHAT_URL", "QUOTECHAT_USER", "QUOTECHAT_TOKEN"})
+
 #: Threads that held polls leave free at the least, so that a POST always finds one.
 _THREADS_KEPT_FREE = 4
 
@@ -264,7 +267,7 @@ class Settings:
 
 def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
     """Variables with our prefix that name no setting: most likely misspelt."""
-    known = {variable(each.name) for each in fields(Settings)}
+    known = {variable(each.name) for each in fields(Settings)} | _OF_CLIENTS
     found = os.environ if environ is None else environ
     return sorted(name for name in found if name.startswith(PREFIX) and name not in known)
 

@@ -9,7 +9,7 @@ import click
 
 from quotechat import __version__
 
-from . import carry, lab, operate, serve
+from . import carry, lab, operate, serve, talk
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -23,6 +23,7 @@ _COMMANDS = (
     *(operate.verify, operate.rebuild),
     *(carry.backup, carry.restore),
     *(lab.lab,),
+    *(talk.say, talk.tail, talk.quote),
 )
 for _command in _COMMANDS:
     main.add_command(_command)
