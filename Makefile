@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A stamp per set of packages: the second run has nothing to do until what is installed changes.
 DESCRIPTION := setup.cfg pyproject.toml
 
-.PHONY: run test lint screenshots bench bench-store clean
+.PHONY: run test lint screenshots bench bench-claims bench-store clean
 
 run: $(VENV)/.installed
 	$(BIN)/quotechat serve
@@ -33,6 +33,10 @@ bench: $(VENV)/.installed-bench bench/peers/node_modules/.installed
 $(VENV)/.installed-bench: $(VENV)/.installed-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	touch $@
+
+# What quotechat holds, claim by claim.
+bench-claims: $(VENV)/.installed-bench
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m bench.claims
 
 bench/peers/node_modules/.installed: bench/peers/package.json bench/peers/package-lock.json
 	cd bench/peers && npm ci --silent

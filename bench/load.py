@@ -79,6 +79,19 @@ class Readers:
         self._all[sock.fileno()] = Reader(sock, len(self._all) < _SAMPLED)
         self._epoll.register(sock, select.EPOLLIN)
 
+    def add_poll(self, port: int, request: bytes) -> None:
+        """Connect and send `request`, whose answer is not waited for."""
+        sock = socket.create_connection(("127.0.0.1", port), timeout=30)
+        sock.sendall(request)
+        sock.setblocking(False)
+        self._all[sock.fileno()] = Reader(sock, False)
+        self._epoll.register(sock, select.EPOLLIN)
+
+    def sample_all(self) -> None:
+        """Take the latencies of all readers, from now on."""
+        for reader in self._all.values():
+            reader.sampled = True
+
     def read(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
         """Receive for so long, or until `until` says so."""
         deadline = time.monotonic() + seconds
