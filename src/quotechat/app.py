@@ -75,6 +75,7 @@ def _install(app: Flask, settings: Settings, chat: Chat) -> None:
         reactor,
         rooms,
         security,
+        specs,
         streams,
         websocket,
     )  # fmt: skip
@@ -85,7 +86,7 @@ def _install(app: Flask, settings: Settings, chat: Chat) -> None:
     security.install(app, settings)
     reactor.install(app, chat)
     parking.install(app, chat)
-    for module in (pages, rooms, messages, quotes, polling, health):
+    for module in (pages, rooms, messages, quotes, polling, health, specs):
         app.register_blueprint(module.blueprint)
     websocket.install(app)
     # Polling negotiates; transports do not import each other.

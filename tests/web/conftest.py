@@ -2,22 +2,73 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from flask import Flask
+import requests
+from conforming import Conforming
+from flask import Flask, Response, request
 from flask.testing import FlaskClient
 from servers import Running, environment, quotechat, running
+from websockets.sync.connection import Connection
 
 from quotechat import create_app
 from quotechat.config import Settings
+
+
+@cache
+def documents(app: Flask | None = None) -> Conforming:
+    """The specifications; without an application, those of any."""
+    if app is not None:
+        return Conforming(app)
+    with tempfile.TemporaryDirectory() as directory:
+        app = create_app(Settings(data=Path(directory)))
+        try:
+            return Conforming(app)
+        finally:
+            app.extensions["quotechat"].close()
+
+
+@pytest.fixture(autouse=True)
+def _answers_conform(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a real server answers to `requests` or sends over a WebSocket is what its specifications say."""
+    send, recv = requests.Session.send, Connection.recv
+
+    def sent(self: requests.Session, prepared: requests.PreparedRequest, **about: Any) -> requests.Response:
+        answer = send(self, prepared, **about)
+        if not about.get("stream") and prepared.method and prepared.url:
+            media = answer.headers.get("Content-Type", "").partition(";")[0]
+            path = urlsplit(prepared.url).path
+            documents().check_answer(prepared.method, path, answer.status_code, media, answer.content)
+        return answer
+
+    def received(self: Connection, *arguments: Any, **about: Any) -> Any:
+        text = recv(self, *arguments, **about)
+        documents().check_envelope(text)
+        return text
+
+    monkeypatch.setattr(requests.Session, "send", sent)
+    monkeypatch.setattr(Connection, "recv", received)
 
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[Flask]:
     """An application on an empty store, without limits per client."""
     app = create_app(Settings(data=tmp_path / "data", limits=False))
+
+    @app.after_request
+    def conforms(answer: Response) -> Response:
+        # The documents themselves are what is asked for first.
+        if not answer.is_streamed and not request.path.endswith("api.json"):
+            checker = documents(app)
+            checker.check_answer(request.method, request.path, answer.status_code, answer.mimetype, answer.get_data())
+        return answer
+
     yield app
     app.extensions["quotechat"].close()
 

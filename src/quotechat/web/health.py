@@ -6,6 +6,7 @@ from flask import Blueprint, Response, current_app
 
 from ..hub.chat import Chat
 from ..protocol.errors import Draining
+from .described import Example, described
 from .messages import live
 
 blueprint = Blueprint("health", __name__)
@@ -21,12 +22,14 @@ _HELP = {
 
 
 @blueprint.get("/healthz")
+@described(answers={200: dict[str, str]}, examples=(Example("/healthz"),))
 def healthz() -> Response:
     """The process answers."""
     return live({"status": "ok"})
 
 
 @blueprint.get("/readyz")
+@described(answers={200: dict[str, str]}, problems=("draining",), examples=(Example("/readyz"),))
 def readyz() -> Response:
     """The store answers, and new requests are welcome; else 503."""
     chat: Chat = current_app.extensions["quotechat"]
@@ -37,6 +40,7 @@ def readyz() -> Response:
 
 
 @blueprint.get("/metrics")
+@described(answers={200: str}, media=("text/plain",), examples=(Example("/metrics"),))
 def metrics() -> Response:
     """Figures of this worker, in Prometheus' text format 0.0.4."""
     chat: Chat = current_app.extensions["quotechat"]

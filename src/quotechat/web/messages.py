@@ -8,14 +8,32 @@ from typing import Any
 from flask import Blueprint, Response, current_app, request
 
 from ..hub.chat import Cancelled, Chat, Scheduled, Stored
-from ..protocol import commands, json
+from ..protocol import commands, json, wire
 from ..protocol.errors import Invalid, MalformedEnvelope, ParameterInvalid
 from . import parameters, security, sending
+from .described import COMMANDS, OWN_MESSAGE, Example, described, envelope
 
 blueprint = Blueprint("messages", __name__, url_prefix="/api/v1")
 
+_LOBBY = "/api/v1/rooms/lobby/"
+"""Where the examples are."""
+
 
 @blueprint.post("/rooms/<room>/messages")
+@described(
+    answers={200: wire.MessageSent, 201: wire.MessageSent, 202: wire.Scheduled},
+    query=("user",),
+    body=wire.MessageBody,
+    text_body=True,
+    problems=("room-unknown", "conflict", "client-id-reused", "rate-limited"),
+    writes=True,
+    identity="optional",
+    examples=(
+        Example(_LOBBY + "messages", {"user": "Azin", "message": "*Hello!*", "client_id": "a1"}, status=201),
+        Example(_LOBBY + "messages?user=Azin", "Hello from curl", {"Content-Type": "text/plain"}, 201),
+        Example(_LOBBY + "messages", {"user": "Azin", "message": "Tea?", "send_at": "+10m"}, status=202),
+    ),
+)
 def send(room: str) -> Response:
     """Say something: as JSON, or with the whole body as the text and `?user=`.
 
@@ -30,6 +48,14 @@ def send(room: str) -> Response:
 
 
 @blueprint.patch("/rooms/<room>/messages/<int:message_id>")
+@described(
+    answers={200: wire.MessageEdited},
+    body=wire.EditBody,
+    problems=OWN_MESSAGE,
+    writes=True,
+    identity="needed",
+    examples=(Example(_LOBBY + "messages/1", {"message": "Hello, all!"}),),
+)
 def edit(room: str, message_id: int) -> Response:
     """Change the text of one's own message: {`message`}."""
     fields = parameters.json_object()
@@ -37,12 +63,27 @@ def edit(room: str, message_id: int) -> Response:
 
 
 @blueprint.delete("/rooms/<room>/messages/<int:message_id>")
+@described(
+    answers={200: wire.MessageDeleted},
+    problems=("invalid", *OWN_MESSAGE),
+    writes=True,
+    identity="needed",
+    examples=(Example(_LOBBY + "messages/1"),),
+)
 def delete(room: str, message_id: int) -> Response:
     """Take one's own message back."""
     return _done(_submit("delete-message", room, {}, message={"id": message_id}))
 
 
 @blueprint.put("/rooms/<room>/messages/<int:message_id>/reaction")
+@described(
+    answers={200: wire.Event},
+    body=wire.ReactionBody,
+    problems=OWN_MESSAGE,
+    writes=True,
+    identity="needed",
+    examples=(Example(_LOBBY + "messages/1/reaction", {"reaction": "like"}),),
+)
 def react(room: str, message_id: int) -> Response:
     """Like or dislike: {`reaction`}."""
     fields = parameters.json_object()
@@ -50,24 +91,56 @@ def react(room: str, message_id: int) -> Response:
 
 
 @blueprint.delete("/rooms/<room>/messages/<int:message_id>/reaction")
+@described(
+    answers={200: wire.Event},
+    problems=("invalid", *OWN_MESSAGE),
+    writes=True,
+    identity="needed",
+    examples=(Example(_LOBBY + "messages/1/reaction"),),
+)
 def unreact(room: str, message_id: int) -> Response:
     """Take one's like or dislike back."""
     return _done(_submit("react", room, {}, message={"id": message_id, "reaction": "none"}))
 
 
 @blueprint.get("/rooms/<room>/scheduled")
+@described(
+    answers={200: wire.Waiting},
+    problems=("room-unknown",),
+    identity="needed",
+    examples=(Example(_LOBBY + "scheduled"),),
+)
 def waiting(room: str) -> Response:
     """{`scheduled`}: one's own messages that wait, the next first."""
     return live({"scheduled": _chat().scheduled(room, security.identity())})
 
 
 @blueprint.delete("/rooms/<room>/scheduled/<int:scheduled_id>")
+@described(
+    answers={200: wire.Scheduled},
+    problems=("room-unknown", "scheduled-unknown", "not-found", "forbidden", "conflict", "invalid", "client-id-reused",
+              "rate-limited"),
+    writes=True,
+    identity="needed",
+    examples=(Example(_LOBBY + "scheduled/1"),),
+)  # fmt: skip
 def cancel(room: str, scheduled_id: int) -> Response:
     """Do not send a waiting message."""
     return _done(_submit("cancel-scheduled", room, {}, scheduled={"id": scheduled_id}))
 
 
 @blueprint.post("/rooms/<room>/commands")
+@described(
+    answers={200: wire.Ack | wire.Pong},
+    body=commands.Write | commands.Ping,
+    problems=("malformed-envelope", "forbidden", "room-unknown", "message-unknown", "scheduled-unknown", "conflict",
+              "client-id-reused", "rate-limited"),
+    writes=True,
+    identity="optional",
+    examples=tuple(
+        Example(_LOBBY + "commands", envelope(name)) for name in COMMANDS if not name.endswith("subscribe")
+    ),
+)  # fmt: skip
 def command(room: str) -> Response:
     """Any envelope that a WebSocket would take, but subscribe and unsubscribe: 200 and the `ack`."""
     envelope = parameters.json_body()

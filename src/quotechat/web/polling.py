@@ -15,10 +15,11 @@ from typing import Any, Literal, cast
 from flask import Blueprint, Response, current_app, request
 
 from ..hub.chat import Chat, Page, early
-from ..protocol import cursor
+from ..protocol import cursor, wire
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Draining, NotAcceptable, Overloaded, Refused
 from . import parameters, parking, security
+from .described import CURSORS, Example, described
 
 blueprint = Blueprint("polling", __name__, url_prefix="/api/v1")
 
@@ -28,6 +29,19 @@ _STREAMS: dict[str, Literal["ndjson", "sse"]] = {"application/x-ndjson": "ndjson
 
 
 @blueprint.get("/rooms/<room>/events")
+@described(
+    answers={200: wire.Events},
+    query=("after", "limit", "wait"),
+    media=("application/json", *_STREAMS),
+    problems=("room-unknown", "not-acceptable", "rate-limited", "overloaded", "draining", *CURSORS),
+    identity="optional",
+    examples=(
+        Example("/api/v1/rooms/lobby/events?after=0"),
+        Example("/api/v1/rooms/lobby/events?after=0&wait=25"),
+        Example("/api/v1/rooms/lobby/events?after=0", headers={"Accept": "application/x-ndjson"}),
+        Example("/api/v1/rooms/lobby/events?after=0", headers={"Accept": "text/event-stream"}),
+    ),
+)
 def events(room: str) -> Response:
     """{`events`, `cursor`, `more`, `retry_in_ms`?} after `?after=`, or a stream where that is accepted."""
     chat: Chat = current_app.extensions["quotechat"]
@@ -46,6 +60,13 @@ def events(room: str) -> Response:
 
 
 @blueprint.get("/events")
+@described(
+    answers={200: wire.EventsOfRooms},
+    query=("rooms", "limit", "wait"),
+    problems=("room-unknown", "not-acceptable", "rate-limited", "overloaded", "draining", *CURSORS),
+    identity="optional",
+    examples=(Example("/api/v1/events?after=lobby:0&wait=25"),),
+)
 def events_of_rooms() -> Response:
     """{`rooms`: {name: {`events`, `cursor`, `more`}}, `retry_in_ms`?}: several rooms, one hold for all."""
     chat: Chat = current_app.extensions["quotechat"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Iterable
 from typing import Any
 
 from flask import Flask, Response, render_template, request
@@ -49,6 +50,8 @@ _PROBLEMS: dict[str, tuple[int, str]] = {
 _CODES = {404: "not-found", 405: "method-not-allowed", 406: "not-acceptable", 413: "too-large",
           415: "unsupported-media-type"}  # fmt: skip
 
+_FOR_PROGRAMS = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/asyncapi.json")
+
 
 def status(refused: Refused) -> int:
     """The HTTP status of a refusal."""
@@ -76,6 +79,25 @@ def body(refused: Refused) -> dict[str, Any]:
     if refused.retry_in_ms is not None:
         problem["retry_in_ms"] = refused.retry_in_ms
     return problem
+
+
+def title(code: str) -> str:
+    """What a code means, in a few words."""
+    return _PROBLEMS[code][1]
+
+
+def phrase(number: int) -> str:
+    """The reason phrase of a status, such as ``Created``."""
+    return HTTP_STATUS_CODES[number]
+
+
+def by_status(codes: Iterable[str]) -> dict[int, list[str]]:
+    """`codes` by the status that they come with, both in order."""
+    found: dict[int, list[str]] = {}
+    for code, (number, _) in _PROBLEMS.items():
+        if code in codes:
+            found.setdefault(number, []).append(code)
+    return found
 
 
 def retry_after(refused: Refused) -> str | None:
@@ -123,6 +145,6 @@ def _of_anything(fault: Exception) -> Response:
 
 
 def _for_a_person() -> bool:
-    if request.path.startswith("/api/") or request.path in ("/healthz", "/readyz", "/metrics"):
+    if request.path.startswith("/api/") or request.path in _FOR_PROGRAMS:
         return False
     return request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"

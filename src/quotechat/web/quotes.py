@@ -5,9 +5,11 @@ from __future__ import annotations
 from flask import Blueprint, Response, current_app, request
 
 from ..hub.chat import Chat
+from ..protocol import wire
 from ..protocol.commands import LOBBY
 from ..protocol.errors import Invalid, ParameterInvalid
 from . import parameters
+from .described import Example, described
 from .messages import live, submit_quote
 
 blueprint = Blueprint("quotes", __name__, url_prefix="/api/v1")
@@ -19,6 +21,11 @@ MOST_SEARCHED = 100
 
 
 @blueprint.get("/quotes")
+@described(
+    answers={200: wire.Quotes},
+    query=("before", "limit", "q"),
+    examples=(Example("/api/v1/quotes?limit=20"), Example("/api/v1/quotes?q=less")),
+)
 def quotes() -> Response:
     """{`quotes`, `has_more`}: the newest first, with ids below `?before=`; `?q=` holds words to look for."""
     search = parameters.one("q") or ""
@@ -28,12 +35,23 @@ def quotes() -> Response:
 
 
 @blueprint.get("/quotes/<int(max=9007199254740991):quote_id>")
+@described(
+    answers={200: wire.Quote}, problems=("quote-unknown", "not-found"), examples=(Example("/api/v1/quotes/1"),)
+)
 def one(quote_id: int) -> Response:
     """One quote."""
     return live(_chat().quote(quote_id))
 
 
 @blueprint.post("/quotes")
+@described(
+    answers={200: wire.AddedQuote, 201: wire.AddedQuote},
+    body=wire.QuoteBody,
+    problems=("conflict", "room-unknown", "client-id-reused", "rate-limited"),
+    writes=True,
+    identity="optional",
+    examples=(Example("/api/v1/quotes", {"quote": "God is in the details.", "author": "Mies"}, status=201),),
+)
 def add() -> Response:
     """Add {`quote`, `author`}; 201 and the quote. Its room, the lobby unless `room` says otherwise, hears of it."""
     fields = parameters.json_object()
@@ -44,6 +62,12 @@ def add() -> Response:
 
 
 @blueprint.get("/quotes/random")
+@described(
+    answers={200: wire.Quote},
+    problems=("quote-unknown",),
+    media=("application/json", "text/plain"),
+    examples=(Example("/api/v1/quotes/random"), Example("/api/v1/quotes/random", headers={"Accept": "text/plain"})),
+)
 def chosen() -> Response:
     """One quote by chance; as one line of text where that is preferred."""
     quote = _chat().random_quote()

@@ -5,9 +5,11 @@ from __future__ import annotations
 from flask import Blueprint, Response, current_app
 
 from ..hub.chat import Chat
+from ..protocol import wire
 from ..protocol.errors import Invalid
 from ..protocol.names import clean_user
 from . import parameters, security
+from .described import Example, described
 from .messages import live
 
 blueprint = Blueprint("rooms", __name__, url_prefix="/api/v1")
@@ -17,12 +19,21 @@ _MOST = 200
 
 
 @blueprint.get("/rooms")
+@described(answers={200: wire.Rooms}, examples=(Example("/api/v1/rooms"),))
 def rooms() -> Response:
     """{`rooms`}: all of them, by name."""
     return live({"rooms": _chat().rooms()})
 
 
 @blueprint.post("/rooms")
+@described(
+    answers={201: wire.RoomInfo},
+    body=wire.RoomBody,
+    problems=("conflict", "rate-limited"),
+    writes=True,
+    identity="optional",
+    examples=(Example("/api/v1/rooms", {"name": "tea", "title": "Tea"}, status=201),),
+)
 def create() -> Response:
     """Create a room: {`name`, `title`?}; 201 and the room."""
     fields = parameters.json_object()
@@ -38,12 +49,26 @@ def create() -> Response:
 
 
 @blueprint.get("/rooms/<room>")
+@described(
+    answers={200: wire.Snapshot},
+    query=("limit",),
+    problems=("room-unknown",),
+    identity="optional",
+    examples=(Example("/api/v1/rooms/lobby?limit=20"),),
+)
 def snapshot(room: str) -> Response:
     """{`room`, `cursor`, `messages`, `has_more`, `quotes`?, `mine`?}: the latest, and where to read on."""
     return live(_chat().snapshot(room, parameters.limit(_DEFAULT_LIMIT, _MOST), security.identity()))
 
 
 @blueprint.get("/rooms/<room>/messages")
+@described(
+    answers={200: wire.Messages},
+    query=("before", "limit"),
+    problems=("room-unknown",),
+    identity="optional",
+    examples=(Example("/api/v1/rooms/lobby/messages?before=2&limit=20"),),
+)
 def messages(room: str) -> Response:
     """{`messages`, `has_more`, `quotes`?, `mine`?} with ids below `?before=`, oldest first, as they are now."""
     limit = parameters.limit(_DEFAULT_LIMIT, _MOST)
@@ -51,6 +76,13 @@ def messages(room: str) -> Response:
 
 
 @blueprint.post("/guests")
+@described(
+    answers={201: wire.Guest},
+    body=wire.GuestBody,
+    problems=("rate-limited",),
+    writes=True,
+    examples=(Example("/api/v1/guests", {"user": "Bo"}, status=201),),
+)
 def guest() -> Response:
     """An identity for a program: {`user`} → 201 {`user`, `token`}."""
     fields = parameters.json_object()

@@ -16,7 +16,7 @@ from flask import Blueprint, Flask, Response, current_app, g, request
 from flask_sock import Sock
 
 from ..hub.chat import Chat, Page
-from ..protocol import commands, cursor, json
+from ..protocol import commands, cursor, json, wire
 from ..protocol.cursor import Cursor
 from ..protocol.errors import (
     CursorAhead,
@@ -30,6 +30,7 @@ from ..protocol.errors import (
 from ..protocol.events import Event
 from . import problems, security
 from .connection import POLICY, RESTART, TOO_FAR_BEHIND, Connection, frame
+from .described import described
 from .detach import can_detach, detach
 from .reactor import SLICE_EVENTS, Peer, Reactor
 
@@ -98,6 +99,13 @@ def _not_upgraded(fault: BaseException | None) -> None:
 
 
 @_sock.route("/ws")  # type: ignore[untyped-decorator]  # flask-sock is published without types
+@described(
+    answers={101: None, 426: wire.Problem},
+    query=("room", "after"),
+    media=("application/problem+json",),
+    problems=("origin-refused", "not-acceptable", "rate-limited", "overloaded", "draining"),
+    identity="optional",
+)
 def upgraded(ws: Any) -> None:
     """The handshake is done: hand the socket to the reactor."""
     reactor: Reactor = current_app.extensions["quotechat.reactor"]

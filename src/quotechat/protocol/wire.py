@@ -1,0 +1,400 @@
+"""What the server sends, as types: what the specifications are made of, and what tests hold answers against.
+
+Nothing is encoded by way of these: events are encoded once, by hand (`events`). What is left out when it holds
+nothing may be `UNSET` here. The commands, which come in, are in `commands`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from .commands import ClientId, NewMessage
+from .text import Run
+
+Seq = Annotated[int, Meta(ge=1, le=2**53 - 1, description="The event's number in its room: 1, 2, 3 … without a hole.")]
+MessageId = Annotated[int, Meta(ge=1, le=2**53 - 1, description="The seq of the event that brought the message.")]
+Cursor = Annotated[
+    str,
+    Meta(
+        pattern=r"\A(0|[1-9][0-9]{0,15})\.[0-9a-f]{16}\Z",
+        description="A position in a room's log, and the history that leads to it.",
+        examples=["42.9f3ac21b7d04e6a1"],
+    ),
+]
+At = Annotated[
+    str,
+    Meta(
+        pattern=r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z\Z",
+        description="RFC 3339, UTC, three digits.",
+        examples=["2026-11-22T21:00:00.123Z"],
+    ),
+]
+Room = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,62}\Z", description="The name of a room.")]
+Count = Annotated[int, Meta(ge=0)]
+HasMore = Annotated[bool, Meta(description="Whether there are older ones.")]
+Duplicate = Annotated[bool, Meta(description="It was stored before; left out when false.")]
+Retry = Annotated[int, Meta(ge=0, description="Ask again after so many milliseconds.")]
+
+
+# --- What messages and quotes look like -----------------------------------------------------------
+
+
+class ReplyTo(msgspec.Struct):
+    """The message that is answered."""
+
+    id: MessageId
+    user: str
+    excerpt: Annotated[str, Meta(description="Its beginning, on one line.")] | UnsetType = UNSET
+    deleted: bool | UnsetType = UNSET
+
+
+class Message(msgspec.Struct):
+    """A message; what holds nothing is left out. A deleted one has only `id`, `user`, `at` and `deleted`."""
+
+    id: MessageId
+    user: str
+    at: At
+    message: Annotated[str, Meta(description="The text as typed.")] | UnsetType = UNSET
+    runs: Annotated[list[Run], Meta(description="The text in styles, where it is formatted.")] | UnsetType = UNSET
+    color: str | UnsetType = UNSET
+    reply_to: ReplyTo | UnsetType = UNSET
+    likes: Count | UnsetType = UNSET
+    dislikes: Count | UnsetType = UNSET
+    edited_at: At | UnsetType = UNSET
+    deleted: bool | UnsetType = UNSET
+    client_id: str | UnsetType = UNSET
+
+
+class DeletedMessage(msgspec.Struct):
+    """Which message was deleted."""
+
+    id: MessageId
+
+
+class Reactions(msgspec.Struct):
+    """The counts of one message, absolute."""
+
+    id: MessageId
+    likes: Count
+    dislikes: Count
+
+
+class Quote(msgspec.Struct, kw_only=True):
+    """A quote."""
+
+    id: Annotated[int, Meta(ge=1)]
+    quote: str
+    author: str
+    at: At
+    client_id: str | UnsetType = UNSET
+
+
+class AddedQuote(Quote, kw_only=True):
+    """A quote, and whether it was there before."""
+
+    duplicate: Duplicate | UnsetType = UNSET
+
+
+class QuoteInRoom(Quote, kw_only=True):
+    """A quote in the stretch of a room's log."""
+
+    seq: Seq
+
+
+class WaitingContent(msgspec.Struct):
+    """A message that waits, as it was sent."""
+
+    user: str
+    message: str
+    color: str | UnsetType = UNSET
+    reply_to: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    client_id: str | UnsetType = UNSET
+
+
+class WaitingMessage(msgspec.Struct):
+    """A scheduled message, for its sender alone."""
+
+    id: Annotated[int, Meta(ge=1)]
+    send_at: At
+    room: Room
+    message: WaitingContent
+
+
+# --- Events ---------------------------------------------------------------------------------------
+
+
+class _Event(msgspec.Struct, kw_only=True, tag_field="command"):
+    room: Room
+    seq: Seq
+    cursor: Cursor
+    at: At
+    # Only in the answer to a request that was repeated.
+    duplicate: Duplicate | UnsetType = UNSET
+
+
+class MessageSent(_Event, tag="message-sent"):
+    """Somebody said something; `message.id` is this event's `seq`."""
+
+    message: Message
+
+
+class MessageEdited(_Event, tag="message-edited"):
+    """The whole message as it is now."""
+
+    message: Message
+
+
+class MessageDeleted(_Event, tag="message-deleted"):
+    """Its sender took it back."""
+
+    message: DeletedMessage
+
+
+class ReactionsChanged(_Event, tag="reactions-changed"):
+    """Likes and dislikes as they are now: absolute, so applying it twice changes nothing."""
+
+    message: Reactions
+
+
+class QuoteAdded(_Event, tag="quote-added"):
+    """A quote came in."""
+
+    quote: Quote
+
+
+Event = MessageSent | MessageEdited | MessageDeleted | ReactionsChanged | QuoteAdded
+
+
+# --- Answers on sockets and streams ---------------------------------------------------------------
+
+
+class Problem(msgspec.Struct):
+    """Why something was refused (RFC 9457). Switch on `code`, never on text."""
+
+    type: str
+    title: str
+    status: Annotated[int, Meta(ge=400, le=599)]
+    detail: str
+    code: str
+    field: Annotated[str, Meta(description="The field or parameter at fault.")] | UnsetType = UNSET
+    retry_in_ms: Retry | UnsetType = UNSET
+    request_id: Annotated[str, Meta(description="Names the request in the server's log.")] | UnsetType = UNSET
+
+
+class _Answer(msgspec.Struct, kw_only=True, tag_field="command"):
+    pass
+
+
+class Ack(_Answer, kw_only=True, tag="ack"):
+    """It is on the disk: `seq` and `cursor` of its event, or what is `scheduled`."""
+
+    client_id: str | UnsetType = UNSET
+    seq: Seq | UnsetType = UNSET
+    cursor: Cursor | UnsetType = UNSET
+    scheduled: WaitingMessage | UnsetType = UNSET
+    duplicate: Duplicate | UnsetType = UNSET
+
+
+
+class Error(_Answer, kw_only=True, tag="error"):
+    """A command was refused, as HTTP would."""
+
+    client_id: str | UnsetType = UNSET
+    error: Problem
+
+
+class CaughtUp(_Answer, kw_only=True, tag="caught-up"):
+    """From `cursor` on events are live."""
+
+    room: Room
+    cursor: Cursor
+
+
+class Reset(_Answer, kw_only=True, tag="reset"):
+    """The cursor cannot be served: take a new snapshot, keep what is unsent."""
+
+    room: str
+    error: Problem
+
+
+class Heartbeat(_Answer, kw_only=True, tag="heartbeat"):
+    """The heads of the rooms that are followed; whoever stays behind for two of them resumes."""
+
+    cursors: dict[str, Cursor]
+
+
+class Bytes(msgspec.Struct):
+    """What a socket has carried since its handshake."""
+
+    incoming: Count = msgspec.field(name="in")
+    outgoing: Count = msgspec.field(name="out")
+
+
+class Pong(_Answer, kw_only=True, tag="pong"):
+    """The answer to `ping`."""
+
+    client_id: str | UnsetType = UNSET
+    bytes: Bytes | UnsetType = UNSET
+
+
+Answer = Ack | Error | CaughtUp | Reset | Heartbeat | Pong
+
+
+# --- Bodies of answers over HTTP ------------------------------------------------------------------
+
+
+class RoomInfo(msgspec.Struct):
+    """A room, and where its log ends."""
+
+    name: Room
+    cursor: Cursor
+    at: At
+    title: str | UnsetType = UNSET
+
+
+class Rooms(msgspec.Struct):
+    """All rooms, by name."""
+
+    rooms: list[RoomInfo]
+
+
+class Mine(msgspec.Struct):
+    """What of it is the asker's own."""
+
+    messages: list[MessageId] | UnsetType = UNSET
+    reactions: dict[str, Literal["like", "dislike"]] | UnsetType = UNSET
+
+
+class Messages(msgspec.Struct, kw_only=True):
+    """Messages, oldest first, as they are now, and the quotes of the same stretch."""
+
+    messages: list[Message]
+    has_more: HasMore
+    quotes: list[QuoteInRoom] | UnsetType = UNSET
+    mine: Mine | UnsetType = UNSET
+
+
+class Snapshot(Messages, kw_only=True):
+    """The latest messages, and the cursor at which they were read."""
+
+    room: Room
+    cursor: Cursor
+
+
+class Events(msgspec.Struct):
+    """Events after a cursor: contiguous, oldest first."""
+
+    events: list[Event]
+    cursor: Cursor
+    more: Annotated[bool, Meta(description="Ask again at once.")]
+    retry_in_ms: Retry | UnsetType = UNSET
+
+
+class EventsOfRoom(msgspec.Struct):
+    """The events of one of several rooms."""
+
+    events: list[Event]
+    cursor: Cursor
+    more: bool
+
+
+class EventsOfRooms(msgspec.Struct):
+    """By room."""
+
+    rooms: dict[str, EventsOfRoom]
+    retry_in_ms: Retry | UnsetType = UNSET
+
+
+class Waiting(msgspec.Struct):
+    """One's own messages that wait, the next first."""
+
+    scheduled: list[WaitingMessage]
+
+
+class Scheduled(msgspec.Struct):
+    """The message that waits, or that will not be sent."""
+
+    scheduled: WaitingMessage
+    duplicate: Duplicate | UnsetType = UNSET
+
+
+class Quotes(msgspec.Struct):
+    """Quotes, the newest first."""
+
+    quotes: list[Quote]
+    has_more: HasMore
+
+
+class Guest(msgspec.Struct):
+    """An identity for a program."""
+
+    user: str
+    token: Annotated[str, Meta(description="For `Authorization: Bearer …`.")]
+
+
+# --- Bodies of requests over HTTP -----------------------------------------------------------------
+
+
+Key = Annotated[
+    ClientId, Meta(description="Made up by the sender, so that a repeat is stored once. Or `Idempotency-Key`.")
+]
+
+
+class MessageBody(NewMessage, frozen=True, kw_only=True):
+    """What is said."""
+
+    client_id: Key | UnsetType = UNSET
+
+
+class EditBody(msgspec.Struct, kw_only=True):
+    """The new text."""
+
+    message: str
+    client_id: Key | UnsetType = UNSET
+
+
+class ReactionBody(msgspec.Struct, kw_only=True):
+    """Like or dislike; `none` takes it back."""
+
+    reaction: Literal["like", "dislike", "none"]
+    client_id: Key | UnsetType = UNSET
+
+
+class QuoteBody(msgspec.Struct, kw_only=True):
+    """A quote for the collection; its room hears of it."""
+
+    quote: str
+    author: str
+    room: Room | UnsetType = UNSET
+    client_id: Key | UnsetType = UNSET
+
+
+class RoomBody(msgspec.Struct):
+    """A new room."""
+
+    name: Room
+    title: str | None = None
+
+
+class GuestBody(msgspec.Struct):
+    """How the program signs."""
+
+    user: str
+
+
+def schemas(kinds: list[Any], template: str = "#/components/schemas/{name}") -> tuple[list[Any], dict[str, Any]]:
+    """JSON Schemas (2020-12) for `kinds`, and the components that they refer to by `template`."""
+    found, components = msgspec.json.schema_components(kinds, ref_template=template)
+    return _portable(list(found)), _portable(components)
+
+
+def _portable(schema: Any) -> Any:
+    """Anchors as ECMA-262 has them, which JSON Schema asks for; Python's $ would let a last newline pass."""
+    if isinstance(schema, dict):
+        return {name: _portable(each) for name, each in schema.items()}
+    if isinstance(schema, list):
+        return [_portable(each) for each in schema]
+    return schema.replace(r"\A", "^").replace(r"\Z", "$") if isinstance(schema, str) else schema

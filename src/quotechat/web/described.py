@@ -1,0 +1,130 @@
+"""What a call takes and answers, told beside its view: `specs` makes the documents of it, tests hold both to it.
+
+No behaviour lives here. A view without a description is found by a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from flask import Flask
+from werkzeug.routing import Rule
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+#: Every call may meet these: a `Host` that is not ours, and our own faults.
+ALWAYS = ("parameter-invalid", "internal")
+#: What any write may meet. Nothing is stored then, but after `outcome-unknown` it is not known.
+WRITES = ("origin-refused", "draining", "overloaded", "outcome-unknown", "storage-full")
+BODIES = ("malformed-json", "unsupported-media-type", "too-large", "invalid")
+CURSORS = ("cursor-invalid", "cursor-expired", "cursor-ahead", "history-changed")
+
+#: What a change of one's own message may meet.
+OWN_MESSAGE = (
+    "room-unknown", "message-unknown", "not-found", "forbidden", "conflict", "client-id-reused", "rate-limited",
+)  # fmt: skip
+
+_WHOLE: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": 999_999_999_999_999}
+_CURSOR = {"type": "string", "pattern": r"^((0|[1-9][0-9]{0,15})(\.[0-9a-f]{16})?|now)$"}
+
+#: Query parameters, which mean the same wherever they are taken: schema and meaning.
+QUERY: dict[str, tuple[dict[str, Any], str]] = {
+    "limit": (_WHOLE, "How many at most; above the maximum it is cut."),
+    "before": (_WHOLE, "Only those with ids below it."),
+    "after": (_CURSOR, "A cursor, a bare seq, `0` for the oldest event kept, or `now`, which is the default."),
+    "wait": ({"type": "number", "minimum": 0, "maximum": 25}, "Seconds to hold the request until there is an event."),
+    "user": ({"type": "string"}, "With a body that is plain text: how the sender signs."),
+    "q": ({"type": "string", "maxLength": 100}, "Words that quote or author must have."),
+    "room": ({"type": "string"}, "A first subscription."),
+    "rooms": ({"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 50},
+              "ROOM:CURSOR, once for each of 1 to 50 rooms."),
+}  # fmt: skip
+#: Parts of a path.
+PATH: dict[str, tuple[dict[str, Any], str]] = {
+    "room": ({"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,62}$", "examples": ["lobby"]}, "The room's name."),
+    "message_id": ({"type": "integer", "minimum": 1, "maximum": 2**53 - 1, "examples": [1]}, "The message's id."),
+    "scheduled_id": ({"type": "integer", "minimum": 1, "maximum": 2**53 - 1, "examples": [1]}, "As listed."),
+    "quote_id": ({"type": "integer", "minimum": 1, "maximum": 2**53 - 1, "examples": [1]}, "The quote's id."),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Example:
+    """A request that works where message 1, quote 1 and scheduled message 1 are the asker's own."""
+
+    path: str
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    status: int = 200
+
+
+@dataclass(frozen=True)
+class Call:
+    """One method of one path.
+
+    `answers` has a type for each status; `media` names the types of the body, where it is not JSON alone.
+    `identity` says whether a token changes anything; `needed` means 401 without one.
+    """
+
+    answers: Mapping[int, Any]
+    problems: tuple[str, ...] = ()
+    query: tuple[str, ...] = ()
+    body: Any = None
+    text_body: bool = False
+    media: tuple[str, ...] = ("application/json",)
+    writes: bool = False
+    identity: Literal["none", "optional", "needed"] = "none"
+    examples: tuple[Example, ...] = ()
+
+    def all_problems(self) -> list[str]:
+        """Every code that it may answer with."""
+        found = dict.fromkeys(ALWAYS + self.problems)
+        if self.writes:
+            found |= dict.fromkeys(WRITES)
+        if self.body is not None:
+            found |= dict.fromkeys(BODIES)
+        if self.identity != "none":
+            found["unauthenticated"] = None
+        return list(found)
+
+
+def described(**about: Any) -> Callable[[View], View]:
+    """Attach a `Call` to a view; under the route's decorator."""
+    call = Call(**about)
+
+    def attach(view: View) -> View:
+        view.call = call  # type: ignore[attr-defined]  # where `calls` finds it
+        return view
+
+    return attach
+
+
+#: Commands in their shortest useful form, by name; each works where the ids of `Example` are there.
+COMMANDS: dict[str, dict[str, Any]] = {
+    "send-message": {"client_id": "k1", "message": {"user": "Azin", "message": "Hello!"}},
+    "edit-message": {"message": {"id": 1, "message": "Hello, all!"}},
+    "delete-message": {"message": {"id": 1}},
+    "react": {"message": {"id": 1, "reaction": "like"}},
+    "cancel-scheduled": {"scheduled": {"id": 1}},
+    "add-quote": {"quote": {"quote": "Less is more.", "author": "Mies"}},
+    "subscribe": {"room": "lobby", "after": "0"},
+    "unsubscribe": {"room": "lobby"},
+    "ping": {"client_id": "k2", "measure": True},
+}
+
+
+def envelope(name: str) -> dict[str, Any]:
+    """The example of a command, whole."""
+    return {"command": name, **COMMANDS[name]}
+
+
+def calls(app: Flask) -> Iterator[tuple[Rule, str, Call | None, str]]:
+    """Rule, method, description and the view's docstring, of all that is not a page."""
+    for rule in sorted(app.url_map.iter_rules(), key=lambda each: each.rule):
+        if rule.endpoint == "static" or rule.endpoint.startswith("pages."):
+            continue
+        view = app.view_functions[rule.endpoint]
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            yield rule, method, getattr(view, "call", None), view.__doc__ or ""

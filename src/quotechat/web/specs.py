@@ -1,0 +1,279 @@
+"""The two machine-readable specifications: OpenAPI 3.1 for HTTP, AsyncAPI 3 for WebSocket and streams.
+
+Both are made of what stands beside the code: the types of `commands` and `wire`, and what `described` tells of
+each view. Nothing is said twice here that is said there; docs/protocol.md stays the contract in words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from functools import cache
+from typing import Any, get_args
+
+from flask import Blueprint, Response, current_app, request
+
+from ..protocol import commands, json, wire
+from . import problems
+from .described import COMMANDS, PATH, QUERY, Call, calls, described, envelope
+
+blueprint = Blueprint("specs", __name__)
+
+_TOKEN = {"type": "http", "scheme": "bearer", "description": "From `POST /api/v1/guests`."}
+_COOKIE = {"type": "apiKey", "in": "cookie", "name": "quotechat", "description": "What a browser gets with a page."}
+_INFO = {
+    "title": "quotechat",
+    "version": "1",  # that of the protocol, not of the program
+    "description": (
+        "Rooms with one append-only event log each; every transport serves the same events from the same cursor."
+        " HEAD is answered wherever GET is, OPTIONS everywhere. The protocol in words: docs/protocol.md."
+    ),
+    "license": {"name": "MIT", "identifier": "MIT"},
+}
+_STREAM_ANSWERS: tuple[type, ...] = (wire.CaughtUp, wire.Heartbeat, wire.Reset)
+
+
+@blueprint.get("/openapi.json")
+@described(answers={200: dict[str, Any]})
+def openapi() -> Response:
+    """The HTTP API, as OpenAPI 3.1."""
+    return _document(openapi_document())
+
+
+@blueprint.get("/asyncapi.json")
+@described(answers={200: dict[str, Any]})
+def asyncapi() -> Response:
+    """WebSocket and streams, as AsyncAPI 3."""
+    return _document(asyncapi_document(request.host, secure=request.is_secure))
+
+
+def _document(value: dict[str, Any]) -> Response:
+    """It changes with the version and the settings alone: may be kept, but is asked for again."""
+    encoded = json.dumps(value)
+    answer = Response(encoded, content_type="application/json")
+    answer.headers["Cache-Control"] = "no-cache"
+    answer.set_etag(hashlib.blake2b(encoded, digest_size=12).hexdigest())
+    return answer.make_conditional(request)  # type: ignore[return-value]  # itself
+
+
+# --- OpenAPI --------------------------------------------------------------------------------------
+
+
+def openapi_document() -> dict[str, Any]:
+    """The document of the current application."""
+    found = list(calls(current_app))
+    kinds = _Kinds()
+    for _, _, call, _ in found:
+        kinds.want(*_types(call) if call else ())
+    kinds.want(wire.Problem)
+    kinds.resolve("#/components/schemas/{name}")
+    paths: dict[str, Any] = {}
+    for rule, method, call, said in found:
+        if call is not None:
+            path = paths.setdefault(re.sub(r"<(?:[^:<>]+:)?(\w+)>", r"{\1}", rule.rule), {})
+            path[method.lower()] = _operation(rule.endpoint, sorted(rule.arguments), call, said, kinds)
+    return {
+        "openapi": "3.1.0",
+        "jsonSchemaDialect": "https://spec.openapis.org/oas/3.1/dialect/base",
+        "info": _INFO,
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {"schemas": kinds.components, "securitySchemes": {"token": _TOKEN, "cookie": _COOKIE}},
+    }
+
+
+class _Kinds:
+    """The types that a document speaks of, and their schemas."""
+
+    def __init__(self) -> None:
+        self._wanted: list[Any] = []
+        self._found: list[Any] = []
+        self.components: dict[str, Any] = {}
+
+    def want(self, *kinds: Any) -> None:
+        self._wanted += [kind for kind in kinds if kind not in self._wanted]
+
+    def resolve(self, template: str) -> None:
+        self._found, self.components = wire.schemas(self._wanted, template)
+
+    def schema(self, kind: Any) -> Any:
+        return self._found[self._wanted.index(kind)]
+
+
+def _types(call: Call) -> list[Any]:
+    bodies = [call.body] if call.body is not None else []
+    return [kind for kind in call.answers.values() if kind is not None] + bodies
+
+
+def _operation(endpoint: str, path: list[str], call: Call, said: str, kinds: _Kinds) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "operationId": endpoint,
+        "description": _unwrapped(said),
+        "parameters": [_parameter(name, "path", PATH[name]) for name in path]
+        + [_parameter(name, "query", QUERY[name]) for name in call.query],
+        "responses": _responses(call, kinds),
+    }
+    if call.body is not None:
+        content: dict[str, Any] = {"application/json": {"schema": kinds.schema(call.body)}}
+        bodies = [example.body for example in call.examples if isinstance(example.body, dict)]
+        if bodies:
+            content["application/json"]["examples"] = {str(n): {"value": body} for n, body in enumerate(bodies, 1)}
+        if call.text_body:
+            content["text/plain"] = {"schema": {"type": "string"}}
+        found["requestBody"] = {"required": True, "content": content}
+    if call.identity != "none":
+        either: list[dict[str, list[str]]] = [{"token": []}, {"cookie": []}]
+        found["security"] = either + ([{}] if call.identity == "optional" else [])
+    return found
+
+
+def _unwrapped(said: str) -> str:
+    return "\n\n".join(" ".join(part.split()) for part in said.strip().split("\n\n"))
+
+
+def _parameter(name: str, place: str, about: tuple[dict[str, Any], str]) -> dict[str, Any]:
+    # Several rooms share the name of one: the list is only told apart here.
+    named = {"rooms": "after"}.get(name, name) if place == "query" else name
+    return {
+        "name": named,
+        "in": place,
+        "required": place == "path" or name == "rooms",
+        "description": about[1],
+        "schema": about[0],
+    }
+
+
+def _responses(call: Call, kinds: _Kinds) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for status, kind in call.answers.items():
+        answer: dict[str, Any] = {"description": problems.phrase(status)}
+        if kind is not None:
+            content: dict[str, Any] = {media: {"schema": {"type": "string"}} for media in call.media}
+            if "application/json" in content:
+                content["application/json"] = {"schema": kinds.schema(kind)}
+            answer["content"] = content
+        found[str(status)] = answer
+    for status, codes in problems.by_status(call.all_problems()).items():
+        found[str(status)] = _problem(status, codes)
+    return found
+
+
+def _problem(status: int, codes: list[str]) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem", "properties": {"code": {"enum": codes}}}
+    found: dict[str, Any] = {
+        "description": "; ".join(f"`{code}`: {problems.title(code)}" for code in codes),
+        "content": {"application/problem+json": {"schema": schema}},
+    }
+    if status in (429, 503):
+        found["headers"] = {
+            "Retry-After": {"required": True, "description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}
+        }
+    return found
+
+
+# --- AsyncAPI -------------------------------------------------------------------------------------
+
+
+def asyncapi_document(host: str, *, secure: bool) -> dict[str, Any]:
+    """The document for a server at `host`."""
+    scheme = "wss" if secure else "ws"
+    web = "https" if secure else "http"
+    return {
+        "asyncapi": "3.0.0",
+        "info": {**_INFO, "license": {"name": "MIT"}},
+        "defaultContentType": "application/json",
+        "servers": {
+            "websocket": {"host": host, "protocol": scheme, "pathname": "/api/v1", "description": "WebSocket."},
+            "http": {"host": host, "protocol": web, "pathname": "/api/v1", "description": "Streams over HTTP."},
+        },
+        **_channels(),
+    }
+
+
+@cache
+def _channels() -> dict[str, Any]:
+    """All but what depends on the host."""
+    incoming, outgoing = get_args(commands.Command), get_args(wire.Event) + get_args(wire.Answer)
+    streamed = get_args(wire.Event) + _STREAM_ANSWERS
+    _, schemas = wire.schemas([*incoming, *outgoing])
+    return {
+        "channels": {
+            "socket": _socket_channel([*incoming, *outgoing]),
+            "stream": _stream_channel(list(streamed)),
+        },
+        "operations": {
+            "command": _does("receive", "socket", incoming, "What a client asks; each is answered, in any order.")
+            | {"reply": {"channel": _ref("channels/socket"), "messages": _on("socket", get_args(wire.Answer))}},
+            "tell": _does("send", "socket", outgoing, "Events of the rooms that are followed, and answers."),
+            "stream": _does("send", "stream", streamed, "The events of one room, without end."),
+        },
+        "components": {
+            "messages": {_tag(kind): _message(kind) for kind in (*incoming, *outgoing)},
+            "schemas": schemas,
+        },
+    }
+
+
+def _socket_channel(kinds: list[Any]) -> dict[str, Any]:
+    return {
+        "address": "/ws",
+        "description": "One WebSocket for as many rooms as are followed. Text frames, one envelope in each.",
+        "servers": [_ref("servers/websocket")],
+        "messages": {_tag(kind): _ref(f"components/messages/{_tag(kind)}") for kind in kinds},
+        "bindings": {
+            "ws": {
+                "method": "GET",
+                "query": {
+                    "type": "object",
+                    "properties": {"room": QUERY["room"][0], "after": QUERY["after"][0]},
+                    "description": "An optional first subscription.",
+                },
+            }
+        },
+    }
+
+
+def _stream_channel(kinds: list[Any]) -> dict[str, Any]:
+    return {
+        "address": "/rooms/{room}/events",
+        "description": (
+            "With `Accept: application/x-ndjson` one envelope on each line; with `text/event-stream` one in each"
+            " `data`, its cursor as `id`, and heartbeats as comments."
+        ),
+        "servers": [_ref("servers/http")],
+        "parameters": {"room": {"description": PATH["room"][1], "examples": ["lobby"]}},
+        "messages": {_tag(kind): _ref(f"components/messages/{_tag(kind)}") for kind in kinds},
+    }
+
+
+def _does(action: str, channel: str, kinds: tuple[Any, ...], said: str) -> dict[str, Any]:
+    return {
+        "action": action,
+        "channel": _ref(f"channels/{channel}"),
+        "description": said,
+        "messages": _on(channel, kinds),
+    }
+
+
+def _on(channel: str, kinds: tuple[Any, ...]) -> list[dict[str, str]]:
+    return [_ref(f"channels/{channel}/messages/{_tag(kind)}") for kind in kinds]
+
+
+def _message(kind: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "name": _tag(kind),
+        "description": _unwrapped(kind.__doc__),
+        "payload": _ref(f"components/schemas/{kind.__name__}"),
+    }
+    if _tag(kind) in COMMANDS:
+        found["examples"] = [{"payload": envelope(_tag(kind))}]
+    return found
+
+
+def _tag(kind: Any) -> str:
+    tag: str = kind.__struct_config__.tag
+    return tag
+
+
+def _ref(path: str) -> dict[str, str]:
+    return {"$ref": f"#/{path}"}
