@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A stamp per set of packages: the second run has nothing to do until what is installed changes.
 DESCRIPTION := setup.cfg pyproject.toml
 
-.PHONY: run test lint screenshots bench bench-claims bench-store clean
+.PHONY: run test lint screenshots bench bench-claims bench-store fuzz-api clean
 
 run: $(VENV)/.installed
 	$(BIN)/quotechat serve
@@ -18,6 +18,10 @@ lint: $(VENV)/.installed-test node_modules/.installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict src
 	if [ -d node_modules/eslint ]; then npm run --silent lint; fi
+
+# As in the test suite, but for some minutes.
+fuzz-api: $(VENV)/.installed-test
+	SCHEMATHESIS_EXAMPLES=1000 $(BIN)/python -m pytest -q tests/web/test_schemathesis.py
 
 # The pictures of the documentation, into docs/images.
 screenshots: $(VENV)/.installed-test
