@@ -73,6 +73,7 @@ def _install(app: Flask, settings: Settings, chat: Chat) -> None:
         problems,
         quotes,
         reactor,
+        reference,
         rooms,
         security,
         specs,
@@ -86,7 +87,7 @@ def _install(app: Flask, settings: Settings, chat: Chat) -> None:
     security.install(app, settings)
     reactor.install(app, chat)
     parking.install(app, chat)
-    for module in (pages, rooms, messages, quotes, polling, health, specs):
+    for module in (pages, rooms, messages, quotes, polling, health, specs, reference):
         app.register_blueprint(module.blueprint)
     websocket.install(app)
     # Polling negotiates; transports do not import each other.

@@ -20,7 +20,10 @@ from test_pages import post, write
 
 Open = Callable[..., Any]
 MODULES = ROOT / "node_modules"
-PAGES = ["/", "/polling", "/polling?mode=short", "/websocket", "/quotes", "/quotes?q=a", "/lab", "/rooms/none", "/x"]
+PAGES = [
+    "/", "/polling", "/polling?mode=short", "/websocket", "/quotes", "/quotes?q=a", "/lab", "/reference", "/rooms/none",
+    "/x",
+]  # fmt: skip
 
 
 def fetched(url: str) -> bytes:

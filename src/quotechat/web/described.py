@@ -120,10 +120,14 @@ def envelope(name: str) -> dict[str, Any]:
     return {"command": name, **COMMANDS[name]}
 
 
+#: Blueprints that answer people.
+_PAGES = ("static", "pages", "reference")
+
+
 def calls(app: Flask) -> Iterator[tuple[Rule, str, Call | None, str]]:
     """Rule, method, description and the view's docstring, of all that is not a page."""
     for rule in sorted(app.url_map.iter_rules(), key=lambda each: each.rule):
-        if rule.endpoint == "static" or rule.endpoint.startswith("pages."):
+        if rule.endpoint.partition(".")[0] in _PAGES:
             continue
         view = app.view_functions[rule.endpoint]
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):

@@ -91,7 +91,7 @@ def phrase(number: int) -> str:
     return HTTP_STATUS_CODES[number]
 
 
-def by_status(codes: Iterable[str]) -> dict[int, list[str]]:
+def by_status(codes: Iterable[str] = tuple(_PROBLEMS)) -> dict[int, list[str]]:
     """`codes` by the status that they come with, both in order."""
     found: dict[int, list[str]] = {}
     for code, (number, _) in _PROBLEMS.items():

@@ -70,7 +70,7 @@ def openapi_document() -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for rule, method, call, said in found:
         if call is not None:
-            path = paths.setdefault(re.sub(r"<(?:[^:<>]+:)?(\w+)>", r"{\1}", rule.rule), {})
+            path = paths.setdefault(braced(rule.rule), {})
             path[method.lower()] = _operation(rule.endpoint, sorted(rule.arguments), call, said, kinds)
     return {
         "openapi": "3.1.0",
@@ -80,6 +80,11 @@ def openapi_document() -> dict[str, Any]:
         "paths": paths,
         "components": {"schemas": kinds.components, "securitySchemes": {"token": _TOKEN, "cookie": _COOKIE}},
     }
+
+
+def braced(rule: str) -> str:
+    """A path as OpenAPI writes it: ``/rooms/<room>`` → ``/rooms/{room}``."""
+    return re.sub(r"<(?:[^:<>]+:)?(\w+)>", r"{\1}", rule)
 
 
 class _Kinds:
