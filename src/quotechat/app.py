@@ -67,6 +67,7 @@ def _install(app: Flask, settings: Settings, chat: Chat) -> None:
         health,
         measure,
         messages,
+        metrics,
         pages,
         parking,
         polling,
@@ -87,6 +88,7 @@ def _install(app: Flask, settings: Settings, chat: Chat) -> None:
     security.install(app, settings)
     reactor.install(app, chat)
     parking.install(app, chat)
+    metrics.install(app, chat)
     for module in (pages, rooms, messages, quotes, polling, health, specs, reference):
         app.register_blueprint(module.blueprint)
     websocket.install(app)

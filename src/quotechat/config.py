@@ -171,6 +171,12 @@ class Settings:
         " loopback addresses always pass. Empty: those, any IP address, the address listened on and the"
         " machine's own name. Set it to the public name behind a proxy.",
     )
+    metrics_token: str = _setting(
+        "",
+        "What `/metrics` asks for as `Authorization: Bearer …`. Empty: only this machine may ask, and not through"
+        " a proxy.",
+        secret=True,
+    )
     trusted_proxies: int = _setting(
         0, "Proxies in front whose `X-Forwarded-*` headers are believed; each adds one hop.", low=0, high=10
     )

@@ -25,6 +25,7 @@ import mmap
 import os
 import resource
 import select
+import shutil
 import signal
 import socket
 import sqlite3
@@ -36,6 +37,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from gunicorn.app.base import BaseApplication
@@ -112,6 +114,7 @@ def gunicorn_settings(settings: Settings) -> dict[str, Any]:
         "pre_request": pre_request,
         "post_request": post_request,
         "worker_exit": worker_exit,
+        "child_exit": child_exit,
     }
 
 
@@ -195,9 +198,43 @@ def _fit(settings: Settings, files: int) -> Settings:
 def on_starting(server: Any) -> None:
     """Before anything is bound or forked."""
     _handover.open()
+    _share_figures()
     notice = sqlite_notice(sqlite3.sqlite_version_info)
     if notice:
         print(notice, file=sys.stderr, flush=True)
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """In the master, a worker has ended: what it held is no more. What it counted stays."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]  # as it is published
+
+
+def _share_figures() -> None:
+    """A private, empty directory for the workers' figures; those of masters that have ended are removed.
+
+    prometheus-client reads its name from the environment when a worker imports it, not before.
+    """
+    shared = Path(os.environ.get(variable("data")) or Settings().data).resolve() / "metrics"
+    shared.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for old in shared.iterdir():
+        if old.name == str(os.getpid()) or not _lives(old.name):
+            shutil.rmtree(old, ignore_errors=True)
+    mine = shared / str(os.getpid())
+    mine.mkdir(mode=0o700)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(mine)
+
+
+def _lives(number: str) -> bool:
+    """Whether there is a process of that number."""
+    try:
+        os.kill(int(number), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:  # somebody else's
+        pass
+    return True
 
 
 def when_ready(server: Any) -> None:

@@ -264,13 +264,13 @@ class StoreContract:
         later = said(key="k", send_at="+10s")
         first = do(store, later)
         assert isinstance(first, Scheduled) and isinstance(do(store, later), Scheduled)
-        assert store.head("lobby").seq == 0 and store.next_due() == T0 + 10_000
+        assert store.head("lobby").seq == 0 and (store.next_due(), store.waiting()) == (T0 + 10_000, 1)
         assert store.due(T0 + 9_999, 9) == [] and store.due(T0 + 10_000, 9) == [1]
         due = Write(Deliver(1), T0 + 10_000)
         delivered, again = store.commit([due, due])
         assert isinstance(delivered, Stored) and isinstance(again, Nothing)
         assert do(store, later).event == delivered.event
-        assert store.scheduled("lobby", "ann") == [] and store.next_due() is None
+        assert store.scheduled("lobby", "ann") == [] and (store.next_due(), store.waiting()) == (None, 0)
 
     def test_a_cancelled_message_is_not_delivered(self, store: Store) -> None:
         """Only its sender cancels, once."""

@@ -35,6 +35,7 @@ from .bell import NET, Bell
 from .feed import Feed
 from .limits import Limits
 from .scheduler import Scheduler
+from .tally import Tally
 from .writer import Done, Writer
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ class Chat:
         self._feeds_lock = threading.Lock()
         self._places = threading.BoundedSemaphore(held_polls)
         self._waiting = 0
+        self._appended = 0
         self._listeners: list[Callable[[str], None]] = []
         self._drains: list[Callable[[], None]] = []
         self._closing = False
@@ -265,11 +267,24 @@ class Chat:
         return {
             "commits": self._writer.commits,
             "stored": self._writer.stored,
+            "appended": self._appended,
             "held_polls": self._waiting,
             "sockets": self.limits.held("socket"),
             "kept_senders": self.limits.held("sender"),
             "feeds": len(self._feeds),
         }
+
+    def tallies(self) -> dict[str, Tally]:
+        """Distributions of this process, by name; they go on counting."""
+        return {"append_seconds": self._writer.seconds, "batch_size": self._writer.batches}
+
+    def waiting(self) -> int:
+        """How many scheduled messages wait."""
+        return self._store.waiting()
+
+    def threads(self) -> dict[str, bool]:
+        """Whether each of its threads lives, by name."""
+        return {"writer": self._writer.alive, "scheduler": self._scheduler.alive, "watcher": self._watcher.is_alive()}
 
     def now(self) -> int:
         """The clock: milliseconds since 1970."""
@@ -376,6 +391,7 @@ class Chat:
             elif isinstance(outcome, Scheduled):
                 self._scheduler.wake()
         for room, stored in by_room.items():
+            self._appended += len(stored)
             feed = self._feeds.get(room)
             if feed is None:
                 continue

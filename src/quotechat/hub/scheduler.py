@@ -35,6 +35,11 @@ class Scheduler:
         """Begin; what is overdue is delivered at once."""
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        """Whether it still looks."""
+        return self._thread.is_alive()
+
     def wake(self) -> None:
         """Something was scheduled."""
         self._wake.set()

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from ..protocol.errors import Draining, OutcomeUnknown, Overloaded, Refused, StorageFull
 from ..store.base import CommitFailed, Outcome, Store, Write
+from .tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ Done = Callable[[Outcome | Refused], None]
 class _Asked(NamedTuple):
     write: Write
     done: Done
+    at: float
 
 
 class Writer:
@@ -48,10 +50,17 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self.commits = 0
         self.stored = 0
+        self.batches = Tally(1, 2, 5, 10, 20, 50, 100, 200, 512)
+        self.seconds = Tally(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 
     def start(self) -> None:
         """Begin; after the fork."""
         self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still store."""
+        return self._thread.is_alive()
 
     def submit(self, write: Write, done: Done) -> None:
         """Queue `write`; `done` is called on the writer's thread, which it must not hold up.
@@ -63,7 +72,7 @@ class Writer:
                 raise Draining()
             if len(self._queue) >= MOST_WAITING:
                 raise Overloaded()
-            self._queue.append(_Asked(write, done))
+            self._queue.append(_Asked(write, done, time.perf_counter()))
             if len(self._queue) in (1, self._expected):
                 self._some.notify()
 
@@ -98,6 +107,7 @@ class Writer:
         outcomes = self._commit(batch)
         self._last_flush = time.perf_counter() - began
         self.commits += 1
+        self.batches.observe(len(batch))
         good = [outcome for outcome in outcomes if not isinstance(outcome, Refused)]
         self.stored += len(good)
         # Wake after the commit: a reader that comes earlier finds nothing.
@@ -105,7 +115,9 @@ class Writer:
             self._committed(good)
         except Exception:
             log.exception("what was committed could not be published; readers find it in the store")
+        ended = time.perf_counter()
         for asked, outcome in zip(batch, outcomes, strict=True):
+            self.seconds.observe(ended - asked.at)
             try:
                 asked.done(outcome)
             except Exception:

@@ -211,6 +211,9 @@ class Store(Protocol):
     def due(self, now: int, limit: int) -> list[int]:
         """Ids of waiting messages whose time has come, the oldest first."""
 
+    def waiting(self) -> int:
+        """How many scheduled messages wait, of all rooms."""
+
     def next_due(self) -> int | None:
         """When the next waiting message is due, or None."""
 

@@ -148,6 +148,12 @@ def due(sql: Sql, now: int, limit: int) -> list[int]:
     return [row[0] for row in rows]
 
 
+def waiting(sql: Sql) -> int:
+    """How many scheduled messages wait."""
+    row = sql.one("SELECT count(*) FROM scheduled WHERE state = 'waiting'")
+    return 0 if row is None else int(row[0])
+
+
 def next_due(sql: Sql) -> int | None:
     """The time of the next."""
     row = sql.one("SELECT min(due_at) FROM scheduled WHERE state = 'waiting'")

@@ -124,6 +124,10 @@ class SqliteStore:
         with self._reading() as sql:
             return reading.due(sql, now, limit)
 
+    def waiting(self) -> int:
+        with self._reading() as sql:
+            return reading.waiting(sql)
+
     def next_due(self) -> int | None:
         with self._reading() as sql:
             return reading.next_due(sql)

@@ -2,53 +2,102 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, current_app
+import hmac
+import ipaddress
+import logging
+from typing import Any
+
+import msgspec
+from flask import Blueprint, Response, current_app, request
 
 from ..hub.chat import Chat
-from ..protocol.errors import Draining
+from ..protocol.errors import Forbidden, Unauthenticated
+from . import security
 from .described import Example, described
 from .messages import live
+from .metrics import CONTENT_TYPE, Metrics
+
+log = logging.getLogger(__name__)
 
 blueprint = Blueprint("health", __name__)
 
-_HELP = {
-    "commits": ("counter", "Transactions committed by this worker."),
-    "stored": ("counter", "Commands that this worker has stored."),
-    "held_polls": ("gauge", "Long-polls held now by this worker."),
-    "sockets": ("gauge", "WebSockets open now at this worker."),
-    "kept_senders": ("gauge", "Connections whose messages this worker takes without a thread."),
-    "feeds": ("gauge", "Rooms that this worker keeps the tail of."),
-}
+
+class Health(msgspec.Struct):
+    """`ok`, or what is wrong; the parts by name."""
+
+    status: str
+    parts: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
 
 
 @blueprint.get("/healthz")
-@described(answers={200: dict[str, str]}, examples=(Example("/healthz"),))
+@described(answers={200: Health}, examples=(Example("/healthz"),))
 def healthz() -> Response:
     """The process answers."""
     return live({"status": "ok"})
 
 
 @blueprint.get("/readyz")
-@described(answers={200: dict[str, str]}, problems=("draining",), examples=(Example("/readyz"),))
+@described(answers={200: Health, 503: Health}, examples=(Example("/readyz"),))
 def readyz() -> Response:
-    """The store answers, and new requests are welcome; else 503."""
+    """Whether new requests are welcome: the database answers, every thread lives, it is not draining; else 503."""
     chat: Chat = current_app.extensions["quotechat"]
-    if chat.draining:
-        raise Draining()
-    chat.rooms()
-    return live({"status": "ok"})
+    parts = {"database": _database(chat), "serving": "draining" if chat.draining else "ok"}
+    parts |= {name: "ok" if alive else "ended" for name, alive in chat.threads().items()}
+    ready = all(state == "ok" for state in parts.values())
+    answer = live({"status": "ok" if ready else "unready", "parts": parts}, 200 if ready else 503)
+    if not ready:
+        answer.headers["Retry-After"] = "1"
+    return answer
 
 
 @blueprint.get("/metrics")
-@described(answers={200: str}, media=("text/plain",), examples=(Example("/metrics"),))
+@described(
+    answers={200: str},
+    media=("text/plain",),
+    problems=("unauthenticated", "forbidden"),
+    examples=(Example("/metrics"),),
+)
 def metrics() -> Response:
-    """Figures of this worker, in Prometheus' text format 0.0.4."""
-    chat: Chat = current_app.extensions["quotechat"]
-    lines = []
-    for name, value in chat.figures().items():
-        kind, text = _HELP[name]
-        full = f"quotechat_{name}" + ("_total" if kind == "counter" else "")
-        lines += [f"# HELP {full} {text}", f"# TYPE {full} {kind}", f"{full} {value:g}"]
-    answer = Response("\n".join(lines) + "\n", content_type="text/plain; version=0.0.4; charset=utf-8")
+    """Figures of all workers for Prometheus, in its text format 0.0.4; for this machine, or for who has the token."""
+    _allow()
+    found: Metrics = current_app.extensions["quotechat.metrics"]
+    answer = Response(found.text(), content_type=CONTENT_TYPE)
     answer.headers["Cache-Control"] = "no-store"
     return answer
+
+
+def _database(chat: Chat) -> str:
+    try:
+        chat.rooms()
+    except Exception:
+        log.exception("the database does not answer")
+        return "failed"
+    return "ok"
+
+
+def _allow() -> None:
+    """Raise Unauthenticated or Forbidden. Without a token only this machine may ask, and no proxy on it."""
+    token = current_app.config["QUOTECHAT"].metrics_token
+    if token:
+        given = request.headers.get("Authorization", "")
+        if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+            raise Unauthenticated("The token of QUOTECHAT_METRICS_TOKEN is asked for.")
+    elif not (_is_loopback(security.address()) and _is_loopback(_name()) and not _was_forwarded()):
+        raise Forbidden("Only this machine may ask; set QUOTECHAT_METRICS_TOKEN to let others.")
+
+
+def _name() -> str:
+    name = request.host.rpartition(":")[0] if request.host.rpartition(":")[2].isdigit() else request.host
+    return name.strip("[]")
+
+
+def _was_forwarded() -> bool:
+    found: Any = request.headers
+    return any(name in found for name in ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via"))
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"

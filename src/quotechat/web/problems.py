@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import secrets
+import threading
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -50,6 +52,8 @@ _PROBLEMS: dict[str, tuple[int, str]] = {
 _CODES = {404: "not-found", 405: "method-not-allowed", 406: "not-acceptable", 413: "too-large",
           415: "unsupported-media-type"}  # fmt: skip
 
+_counts: Counter[str] = Counter()
+_counting = threading.Lock()
 _FOR_PROGRAMS = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/asyncapi.json")
 
 
@@ -67,6 +71,8 @@ def status_line(refused: Refused) -> str:
 def body(refused: Refused) -> dict[str, Any]:
     """The problem object: the body over HTTP, the ``error`` of an envelope over WebSocket."""
     number, title = _PROBLEMS[refused.code]
+    with _counting:
+        _counts[refused.code] += 1
     problem: dict[str, Any] = {
         "type": f"urn:quotechat:problem:{refused.code}",
         "title": title,
@@ -98,6 +104,12 @@ def by_status(codes: Iterable[str] = tuple(_PROBLEMS)) -> dict[int, list[str]]:
         if code in codes:
             found.setdefault(number, []).append(code)
     return found
+
+
+def counted() -> dict[str, int]:
+    """How many problems of each code this process has told of."""
+    with _counting:
+        return dict(_counts)
 
 
 def retry_after(refused: Refused) -> str | None:

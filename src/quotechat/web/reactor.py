@@ -19,7 +19,7 @@ import select
 import socket
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -27,6 +27,7 @@ from flask import Flask
 
 from ..hub.chat import Chat, Page
 from ..hub.feed import Feed
+from ..hub.tally import Tally
 from ..protocol.cursor import Cursor
 from ..protocol.errors import Refused
 from ..protocol.events import Event
@@ -248,6 +249,13 @@ class Reactor:
         self._followers: dict[str, dict[Peer, Subscription]] = {}
         self._calls: deque[Callable[[], None]] = deque()
         self._news: set[str] = set()
+        self._news_since: dict[str, float] = {}
+        self.live: Counter[str] = Counter()
+        """Peers by framing."""
+        self.resumes = 0
+        """Peers that began behind the head."""
+        self.lag = Tally(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+        """Seconds from news to the last send of the round that carries them."""
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
         self._each_sweep: list[Callable[[], None]] = []
@@ -277,6 +285,7 @@ class Reactor:
     def news(self, room: str) -> None:
         """`room` has events; for `Chat.listen`."""
         if room in self._followers and room not in self._news:
+            self._news_since.setdefault(room, time.monotonic())
             self._news.add(room)
             self._ring()
 
@@ -301,6 +310,10 @@ class Reactor:
 
         self._readers.submit(done)
 
+    def figures(self) -> dict[str, float]:
+        """Counters and gauges, by name."""
+        return {"resumes": self.resumes, "reactor_queue": len(self._calls)}
+
     def every_sweep(self, action: Callable[[], None]) -> None:
         """Run `action` on the reactor's thread once a second."""
         self._each_sweep.append(action)
@@ -316,6 +329,7 @@ class Reactor:
         number = peer.sock.fileno()
         if self._peers.get(number) is peer:
             del self._peers[number]
+            self.live[peer.framing] -= 1
             self._epoll.unregister(number)
             peer.released()
 
@@ -358,6 +372,7 @@ class Reactor:
         if self._peers.get(number) is not peer:
             return
         del self._peers[number]
+        self.live[peer.framing] -= 1
         with contextlib.suppress(OSError):
             self._epoll.unregister(number)
         for room in list(peer.subscriptions):
@@ -417,6 +432,7 @@ class Reactor:
     def _add(self, peer: Peer) -> None:
         peer.reactor = self
         self._peers[peer.sock.fileno()] = peer
+        self.live[peer.framing] += 1
         self._epoll.register(peer.sock, select.EPOLLIN)
         try:
             peer.opened()
@@ -435,6 +451,9 @@ class Reactor:
             followers = self._followers.get(room)
             if followers:
                 self._send_news(followers)
+            since = self._news_since.pop(room, None)
+            if since is not None:
+                self.lag.observe(time.monotonic() - since)
 
     def _send_news(self, followers: dict[Peer, Subscription]) -> None:
         """The loop that everything else is for: one send for each peer, and next to nothing around it.

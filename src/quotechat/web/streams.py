@@ -104,6 +104,7 @@ class Stream(Peer):
     def opened(self) -> None:
         self.send(self._head + self._heartbeat(self._page.cursor))
         if self._page.events:
+            self.reactor.resumes += 1
             self.send(self.join(self._page.events))
         seq, _, tag = self._page.cursor.partition(".")
         self.reactor.follow(self, self._feed, Cursor(int(seq), tag))

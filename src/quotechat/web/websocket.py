@@ -288,6 +288,7 @@ class Socket(Peer):
             feed, page = found
             assert isinstance(page, Page)
             if page.events:
+                self.reactor.resumes += 1
                 self.send(self.join(page.events))
             seq, _, tag = page.cursor.partition(".")
             self.reactor.follow(self, feed, Cursor(int(seq), tag))

@@ -1,0 +1,141 @@
+"""What Prometheus asks for: the plain counters of hub and reactor, of all workers together.
+
+Where things happen only plain numbers are counted. They are carried over here, when somebody asks and once a
+second, so that a delivery costs nothing for it. Workers share files in a directory of the master's
+(`serving.on_starting`), in prometheus-client's multi-process mode; a scrape may be a second behind for the others.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import prometheus_client
+from flask import Flask
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from ..hub.chat import Chat
+from ..hub.tally import Tally
+from . import problems
+from .reactor import Reactor
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+CARRY_EVERY = 1.0
+DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
+"""What prometheus-client reads, once, when it is imported."""
+
+_GAUGES = {
+    "held_polls": "Long-polls held now.",
+    "sockets": "WebSockets open now.",
+    "kept_senders": "Connections whose messages are taken without a thread.",
+    "feeds": "Rooms whose tail is kept in memory, by every worker for itself.",
+    "reactor_queue": "Actions that wait for the reactor's thread.",
+    "workers": "Workers that serve.",
+}
+_COUNTERS = {
+    "commits": "Transactions committed.",
+    "stored": "Commands stored.",
+    "appended": "Events appended to logs.",
+    "resumes": "WebSockets and streams that began behind the head.",
+}
+_HISTOGRAMS = {
+    "append_seconds": "From the queueing of a command to the end of its commit.",
+    "batch_size": "Commands in one transaction.",
+    "fanout_seconds": "From the news of events to the last send of the round that carried them.",
+}
+
+prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # as it is published
+
+
+class Metrics:
+    """Of one application; `text` is what is answered."""
+
+    def __init__(self, chat: Chat, reactor: Reactor) -> None:
+        self._chat = chat
+        self._reactor = reactor
+        self._registry = CollectorRegistry()
+        self._shared = DIRECTORY in os.environ
+        self._gauges = {name: self._gauge(name, text) for name, text in _GAUGES.items()}
+        self._streams = self._gauge("streams", "Streams open now, by framing.", "framing")
+        # The same for all workers: the one that looked last knows it.
+        self._scheduled = Gauge(
+            "quotechat_scheduled_waiting", "Scheduled messages that wait.", registry=self._registry,
+            multiprocess_mode="livemostrecent",
+        )  # fmt: skip
+        self._counters = {
+            name: Counter(f"quotechat_{name}", text, registry=self._registry) for name, text in _COUNTERS.items()
+        }
+        self._problems = Counter("quotechat_problems", "Refusals, by code.", ["code"], registry=self._registry)
+        self._tallies: dict[str, Tally] = {**chat.tallies(), "fanout_seconds": reactor.lag}
+        self._histograms = {
+            name: Histogram(f"quotechat_{name}", text, buckets=self._tallies[name].bounds, registry=self._registry)
+            for name, text in _HISTOGRAMS.items()
+        }
+        self._carried: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+
+    def start(self) -> None:
+        """Carry over once a second, where other workers answer for this one too."""
+        if self._shared:
+            threading.Thread(target=self._run, name="metrics", daemon=True).start()
+
+    def stop(self) -> None:
+        """Carry over what there is, and no more."""
+        self._over.set()
+        self.carry()
+
+    def text(self) -> bytes:
+        """The figures of all workers, in Prometheus' text format."""
+        self._scheduled.set(self._chat.waiting())
+        self.carry()
+        if not self._shared:
+            return generate_latest(self._registry)
+        everyone = CollectorRegistry()
+        MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]  # as it is published
+        return generate_latest(everyone)
+
+    def carry(self) -> None:
+        """Bring what Prometheus sees up to what was counted."""
+        with self._lock:
+            figures = {**self._chat.figures(), **self._reactor.figures(), "workers": 1.0}
+            for name, gauge in self._gauges.items():
+                gauge.set(figures[name])
+            for framing in ("ndjson", "sse"):
+                self._streams.labels(framing).set(self._reactor.live[framing])
+            for name, counter in self._counters.items():
+                counter.inc(self._more(name, figures[name]))
+            for code, count in problems.counted().items():
+                self._problems.labels(code).inc(self._more(f"problem {code}", count))
+            for name, histogram in self._histograms.items():
+                self._carry_tally(name, histogram, self._tallies[name])
+
+    def _carry_tally(self, name: str, histogram: Histogram, tally: Tally) -> None:
+        # The published way takes one observation at a time.
+        for place, count in enumerate(tally.counts):
+            histogram._buckets[place].inc(self._more(f"{name} {place}", count))
+        histogram._sum.inc(self._more(f"{name} sum", tally.total))
+
+    def _more(self, name: str, now: float) -> float:
+        """By how much it has grown since it was carried over."""
+        more = now - self._carried.get(name, 0.0)
+        self._carried[name] = now
+        return max(0.0, more)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"quotechat_{name}", text, labels, registry=self._registry, multiprocess_mode="livesum")
+
+    def _run(self) -> None:
+        while not self._over.wait(CARRY_EVERY):
+            self.carry()
+
+
+def install(app: Flask, chat: Chat) -> None:
+    """Give `app` its figures."""
+    found = Metrics(chat, app.extensions["quotechat.reactor"])
+    app.extensions["quotechat.metrics"] = found
+    chat.on_drain(found.stop)
+    found.start()
+
+

@@ -1,0 +1,182 @@
+"""What those who operate it see: health, readiness and figures, of one worker and of several."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import requests
+from flask import Flask
+from flask.testing import FlaskClient
+from servers import Running, environment, quotechat, running, until
+from websockets.sync.client import connect
+
+from quotechat import create_app
+from quotechat.config import Settings
+
+MESSAGES = "/api/v1/rooms/lobby/messages"
+
+
+def figures(text: str) -> dict[str, float]:
+    """Samples by name and labels, as Prometheus reads them."""
+    return {
+        name: float(value) for name, value in re.findall(r"^(quotechat_\S+) (\S+)$", text, re.MULTILINE)
+    }
+
+
+# --- Health ---------------------------------------------------------------------------------------
+
+
+def test_ready_tells_each_part(client: FlaskClient) -> None:
+    """All is well: 200, and the parts by name."""
+    assert client.get("/healthz").get_json() == {"status": "ok"}
+    answer = client.get("/readyz")
+    parts = dict.fromkeys(("database", "serving", "writer", "scheduler", "watcher"), "ok")
+    assert (answer.status_code, answer.get_json()) == (200, {"status": "ok", "parts": parts})
+
+
+@pytest.mark.parametrize(
+    ("broken", "part", "state"),
+    [
+        (lambda chat: chat._scheduler.close(), "scheduler", "ended"),
+        (lambda chat: chat._writer.close(), "writer", "ended"),
+        (lambda chat: chat.drain(), "serving", "draining"),
+        (lambda chat: setattr(chat, "rooms", lambda: 1 / 0), "database", "failed"),
+    ],
+    ids=["scheduler", "writer", "draining", "database"],
+)
+def test_not_ready(app: Flask, broken: Any, part: str, state: str) -> None:
+    """One part that fails is enough for 503; the process lives all the same."""
+    broken(app.extensions["quotechat"])
+    client = app.test_client()
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.get_json()["status"]) == (503, "unready")
+    assert answer.get_json()["parts"][part] == state and answer.headers["Retry-After"] == "1"
+    assert client.get("/healthz").status_code == 200
+
+
+# --- Who may ask ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("about", "status"),
+    [
+        ({}, 200),
+        ({"environ_overrides": {"REMOTE_ADDR": "::1"}, "headers": {"Host": "[::1]:8000"}}, 200),
+        ({"environ_overrides": {"REMOTE_ADDR": "192.0.2.1"}}, 403),
+        ({"headers": {"X-Forwarded-For": "127.0.0.1"}}, 403),
+        ({"headers": {"Forwarded": "for=127.0.0.1"}}, 403),
+        ({"headers": {"Host": "192.0.2.7"}}, 403),
+    ],
+)
+def test_only_this_machine_asks(client: FlaskClient, about: dict[str, Any], status: int) -> None:
+    """Without a token: not from elsewhere, not through a proxy, not under another name."""
+    assert client.get("/metrics", **about).status_code == status
+
+
+def test_a_token_lets_others_ask(tmp_path: Path) -> None:
+    """With it from anywhere, without it not even from here."""
+    app = create_app(Settings(data=tmp_path, metrics_token="s3cret"))
+    client = app.test_client()
+    elsewhere = {"REMOTE_ADDR": "192.0.2.1"}
+    for headers in ({}, {"Authorization": "Bearer s3cre"}, {"Authorization": "s3cret"}):
+        refused = client.get("/metrics", headers=headers)
+        assert (refused.status_code, refused.get_json()["code"]) == (401, "unauthenticated")
+    good = client.get("/metrics", headers={"Authorization": "Bearer s3cret"}, environ_overrides=elsewhere)
+    assert good.status_code == 200 and "s3cret" not in good.get_data(as_text=True)
+    app.extensions["quotechat"].close()
+
+
+# --- Figures --------------------------------------------------------------------------------------
+
+
+def test_figures_follow_what_happens(server: Running) -> None:
+    """Each of them, told by what was done in between."""
+
+    def now() -> dict[str, float]:
+        return figures(requests.get(f"{server.url}/metrics").text)
+
+    before = now()
+    api = f"{server.url}/api/v1/rooms/lobby"
+    token = requests.post(f"{server.url}/api/v1/guests", json={"user": "Ann"}).json()["token"]
+    owner = {"Authorization": f"Bearer {token}"}
+    socket = server.url.replace("http", "ws", 1) + "/api/v1/ws?room=lobby&after=0"
+    requests.post(f"{api}/messages", json={"user": "Ann", "message": "one"}, headers=owner)
+    with connect(socket) as ws, requests.get(
+        f"{api}/events?after=0", headers={"Accept": "text/event-stream"}, stream=True
+    ) as stream:
+        while json.loads(ws.recv(timeout=5))["command"] != "caught-up":
+            pass
+        requests.post(f"{api}/messages", json={"user": "Ann", "message": "two"}, headers=owner)
+        requests.post(f"{api}/messages", json={"user": "Ann", "message": "x", "send_at": "+1h"}, headers=owner)
+        json.loads(ws.recv(timeout=5))
+        assert requests.get(f"{api}/events?after=999999").status_code == 410
+        during = until(lambda: _where(now(), "quotechat_sockets", before.get("quotechat_sockets", 0) + 1))
+        assert during['quotechat_streams{framing="sse"}'] == 1.0
+        assert stream.status_code == 200
+    grown = {name: value - before.get(name, 0.0) for name, value in during.items()}
+    for name, least in {
+        "quotechat_appended_total": 2, "quotechat_stored_total": 3, "quotechat_commits_total": 3,
+        "quotechat_batch_size_count": 3, "quotechat_append_seconds_count": 3, "quotechat_append_seconds_sum": 1e-5,
+        "quotechat_fanout_seconds_count": 1, "quotechat_resumes_total": 2, "quotechat_scheduled_waiting": 1,
+        'quotechat_problems_total{code="cursor-ahead"}': 1,
+    }.items():  # fmt: skip
+        assert grown[name] >= least, (name, grown)
+    assert grown["quotechat_appended_total"] == 2 and during["quotechat_workers"] == 1.0
+    assert during['quotechat_append_seconds_bucket{le="+Inf"}'] == during["quotechat_append_seconds_count"]
+    # A stream that ends unseen is noticed by the next write or look.
+    until(lambda: now()["quotechat_sockets"] == before.get("quotechat_sockets", 0))
+
+
+def _where(found: dict[str, float], name: str, value: float) -> dict[str, float] | None:
+    return found if found.get(name) == value else None
+
+
+@contextlib.contextmanager
+def two_workers(data: Path) -> Iterator[Running]:
+    env = environment(QUOTECHAT_LIMITS="off", QUOTECHAT_WORKERS="2")
+    with running(quotechat("serve", "--port", "0", "--data", str(data)), env=env) as server:
+        until(lambda: len(server.workers()) == 2, what="two workers")
+        yield server
+
+
+def test_workers_are_counted_together(tmp_path: Path) -> None:
+    """Whoever answers, the figures are those of all; a dead worker's gauges go, its counts stay."""
+    with two_workers(tmp_path) as server, contextlib.ExitStack() as stack:
+
+        def now() -> dict[str, float]:
+            return figures(requests.get(f"{server.url}/metrics", headers={"Connection": "close"}).text)
+
+        until(lambda: now().get("quotechat_workers") == 2.0, what="both workers' figures")
+        url = server.url.replace("http", "ws", 1) + "/api/v1/ws"
+        for _ in range(12):
+            stack.enter_context(connect(url))
+        for number in range(8):
+            message = {"user": "Ann", "message": str(number)}
+            answer = requests.post(f"{server.url}{MESSAGES}", json=message, headers={"Connection": "close"})
+            assert answer.status_code == 201
+        # Whoever is asked, in the end.
+        for _ in range(6):
+            found = until(lambda: _where(now(), "quotechat_sockets", 12.0), what="all sockets")
+            assert found["quotechat_appended_total"] == 8.0
+        (private,) = (tmp_path / "metrics").iterdir()
+        assert stat.S_IMODE(private.stat().st_mode) == stat.S_IMODE(private.parent.stat().st_mode) == 0o700
+        assert private.name == str(server.process.pid)
+        # The one that holds the most: the other may hold none.
+        victim = max(server.workers(), key=lambda number: len(psutil.Process(number).net_connections("tcp")))
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: victim not in server.workers() and len(server.workers()) == 2, what="another worker")
+        left = until(lambda: _where(now(), "quotechat_workers", 2.0), what="the new worker's figures")
+        assert left["quotechat_sockets"] < 12 and left["quotechat_appended_total"] == 8.0
+    # What is left of it is removed by the next start.
+    with two_workers(tmp_path) as server:
+        assert [each.name for each in (tmp_path / "metrics").iterdir()] == [str(server.process.pid)]
