@@ -13,6 +13,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "src"
 FLOORS = {
     "quotechat.config": 0,
     "quotechat.assets": 0,
+    "quotechat.logs": 0,
     "quotechat.lab": 0,
     "quotechat.client": 0,
     "quotechat.protocol": 1,
@@ -26,7 +27,7 @@ FLOORS = {
     "quotechat.__main__": 9,
 }
 TRANSPORTS = {"quotechat.web.polling", "quotechat.web.websocket", "quotechat.web.streams"}
-ALONE = {"quotechat.config", "quotechat.assets", "quotechat.lab", "quotechat.client"}
+ALONE = {"quotechat.config", "quotechat.assets", "quotechat.logs", "quotechat.lab", "quotechat.client"}
 #: Not for the ground floor, which knows no I/O, no clock and no thread.
 WORLDLY = {"asyncio", "flask", "gunicorn", "socket", "sqlite3", "subprocess", "threading", "time"}
 

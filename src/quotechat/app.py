@@ -64,6 +64,7 @@ def open_chat(settings: Settings) -> Chat:
 def _install(app: Flask, settings: Settings, chat: Chat) -> None:
     # Imported late: quotechat.app is also what `quotechat verify` needs, without any of the web.
     from .web import (
+        access,
         health,
         measure,
         messages,
@@ -85,6 +86,7 @@ def _install(app: Flask, settings: Settings, chat: Chat) -> None:
     problems.install(app)
     # What is registered first runs last: it counts the headers of the others.
     measure.install(app)
+    access.install(app, settings)
     security.install(app, settings)
     reactor.install(app, chat)
     parking.install(app, chat)

@@ -27,6 +27,7 @@ _OF_CLIENTS = frozenset({"QUOTECHAT_URL", "QUOTECHAT_USER", "QUOTECHAT_TOKEN"})
 _THREADS_KEPT_FREE = 4
 
 _LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+_LOG_FORMATS = ("auto", "text", "json")
 _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,252}[a-z0-9_])?")
 
 
@@ -101,6 +102,13 @@ class Settings:
         Path("quotechat-data"), "Directory that holds all that the server keeps; made if it is missing."
     )
     log_level: str = _setting("info", "`debug`, `info`, `warning`, `error` or `critical`.")
+
+    log_format: str = _setting(
+        "auto", "`text` for people, `json` for programs, one event on each line; `auto`: text at a terminal."
+    )
+    log_requests: bool = _setting(
+        False, "`on` or `off`: whether each request, and each live connection at its end, is logged."
+    )
 
     # Processes and threads.
     workers: int = _setting(1, "Processes that serve; all share the data directory.", low=1, high=64)
@@ -246,11 +254,11 @@ class Settings:
             raise SettingsError(f"{variable(each.name)} must be between {low:g} and {high:g}, not {value!r}")
 
     def _check_choices(self) -> None:
-        self._replace("log_level", self.log_level.lower())
-        if self.log_level not in _LOG_LEVELS:
-            raise SettingsError(
-                f"{variable('log_level')} must be one of {', '.join(_LOG_LEVELS)}, not {self.log_level!r}"
-            )
+        for name, choices in (("log_level", _LOG_LEVELS), ("log_format", _LOG_FORMATS)):
+            self._replace(name, getattr(self, name).lower())
+            chosen = getattr(self, name)
+            if chosen not in choices:
+                raise SettingsError(f"{variable(name)} must be one of {', '.join(choices)}, not {chosen!r}")
         if not self.host or any(sign.isspace() or sign == "/" for sign in self.host):
             raise SettingsError(f"{variable('host')} must be a host name or an address, not {self.host!r}")
         # gunicorn and URLs want brackets, everything else does not: kept without them.

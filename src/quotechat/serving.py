@@ -43,7 +43,7 @@ from typing import Any, Protocol
 from gunicorn.app.base import BaseApplication
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from quotechat import __version__
+from quotechat import __version__, logs
 from quotechat.config import Settings, variable
 
 log = logging.getLogger(__name__)
@@ -199,6 +199,7 @@ def on_starting(server: Any) -> None:
     """Before anything is bound or forked."""
     _handover.open()
     _share_figures()
+    _setup_logs()
     notice = sqlite_notice(sqlite3.sqlite_version_info)
     if notice:
         print(notice, file=sys.stderr, flush=True)
@@ -209,6 +210,10 @@ def child_exit(server: Any, worker: Any) -> None:
     from prometheus_client.multiprocess import mark_process_dead
 
     mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]  # as it is published
+
+
+def _setup_logs() -> None:
+    logs.setup(os.environ.get(variable("log_format"), "auto"), os.environ.get(variable("log_level"), "info"))
 
 
 def _share_figures() -> None:
@@ -442,8 +447,7 @@ def post_fork(server: Any, worker: Any) -> None:
     # gunicorn's command line may have had the last word; the hub's budget depends on the real numbers.
     for name in ("threads", "workers"):
         os.environ[variable(name)] = str(getattr(worker.cfg, name))
-    logging.basicConfig(format="%(asctime)s [%(process)d] %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("quotechat").setLevel(os.environ.get(variable("log_level"), "info").upper())
+    _setup_logs()
 
 
 def post_worker_init(worker: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator
 from functools import cache
@@ -41,6 +42,7 @@ def _answers_conform(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def sent(self: requests.Session, prepared: requests.PreparedRequest, **about: Any) -> requests.Response:
         answer = send(self, prepared, **about)
+        _remember(prepared, answer)
         if not about.get("stream") and prepared.method and prepared.url:
             media = answer.headers.get("Content-Type", "").partition(";")[0]
             path = urlsplit(prepared.url).path
@@ -54,6 +56,24 @@ def _answers_conform(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(requests.Session, "send", sent)
     monkeypatch.setattr(Connection, "recv", received)
+
+
+#: What tests have sent or got that must not be in a log: tokens, cookies, texts of some length.
+PRIVATE: set[str] = set()
+
+
+def _remember(prepared: requests.PreparedRequest, answer: requests.Response) -> None:
+    PRIVATE.update(answer.cookies.values())
+    if "Authorization" in prepared.headers:
+        PRIVATE.add(prepared.headers["Authorization"].removeprefix("Bearer "))
+    try:
+        sent = json.loads(prepared.body or b"{}")
+    except ValueError:
+        return
+    inner = sent.get("message", sent.get("quote")) if isinstance(sent, dict) else None
+    text = inner.get("message", inner.get("quote")) if isinstance(inner, dict) else inner
+    if isinstance(text, str) and len(text) >= 8:
+        PRIVATE.add(text)
 
 
 @pytest.fixture
@@ -80,8 +100,12 @@ def client(app: Flask) -> FlaskClient:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One real server for a module's tests, without limits per client."""
-    env = environment(QUOTECHAT_LIMITS="off")
+    """One real server for a module's tests, without limits per client; its log has nothing private in it."""
+    env = environment(QUOTECHAT_LIMITS="off", QUOTECHAT_LOG_REQUESTS="on", QUOTECHAT_LOG_FORMAT="json")
+    PRIVATE.clear()
     data = str(tmp_path_factory.mktemp("data"))
     with running(quotechat("serve", "--port", "0", "--data", data), env=env) as server:
         yield server
+        logged = server.output
+    assert '"event": "request"' in logged or not PRIVATE
+    assert [text for text in PRIVATE if text in logged] == []

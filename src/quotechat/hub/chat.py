@@ -450,7 +450,7 @@ class Chat:
         for answer in answers:
             outcome = answer.wait()
             if isinstance(outcome, Refused):
-                log.warning("a scheduled message could not be delivered yet: %s", outcome.detail)
+                log.warning("a scheduled message could not be delivered yet: %s", outcome.code)
 
 
 class _Answer:

@@ -43,6 +43,8 @@ class Connection:
         """We have sent our close frame: nothing else may be sent."""
         self.closed_by_peer = False
         """The peer's close frame has come."""
+        self.code: int | None = None
+        """The close code, whoever sent it first; None where there was none."""
         self.heard_pong = True
         """Whether a pong came after the last `ping`."""
 
@@ -73,6 +75,7 @@ class Connection:
         """Begin the closing handshake (§7.1.2); what was gathered of a message is dropped."""
         if not self.closing:
             self.closing = True
+            self.code = code
             self._parts.clear()
             self._out.append(self._framing.send(CloseConnection(code, reason)))
 
@@ -116,4 +119,5 @@ class Connection:
         self.closed_by_peer = True
         if not self.closing:
             self.closing = True
+            self.code = int(event.code)
             self._out.append(self._framing.send(event.response()))

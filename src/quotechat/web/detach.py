@@ -20,6 +20,7 @@ def detach(environ: dict[str, Any]) -> tuple[socket.socket, bytes]:
     """The peer's socket, not blocking, and the bytes that the server had read beyond the request."""
     theirs = _socket_of(environ)
     assert theirs is not None, "see can_detach"
+    environ["quotechat.detached"] = True
     ahead = _read_ahead(environ)
     ours = socket.socket(fileno=os.dup(theirs.fileno()))
     dead, other = socket.socketpair()

@@ -18,7 +18,7 @@ from werkzeug.http import http_date
 
 from ..protocol import json
 from ..protocol.errors import Refused
-from . import measure, problems
+from . import access, measure, problems
 from .detach import can_detach
 from .reactor import Peer
 
@@ -43,6 +43,8 @@ class Taking(Response):
     Then `take` gets the environment and those headers: the socket is its own from there on.
     """
 
+    taken = True
+
     def __init__(self, take: Callable[[dict[str, Any], list[tuple[str, str]]], None], **about: Any) -> None:
         super().__init__(content_type="application/json", **about)
         self._take = take
@@ -58,13 +60,16 @@ class Head:
 
     def __init__(self, environ: dict[str, Any], headers: list[tuple[str, str]]) -> None:
         self._measured = measure.request_bytes(environ) if measure.wanted(environ) else None
-        self._lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+        self._lines = "".join(f"{name}: {value}\r\n" for name, value in headers if name != access.HEADER)
 
-    def of(self, length: int, *, keep: bool, status: str = "200 OK", retry: str | None = None) -> bytes:
+    def of(
+        self, length: int, *, keep: bool, request_id: str, status: str = "200 OK", retry: str | None = None
+    ) -> bytes:
         """The header of an answer whose body has `length` bytes; `retry` is what `Retry-After` says."""
         lines = (
             f"HTTP/1.1 {status}\r\nServer: gunicorn\r\nDate: {_now(int(time.time()))}\r\n"
             f"Connection: {'keep-alive' if keep else 'close'}\r\n{self._lines}Content-Length: {length}\r\n"
+            f"{access.HEADER}: {request_id}\r\n"
         )
         if retry is not None:
             lines += f"Retry-After: {retry}\r\n"
@@ -79,7 +84,9 @@ def _now(second: int) -> str:
 
 
 class Kept(Peer):
-    """One such connection. It is `busy` while a request of its own waits for the answer."""
+    """One such connection. It is `busy` while a request of its own waits for the answer, which began at `began`."""
+
+    transport = "http"
 
     def __init__(self, sock: socket.socket, left: Callable[[], None], environ: dict[str, Any], head: Head) -> None:
         super().__init__(sock, left)
@@ -90,6 +97,9 @@ class Kept(Peer):
         self._accepting: Callable[[], bool] = environ["quotechat.accepting"]
         self._last = environ.get("HTTP_CONNECTION", "").lower() == "close"
         self._idle_until = 0.0
+        self._told = access.of(environ)
+        self._request_id: str | None = environ["quotechat.request_id"]
+        self.began = time.perf_counter()
 
     def answer(self, answer: bytes, status: str = "200 OK") -> None:
         """Send this, and be ready for the next request."""
@@ -97,7 +107,9 @@ class Kept(Peer):
         self._idle_until = time.monotonic() + IDLE_SECONDS
         if not self._accepting():
             self._last = True
-        self.send(self.head.of(len(answer), keep=not self._last, status=status) + answer)
+        request_id = self._of_request()
+        self.send(self.head.of(len(answer), keep=not self._last, status=status, request_id=request_id) + answer)
+        self._tell(request_id, int(status[:3]), len(answer))
         if not self.blocked:
             self.idle()
 
@@ -105,11 +117,13 @@ class Kept(Peer):
         """Answer with a problem, and close."""
         self.busy = False
         self._last = True
-        answer = json.dumps(problems.body(refused))
+        request_id = self._of_request()
+        answer = json.dumps({**problems.body(refused), "request_id": request_id})
         status, retry = problems.status_line(refused), problems.retry_after(refused)
-        head = self.head.of(len(answer), keep=False, status=status, retry=retry)
+        head = self.head.of(len(answer), keep=False, status=status, retry=retry, request_id=request_id)
         self.send(head.replace(b"application/json", b"application/problem+json") + answer)
         self.end()
+        self._tell(request_id, int(status[:3]), len(answer))
 
     def expected(self) -> None:
         """A request was the one that was expected: the connection is worth keeping."""
@@ -126,6 +140,20 @@ class Kept(Peer):
         else:
             self.reactor.release(self)
             self._hand_back(self.sock, data, self._missed)
+
+    def closed(self) -> None:
+        super().closed()
+        if self.busy:
+            self._tell(self._of_request(), None, 0)
+
+    def _of_request(self) -> str:
+        """The id of this request: the server gave the first one's."""
+        found, self._request_id = self._request_id or access.new_id(), None
+        return found
+
+    def _tell(self, request_id: str, status: int | None, size: int) -> None:
+        if self._told is not None:
+            access.answered(self._told, request_id, status, size, self.began, self.transport)
 
     def idle(self) -> None:
         if self._last and not self.busy:

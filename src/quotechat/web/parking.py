@@ -74,6 +74,8 @@ def fields(page: Page) -> bytes:
 class Parked(Kept):
     """A connection whose polls wait here, one after the other: the same request again, at the last answer's cursor."""
 
+    transport = "long-poll"
+
     def __init__(
         self,
         sock: socket.socket,
@@ -113,6 +115,7 @@ class Parked(Kept):
 
     def _wait(self) -> None:
         self._number += 1
+        self.began = time.perf_counter()
         self._lot.enter(self)
         if self.busy:
             # Jitter: those whom one event wakes together do not come back together for ever.

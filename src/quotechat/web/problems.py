@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 from collections import Counter
 from collections.abc import Iterable
@@ -13,6 +12,7 @@ from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.http import HTTP_STATUS_CODES
 
+from ..logs import about
 from ..protocol import json
 from ..protocol.errors import Refused
 
@@ -123,7 +123,7 @@ def response(refused: Refused) -> Response:
     if _for_a_person():
         answer = Response(render_template("error.html", problem=problem), status=problem["status"])
     else:
-        problem["request_id"] = secrets.token_hex(8)
+        problem["request_id"] = request.environ["quotechat.request_id"]
         answer = Response(json.dumps(problem), problem["status"], content_type="application/problem+json")
     answer.headers["Cache-Control"] = "no-store"
     retry = retry_after(refused)
@@ -152,7 +152,8 @@ def _of_http(fault: HTTPException) -> Response:
 
 
 def _of_anything(fault: Exception) -> Response:
-    log.error("%s %s failed", request.method, request.path, exc_info=fault)
+    told = about(request_id=request.environ["quotechat.request_id"], method=request.method)
+    log.error("a request failed", exc_info=fault, **told)
     return response(Refused("internal", "Something broke here; it has been logged."))
 
 

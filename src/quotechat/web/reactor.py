@@ -50,10 +50,11 @@ CLOSING_SECONDS = 1.0
 class Subscription:
     """A room that a peer follows, and up to where it has got it."""
 
-    __slots__ = ("caught_up", "feed", "position", "reading")
+    __slots__ = ("began", "caught_up", "feed", "position", "reading")
 
     def __init__(self, feed: Feed, position: Cursor) -> None:
         self.feed = feed
+        self.began = position.seq
         self.position = position
         self.caught_up = False
         self.reading = False
@@ -76,6 +77,8 @@ class Peer:
         self._interest = select.EPOLLIN
         self._ends_at: float | None = None
         self.bytes_in = self.bytes_out = 0
+        self.events = 0
+        """Sent, of rooms that it follows no more."""
         self.reactor: Reactor
 
     # --- What a subclass says ---------------------------------------------------------------------
@@ -335,13 +338,16 @@ class Reactor:
 
     def follow(self, peer: Peer, feed: Feed, position: Cursor) -> None:
         """Send `peer` what comes after `position`, instead of what it had of that room."""
+        self.unfollow(peer, feed.room)
         subscription = peer.subscriptions[feed.room] = Subscription(feed, position)
         self._followers.setdefault(feed.room, {})[peer] = subscription
         self.pump(peer)
 
     def unfollow(self, peer: Peer, room: str) -> None:
         """Send no more of `room`."""
-        peer.subscriptions.pop(room, None)
+        left = peer.subscriptions.pop(room, None)
+        if left is not None:
+            peer.events += left.position.seq - left.began
         followers = self._followers.get(room)
         if followers is not None:
             followers.pop(peer, None)

@@ -179,6 +179,7 @@ class Sender(Kept):
     def _submit(self, begins: int, ends: int) -> None:
         said = self._said
         self.busy = True
+        self.began = time.perf_counter()
         try:
             said.chat.submit_then(
                 said.read(json.loads(self._came[begins:ends])),

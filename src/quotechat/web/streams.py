@@ -20,7 +20,7 @@ from ..protocol import json
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import NotAcceptable, Refused
 from ..protocol.events import Event
-from . import problems, security
+from . import access, problems, security
 from .detach import can_detach, detach
 from .reactor import SLICE_EVENTS, Peer, Reactor
 
@@ -49,6 +49,8 @@ class _Detached(Response):
     Until then it is like any other, so that the headers of `security` come to it too.
     """
 
+    taken = True
+
     def __init__(self, headers: Headers, begin: Callable[[dict[str, Any], bytes], None]) -> None:
         super().__init__(status=200, headers=headers)
         self._begin = begin
@@ -71,7 +73,7 @@ def _begin(
     head: bytes,
 ) -> None:
     sock, _ = detach(environ)
-    reactor.add(Stream(sock, left, kind, feed, page, head))
+    reactor.add(Stream(sock, left, kind, feed, page, head, environ))
 
 
 def _headers(kind: Kind) -> Headers:
@@ -92,9 +94,19 @@ class Stream(Peer):
     """One stream in the reactor."""
 
     def __init__(
-        self, sock: Any, left: Callable[[], None], kind: Kind, feed: Feed, page: Page, head: bytes
+        self,
+        sock: Any,
+        left: Callable[[], None],
+        kind: Kind,
+        feed: Feed,
+        page: Page,
+        head: bytes,
+        environ: dict[str, Any],
     ) -> None:
         super().__init__(sock, left)
+        self._told = access.of(environ)
+        self._request_id: str = environ["quotechat.request_id"]
+        self._began = time.monotonic()
         self.framing = kind
         self._feed = feed
         self._page = page
@@ -105,6 +117,7 @@ class Stream(Peer):
         self.send(self._head + self._heartbeat(self._page.cursor))
         if self._page.events:
             self.reactor.resumes += 1
+            self.events += len(self._page.events)
             self.send(self.join(self._page.events))
         seq, _, tag = self._page.cursor.partition(".")
         self.reactor.follow(self, self._feed, Cursor(int(seq), tag))
@@ -131,6 +144,14 @@ class Stream(Peer):
     def restart(self) -> None:
         self.send(_LAST_CHUNK)
         self.end()
+
+    def closed(self) -> None:
+        super().closed()
+        if self._told is not None:
+            access.ended(
+                self._told, self._request_id, transport=self.framing, seconds=round(time.monotonic() - self._began, 3),
+                bytes_in=self.bytes_in, bytes_out=self.bytes_out, events=self.events,
+            )  # fmt: skip
 
     def _tell(self, envelope: dict[str, Any]) -> None:
         encoded = json.dumps(envelope)

@@ -28,7 +28,7 @@ from ..protocol.errors import (
     Refused,
 )  # fmt: skip
 from ..protocol.events import Event
-from . import problems, security
+from . import access, problems, security
 from .connection import POLICY, RESTART, TOO_FAR_BEHIND, Connection, frame
 from .described import described
 from .detach import can_detach, detach
@@ -113,7 +113,7 @@ def upgraded(ws: Any) -> None:
     client = Client(security.identity(), security.address())
     sock, ahead = detach(request.environ)
     limit = current_app.config["QUOTECHAT"].socket_bytes
-    reactor.add(Socket(sock, g.pop("socket_place"), Connection(limit), client, first, ahead))
+    reactor.add(Socket(sock, g.pop("socket_place"), Connection(limit), client, first, ahead, request.environ))
 
 
 class Client:
@@ -139,8 +139,11 @@ class Socket(Peer):
         client: Client,
         first: tuple[str | None, str | None] = (None, None),
         ahead: bytes = b"",
+        environ: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(sock, left)
+        self._told = access.of(environ or {})
+        self._request_id: str = (environ or {}).get("quotechat.request_id", "")
         self._connection = connection
         self._client = client
         self._first = first
@@ -149,7 +152,7 @@ class Socket(Peer):
         self._pending = 0
         self._busy = False
         self._errors: deque[float] = deque(maxlen=MOST_ERRORS)
-        now = time.monotonic()
+        now = self._began = time.monotonic()
         self._next_heartbeat = now + HEARTBEAT_SECONDS
         self._last_heard = now
         self._unfinished_since: float | None = None
@@ -203,6 +206,14 @@ class Socket(Peer):
 
     def idle(self) -> None:
         self._work()
+
+    def closed(self) -> None:
+        super().closed()
+        if self._told is not None:
+            access.ended(
+                self._told, self._request_id, transport="websocket", seconds=round(time.monotonic() - self._began, 3),
+                bytes_in=self.bytes_in, bytes_out=self.bytes_out, events=self.events, code=self._connection.code,
+            )  # fmt: skip
 
     # --- Commands ---------------------------------------------------------------------------------
 
@@ -289,6 +300,7 @@ class Socket(Peer):
             assert isinstance(page, Page)
             if page.events:
                 self.reactor.resumes += 1
+                self.events += len(page.events)
                 self.send(self.join(page.events))
             seq, _, tag = page.cursor.partition(".")
             self.reactor.follow(self, feed, Cursor(int(seq), tag))

@@ -1,0 +1,93 @@
+"""Which request was that: an id for each, and where it is asked for, a line for each.
+
+The id goes into the header `X-Request-Id` and into problems. A line says the route, not the address, and nothing of
+who asked or of what was said. What a live socket or stream did is one line at its end.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import time
+from typing import Any, NamedTuple
+
+from flask import Flask, Response, request
+
+from ..config import Settings
+from ..logs import about
+
+log = logging.getLogger(__name__)
+
+HEADER = "X-Request-Id"
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class Told(NamedTuple):
+    """What the lines of one connection begin with."""
+
+    method: str
+    route: str
+
+
+def install(app: Flask, settings: Settings) -> None:
+    """Give every request of `app` an id; with `log_requests`, and for our own faults, a line."""
+
+    @app.before_request
+    def begin() -> None:
+        given = request.headers.get(HEADER, "") if settings.trusted_proxies else ""
+        request.environ["quotechat.request_id"] = given if _ID.fullmatch(given) else new_id()
+        request.environ["quotechat.began"] = time.perf_counter()
+        if settings.log_requests:
+            request.environ["quotechat.told"] = Told(request.method, _route())
+
+    @app.after_request
+    def end(answer: Response) -> Response:
+        told, request_id = Told(request.method, _route()), request.environ["quotechat.request_id"]
+        answer.headers[HEADER] = request_id
+        # Whoever took the socket tells of it.
+        taken = getattr(answer, "taken", False) or "quotechat.detached" in request.environ
+        fault = answer.status_code >= 500
+        if (settings.log_requests or fault) and not taken:
+            line = _line(told, request_id, answer.status_code, _length(answer), request.environ["quotechat.began"])
+            log.log(logging.WARNING if fault else logging.INFO, "request", **line)
+        return answer
+
+
+def new_id() -> str:
+    """One that no other request has."""
+    return secrets.token_hex(8)
+
+
+def of(environ: dict[str, Any]) -> Told | None:
+    """What lines about this request begin with; None where there are none."""
+    found: Told | None = environ.get("quotechat.told")
+    return found
+
+
+def answered(told: Told, request_id: str, status: int | None, size: int, began: float, transport: str) -> None:
+    """A request was answered without the server that accepted it; without `status` its client had gone."""
+    log.info("request", **_line(told, request_id, status, size, began, transport))
+
+
+def ended(told: Told, request_id: str, **what: Any) -> None:
+    """A live socket or stream has ended."""
+    log.info("connection", **about(request_id=request_id, method=told.method, route=told.route, **what))
+
+
+def _line(
+    told: Told, request_id: str, status: int | None, size: int, began: float, transport: str = "http"
+) -> dict[str, Any]:
+    took = round((time.perf_counter() - began) * 1000, 2)
+    return about(
+        request_id=request_id, method=told.method, route=told.route, status=status, ms=took, bytes=size,
+        transport=transport,
+    )  # fmt: skip
+
+
+def _route() -> str:
+    return request.url_rule.rule if request.url_rule is not None else "(none)"
+
+
+def _length(answer: Response) -> int:
+    return 0 if answer.is_streamed else len(answer.get_data())
