@@ -73,6 +73,7 @@ def _install(app: Flask, settings: Settings, chat: Chat) -> None:
         parking,
         polling,
         problems,
+        quota,
         quotes,
         reactor,
         reference,
@@ -87,6 +88,7 @@ def _install(app: Flask, settings: Settings, chat: Chat) -> None:
     # What is registered first runs last: it counts the headers of the others.
     measure.install(app)
     access.install(app, settings)
+    quota.install(app)
     security.install(app, settings)
     reactor.install(app, chat)
     parking.install(app, chat)

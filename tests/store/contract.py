@@ -307,7 +307,7 @@ class StoreContract:
         quote = stored.event.envelope["quote"]
         assert store.quotes(None, 1) == {"quotes": [quote], "has_more": True}
         assert store.quotes(quote["id"], 500)["quotes"] == shipped
-        assert store.random_quote()["author"]
+        assert store.random_quote()["author"] and store.newest_quote() == store.quotes(None, 1)["quotes"][0]["id"]
 
     # --- Snapshot ---------------------------------------------------------------------------------
 

@@ -42,6 +42,7 @@ def _answers_conform(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def sent(self: requests.Session, prepared: requests.PreparedRequest, **about: Any) -> requests.Response:
         answer = send(self, prepared, **about)
+        assert answer.status_code not in (429, 503) or int(answer.headers["Retry-After"]) > 0
         _remember(prepared, answer)
         if not about.get("stream") and prepared.method and prepared.url:
             media = answer.headers.get("Content-Type", "").partition(";")[0]

@@ -226,6 +226,10 @@ class Chat:
             raise Unauthenticated()
         return self._store.scheduled(room, identity)
 
+    def newest_quote(self) -> int:
+        """The id of the newest quote, 0 where there is none."""
+        return self._store.newest_quote()
+
     def quotes(self, before: int | None, limit: int, search: str = "") -> dict[str, Any]:
         """{`quotes`, `has_more`}, the newest first; see `Store.quotes`."""
         return self._store.quotes(before, limit, search)

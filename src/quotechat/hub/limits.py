@@ -65,6 +65,15 @@ class Limits:
             if len(buckets) > _MOST_CLIENTS:
                 buckets.popitem(last=False)
 
+    def left(self, kind: str, key: str) -> tuple[Rate, float] | None:
+        """The rate that client `key` is held to and the tokens that it has; None where there is no limit."""
+        if not self._per_client:
+            return None
+        rate = self._rates[kind]
+        with self._lock:
+            tokens, at = self._buckets[kind].get(key, (rate.burst, 0.0))
+        return rate, min(rate.burst, tokens + (self._clock() - at) * rate.per_second)
+
     def enter(self, kind: str, key: str) -> None:
         """Hold one more; `leave` gives it back. Raises RateLimited for the client's limit, else Overloaded."""
         per_client, most = self._budgets[kind]

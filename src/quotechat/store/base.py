@@ -217,6 +217,9 @@ class Store(Protocol):
     def next_due(self) -> int | None:
         """When the next waiting message is due, or None."""
 
+    def newest_quote(self) -> int:
+        """The id of the newest quote, 0 where there is none."""
+
     def quotes(self, before: int | None, limit: int, search: str = "") -> dict[str, Any]:
         """{`quotes`, `has_more`}: the newest first, with an id below `before`.
 

@@ -175,6 +175,12 @@ def quotes(sql: Sql, before: int | None, limit: int, search: str) -> dict[str, A
     return {"quotes": found, "has_more": False}
 
 
+def newest_quote(sql: Sql) -> int:
+    """The highest id, or 0."""
+    row = sql.one("SELECT max(id) FROM quote")
+    return 0 if row is None or row[0] is None else int(row[0])
+
+
 def quote(sql: Sql, quote_id: int) -> dict[str, Any]:
     """One quote."""
     row = sql.one("SELECT body FROM quote WHERE id = ?", quote_id)
@@ -186,10 +192,10 @@ def quote(sql: Sql, quote_id: int) -> dict[str, Any]:
 
 def random_quote(sql: Sql) -> dict[str, Any]:
     """Any quote; ids have no hole, but the next one above would do as well."""
-    row = sql.one("SELECT max(id) FROM quote")
-    if row is None or row[0] is None:
+    newest = newest_quote(sql)
+    if not newest:
         raise QuoteUnknown()
-    chosen = sql.one("SELECT body FROM quote WHERE id >= ? ORDER BY id LIMIT 1", 1 + secrets.randbelow(row[0]))
+    chosen = sql.one("SELECT body FROM quote WHERE id >= ? ORDER BY id LIMIT 1", 1 + secrets.randbelow(newest))
     assert chosen is not None
     found: dict[str, Any] = json.loads(chosen[0])
     return found

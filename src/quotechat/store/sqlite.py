@@ -132,6 +132,10 @@ class SqliteStore:
         with self._reading() as sql:
             return reading.next_due(sql)
 
+    def newest_quote(self) -> int:
+        with self._reading() as sql:
+            return reading.newest_quote(sql)
+
     def quotes(self, before: int | None, limit: int, search: str = "") -> dict[str, Any]:
         with self._reading() as sql:
             return reading.quotes(sql, before, limit, search)

@@ -65,6 +65,7 @@ class Call:
     """One method of one path.
 
     `answers` has a type for each status; `media` names the types of the body, where it is not JSON alone.
+    `limit` is the bucket that it takes from; with `conditional` it has a tag and answers 304.
     `identity` says whether a token changes anything; `needed` means 401 without one.
     """
 
@@ -75,6 +76,8 @@ class Call:
     text_body: bool = False
     media: tuple[str, ...] = ("application/json",)
     writes: bool = False
+    limit: str | None = None
+    conditional: bool = False
     identity: Literal["none", "optional", "needed"] = "none"
     examples: tuple[Example, ...] = ()
 

@@ -18,12 +18,15 @@ from werkzeug.http import http_date
 
 from ..protocol import json
 from ..protocol.errors import Refused
-from . import access, measure, problems
+from . import access, measure, problems, quota
 from .detach import can_detach
 from .reactor import Peer
 
 IDLE_SECONDS = 2.0
 """For which a connection is kept after an answer, as gunicorn keeps its own."""
+
+_CHANGING = (access.HEADER, quota.STATE)
+"""Lines that the first answer has as well, but not the same."""
 
 HandBack = Callable[[socket.socket, bytes, int], None]
 """Takes the socket, what was read from it already, and how many requests in a row were not the expected one."""
@@ -60,16 +63,17 @@ class Head:
 
     def __init__(self, environ: dict[str, Any], headers: list[tuple[str, str]]) -> None:
         self._measured = measure.request_bytes(environ) if measure.wanted(environ) else None
-        self._lines = "".join(f"{name}: {value}\r\n" for name, value in headers if name != access.HEADER)
+        self._lines = "".join(f"{name}: {value}\r\n" for name, value in headers if name not in _CHANGING)
 
     def of(
-        self, length: int, *, keep: bool, request_id: str, status: str = "200 OK", retry: str | None = None
+        self, length: int, *, keep: bool, request_id: str, status: str = "200 OK", retry: str | None = None,
+        more: str = "",
     ) -> bytes:
         """The header of an answer whose body has `length` bytes; `retry` is what `Retry-After` says."""
         lines = (
             f"HTTP/1.1 {status}\r\nServer: gunicorn\r\nDate: {_now(int(time.time()))}\r\n"
             f"Connection: {'keep-alive' if keep else 'close'}\r\n{self._lines}Content-Length: {length}\r\n"
-            f"{access.HEADER}: {request_id}\r\n"
+            f"{access.HEADER}: {request_id}\r\n{more}"
         )
         if retry is not None:
             lines += f"Retry-After: {retry}\r\n"
@@ -108,10 +112,17 @@ class Kept(Peer):
         if not self._accepting():
             self._last = True
         request_id = self._of_request()
-        self.send(self.head.of(len(answer), keep=not self._last, status=status, request_id=request_id) + answer)
+        head = self.head.of(
+            len(answer), keep=not self._last, status=status, request_id=request_id, more=self.more()
+        )
+        self.send(head + answer)
         self._tell(request_id, int(status[:3]), len(answer))
         if not self.blocked:
             self.idle()
+
+    def more(self) -> str:
+        """Lines of the header that are of this answer alone, each with its line break."""
+        return ""
 
     def refuse(self, refused: Refused) -> None:
         """Answer with a problem, and close."""

@@ -27,6 +27,7 @@ _LOBBY = "/api/v1/rooms/lobby/"
     text_body=True,
     problems=("room-unknown", "conflict", "client-id-reused", "rate-limited"),
     writes=True,
+    limit="message",
     identity="optional",
     examples=(
         Example(_LOBBY + "messages", {"user": "Azin", "message": "*Hello!*", "client_id": "a1"}, status=201),
@@ -53,6 +54,7 @@ def send(room: str) -> Response:
     body=wire.EditBody,
     problems=OWN_MESSAGE,
     writes=True,
+    limit="message",
     identity="needed",
     examples=(Example(_LOBBY + "messages/1", {"message": "Hello, all!"}),),
 )
@@ -67,6 +69,7 @@ def edit(room: str, message_id: int) -> Response:
     answers={200: wire.MessageDeleted},
     problems=("invalid", *OWN_MESSAGE),
     writes=True,
+    limit="message",
     identity="needed",
     examples=(Example(_LOBBY + "messages/1"),),
 )
@@ -81,6 +84,7 @@ def delete(room: str, message_id: int) -> Response:
     body=wire.ReactionBody,
     problems=OWN_MESSAGE,
     writes=True,
+    limit="message",
     identity="needed",
     examples=(Example(_LOBBY + "messages/1/reaction", {"reaction": "like"}),),
 )
@@ -95,6 +99,7 @@ def react(room: str, message_id: int) -> Response:
     answers={200: wire.Event},
     problems=("invalid", *OWN_MESSAGE),
     writes=True,
+    limit="message",
     identity="needed",
     examples=(Example(_LOBBY + "messages/1/reaction"),),
 )
@@ -121,6 +126,7 @@ def waiting(room: str) -> Response:
     problems=("room-unknown", "scheduled-unknown", "not-found", "forbidden", "conflict", "invalid", "client-id-reused",
               "rate-limited"),
     writes=True,
+    limit="message",
     identity="needed",
     examples=(Example(_LOBBY + "scheduled/1"),),
 )  # fmt: skip
@@ -136,6 +142,7 @@ def cancel(room: str, scheduled_id: int) -> Response:
     problems=("malformed-envelope", "forbidden", "room-unknown", "message-unknown", "scheduled-unknown", "conflict",
               "client-id-reused", "rate-limited"),
     writes=True,
+    limit="message",
     identity="optional",
     examples=tuple(
         Example(_LOBBY + "commands", envelope(name)) for name in COMMANDS if not name.endswith("subscribe")

@@ -18,7 +18,7 @@ from ..hub.chat import Chat, Page, early
 from ..protocol import cursor, wire
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Draining, NotAcceptable, Overloaded, Refused
-from . import parameters, parking, security
+from . import conditional, parameters, parking, security
 from .described import CURSORS, Example, described
 
 blueprint = Blueprint("polling", __name__, url_prefix="/api/v1")
@@ -53,6 +53,8 @@ def events(room: str) -> Response:
         return cast(Response, stream(room, _last_event() if kind == "sse" else parameters.after(), kind))
     after, limit = parameters.after(), parameters.limit(_DEFAULT_LIMIT, _MOST)
     seconds, preferred = parameters.wait()
+    if request.method == "HEAD":
+        seconds = 0.0  # there is nothing to wait for
     answer = _held(chat, room, after, limit, seconds) if seconds else _answer(chat.read(room, after, limit))
     if preferred:
         _applied(answer, seconds)
@@ -120,7 +122,8 @@ def _place(chat: Chat, key: str) -> Iterator[None]:
 
 
 def _answer(page: Page) -> Response:
-    return _live_headers(Response(parking.body(page), content_type="application/json"))
+    answer = _live_headers(Response(parking.body(page), content_type="application/json"))
+    return conditional.next_page(answer, after=page.cursor) if page.more else answer
 
 
 def _live_headers(answer: Response) -> Response:

@@ -137,11 +137,12 @@ def response(refused: Refused) -> Response:
 def install(app: Flask) -> None:
     """Translate everything that a view of `app` may raise."""
     app.register_error_handler(Refused, response)
-    app.register_error_handler(HTTPException, _of_http)
+    app.register_error_handler(HTTPException, of_http)
     app.register_error_handler(Exception, _of_anything)
 
 
-def _of_http(fault: HTTPException) -> Response:
+def of_http(fault: HTTPException) -> Response:
+    """What Flask and Werkzeug refuse by themselves, as a problem."""
     if fault.code is not None and fault.code < 400:  # a redirect that Werkzeug raises, such as a missing slash
         return Response(fault.get_body(), fault.code, fault.get_headers())
     code = _CODES.get(fault.code or 500, "parameter-invalid" if (fault.code or 500) < 500 else "internal")

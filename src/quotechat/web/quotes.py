@@ -8,7 +8,7 @@ from ..hub.chat import Chat
 from ..protocol import wire
 from ..protocol.commands import LOBBY
 from ..protocol.errors import Invalid, ParameterInvalid
-from . import parameters
+from . import conditional, parameters
 from .described import Example, described
 from .messages import live, submit_quote
 
@@ -23,6 +23,7 @@ MOST_SEARCHED = 100
 @blueprint.get("/quotes")
 @described(
     answers={200: wire.Quotes},
+    conditional=True,
     query=("before", "limit", "q"),
     examples=(Example("/api/v1/quotes?limit=20"), Example("/api/v1/quotes?q=less")),
 )
@@ -31,22 +32,38 @@ def quotes() -> Response:
     search = parameters.one("q") or ""
     if len(search) > MOST_SEARCHED:
         raise ParameterInvalid(f"At most {MOST_SEARCHED} characters are looked for.", "q")
-    return live(_chat().quotes(parameters.before(), parameters.limit(_DEFAULT_LIMIT, _MOST), search))
+    chat, before, limit = _chat(), parameters.before(), parameters.limit(_DEFAULT_LIMIT, _MOST)
+    # Quotes are added and never changed: the newest one tells of all.
+    tag = conditional.tag(chat.newest_quote(), before, limit, search)
+    same = conditional.unchanged(tag)
+    if same is not None:
+        return same
+    found = chat.quotes(before, limit, search)
+    answer = conditional.marked(live(found), tag)
+    if found["has_more"]:
+        conditional.next_page(answer, before=found["quotes"][-1]["id"], limit=limit)
+    return answer
 
 
 @blueprint.get("/quotes/<int(max=9007199254740991):quote_id>")
 @described(
-    answers={200: wire.Quote}, problems=("quote-unknown", "not-found"), examples=(Example("/api/v1/quotes/1"),)
+    answers={200: wire.Quote},
+    conditional=True,
+    problems=("quote-unknown", "not-found"),
+    examples=(Example("/api/v1/quotes/1"),),
 )
 def one(quote_id: int) -> Response:
     """One quote."""
-    return live(_chat().quote(quote_id))
+    found = _chat().quote(quote_id)
+    tag = conditional.tag(found)
+    return conditional.unchanged(tag) or conditional.marked(live(found), tag)
 
 
 @blueprint.post("/quotes")
 @described(
     answers={200: wire.AddedQuote, 201: wire.AddedQuote},
     body=wire.QuoteBody,
+    limit="message",
     problems=("conflict", "room-unknown", "client-id-reused", "rate-limited"),
     writes=True,
     identity="optional",

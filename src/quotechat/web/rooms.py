@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Blueprint, Response, current_app
 
 from ..hub.chat import Chat
 from ..protocol import wire
+from ..protocol.cursor import NOW
 from ..protocol.errors import Invalid
 from ..protocol.names import clean_user
-from . import parameters, security
+from . import conditional, parameters, security
 from .described import Example, described
 from .messages import live
 
@@ -30,6 +33,7 @@ def rooms() -> Response:
     answers={201: wire.RoomInfo},
     body=wire.RoomBody,
     problems=("conflict", "rate-limited"),
+    limit="room",
     writes=True,
     identity="optional",
     examples=(Example("/api/v1/rooms", {"name": "tea", "title": "Tea"}, status=201),),
@@ -51,6 +55,7 @@ def create() -> Response:
 @blueprint.get("/rooms/<room>")
 @described(
     answers={200: wire.Snapshot},
+    conditional=True,
     query=("limit",),
     problems=("room-unknown",),
     identity="optional",
@@ -58,12 +63,20 @@ def create() -> Response:
 )
 def snapshot(room: str) -> Response:
     """{`room`, `cursor`, `messages`, `has_more`, `quotes`?, `mine`?}: the latest, and where to read on."""
-    return live(_chat().snapshot(room, parameters.limit(_DEFAULT_LIMIT, _MOST), security.identity()))
+    chat, limit, identity = _chat(), parameters.limit(_DEFAULT_LIMIT, _MOST), security.identity()
+    same = conditional.unchanged(conditional.tag(chat.read(room, NOW).cursor, limit, identity))
+    if same is not None:
+        return same
+    found = chat.snapshot(room, limit, identity)
+    # By its own cursor: there may have been an event since the look.
+    answer = conditional.marked(live(found), conditional.tag(found["cursor"], limit, identity))
+    return _older(answer, found, limit, f"/api/v1/rooms/{room}/messages")
 
 
 @blueprint.get("/rooms/<room>/messages")
 @described(
     answers={200: wire.Messages},
+    conditional=True,
     query=("before", "limit"),
     problems=("room-unknown",),
     identity="optional",
@@ -71,14 +84,22 @@ def snapshot(room: str) -> Response:
 )
 def messages(room: str) -> Response:
     """{`messages`, `has_more`, `quotes`?, `mine`?} with ids below `?before=`, oldest first, as they are now."""
-    limit = parameters.limit(_DEFAULT_LIMIT, _MOST)
-    return live(_chat().messages(room, parameters.before(), limit, security.identity()))
+    chat, limit, identity = _chat(), parameters.limit(_DEFAULT_LIMIT, _MOST), security.identity()
+    before = parameters.before()
+    # Looked at first: an event in between makes the answer newer than its tag, never older.
+    tag = conditional.tag(chat.read(room, NOW).cursor, before, limit, identity)
+    same = conditional.unchanged(tag)
+    if same is not None:
+        return same
+    found = chat.messages(room, before, limit, identity)
+    return _older(conditional.marked(live(found), tag), found, limit)
 
 
 @blueprint.post("/guests")
 @described(
     answers={201: wire.Guest},
     body=wire.GuestBody,
+    limit="guest",
     problems=("rate-limited",),
     writes=True,
     examples=(Example("/api/v1/guests", {"user": "Bo"}, status=201),),
@@ -92,6 +113,12 @@ def guest() -> Response:
     user = clean_user(name, current_app.config["QUOTECHAT"].user_chars)
     _chat().limits.allow("guest", security.address())
     return live({"user": user, "token": security.new_token(user)}, 201)
+
+
+def _older(answer: Response, found: dict[str, Any], limit: int, path: str | None = None) -> Response:
+    if not found["has_more"]:
+        return answer
+    return conditional.next_page(answer, path, before=found["messages"][0]["id"], limit=limit)
 
 
 def _chat() -> Chat:

@@ -192,7 +192,9 @@ def _authority(origin: str) -> tuple[str, int] | None:
 def _preflight() -> Response:
     answer = Response(status=204)
     answer.headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, PATCH, DELETE"
-    answer.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Idempotency-Key, Prefer"
+    answer.headers["Access-Control-Allow-Headers"] = (
+        "Authorization, Content-Type, Idempotency-Key, If-None-Match, Prefer"
+    )
     answer.headers["Access-Control-Max-Age"] = "600"
     return answer
 
@@ -210,7 +212,9 @@ def _headers(answer: Response) -> Response:
         headers.add("Vary", "Origin")
         if _listed():
             headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
-            headers["Access-Control-Expose-Headers"] = "Preference-Applied, Retry-After"
+            headers["Access-Control-Expose-Headers"] = (
+                "ETag, Link, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
+            )
             headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     return answer
 

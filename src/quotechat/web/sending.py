@@ -22,7 +22,7 @@ from ..hub.chat import Chat
 from ..protocol import json
 from ..protocol.commands import SendMessage
 from ..protocol.errors import OutcomeUnknown, Refused
-from . import measure, security
+from . import measure, quota, security
 from .detach import detach
 from .kept import Head, Kept, Taking, can_keep
 from .reactor import Reactor
@@ -145,6 +145,10 @@ class Sender(Kept):
     def opened(self) -> None:
         self.answer(*self._first)
         self._next()
+
+    def more(self) -> str:
+        found = self._said.chat.limits.left("message", self._said.identity or self._said.address)
+        return "" if found is None else f"{quota.STATE}: {quota.state('message', *found)}\r\n"
 
     def received(self, data: bytes) -> None:
         self._came += data

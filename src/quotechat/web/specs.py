@@ -158,9 +158,16 @@ def _responses(call: Call, kinds: _Kinds) -> dict[str, Any]:
                 content["application/json"] = {"schema": kinds.schema(kind)}
             answer["content"] = content
         found[str(status)] = answer
+    if call.conditional:
+        found["200"]["headers"] = {"ETag": _header("For `If-None-Match`: 304 while nothing has changed.")}
+        found["304"] = {"description": "What the client has is what there is."}
     for status, codes in problems.by_status(call.all_problems()).items():
         found[str(status)] = _problem(status, codes)
     return found
+
+
+def _header(said: str) -> dict[str, Any]:
+    return {"description": said, "schema": {"type": "string"}}
 
 
 def _problem(status: int, codes: list[str]) -> dict[str, Any]:

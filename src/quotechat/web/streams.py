@@ -37,6 +37,9 @@ def stream(room: str, after: Cursor | Now, kind: Kind) -> Response:
     if not can_detach(request.environ) or request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
         raise NotAcceptable("Streams need HTTP/1.1, from a server that hands its sockets over.")
     feed, page = chat.feed(room), chat.read(room, after, SLICE_EVENTS)
+    if request.method == "HEAD":
+        # The header alone, from the server that has the socket.
+        return Response(status=200, content_type=_TYPES[kind], headers={"Cache-Control": "no-store", "Vary": "Accept"})
     key = security.client_key()
     chat.limits.enter("poll", key)
     leave = partial(chat.limits.leave, "poll", key)

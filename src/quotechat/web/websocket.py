@@ -14,6 +14,8 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, g, request
 from flask_sock import Sock
+from werkzeug.exceptions import MethodNotAllowed
+from werkzeug.routing import WebsocketMismatch
 
 from ..hub.chat import Chat, Page
 from ..protocol import commands, cursor, json, wire
@@ -34,6 +36,7 @@ from .described import described
 from .detach import can_detach, detach
 from .reactor import SLICE_EVENTS, Peer, Reactor
 
+_ALLOWED = "GET, OPTIONS"
 SUBPROTOCOL = "quotechat.v1"
 HEARTBEAT_SECONDS = 20.0
 PONG_SECONDS = 60.0
@@ -64,11 +67,23 @@ def install(app: Flask) -> None:
     """Register the route on `app`."""
     app.config["SOCK_SERVER_OPTIONS"] = {"thread_class": _NoThread, "subprotocols": [SUBPROTOCOL]}
     app.register_blueprint(blueprint)
+    app.register_error_handler(WebsocketMismatch, _without_upgrade)
+
+
+def _without_upgrade(fault: WebsocketMismatch) -> Response:
+    """Asked for as if it were no WebSocket. Werkzeug says no more than 400 to that, to OPTIONS too."""
+    if request.method == "OPTIONS":
+        return Response(status=200, headers={"Allow": _ALLOWED})
+    if request.method != "GET":
+        return problems.of_http(MethodNotAllowed(_ALLOWED.split(", ")))
+    return problems.response(ParameterInvalid("This is a WebSocket: ask with an upgrade.", "Upgrade"))
 
 
 @blueprint.before_request
 def _before_the_upgrade() -> Response | None:
     """Refuse while HTTP can still say so; from the upgrade on there are only envelopes."""
+    if request.method != "GET":  # RFC 6455 §4.1; Flask lets HEAD in with it
+        raise MethodNotAllowed(_ALLOWED.split(", "))
     chat: Chat = current_app.extensions["quotechat"]
     if chat.draining:
         raise Draining()

@@ -1,0 +1,49 @@
+"""How much a client may still write, in headers: draft-ietf-httpapi-ratelimit-headers, in the form of its version 11.
+
+The limits are token buckets: `q` is how much comes at once, `w` the seconds in which all of it comes back, `r` what is
+left, `t` the seconds until nothing is missing. Where `r` is 0, `Retry-After` says when the next one may come.
+"""
+
+from __future__ import annotations
+
+import math
+
+from flask import Flask, Response, current_app, request
+
+from ..hub.chat import Chat
+from ..hub.limits import Rate
+from ..protocol.errors import Refused
+from . import security
+
+POLICY = "RateLimit-Policy"
+STATE = "RateLimit"
+
+
+def install(app: Flask) -> None:
+    """Answers to limited writes say what is left."""
+
+    @app.after_request
+    def tell(answer: Response) -> Response:
+        view = current_app.view_functions.get(request.endpoint or "")
+        kind: str | None = getattr(getattr(view, "call", None), "limit", None)
+        if kind is not None:
+            _tell(answer, kind)
+        return answer
+
+
+def _tell(answer: Response, kind: str) -> None:
+    chat: Chat = current_app.extensions["quotechat"]
+    try:
+        key = security.address() if kind == "guest" else security.client_key()
+    except Refused:  # a token that is not ours: nothing is counted for it
+        return
+    found = chat.limits.left(kind, key)
+    if found is not None:
+        rate, tokens = found
+        answer.headers[POLICY] = f'"{kind}";q={rate.burst:g};w={math.ceil(rate.burst / rate.per_second)}'
+        answer.headers[STATE] = state(kind, rate, tokens)
+
+
+def state(kind: str, rate: Rate, tokens: float) -> str:
+    """What the header says of a bucket that holds `tokens`."""
+    return f'"{kind}";r={int(tokens)};t={math.ceil((rate.burst - tokens) / rate.per_second)}'
