@@ -127,6 +127,20 @@ def test_show_tells_where_values_come_from() -> None:
     assert rows["QUOTECHAT_LIMITS"] == ("on", "default")
 
 
+def test_a_password_is_not_shown() -> None:
+    """Neither by --show, nor in a repr, nor where the URL is refused."""
+    environ = {"QUOTECHAT_DATABASE": "postgresql://quotechat:s3cret@db/chat"}
+    settings = Settings.from_env(environ)
+    assert "s3cret" not in repr(settings) and "s3cret" not in str(settings.show(environ))
+    assert ("QUOTECHAT_DATABASE", "(hidden)", "environment") in settings.show(environ)
+    assert ("QUOTECHAT_LISTEN_DATABASE", "", "default") in settings.show(environ)
+    for wrong in ({"QUOTECHAT_DATABASE": "mysql://u:s3cret@h"}, {"QUOTECHAT_DATABASE": "postgresql://u:s3cret @h/d"},
+                  {"QUOTECHAT_LISTEN_DATABASE": "postgresql://u:s3cret@h/d"}):  # fmt: skip
+        with pytest.raises(SettingsError, match="QUOTECHAT_") as refused:
+            Settings.from_env(wrong)
+        assert "s3cret" not in str(refused.value)
+
+
 def test_misspelt_variables_are_found() -> None:
     """A variable with our prefix that is no setting is reported."""
     assert unknown_variables({"QUOTECHAT_PROT": "1", "QUOTECHAT_PORT": "1", "PATH": ""}) == ["QUOTECHAT_PROT"]

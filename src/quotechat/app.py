@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from flask import Flask
 
 from .assets import static_dir, templates_dir
@@ -12,13 +10,7 @@ from .hub.bell import Bell
 from .hub.chat import Chat
 from .hub.limits import Budget, Limits, Rate
 from .protocol.commands import Bounds
-from .store import rules
-from .store.sqlite import SqliteStore
-
-
-def database_path(settings: Settings) -> Path:
-    """The file that holds the log."""
-    return settings.data / "quotechat.db"
+from .store.open import open_store
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -39,14 +31,11 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 def open_chat(settings: Settings) -> Chat:
     """The hub on the store that `settings` name; its threads are not started."""
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store = SqliteStore(
-        database_path(settings), rules.Settings(settings.schedule_days, settings.name_hold_seconds * 1000)
-    )
+    store = open_store(settings)
     chat = Chat(
         store,
         _limits(settings),
-        bell=Bell(settings.data / "bells"),
+        bell=None if settings.database else Bell(settings.data / "bells"),
         bounds=Bounds(
             settings.message_chars,
             settings.user_chars,
@@ -89,7 +78,7 @@ def _install(app: Flask, settings: Settings, chat: Chat) -> None:
     measure.install(app)
     access.install(app, settings)
     quota.install(app)
-    security.install(app, settings)
+    security.install(app, settings, chat.secret())
     reactor.install(app, chat)
     parking.install(app, chat)
     metrics.install(app, chat)

@@ -88,7 +88,7 @@ def _setting(
 ) -> Any:
     """One field, with how it is read from text and the bounds (inclusive) that it must keep."""
     metadata = {"doc": doc, "low": low, "high": high, "secret": secret, "read": _READERS[type(default)]}
-    return field(default=default, metadata=metadata)
+    return field(default=default, repr=not secret, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,24 @@ class Settings:
     data: Path = _setting(
         Path("quotechat-data"), "Directory that holds all that the server keeps; made if it is missing."
     )
+    database: str = _setting(
+        "",
+        "Where the log is kept, if not in the data directory: `postgresql://USER:PASSWORD@HOST/NAME`. All servers"
+        " with the same one are one chat. Needs `quotechat[postgres]`.",
+        secret=True,
+    )
+    listen_database: str = _setting(
+        "",
+        "The same database without a pooler in between, for the one connection that listens (LISTEN). Empty:"
+        " `QUOTECHAT_DATABASE`.",
+        secret=True,
+    )
+    database_connections: int = _setting(
+        8,
+        "Connections to PostgreSQL with which each worker reads, at most; beside them one writes, one listens and one"
+        " rings.",
+        low=1, high=1000,
+    )  # fmt: skip
     log_level: str = _setting("info", "`debug`, `info`, `warning`, `error` or `critical`.")
 
     log_format: str = _setting(
@@ -222,7 +240,9 @@ class Settings:
         rows = []
         for each in fields(self):
             name = variable(each.name)
-            value = "(hidden)" if each.metadata["secret"] else _written(getattr(self, each.name))
+            value = _written(getattr(self, each.name))
+            if value and each.metadata["secret"]:
+                value = "(hidden)"
             rows.append((name, value, "environment" if found.get(name, "").strip() else "default"))
         return rows
 
@@ -259,10 +279,25 @@ class Settings:
             chosen = getattr(self, name)
             if chosen not in choices:
                 raise SettingsError(f"{variable(name)} must be one of {', '.join(choices)}, not {chosen!r}")
+        self._replace("log_level", self.log_level.lower())
+        if self.log_level not in _LOG_LEVELS:
+            raise SettingsError(
+                f"{variable('log_level')} must be one of {', '.join(_LOG_LEVELS)}, not {self.log_level!r}"
+            )
+        for name in ("database", "listen_database"):
+            self._check_database(name)
         if not self.host or any(sign.isspace() or sign == "/" for sign in self.host):
             raise SettingsError(f"{variable('host')} must be a host name or an address, not {self.host!r}")
         # gunicorn and URLs want brackets, everything else does not: kept without them.
         self._replace("host", self.host.strip("[]"))
+
+    def _check_database(self, name: str) -> None:
+        # Its text holds a password: it is not repeated.
+        text = getattr(self, name)
+        if text and not re.fullmatch(r"postgres(ql)?://\S+", text):
+            raise SettingsError(f"{variable(name)} must be a URL such as postgresql://user:password@host/database")
+        if self.listen_database and not self.database:
+            raise SettingsError(f"{variable('listen_database')} goes with {variable('database')}, which is not set")
 
     def _settle_held_polls(self) -> None:
         if self.held_polls == 0:

@@ -201,7 +201,7 @@ def on_starting(server: Any) -> None:
     _share_figures()
     _setup_logs()
     notice = sqlite_notice(sqlite3.sqlite_version_info)
-    if notice:
+    if notice and not Settings.from_env().database:
         print(notice, file=sys.stderr, flush=True)
 
 

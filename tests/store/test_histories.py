@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import psycopg
+import pytest
 from contract import T0, delete, edit, react, said
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -16,6 +18,7 @@ from quotechat.protocol import commands, cursor
 from quotechat.protocol.cursor import START
 from quotechat.protocol.errors import Refused
 from quotechat.store.base import Stored, Write
+from quotechat.store.postgres import PostgresStore
 from quotechat.store.sqlite import SqliteStore
 
 PEOPLE = st.sampled_from(["ann", "bob", None])
@@ -26,14 +29,20 @@ NUMBERS = st.integers(1, 12)
 class Histories(RuleBasedStateMachine):
     """Commands in batches, readers at any position, restarts in between."""
 
+    store: Any
+
     @initialize()
     def begin(self) -> None:
-        self.directory = Path(tempfile.mkdtemp())
+        self.make()
         self.open()
         self.log: list[bytes] = []
         self.keys: dict[tuple[str, str], tuple[Any, int]] = {}
         self.position = START
         self.read: list[int] = []
+
+    def make(self) -> None:
+        """A place for a new store."""
+        self.directory = Path(tempfile.mkdtemp())
 
     def open(self) -> None:
         self.store = SqliteStore(self.directory / "quotechat.db")
@@ -43,6 +52,9 @@ class Histories(RuleBasedStateMachine):
         if hasattr(self, "store"):
             self.store.close()
             shutil.rmtree(self.directory)
+
+    def rows(self, table: str) -> list[Any]:
+        return self.store._writer.execute(f"SELECT * FROM {table}").fetchall()  # type: ignore[no-any-return]
 
     @rule(batch=st.lists(st.tuples(PEOPLE, st.sampled_from("abc"), KEYS), min_size=1, max_size=5))
     def send(self, batch: list[tuple[str | None, str, str | None]]) -> None:
@@ -101,7 +113,7 @@ class Histories(RuleBasedStateMachine):
 
     def projections(self) -> list[Any]:
         tables = ("message ORDER BY 1, 2", "reaction ORDER BY 1, 2, 3", "quote ORDER BY 1")
-        return [self.store._writer.execute(f"SELECT * FROM {table}").fetchall() for table in tables]
+        return [self.rows(table) for table in tables]
 
     @rule(number=st.none() | NUMBERS, who=PEOPLE, text=st.sampled_from("xy"))
     def reply_or_quote(self, number: int | None, who: str | None, text: str) -> None:
@@ -127,5 +139,37 @@ class Histories(RuleBasedStateMachine):
             assert shown == ((0, 0) if message["id"] in gone else counts.get(message["id"], (0, 0)))
 
 
+class PostgresHistories(Histories):
+    """The same, on PostgreSQL."""
+
+    url = ""
+
+    def make(self) -> None:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+
+    def open(self) -> None:
+        self.store = PostgresStore(self.url)
+        self.store.found(T0)
+
+    def teardown(self) -> None:
+        if hasattr(self, "store"):
+            self.store.close()
+
+    def rows(self, table: str) -> list[Any]:
+        with psycopg.connect(self.url) as connection:
+            return connection.execute(f"SELECT * FROM {table}").fetchall()
+
+
 TestHistories = Histories.TestCase
 TestHistories.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+
+
+class TestPostgresHistories(PostgresHistories.TestCase):
+    """As above, with fewer examples: each makes its tables anew."""
+
+    settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
+
+    @pytest.fixture(autouse=True)
+    def _database(self, database: str) -> None:
+        PostgresHistories.url = database

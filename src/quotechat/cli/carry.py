@@ -21,9 +21,8 @@ def backup(file: Path, data: str | None) -> None:
     The server may run: it goes on writing meanwhile. FILE holds the secret that signs identities; keep it as private
     as the data. What exists is not overwritten.
     """
-    from ..app import database_path
     from ..store.backup import back_up
-    from ..web.security import secret_path
+    from ..store.open import database_path, secret_path
 
     settings = settings_of(data=data)
     with told(), progress("pages") as follow:
@@ -40,9 +39,8 @@ def restore(file: Path, data: str | None) -> None:
     The server must not run. What was written after the backup is lost: clients whose cursor is beyond it get 410 and
     take a new snapshot, even where other events have their numbers by then.
     """
-    from ..app import database_path
     from ..store.backup import restore as run
-    from ..web.security import secret_path
+    from ..store.open import database_path, secret_path
 
     settings = settings_of(data=data)
     with told(), progress("bytes") as follow:

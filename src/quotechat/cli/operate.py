@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from pathlib import Path
 
 import click
 
@@ -19,10 +18,11 @@ def verify(data: str | None) -> None:
 
     The server may run: one moment of the data is looked at, and nothing is changed.
     """
-    from ..store import reading, sqlite
+    from ..store import reading
+    from ..store.open import look
 
     problems = []
-    with told(), sqlite.look(_database(data)) as sql, progress("events") as follow:
+    with told(), look(settings_of(data=data)) as sql, progress("events") as follow:
         events = reading.census(sql).events
         for done, step in enumerate(reading.verify(sql), 1):
             if done % 1000 == 0:
@@ -44,18 +44,9 @@ def rebuild(data: str | None) -> None:
 
     The server may run: its readers go on, its writers wait until all is done, and after 10 s are told to ask again.
     """
-    from ..store.sqlite import SqliteStore
+    from ..store.open import open_store
 
-    with told(), progress("events") as follow, contextlib.closing(SqliteStore(_database(data))) as store:
+    settings = settings_of(data=data)
+    with told(), progress("events") as follow, contextlib.closing(open_store(settings, make=False)) as store:
         count = store.rebuild(follow)
     click.echo(f"All {count} events are replayed.")
-
-
-def _database(data: str | None) -> Path:
-    """The database in the data directory, which is there."""
-    from ..app import database_path
-
-    path = database_path(settings_of(data=data))
-    if not path.is_file():
-        raise click.ClickException(f"there is no database at {path}")
-    return path

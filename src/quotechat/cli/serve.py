@@ -50,7 +50,7 @@ def demo(**flags: str | None) -> None:
     from quotechat.serving import serve as run
 
     directory = tempfile.mkdtemp(prefix="quotechat-demo-")
-    settings = settings_of(data=directory, **flags)
+    settings = settings_of(data=directory, database="", listen_database="", **flags)
     master = os.getpid()
     try:
         # In a child: gunicorn forks this process later, and threads do not survive that.

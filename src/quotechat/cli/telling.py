@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 
 import click
 
+from ..config import SettingsError
+from ..protocol.errors import Refused
 from ..store.base import Impossible
 from ..store.migrate import SchemaTooNew
 
@@ -18,8 +20,11 @@ def told() -> Iterator[None]:
     """What makes a command impossible becomes its message."""
     try:
         yield
-    except (Impossible, SchemaTooNew, OSError, sqlite3.Error) as fault:
+    except (Impossible, SchemaTooNew, SettingsError, OSError, sqlite3.Error) as fault:
         raise click.ClickException(str(fault)) from fault
+    except Refused as refused:
+        # What a database that is away said is nothing for clients, but for the operator it is.
+        raise click.ClickException(getattr(refused, "reason", refused.detail)) from refused
 
 
 @contextlib.contextmanager

@@ -290,6 +290,10 @@ class Chat:
         """Whether each of its threads lives, by name."""
         return {"writer": self._writer.alive, "scheduler": self._scheduler.alive, "watcher": self._watcher.is_alive()}
 
+    def secret(self) -> str:
+        """What identities are signed with; see `Store.secret`."""
+        return self._store.secret()
+
     def now(self) -> int:
         """The clock: milliseconds since 1970."""
         return self._clock()
@@ -440,9 +444,9 @@ class Chat:
                 self._closed.wait(NET)
 
     def _look(self) -> None:
-        heads = self._store.heads()
-        for room, feed in list(self._feeds.items()):
-            if heads.get(room, 0) > feed.head and self._catch_up(feed):
+        feeds = dict(self._feeds)
+        for room, head in self._store.heads(feeds).items():
+            if head.seq > feeds[room].head and self._catch_up(feeds[room]):
                 self._tell(room)
 
     def _deliver(self, ids: list[int]) -> None:

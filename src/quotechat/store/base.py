@@ -16,7 +16,7 @@ Times are milliseconds since 1970 (UTC), given by the caller: there is no clock 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -180,8 +180,8 @@ class Store(Protocol):
     def head(self, room: str) -> Head:
         """The head of `room`, as committed by whatever process. Raises RoomUnknown."""
 
-    def heads(self) -> dict[str, int]:
-        """The seq of the head of every room."""
+    def heads(self, rooms: Collection[str]) -> dict[str, Head]:
+        """The heads of those of `rooms` that there are."""
 
     def read(self, room: str, after: Cursor | Now, limit: int) -> Page:
         """At most `limit` events after `after`.
@@ -234,6 +234,9 @@ class Store(Protocol):
 
     def prune(self, before: int) -> None:
         """Forget client_ids that were used before `before`."""
+
+    def secret(self) -> str:
+        """What identities are signed with: the same for all processes on this store, made with it."""
 
     def version(self) -> int:
         """A number that changes when another process has committed."""

@@ -16,6 +16,14 @@ from .base import Cancelled, Outcome, Scheduled, Stored, Write
 from .projections import Entry, project
 from .shapes import Row, Sql, deleted_stub, event_of, waiting_message, without_excerpt
 
+ROOM = "SELECT id, head, chain FROM room WHERE name = ?"
+PRUNE = (
+    "DELETE FROM sent WHERE (room_id, sender, client_id) IN"
+    " (SELECT room_id, sender, client_id FROM sent WHERE at < ? LIMIT 5000)"
+)
+"""Forget client_ids, some thousands at a time."""
+SENT = "SELECT hash, seq, scheduled FROM sent WHERE room_id = ? AND sender = ? AND client_id = ?"
+
 
 @dataclass(slots=True)
 class Room:
@@ -39,7 +47,7 @@ class Ledger:
         """The room of that name, locked. Raises RoomUnknown."""
         room = self._rooms.get(name)
         if room is None:
-            row = self.sql.one("SELECT id, head, chain FROM room WHERE name = ?", name)
+            row = self.sql.one(ROOM, name)
             if row is None:
                 raise RoomUnknown(name)
             room = self._rooms[name] = Room(row[0], name, row[1], bytes(row[2]))
@@ -83,10 +91,7 @@ class Ledger:
         """The first outcome, where this is a repeat. Raises ClientIdReused."""
         if command.client_id is None:
             return None
-        row = self.sql.one(
-            "SELECT hash, seq, scheduled FROM sent WHERE room_id = ? AND sender = ? AND client_id = ?",
-            room.id, command.sender(write.identity), command.client_id,
-        )  # fmt: skip
+        row = self.sql.one(SENT, room.id, command.sender(write.identity), command.client_id)
         if row is None:
             return None
         if row[0] != _hash(command):

@@ -6,7 +6,7 @@ Only what all dialects share stands here; how a transaction begins is the backen
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from ..protocol import cursor, json
@@ -14,6 +14,8 @@ from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import CursorAhead, CursorExpired, HistoryChanged, QuoteUnknown, RoomUnknown
 from .base import Census, Head, Page, Step
 from .shapes import Row, Sql, counted, described, event_of, waiting_message
+
+_MOST_NAMED = 1000
 
 
 def head(sql: Sql, room: str) -> Head:
@@ -24,9 +26,15 @@ def head(sql: Sql, room: str) -> Head:
     return Head(row[0], cursor.at(row[0], row[1]))
 
 
-def heads(sql: Sql) -> dict[str, int]:
-    """All rooms' heads."""
-    return {row[0]: row[1] for row in sql.all("SELECT name, head FROM room")}
+def heads(sql: Sql, rooms: Collection[str]) -> dict[str, Head]:
+    """The heads of those of `rooms` that there are."""
+    if not rooms:
+        return {}
+    # Of many, all: databases bound the values of a statement.
+    names = list(rooms) if len(rooms) <= _MOST_NAMED else []
+    condition = f" WHERE name IN ({', '.join('?' * len(names))})" if names else ""
+    rows = sql.all(f"SELECT name, head, chain FROM room{condition}", *names)
+    return {row[0]: Head(row[1], cursor.at(row[1], row[2])) for row in rows}
 
 
 def page(sql: Sql, room: str, after: Cursor | Now, limit: int) -> Page:

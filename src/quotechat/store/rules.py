@@ -6,7 +6,7 @@ A rule checks all before it changes anything, so a refusal leaves no trace in th
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -18,11 +18,12 @@ from ..protocol.errors import (
     Invalid,
     MessageUnknown,
     RateLimited,
+    Refused,
     ScheduledUnknown,
     Unauthenticated,
 )  # fmt: skip
 from .base import Cancelled, Created, CreateRoom, Deliver, Nothing, Outcome, Scheduled, Stored, Write
-from .ledger import Ledger, Room
+from .ledger import SENT, Ledger, Room
 from .shapes import counted, described, in_order
 
 MOST_WAITING = 100
@@ -30,6 +31,18 @@ MOST_WAITING = 100
 _NAME_TOUCH = 60_000
 """Milliseconds for which a held name is not written again."""
 _VALUES = {"like": 1, "dislike": -1, "none": 0}
+
+# What the common commands read: asked for in one go where that is faster (`foreseen`).
+_NAME = "SELECT identity, at FROM name WHERE room_id = ? AND skeleton = ?"
+_PARENT = "SELECT body FROM message WHERE room_id = ? AND id = ?"
+_OWN = "SELECT identity, deleted, body, likes, dislikes FROM message WHERE room_id = ? AND id = ?"
+_COUNTS = "SELECT likes, dislikes, deleted FROM message WHERE room_id = ? AND id = ?"
+_REACTION = "SELECT value FROM reaction WHERE room_id = ? AND message_id = ? AND identity = ?"
+WAITING = (
+    "SELECT r.name, s.identity, s.client_id, s.message FROM scheduled s JOIN room r"
+    " ON r.id = s.room_id WHERE s.id = ? AND s.state = 'waiting'"
+)
+STILL_WAITING = "SELECT 1 FROM scheduled WHERE id = ? AND state = 'waiting'"
 
 
 @dataclass(frozen=True)
@@ -59,6 +72,17 @@ class Asked(NamedTuple):
     ) -> Stored:
         """Store the event that comes of it."""
         return self.ledger.append(self.room, event, body, self.write, target=target, reaction=reaction)
+
+
+def apply_all(ledger: Ledger, writes: Sequence[Write], settings: Settings) -> list[Outcome | Refused]:
+    """Do a batch, in order; one outcome or refusal for each."""
+    outcomes: list[Outcome | Refused] = []
+    for write in writes:
+        try:
+            outcomes.append(apply(ledger, write, settings))
+        except Refused as refused:
+            outcomes.append(refused)
+    return outcomes
 
 
 def apply(ledger: Ledger, write: Write, settings: Settings) -> Outcome:
@@ -135,14 +159,12 @@ def _react(asked: Asked, command: React) -> Stored:
     message_id, value = command.message.id, _VALUES[command.message.reaction]
     identity = asked.need_identity()
     sql, key = asked.ledger.sql, (asked.room.id, message_id)
-    row = sql.one("SELECT likes, dislikes, deleted FROM message WHERE room_id = ? AND id = ?", *key)
+    row = sql.one(_COUNTS, *key)
     if row is None:
         raise MessageUnknown(message_id)
     if row[2] is not None:
         raise Conflict("This message is deleted.")
-    was = sql.one(
-        "SELECT value FROM reaction WHERE room_id = ? AND message_id = ? AND identity = ?", *key, identity
-    )
+    was = sql.one(_REACTION, *key, identity)
     before = was[0] if was else 0
     if value == before:
         return _last_reaction(asked, message_id)
@@ -175,6 +197,8 @@ def _cancel(asked: Asked, command: CancelScheduled) -> Cancelled:
 
 
 def _add_quote(asked: Asked, command: AddQuote) -> Stored:
+    # Quotes of all rooms share their numbers, and only this room is locked.
+    asked.ledger.sql.alone("quote")
     row = asked.ledger.sql.one("SELECT coalesce(max(id), 0) + 1 FROM quote")
     assert row is not None
     quote: dict[str, Any] = {"id": row[0], "quote": command.quote.quote, "author": command.quote.author}
@@ -192,6 +216,24 @@ _RULES: dict[type, Callable[[Asked, Any], Stored | Scheduled | Cancelled]] = {
     CancelScheduled: _cancel,
     AddQuote: _add_quote,
 }
+
+
+def foreseen(command: commands.Write, write: Write, room_id: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """What `apply` will most likely read of one row at most, as (statement, values).
+
+    It may be wrong: what is missing here costs a round trip, and nothing else.
+    """
+    if command.client_id is not None:
+        yield SENT, (room_id, command.sender(write.identity), command.client_id)
+    if isinstance(command, SendMessage):
+        yield _NAME, (room_id, names.skeleton(command.message.user))
+        if command.message.reply_to is not None:
+            yield _PARENT, (room_id, command.message.reply_to)
+    elif isinstance(command, EditMessage) and write.identity is not None:
+        yield _OWN, (room_id, command.message.id)
+    elif isinstance(command, React) and write.identity is not None:
+        yield _COUNTS, (room_id, command.message.id)
+        yield _REACTION, (room_id, command.message.id, write.identity)
 
 
 # --- Scheduled messages ---------------------------------------------------------------------------
@@ -220,15 +262,12 @@ def _schedule(asked: Asked, command: SendMessage, due: int) -> Scheduled:
 
 def _deliver(ledger: Ledger, command: Deliver, write: Write, settings: Settings) -> Outcome:
     sql = ledger.sql
-    row = sql.one(
-        "SELECT r.name, s.identity, s.client_id, s.message FROM scheduled s JOIN room r"
-        " ON r.id = s.room_id WHERE s.id = ? AND s.state = 'waiting'", command.id,
-    )  # fmt: skip
+    row = sql.one(WAITING, command.id)
     if row is None:
         return Nothing()
     room = ledger.room(row[0])
     # Again under the room's lock: another machine may have been first.
-    if not sql.one("SELECT 1 FROM scheduled WHERE id = ? AND state = 'waiting'", command.id):
+    if not sql.one(STILL_WAITING, command.id):
         return Nothing()
     said = commands.NewMessage(**json.loads(row[3]))
     send = SendMessage(message=said, room=room.name, client_id=row[2])
@@ -266,10 +305,7 @@ def _say(asked: Asked, command: SendMessage, parent: dict[str, Any] | None) -> S
 def _own(asked: Asked, message_id: int, deleted: str) -> tuple[dict[str, Any], int, int]:
     """The message, its likes and dislikes; only for the one who sent it. `deleted` is said where it is."""
     identity = asked.need_identity()
-    row = asked.ledger.sql.one(
-        "SELECT identity, deleted, body, likes, dislikes FROM message WHERE room_id = ? AND id = ?",
-        asked.room.id, message_id,
-    )  # fmt: skip
+    row = asked.ledger.sql.one(_OWN, asked.room.id, message_id)
     if row is None:
         raise MessageUnknown(message_id)
     if row[0] != identity:
@@ -283,7 +319,7 @@ def _parent(asked: Asked, message_id: int | None) -> dict[str, Any] | None:
     """What a reply shows of the message that it answers, as it is now."""
     if message_id is None:
         return None
-    row = asked.ledger.sql.one("SELECT body FROM message WHERE room_id = ? AND id = ?", asked.room.id, message_id)
+    row = asked.ledger.sql.one(_PARENT, asked.room.id, message_id)
     if row is None:
         raise Invalid("reply_to", f"There is no message {message_id} in this room to reply to.")
     message = json.loads(row[0])
@@ -295,9 +331,7 @@ def _parent(asked: Asked, message_id: int | None) -> dict[str, Any] | None:
 def _hold_name(asked: Asked, user: str) -> None:
     """Refuse a name that a living identity holds; else it is this sender's from now on."""
     skeleton, write = names.skeleton(user), asked.write
-    row = asked.ledger.sql.one(
-        "SELECT identity, at FROM name WHERE room_id = ? AND skeleton = ?", asked.room.id, skeleton
-    )
+    row = asked.ledger.sql.one(_NAME, asked.room.id, skeleton)
     if row and row[0] != write.identity and write.at - row[1] < asked.settings.name_hold_ms:
         raise Conflict(f"The name {user} is in use in this room.", "user")
     if write.identity is None or (row and row[0] == write.identity and write.at - row[1] < _NAME_TOUCH):

@@ -11,11 +11,14 @@ Row = Sequence[Any]
 
 
 class Sql(Protocol):
-    """One open transaction; ``?`` marks a parameter."""
+    """One open transaction; ``?`` marks a parameter. SQLite and PostgreSQL both understand the statements."""
 
     def one(self, statement: str, *values: Any) -> Row | None: ...
     def all(self, statement: str, *values: Any) -> Iterable[Row]: ...
     def run(self, statement: str, *values: Any) -> None: ...
+
+    def alone(self, table: str) -> None:
+        """From here to the commit nobody else adds to `table` who asks for this too."""
 
 
 _ORDER = (

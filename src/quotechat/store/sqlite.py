@@ -11,19 +11,19 @@ import contextlib
 import os
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from importlib.resources import files
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..protocol import commands, events, json
+from ..protocol import events
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Refused, StorageFull
-from . import migrate, reading, rebuild, rules
-from .base import CommitFailed, CreateRoom, Head, Impossible, Outcome, Page, Step, Stored, Write
-from .ledger import Ledger
+from . import founding, migrate, reading, rebuild, rules
+from .base import CommitFailed, Head, Impossible, Outcome, Page, Step, Stored, Write
+from .ledger import PRUNE, Ledger
 from .lock import FileLock, Presence
 from .rules import Settings
+from .secret import load_secret
 from .shapes import Row
 
 _BUSY_SECONDS = 5.0
@@ -52,23 +52,13 @@ class SqliteStore:
     def found(self, at: int) -> None:
         """Create the lobby and load the first quotes, where that was never done."""
         with self._lock, self._transaction() as sql:
-            if sql.one("SELECT 1 FROM room LIMIT 1") is None:
-                lobby = CreateRoom(commands.LOBBY)
-                rules.create_room(Ledger(sql), lobby, Write(lobby, at))
-                for number, quote in enumerate(_first_quotes(), start=1):
-                    body = {"id": number, **quote, "at": events.rfc3339(at)}
-                    sql.run("INSERT INTO quote (id, body) VALUES (?, ?)", number, json.dumps(body).decode())
+            founding.found(sql, at)
 
     def commit(self, writes: Sequence[Write]) -> list[Outcome | Refused]:
-        outcomes: list[Outcome | Refused] = []
         with self._lock:
             with self._transaction() as sql:
                 ledger = Ledger(sql)
-                for write in writes:
-                    try:
-                        outcomes.append(rules.apply(ledger, write, self._settings))
-                    except Refused as refused:
-                        outcomes.append(refused)
+                outcomes = rules.apply_all(ledger, writes, self._settings)
                 ledger.flush()
             if any(_is_deletion(outcome) for outcome in outcomes):
                 self._forget_the_log()
@@ -77,11 +67,7 @@ class SqliteStore:
     def prune(self, before: int) -> None:
         """Forget the client_ids of before `before`, some thousands at a time."""
         with self._lock, self._transaction() as sql:
-            sql.run(
-                "DELETE FROM sent WHERE (room_id, sender, client_id) IN"
-                " (SELECT room_id, sender, client_id FROM sent WHERE at < ? LIMIT 5000)",
-                before,
-            )
+            sql.run(PRUNE, before)
 
     def rebuild(self, progress: Callable[[int, int], None]) -> int:
         """Make the projections anew from the log (see `store.rebuild`); how many events were replayed."""
@@ -94,9 +80,9 @@ class SqliteStore:
         with self._reading() as sql:
             return reading.head(sql, room)
 
-    def heads(self) -> dict[str, int]:
+    def heads(self, rooms: Collection[str]) -> dict[str, Head]:
         with self._reading() as sql:
-            return reading.heads(sql)
+            return reading.heads(sql, rooms)
 
     def read(self, room: str, after: Cursor | Now, limit: int) -> Page:
         with self._reading() as sql:
@@ -147,6 +133,10 @@ class SqliteStore:
     def random_quote(self) -> dict[str, Any]:
         with self._reading() as sql:
             return reading.random_quote(sql)
+
+    def secret(self) -> str:
+        # In a file of its own: a copy of the log for analysis gives nobody an identity.
+        return load_secret(self._path.with_name("secret"))
 
     def version(self) -> int:
         # Changes when any other connection has committed, our own writer's too.
@@ -311,6 +301,9 @@ class SqlOn:
     def run(self, statement: str, *values: Any) -> None:
         self._execute(statement, values)
 
+    def alone(self, table: str) -> None:
+        pass  # the file lock sees to it
+
 
 def _code(fault: sqlite3.Error) -> int:
     """The primary result code, without its extension."""
@@ -327,8 +320,3 @@ def _is_deletion(outcome: Outcome | Refused) -> bool:
     if not isinstance(outcome, Stored) or outcome.duplicate:
         return False
     return outcome.event.command == events.MESSAGE_DELETED
-
-
-def _first_quotes() -> list[dict[str, str]]:
-    found: list[dict[str, str]] = json.loads((files(__package__) / "quotes.json").read_bytes())
-    return found

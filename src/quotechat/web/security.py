@@ -1,14 +1,12 @@
 """Who asks, and whether the page that asks is ours (protocol §7: Who is who, Same origin).
 
-An identity is a random id, signed, in an HttpOnly cookie or a bearer token. The secret lies in the data
-directory, so that all workers sign alike and a restart forgets nobody.
+An identity is a random id, signed, in an HttpOnly cookie or a bearer token. The secret comes from the store,
+so that all workers on all machines sign alike and a restart forgets nobody.
 """
 
 from __future__ import annotations
 
-import os
 import secrets
-from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -104,35 +102,14 @@ def _signer(kind: str) -> URLSafeSerializer:
     return cast(dict[str, URLSafeSerializer], current_app.extensions["quotechat.signers"])[kind]
 
 
-def secret_path(settings: Settings) -> Path:
-    """The file that holds the secret which signs identities."""
-    return settings.data / "secret"
-
-
-def load_secret(path: Path) -> str:
-    """The secret in `path`, made on first use; workers that start together agree on one."""
-    if not path.exists():
-        temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_hex(32))
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            # A link is made whole or not at all, and the first one wins.
-            os.link(temporary, path)
-        except FileExistsError:
-            pass
-        finally:
-            os.unlink(temporary)
-    return path.read_text()
-
-
 # --- Whose page -----------------------------------------------------------------------------------
 
 
-def install(app: Flask, settings: Settings) -> None:
-    """Check every request of `app` before anything is done, and give every answer its headers."""
-    secret = load_secret(secret_path(settings))
+def install(app: Flask, settings: Settings, secret: str) -> None:
+    """Check every request of `app` before anything is done, and give every answer its headers.
+
+    `secret` signs identities: the same in all processes.
+    """
     app.extensions["quotechat.signers"] = {
         kind: URLSafeSerializer(secret, salt=f"quotechat.{kind}") for kind in ("cookie", "token")
     }

@@ -1,0 +1,146 @@
+"""Connections to PostgreSQL: how they are opened, kept and given up. A few for all who read, one for who writes.
+
+No state of a session is relied on and no statement is prepared on the server, so that a pooler in transaction
+mode may stand in between.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from ..protocol.errors import Overloaded
+
+T = TypeVar("T")
+Connection = psycopg.Connection[Any]
+_IDLE = psycopg.pq.TransactionStatus.IDLE
+
+_TRY_AGAIN_MS = 1000
+_WAIT_SECONDS = 5.0
+"""How long a reader waits for a connection that others have."""
+_DEFAULTS = {
+    "connect_timeout": "5",
+    # A peer that is gone without a word is noticed within about 10 s, waiting or sending.
+    "keepalives_idle": "4",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+    "application_name": "quotechat",
+}
+
+
+class Away(Overloaded):
+    """PostgreSQL cannot be asked now; nothing was stored. Why, the log says and the client does not see."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(_TRY_AGAIN_MS, "The database cannot be reached just now.")
+        self.reason = reason
+
+
+def connect(url: str) -> Connection:
+    """A new connection, in autocommit: transactions are begun by hand. Raises Away."""
+    try:
+        # What the URL says itself comes first.
+        parameters: dict[str, Any] = _DEFAULTS | conninfo_to_dict(url)
+        return psycopg.connect(make_conninfo(**parameters), autocommit=True, prepare_threshold=None)
+    except psycopg.OperationalError as fault:
+        raise Away(str(fault).strip()) from fault
+
+
+def lost(fault: psycopg.Error, connection: Connection) -> bool:
+    """Whether `connection` is of no use any more, rather than the statement refused."""
+    # 25006: what was the primary takes no writes now, so another machine does.
+    return connection.closed or connection.broken or fault.sqlstate in ("57P01", "57P02", "57P03", "25006")
+
+
+class Pool:
+    """At most `size` connections, opened when they are needed, for reading from any thread."""
+
+    def __init__(self, url: str, size: int) -> None:
+        self._url = url
+        self._places = threading.BoundedSemaphore(size)
+        self._idle: deque[Connection] = deque()
+        self._closed = False
+
+    def use(self, work: Callable[[Connection], T]) -> T:
+        """What `work`, which changes nothing, makes of a connection.
+
+        Connections that were lost while they were idle are thrown away, and the work is done again.
+        Raises Overloaded.
+        """
+        with self._place():
+            while True:
+                connection, fresh = self._take()
+                try:
+                    return self._try(connection, work)
+                except psycopg.Error as fault:
+                    if not lost(fault, connection):
+                        raise
+                    if fresh:
+                        raise Away(str(fault).strip()) from fault
+
+    @contextlib.contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """One that is sure to be alive at the beginning. Raises Overloaded."""
+        with self._place():
+            connection = self._alive()
+            try:
+                yield connection
+            finally:
+                self._give_back(connection)
+
+    def close(self) -> None:
+        """Close what is idle now, and the rest when it comes back."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
+
+    def _try(self, connection: Connection, work: Callable[[Connection], T]) -> T:
+        try:
+            found = work(connection)
+        except BaseException:
+            self._give_back(connection)
+            raise
+        self._give_back(connection)
+        return found
+
+    @contextlib.contextmanager
+    def _place(self) -> Iterator[None]:
+        if not self._places.acquire(timeout=_WAIT_SECONDS):
+            raise Overloaded(_TRY_AGAIN_MS)
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    def _take(self) -> tuple[Connection, bool]:
+        try:
+            return self._idle.pop(), False
+        except IndexError:
+            return connect(self._url), True
+
+    def _alive(self) -> Connection:
+        while True:
+            connection, fresh = self._take()
+            try:
+                if not fresh:
+                    connection.execute("SELECT 1")
+                return connection
+            except psycopg.Error:
+                connection.close()
+
+    def _give_back(self, connection: Connection) -> None:
+        # A refusal in the midst of a transaction leaves it open.
+        with contextlib.suppress(psycopg.Error):
+            if connection.info.transaction_status != _IDLE:
+                connection.execute("ROLLBACK")
+        if self._closed or connection.info.transaction_status != _IDLE:
+            connection.close()
+        else:
+            self._idle.append(connection)

@@ -1,0 +1,72 @@
+"""Which store the settings name."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from ..config import Settings, SettingsError, variable
+from . import rules, sqlite
+from .base import Impossible
+from .shapes import Sql
+
+if TYPE_CHECKING:
+    from .postgres import PostgresStore
+
+
+def database_path(settings: Settings) -> Path:
+    """The file that holds the log, where that is SQLite's."""
+    return settings.data / "quotechat.db"
+
+
+def secret_path(settings: Settings) -> Path:
+    """The file that holds the secret which signs identities, where the log is SQLite's."""
+    return settings.data / "secret"
+
+
+def open_store(settings: Settings, *, make: bool = True) -> sqlite.SqliteStore | PostgresStore:
+    """The store of `settings`; without `make`, Impossible where there is none yet.
+
+    Raises SettingsError, OSError where the data directory cannot be used, Overloaded where PostgreSQL cannot be
+    reached.
+    """
+    known = rules.Settings(settings.schedule_days, settings.name_hold_seconds * 1000)
+    if settings.database:
+        return _postgres().PostgresStore(  # type: ignore[no-any-return]  # of a module that may be missing
+            settings.database, known, connections=settings.database_connections, make=make
+        )
+    if make:
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    else:
+        _there(settings)
+    return sqlite.SqliteStore(database_path(settings), known)
+
+
+@contextlib.contextmanager
+def look(settings: Settings) -> Iterator[Sql]:
+    """One moment of the store, which changes nothing. Raises as `open_store` without `make`."""
+    if settings.database:
+        with _postgres().look(settings.database) as sql:
+            yield sql
+    else:
+        with sqlite.look(_there(settings)) as sql:
+            yield sql
+
+
+def _there(settings: Settings) -> Path:
+    path = database_path(settings)
+    if not path.is_file():
+        raise Impossible(f"there is no database at {path}")
+    return path
+
+
+def _postgres() -> ModuleType:
+    try:
+        from . import postgres
+    except ModuleNotFoundError:
+        reason = f"{variable('database')} needs the drivers of PostgreSQL: pip install 'quotechat[postgres]'"
+        raise SettingsError(reason) from None
+    return postgres

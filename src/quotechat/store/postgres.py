@@ -1,0 +1,352 @@
+"""The store in PostgreSQL, for several machines. No waiting here but for the database; the hub waits.
+
+The number of an event comes from its room's row, locked from the first round trip to the commit: PostgreSQL makes
+a commit visible before it frees the lock, so numbers are seen in their order, by whatever machine. All locks are
+taken in one order (scheduled messages, rooms by id, the quotes), so batches never wait for each other in a ring.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import errors
+
+from ..protocol import commands, cursor
+from ..protocol.cursor import Cursor, Now
+from ..protocol.errors import Overloaded, Refused, StorageFull
+from . import founding, ledger, migrate, reading, rebuild, rules
+from .base import CommitFailed, CreateRoom, Deliver, Head, Impossible, Outcome, Page, Step, Write
+from .connections import Away, Connection, Pool, connect, lost
+from .gathering import Gathering, Plain, Read
+from .ledger import Ledger
+from .rules import Settings
+from .shapes import Sql
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+# For this transaction only: what the server or a pooler has as its default does not count. Who waits for a room
+# gives up before its sender does; who holds one and says nothing (a stopped process) loses it.
+_HOLD = (
+    "SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
+    " WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true), set_config('lock_timeout', '5s', true),"
+    " set_config('idle_in_transaction_session_timeout', '8s', true)"
+)
+_CLAIM = "SELECT id FROM scheduled WHERE id = ANY(%s) AND state = 'waiting' ORDER BY id FOR UPDATE SKIP LOCKED"
+_HOLD_SCHEDULED = "SELECT id FROM scheduled WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
+_HOLD_ROOMS = (
+    "SELECT name, id, head, chain FROM room WHERE name = ANY(%s) OR id IN"
+    " (SELECT room_id FROM scheduled WHERE id = ANY(%s)) ORDER BY id FOR UPDATE"
+)
+_EMPTY = "this database holds no quotechat yet"
+_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+
+class PostgresStore:
+    """See `base.Store`. `url` is a connection URI of libpq; `connections` is how many may read at once.
+
+    Without `make`, Impossible where the database has no tables yet. Raises Overloaded.
+    """
+
+    def __init__(
+        self, url: str, settings: Settings | None = None, *, connections: int = 8, make: bool = True
+    ) -> None:
+        self._url = url
+        self._settings = settings or Settings()
+        self._pool = Pool(url, connections)
+        self._writer: Connection | None = None
+        self._writing = threading.Lock()
+        # Rooms keep their id; where one does not, the lock of the room shows it.
+        self._ids: dict[str, int] = {}
+        try:
+            self._migrate(make)
+        except BaseException:
+            self._pool.close()
+            raise
+
+    # --- Writing ----------------------------------------------------------------------------------
+
+    def found(self, at: int) -> None:
+        """Create the lobby and load the first quotes, where that was never done."""
+
+        def work(sql: Sql) -> None:
+            sql.alone("schema")
+            founding.found(sql, at)
+
+        self._apart(work)
+
+    def commit(self, writes: Sequence[Write]) -> list[Outcome | Refused]:
+        with self._writing:
+            while True:
+                fresh = self._writer is None
+                connection = self._writer = self._writer or connect(self._url)
+                try:
+                    return self._commit(connection, writes)
+                except _LostBeforeCommit as fault:
+                    # It may have been dead since the batch before; a new one is not.
+                    if fresh:
+                        raise Away(str(fault)) from fault
+
+    def prune(self, before: int) -> None:
+        """Forget the client_ids of before `before`, some thousands at a time."""
+        self._apart(lambda sql: sql.run(ledger.PRUNE, before))
+
+    def rebuild(self, progress: Callable[[int, int], None]) -> int:
+        """Make the projections anew from the log (see `store.rebuild`); how many events were replayed.
+
+        Nobody writes meanwhile.
+        """
+        with self._pool.connection() as connection, connection.transaction():
+            connection.execute("SELECT id FROM room ORDER BY id FOR UPDATE")
+            sql = Gathering(connection)
+            count = rebuild.rebuild(sql, progress)
+            sql.flush()
+            return count
+
+    # --- Reading ----------------------------------------------------------------------------------
+
+    def head(self, room: str) -> Head:
+        return self._single(lambda sql: reading.head(sql, room))
+
+    def heads(self, rooms: Collection[str]) -> dict[str, Head]:
+        return self._single(lambda sql: reading.heads(sql, rooms))
+
+    def read(self, room: str, after: Cursor | Now, limit: int) -> Page:
+        return self._whole(lambda sql: reading.page(sql, room, after, limit))
+
+    def snapshot(self, room: str, limit: int, identity: str | None = None) -> dict[str, Any]:
+        return self._whole(lambda sql: reading.snapshot(sql, room, limit, identity))
+
+    def messages(
+        self, room: str, before: int | None, limit: int, identity: str | None = None
+    ) -> dict[str, Any]:
+        return self._whole(lambda sql: reading.messages(sql, room, before, limit, identity))
+
+    def rooms(self) -> list[dict[str, Any]]:
+        return self._single(reading.rooms)
+
+    def scheduled(self, room: str, identity: str) -> list[dict[str, Any]]:
+        return self._whole(lambda sql: reading.scheduled(sql, room, identity))
+
+    def due(self, now: int, limit: int) -> list[int]:
+        return self._single(lambda sql: reading.due(sql, now, limit))
+
+    def waiting(self) -> int:
+        return self._single(reading.waiting)
+
+    def next_due(self) -> int | None:
+        return self._single(reading.next_due)
+
+    def newest_quote(self) -> int:
+        return self._single(reading.newest_quote)
+
+    def quotes(self, before: int | None, limit: int, search: str = "") -> dict[str, Any]:
+        return self._single(lambda sql: reading.quotes(sql, before, limit, search))
+
+    def quote(self, quote_id: int) -> dict[str, Any]:
+        return self._single(lambda sql: reading.quote(sql, quote_id))
+
+    def random_quote(self) -> dict[str, Any]:
+        return self._whole(reading.random_quote)
+
+    def secret(self) -> str:
+        def work(sql: Sql) -> str:
+            row = sql.one("SELECT value FROM meta WHERE key = 'secret'")
+            assert row is not None
+            return str(row[0])
+
+        return self._single(work)
+
+    def version(self) -> int:
+        # The heads have to be asked for in any case.
+        return time.monotonic_ns()
+
+    def verify(self) -> Iterator[Step]:
+        with self._pool.connection() as connection:
+            connection.execute(_READ)
+            yield from reading.verify(Plain(connection, scan=True))
+
+    def close(self) -> None:
+        self._pool.close()
+        with self._writing:
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+
+    # --- A batch ----------------------------------------------------------------------------------
+
+    def _commit(self, connection: Connection, writes: Sequence[Write]) -> list[Outcome | Refused]:
+        """One batch on `connection`, in two round trips where all goes as foreseen."""
+        sql = Gathering(connection)
+        try:
+            self._begin(connection, sql, writes)
+            entries = Ledger(sql)
+            outcomes = rules.apply_all(entries, writes, self._settings)
+            entries.flush()
+        except psycopg.Error as fault:
+            if self._give_up(connection, fault):
+                raise _LostBeforeCommit(str(fault).strip()) from fault
+            raise _translated(fault) from fault
+        except BaseException as fault:
+            self._give_up(connection, fault)
+            raise
+        try:
+            with connection.pipeline():
+                sql.send()
+                connection.execute("COMMIT")
+        except psycopg.Error as fault:
+            if self._give_up(connection, fault):
+                # It was on its way: PostgreSQL may have stored it or not.
+                raise CommitFailed(str(fault).strip(), certain=False) from fault
+            raise _translated(fault) from fault
+        except BaseException as fault:
+            self._give_up(connection, fault, close=True)
+            raise
+        return outcomes
+
+    def _begin(self, connection: Connection, sql: Gathering, writes: Sequence[Write]) -> None:
+        """The first trip: begin, lock all that the batch needs, and look up what it will most likely read."""
+        names = list({write.command.room for write in writes if not isinstance(write.command, CreateRoom | Deliver)})
+        if not self._ids.keys() >= set(names):
+            self._learn_ids(connection)
+        delivered = [write.command.id for write in writes if isinstance(write.command, Deliver)]
+        cancelled = [
+            write.command.scheduled.id for write in writes if isinstance(write.command, commands.CancelScheduled)
+        ]
+        with connection.pipeline():
+            connection.execute(_BEGIN)
+            connection.execute(_HOLD)
+            # Claimed before the rooms: what another machine delivers just now is skipped, not waited for.
+            claimed = connection.execute(_CLAIM, [delivered]) if delivered else None
+            if cancelled:
+                connection.execute(_HOLD_SCHEDULED, [cancelled])
+            rooms = connection.execute(_HOLD_ROOMS, [names, delivered])
+            sql.foresee(self._foreseen(writes))
+        found = rooms.fetchall()
+        self._remember_rooms(sql, names, found)
+        if claimed is not None:
+            self._remember_claims(sql, delivered, {row[0] for row in claimed.fetchall()})
+        ids = {row[0]: row[1] for row in found}
+        if any(self._ids.get(name) != number for name, number in ids.items()):
+            # A room that is new here, or was made anew: what was foreseen is of another.
+            self._ids.update(ids)
+            with connection.pipeline():
+                sql.foresee(self._foreseen(writes))
+        sql.learn()
+
+    def _foreseen(self, writes: Sequence[Write]) -> Iterator[Read]:
+        for write in writes:
+            command = write.command
+            if isinstance(command, Deliver):
+                yield rules.WAITING, (command.id,)
+            elif not isinstance(command, CreateRoom) and command.room in self._ids:
+                yield from rules.foreseen(command, write, self._ids[command.room])
+
+    def _learn_ids(self, connection: Connection) -> None:
+        self._ids = dict(connection.execute("SELECT name, id FROM room").fetchall())
+
+    def _remember_rooms(self, sql: Gathering, names: Iterable[str], found: Iterable[Sequence[Any]]) -> None:
+        locked = {row[0]: row[1:] for row in found}
+        for name in {*names, *locked}:
+            sql.remember(ledger.ROOM, (name,), locked.get(name))
+
+    def _remember_claims(self, sql: Gathering, delivered: Iterable[int], claimed: Collection[int]) -> None:
+        for each in delivered:
+            sql.remember(rules.STILL_WAITING, (each,), (1,) if each in claimed else None)
+
+    def _give_up(self, connection: Connection, fault: BaseException, *, close: bool = False) -> bool:
+        """Roll back; whether the connection was lost."""
+        if close or (isinstance(fault, psycopg.Error) and lost(fault, connection)):
+            self._drop_writer()
+            return True
+        try:
+            connection.execute("ROLLBACK")
+        except psycopg.Error:
+            self._drop_writer()
+            return True
+        return False
+
+    def _drop_writer(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    # --- Other transactions -----------------------------------------------------------------------
+
+    def _single(self, work: Callable[[Sql], T]) -> T:
+        """For one statement, which is its own snapshot."""
+        return self._pool.use(lambda connection: work(Plain(connection)))
+
+    def _whole(self, work: Callable[[Sql], T]) -> T:
+        """For several statements that see the same commits."""
+
+        def inside(connection: Connection) -> T:
+            connection.execute(_READ)
+            found = work(Plain(connection))
+            connection.execute("COMMIT")
+            return found
+
+        return self._pool.use(inside)
+
+    def _apart(self, work: Callable[[Sql], T]) -> T:
+        """A write transaction beside the writer's, for what is rare."""
+        with self._pool.connection() as connection, connection.transaction():
+            connection.execute(_HOLD)
+            return work(Plain(connection))
+
+    def _migrate(self, make: bool) -> None:
+        with self._pool.connection() as connection, connection.transaction():
+            Plain(connection).alone("schema")
+            there = connection.execute("SELECT to_regclass('meta')").fetchone()
+            if not make and (there is None or there[0] is None):
+                raise Impossible(_EMPTY)
+            connection.execute("CREATE TABLE IF NOT EXISTS meta (key text PRIMARY KEY, value text NOT NULL)")
+            row = connection.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
+            for step in migrate.pending("postgres", int(row[0]) if row else 0):
+                for statement in step.statements:
+                    connection.execute(statement)
+                connection.execute(
+                    "INSERT INTO meta (key, value) VALUES ('schema', %s) ON CONFLICT (key)"
+                    " DO UPDATE SET value = excluded.value", [str(step.number)],
+                )  # fmt: skip
+            connection.execute(
+                "INSERT INTO meta (key, value) VALUES ('secret', %s) ON CONFLICT DO NOTHING",
+                [secrets.token_hex(cursor.CHAIN_BYTES)],
+            )
+
+
+@contextlib.contextmanager
+def look(url: str) -> Iterator[Plain]:
+    """One moment of the store at `url`, of this program's schema; nothing is changed. Raises Impossible, Away."""
+    with contextlib.closing(connect(url)) as connection:
+        connection.execute(_READ)
+        sql = Plain(connection, scan=True)
+        there = sql.one("SELECT to_regclass('meta')")
+        if there is None or there[0] is None:
+            raise Impossible(_EMPTY)
+        row = sql.one("SELECT value FROM meta WHERE key = 'schema'")
+        if migrate.pending("postgres", int(row[0]) if row else 0):
+            raise Impossible("this database is of an older version: start the server once, which brings it up to date")
+        yield sql
+
+
+class _LostBeforeCommit(Exception):
+    """The connection went before the commit was sent: certainly nothing is stored."""
+
+
+def _translated(fault: psycopg.Error) -> Exception:
+    """What the refusal of a statement means to the one who asked; the transaction has been rolled back."""
+    if isinstance(fault, errors.DiskFull):
+        return StorageFull()
+    if isinstance(fault, errors.LockNotAvailable | errors.QueryCanceled | errors.InsufficientResources):
+        log.warning("a batch was put off: %s", fault)
+        return Overloaded()
+    return CommitFailed(str(fault).strip(), certain=True)

@@ -1,0 +1,25 @@
+"""The secret of a store that lies in a directory."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+
+def load_secret(path: Path) -> str:
+    """The secret in `path`, made on first use; workers that start together agree on one."""
+    if not path.exists():
+        temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_hex(32))
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            # A link is made whole or not at all, and the first one wins.
+            os.link(temporary, path)
+        except FileExistsError:
+            pass
+        finally:
+            os.unlink(temporary)
+    return path.read_text()

@@ -1,0 +1,161 @@
+"""What our statements are about, read from their text, and how many of a kind are asked as one. Pure.
+
+`rules`, `ledger` and `projections` write one row at a time. PostgreSQL is a round trip away, so its store asks
+and writes many rows with one statement; this turns the one into the other, and says which may touch which.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+Values = tuple[Any, ...]
+
+_KEYS: Mapping[str, tuple[str, ...]] = {
+    "room": ("id",),
+    "event": ("room_id", "seq"),
+    "message": ("room_id", "id"),
+    "reaction": ("room_id", "message_id", "identity"),
+    "quote": ("id",),
+    "sent": ("room_id", "sender", "client_id"),
+    "scheduled": ("id",),
+    "name": ("room_id", "skeleton"),
+}
+"""The primary keys. A row's key never changes, so two statements on different keys do not meet."""
+_NUMBERS = frozenset(
+    "id room_id seq at target reaction likes dislikes deleted reply_to message_id value scheduled due_at head floor"
+    " created_at".split()
+)
+_BYTES = frozenset({"chain", "floor_chain", "digest", "hash"})
+
+_INSERT = re.compile(r"INSERT INTO (\w+) \(([\w, ]+)\) VALUES \([?, ]+\)")
+_UPDATE = re.compile(r"UPDATE (\w+) SET (\w+ = \?(?:, \w+ = \?)*) WHERE (\w+ = \?(?: AND \w+ = \?)*)")
+_NAMED = re.compile(r"\b(?:FROM|JOIN|INTO|UPDATE) (\w+)(?: (?!ON\b|SET\b|WHERE\b|JOIN\b|ORDER\b)([a-z]\w*))?")
+_FIXED = re.compile(r"(?:(\w+)\.)?(\w+) = \?")
+
+
+class Shape(NamedTuple):
+    """What a statement is about.
+
+    `keys` has each table that it names, with the places among its values where that table's whole primary key
+    stands, or None where it may touch any row. `insert` is set where it does nothing but add the row of its
+    values, `reads` where it changes nothing.
+    """
+
+    keys: dict[str, tuple[int, ...] | None]
+    insert: bool
+    reads: bool
+
+    def rows(self, values: Values) -> list[tuple[str, Values | None]]:
+        """(table, key) of what it touches; the key None stands for any."""
+        return [
+            (table, None if places is None else tuple(values[place] for place in places))
+            for table, places in self.keys.items()
+        ]
+
+
+@cache
+def shape(statement: str) -> Shape:
+    """The shape of `statement`, which is ours: one line, upper-case keywords, ``?`` for values."""
+    reads = statement.startswith("SELECT ")
+    found = _INSERT.match(statement)
+    if found:
+        columns = found[2].split(", ")
+        places = {column: place for place, column in enumerate(columns)}
+        return Shape({found[1]: _places(found[1], places)}, found.end() == len(statement), reads)
+    named = [(table, alias or table) for table, alias in _NAMED.findall(statement) if table in _KEYS]
+    # A table that is named twice, as in a subquery, has no one key.
+    tables = [table for table, _ in named]
+    fixed = _fixed(statement)
+    keys: dict[str, tuple[int, ...] | None] = {}
+    for table, alias in named:
+        own = {column: place for (of, column), place in fixed.items() if of == alias or (not of and len(named) == 1)}
+        keys[table] = _places(table, own) if tables.count(table) == 1 else None
+    return Shape(keys, False, reads)
+
+
+def _places(table: str, columns: Mapping[str, int]) -> tuple[int, ...] | None:
+    key = _KEYS[table]
+    return tuple(columns[column] for column in key) if columns.keys() >= set(key) else None
+
+
+def _fixed(statement: str) -> dict[tuple[str, str], int]:
+    """(alias, column) that the condition fixes to a value, and that value's place."""
+    before, _, condition = statement.partition(" WHERE ")
+    place, found = before.count("?"), {}
+    for part in condition.split(" AND "):
+        match = _FIXED.fullmatch(part)
+        if match:
+            found[match[1] or "", match[2]] = place
+        place += part.count("?")
+    return found
+
+
+@cache
+def for_psycopg(statement: str) -> str:
+    """`statement` with the placeholders of psycopg."""
+    return statement.replace("%", "%%").replace("?", "%s")
+
+
+# --- Many as one ----------------------------------------------------------------------------------
+
+
+@cache
+def many_reads(statement: str, types: tuple[type, ...]) -> str:
+    """Ask `statement`, which finds one row at most, for each of many values of `types`.
+
+    The parameters are one array for each value; the rows come in their order, each with whether it is there in
+    front. LATERAL keeps to the index whatever the planner thinks of the table's size.
+    """
+    arrays = ", ".join(f"%s::{_type_of_value(each)}[]" for each in types)
+    names = ", ".join(f"p{place}" for place in range(len(types)))
+    return (
+        f"SELECT q.* FROM unnest({arrays}) WITH ORDINALITY AS k({names}, n)"
+        f" LEFT JOIN LATERAL (SELECT true AS there, x.* FROM ({_numbered(statement, 'k')}) x LIMIT 1) q ON true"
+        " ORDER BY k.n"
+    )
+
+
+@cache
+def many_inserts(statement: str) -> str:
+    """The plain insert `statement`, for arrays of its values."""
+    found = _INSERT.fullmatch(statement)
+    assert found is not None, statement
+    columns = found[2].split(", ")
+    arrays = ", ".join(f"%s::{_type_of_column(column)}[]" for column in columns)
+    return f"INSERT INTO {found[1]} ({found[2]}) SELECT * FROM unnest({arrays})"
+
+
+@cache
+def many_updates(statement: str) -> str | None:
+    """The update `statement` of rows with different keys, for arrays of its values; None where it is not so plain."""
+    found = _UPDATE.fullmatch(statement)
+    if found is None or shape(statement).keys[found[1]] is None:
+        return None
+    columns = re.findall(r"(\w+) = \?", statement)
+    arrays = ", ".join(f"%s::{_type_of_column(column)}[]" for column in columns)
+    names = ", ".join(f"p{place}" for place in range(len(columns)))
+    numbered = _numbered(statement, "v")
+    head, _, condition = numbered.partition(" WHERE ")
+    joined = " AND ".join(f"{found[1]}.{part}" for part in condition.split(" AND "))
+    return f"{head} FROM unnest({arrays}) AS v({names}) WHERE {joined}"
+
+
+def columns_of(rows: Sequence[Values]) -> list[list[Any]]:
+    """Arrays, one for each value."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _numbered(statement: str, source: str) -> str:
+    parts = statement.replace("%", "%%").split("?")
+    return parts[0] + "".join(f"{source}.p{place}{part}" for place, part in enumerate(parts[1:]))
+
+
+def _type_of_value(kind: type) -> str:
+    return {int: "bigint", str: "text", bytes: "bytea"}[kind]
+
+
+def _type_of_column(column: str) -> str:
+    return "bigint" if column in _NUMBERS else "bytea" if column in _BYTES else "text"

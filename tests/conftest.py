@@ -1,0 +1,27 @@
+"""What several folders share: one PostgreSQL for all tests that need any, and a database for each."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import postgres
+import pytest
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Server]:
+    """One server for the session. It does not flush: what survives a power cut is tested with one of its own."""
+    postgres.needed()
+    with postgres.postgres(fsync="off", full_page_writes="off") as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres_server: postgres.Server) -> Iterator[str]:
+    """The URL of an empty database."""
+    name = f"test_{next(_numbers)}"
+    yield postgres_server.fresh(name)
+    postgres_server.drop(name)
