@@ -6,11 +6,14 @@ from flask import Flask
 
 from .assets import static_dir, templates_dir
 from .config import Settings
-from .hub.bell import Bell
+from .hub.bell import Bell, SocketBell
 from .hub.chat import Chat
 from .hub.limits import Budget, Limits, Rate
 from .protocol.commands import Bounds
 from .store.open import open_store
+
+_PATIENCE = 20.0
+"""Seconds that a worker waits at its start for a database; gunicorn gives it 30 in all."""
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -31,11 +34,11 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 def open_chat(settings: Settings) -> Chat:
     """The hub on the store that `settings` name; its threads are not started."""
-    store = open_store(settings)
+    store = open_store(settings, patience=_PATIENCE)
     chat = Chat(
         store,
         _limits(settings),
-        bell=None if settings.database else Bell(settings.data / "bells"),
+        bell=_bell(settings),
         bounds=Bounds(
             settings.message_chars,
             settings.user_chars,
@@ -48,6 +51,18 @@ def open_chat(settings: Settings) -> Chat:
     )
     store.found(chat.now())
     return chat
+
+
+def _bell(settings: Settings) -> Bell:
+    """What wakes the other workers, of this machine or of all."""
+    if not settings.database:
+        return SocketBell(settings.data / "bells")
+    # Imported here: it needs quotechat[postgres].
+    from .hub.notices import Notices
+    from .store.channel import Channel
+
+    direct = settings.listen_database or settings.database
+    return Notices(lambda: Channel(direct, listen=True), lambda: Channel(settings.database))
 
 
 def _install(app: Flask, settings: Settings, chat: Chat) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,8 +17,17 @@ from servers import until
 from quotechat.hub.chat import Chat
 from quotechat.hub.limits import Budget, Limits, Rate
 from quotechat.protocol import commands
-from quotechat.protocol.cursor import NOW, START
-from quotechat.protocol.errors import Draining, MalformedEnvelope, Overloaded, RateLimited, StorageFull
+from quotechat.protocol.cursor import NOW, START, Cursor, parse
+from quotechat.protocol.errors import (
+    CursorAhead,
+    Draining,
+    HistoryChanged,
+    MalformedEnvelope,
+    Overloaded,
+    RateLimited,
+    Refused,
+    StorageFull,
+)  # fmt: skip
 from quotechat.store.sqlite import SqliteStore
 
 Opened = Callable[..., Chat]
@@ -259,3 +270,47 @@ def test_a_budget_is_given_back() -> None:
     limits.leave("socket", "a")
     limits.enter("socket", "c")
     assert limits.held("socket") == 2
+
+
+@pytest.mark.parametrize("written", [0, 1, 2, 3])
+@pytest.mark.parametrize("by", ["others", "us"])
+def test_an_older_copy_is_noticed(opened: Opened, tmp_path: Path, written: int, by: str) -> None:
+    """A store that lost its end, whatever was written since: readers get 410, and memory holds nothing of before."""
+    chat, other = opened(), opened()
+    cursors = [chat.submit(said(text), identity=None).cursor for text in "abcd"]  # type: ignore[union-attr]
+    feed = chat.feed("lobby")
+    waits: list[Any] = []
+
+    def wait() -> None:
+        try:
+            waits.append(chat.wait("lobby", position(cursors[-1]), 9, 10))
+        except Refused as refused:
+            waits.append(refused.code)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    until(lambda: chat.figures()["held_polls"] == 1, what="a held poll")
+    with contextlib.closing(sqlite3.connect(tmp_path / "quotechat.db")) as copy, copy:
+        tag = cursors[1].partition(".")[2]
+        copy.execute("DELETE FROM event WHERE seq > 2")
+        copy.execute("DELETE FROM message WHERE id > 2")
+        copy.execute("UPDATE room SET head = 2, chain = ?", (bytes.fromhex(tag) + bytes(24),))
+    for number in range(written):
+        (chat if by == "us" else other).submit(said(f"new {number}"), identity=None)
+    waiting.join(3)
+    # It may have been told in the midst of the writes, when its cursor still was ahead.
+    assert waits and waits in (["cursor-ahead"], ["history-changed"][: written - 1])
+    assert chat.feed("lobby") is not feed
+    found = chat.read("lobby", START).events
+    assert [event.envelope["message"]["message"] for event in found] == [
+        "a", "b", *(f"new {number}" for number in range(written)),
+    ]  # fmt: skip
+    with pytest.raises(HistoryChanged if written >= 2 else CursorAhead):
+        chat.read("lobby", position(cursors[3]))
+    assert chat.read("lobby", position(cursors[1])).cursor == chat.read("lobby", NOW).cursor
+
+
+def position(text: str) -> Cursor:
+    found = parse(text)
+    assert isinstance(found, Cursor)
+    return found

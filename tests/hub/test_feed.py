@@ -82,3 +82,12 @@ def test_nobody_waits_after_the_end(feed: Feed) -> None:
     feed.end()
     waiting.join(5)
     assert seen == [False] and not feed.wait_beyond(5, 10)
+
+
+def test_another_history_is_not_published(feed: Feed) -> None:
+    """What continues a cursor that is not ours is for the store to judge, at any number."""
+    feed.publish(events(6, 8))
+    assert feed.publish(events(9, 9), f"8.{8:016x}")
+    for after in ("9.ffffffffffffffff", "7.ffffffffffffffff", "12.ffffffffffffffff"):
+        assert not feed.publish(events(int(after.partition(".")[0]) + 1, 13), after)
+    assert feed.head == 9

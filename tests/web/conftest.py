@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,23 @@ from websockets.sync.connection import Connection
 
 from quotechat import create_app
 from quotechat.config import Settings
+
+STORES = ["sqlite", "postgres"]
+
+
+@pytest.fixture(scope="module", params=STORES)
+def store_kind(request: pytest.FixtureRequest) -> str:
+    """Both stores, one after the other: every transport says the same on both."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def new_database(request: pytest.FixtureRequest, store_kind: str) -> Callable[[], str]:
+    """Each call gives what QUOTECHAT_DATABASE is for an empty store of this kind, beside an empty directory."""
+    if store_kind == "sqlite":
+        return lambda: ""
+    make: Callable[[], str] = request.getfixturevalue("new_schema")
+    return make
 
 
 @cache
@@ -78,9 +95,9 @@ def _remember(prepared: requests.PreparedRequest, answer: requests.Response) -> 
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Iterator[Flask]:
+def app(tmp_path: Path, new_database: Callable[[], str]) -> Iterator[Flask]:
     """An application on an empty store, without limits per client."""
-    app = create_app(Settings(data=tmp_path / "data", limits=False))
+    app = create_app(Settings(data=tmp_path / "data", database=new_database(), limits=False))
 
     @app.after_request
     def conforms(answer: Response) -> Response:
@@ -100,9 +117,12 @@ def client(app: Flask) -> FlaskClient:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def server(tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str]) -> Iterator[Running]:
     """One real server for a module's tests, without limits per client; its log has nothing private in it."""
-    env = environment(QUOTECHAT_LIMITS="off", QUOTECHAT_LOG_REQUESTS="on", QUOTECHAT_LOG_FORMAT="json")
+    env = environment(
+        QUOTECHAT_LIMITS="off", QUOTECHAT_LOG_REQUESTS="on", QUOTECHAT_LOG_FORMAT="json",
+        QUOTECHAT_DATABASE=new_database(),
+    )  # fmt: skip
     PRIVATE.clear()
     data = str(tmp_path_factory.mktemp("data"))
     with running(quotechat("serve", "--port", "0", "--data", data), env=env) as server:

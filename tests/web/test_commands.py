@@ -362,9 +362,9 @@ def test_quotes_stand_in_the_stretch_where_they_were_added(guest: Guest) -> None
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_everything_survives_a_restart(tmp_path: Path, way: str) -> None:
+def test_everything_survives_a_restart(tmp_path: Path, new_database: Callable[[], str], way: str) -> None:
     """Snapshot, events, what is mine, what waits and the quotes are as they were, and so are repeats."""
-    env = environment(QUOTECHAT_LIMITS="off")
+    env = environment(QUOTECHAT_LIMITS="off", QUOTECHAT_DATABASE=new_database())
     command = quotechat("serve", "--port", "0", "--data", str(tmp_path))
 
     def seen(guest: Guest) -> list[Any]:

@@ -23,8 +23,7 @@ def told() -> Iterator[None]:
     except (Impossible, SchemaTooNew, SettingsError, OSError, sqlite3.Error) as fault:
         raise click.ClickException(str(fault)) from fault
     except Refused as refused:
-        # What a database that is away said is nothing for clients, but for the operator it is.
-        raise click.ClickException(getattr(refused, "reason", refused.detail)) from refused
+        raise click.ClickException(str(refused)) from refused
 
 
 @contextlib.contextmanager

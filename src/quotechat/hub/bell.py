@@ -1,4 +1,4 @@
-"""Wake-ups between the workers of one machine: an empty datagram says "look again".
+"""Wake-ups between workers, and those of one machine: an empty datagram says "look again".
 
 Each worker listens at a socket of its own in a private directory. A lost ring costs time, never data:
 who listens looks by itself every `NET` seconds.
@@ -12,7 +12,9 @@ import secrets
 import select
 import socket
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Protocol
 
 NET = 0.25
 """Seconds between two looks without a ring."""
@@ -20,8 +22,24 @@ _LIST_AGAIN = 0.25
 """Seconds for which the list of the others is good; a worker that is newer looks by itself."""
 
 
-class Bell:
-    """``bell.ring()`` in one worker ends ``bell.wait()`` in the others."""
+class Bell(Protocol):
+    """``bell.ring(rooms)`` in one worker ends ``bell.wait()`` in the others."""
+
+    def ring(self, rooms: Iterable[str]) -> None:
+        """Wake the others; never waits."""
+
+    def wait(self) -> set[str] | None:
+        """Until a ring, `stop` or a while: the rooms to look at, or None where it may be any."""
+
+    def stop(self) -> None:
+        """End the wait of this worker, now and from now on."""
+
+    def close(self) -> None:
+        """Release all."""
+
+
+class SocketBell:
+    """The bell of one machine."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(mode=0o700, exist_ok=True)
@@ -35,8 +53,7 @@ class Bell:
         self._others: list[str] = []
         self._listed = 0.0
 
-    def ring(self) -> None:
-        """Wake the others; never waits."""
+    def ring(self, rooms: Iterable[str]) -> None:
         now = time.monotonic()
         if now - self._listed > _LIST_AGAIN:
             self._others = [name for name in os.listdir(self._directory) if name != self._name]
@@ -53,7 +70,6 @@ class Bell:
                 pass
 
     def wait(self, seconds: float = NET) -> None:
-        """Until a ring, `stop`, or at most `seconds`."""
         waiter = select.poll()
         waiter.register(self._socket, select.POLLIN)
         waiter.register(self._inside, select.POLLIN)
@@ -63,7 +79,6 @@ class Bell:
                 self._socket.recv(16)
 
     def stop(self) -> None:
-        """End the wait of this worker, now and from now on."""
         with contextlib.suppress(OSError):
             self._ring_inside.send(b"\0")
 

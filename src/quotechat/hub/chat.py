@@ -11,12 +11,22 @@ import random
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..protocol import commands, names
 from ..protocol.cursor import Cursor, Now
-from ..protocol.errors import Draining, MalformedEnvelope, OutcomeUnknown, Refused, Unauthenticated
+from ..protocol.errors import (
+    CursorAhead,
+    CursorExpired,
+    Draining,
+    HistoryChanged,
+    MalformedEnvelope,
+    OutcomeUnknown,
+    Refused,
+    RoomUnknown,
+    Unauthenticated,
+)  # fmt: skip
 from ..store.base import (
     Cancelled,
     Created,
@@ -140,7 +150,11 @@ class Chat:
 
     def read(self, room: str, after: Cursor | Now, limit: int = _PAGE) -> Page:
         """What is after `after`, now. Raises RoomUnknown, CursorExpired, CursorAhead, HistoryChanged."""
+        feed = self._feeds.get(room)
+        known = 0 if feed is None else feed.head
         head = self._store.head(room)
+        if feed is not None and _differs(feed, known, head):
+            self._renew(feed)
         if isinstance(after, Now):
             return Page([], head.cursor)
         return self._from_memory(room, after, limit, head) or self._store.read(room, after, limit)
@@ -343,10 +357,12 @@ class Chat:
             left = deadline - time.monotonic()
             if left <= 0:
                 return page
-            if feed.wait_beyond(position.seq, left if gone is None else min(left, _LOOK_FOR_PEER)):
+            seconds = left if gone is None else min(left, _LOOK_FOR_PEER)
+            if feed.wait_beyond(position.seq, seconds) or feed.ended:
                 found = self.read(feed.room, position, limit)
                 if found.events:
                     return found
+                feed = self.feed(feed.room)
             if self.draining:
                 return early(page)
             if gone is not None and gone():
@@ -403,11 +419,11 @@ class Chat:
             feed = self._feeds.get(room)
             if feed is None:
                 continue
-            if not feed.publish([each.event for each in stored]):
+            if not feed.publish([each.event for each in stored], stored[0].after):
                 self._catch_up(feed)
             self._tell(room)
         if by_room and self._bell is not None:
-            self._bell.ring()
+            self._bell.ring(by_room)
 
     def _tell(self, room: str) -> None:
         for callback in self._listeners:
@@ -417,36 +433,63 @@ class Chat:
         """Publish what the store has beyond the feed; whether there was anything."""
         more, any_new = True, False
         while more:
-            page = self._store.read(feed.room, Cursor(feed.head), _PAGE)
-            feed.publish(page.events)
+            position = feed.cursor()
+            try:
+                page = self._store.read(feed.room, _position(position), _PAGE)
+            except (CursorAhead, CursorExpired, HistoryChanged, RoomUnknown):
+                self._renew(feed)
+                return True
+            feed.publish(page.events, position)
             any_new |= bool(page.events)
             more = page.more
         return any_new
 
+    def _renew(self, feed: Feed) -> None:
+        """The store has another history than `feed`: an older copy took over, or it was restored.
+
+        What stands in memory is dropped. Who follows it asks the store with its own cursor, and is told there.
+        """
+        with self._feeds_lock:
+            if self._feeds.get(feed.room) is not feed:
+                return
+            del self._feeds[feed.room]
+        log.warning("room %s has another history in the store than in memory", feed.room)
+        feed.end()
+        self._tell(feed.room)
+
     def _watch(self) -> None:
-        """See what other processes commit: at a ring of the bell, and every `NET` seconds without one."""
+        """See what other processes commit: at a ring of the bell, and now and then without one."""
         seen: int | None = None
+        rooms: set[str] | None = None
         pruned = time.monotonic()
         while not self._closed.is_set():
             try:
-                version = self._store.version()
-                if version != seen:
-                    self._look()
+                if rooms is not None:
+                    self._look(rooms)
+                elif (version := self._store.version()) != seen:
+                    self._look(self._feeds)
                     seen = version
                 if time.monotonic() - pruned > _PRUNE_EVERY:
                     pruned = time.monotonic()
                     self._store.prune(self._clock() - self._dedupe_ms)
+            except Refused as away:
+                log.warning("the store could not be watched: %s", away)
             except Exception:
                 log.exception("the store could not be watched")
             if self._bell is not None:
-                self._bell.wait()
+                rooms = self._bell.wait()
             else:
                 self._closed.wait(NET)
 
-    def _look(self) -> None:
-        feeds = dict(self._feeds)
-        for room, head in self._store.heads(feeds).items():
-            if head.seq > feeds[room].head and self._catch_up(feeds[room]):
+    def _look(self, rooms: Iterable[str]) -> None:
+        feeds = {room: feed for room in tuple(rooms) if (feed := self._feeds.get(room)) is not None}
+        known = {room: feed.head for room, feed in feeds.items()}
+        heads = self._store.heads(feeds)
+        for room, feed in feeds.items():
+            head = heads.get(room)
+            if head is None or _differs(feed, known[room], head):
+                self._renew(feed)
+            elif head.seq > feed.head and self._catch_up(feed):
                 self._tell(room)
 
     def _deliver(self, ids: list[int]) -> None:
@@ -493,6 +536,11 @@ class _Answer:
 def early(page: Page) -> Page:
     """An empty answer before its time, and when to come back: spread, so that not all come at once."""
     return Page([], page.cursor, page.more, retry_in_ms=_hint())
+
+
+def _differs(feed: Feed, known: int, head: Head) -> bool:
+    """Whether the store, at `head`, has another history than `feed`, which stood at `known` before it was asked."""
+    return head.seq < known or feed.cursor_at(head.seq) not in (None, head.cursor)
 
 
 def _hint() -> int:

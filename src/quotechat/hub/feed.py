@@ -38,12 +38,20 @@ class Feed:
         """The cursor at the head."""
         return self._head.cursor
 
-    def publish(self, events: list[Event]) -> bool:
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is published here any more: the worker drains, or the room has another history now."""
+        return self._ended
+
+    def publish(self, events: list[Event], after: str | None = None) -> bool:
         """Append what is new of `events`, which are contiguous, and wake the readers.
 
-        False, and nothing is done, where events are missing before the first.
+        False, and nothing is done, where events are missing before the first, or where they continue another
+        history than this one: `after` is the cursor before the first.
         """
         with self._changed:
+            if after is not None and not self._continues(after):
+                return False
             new = [event for event in events if event.seq > self._head.seq]
             if not new:
                 return True
@@ -67,10 +75,7 @@ class Feed:
     def cursor_at(self, seq: int) -> str | None:
         """The cursor at `seq`, where the tail knows it."""
         with self._changed:
-            if seq == self._head.seq:
-                return self._head.cursor
-            back = self._head.seq - seq
-            return self._tail[-back - 1].cursor if 0 < back < len(self._tail) else None
+            return self._cursor_at(seq)
 
     def wait_beyond(self, seq: int, seconds: float) -> bool:
         """Wait until the head is above `seq`, at most `seconds`; whether it is."""
@@ -94,10 +99,21 @@ class Feed:
             self._attending.discard(event)
 
     def end(self) -> None:
-        """Nobody waits here any more: the worker drains."""
+        """Nobody waits here any more; see `ended`."""
         with self._changed:
             self._ended = True
             self._wake()
+
+    def _cursor_at(self, seq: int) -> str | None:
+        if seq == self._head.seq:
+            return self._head.cursor
+        back = self._head.seq - seq
+        return self._tail[-back - 1].cursor if 0 < back < len(self._tail) else None
+
+    def _continues(self, after: str) -> bool:
+        known = self._cursor_at(int(after.partition(".")[0]))
+        # Unknown before the tail is for the store to judge.
+        return known == after
 
     def _wake(self) -> None:
         self._changed.notify_all()

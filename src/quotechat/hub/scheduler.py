@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Callable
 
+from ..protocol.errors import Refused
 from ..store.base import Store
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,9 @@ class Scheduler:
                 # What was due and still is could not be stored: another try, but not at once.
                 least = _TRY_AGAIN if self.deliver_due() else 0.0
                 pause = max(least, self._pause())
+            except Refused as away:
+                log.warning("scheduled messages could not be looked at: %s", away)
+                pause = LOOK_EVERY
             except Exception:
                 log.exception("scheduled messages could not be looked at")
                 pause = LOOK_EVERY

@@ -126,8 +126,10 @@ class Writer:
     def _commit(self, batch: list[_Asked]) -> list[Outcome | Refused]:
         try:
             return self._store.commit([asked.write for asked in batch])
-        except StorageFull as full:
-            return [full] * len(batch)
+        except Refused as refused:  # a full disk, a database that is away: one by one it would be no better
+            if not isinstance(refused, StorageFull):
+                log.warning("a commit of %d was refused: %s", len(batch), refused)
+            return [refused] * len(batch)
         except CommitFailed as fault:
             log.error("a commit of %d failed: %s", len(batch), fault)
             if not fault.certain:

@@ -70,13 +70,18 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """It is event `seq` of `room`; `duplicate` where it was before."""
+    """It is event `seq` of `room`; `duplicate` where it was before.
+
+    `after` is the cursor before it, which tells whether it continues a history that somebody knows; of a duplicate
+    it is empty.
+    """
 
     room: str
     seq: int
     cursor: str
     event: Event
     duplicate: bool = False
+    after: str = ""
 
     def ack(self) -> dict[str, Any]:
         """The fields of the `ack` (protocol §2), without ``command`` and ``client_id``."""

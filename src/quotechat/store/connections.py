@@ -40,7 +40,7 @@ class Away(Overloaded):
 
     def __init__(self, reason: str) -> None:
         super().__init__(_TRY_AGAIN_MS, "The database cannot be reached just now.")
-        self.reason = reason
+        self.args = (reason,)  # what str() gives, for logs
 
 
 def connect(url: str) -> Connection:

@@ -64,6 +64,7 @@ class Ledger:
         reaction: int | None = None,
     ) -> Stored:
         """The next event of `room`, and what it makes of the projections."""
+        before = cursor.at(room.head, room.chain)
         entry = Entry(room.id, room.head + 1, command, body, target, write.identity, reaction)
         encoded = json.dumps(body)
         chain = cursor.extend(room.chain, entry.seq, cursor.digest(encoded))
@@ -77,7 +78,7 @@ class Ledger:
         room.head, room.chain, room.changed = entry.seq, chain, True
         where = f"{entry.seq}.{tag}"
         event = events.event(room.name, entry.seq, where, command, write.at, encoded)
-        return Stored(room.name, entry.seq, where, event)
+        return Stored(room.name, entry.seq, where, event, after=before)
 
     def flush(self) -> None:
         """Write the heads; the last thing before the commit."""

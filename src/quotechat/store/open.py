@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ..config import Settings, SettingsError, variable
+from ..protocol.errors import Overloaded
 from . import rules, sqlite
 from .base import Impossible
 from .shapes import Sql
+
+log = logging.getLogger(__name__)
+
+_TRY_AGAIN = 0.5
 
 if TYPE_CHECKING:
     from .postgres import PostgresStore
@@ -27,17 +34,29 @@ def secret_path(settings: Settings) -> Path:
     return settings.data / "secret"
 
 
-def open_store(settings: Settings, *, make: bool = True) -> sqlite.SqliteStore | PostgresStore:
+def open_store(
+    settings: Settings, *, make: bool = True, patience: float = 0.0
+) -> sqlite.SqliteStore | PostgresStore:
     """The store of `settings`; without `make`, Impossible where there is none yet.
 
-    Raises SettingsError, OSError where the data directory cannot be used, Overloaded where PostgreSQL cannot be
-    reached.
+    A PostgreSQL that is away is waited for, `patience` seconds at most. Raises SettingsError, OSError where the
+    data directory cannot be used, Overloaded where PostgreSQL cannot be reached.
     """
     known = rules.Settings(settings.schedule_days, settings.name_hold_seconds * 1000)
     if settings.database:
-        return _postgres().PostgresStore(  # type: ignore[no-any-return]  # of a module that may be missing
-            settings.database, known, connections=settings.database_connections, make=make
-        )
+        deadline, told = time.monotonic() + patience, False
+        while True:
+            try:
+                return _postgres().PostgresStore(  # type: ignore[no-any-return]  # of a module that may be missing
+                    settings.database, known, connections=settings.database_connections, make=make
+                )
+            except Overloaded as away:
+                if time.monotonic() > deadline:
+                    raise
+                if not told:
+                    log.warning("waiting %g s for PostgreSQL: %s", patience, away)
+                told = True
+            time.sleep(_TRY_AGAIN)
     if make:
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     else:

@@ -201,8 +201,7 @@ class Lot:
         self._chat.hold(1)
         self._waiting[place.room].setdefault(place, set()).add(parked)
         # What came between its look and this moment woke nobody.
-        seq = int(place.after.partition(".")[0])
-        if self._chat.feed(place.room).head > seq:
+        if self._moved(place):
             self.news(place.room)
 
     def leave(self, parked: Parked) -> None:
@@ -237,10 +236,17 @@ class Lot:
         if room not in self._waiting:
             return
         self._answered[room] = time.monotonic()
-        head = self._chat.feed(room).head
         for place in list(self._waiting[room]):
-            if head > int(place.after.partition(".")[0]):
+            if self._moved(place):
                 self._read(place)
+
+    def _moved(self, place: Place) -> bool:
+        """Whether the room may be elsewhere than `place`: further, or in another history."""
+        try:
+            there = self._chat.feed(place.room).cursor()
+        except Refused:  # the store is away; the next look asks again
+            return False
+        return place.after not in (there, there.partition(".")[0])
 
     def _read(self, place: Place) -> None:
         """Answer all at `place`, with one page for all; read elsewhere, since it may take the disk."""

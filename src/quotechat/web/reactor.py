@@ -29,7 +29,7 @@ from ..hub.chat import Chat, Page
 from ..hub.feed import Feed
 from ..hub.tally import Tally
 from ..protocol.cursor import Cursor
-from ..protocol.errors import Refused
+from ..protocol.errors import Overloaded, Refused
 from ..protocol.events import Event
 
 log = logging.getLogger(__name__)
@@ -491,6 +491,10 @@ class Reactor:
         if subscription.reading or peer.ending:
             return False
         feed, position = subscription.feed, subscription.position
+        if feed.ended and not self._draining:
+            # The room has another history now: whether this position is part of it, the store says.
+            self._read_on(peer, subscription)
+            return False
         key = (feed.room, peer.framing, position.seq)
         found = self._slices.get(key)
         if found is None:
@@ -522,19 +526,23 @@ class Reactor:
         room, position = subscription.feed.room, subscription.position
         subscription.reading = True
 
-        def then(page: object) -> None:
+        def then(found: object) -> None:
             subscription.reading = False
+            feed, page = found if isinstance(found, tuple) else (subscription.feed, found)
             if peer.subscriptions.get(room) is not subscription:
                 return
+            if isinstance(page, Overloaded):
+                return  # the store is away: the next sweep asks again
             if isinstance(page, Refused):
                 self.unfollow(peer, room)
                 peer.reset(room, page)
-            elif isinstance(page, Page) and page.events:
-                subscription.position = _position(page.cursor)
-                peer.send(peer.join(page.events))
+            elif isinstance(page, Page) and (page.events or subscription.feed is not feed):
+                subscription.feed, subscription.position = feed, _position(page.cursor)
+                if page.events:
+                    peer.send(peer.join(page.events))
                 self.pump(peer)
 
-        self.read(lambda: self.chat.read(room, position, SLICE_EVENTS), then)
+        self.read(lambda: (self.chat.feed(room), self.chat.read(room, position, SLICE_EVENTS)), then)
 
     def _sweep(self) -> None:
         now = time.monotonic()
@@ -546,7 +554,7 @@ class Reactor:
                 continue
             peer.swept(now)
             if not peer.blocked and any(
-                each.feed.head > each.position.seq for each in peer.subscriptions.values()
+                each.feed.ended or each.feed.head > each.position.seq for each in peer.subscriptions.values()
             ):
                 self.pump(peer)
 

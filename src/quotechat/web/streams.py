@@ -142,7 +142,8 @@ class Stream(Peer):
     def swept(self, now: float) -> None:
         if now >= self._next_heartbeat and not self.blocked:
             self._next_heartbeat = now + HEARTBEAT_SECONDS
-            self.send(self._heartbeat(self._feed.cursor()))
+            followed = self.subscriptions.get(self._feed.room)
+            self.send(self._heartbeat((followed.feed if followed else self._feed).cursor()))
 
     def restart(self) -> None:
         self.send(_LAST_CHUNK)

@@ -1,0 +1,53 @@
+"""PostgreSQL's LISTEN and NOTIFY, as `hub.notices` needs them. Passive: nothing here waits for a notice."""
+
+from __future__ import annotations
+
+import contextlib
+
+import psycopg
+
+from .connections import Away, Connection, connect
+
+_CHANNEL = "quotechat"
+# NOTIFY makes its commit wait for the disk under a lock that the whole server shares; a wake-up may be lost.
+_RING = f"SELECT set_config('synchronous_commit', 'off', true), pg_notify('{_CHANNEL}', %s)"
+
+
+class Channel:
+    """One connection, which listens or rings. Every method raises Away where it was lost; then it is of no use."""
+
+    def __init__(self, url: str, *, listen: bool = False) -> None:
+        self._connection: Connection = connect(url)
+        if listen:
+            try:
+                self._connection.execute(f"LISTEN {_CHANNEL}")
+            except psycopg.Error as fault:
+                self.close()
+                raise Away(str(fault).strip()) from fault
+
+    def fileno(self) -> int:
+        """Readable where something has come, or the connection ended."""
+        return self._connection.fileno()
+
+    def ring(self, payload: str) -> None:
+        """Tell all who listen; at once, by itself."""
+        try:
+            self._connection.execute(_RING, [payload])
+        except psycopg.Error as fault:
+            raise Away(str(fault).strip()) from fault
+
+    def heard(self) -> list[str]:
+        """The payloads that have come, without waiting."""
+        found = []
+        try:
+            self._connection.pgconn.consume_input()
+            while notice := self._connection.pgconn.notifies():
+                found.append(notice.extra.decode())
+        except psycopg.Error as fault:
+            raise Away(str(fault).strip()) from fault
+        return found
+
+    def close(self) -> None:
+        """Hang up."""
+        with contextlib.suppress(psycopg.Error):
+            self._connection.close()

@@ -1,0 +1,149 @@
+"""Wake-ups between machines, on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from servers import until
+
+from quotechat.hub import notices
+from quotechat.hub.chat import Chat
+from quotechat.hub.limits import Budget, Limits, Rate
+from quotechat.hub.notices import Notices
+from quotechat.protocol import commands
+from quotechat.protocol.cursor import NOW
+from quotechat.store.channel import Channel
+from quotechat.store.postgres import PostgresStore
+
+Opened = Callable[[], Chat]
+
+
+@pytest.fixture
+def opened(database: str) -> Iterator[Opened]:
+    chats: list[Chat] = []
+
+    def open_chat() -> Chat:
+        store = PostgresStore(database)
+        store.found(1_800_000_000_000)
+        limits = Limits({"message": Rate(1e9, 1e9)}, {kind: Budget(9, 9) for kind in ("poll", "socket", "sender")})
+        bell = Notices(lambda: Channel(database, listen=True), lambda: Channel(database))
+        chat = Chat(store, limits, bell=bell)
+        chat.start()
+        chats.append(chat)
+        until(lambda: bell._listener is not None and not bell._missed, what="listening")
+        return chat
+
+    yield open_chat
+    for chat in chats:
+        chat.close()
+
+
+def said(text: str = "hi") -> commands.SendMessage:
+    return commands.SendMessage(message=commands.NewMessage("Ann", text))
+
+
+def woken(reader: Chat, act: Callable[[], object], seconds: float = 10) -> float:
+    """Seconds from `act` until the reader, which waits, has an event."""
+    found: list[Any] = []
+    waiting = threading.Thread(target=lambda: found.append((reader.wait("lobby", NOW, 9, seconds), time.monotonic())))
+    waiting.start()
+    until(lambda: reader.figures()["held_polls"] == 1, what="a held poll")
+    act()
+    began = time.monotonic()
+    waiting.join(seconds)
+    assert found and found[0][0].events
+    return float(found[0][1] - began)
+
+
+@pytest.fixture
+def no_net(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody looks by itself."""
+    monkeypatch.setattr(notices.Notices.wait, "__defaults__", (3600.0,))
+
+
+@pytest.mark.usefixtures("no_net")
+def test_a_notice_wakes_another_machine(opened: Opened) -> None:
+    """Without any look: what one commits, the other's reader has."""
+    ours, theirs = opened(), opened()
+    ours.feed("lobby")
+    assert woken(ours, lambda: theirs.submit(said(), identity=None)) < 5
+
+
+@pytest.mark.usefixtures("no_net")
+def test_listening_begins_anew(opened: Opened, database: str) -> None:
+    """The backend that listens is ended: what is missed meanwhile is looked for, what follows is heard."""
+    ours, theirs = opened(), opened()
+    ours.feed("lobby")
+    bell = ours._bell
+    assert isinstance(bell, Notices)
+    before = bell._listener
+
+    def end_listeners() -> None:
+        with psycopg.connect(database, autocommit=True) as other:
+            ended = other.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE query LIKE 'LISTEN%' AND datname = current_database()"
+            ).fetchall()
+        assert len(ended) == 2
+        theirs.submit(said(), identity=None)
+
+    woken(ours, end_listeners)
+    until(lambda: bell._listener not in (None, before), what="a new connection that listens")
+    assert woken(ours, lambda: theirs.submit(said(), identity=None)) < 5
+
+
+def test_notices_that_are_lost_cost_at_most_a_second(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody rings: the look finds it."""
+    monkeypatch.setattr(Notices, "ring", lambda *_: None)
+    ours, theirs = opened(), opened()
+    ours.feed("lobby")
+    assert woken(ours, lambda: theirs.submit(said(), identity=None)) < 1.5
+
+
+def test_a_connection_that_is_deaf_is_made_anew(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is open and says nothing: our own ping does not come back, so another takes its place."""
+    monkeypatch.setattr(notices, "PING", 0.2)
+    monkeypatch.setattr(notices, "ECHO", 0.3)
+    ours = opened()
+    bell = ours._bell
+    assert isinstance(bell, Notices)
+    deaf = bell._listener
+    assert deaf is not None
+    deaf.heard = list  # type: ignore[method-assign]  # nothing, ever
+    until(lambda: bell._listener not in (None, deaf), what="a new connection that listens")
+    heard = bell._heard_ourselves
+    until(lambda: bell._heard_ourselves > heard, what="our own ping")
+
+
+def test_many_rings_are_one_notice(database: str) -> None:
+    """What is asked for within a tick leaves together, rooms named; of very many rooms, for all."""
+    PostgresStore(database).close()
+    sent: list[str] = []
+
+    class Counting(Channel):
+        def ring(self, payload: str) -> None:
+            sent.append(payload)
+            super().ring(payload)
+
+    ours = Notices(lambda: Channel(database, listen=True), lambda: Counting(database))
+    other = Notices(lambda: Channel(database, listen=True), lambda: Channel(database))
+    try:
+        for bell in (ours, other):
+            assert bell.wait(5) is None  # it listens, and all has to be looked at once
+        for number in range(300):
+            ours.ring([f"room-{number % 3}"])
+        assert other.wait(5) == {"room-0", "room-1", "room-2"}
+        assert len(sent) < 30
+        ours.ring(f"room-{number}" for number in range(100))
+        heard = other.wait(5)
+        while heard is not None and heard <= {"room-0", "room-1", "room-2"}:
+            heard = other.wait(5)
+        assert heard is None and sent[-1].endswith(" *")
+    finally:
+        ours.close()
+        other.close()
