@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
+from typing import Any
 
+import postgres
 import psycopg
 import pytest
 from contract import T0, Open, StoreContract, delete, do, edit, react, said
 
 from quotechat.protocol import commands
-from quotechat.protocol.cursor import START
-from quotechat.store.base import CreateRoom, Store, Stored, Write
+from quotechat.protocol.cursor import START, Cursor
+from quotechat.protocol.errors import Overloaded, StorageFull
+from quotechat.store import connections, rules
+from quotechat.store import postgres as module
+from quotechat.store.base import CommitFailed, CreateRoom, Store, Stored, Write
 from quotechat.store.gathering import Gathering
+from quotechat.store.ledger import Ledger
 from quotechat.store.migrate import SchemaTooNew
 from quotechat.store.postgres import PostgresStore
 
@@ -178,3 +185,187 @@ def test_another_default_of_the_server_does_not_weaken_a_commit(open_store: Open
         patch.setattr(Gathering, "send", look)
         do(store, said())
     assert seen == [("on",)]
+
+
+# --- Numbers are seen in their order --------------------------------------------------------------
+
+
+class Paused(threading.Thread):
+    """A commit that is held open before its last trip."""
+
+    def __init__(self, store: PostgresStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(daemon=True)
+        self._store = store
+        self.reached, self.go_on = threading.Event(), threading.Event()
+        send = Gathering.send
+
+        def pause(gathering: Gathering) -> None:
+            if threading.current_thread() is self and gathering._gathered:
+                self.reached.set()
+                assert self.go_on.wait(10)
+            send(gathering)
+
+        monkeypatch.setattr(Gathering, "send", pause)
+
+    def run(self) -> None:
+        do(self._store, said(text="first"), who=None)
+
+
+def check_order(open_store: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One commit is held open while another machine commits in the same room: a tailing reader misses nothing."""
+    one, two, reader = open_store(), open_store(), open_store()
+    assert isinstance(one, PostgresStore)
+    do(two, CreateRoom("tea"))
+    slow = Paused(one, monkeypatch)
+    slow.start()
+    assert slow.reached.wait(10)
+    # Another room is not held up.
+    assert do(two, said(room="tea"), who=None).seq == 1
+    fast = threading.Thread(target=lambda: do(two, said("Bob", "second"), who=None), daemon=True)
+    fast.start()
+    fast.join(0.5)
+    seen: list[int] = []
+    position: Any = START
+
+    def read_on() -> None:
+        nonlocal position
+        page = reader.read("lobby", position, 9)
+        seen.extend(event.seq for event in page.events)
+        position = Cursor(seen[-1]) if seen else position
+        assert seen == list(range(1, len(seen) + 1))
+
+    try:
+        read_on()
+    finally:
+        slow.go_on.set()
+        slow.join(10)
+        fast.join(10)
+    read_on()
+    assert seen == [1, 2]
+
+
+def test_a_number_is_never_seen_before_a_lower_one(open_store: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The room stays locked from the number to the commit."""
+    check_order(open_store, monkeypatch)
+
+
+def test_numbers_from_a_sequence_would_be_caught(
+    open_store: Open, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With bigserial instead of the counter row, as so many do it, the check above fails."""
+    with psycopg.connect(database) as other:
+        other.execute("CREATE SEQUENCE numbers")
+    monkeypatch.setattr(module, "_HOLD_ROOMS", module._HOLD_ROOMS.replace(" FOR UPDATE", ""))
+    append = Ledger.append
+
+    def from_a_sequence(ledger: Ledger, room: Any, *rest: Any, **more: Any) -> Stored:
+        if room.name == "lobby":
+            room.head = ledger.sql.one("SELECT nextval('numbers')")[0] - 1  # type: ignore[index]
+        return append(ledger, room, *rest, **more)
+
+    monkeypatch.setattr(Ledger, "append", from_a_sequence)
+    with pytest.raises(AssertionError, match=r"assert \[2\] == \[1\]"):
+        check_order(open_store, monkeypatch)
+
+
+# --- When it does not work ------------------------------------------------------------------------
+
+
+def test_a_full_disk_refuses_and_reading_goes_on(open_store: Open, database: str) -> None:
+    """PostgreSQL says 53100: nothing is half-stored, and with space again writing goes on."""
+    store = open_store()
+    do(store, said(text="before"))
+    with psycopg.connect(database, autocommit=True) as other:
+        other.execute(
+            "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = 'disk_full'; END $$"
+        )
+        other.execute("CREATE TRIGGER full_disk BEFORE INSERT ON sent EXECUTE FUNCTION full_disk()")
+        with pytest.raises(StorageFull):
+            store.commit([Write(said(text="x", key=f"k{number}"), T0, "ann") for number in range(3)])
+        assert [event.seq for event in store.read("lobby", START, 9).events] == [1]
+        other.execute("DROP TRIGGER full_disk ON sent")
+    assert do(store, said(key="k0")).seq == 2
+
+
+def test_lost_connections_are_made_anew(open_store: Open, database: str) -> None:
+    """All are ended between two uses: the next commit and the next read succeed, as if nothing had been."""
+    store = open_store()
+    do(store, said())
+    store.read("lobby", START, 9)
+    with psycopg.connect(database, autocommit=True) as other:
+        ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        other.execute(f"{ended} AND pid <> pg_backend_pid()")
+    assert do(store, said()).seq == 2
+    assert store.head("lobby").seq == 2
+    assert not [step for step in store.verify() if step.problem]
+
+
+@pytest.mark.parametrize("moment", ["before", "during"])
+def test_a_connection_that_ends_in_a_commit(
+    open_store: Open, database: str, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Before the commit was sent, the batch is done again; after that its fate is unknown, and a repeat finds out."""
+    store = open_store()
+    do(store, said())
+    assert isinstance(store, PostgresStore) and store._writer is not None
+    victim, send, ended = store._writer, Gathering.send, []
+
+    def end() -> None:
+        with psycopg.connect(database, autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(%s)", [victim.info.backend_pid])
+            while other.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [victim.info.backend_pid]).fetchone():
+                pass
+
+    if moment == "before":
+        apply_all = rules.apply_all
+
+        def and_end(*arguments: Any) -> Any:
+            if not ended:
+                ended.append(end())
+            found = apply_all(*arguments)
+            arguments[0].sql.one("SELECT count(*) FROM message")
+            return found
+
+        monkeypatch.setattr(rules, "apply_all", and_end)
+        assert do(store, said(key="k")).seq == 2
+    else:
+
+        def send_and_end(gathering: Gathering) -> None:
+            send(gathering)
+            if not ended:
+                ended.append(end())
+
+        monkeypatch.setattr(Gathering, "send", send_and_end)
+        with pytest.raises(CommitFailed) as fault:
+            do(store, said(key="k"))
+        assert not fault.value.certain
+        assert do(store, said(key="k")).seq == 2
+    assert ended and [event.seq for event in store.read("lobby", START, 9).events] == [1, 2]
+
+
+def test_nobody_waits_for_ever_for_a_connection(open_store: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that may read are busy: 503, and nothing is stuck afterwards."""
+    monkeypatch.setattr(connections, "_WAIT_SECONDS", 0.1)
+    store = open_store()
+    assert isinstance(store, PostgresStore)
+    with contextlib.ExitStack() as held:
+        for _ in range(8):
+            held.enter_context(store._pool.connection())
+        with pytest.raises(Overloaded) as refused:
+            store.head("lobby")
+        assert refused.value.retry_in_ms
+    assert store.head("lobby").seq == 0
+
+
+def test_a_database_that_is_away_is_said_so(postgres_server: postgres.Server) -> None:
+    """Clients read that it is away, the operator why; the password is in neither."""
+    url = f"postgresql://quotechat:{postgres_server.password}@127.0.0.1:1/chat"
+    with pytest.raises(Overloaded) as away:
+        PostgresStore(url)
+    assert "refused" in str(away.value) and "127.0.0.1" not in away.value.detail
+    assert postgres_server.password not in f"{away.value} {away.value.detail}"
+    wrong = postgres_server.url.replace(postgres_server.password, "guess-of-somebody")
+    with pytest.raises(Overloaded, match="authentication failed") as refused:
+        PostgresStore(wrong)
+    assert "guess" not in str(refused.value)

@@ -18,9 +18,8 @@ GOOD = {"user": "Ann", "message": "hi"}
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_stored(request: pytest.FixtureRequest) -> Iterator[None]:
+def _nothing_is_stored(client: FlaskClient) -> Iterator[None]:
     """Whatever is refused, the head stays, and the next good message is stored."""
-    client: FlaskClient = request.getfixturevalue("client")
     client.post(MESSAGES, json=GOOD)
     head = client.get(EVENTS).get_json()["cursor"]
     yield
