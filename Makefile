@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A stamp per set of packages: the second run has nothing to do until what is installed changes.
 DESCRIPTION := setup.cfg pyproject.toml
 
-.PHONY: run test lint screenshots bench bench-claims bench-store fuzz-api clean
+.PHONY: run test lint screenshots bench bench-claims bench-store fuzz-api bench-postgres cluster clean
 
 run: $(VENV)/.installed
 	$(BIN)/quotechat serve
@@ -29,6 +29,13 @@ screenshots: $(VENV)/.installed-test
 
 bench-store: $(VENV)/.installed-test
 	$(BIN)/python -m bench.store
+
+bench-postgres: $(VENV)/.installed-test
+	$(BIN)/python -m bench.postgres
+
+# A PostgreSQL, two servers and an nginx in front of them, all on this machine, until Ctrl-C.
+cluster: $(VENV)/.installed-test
+	$(BIN)/python tools/cluster.py
 
 # What it is measured against comes by npm and pip, and only for this.
 bench: $(VENV)/.installed-bench bench/peers/node_modules/.installed

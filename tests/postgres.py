@@ -1,130 +1,13 @@
-"""A private PostgreSQL for tests: real, on loopback, in a directory that goes with it."""
+"""The private PostgreSQL of the tests: skipped where there is none at home, an error in CI."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import pwd
-import shutil
-import signal
-import socket
-import subprocess
-import tempfile
-import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
+from private_postgres import Server, binaries, postgres, somebody
 
-START_SECONDS = 60.0
-
-
-def binaries() -> Path | None:
-    """Where the newest PostgreSQL of Debian's package has its programs, which are on no PATH."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
-    return found[-1] if found else None
-
-
-class Server:
-    """A cluster of its own. `url` is that of the database ``postgres``, over TCP, with a password."""
-
-    def __init__(self, directory: Path, **options: str) -> None:
-        bin_ = binaries()
-        assert bin_ is not None
-        self._bin = bin_
-        self.directory = directory
-        self.port = _free_port()
-        self.password = "secret-of-the-tests"
-        self.options = {"max_connections": "200"} | options
-        self.process: subprocess.Popen[bytes] | None = None
-        self._make()
-
-    @property
-    def url(self) -> str:
-        return self.database("postgres")
-
-    def database(self, name: str) -> str:
-        """The URL of the database `name`."""
-        return f"postgresql://quotechat:{self.password}@127.0.0.1:{self.port}/{name}"
-
-    def start(self) -> None:
-        """Start, and return when it answers."""
-        options = {
-            "port": str(self.port), "listen_addresses": "127.0.0.1",
-            "unix_socket_directories": str(self.directory), "log_min_messages": "fatal",
-        } | self.options  # fmt: skip
-        flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        with open(self.directory / "log", "ab") as log:
-            self.process = subprocess.Popen(
-                [*_as_somebody(), str(self._bin / "postgres"), "-D", str(self.directory / "data"), *flags],
-                stdout=log, stderr=log, cwd=self.directory,
-            )  # fmt: skip
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            with contextlib.suppress(Exception):
-                self.sql("SELECT 1")
-                return
-            assert self.process.poll() is None and time.monotonic() < deadline, (self.directory / "log").read_text()
-            time.sleep(0.05)
-
-    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """Stop and wait; SIGINT is a fast shutdown, SIGKILL a power failure without loss of what was flushed."""
-        if self.process is None:
-            return
-        if how == signal.SIGKILL:
-            # The postmaster's children would live on for a moment and hold the port and shared memory.
-            for pid in _children(self.process.pid):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-        self.process.send_signal(how)
-        self.process.wait(60)
-        self.process = None
-
-    def sql(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
-        """Run `statement` by itself; its rows."""
-        import psycopg
-
-        with psycopg.connect(self.database(database), autocommit=True, connect_timeout=5) as connection:
-            cursor = connection.execute(statement)  # type: ignore[arg-type]  # ours
-            return cursor.fetchall() if cursor.description else []
-
-    def fresh(self, name: str) -> str:
-        """The URL of a new, empty database `name`."""
-        self.sql(f'CREATE DATABASE "{name}" TEMPLATE template0')
-        return self.database(name)
-
-    def drop(self, name: str) -> None:
-        """Away with it, whoever is connected."""
-        self.sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-
-    def _make(self) -> None:
-        password = self.directory / "password"
-        password.write_text(self.password)
-        if os.geteuid() == 0:
-            shutil.chown(self.directory, *_somebody())
-            shutil.chown(password, *_somebody())
-        subprocess.run(
-            [*_as_somebody(), str(self._bin / "initdb"), "-D", str(self.directory / "data"), "-U", "quotechat",
-             "--auth=scram-sha-256", f"--pwfile={password}", "-E", "UTF8", "--no-locale", "--no-sync"],
-            check=True, capture_output=True, cwd=self.directory,
-        )  # fmt: skip
-
-
-@contextlib.contextmanager
-def postgres(**options: str) -> Iterator[Server]:
-    """A running server, gone at the end."""
-    # Not below pytest's directories: those are closed to the user that PostgreSQL runs as.
-    directory = Path(tempfile.mkdtemp(prefix="quotechat-pg-"))
-    try:
-        server = Server(directory, **options)
-        try:
-            server.start()
-            yield server
-        finally:
-            server.stop()
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+__all__ = ["Server", "needed", "postgres", "somebody"]
 
 
 def needed() -> None:
@@ -133,30 +16,3 @@ def needed() -> None:
         if os.environ.get("CI") == "true":
             pytest.fail("PostgreSQL is missing; .ci/run installs it")
         pytest.skip("PostgreSQL is missing (Debian: postgresql)")
-
-
-def _somebody() -> tuple[int, int]:
-    """User and group for PostgreSQL, which does not run as root."""
-    for name in ("postgres", "nobody"):
-        with contextlib.suppress(KeyError):
-            found = pwd.getpwnam(name)
-            return found.pw_uid, found.pw_gid
-    raise RuntimeError("neither postgres nor nobody is a user here")
-
-
-def _as_somebody() -> list[str]:
-    if os.geteuid() != 0:
-        return []
-    uid, gid = _somebody()
-    return ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups"]
-
-
-def _children(pid: int) -> list[int]:
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port

@@ -191,7 +191,7 @@ def test_an_older_copy_takes_over(database: postgres.Server, tmp_path: Path, wri
         shutil.copytree(data, copy, symlinks=True)
         if os.geteuid() == 0:
             for each in (copy, *copy.rglob("*")):
-                shutil.chown(each, *postgres._somebody())
+                shutil.chown(each, *postgres.somebody())
         database.start()
         for number in range(3):
             until(lambda: say(f"lost {number}"), what="an answer")  # noqa: B023  # called here

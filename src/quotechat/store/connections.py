@@ -13,9 +13,12 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg.abc import AdaptContext, DumperKey, PyFormat
+from psycopg.adapt import Dumper
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ..protocol.errors import Overloaded
+from .statements import Array
 
 T = TypeVar("T")
 Connection = psycopg.Connection[Any]
@@ -48,9 +51,33 @@ def connect(url: str) -> Connection:
     try:
         # What the URL says itself comes first.
         parameters: dict[str, Any] = _DEFAULTS | conninfo_to_dict(url)
-        return psycopg.connect(make_conninfo(**parameters), autocommit=True, prepare_threshold=None)
+        connection = psycopg.connect(make_conninfo(**parameters), autocommit=True, prepare_threshold=None)
     except psycopg.OperationalError as fault:
         raise Away(str(fault).strip()) from fault
+    connection.adapters.register_dumper(Array, _ArrayDumper)
+    return connection
+
+
+class _ArrayDumper(Dumper):
+    """Encoded already."""
+
+    format = psycopg.pq.Format.BINARY
+
+    def __init__(self, cls: type, context: AdaptContext | None = None) -> None:
+        super().__init__(cls, context)
+        self.oid = 0
+
+    def get_key(self, obj: Array, format: PyFormat) -> DumperKey:
+        # A dumper has one type: one for each.
+        return (self.cls, obj.oid)  # type: ignore[return-value]  # any hashable does
+
+    def upgrade(self, obj: Array, format: PyFormat) -> _ArrayDumper:
+        dumper = _ArrayDumper(self.cls)
+        dumper.oid = obj.oid
+        return dumper
+
+    def dump(self, obj: Array) -> bytes:
+        return obj.data
 
 
 def lost(fault: psycopg.Error, connection: Connection) -> bool:

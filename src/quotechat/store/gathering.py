@@ -17,7 +17,18 @@ import psycopg
 
 from . import ledger
 from .shapes import Row
-from .statements import Shape, Values, columns_of, for_psycopg, many_inserts, many_reads, many_updates, shape
+from .statements import (
+    Key,
+    Shape,
+    Values,
+    for_psycopg,
+    many_inserts,
+    many_reads,
+    many_updates,
+    read_arrays,
+    shape,
+    write_arrays,
+)  # fmt: skip
 
 Read = tuple[str, Values]
 _MOST_GATHERED = 5000
@@ -34,7 +45,7 @@ class Gathering:
         self._inserts: dict[str, list[Values]] = defaultdict(list)
         self._later: list[Read] = []
         self._gathered = 0
-        self._touched: dict[str, set[Values | None]] = defaultdict(set)
+        self._touched: dict[str, set[Key | None]] = defaultdict(set)
 
     # --- Sql --------------------------------------------------------------------------------------
 
@@ -89,7 +100,7 @@ class Gathering:
             if len(rows) == 1:
                 cursor = self._execute(for_psycopg(statement), rows[0])
             else:
-                cursor = self._execute(many_reads(statement, types), columns_of(rows))
+                cursor = self._execute(many_reads(statement, types), read_arrays(rows))
             self._foreseen.append((statement, rows, cursor))
 
     def learn(self) -> None:
@@ -113,11 +124,11 @@ class Gathering:
             if len(rows) == 1:
                 self._execute(for_psycopg(statement), rows[0])
             else:
-                self._execute(many_inserts(statement), columns_of(rows))
+                self._execute(many_inserts(statement), write_arrays(statement, rows))
         for statement, rows in _runs(self._later):
             together = many_updates(statement) if len(rows) > 1 else None
             if together is not None:
-                self._execute(together, columns_of(rows))
+                self._execute(together, write_arrays(statement, rows))
             else:
                 for values in rows:
                     self._execute(for_psycopg(statement), values)
@@ -191,7 +202,7 @@ def _scan(connection: psycopg.Connection[Any], statement: str, values: Values) -
 def _runs(later: list[Read]) -> Iterator[tuple[str, list[Values]]]:
     """Changes that follow on each other with the same statement, each of another row."""
     run: list[Values] = []
-    keys: set[tuple[tuple[str, Values | None], ...]] = set()
+    keys: set[tuple[tuple[str, Key | None], ...]] = set()
     of = ""
     for statement, values in later:
         key = tuple(shape(statement).rows(values))

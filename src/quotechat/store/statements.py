@@ -7,11 +7,15 @@ and writes many rows with one statement; this turns the one into the other, and 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import struct
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 Values = tuple[Any, ...]
+Key = Any
+"""The value of a primary key, or the tuple of its values."""
 
 _KEYS: Mapping[str, tuple[str, ...]] = {
     "room": ("id",),
@@ -39,21 +43,18 @@ _FIXED = re.compile(r"(?:(\w+)\.)?(\w+) = \?")
 class Shape(NamedTuple):
     """What a statement is about.
 
-    `keys` has each table that it names, with the places among its values where that table's whole primary key
-    stands, or None where it may touch any row. `insert` is set where it does nothing but add the row of its
+    `keys` has each table that it names, with what takes the table's whole primary key from the statement's values, or
+    None where it may touch any row. `insert` is set where it does nothing but add the row of its
     values, `reads` where it changes nothing.
     """
 
-    keys: dict[str, tuple[int, ...] | None]
+    keys: tuple[tuple[str, Callable[[Values], Key] | None], ...]
     insert: bool
     reads: bool
 
-    def rows(self, values: Values) -> list[tuple[str, Values | None]]:
+    def rows(self, values: Values) -> list[tuple[str, Key | None]]:
         """(table, key) of what it touches; the key None stands for any."""
-        return [
-            (table, None if places is None else tuple(values[place] for place in places))
-            for table, places in self.keys.items()
-        ]
+        return [(table, key and key(values)) for table, key in self.keys]
 
 
 @cache
@@ -64,21 +65,21 @@ def shape(statement: str) -> Shape:
     if found:
         columns = found[2].split(", ")
         places = {column: place for place, column in enumerate(columns)}
-        return Shape({found[1]: _places(found[1], places)}, found.end() == len(statement), reads)
+        return Shape(((found[1], _key(found[1], places)),), found.end() == len(statement), reads)
     named = [(table, alias or table) for table, alias in _NAMED.findall(statement) if table in _KEYS]
     # A table that is named twice, as in a subquery, has no one key.
     tables = [table for table, _ in named]
     fixed = _fixed(statement)
-    keys: dict[str, tuple[int, ...] | None] = {}
+    keys: dict[str, Callable[[Values], Key] | None] = {}
     for table, alias in named:
         own = {column: place for (of, column), place in fixed.items() if of == alias or (not of and len(named) == 1)}
-        keys[table] = _places(table, own) if tables.count(table) == 1 else None
-    return Shape(keys, False, reads)
+        keys[table] = _key(table, own) if tables.count(table) == 1 else None
+    return Shape(tuple(keys.items()), False, reads)
 
 
-def _places(table: str, columns: Mapping[str, int]) -> tuple[int, ...] | None:
+def _key(table: str, columns: Mapping[str, int]) -> Callable[[Values], Key] | None:
     key = _KEYS[table]
-    return tuple(columns[column] for column in key) if columns.keys() >= set(key) else None
+    return itemgetter(*(columns[column] for column in key)) if columns.keys() >= set(key) else None
 
 
 def _fixed(statement: str) -> dict[tuple[str, str], int]:
@@ -106,10 +107,10 @@ def for_psycopg(statement: str) -> str:
 def many_reads(statement: str, types: tuple[type, ...]) -> str:
     """Ask `statement`, which finds one row at most, for each of many values of `types`.
 
-    The parameters are one array for each value; the rows come in their order, each with whether it is there in
+    The parameters are one `Array` for each value; the rows come in their order, each with whether it is there in
     front. LATERAL keeps to the index whatever the planner thinks of the table's size.
     """
-    arrays = ", ".join(f"%s::{_type_of_value(each)}[]" for each in types)
+    arrays = ", ".join(["%s"] * len(types))
     names = ", ".join(f"p{place}" for place in range(len(types)))
     return (
         f"SELECT q.* FROM unnest({arrays}) WITH ORDINALITY AS k({names}, n)"
@@ -124,7 +125,7 @@ def many_inserts(statement: str) -> str:
     found = _INSERT.fullmatch(statement)
     assert found is not None, statement
     columns = found[2].split(", ")
-    arrays = ", ".join(f"%s::{_type_of_column(column)}[]" for column in columns)
+    arrays = ", ".join(["%s"] * len(columns))
     return f"INSERT INTO {found[1]} ({found[2]}) SELECT * FROM unnest({arrays})"
 
 
@@ -132,10 +133,10 @@ def many_inserts(statement: str) -> str:
 def many_updates(statement: str) -> str | None:
     """The update `statement` of rows with different keys, for arrays of its values; None where it is not so plain."""
     found = _UPDATE.fullmatch(statement)
-    if found is None or shape(statement).keys[found[1]] is None:
+    if found is None or shape(statement).keys[0][1] is None:
         return None
     columns = re.findall(r"(\w+) = \?", statement)
-    arrays = ", ".join(f"%s::{_type_of_column(column)}[]" for column in columns)
+    arrays = ", ".join(["%s"] * len(columns))
     names = ", ".join(f"p{place}" for place in range(len(columns)))
     numbered = _numbered(statement, "v")
     head, _, condition = numbered.partition(" WHERE ")
@@ -143,19 +144,58 @@ def many_updates(statement: str) -> str | None:
     return f"{head} FROM unnest({arrays}) AS v({names}) WHERE {joined}"
 
 
-def columns_of(rows: Sequence[Values]) -> list[list[Any]]:
-    """Arrays, one for each value."""
-    return [list(column) for column in zip(*rows, strict=True)]
+class Array(NamedTuple):
+    """One value of many rows, as PostgreSQL sends and takes arrays (array_recv in arrayfuncs.c).
+
+    Encoded here: psycopg looks through every text for what has to be quoted, which takes most of a batch's time.
+    """
+
+    oid: int
+    data: bytes
+
+
+_TEXT, _BIGINT, _BYTEA = 25, 20, 17
+_ARRAYS = {_TEXT: 1009, _BIGINT: 1016, _BYTEA: 1001}
+
+
+def read_arrays(rows: Sequence[Values]) -> list[Array]:
+    """The parameters of `many_reads`."""
+    kinds = {int: _BIGINT, str: _TEXT, bytes: _BYTEA}
+    return [_array(kinds[type(column[0])], column) for column in zip(*rows, strict=True)]
+
+
+def write_arrays(statement: str, rows: Sequence[Values]) -> list[Array]:
+    """The parameters of `many_inserts` and `many_updates`."""
+    return [_array(kind, column) for kind, column in zip(_kinds(statement), zip(*rows, strict=True), strict=True)]
+
+
+@cache
+def _kinds(statement: str) -> tuple[int, ...]:
+    found = _INSERT.fullmatch(statement)
+    columns = found[2].split(", ") if found else re.findall(r"(\w+) = \?", statement)
+    return tuple(_BIGINT if each in _NUMBERS else _BYTEA if each in _BYTES else _TEXT for each in columns)
+
+
+def _array(kind: int, items: Sequence[Any]) -> Array:
+    count, nulls = len(items), None in items
+    parts = [struct.pack("!iiiii", 1, nulls, kind, count, 1)]
+    if kind == _BIGINT and not nulls:
+        flat: list[int] = [8] * (2 * count)
+        flat[1::2] = items
+        parts.append(struct.pack("!" + "iq" * count, *flat))
+    else:
+        for item in items:
+            if item is None:
+                parts.append(_NULL)
+                continue
+            data = item.encode() if kind == _TEXT else _NUMBER.pack(item) if kind == _BIGINT else item
+            parts += (_LENGTH.pack(len(data)), data)
+    return Array(_ARRAYS[kind], b"".join(parts))
+
+
+_NULL, _LENGTH, _NUMBER = struct.pack("!i", -1), struct.Struct("!i"), struct.Struct("!q")
 
 
 def _numbered(statement: str, source: str) -> str:
     parts = statement.replace("%", "%%").split("?")
     return parts[0] + "".join(f"{source}.p{place}{part}" for place, part in enumerate(parts[1:]))
-
-
-def _type_of_value(kind: type) -> str:
-    return {int: "bigint", str: "text", bytes: "bytea"}[kind]
-
-
-def _type_of_column(column: str) -> str:
-    return "bigint" if column in _NUMBERS else "bytea" if column in _BYTES else "text"
