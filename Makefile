@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A stamp per set of packages: the second run has nothing to do until what is installed changes.
 DESCRIPTION := setup.cfg pyproject.toml
 
-.PHONY: run test lint screenshots bench bench-claims bench-store fuzz-api bench-postgres cluster clean
+.PHONY: run test lint screenshots bench bench-claims bench-growth bench-store fuzz-api bench-postgres cluster clean
 
 run: $(VENV)/.installed
 	$(BIN)/quotechat serve
@@ -48,6 +48,10 @@ $(VENV)/.installed-bench: $(VENV)/.installed-test
 # What quotechat holds, claim by claim.
 bench-claims: $(VENV)/.installed-bench
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m bench.claims
+
+# How its cost grows, as a picture.
+bench-growth: $(VENV)/.installed-bench
+	$(BIN)/python -m bench.growth
 
 bench/peers/node_modules/.installed: bench/peers/package.json bench/peers/package-lock.json
 	cd bench/peers && npm ci --silent

@@ -111,7 +111,7 @@ class Server:
         """So many WebSockets that read."""
         readers = Readers()
         for _ in range(count):
-            readers.add(self.port, self._handshake(self.peer.socket), self.peer.then)
+            self.join(readers, self.peer.socket)
         readers.read(1.0)
         readers.deliveries = 0
         return readers
@@ -119,12 +119,13 @@ class Server:
     def back(self, cursor: str) -> Readers:
         """One WebSocket that was away: it goes on from `cursor`, where the peer has such a thing."""
         readers = Readers()
-        path = (self.peer.resume or self.peer.socket).format(cursor=cursor)
-        readers.add(self.port, self._handshake(path), self.peer.then)
+        self.join(readers, (self.peer.resume or self.peer.socket).format(cursor=cursor))
         return readers
 
-    def _handshake(self, path: str) -> bytes:
-        return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n{HANDSHAKE}\r\n".encode()
+    def join(self, readers: Readers, path: str) -> None:
+        """One more of `readers`, a WebSocket at `path`."""
+        handshake = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n{HANDSHAKE}\r\n"
+        readers.add(self.port, handshake.encode(), self.peer.then)
 
     def pollers(self, count: int) -> Readers:
         """So many long polls, each again when it is answered."""
