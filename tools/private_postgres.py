@@ -36,7 +36,7 @@ class Server:
         assert bin_ is not None
         self._bin = bin_
         self.directory = directory
-        self.port = _free_port()
+        self.port = free_port()
         self.password = secrets.token_hex(8)
         self.options = {"max_connections": "200"} | options
         self.process: subprocess.Popen[bytes] | None = None
@@ -59,8 +59,8 @@ class Server:
         flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with open(self.directory / "log", "ab") as log:
             self.process = subprocess.Popen(
-                [*_as_somebody(), str(self._bin / "postgres"), "-D", str(self.directory / "data"), *flags],
-                stdout=log, stderr=log, cwd=self.directory,
+                [*as_somebody(), str(self._bin / "postgres"), "-D", str(self.directory / "data"), *flags],
+                stdout=log, stderr=log, cwd=self.directory, start_new_session=True,
             )  # fmt: skip
         deadline = time.monotonic() + START_SECONDS
         while True:
@@ -107,7 +107,7 @@ class Server:
             shutil.chown(self.directory, *somebody())
             shutil.chown(password, *somebody())
         subprocess.run(
-            [*_as_somebody(), str(self._bin / "initdb"), "-D", str(self.directory / "data"), "-U", "quotechat",
+            [*as_somebody(), str(self._bin / "initdb"), "-D", str(self.directory / "data"), "-U", "quotechat",
              "--auth=scram-sha-256", f"--pwfile={password}", "-E", "UTF8", "--no-locale", "--no-sync"],
             check=True, capture_output=True, cwd=self.directory,
         )  # fmt: skip
@@ -138,7 +138,8 @@ def somebody() -> tuple[int, int]:
     raise RuntimeError("neither postgres nor nobody is a user here")
 
 
-def _as_somebody() -> list[str]:
+def as_somebody() -> list[str]:
+    """What to put before a command that must not run as root."""
     if os.geteuid() != 0:
         return []
     uid, gid = somebody()
@@ -149,7 +150,8 @@ def _children(pid: int) -> list[int]:
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One that nobody listens on just now."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]

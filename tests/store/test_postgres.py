@@ -52,6 +52,25 @@ class TestPostgres(StoreContract):
             connection.execute("DELETE FROM event WHERE seq <= %s", [seq])
 
 
+class TestPooled(TestPostgres):
+    """The contract through a pooler in transaction mode, with fewer connections to the server than to us."""
+
+    @pytest.fixture
+    def open_store(self, database: str, postgres_server: postgres.Server) -> Iterator[Open]:
+        opened: list[PostgresStore] = []
+        with postgres.pooler(postgres_server, database.rpartition("/")[2]) as url:
+
+            def open_one() -> PostgresStore:
+                store = PostgresStore(url)
+                store.found(T0)
+                opened.append(store)
+                return store
+
+            yield open_one
+            for store in opened:
+                store.close()
+
+
 def test_the_common_commands_take_two_round_trips(open_store: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sends, replies, repeats of earlier ones, edits and reactions read nothing that was not foreseen."""
     store = open_store()
