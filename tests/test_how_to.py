@@ -22,7 +22,7 @@ def blocks(page: str, language: str) -> list[str]:
 
 def test_adding_a_command(tmp_path: Path) -> None:
     """The differences apply to the source, and the page's own test passes on what comes of it."""
-    for name in ("src", "static", "templates", "tests", "setup.cfg", "pyproject.toml"):
+    for name in ("src", "static", "templates", "tests", "tools", "setup.cfg", "pyproject.toml"):
         source = ROOT / name
         copy = shutil.copytree if source.is_dir() else shutil.copy
         copy(source, tmp_path / name)
