@@ -136,7 +136,8 @@ def cluster() -> Iterator[tuple[str, list[str]]]:
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="quotechat-cluster-")))
         database = stack.enter_context(postgres())
-        addresses = [stack.enter_context(server(database.url, directory / "data")) for _ in range(SERVERS)]
+        data = [directory / f"data-{number}" for number in range(SERVERS)]
+        addresses = [stack.enter_context(server(database.url, each)) for each in data]
         for address in addresses:
             until_it_answers(f"http://{address}")
         url = stack.enter_context(nginx(addresses, directory))

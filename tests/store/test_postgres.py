@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -361,6 +364,29 @@ def test_a_connection_that_ends_in_a_commit(
         assert not fault.value.certain
         assert do(store, said(key="k")).seq == 2
     assert ended and [event.seq for event in store.read("lobby", START, 9).events] == [1, 2]
+
+
+def test_a_peer_that_says_nothing_is_given_up(
+    open_store: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Open and silent, as after a lost network: reads and commits go on with another connection."""
+    monkeypatch.setattr(connections, "PATIENCE", 0.5)
+    store = open_store()
+    do(store, said())
+    assert isinstance(store, PostgresStore) and store._writer is not None
+    store.head("lobby")
+    silent = [store._writer.info.backend_pid, *(each.info.backend_pid for each in store._pool._idle)]
+    assert len(silent) >= 2
+    try:
+        for pid in silent:
+            os.kill(pid, signal.SIGSTOP)
+        began = time.monotonic()
+        assert store.head("lobby").seq == 1
+        assert do(store, said()).seq == 2
+        assert 0.5 < time.monotonic() - began < 5
+    finally:
+        for pid in silent:
+            os.kill(pid, signal.SIGCONT)
 
 
 def test_nobody_waits_for_ever_for_a_connection(open_store: Open, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg.abc import AdaptContext, DumperKey, PyFormat
+from psycopg.abc import AdaptContext, DumperKey, PQGen, PyFormat
 from psycopg.adapt import Dumper
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -21,12 +22,13 @@ from ..protocol.errors import Overloaded
 from .statements import Array
 
 T = TypeVar("T")
-Connection = psycopg.Connection[Any]
 _IDLE = psycopg.pq.TransactionStatus.IDLE
 
 _TRY_AGAIN_MS = 1000
 _WAIT_SECONDS = 5.0
 """How long a reader waits for a connection that others have."""
+PATIENCE = 8.0
+"""Seconds within which a statement is answered: longer than the locks are waited for, shorter than a sender waits."""
 _DEFAULTS = {
     "connect_timeout": "5",
     # A peer that is gone without a word is noticed within about 10 s, waiting or sending.
@@ -46,15 +48,41 @@ class Away(Overloaded):
         self.args = (reason,)  # what str() gives, for logs
 
 
+class Connection(psycopg.Connection[Any]):
+    """One that gives up, closed, when an answer does not come: the peer may be gone without a word, or stopped."""
+
+    patience: float | None = None
+    """Seconds; None waits for as long as it takes."""
+
+    def wait(self, gen: PQGen[T], *arguments: Any, **more: Any) -> T:
+        return super().wait(gen if self.patience is None else self._within(gen, self.patience), *arguments, **more)
+
+    def _within(self, gen: PQGen[T], seconds: float) -> PQGen[T]:
+        deadline = time.monotonic() + seconds
+        try:
+            wanted = next(gen)
+            while True:
+                # psycopg comes back every tenth of a second, with nothing where nothing has come.
+                ready = yield wanted
+                if not ready and time.monotonic() > deadline:
+                    self.close()
+                    raise psycopg.OperationalError(f"no answer within {seconds:g} s")
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            found: T = end.value
+            return found
+
+
 def connect(url: str) -> Connection:
     """A new connection, in autocommit: transactions are begun by hand. Raises Away."""
     try:
         # What the URL says itself comes first.
         parameters: dict[str, Any] = _DEFAULTS | conninfo_to_dict(url)
-        connection = psycopg.connect(make_conninfo(**parameters), autocommit=True, prepare_threshold=None)
+        connection = Connection.connect(make_conninfo(**parameters), autocommit=True, prepare_threshold=None)
     except psycopg.OperationalError as fault:
         raise Away(str(fault).strip()) from fault
     connection.adapters.register_dumper(Array, _ArrayDumper)
+    connection.patience = PATIENCE
     return connection
 
 
@@ -114,12 +142,14 @@ class Pool:
 
     @contextlib.contextmanager
     def connection(self) -> Iterator[Connection]:
-        """One that is sure to be alive at the beginning. Raises Overloaded."""
+        """One that is sure to be alive at the beginning, for work that may take its time. Raises Overloaded."""
         with self._place():
             connection = self._alive()
+            connection.patience = None
             try:
                 yield connection
             finally:
+                connection.patience = PATIENCE
                 self._give_back(connection)
 
     def close(self) -> None:
