@@ -45,9 +45,13 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from quotechat import __version__, logs
 from quotechat.config import Settings, variable
+from quotechat.protocol.errors import Refused
+from quotechat.store.open import check_driver
 
 log = logging.getLogger(__name__)
 
+#: The exit status of a worker for which gunicorn's arbiter gives up, rather than fork another one.
+_APP_LOAD_ERROR = 4
 #: Seconds that gunicorn's arbiter waits for a worker to end before it kills it.
 GRACEFUL_SECONDS = 10
 #: Seconds that an old worker serves on while the new ones start; below GRACEFUL_SECONDS, or it is killed.
@@ -75,8 +79,9 @@ def prepare(settings: Settings) -> Settings:
     """Make this process ready to be the master: more descriptors, settings in the environment.
 
     Returns the settings as they can be kept: with few descriptors, fewer sockets. The environment is
-    how they reach the workers, those after a SIGHUP and a re-executed master too.
+    how they reach the workers, those after a SIGHUP and a re-executed master too. Raises SettingsError.
     """
+    check_driver(settings)
     fitting = _fit(settings, _raise_file_limit())
     found = fitting.to_env()
     if variable("held_polls") not in os.environ:
@@ -146,7 +151,12 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is published wi
         # its threads begin where they will live.
         from quotechat import create_app
 
-        return create_app(Settings.from_env())
+        try:
+            return create_app(Settings.from_env())
+        except Refused as away:
+            # A database that does not come: one line says why, and whoever supervises us starts us again.
+            print(f"quotechat: {away}", file=sys.stderr, flush=True)
+            sys.exit(_APP_LOAD_ERROR)
 
 
 def _bind(settings: Settings) -> str:

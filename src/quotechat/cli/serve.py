@@ -14,7 +14,7 @@ import click
 
 from quotechat import __version__
 
-from ..config import Settings, unknown_variables
+from ..config import Settings, SettingsError, unknown_variables
 from .options import option, settings_of
 
 #: (user, colour, text, index of the message it answers, index of those who like it)
@@ -39,7 +39,10 @@ def serve(**flags: str | None) -> None:
     from quotechat.serving import serve as run
 
     settings = settings_of(**flags)
-    run(replace(settings, data=settings.data.absolute()))
+    try:
+        run(replace(settings, data=settings.data.absolute()))
+    except SettingsError as fault:
+        raise click.UsageError(str(fault)) from None
 
 
 @click.command()

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -47,7 +48,7 @@ def open_store(
         deadline, told = time.monotonic() + patience, False
         while True:
             try:
-                return _postgres().PostgresStore(  # type: ignore[no-any-return]  # of a module that may be missing
+                return _postgres(settings).PostgresStore(  # type: ignore[no-any-return]  # of a module that may be missing
                     settings.database, known, connections=settings.database_connections, make=make
                 )
             except Overloaded as away:
@@ -68,7 +69,7 @@ def open_store(
 def look(settings: Settings) -> Iterator[Sql]:
     """One moment of the store, which changes nothing. Raises as `open_store` without `make`."""
     if settings.database:
-        with _postgres().look(settings.database) as sql:
+        with _postgres(settings).look(settings.database) as sql:
             yield sql
     else:
         with sqlite.look(_there(settings)) as sql:
@@ -82,10 +83,21 @@ def _there(settings: Settings) -> Path:
     return path
 
 
-def _postgres() -> ModuleType:
-    try:
-        from . import postgres
-    except ModuleNotFoundError:
-        reason = f"{variable('database')} needs the drivers of PostgreSQL: pip install 'quotechat[postgres]'"
-        raise SettingsError(reason) from None
+def check_driver(settings: Settings) -> None:
+    """Raise SettingsError where what the store of `settings` needs is not installed."""
+    if settings.database and not _installed("psycopg"):
+        raise SettingsError(f"{variable('database')} needs the driver of PostgreSQL: pip install 'quotechat[postgres]'")
+
+
+def _postgres(settings: Settings) -> ModuleType:
+    check_driver(settings)
+    from . import postgres
+
     return postgres
+
+
+def _installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ValueError:  # it was imported in an unusual way, or kept from it
+        return False

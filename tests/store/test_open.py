@@ -1,0 +1,41 @@
+"""Which store the settings name, and what is said where it cannot be opened."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from servers import environment
+
+WITHOUT = "import sys; sys.modules['psycopg'] = None; from quotechat.cli import main; main()"
+
+
+@pytest.mark.parametrize("command", ["serve", "verify", "rebuild"])
+def test_a_missing_driver_is_named(tmp_path: Path, command: str) -> None:
+    """Before anything is started: one line, with what to install."""
+    database = "postgresql://quotechat:s3cret@127.0.0.1:1/chat"
+    result = subprocess.run(
+        [sys.executable, "-c", WITHOUT, command], env=environment(QUOTECHAT_DATABASE=database, QUOTECHAT_PORT="0"),
+        cwd=tmp_path, capture_output=True, text=True, timeout=20, check=False,
+    )  # fmt: skip
+    assert result.returncode in (1, 2)
+    assert "pip install 'quotechat[postgres]'" in result.stderr and "QUOTECHAT_DATABASE" in result.stderr
+    assert "Traceback" not in result.stderr and "s3cret" not in result.stderr + result.stdout
+
+
+def test_a_database_that_does_not_come_ends_the_start(tmp_path: Path) -> None:
+    """The server says why, and ends with a status that a supervisor sees."""
+    script = (
+        "import quotechat.app as app; app._PATIENCE = 0.2\n"
+        "from quotechat.cli import main; main(['serve', '--port', '0'])"
+    )
+    database = "postgresql://quotechat:s3cret@127.0.0.1:1/chat"
+    result = subprocess.run(
+        [sys.executable, "-c", script], env=environment(QUOTECHAT_DATABASE=database), cwd=tmp_path,
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert result.returncode != 0
+    assert "Connection refused" in result.stderr and "Traceback" not in result.stderr
+    assert "s3cret" not in result.stderr + result.stdout
