@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A stamp per set of packages: the second run has nothing to do until what is installed changes.
 DESCRIPTION := setup.cfg pyproject.toml
 
-.PHONY: run test lint screenshots bench bench-claims bench-growth bench-store fuzz-api bench-postgres cluster clean
+.PHONY: run test lint screenshots bench bench-claims bench-growth bench-store fuzz-api bench-postgres cluster bench-streams clean
 
 run: $(VENV)/.installed
 	$(BIN)/quotechat serve
@@ -29,6 +29,9 @@ screenshots: $(VENV)/.installed-test
 
 bench-store: $(VENV)/.installed-test
 	$(BIN)/python -m bench.store
+
+bench-streams: $(VENV)/.installed-test
+	$(BIN)/python -m bench.streams
 
 bench-postgres: $(VENV)/.installed-test
 	$(BIN)/python -m bench.postgres

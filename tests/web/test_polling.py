@@ -378,7 +378,7 @@ def test_a_stream_brings_old_and_new(server: Running, kind: str) -> None:
             seen.append(line)
     assert b'"old"' in b"".join(seen)
     if kind == "text/event-stream":
-        assert seen[0].startswith(b"id: ") and line.startswith(b"data: ")
+        assert seen[0].startswith(b"retry: ") and seen[1].startswith(b"id: ") and line.startswith(b"data: ")
 
 
 def test_last_event_id_wins(server: Running) -> None:

@@ -6,6 +6,7 @@ The events are those of every other transport. The answer is written by the reac
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,6 +14,7 @@ from typing import Any, Literal
 
 from flask import Response, current_app, request
 from werkzeug.datastructures import Headers
+from werkzeug.http import http_date
 
 from ..hub.chat import Chat, Page
 from ..hub.feed import Feed
@@ -27,6 +29,7 @@ from .reactor import SLICE_EVENTS, Peer, Reactor
 Kind = Literal["ndjson", "sse"]
 HEARTBEAT_SECONDS = 15.0
 _TYPES = {"ndjson": "application/x-ndjson", "sse": "text/event-stream; charset=utf-8"}
+_RETRY_MS = (500, 1500)
 _LAST_CHUNK = b"0\r\n\r\n"
 
 
@@ -60,7 +63,7 @@ class _Detached(Response):
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         lines = [f"{name}: {value}" for name, value in self.headers if name.lower() != "content-length"]
-        head = "\r\n".join(["HTTP/1.1 200 OK", *lines, "", ""])
+        head = "\r\n".join(["HTTP/1.1 200 OK", f"Date: {http_date()}", *lines, "", ""])
         self._begin(environ, head.encode("latin-1"))
         # gunicorn takes this for "the connection is done"; flask-sock ends its requests in the same way.
         raise StopIteration
@@ -117,7 +120,11 @@ class Stream(Peer):
         self._next_heartbeat = time.monotonic() + HEARTBEAT_SECONDS
 
     def opened(self) -> None:
-        self.send(self._head + self._heartbeat(self._page.cursor))
+        hello = self._heartbeat(self._page.cursor)
+        if self.framing == "sse":
+            # Spread, since all readers of a worker that stops come back; browsers alone would take 3 s.
+            hello = _chunk(b": heartbeat\nretry: %d\n\n" % random.randint(*_RETRY_MS))
+        self.send(self._head + hello)
         if self._page.events:
             self.reactor.resumes += 1
             self.events += len(self._page.events)

@@ -1,0 +1,191 @@
+"""Streams on the wire: with curl, and byte by byte where a clock or a fault is needed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+from flask import Flask
+from servers import Running, until
+
+from quotechat.protocol.cursor import NOW
+from quotechat.protocol.errors import CursorExpired
+from quotechat.web.reactor import Reactor
+from quotechat.web.streams import HEARTBEAT_SECONDS, Kind, Stream
+
+KINDS: dict[Kind, str] = {"ndjson": "application/x-ndjson", "sse": "text/event-stream"}
+EVENTS = "/api/v1/rooms/lobby/events"
+
+
+# --- With curl ------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def curl(*arguments: str) -> Iterator[Callable[[], str]]:
+    """`curl -N`; what is yielded gives the next line that is not empty, within 5 s."""
+    if shutil.which("curl") is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("curl is missing: apt-get install curl")
+    command = ["curl", "-sN", "-m", "20", *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+
+    def following() -> str:
+        assert process.stdout
+        return next(line.rstrip("\n") for line in process.stdout if line.strip())
+
+    try:
+        yield following
+    finally:
+        process.terminate()
+        process.wait(5)
+        process.stdout.close()
+
+
+def streams(server: Running) -> float:
+    found = re.findall(r"^quotechat_streams\S+ (\S+)$", requests.get(f"{server.url}/metrics").text, re.MULTILINE)
+    return sum(map(float, found))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_curl_sees_it_flow(server: Running, kind: Kind) -> None:
+    """The first line within a second, each message as it comes; who hangs up is let go."""
+    before, began = streams(server), time.monotonic()
+    with curl("-H", f"Accept: {KINDS[kind]}", f"{server.url}{EVENTS}?after=now") as following:
+        assert "heartbeat" in following() and time.monotonic() - began < 1
+        while "caught-up" not in following():
+            pass
+        for number in range(3):
+            sent = time.monotonic()
+            body = {"user": "Ann", "message": f"{kind} {number}"}
+            assert requests.post(f"{server.url}/api/v1/rooms/lobby/messages", json=body).status_code == 201
+            line = following()
+            if kind == "sse":
+                assert re.fullmatch(r"id: [0-9]+\.[0-9a-f]{16}", line)
+                line = following().removeprefix("data: ")
+            assert json.loads(line)["message"]["message"] == body["message"] and time.monotonic() - sent < 1
+        assert streams(server) == before + 1
+    until(lambda: streams(server) == before, 6, "its end")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_header_is_whole(server: Running, kind: Kind) -> None:
+    """Nothing keeps it, nothing gathers it, and it says when (RFC 9110 §6.6.1)."""
+    with requests.get(f"{server.url}{EVENTS}", headers={"Accept": KINDS[kind]}, stream=True, timeout=5) as answer:
+        wanted = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff",
+                  "Transfer-Encoding": "chunked"}  # fmt: skip
+        assert {name: answer.headers[name] for name in wanted} == wanted
+        assert answer.headers["Date"].endswith(" GMT") and "Content-Length" not in answer.headers
+        assert answer.headers["X-Request-Id"]
+
+
+@pytest.mark.parametrize(("query", "status", "code"), [
+    ("after=999999", 410, "cursor-ahead"), ("after=0.0000000000000000", 410, "history-changed"),
+    ("after=x", 400, "cursor-invalid"),
+])  # fmt: skip
+@pytest.mark.parametrize("kind", KINDS)
+def test_refused_before_it_begins(server: Running, kind: Kind, query: str, status: int, code: str) -> None:
+    """As a problem with its status, by parameter and by `Last-Event-ID`."""
+    cursor = query.removeprefix("after=")
+    asked = [(f"?{query}", {})] + ([("?after=0", {"Last-Event-ID": cursor})] if kind == "sse" else [])
+    for tail, headers in asked:
+        answer = requests.get(f"{server.url}{EVENTS}{tail}", headers={"Accept": KINDS[kind], **headers}, timeout=5)
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+# --- Byte by byte ---------------------------------------------------------------------------------
+
+
+class Wire:
+    """A stream whose other end is in our hands, and whose reactor only does what it is told."""
+
+    def __init__(self, app: Flask, kind: Kind) -> None:
+        chat = app.extensions["quotechat"]
+        ours, self.other = socket.socketpair()
+        ours.setblocking(False)
+        self.other.setblocking(False)
+        self.began = time.monotonic()
+        self.reactor = Reactor(chat)
+        feed = chat.feed("lobby")
+        environ = {"quotechat.request_id": "0" * 16}
+        self.stream = Stream(ours, lambda: None, kind, feed, chat.read("lobby", NOW), b"HEAD\r\n\r\n", environ)
+        self.reactor._add(self.stream)
+
+    def came(self) -> bytes:
+        """What is there, out of its chunks; the last chunk as ``END``."""
+        found = b""
+        with contextlib.suppress(BlockingIOError):
+            while block := self.other.recv(65_536):
+                found += block
+        head, _, rest = found.rpartition(b"HEAD\r\n\r\n")
+        assert head == b""
+        texts = b""
+        while rest:
+            size, _, rest = rest.partition(b"\r\n")
+            length = int(size, 16)
+            texts += rest[:length] if length else b"END"
+            assert rest[length : length + 2] == b"\r\n"
+            rest = rest[length + 2 :]
+        return texts
+
+
+@pytest.fixture
+def wire(app: Flask) -> Iterator[Callable[[Kind], Wire]]:
+    made: list[Wire] = []
+
+    def make(kind: Kind) -> Wire:
+        made.append(Wire(app, kind))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.reactor.forget(each.stream)
+        each.other.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_heartbeats(wire: Callable[[Kind], Wire], kind: Kind) -> None:
+    """One at once and one each 15 s: a comment to EventSource, the head of the room to NDJSON."""
+    stream = wire(kind)
+    first = stream.came()
+    beat = b": heartbeat\n" if kind == "sse" else b'{"command":"heartbeat","cursors":{"lobby":'
+    assert first.startswith(beat) and b"caught-up" in first and b"\nid:" not in first
+    if kind == "sse":
+        retry = re.match(rb": heartbeat\nretry: ([0-9]+)\n\ndata: ", first)
+        assert retry and 500 <= int(retry[1]) <= 1500
+    for seconds, beats in [(HEARTBEAT_SECONDS - 0.5, 0), (HEARTBEAT_SECONDS + 0.5, 1), (HEARTBEAT_SECONDS + 1, 0),
+                           (2 * HEARTBEAT_SECONDS + 1, 1)]:  # fmt: skip
+        stream.stream.swept(stream.began + seconds)
+        assert stream.came().count(beat) == beats, seconds
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_reset_within_ends_it(wire: Callable[[Kind], Wire], kind: Kind) -> None:
+    """A line that says why, then the last chunk and nothing more."""
+    stream = wire(kind)
+    stream.came()
+    stream.stream.reset("lobby", CursorExpired())
+    line = stream.came()
+    assert line.endswith(b"END")
+    found: dict[str, Any] = json.loads(line.removesuffix(b"END").strip().removeprefix(b"data: "))
+    assert (found["command"], found["room"], found["error"]["code"]) == ("reset", "lobby", "cursor-expired")
+    stream.stream.swept(stream.began + 100)
+    assert stream.came() == b""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_drain_ends_it_whole(wire: Callable[[Kind], Wire], kind: Kind) -> None:
+    """The last chunk, without any words."""
+    stream = wire(kind)
+    stream.came()
+    stream.stream.restart()
+    assert stream.came() == b"END"
