@@ -290,7 +290,8 @@ def test_a_held_poll_may_close_its_connection(server: Running) -> None:
     address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
     close = f"GET {EVENTS}?wait=20 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
     twice = f"GET {EVENTS}?wait=20 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
-    for asked in (close, twice + b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"):
+    listed = close.replace(b"Connection: close", b"Connection: TE, Close")
+    for asked in (close, listed, twice + b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"):
         with socket.create_connection(address, timeout=10) as raw:
             raw.sendall(asked)
             until(lambda: "held_polls 1" in requests.get(f"{server.url}/metrics").text, what="a held poll")

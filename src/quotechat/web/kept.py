@@ -40,6 +40,11 @@ def can_keep() -> bool:
     )
 
 
+def closes(environ: dict[str, Any]) -> bool:
+    """Whether this request is the last on its connection (RFC 9112 §9.3)."""
+    return "close" in [option.strip().lower() for option in environ.get("HTTP_CONNECTION", "").split(",")]
+
+
 class Taking(Response):
     """Until the server asks for it, a response like any other, so that all headers come to it.
 
@@ -99,7 +104,7 @@ class Kept(Peer):
         self._missed: int = environ["quotechat.missed"] + 1
         self._hand_back: HandBack = environ["quotechat.hand_back"]
         self._accepting: Callable[[], bool] = environ["quotechat.accepting"]
-        self._last = environ.get("HTTP_CONNECTION", "").lower() == "close"
+        self._last = closes(environ)
         self._idle_until = 0.0
         self._told = access.of(environ)
         self._request_id: str | None = environ["quotechat.request_id"]

@@ -24,7 +24,7 @@ from ..protocol.commands import SendMessage
 from ..protocol.errors import OutcomeUnknown, Refused
 from . import measure, quota, security
 from .detach import detach
-from .kept import Head, Kept, Taking, can_keep
+from .kept import Head, Kept, Taking, can_keep, closes
 from .reactor import Reactor
 
 MOST_MISSED = 3
@@ -47,7 +47,7 @@ def keep(answer: Response, read: Read, show: Show) -> Response:
         not can_keep()
         or environ["quotechat.served"] < 2
         or environ["quotechat.missed"] >= MOST_MISSED
-        or environ.get("HTTP_CONNECTION", "").lower() == "close"
+        or closes(environ)
         or any(name in environ for name in _VARYING)
         or "Set-Cookie" in answer.headers
         or measure.wanted(environ)
