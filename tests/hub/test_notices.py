@@ -109,6 +109,7 @@ def test_a_connection_that_is_deaf_is_made_anew(opened: Opened, monkeypatch: pyt
     """It is open and says nothing: our own ping does not come back, so another takes its place."""
     monkeypatch.setattr(notices, "PING", 0.2)
     monkeypatch.setattr(notices, "ECHO", 0.3)
+    monkeypatch.setattr(notices, "NET", 0.05)
     ours = opened()
     bell = ours._bell
     assert isinstance(bell, Notices)

@@ -168,7 +168,7 @@ TestHistories.settings = settings(max_examples=200, stateful_step_count=40, dead
 class TestPostgresHistories(PostgresHistories.TestCase):
     """As above, with fewer examples: each makes its tables anew."""
 
-    settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
+    settings = settings(max_examples=15, stateful_step_count=40, deadline=None)
 
     @pytest.fixture(autouse=True)
     def _database(self, database: str) -> None:

@@ -208,7 +208,7 @@ class Chat:
         try:
             for feed in feeds:
                 feed.attend(news)
-            return self._hold_any(pages, limit, seconds * random.uniform(0.8, 1.0), news, gone)
+            return self._hold_any(feeds, pages, limit, seconds * random.uniform(0.8, 1.0), news, gone)
         finally:
             for feed in feeds:
                 feed.leave(news)
@@ -370,6 +370,7 @@ class Chat:
 
     def _hold_any(
         self,
+        feeds: list[Feed],
         pages: dict[str, Page],
         limit: int,
         seconds: float,
@@ -389,6 +390,12 @@ class Chat:
             left = deadline - time.monotonic()
             if left <= 0 or (gone is not None and gone()):
                 return pages, None
+            ended = [place for place, feed in enumerate(feeds) if feed.ended]
+            for place in ended:  # the room has another history, and these positions are part of it
+                feeds[place] = self.feed(feeds[place].room)
+                feeds[place].attend(news)
+            if ended:
+                continue
             news.wait(min(left, _LOOK_FOR_PEER))
 
     def _from_memory(self, room: str, after: Cursor, limit: int, head: Head) -> Page | None:
