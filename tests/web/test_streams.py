@@ -102,6 +102,18 @@ def test_refused_before_it_begins(server: Running, kind: Kind, query: str, statu
         assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
+def test_while_draining(app: Flask) -> None:
+    """An EventSource is sent away in the one form in which it comes back; everybody else hears 503."""
+    app.extensions["quotechat"].drain()
+    client = app.test_client()
+    answer = client.get(f"{EVENTS}?after=0", headers={"Accept": KINDS["sse"]})
+    assert answer.status_code == 200 and answer.mimetype == KINDS["sse"]
+    assert re.fullmatch(rb": draining\nretry: [0-9]+\n\n", answer.data)
+    for accept in ("application/json", KINDS["ndjson"]):
+        refused = client.get(f"{EVENTS}?after=0", headers={"Accept": accept})
+        assert (refused.status_code, refused.get_json()["code"]) == (503, "draining")
+
+
 # --- Byte by byte ---------------------------------------------------------------------------------
 
 

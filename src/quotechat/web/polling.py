@@ -45,12 +45,12 @@ _STREAMS: dict[str, Literal["ndjson", "sse"]] = {"application/x-ndjson": "ndjson
 def events(room: str) -> Response:
     """{`events`, `cursor`, `more`, `retry_in_ms`?} after `?after=`, or a stream where that is accepted."""
     chat: Chat = current_app.extensions["quotechat"]
-    if chat.draining:
-        raise Draining()
     kind = _negotiated()
     if kind != "json":
         stream = current_app.extensions["quotechat.streams"]
         return cast(Response, stream(room, _last_event() if kind == "sse" else parameters.after(), kind))
+    if chat.draining:
+        raise Draining()
     after, limit = parameters.after(), parameters.limit(_DEFAULT_LIMIT, _MOST)
     seconds, preferred = parameters.wait()
     if request.method == "HEAD":

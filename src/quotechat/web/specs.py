@@ -26,7 +26,8 @@ _INFO = {
     "version": "1",  # that of the protocol, not of the program
     "description": (
         "Rooms with one append-only event log each; every transport serves the same events from the same cursor."
-        " HEAD is answered wherever GET is, OPTIONS everywhere. The protocol in words: docs/protocol.md."
+        " HEAD is answered wherever GET is, OPTIONS everywhere. Every answer has an"
+        " `X-Request-Id`. The protocol in words: docs/protocol.md."
     ),
     "license": {"name": "MIT", "identifier": "MIT"},
 }
@@ -60,7 +61,14 @@ def _document(value: dict[str, Any]) -> Response:
 
 
 def openapi_document() -> dict[str, Any]:
-    """The document of the current application."""
+    """The document of the current application, made once: all its routes are there from the start."""
+    made: dict[str, Any] | None = current_app.extensions.get("quotechat.openapi")
+    if made is None:
+        made = current_app.extensions["quotechat.openapi"] = _openapi_document()
+    return made
+
+
+def _openapi_document() -> dict[str, Any]:
     found = list(calls(current_app))
     kinds = _Kinds()
     for _, _, call, _ in found:
@@ -161,6 +169,12 @@ def _responses(call: Call, kinds: _Kinds) -> dict[str, Any]:
     if call.conditional:
         found["200"]["headers"] = {"ETag": _header("For `If-None-Match`: 304 while nothing has changed.")}
         found["304"] = {"description": "What the client has is what there is."}
+    if call.limit is not None:
+        for status in call.answers:
+            found[str(status)]["headers"] = {
+                "RateLimit-Policy": _header("What may be written; left out where limits are off."),
+                "RateLimit": _header("What is left of it."),
+            }
     for status, codes in problems.by_status(call.all_problems()).items():
         found[str(status)] = _problem(status, codes)
     return found

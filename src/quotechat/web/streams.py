@@ -20,7 +20,7 @@ from ..hub.chat import Chat, Page
 from ..hub.feed import Feed
 from ..protocol import json
 from ..protocol.cursor import Cursor, Now
-from ..protocol.errors import NotAcceptable, Refused
+from ..protocol.errors import Draining, NotAcceptable, Refused
 from ..protocol.events import Event
 from . import access, problems, security
 from .detach import can_detach, detach
@@ -37,6 +37,8 @@ def stream(room: str, after: Cursor | Now, kind: Kind) -> Response:
     """The events of `room` after `after`, without end. Raises what `Chat.read` raises, before it begins."""
     chat: Chat = current_app.extensions["quotechat"]
     reactor: Reactor = current_app.extensions["quotechat.reactor"]
+    if chat.draining:
+        return _come_back(kind)
     if not can_detach(request.environ) or request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
         raise NotAcceptable("Streams need HTTP/1.1, from a server that hands its sockets over.")
     feed, page = chat.feed(room), chat.read(room, after, SLICE_EVENTS)
@@ -47,6 +49,22 @@ def stream(room: str, after: Cursor | Now, kind: Kind) -> Response:
     chat.limits.enter("poll", key)
     leave = partial(chat.limits.leave, "poll", key)
     return _Detached(_headers(kind), partial(_begin, reactor, feed, page, kind, leave))
+
+
+def _come_back(kind: Kind) -> Response:
+    """What a worker answers that is about to stop.
+
+    An EventSource gives up for good at any status but 200, and comes back when a stream ends (HTML §9.2.2).
+    """
+    if kind != "sse":
+        raise Draining()
+    headers = {"Cache-Control": "no-store", "Vary": "Accept", "Connection": "close"}
+    return Response(b": draining\n" + _retry(), content_type=_TYPES[kind], headers=headers)
+
+
+def _retry() -> bytes:
+    # Spread, since all readers of a worker that stops come back; browsers alone would take 3 s.
+    return b"retry: %d\n\n" % random.randint(*_RETRY_MS)
 
 
 class _Detached(Response):
@@ -122,8 +140,7 @@ class Stream(Peer):
     def opened(self) -> None:
         hello = self._heartbeat(self._page.cursor)
         if self.framing == "sse":
-            # Spread, since all readers of a worker that stops come back; browsers alone would take 3 s.
-            hello = _chunk(b": heartbeat\nretry: %d\n\n" % random.randint(*_RETRY_MS))
+            hello = _chunk(b": heartbeat\n" + _retry())
         self.send(self._head + hello)
         if self._page.events:
             self.reactor.resumes += 1
