@@ -135,6 +135,7 @@ def cluster() -> Iterator[tuple[str, list[str]]]:
         sys.exit("PostgreSQL is missing (Debian: postgresql)")
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="quotechat-cluster-")))
+        directory.chmod(0o711)  # nginx's workers, who are not us where we are root, keep large bodies below
         database = stack.enter_context(postgres())
         data = [directory / f"data-{number}" for number in range(SERVERS)]
         addresses = [stack.enter_context(server(database.url, each)) for each in data]

@@ -63,6 +63,9 @@ def test_a_cluster_is_one_chat() -> None:
                     envelope = json.loads(socket.recv(timeout=5))
                     seqs += [envelope["seq"]] if "seq" in envelope else []
                 assert seqs == [1, 2, 3, 4, 5]
+        # More than nginx keeps in memory; that it is too long is for the server to say.
+        long = session.post(f"{front}/api/v1/rooms/tea/messages", json={"user": "Ann", "message": "x" * 60_000})
+        assert (long.status_code, long.json()["field"]) == (422, "message")
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
     finally:
