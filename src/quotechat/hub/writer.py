@@ -46,6 +46,7 @@ class Writer:
         self._some = threading.Condition()
         self._closing = False
         self._last_flush = 0.0
+        self._told = -1.0
         self._expected = 1
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self.commits = 0
@@ -127,7 +128,9 @@ class Writer:
         try:
             return self._store.commit([asked.write for asked in batch])
         except Refused as refused:  # a full disk, a database that is away: one by one it would be no better
-            if not isinstance(refused, StorageFull):
+            # While it lasts there may be hundreds a second.
+            if not isinstance(refused, StorageFull) and time.monotonic() - self._told >= 1:
+                self._told = time.monotonic()
                 log.warning("a commit of %d was refused: %s", len(batch), refused)
             return [refused] * len(batch)
         except CommitFailed as fault:
