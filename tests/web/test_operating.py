@@ -17,6 +17,7 @@ import pytest
 import requests
 from flask import Flask
 from flask.testing import FlaskClient
+from prometheus_client.parser import text_string_to_metric_families
 from servers import Running, environment, quotechat, running, until
 from websockets.sync.client import connect
 
@@ -27,10 +28,9 @@ MESSAGES = "/api/v1/rooms/lobby/messages"
 
 
 def figures(text: str) -> dict[str, float]:
-    """Samples by name and labels, as Prometheus reads them."""
-    return {
-        name: float(value) for name, value in re.findall(r"^(quotechat_\S+) (\S+)$", text, re.MULTILINE)
-    }
+    """Samples by name and labels, as they stand; Prometheus' own parser must take them."""
+    assert list(text_string_to_metric_families(text))
+    return {name: float(value) for name, value in re.findall(r"^(quotechat_\S+) (\S+)$", text, re.MULTILINE)}
 
 
 # --- Health ---------------------------------------------------------------------------------------
@@ -119,19 +119,27 @@ def test_figures_follow_what_happens(server: Running) -> None:
         requests.post(f"{api}/messages", json={"user": "Ann", "message": "two"}, headers=owner)
         requests.post(f"{api}/messages", json={"user": "Ann", "message": "x", "send_at": "+1h"}, headers=owner)
         json.loads(ws.recv(timeout=5))
+        # Many at once, so that several share a transaction.
+        for number in range(20):
+            ws.send(json.dumps({"command": "send-message", "message": {"user": "Bo", "message": str(number)}}))
+        acks = 0
+        while acks < 20:
+            acks += json.loads(ws.recv(timeout=5))["command"] == "ack"
         assert requests.get(f"{api}/events?after=999999").status_code == 410
         during = until(lambda: _where(now(), "quotechat_sockets", before.get("quotechat_sockets", 0) + 1))
         assert during['quotechat_streams{framing="sse"}'] == 1.0
         assert stream.status_code == 200
     grown = {name: value - before.get(name, 0.0) for name, value in during.items()}
     for name, least in {
-        "quotechat_appended_total": 2, "quotechat_stored_total": 3, "quotechat_commits_total": 3,
-        "quotechat_batch_size_count": 3, "quotechat_append_seconds_count": 3, "quotechat_append_seconds_sum": 1e-5,
+        "quotechat_commits_total": 4, "quotechat_batch_size_count": 4, "quotechat_append_seconds_count": 23,
+        "quotechat_append_seconds_sum": 1e-5,
         "quotechat_fanout_seconds_count": 1, "quotechat_resumes_total": 2, "quotechat_scheduled_waiting": 1,
         'quotechat_problems_total{code="cursor-ahead"}': 1,
     }.items():  # fmt: skip
         assert grown[name] >= least, (name, grown)
-    assert grown["quotechat_appended_total"] == 2 and during["quotechat_workers"] == 1.0
+    assert (grown["quotechat_appended_total"], grown["quotechat_stored_total"]) == (22, 23)
+    assert grown["quotechat_batch_size_sum"] == 23 > grown["quotechat_commits_total"]
+    assert during["quotechat_workers"] == 1.0
     assert during['quotechat_append_seconds_bucket{le="+Inf"}'] == during["quotechat_append_seconds_count"]
     # A stream that ends unseen is noticed by the next write or look.
     until(lambda: now()["quotechat_sockets"] == before.get("quotechat_sockets", 0))
