@@ -7,8 +7,12 @@ second, so that a delivery costs nothing for it. Workers share files in a direct
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 
 import prometheus_client
 from flask import Flask
@@ -55,7 +59,14 @@ class Metrics:
         self._chat = chat
         self._reactor = reactor
         self._registry = CollectorRegistry()
-        self._shared = DIRECTORY in os.environ
+        self._shared = os.environ.get(DIRECTORY)
+        with self._alone():
+            self._make()
+        self._carried: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+
+    def _make(self) -> None:
         self._gauges = {name: self._gauge(name, text) for name, text in _GAUGES.items()}
         self._streams = self._gauge("streams", "Streams open now, by framing.", "framing")
         # The same for all workers: the one that looked last knows it.
@@ -67,14 +78,21 @@ class Metrics:
             name: Counter(f"quotechat_{name}", text, registry=self._registry) for name, text in _COUNTERS.items()
         }
         self._problems = Counter("quotechat_problems", "Refusals, by code.", ["code"], registry=self._registry)
-        self._tallies: dict[str, Tally] = {**chat.tallies(), "fanout_seconds": reactor.lag}
+        self._tallies: dict[str, Tally] = {**self._chat.tallies(), "fanout_seconds": self._reactor.lag}
         self._histograms = {
             name: Histogram(f"quotechat_{name}", text, buckets=self._tallies[name].bounds, registry=self._registry)
             for name, text in _HISTOGRAMS.items()
         }
-        self._carried: dict[str, float] = {}
-        self._lock = threading.Lock()
-        self._over = threading.Event()
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """No other worker reads or writes the files: one that is just made, or half written, is no figure."""
+        if self._shared is None:
+            yield
+            return
+        with open(Path(self._shared, "lock"), "ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed, by the end of a process too
+            yield
 
     def start(self) -> None:
         """Carry over once a second, where other workers answer for this one too."""
@@ -88,18 +106,20 @@ class Metrics:
 
     def text(self) -> bytes:
         """The figures of all workers, in Prometheus' text format."""
-        self._scheduled.set(self._chat.waiting())
-        self.carry()
+        self.carry(self._chat.waiting())
         if not self._shared:
             return generate_latest(self._registry)
         everyone = CollectorRegistry()
         MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]  # as it is published
-        return generate_latest(everyone)
+        with self._alone():
+            return generate_latest(everyone)
 
-    def carry(self) -> None:
+    def carry(self, scheduled: int | None = None) -> None:
         """Bring what Prometheus sees up to what was counted."""
-        with self._lock:
+        with self._lock, self._alone():
             figures = {**self._chat.figures(), **self._reactor.figures(), "workers": 1.0}
+            if scheduled is not None:
+                self._scheduled.set(scheduled)
             for name, gauge in self._gauges.items():
                 gauge.set(figures[name])
             for framing in ("ndjson", "sse"):
