@@ -34,6 +34,7 @@ class Run {
   stopped = false;
   #sent = new Map(); // client_id → {at, number}, of those that were acknowledged
   #pending = new Map();
+  #showing = null;
 
   async begin() {
     const { cursor } = await theRoom();
@@ -54,9 +55,19 @@ class Run {
     await this.#listen();
     this.before = await Promise.all(this.arms.map((arm) => arm.counted()));
     await this.#send();
-    await sleep(Number(interval.value) + 1_000); // for the last one to arrive
+    await this.#arrivals();
+    await this.#showing;
     await this.show();
     for (const arm of this.arms) arm.close();
+  }
+
+  /** Waits for the last probes to arrive; one that has not by then is missed. */
+  async #arrivals() {
+    await sleep(Number(interval.value) + 1_000);
+    for (let left = 100; left > 0; left -= 1) {
+      if (this.arms.every(({ latencies }) => latencies.length >= this.#sent.size)) return;
+      await sleep(100);
+    }
   }
 
   async #listen() {
@@ -76,7 +87,10 @@ class Run {
       const pause = sleep(1000 / Number(rate.value));
       if (!document.hidden) this.#probe(number); // browsers slow hidden pages down: that is not the network
       await pause;
-      if (number % Math.ceil(Number(rate.value)) === 0) await this.show();
+      // Not waited for: the costs of a connection that is just lost take their time, and probes go on.
+      if (number % Math.ceil(Number(rate.value)) === 0) {
+        this.#showing ??= this.show().finally(() => (this.#showing = null));
+      }
       tell(`${this.#sent.size} probes sent`);
     }
   }

@@ -42,7 +42,7 @@ def test_nothing_is_missed_whatever_is_cut(server: Server, open_page: Open, tmp_
     page.click("#cut")
     at_least(page, 14)
     page.click("#start")
-    expect(page.locator("#progress")).to_contain_text("Done", timeout=20_000)
+    expect(page.locator("#progress")).to_contain_text("Done", timeout=40_000)
     found = rows(page)
     assert [row[0] for row in found] == ["Short polling", "Long polling", "WebSocket"]
     sent = found[0][4]

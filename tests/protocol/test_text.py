@@ -189,9 +189,13 @@ def test_time_is_linear(unit: str) -> None:
 
 def test_a_message_takes_less_than_five_milliseconds() -> None:
     """The longest message, made of the worst that is known, at the speed of the machine that set the limit."""
-    before = counting()
-    worst = max(min(seconds((unit * 4_000)[:4_000]) for _ in range(5)) for unit in ADVERSARIES)
-    assert worst < 0.005 * max(1, max(before, counting()) / 0.0025), f"{worst * 1000:.1f} ms"
+
+    def at_that_speed(unit: str) -> float:
+        return seconds((unit * 4_000)[:4_000]) / max(1, counting() / 0.0025)
+
+    # The best of five, each beside its own measure of the machine, which others may slow down at any moment.
+    worst = max(min(at_that_speed(unit) for _ in range(5)) for unit in ADVERSARIES)
+    assert worst < 0.005, f"{worst * 1000:.1f} ms"
 
 
 def counting() -> float:
