@@ -94,7 +94,7 @@ def parse(text: str) -> list[Run]:
 
 
 # What may begin markup, or ends what is open: an empty line.
-_SPECIAL = re.compile(r"`+|\*+|_+|https?://|\n[ \t]*\n", re.IGNORECASE)
+_SPECIAL = re.compile(r"`+|\*+|__+|https?://|\n[ \t]*\n", re.IGNORECASE)
 _EMPTY_LINE = re.compile(r"\n[ \t]*(?=\n)")
 _BACKTICKS = re.compile("`+")
 
@@ -106,7 +106,7 @@ class _Piece:
 
     __slots__ = ("code", "ends", "href", "starts", "text")
 
-    def __init__(self, text: str, *, code: bool = False, href: str = "") -> None:
+    def __init__(self, text: str, code: bool = False, href: str = "") -> None:
         self.text = text
         self.code = code
         self.href = href
@@ -162,33 +162,38 @@ def _emitted(pieces: list[_Piece]) -> list[Run]:
     """The runs: pieces in the styles that are open around them, joined where nothing differs."""
     found: list[Run] = []
     opened = dict.fromkeys(_NAMES, 0)
-    around: dict[str, Any] = {}  # the styles that are open
+    open_now = 0  # their bits
     texts: list[str] = []  # of the run that is being joined, whose style is `run`
-    run = around
+    run = _AROUND[0]
     for piece in pieces:
-        if piece.ends:
-            around = _changed(opened, piece.ends, -1)
+        for style in piece.ends:
+            opened[style] -= 1
+            if not opened[style]:
+                open_now &= ~_BITS[style]
         if piece.text:
-            style = around | piece.own() if piece.code or piece.href else around
-            if style != run and texts:
+            around = _AROUND[open_now]
+            if piece.code or piece.href:
+                around = around | piece.own()
+            # Nearly always the very same dictionary.
+            if around is not run and around != run and texts:
                 found.append(cast(Run, {"text": "".join(texts), **run}))
                 texts = []
-            run = style
+            run = around
             texts.append(piece.text)
-        if piece.starts:
-            around = _changed(opened, piece.starts, 1)
+        for style in piece.starts:
+            opened[style] += 1
+            open_now |= _BITS[style]
     if texts:
         found.append(cast(Run, {"text": "".join(texts), **run}))
     return found
 
 
-def _changed(opened: dict[Style, int], styles: tuple[Style, ...], by: int) -> dict[str, Any]:
-    for style in styles:
-        opened[style] += by
-    return {name: True for name in _NAMES if opened[name]}
-
-
 _NAMES: Final[tuple[Style, ...]] = ("bold", "italic", "underline")
+_BITS: Final[dict[Style, int]] = {"bold": 1, "italic": 2, "underline": 4}
+#: What a run has of the styles that are open, by their bits.
+_AROUND: Final[list[dict[str, Any]]] = [
+    {name: True for name in _NAMES if bits & _BITS[name]} for bits in range(8)
+]
 _STYLES: Final[dict[str, Style]] = {"**": "bold", "*": "italic", "__": "underline"}
 #: The markers that a row of them can give next: three stars are two and one, in either order.
 _READINGS: Final = {"*": ("*",), "**": ("**",), "***": ("**", "*"), "__": ("__",)}
@@ -217,8 +222,10 @@ class _Markers:
 
     def meet(self, piece: _Piece, before: str, after: str) -> bool:
         """Takes in a row of one marker between two characters; whether it can be markup at all."""
-        opens = not (_is_edge(after) or _in_word(before))
-        closes = not (_is_edge(before) or _in_word(after))
+        edge_before, word_before = _side(before)
+        edge_after, word_after = _side(after)
+        opens = not (edge_after or word_before)
+        closes = not (edge_before or word_after)
         if closes and self._open:
             self._close(piece)
         if opens and piece.text:
@@ -239,7 +246,9 @@ class _Markers:
                 self._push(opener)
 
     def _awaits(self, row: str) -> bool:
-        return any(map(self._waiting.__getitem__, _READINGS[row]))
+        if row == "***":
+            return bool(self._waiting["**"] or self._waiting["*"])
+        return bool(self._waiting[row])
 
     def _push(self, piece: _Piece) -> None:
         self._open.append(piece)
@@ -262,11 +271,11 @@ _UNSPACED = re.compile(
 
 
 @lru_cache(4096)
-def _is_edge(character: str) -> bool:
-    return not character or character.isspace()
+def _side(character: str) -> tuple[bool, bool]:
+    """What stands beside a marker: whether it is an edge, white space or nothing, and whether it is part of a word."""
+    return not character or character.isspace(), _in_word(character)
 
 
-@lru_cache(4096)
 def _in_word(character: str) -> bool:
     """Whether `character` is part of a word: a letter, digit or accent, but no emoji's variation selector."""
     if not character or "\ufe00" <= character <= "\ufe0f" or _UNSPACED.match(character):
