@@ -47,6 +47,7 @@ def open_chat(settings: Settings) -> Chat:
             settings.schedule_days,
         ),
         held_polls=settings.held_polls,
+        most_rooms=settings.most_rooms,
         dedupe_days=settings.dedupe_days,
     )
     store.found(chat.now())
@@ -74,6 +75,7 @@ def _install(app: Flask, settings: Settings, chat: Chat) -> None:
         messages,
         metrics,
         pages,
+        parameters,
         parking,
         polling,
         problems,
@@ -89,6 +91,7 @@ def _install(app: Flask, settings: Settings, chat: Chat) -> None:
     )  # fmt: skip
 
     problems.install(app)
+    parameters.install(app)
     # What is registered first runs last: it counts the headers of the others.
     measure.install(app)
     access.install(app, settings)
@@ -120,4 +123,5 @@ def _limits(settings: Settings) -> Limits:
             "sender": Budget(settings.sockets_per_client, settings.sockets_per_worker),
         },
         per_client=settings.limits,
+        per_address=settings.clients_per_address,
     )

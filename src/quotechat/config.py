@@ -162,6 +162,14 @@ class Settings:
         50, "Guest tokens that an address may take in an hour.", low=1, high=1_000_000
     )
 
+    clients_per_address: int = _setting(
+        50,
+        "Clients whose limits one address may use up, whatever identities come from it; an IPv6 address counts with"
+        " its /64 network.",
+        low=1, high=1_000_000
+    )
+    most_rooms: int = _setting(1000, "Rooms that there may be.", low=1, high=1_000_000)
+
     request_seconds: float = _setting(
         30.0, "Seconds within which a request must have come whole.", low=0.1, high=3600
     )

@@ -36,11 +36,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from email.utils import formatdate
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.http import errors
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from quotechat import __version__, logs
@@ -652,6 +654,18 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         finally:
             self._unfinished.end(sock)
 
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        """Answer what never reached the application. Nothing of the request is repeated, nor logged as it came."""
+        if isinstance(exc, errors.ParseException):
+            status = next((line for kind, line in _REFUSALS.items() if isinstance(exc, kind)), "400 Bad Request")
+            self.log.info("refused what is no HTTP: %s", type(exc).__name__)
+        else:
+            status = "500 Internal Server Error"
+            self.log.error("a request failed outside the application", exc_info=exc)
+        with contextlib.suppress(OSError):
+            client.settimeout(1.0)
+            client.sendall(refusal(status))
+
     def load_wsgi(self) -> None:
         """The application, which may take a request's socket and give it back later."""
         super().load_wsgi()
@@ -701,6 +715,28 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
             self._lingering.close(conn.sock)
         else:
             conn.sock.close()
+
+
+#: What gunicorn's parser refuses with another status than 400.
+_REFUSALS: dict[type[Exception], str] = {
+    errors.LimitRequestLine: "414 URI Too Long",
+    errors.LimitRequestHeaders: "431 Request Header Fields Too Large",
+    errors.ExpectationFailed: "417 Expectation Failed",
+}
+
+
+def refusal(status: str) -> bytes:
+    """The answer of this floor, below the application, to what it cannot pass on; then the connection ends."""
+    body = f"{status}\n"
+    lines = (
+        f"HTTP/1.1 {status}\r\nServer: gunicorn\r\nDate: {formatdate(usegmt=True)}\r\nConnection: close\r\n"
+        "Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+        "Referrer-Policy: same-origin\r\nCross-Origin-Opener-Policy: same-origin\r\n"
+        "Cross-Origin-Resource-Policy: same-origin\r\n"
+        "Content-Security-Policy: default-src 'none'; base-uri 'none'; frame-ancestors 'none'\r\n"
+        f"Permissions-Policy: camera=(), geolocation=(), microphone=()\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return (lines + body).encode("ascii")
 
 
 class _HandingBack:

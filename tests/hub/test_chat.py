@@ -19,6 +19,7 @@ from quotechat.hub.limits import Budget, Limits, Rate
 from quotechat.protocol import commands
 from quotechat.protocol.cursor import NOW, START, Cursor, parse
 from quotechat.protocol.errors import (
+    Conflict,
     CursorAhead,
     Draining,
     HistoryChanged,
@@ -314,3 +315,43 @@ def position(text: str) -> Cursor:
     found = parse(text)
     assert isinstance(found, Cursor)
     return found
+
+
+def test_an_address_has_limits_whoever_it_says_it_is() -> None:
+    """New identities do not bring new allowances without end; another address is not touched."""
+    now = 0.0
+    limits = Limits({"message": Rate(2, 0.5)}, {"socket": Budget(1, 9)}, per_address=3, clock=lambda: now)
+    for number in range(6):
+        limits.allow("message", f"id {number // 2}", "10.0.0.1")
+    with pytest.raises(RateLimited) as refused:
+        limits.allow("message", "id 9", "10.0.0.1")
+    assert 600 < (refused.value.retry_in_ms or 0) < 700  # three clients' share of one token
+    limits.allow("message", "id 9", "10.0.0.2")
+    now = 0.7
+    limits.allow("message", "id 8", "10.0.0.1")
+    for number in range(3):
+        limits.enter("socket", f"id {number}", "10.0.0.1")
+    with pytest.raises(RateLimited):
+        limits.enter("socket", "id 4", "10.0.0.1")
+    limits.leave("socket", "id 0", "10.0.0.1")
+    limits.enter("socket", "id 4", "10.0.0.1")
+    assert limits.held("socket") == 3
+
+
+def test_a_refusal_costs_nothing() -> None:
+    """Who is refused because of the address keeps its own allowance."""
+    limits = Limits({"message": Rate(1, 0.001)}, {}, per_address=1, clock=lambda: 0.0)
+    limits.allow("message", "a", "10.0.0.1")
+    with pytest.raises(RateLimited):
+        limits.allow("message", "b", "10.0.0.1")
+    limits.allow("message", "b", "10.0.0.2")
+
+
+def test_there_are_only_so_many_rooms(opened: Opened) -> None:
+    """Each room is on every page and costs memory, so their number is bounded: 409, and nothing is stored."""
+    chat = opened(most_rooms=3)
+    for name in ("a", "b"):
+        chat.create_room(name, None)
+    with pytest.raises(Conflict):
+        chat.create_room("c", None)
+    assert len(chat.rooms()) == 3

@@ -17,6 +17,7 @@ from typing import Any
 from ..protocol import commands, names
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import (
+    Conflict,
     CursorAhead,
     CursorExpired,
     Draining,
@@ -74,6 +75,7 @@ class Chat:
         bell: Bell | None = None,
         bounds: commands.Bounds | None = None,
         held_polls: int = 48,
+        most_rooms: int = 1000,
         dedupe_days: int = 30,
         clock: Callable[[], int] = now_ms,
     ) -> None:
@@ -82,6 +84,7 @@ class Chat:
         self._store = store
         self._bell = bell
         self._bounds = bounds or commands.Bounds()
+        self._most_rooms = most_rooms
         self._dedupe_ms = dedupe_days * 86_400_000
         self._clock = clock
         self._feeds: dict[str, Feed] = {}
@@ -130,7 +133,7 @@ class Chat:
         if self.draining:
             raise Draining()
         clean = command.normalised(self._bounds)
-        self.limits.allow("message", identity or address)
+        self.limits.allow("message", identity or address, address)
         self._writer.submit(Write(clean, self._clock(), identity), done)
 
     def create_room(
@@ -140,7 +143,10 @@ class Chat:
         if self.draining:
             raise Draining()
         room = CreateRoom(names.clean_room(name), names.clean_title(title) if title else None)
-        self.limits.allow("room", identity or address)
+        self.limits.allow("room", identity or address, address)
+        # Two at the last place may both get it: it is a bound on pages and memory, no promise.
+        if len(self._store.rooms()) >= self._most_rooms:
+            raise Conflict(f"There are {self._most_rooms} rooms, and there may be no more.", "name")
         write = Write(room, self._clock(), identity)
         created = _Answer().of(lambda done: self._writer.submit(write, done))
         assert isinstance(created, Created)

@@ -16,8 +16,9 @@ from .errors import MalformedJson
 
 MAX_DEPTH = 32
 
-# Strings first, so that brackets inside them are skipped; an unclosed string is the parser's to refuse.
-_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
+# Strings first, so that brackets inside them are skipped. An unclosed one, which the parser will refuse, reaches to
+# the end: were it no match, every quote in it would be looked at as another beginning, in square time.
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 

@@ -16,6 +16,8 @@ from .base import Census, Head, Page, Step
 from .shapes import Row, Sql, counted, described, event_of, waiting_message
 
 _MOST_NAMED = 1000
+MOST_QUOTES_SEARCHED = 10_000
+"""Quotes that one search looks through."""
 
 
 def head(sql: Sql, room: str) -> Head:
@@ -169,9 +171,12 @@ def next_due(sql: Sql) -> int | None:
 
 
 def quotes(sql: Sql, before: int | None, limit: int, search: str) -> dict[str, Any]:
-    """The newest quotes; a search looks at one after the other, for there are thousands of them at most."""
+    """The newest quotes; a search looks at one after the other, at `MOST_QUOTES_SEARCHED` and no more."""
     words = search.casefold().split()
-    rows = sql.all("SELECT body FROM quote WHERE id < ? ORDER BY id DESC", 2**62 if before is None else before)
+    rows = sql.all(
+        "SELECT body FROM quote WHERE id < ? ORDER BY id DESC LIMIT ?",
+        2**62 if before is None else before, MOST_QUOTES_SEARCHED if words else limit + 1,
+    )  # fmt: skip
     found: list[dict[str, Any]] = []
     for (body,) in rows:
         quote = json.loads(body)

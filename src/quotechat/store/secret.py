@@ -22,4 +22,8 @@ def load_secret(path: Path) -> str:
             pass
         finally:
             os.unlink(temporary)
-    return path.read_text()
+    found = path.read_text()
+    if len(found.strip()) < 32:
+        # Signing with nothing, anybody could be anybody.
+        raise ValueError(f"{path} holds no secret; remove it and a new one is made")
+    return found

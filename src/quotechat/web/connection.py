@@ -39,6 +39,10 @@ class Connection:
         self._parts: list[str] = []
         self._bytes = 0
         self._out: list[bytes] = []
+        self.unfinished = False
+        """Whether a message has begun and not ended."""
+        self.frames = 0
+        """Parts of messages and control frames that have come."""
         self.closing = False
         """We have sent our close frame: nothing else may be sent."""
         self.closed_by_peer = False
@@ -55,6 +59,7 @@ class Connection:
             return texts
         self._framing.receive_data(data)
         for event in self._framing.events():
+            self.frames += 1
             if isinstance(event, TextMessage):
                 text = self._gathered(event)
                 if text is not None and not self.closing:
@@ -90,11 +95,6 @@ class Connection:
         out, self._out = b"".join(self._out), []
         return out
 
-    @property
-    def unfinished(self) -> bool:
-        """Whether a message has begun and not ended."""
-        return bool(self._parts)
-
     def _gathered(self, event: TextMessage) -> str | None:
         # In bytes: wsproto has decoded, so what was ASCII is as long as its bytes.
         data = event.data
@@ -102,8 +102,10 @@ class Connection:
         if self._bytes > self._limit:
             self.close(TOO_BIG, f"at most {self._limit} bytes")
             return None
-        self._parts.append(data)
-        if not event.message_finished:
+        self.unfinished = not event.message_finished
+        if data:  # empty ones are allowed (§5.4), as many as somebody likes
+            self._parts.append(data)
+        if self.unfinished:
             return None
         text = "".join(self._parts)
         self._parts.clear()

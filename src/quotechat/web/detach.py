@@ -16,6 +16,11 @@ def can_detach(environ: dict[str, Any]) -> bool:
     return type(_socket_of(environ)) is socket.socket
 
 
+def has_body(environ: dict[str, Any]) -> bool:
+    """Whether this request has a body, whose bytes would come to the new owner of the socket."""
+    return environ.get("CONTENT_LENGTH") not in (None, "", "0") or "HTTP_TRANSFER_ENCODING" in environ
+
+
 def detach(environ: dict[str, Any]) -> tuple[socket.socket, bytes]:
     """The peer's socket, not blocking, and the bytes that the server had read beyond the request."""
     theirs = _socket_of(environ)

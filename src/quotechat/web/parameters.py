@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from flask import request
+from flask import Flask, request
+from werkzeug.routing import IntegerConverter
 
 from ..protocol import cursor, json
 from ..protocol.cursor import NOW, Cursor, Now
@@ -20,6 +21,17 @@ _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _PREFER_WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?([^",;\s]+)"?\s*(?=$|[,;])', re.IGNORECASE)
 _JSON = "application/json"
 _TEXT = ("text/plain", "application/x-www-form-urlencoded")
+
+
+class _Number(IntegerConverter):
+    """A number in a path: ASCII digits, where Python would take those of every script, in any length."""
+
+    regex = "[0-9]{1,16}"
+
+
+def install(app: Flask) -> None:
+    """Read the numbers in the paths of `app`, whose routes come later, as strictly as those in parameters."""
+    app.url_map.converters["int"] = _Number
 
 
 def one(name: str) -> str | None:
@@ -135,4 +147,7 @@ def _body() -> bytes:
     found = request.environ["wsgi.input"].read(min(request.content_length or most + 1, most + 1))
     if len(found) > most:
         raise TooLarge(f"A body is at most {most} bytes.")
+    if len(found) < (request.content_length or 0):
+        # Half a text is a text too: it must not pass for the whole.
+        raise ParameterInvalid("The body is shorter than its Content-Length says.", "Content-Length")
     return bytes(found)

@@ -22,7 +22,7 @@ from flask import Flask, Response, current_app, request
 from ..hub.chat import Chat, Page, early
 from ..protocol import cursor
 from ..protocol.errors import Refused
-from .detach import detach
+from .detach import detach, has_body
 from .kept import Head, Kept, Taking, can_keep
 from .reactor import Reactor
 
@@ -40,7 +40,8 @@ class Place(NamedTuple):
 
 def can_park() -> bool:
     """Whether this request's socket can be taken from the server and given back."""
-    return request.method == "GET" and can_keep()
+    # What came of a body after the answer would be taken for the next request (RFC 9112 §11.2).
+    return request.method == "GET" and not has_body(request.environ) and can_keep()
 
 
 def repeats() -> bool:

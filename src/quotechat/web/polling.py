@@ -78,7 +78,7 @@ def events_of_rooms() -> Response:
         raise NotAcceptable("Events of several rooms come as application/json.")
     after, limit = parameters.after_by_room(), parameters.limit(_DEFAULT_LIMIT, _MOST)
     seconds, preferred = parameters.wait()
-    with _place(chat, security.client_key()) if seconds else contextlib.nullcontext():
+    with _place(chat, security.client()) if seconds else contextlib.nullcontext():
         pages, retry_in_ms = chat.wait_any(after, limit, seconds, gone=_peer_gone(request.environ))
     rooms = b",".join(b'"%b":{%b}' % (room.encode(), parking.fields(page)) for room, page in pages.items())
     hint = b"" if retry_in_ms is None else b',"retry_in_ms":%d' % retry_in_ms
@@ -91,16 +91,16 @@ def events_of_rooms() -> Response:
 
 def _held(chat: Chat, room: str, after: Cursor | Now, limit: int, seconds: float) -> Response:
     """The answer that comes when there is one; without a thread, where the server can give its socket away."""
-    key = security.client_key()
+    who = security.client()
     if not parking.can_park():
-        with _place(chat, key):
+        with _place(chat, who):
             return _answer(chat.wait(room, after, limit, seconds, gone=_peer_gone(request.environ)))
     chat.feed(room)  # from here on news of the room are heard
     page = chat.read(room, after, limit)
     if page.events and not parking.repeats():
         return _answer(page)
     try:
-        chat.limits.enter("poll", key)
+        chat.limits.enter("poll", *who)
     except Refused as refused:
         if page.events:
             return _answer(page)
@@ -108,17 +108,17 @@ def _held(chat: Chat, room: str, after: Cursor | Now, limit: int, seconds: float
             return _answer(early(page))
         raise
     place = parking.Place(room, page.cursor, limit)
-    left = partial(chat.limits.leave, "poll", key)
+    left = partial(chat.limits.leave, "poll", *who)
     return _live_headers(parking.park(place, seconds, left, page if page.events else None))
 
 
 @contextlib.contextmanager
-def _place(chat: Chat, key: str) -> Iterator[None]:
-    chat.limits.enter("poll", key)
+def _place(chat: Chat, who: tuple[str, str]) -> Iterator[None]:
+    chat.limits.enter("poll", *who)
     try:
         yield
     finally:
-        chat.limits.leave("poll", key)
+        chat.limits.leave("poll", *who)
 
 
 def _answer(page: Page) -> Response:

@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from flask import Flask, Response, render_template, request
+from gunicorn.http.errors import NoMoreData, ParseException
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.http import HTTP_STATUS_CODES
 
 from ..logs import about
 from ..protocol import json
-from ..protocol.errors import Refused
+from ..protocol.errors import ParameterInvalid, Refused
 
 log = logging.getLogger(__name__)
 
@@ -138,6 +139,8 @@ def install(app: Flask) -> None:
     """Translate everything that a view of `app` may raise."""
     app.register_error_handler(Refused, response)
     app.register_error_handler(HTTPException, of_http)
+    app.register_error_handler(ParseException, _of_the_body)
+    app.register_error_handler(NoMoreData, _of_the_body)
     app.register_error_handler(Exception, _of_anything)
 
 
@@ -149,6 +152,13 @@ def of_http(fault: HTTPException) -> Response:
     answer = response(Refused(code, _PROBLEMS[code][1] + "." if code != "internal" else "Something broke here."))
     if isinstance(fault, MethodNotAllowed) and fault.valid_methods:
         answer.headers["Allow"] = ", ".join(sorted(fault.valid_methods))
+    return answer
+
+
+def _of_the_body(fault: Exception) -> Response:
+    # gunicorn reads a chunked body only when we do, and finds then that it is broken or cut off.
+    answer = response(ParameterInvalid("The body of the request is broken off, or its chunks are wrong."))
+    answer.headers["Connection"] = "close"
     return answer
 
 

@@ -67,6 +67,8 @@ class Peer:
     """
 
     framing = "raw"
+    read_bytes = READ_BYTES
+    """How much is read in one turn of the loop, at the end of which others have their turn."""
 
     def __init__(self, sock: socket.socket, left: Callable[[], None]) -> None:
         self.sock = sock
@@ -191,7 +193,7 @@ class Peer:
 
     def _read(self) -> None:
         try:
-            data = self.sock.recv(READ_BYTES)
+            data = self.sock.recv(self.read_bytes)
         except BlockingIOError:
             return
         except OSError:

@@ -111,7 +111,8 @@ def guest() -> Response:
     if not isinstance(name, str):
         raise Invalid("user", "user is missing, or no text.")
     user = clean_user(name, current_app.config["QUOTECHAT"].user_chars)
-    _chat().limits.allow("guest", security.address())
+    address = security.address()
+    _chat().limits.allow("guest", address, address)
     return live({"user": user, "token": security.new_token(user)}, 201)
 
 

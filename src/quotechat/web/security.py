@@ -6,6 +6,7 @@ so that all workers on all machines sign alike and a restart forgets nobody.
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
 from typing import cast
 from urllib.parse import urlsplit
@@ -40,13 +41,31 @@ def user() -> str | None:
 
 
 def address() -> str:
-    """Where the request comes from, as far as trusted proxies tell."""
-    return request.remote_addr or ""
+    """Where the request comes from, as far as trusted proxies tell, and as limits count it.
+
+    An IPv6 address stands for its /64 network: whoever has one has all of them (RFC 6177 §2).
+    """
+    text = request.remote_addr or ""
+    try:
+        found = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        # What a proxy says need not be an address; it is a key in memory, so it is short.
+        return text[:45]
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.IPv6Network((found, 64), strict=False))
 
 
 def client_key() -> str:
     """Whom a limit counts: the identity, else the address."""
     return identity() or address()
+
+
+def client() -> tuple[str, str]:
+    """Whom a limit counts, and at which address."""
+    return client_key(), address()
 
 
 def new_token(name: str) -> str:
@@ -134,7 +153,7 @@ def _check() -> Response | None:
     if request.method == "OPTIONS" and _listed() and "Access-Control-Request-Method" in request.headers:
         return _preflight()
     writes = request.method not in _SAFE
-    upgrades = request.headers.get("Upgrade", "").lower() == "websocket"
+    upgrades = "websocket" in request.headers.get("Upgrade", "").lower()
     if (writes or upgrades) and not _from_our_page():
         raise OriginRefused()
     return None
@@ -145,7 +164,10 @@ def _from_our_page() -> bool:
     if _listed():
         return True
     # Sec-Fetch-Site cannot be set by scripts (Fetch Metadata §2.3).
-    if request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
+    if request.headers.get("Sec-Fetch-Site", "").strip().lower() in ("cross-site", "same-site"):
+        return False
+    if request.is_secure and origin is not None and not origin.lower().startswith("https://"):
+        # A page that came in the clear may be anybody's.
         return False
     return origin is None or _authority(origin) == _authority(f"{request.scheme}://{request.host}")
 
@@ -185,6 +207,9 @@ def _headers(answer: Response) -> Response:
     headers["Cross-Origin-Resource-Policy"] = "same-origin"
     headers["Content-Security-Policy"] = _content_security_policy()
     headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
+    if "who" in g or "Set-Cookie" in headers:
+        # no-store is for caches that know it; one that was told to keep all must not give it to another.
+        answer.vary.update(("Cookie", "Authorization"))
     if _settings().origins:
         headers.add("Vary", "Origin")
         if _listed():

@@ -23,7 +23,7 @@ from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Draining, NotAcceptable, Refused
 from ..protocol.events import Event
 from . import access, problems, security
-from .detach import can_detach, detach
+from .detach import can_detach, detach, has_body
 from .reactor import SLICE_EVENTS, Peer, Reactor
 
 Kind = Literal["ndjson", "sse"]
@@ -39,15 +39,17 @@ def stream(room: str, after: Cursor | Now, kind: Kind) -> Response:
     reactor: Reactor = current_app.extensions["quotechat.reactor"]
     if chat.draining:
         return _come_back(kind)
+    if has_body(request.environ):
+        raise NotAcceptable("A stream is a GET without a body.")
     if not can_detach(request.environ) or request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
         raise NotAcceptable("Streams need HTTP/1.1, from a server that hands its sockets over.")
     feed, page = chat.feed(room), chat.read(room, after, SLICE_EVENTS)
     if request.method == "HEAD":
         # The header alone, from the server that has the socket.
         return Response(status=200, content_type=_TYPES[kind], headers={"Cache-Control": "no-store", "Vary": "Accept"})
-    key = security.client_key()
-    chat.limits.enter("poll", key)
-    leave = partial(chat.limits.leave, "poll", key)
+    who = security.client()
+    chat.limits.enter("poll", *who)
+    leave = partial(chat.limits.leave, "poll", *who)
     return _Detached(_headers(kind), partial(_begin, reactor, feed, page, kind, leave))
 
 

@@ -1,0 +1,149 @@
+"""HTTP and WebSockets as bytes on a socket: what no client library would send."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+HOST = b"Host: localhost\r\n"
+KEY = b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+UPGRADE = HOST + b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+HANDSHAKE = b"GET /api/v1/ws HTTP/1.1\r\n" + UPGRADE + KEY + b"\r\n"
+
+
+class Answer(NamedTuple):
+    """One answer of HTTP."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def code(self) -> str | None:
+        """The code of the problem, where it is one."""
+        if self.headers.get("content-type") != "application/problem+json":
+            return None
+        found: str = json.loads(self.body)["code"]
+        return found
+
+
+def dial(url: str, timeout: float = 10) -> socket.socket:
+    """A connection to the server at `url`."""
+    parts = urlsplit(url)
+    return socket.create_connection((parts.hostname or "", parts.port or 80), timeout)
+
+
+def send(url: str, data: bytes, *, head: bool = False) -> Answer:
+    """The answer to `data`; with `head` it has no body."""
+    with dial(url) as sock:
+        sock.sendall(data)
+        return answer(sock, head=head)
+
+
+def answer(sock: socket.socket, *, head: bool = False) -> Answer:
+    """The next final answer on `sock`; one without a status where the connection ended before it."""
+    found, rest = b"", b""
+    while True:
+        while b"\r\n\r\n" not in found:
+            try:
+                part = sock.recv(65_536)
+            except ConnectionResetError:
+                part = b""
+            if not part:
+                return Answer(0, {}, found)
+            found += part
+        found, _, rest = found.partition(b"\r\n\r\n")
+        if not found.startswith(b"HTTP/1.1 100 "):
+            break
+        found = rest
+    first, *lines = found.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    status = int(first.split(" ")[1])
+    length = 0 if head or status == 101 else int(headers.get("content-length", 0))
+    while len(rest) < length:
+        part = sock.recv(65_536)
+        assert part, rest
+        rest += part
+    return Answer(status, headers, rest)
+
+
+def ended(sock: socket.socket) -> bytes:
+    """All that comes until the server closes."""
+    found = b""
+    while True:
+        try:
+            part = sock.recv(65_536)
+        except ConnectionResetError:
+            return found
+        if not part:
+            return found
+        found += part
+
+
+def opened(url: str, query: bytes = b"") -> socket.socket:
+    """A WebSocket, after its handshake."""
+    sock = dial(url)
+    sock.sendall(HANDSHAKE.replace(b"/ws ", b"/ws" + query + b" "))
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        part = sock.recv(1)
+        assert part, head
+        head += part
+    assert head.startswith(b"HTTP/1.1 101 "), head
+    return sock
+
+
+def frame(opcode: int, payload: bytes = b"", *, final: bool = True, rsv: int = 0, mask: bytes | None = None) -> bytes:
+    """A client's frame (RFC 6455 §5.2)."""
+    mask = os.urandom(4) if mask is None else mask
+    size = len(payload)
+    first = (0x80 if final else 0) | rsv << 4 | opcode
+    if size < 126:
+        head = struct.pack("!BB", first, 0x80 | size)
+    elif size < 65_536:
+        head = struct.pack("!BBH", first, 0xFE, size)
+    else:
+        head = struct.pack("!BBQ", first, 0xFF, size)
+    whole = int.from_bytes(payload, "big") ^ int.from_bytes((mask * (size // 4 + 1))[:size], "big")
+    return head + mask + whole.to_bytes(size, "big")
+
+
+def frames(sock: socket.socket) -> Any:
+    """The server's frames, (opcode, payload), until it closes the connection."""
+    buffer = b""
+
+    def take(size: int) -> bytes:
+        nonlocal buffer
+        while len(buffer) < size:
+            try:
+                part = sock.recv(65_536)
+            except ConnectionResetError:
+                part = b""
+            if not part:
+                raise EOFError(buffer)
+            buffer += part
+        found, buffer = buffer[:size], buffer[size:]
+        return found
+
+    while True:
+        try:
+            first, size = take(2)
+            if size == 126:
+                (size,) = struct.unpack("!H", take(2))
+            elif size == 127:
+                (size,) = struct.unpack("!Q", take(8))
+            yield first, take(size)
+        except EOFError:
+            return
+
+
+def close_code(sock: socket.socket) -> int:
+    """The code with which the server closes; 1006 where it only ends the connection (RFC 6455 §7.1.5)."""
+    for first, payload in frames(sock):
+        if first == 0x88:
+            return int(struct.unpack("!H", payload[:2])[0]) if payload else 1005
+    return 1006
