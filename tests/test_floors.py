@@ -16,6 +16,7 @@ FLOORS = {
     "quotechat.logs": 0,
     "quotechat.lab": 0,
     "quotechat.client": 0,
+    "quotechat.arrival": 0,
     "quotechat.protocol": 1,
     "quotechat.store": 2,
     "quotechat.hub": 3,

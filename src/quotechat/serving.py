@@ -11,9 +11,9 @@ What gunicorn alone does not do, and what each part here is for:
   the old ones serving until the new ones are ready.
 * `Requests`: gunicorn may call ``worker_exit`` while a request is in flight. We count, so that the
   database is closed after the last one.
-* `Unfinished`: gunicorn waits for the rest of a request for ever, on a thread.
-* `Worker`: a peer that does not close its side stalls the poller of gunicorn's gthread worker for 2 s,
-  and an accept without a free descriptor ends it.
+* `Worker`: gunicorn's gthread waits for the rest of a request for ever, on a thread, and for a peer that does not
+  read its answer too; a peer that does not close its side stalls its poller for 2 s; an accept without a free
+  descriptor ends it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import mmap
 import os
 import resource
 import select
+import selectors
 import shutil
 import signal
 import socket
@@ -38,6 +39,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from email.utils import formatdate
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -46,6 +48,7 @@ from gunicorn.http import errors
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from quotechat import __version__, logs
+from quotechat.arrival import Arrival
 from quotechat.config import Settings, variable
 from quotechat.protocol.errors import Refused
 from quotechat.store.open import check_driver
@@ -63,6 +66,17 @@ _HANDOVER_SECONDS = 8.0
 _HANDOVER_LINGER = 0.4
 #: Seconds between two looks at whether gunicorn wants this worker to end without a signal (max_requests).
 _LOOK_EVERY = 0.25
+#: Seconds that a stopping worker gives to requests which are on their way; as gunicorn gives idle connections.
+_STOP_SECONDS = 2.0
+#: Bytes of requests that are not whole, of all connections of a worker.
+_MOST_BUFFERED = 64 * 1024 * 1024
+_READ_BYTES = 65_536
+#: Seconds that a thread waits for a peer to read its answer.
+_PATIENCE = 0.05
+#: Seconds without accepting, where there was no descriptor.
+_ACCEPT_PAUSE = 0.1
+#: Seconds between two lines about the same want.
+_TELL_EVERY = 10.0
 #: Descriptors for all but client connections: database, lock, bell, pipes, static files.
 _FILES_KEPT_FREE = 512
 
@@ -233,8 +247,11 @@ def _share_figures() -> None:
 
     prometheus-client reads its name from the environment when a worker imports it, not before.
     """
-    shared = Path(os.environ.get(variable("data")) or Settings().data).resolve() / "metrics"
-    shared.mkdir(mode=0o700, parents=True, exist_ok=True)
+    data = Path(os.environ.get(variable("data")) or Settings().data).resolve()
+    # By itself: a directory that is made as a parent gets the mode that everybody may read.
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    shared = data / "metrics"
+    shared.mkdir(mode=0o700, exist_ok=True)
     for old in shared.iterdir():
         if old.name == str(os.getpid()) or not _lives(old.name):
             shutil.rmtree(old, ignore_errors=True)
@@ -515,8 +532,20 @@ def find_chat(application: Any) -> Drainable | None:
 # --- The worker class -----------------------------------------------------------------------------
 
 
+class _Leaving:
+    """A connection at its end: what it has still to be sent, and until when it may take for that."""
+
+    __slots__ = ("deadline", "read", "rest", "sock")
+
+    def __init__(self, sock: socket.socket, rest: bytes, seconds: float) -> None:
+        self.sock = sock
+        self.rest = memoryview(rest)
+        self.deadline = time.monotonic() + seconds
+        self.read = 0
+
+
 class Lingering:
-    """Closes connections without waiting for their peers, on one thread for all.
+    """Ends connections without waiting for their peers, on one thread for all.
 
     After the last byte we close our side and read on for a while, so that the kernel does not reset
     the connection over an answer still on its way (RFC 9112 §9.6). gunicorn does that too, but on the
@@ -524,30 +553,30 @@ class Lingering:
     """
 
     _SECONDS = 2.0
+    _SEND_SECONDS = 60.0  #: for what the peer has not read of its answer
     _MOST = 1000  #: connections; above that the oldest are closed at once
     _MOST_READ = 65_536  #: bytes thrown away per connection, as in gunicorn
+    _MOST_KEPT = 64 * 1024 * 1024  #: bytes of answers; above that the oldest are not sent to their end
 
     def __init__(self) -> None:
-        self._new: deque[socket.socket] = deque()
+        self._new: deque[_Leaving] = deque()
         self._wake, self._waker = os.pipe()
         os.set_blocking(self._wake, False)
         os.set_blocking(self._waker, False)
-        self._open: dict[int, tuple[socket.socket, float, int]] = {}
+        self._open: dict[int, _Leaving] = {}
+        self._kept = 0
         self._poll = select.poll()
         self._poll.register(self._wake, select.POLLIN)
         threading.Thread(target=self._run, name="lingering", daemon=True).start()
 
-    def close(self, sock: socket.socket) -> None:
-        """Close `sock` soon; returns at once."""
+    def close(self, sock: socket.socket, rest: bytes = b"") -> None:
+        """Send `rest` and close `sock`, as soon as its peer lets us; returns at once."""
         if sock.fileno() < 0:  # closed already: an error here would make gunicorn count it out twice
             return
         sock.setblocking(False)
-        try:
-            sock.shutdown(socket.SHUT_WR)
-        except OSError:  # the peer has gone: nothing to wait for
-            sock.close()
+        if not rest and not _half_closed(sock):
             return
-        self._new.append(sock)
+        self._new.append(_Leaving(sock, rest, self._SEND_SECONDS if rest else self._SECONDS))
         try:
             os.write(self._waker, b"\0")
         except OSError:  # full: it will look anyway
@@ -556,103 +585,284 @@ class Lingering:
     def _run(self) -> None:
         while True:
             ready = self._poll.poll(250 if self._open else None)
-            for number, _ in ready:
+            for number, mask in ready:
                 if number == self._wake:
                     os.read(self._wake, 4096)
-                else:
+                elif self._open[number].rest:
+                    self._send(number)
+                elif mask:
                     self._read(number)
             self._admit()
             self._expire()
 
     def _admit(self) -> None:
         while self._new:
-            sock = self._new.popleft()
-            if sock.fileno() < 0:
+            leaving = self._new.popleft()
+            if leaving.sock.fileno() < 0:
                 continue
-            self._open[sock.fileno()] = (sock, time.monotonic() + self._SECONDS, 0)
-            self._poll.register(sock, select.POLLIN)
+            self._open[leaving.sock.fileno()] = leaving
+            self._kept += len(leaving.rest)
+            self._poll.register(leaving.sock, select.POLLOUT if leaving.rest else select.POLLIN)
+
+    def _send(self, number: int) -> None:
+        leaving = self._open[number]
+        try:
+            sent = leaving.sock.send(leaving.rest)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._drop(number)
+            return
+        self._kept -= sent
+        leaving.rest = leaving.rest[sent:]
+        if leaving.rest:
+            return
+        # Behind all others: they are in the order of their time.
+        del self._open[number]
+        self._poll.unregister(number)
+        self.close(leaving.sock)
 
     def _read(self, number: int) -> None:
-        sock, deadline, total = self._open[number]
+        leaving = self._open[number]
         try:
-            got = len(sock.recv(4096))
+            got = len(leaving.sock.recv(4096))
         except BlockingIOError:
             return
         except OSError:
             got = 0
-        total += got
-        if got == 0 or total >= self._MOST_READ:
+        leaving.read += got
+        if got == 0 or leaving.read >= self._MOST_READ:
             self._drop(number)
-        else:
-            self._open[number] = (sock, deadline, total)
 
     def _expire(self) -> None:
         now = time.monotonic()
         # Dicts keep the order of insertion, so the oldest come first.
-        for number, (_, deadline, _) in list(self._open.items()):
-            if deadline > now and len(self._open) <= self._MOST:
-                return
-            self._drop(number)
+        for number, leaving in list(self._open.items()):
+            if leaving.deadline <= now or len(self._open) > self._MOST or self._kept > self._MOST_KEPT:
+                self._drop(number)
 
     def _drop(self, number: int) -> None:
         self._poll.unregister(number)
-        self._open.pop(number)[0].close()
+        leaving = self._open.pop(number)
+        self._kept -= len(leaving.rest)
+        leaving.sock.close()
 
 
-class Unfinished:
-    """Ends the reading of requests that are not whole in time, on one thread for all.
+def _half_closed(sock: socket.socket) -> bool:
+    """Close our side of `sock`; False where the peer has gone, and so nothing is to wait for."""
+    try:
+        sock.shutdown(socket.SHUT_WR)
+    except OSError:
+        sock.close()
+        return False
+    return True
 
-    Only the receiving side is shut: gunicorn then sees the end of the stream, and an answer that is
-    under way still goes out.
+
+class _Answering(socket.socket):
+    """A connection whose peer may read as slowly as it likes: that holds no thread.
+
+    What it does not take within `_PATIENCE` is sent by `Lingering`, which then ends the connection; the server's
+    descriptor gets a dead socket put under it, as if the peer had hung up.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._begun: dict[int, tuple[socket.socket, float]] = {}
-        self._lock = threading.Lock()
-        threading.Thread(target=self._run, name="unfinished", daemon=True).start()
+    lingering: Lingering
 
-    def begin(self, sock: socket.socket) -> None:
-        """A request is being read from `sock`."""
-        with self._lock:
-            self._begun[id(sock)] = (sock, time.monotonic() + self._seconds)
+    def sendall(self, data: Any, flags: int = 0, /) -> None:
+        """As that of every socket, but that the rest may be sent later."""
+        rest = memoryview(data)
+        deadline = time.monotonic() + _PATIENCE
+        while rest:
+            try:
+                rest = rest[self.send(rest, flags | socket.MSG_DONTWAIT) :]
+            except BlockingIOError:
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._writable(left):
+                    self._leave(bytes(rest))
+                    return
 
-    def end(self, sock: socket.socket) -> None:
-        """It is whole, or has failed."""
-        with self._lock:
-            self._begun.pop(id(sock), None)
+    def _writable(self, seconds: float) -> bool:
+        waiter = select.poll()
+        waiter.register(self, select.POLLOUT)
+        return bool(waiter.poll(seconds * 1000))
 
-    def _run(self) -> None:
-        while True:
-            time.sleep(min(1.0, self._seconds / 4))
-            now = time.monotonic()
-            with self._lock:
-                late = [sock for sock, deadline in self._begun.values() if deadline <= now]
-                for sock in late:
-                    del self._begun[id(sock)]
-                    with contextlib.suppress(OSError):  # the peer has gone meanwhile
-                        sock.shutdown(socket.SHUT_RD)
+    def _leave(self, rest: bytes) -> None:
+        ours = socket.socket(fileno=os.dup(self.fileno()))
+        dead, other = socket.socketpair()
+        other.close()
+        os.dup2(dead.fileno(), self.fileno(), inheritable=False)
+        dead.close()
+        self.lingering.close(ours, rest)
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published without types
-    """gunicorn's gthread worker without three ways in which a client can stop it."""
+    """gunicorn's gthread worker without the ways in which a client can stop it.
+
+    A thread is taken only for a request that is whole: head and body are read here, by the poller, which waits for
+    any number of slow senders at once. Where the server itself ends TLS gunicorn reads, on its threads.
+    """
 
     wsgi: Any
 
     def init_process(self) -> None:
         # After the fork: threads do not survive one.
         self._lingering = Lingering()
-        self._unfinished = Unfinished(float(os.environ.get(variable("request_seconds"), "30")))
+        self._arriving: dict[int, Any] = {}  # in the order of their deadlines
+        self._buffered = 0
+        self._request_seconds = float(os.environ.get(variable("request_seconds"), "30"))
+        self._body_bytes = int(os.environ.get(variable("body_bytes"), "65536"))
+        self._stops_at: float | None = None
+        self._accepts_from = self._told_of_descriptors = 0.0
         super().init_process()
 
-    def handle(self, conn: Any) -> Any:
-        """Read and answer what comes; on a thread of the pool."""
-        sock = conn.sock
-        self._unfinished.begin(sock)
+    # --- Reading, on the poller's thread ----------------------------------------------------------
+
+    def accept(self, listener: Any) -> None:
+        """Accept one connection; without a free descriptor wait, since an error ends the worker."""
         try:
-            return super().handle(conn)
-        finally:
-            self._unfinished.end(sock)
+            super().accept(listener)
+        except OSError as fault:
+            if fault.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                raise
+            # A listener stays ready: without a pause the loop would turn without end.
+            now = time.monotonic()
+            self._accepts_from = now + _ACCEPT_PAUSE
+            self.set_accept_enabled(False)
+            if now - self._told_of_descriptors > _TELL_EVERY:
+                self._told_of_descriptors = now
+                self.log.error("cannot accept a connection: %s", fault.strerror)
+            self._make_room(len(self._arriving) // 2)
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Accept or not; the loop asks for it in every turn."""
+        if not enabled or time.monotonic() >= self._accepts_from:
+            super().set_accept_enabled(enabled)
+
+    def enqueue_req(self, conn: Any) -> None:
+        """`conn` is new, or has something to read: it goes to the pool when its request is whole."""
+        if self.cfg.is_ssl:  # TLS reads, and closes, with exchanges of its own
+            super().enqueue_req(conn)
+            return
+        conn.close = lambda graceful=False: self._close(conn, graceful)
+        self._receive(conn, b"" if conn.parser is None else conn.parser.unreader.take_buffered())
+
+    def hand_back(self, client: Any, server: Any, sock: socket.socket, data: bytes, missed: int) -> None:
+        """A connection that the application had taken has its next request, `data` first; from any thread.
+
+        `missed` is for the application: how often in a row that was not the request it had expected.
+        """
+        self.method_queue.defer(self._serve_again, TConn(self.cfg, sock, client, server), data, missed)
+
+    def _serve_again(self, conn: Any, data: bytes, missed: int) -> None:
+        self.nr_conns += 1
+        conn.served, conn.missed = 1, missed
+        conn.close = lambda graceful=False: self._close(conn, graceful)
+        self._receive(conn, data)
+
+    def _receive(self, conn: Any, data: bytes) -> None:
+        if not isinstance(conn.sock, _Answering):
+            conn.sock = _Answering(fileno=conn.sock.detach())
+            conn.sock.lingering = self._lingering
+        conn.arrival = Arrival(self._body_bytes)
+        conn.deadline = time.monotonic() + self._request_seconds
+        conn.sock.setblocking(False)
+        self._arriving[id(conn)] = conn
+        self.poller.register(conn.sock, selectors.EVENT_READ, lambda _: self._read(conn))
+        if data:
+            self._take(conn, data)
+        else:
+            # What has come already needs no turn of the loop.
+            self._read(conn)
+
+    def _read(self, conn: Any) -> None:
+        try:
+            data = conn.sock.recv(_READ_BYTES)
+        except BlockingIOError:
+            self._bound()
+            return
+        except OSError:
+            data = b""
+        if data:
+            self._take(conn, data)
+        else:
+            self._refuse(conn, "400 Bad Request" if conn.arrival.data else None)
+
+    def _take(self, conn: Any, data: bytes) -> None:
+        arrival: Arrival = conn.arrival
+        arrival.take(data)
+        self._buffered += len(data)
+        if arrival.refusal is not None:
+            self._refuse(conn, arrival.refusal)
+        elif arrival.whole:
+            self._pass_on(conn)
+        else:
+            if arrival.wants_continue and not getattr(conn, "continued", False):
+                conn.continued = True
+                with contextlib.suppress(OSError):
+                    conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._bound()
+
+    def _pass_on(self, conn: Any) -> None:
+        arrival = self._forget(conn)
+        conn.data_ready, conn.raw = True, bytes(arrival.data)
+        conn.init()
+        unreader = conn.parser.unreader
+        # All is here. Whoever reads on, since a length is not what it says, finds the end and not a wait.
+        unreader.chunk = lambda size_hint=None: b""
+        unreader.unread(conn.raw)
+        super().enqueue_req(conn)
+
+    def _refuse(self, conn: Any, status: str | None) -> None:
+        self._forget(conn)
+        if status is not None:
+            with contextlib.suppress(OSError):
+                conn.sock.send(refusal(status))
+        self.nr_conns -= 1
+        self._close(conn, status is not None)
+
+    def _forget(self, conn: Any) -> Arrival:
+        del self._arriving[id(conn)]
+        self._buffered -= len(conn.arrival.data)
+        self.poller.unregister(conn.sock)
+        found: Arrival = conn.arrival
+        return found
+
+    def _bound(self) -> None:
+        """However many begin a request, there is a place and memory for the next one: the oldest makes room."""
+        if len(self._arriving) > self.worker_connections // 2 or self._buffered > _MOST_BUFFERED:
+            self._make_room(1)
+
+    def _make_room(self, count: int) -> None:
+        for conn in list(islice(self._arriving.values(), count)):
+            self._refuse(conn, None)
+
+    def murder_pending(self) -> None:
+        """End what is not whole in time; the loop calls this at least once a second."""
+        now = time.monotonic()
+        if not self.alive and self._stops_at is None:
+            self._stops_at = now + _STOP_SECONDS
+        for conn in list(self._arriving.values()):
+            begun = bool(conn.arrival.data)
+            late = conn.deadline <= now
+            if late or (self._stops_at is not None and (not begun or self._stops_at <= now)):
+                self._refuse(conn, "408 Request Timeout" if begun else None)
+            elif self._stops_at is None:
+                break  # those behind it have more time
+        super().murder_pending()
+
+    # --- Answering, on a thread of the pool -------------------------------------------------------
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """Answer one request."""
+        _here.conn = conn
+        conn.served = getattr(conn, "served", 0) + 1
+        arrival: Arrival | None = getattr(conn, "arrival", None)
+        if arrival is not None:
+            # The sender was told, or does not wait.
+            req._expected_100_continue = False
+            conn.continued = False
+            if arrival.early:
+                req.force_close()
+        return super().handle_request(req, conn)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
         """Answer what never reached the application. Nothing of the request is repeated, nor logged as it came."""
@@ -670,45 +880,6 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         """The application, which may take a request's socket and give it back later."""
         super().load_wsgi()
         self.wsgi = _HandingBack(self.wsgi, self)
-
-    def hand_back(self, client: Any, server: Any, sock: socket.socket, data: bytes, missed: int) -> None:
-        """A connection that the application had taken has its next request, `data` first; from any thread.
-
-        `missed` is for the application: how often in a row that was not the request it had expected.
-        """
-        self.method_queue.defer(self._serve_again, TConn(self.cfg, sock, client, server), data, missed)
-
-    def _serve_again(self, conn: Any, data: bytes, missed: int) -> None:
-        self.nr_conns += 1
-        conn.served, conn.missed = 1, missed
-        conn.init()
-        conn.parser.unreader.unread(data)
-        conn.data_ready, conn.raw = True, data
-        self.enqueue_req(conn)
-
-    def handle_request(self, req: Any, conn: Any) -> Any:
-        """Answer one request whose header has been read; the body is read by the application."""
-        _here.conn = conn
-        conn.served = getattr(conn, "served", 0) + 1
-        if not any(name in ("CONTENT-LENGTH", "TRANSFER-ENCODING") for name, _ in req.headers):
-            self._unfinished.end(conn.sock)
-        return super().handle_request(req, conn)
-
-    def enqueue_req(self, conn: Any) -> None:
-        """Hand a connection to the pool; when it ends, it is closed off the accepting thread."""
-        if not self.cfg.is_ssl:  # TLS closes with an exchange of its own
-            conn.close = lambda graceful=False: self._close(conn, graceful)
-        super().enqueue_req(conn)
-
-    def accept(self, listener: Any) -> None:
-        """Accept one connection; without a free descriptor wait, since an error ends the worker."""
-        try:
-            super().accept(listener)
-        except OSError as fault:
-            if fault.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                raise
-            self.log.error("cannot accept a connection: %s", fault)
-            time.sleep(0.05)
 
     def _close(self, conn: Any, graceful: bool) -> None:
         if graceful:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 from typing import Any
 
 
 def can_detach(environ: dict[str, Any]) -> bool:
     """Whether this server shows its plain TCP socket: gunicorn's gthread and sync, Werkzeug's."""
-    return type(_socket_of(environ)) is socket.socket
+    found = _socket_of(environ)
+    return isinstance(found, socket.socket) and not isinstance(found, ssl.SSLSocket)
 
 
 def has_body(environ: dict[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 from collections import Counter
@@ -15,7 +16,7 @@ from werkzeug.http import HTTP_STATUS_CODES
 
 from ..logs import about
 from ..protocol import json
-from ..protocol.errors import ParameterInvalid, Refused
+from ..protocol.errors import Overloaded, ParameterInvalid, Refused
 
 log = logging.getLogger(__name__)
 
@@ -164,6 +165,9 @@ def _of_the_body(fault: Exception) -> Response:
 
 def _of_anything(fault: Exception) -> Response:
     told = about(request_id=request.environ["quotechat.request_id"], method=request.method)
+    if isinstance(fault, OSError) and fault.errno in (errno.EMFILE, errno.ENFILE):
+        log.error("a request was refused: %s", fault.strerror, **told)
+        return response(Overloaded())
     log.error("a request failed", exc_info=fault, **told)
     return response(Refused("internal", "Something broke here; it has been logged."))
 

@@ -199,6 +199,10 @@ def _preflight() -> Response:
 
 
 def _headers(answer: Response) -> Response:
+    if answer.direct_passthrough:
+        # Files are small. In one piece the server can send them to a slow reader without a thread.
+        answer.direct_passthrough = False
+        answer.get_data()
     headers = answer.headers
     headers["X-Content-Type-Options"] = "nosniff"
     # Not no-referrer: with that, a browser sends the Origin of our own forms as null.

@@ -1,0 +1,127 @@
+"""When is a request whole? Bytes in, one answer out: wait, hand over, or refuse. No socket, no clock, no thread.
+
+This decides only *when* a request goes to gunicorn's parser, never where it ends: framing is the parser's (RFC 9112
+§6). What is not understood here goes there at once, and is refused there; `early` then tells that nothing may follow
+on that connection.
+"""
+
+from __future__ import annotations
+
+import re
+
+MOST_HEAD = 32_768
+"""Bytes of a request's line and headers, as many as nginx takes."""
+_LONGEST_LINE = 8_190
+_LONGEST_SIZE = 1_024
+"""Bytes of the line before a chunk, or of what follows the last."""
+_MOST_CHUNKS = 1_000
+"""More of them than a body of some kilobytes needs cost more to take apart than to send."""
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,15})[ \t]*(?=\r\n)", re.IGNORECASE)
+_FRAMED = re.compile(rb"\r\n(content-length|transfer-encoding)[ \t]*:", re.IGNORECASE)
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked[ \t]*(?=\r\n)", re.IGNORECASE)
+_EXPECTS = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\n)", re.IGNORECASE)
+_SIZE = re.compile(rb"([0-9a-f]{1,15})[ \t]*(?:;[^\r\n]*)?", re.IGNORECASE)
+
+
+class Arrival:
+    """What has come of one request, whose body may have `most` bytes."""
+
+    def __init__(self, most: int) -> None:
+        self.data = bytearray()
+        self.whole = False
+        """It can be parsed without waiting for anything."""
+        self.early = False
+        """More may come, or it is not known where it ends: after the answer the connection must close."""
+        self.refusal: str | None = None
+        """The status of an answer where there is nothing to be parsed."""
+        self.wants_continue = False
+        """Whoever sends it waits for 100 before the body (RFC 9110 §10.1.1)."""
+        self._most = most
+        self._advance = self._head
+        self._at = 0  # up to where it is understood; in the head, where the search goes on
+        self._decoded = self._chunks = 0
+
+    def take(self, data: bytes) -> None:
+        """These bytes came."""
+        self.data += data
+        while not (self.whole or self.refusal) and self._advance():
+            pass
+
+    # --- Each looks at what is next; whether it got any further -----------------------------------
+
+    def _head(self) -> bool:
+        end = self.data.find(b"\r\n\r\n", max(0, self._at - 3))
+        if (end if end >= 0 else len(self.data)) > MOST_HEAD:
+            line = self.data.find(b"\r\n")
+            self.refusal = "431 Request Header Fields Too Large" if 0 <= line < _LONGEST_LINE else "414 URI Too Long"
+        elif end < 0:
+            # The parser refuses it, now: such a head might never end.
+            if _BARE_LF.search(self.data, self._at):
+                self._hand_over()
+            self._at = len(self.data)
+        else:
+            self._at = end + 4
+            self._framing(bytes(self.data[: end + 2]))
+            return True
+        return False
+
+    def _framing(self, head: bytes) -> None:
+        found = _FRAMED.findall(head)
+        length = _LENGTH.search(head)
+        self.wants_continue = b" HTTP/1.1\r\n" in head and _EXPECTS.search(head) is not None
+        if not found:
+            self.whole = True
+        elif len(found) > 1 or not (length or _CHUNKED.search(head)):
+            self._hand_over()
+        elif length is None:
+            self._advance = self._chunk
+        elif int(length[1]) > self._most:
+            self._hand_over()  # refused by the application, which need not read it for that
+        else:
+            self._at += int(length[1])
+            self._advance = self._body
+
+    def _body(self) -> bool:
+        self.whole = len(self.data) >= self._at
+        return False
+
+    def _chunk(self) -> bool:
+        end = self.data.find(b"\r\n", self._at, self._at + _LONGEST_SIZE)
+        if end < 0:
+            if len(self.data) - self._at >= _LONGEST_SIZE or _BARE_LF.search(self.data, self._at):
+                self._hand_over()
+            return False
+        found = _SIZE.fullmatch(self.data, self._at, end)
+        if found is None:
+            self._hand_over()
+            return False
+        size = int(found[1], 16)
+        if size == 0:
+            self._at = end  # with the line break: alone, it is the end of no trailers
+            self._advance = self._trailers
+            return True
+        if self._decoded + size > self._most:
+            # Once that much is there it is refused, without waiting for the rest.
+            if len(self.data) > end + 2 + self._most - self._decoded:
+                self._hand_over()
+            return False
+        if len(self.data) < end + 2 + size + 2:
+            return False
+        self._decoded += size
+        self._chunks += 1
+        self._at = end + 2 + size + 2
+        if self.data[self._at - 2 : self._at] != b"\r\n" or self._chunks > _MOST_CHUNKS:
+            self._hand_over()
+        return True
+
+    def _trailers(self) -> bool:
+        end = self.data.find(b"\r\n\r\n", self._at)
+        if end >= 0:
+            self.whole = True
+        elif len(self.data) - self._at > _LONGEST_LINE or _BARE_LF.search(self.data, self._at):
+            self._hand_over()
+        return False
+
+    def _hand_over(self) -> None:
+        self.whole = self.early = True
