@@ -243,3 +243,23 @@ def test_a_fault_shows_nothing_of_itself(tmp_path: Path) -> None:
     assert b"xyzzy" not in found.data and b"Traceback" not in found.data
     check(Answer(500, {name.lower(): value for name, value in found.headers.items()}, b""))
     app.extensions["quotechat"].close()
+
+
+@pytest.mark.parametrize(
+    ("remote", "counted"),
+    [
+        ("192.0.2.7", "192.0.2.7"), ("::ffff:192.0.2.7", "192.0.2.7"), ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"), ("fe80::1%eth0", "fe80::/64"), ("::1", "::1"), ("unknown", "unknown"),
+        ("x" * 5000, "x" * 45), ("", ""),
+    ],
+)  # fmt: skip
+def test_what_counts_as_one_address(tmp_path: Path, remote: str, counted: str) -> None:
+    """Whoever has one address of IPv6 has its whole network; what is no address is kept short."""
+    from quotechat import create_app
+    from quotechat.config import Settings
+    from quotechat.web import security
+
+    app = create_app(Settings(data=tmp_path))
+    with app.test_request_context(environ_overrides={"REMOTE_ADDR": remote}):
+        assert security.address() == counted
+    app.extensions["quotechat"].close()

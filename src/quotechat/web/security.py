@@ -51,7 +51,7 @@ def address() -> str:
     except ValueError:
         # What a proxy says need not be an address; it is a key in memory, so it is short.
         return text[:45]
-    if isinstance(found, ipaddress.IPv4Address):
+    if isinstance(found, ipaddress.IPv4Address) or found.is_loopback:
         return str(found)
     if found.ipv4_mapped is not None:
         return str(found.ipv4_mapped)
