@@ -34,7 +34,8 @@ def served(data: Path, *flags: str, files: int | None = None, **settings: str) -
         command = ["sh", "-c", f'ulimit -n {files} && exec "$@"', "sh", *command]
     with running(command, env=env) as server:
         yield server
-        assert "Traceback" not in server.output, server.output
+        # Without a descriptor a thread may have met a fault, and says so.
+        assert "Traceback" not in server.output or "Too many open files" in server.output, server.output
 
 
 @contextlib.contextmanager
