@@ -130,7 +130,7 @@ def test_peers_that_do_not_read_take_no_thread(tmp_path: Path, many: Many) -> No
 def test_peers_that_come_and_go(tmp_path: Path) -> None:
     """Handshakes, half handshakes and requests whose senders vanish, with and without a farewell; nothing is left."""
     with served(tmp_path) as server:
-        process = psutil.Process(next(iter(server.workers())))
+        process = psutil.Process(next(iter(until(server.workers, what="a worker"))))
         send(server.url, WHOLE)
         opened(server.url).close()
         until(lambda: "quotechat_sockets 0" in requests.get(f"{server.url}/metrics", timeout=5).text, what="no socket")
@@ -147,7 +147,8 @@ def test_peers_that_come_and_go(tmp_path: Path) -> None:
                     if number % 2:
                         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         until(lambda: "quotechat_sockets 0" in requests.get(f"{server.url}/metrics", timeout=5).text, what="no socket")
-        until(lambda: process.num_fds() <= before + 3, 15, "the descriptors of before")
+        # Eight more threads may have opened the database meanwhile, each with two descriptors, and keep it open.
+        until(lambda: process.num_fds() <= before + 16, 15, "the descriptors of before")
 
 
 @pytest.mark.parametrize("what", ["pings", "fragments", "commands", "garbage"])
