@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import select
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -18,6 +20,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from servers import ROOT, Running, environment, quotechat, running, until
+from websockets.sync.client import connect
 
 from quotechat.config import Settings
 from quotechat.serving import Handover, Lingering, find_chat, gunicorn_settings, sqlite_notice
@@ -274,6 +277,44 @@ def test_lingering_closes_after_its_peer() -> None:
         assert theirs.recv(100) == b""
         assert os.stat(number)
     until(lambda: ours.fileno() == -1, what="the close")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["-k", "sync"], "leave out the worker class"),
+        (["-k", "gthread"], "leave out the worker class"),
+        (["--certfile", "cert.pem", "--keyfile", "key.pem"], "certfile and keyfile are not for this server: let a proxy end TLS"),
+    ],
+)
+def test_what_cannot_be_served_is_refused_at_start(tmp_path: Path, options: list[str], said: str) -> None:
+    """Another worker class, or TLS in the server: one sentence says what to do, and nothing is served."""
+    for name in ("cert.pem", "key.pem"):
+        (tmp_path / name).touch()
+    env = environment(QUOTECHAT_DATA=str(tmp_path / "data"), QUOTECHAT_PORT="0")
+    options = [str(tmp_path / each) if each.endswith(".pem") else each for each in options]
+    done = subprocess.run(
+        [sys.executable, "-m", "gunicorn", *options, "wsgi:app"], cwd=ROOT, env=env, capture_output=True, text=True,
+        timeout=30,
+    )  # fmt: skip
+    assert done.returncode != 0 and f"quotechat: {said}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_development_server_works(tmp_path: Path) -> None:
+    """`flask --app wsgi run` sends, polls and holds a WebSocket, as gunicorn does."""
+    env = environment(QUOTECHAT_DATA=str(tmp_path))
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "run", "--port", "0"]
+    with running(command, env=env) as server:
+        room = f"{server.url}/api/v1/rooms/lobby"
+        with connect(f"{server.url.replace('http', 'ws')}/api/v1/ws?room=lobby&after=0") as ws:
+            assert json.loads(ws.recv(5))["command"] == "caught-up"
+            sent = requests.post(f"{room}/messages", json={"user": "Ada", "message": "hi"}, timeout=5).json()
+            assert json.loads(ws.recv(5)) == sent
+        with ThreadPoolExecutor(1) as pool:
+            held = pool.submit(requests.get, f"{room}/events", {"after": sent["cursor"], "wait": "10"}, timeout=15)
+            second = requests.post(f"{room}/messages", json={"user": "Ada", "message": "again"}, timeout=5).json()
+            assert held.result().json()["events"] == [second]
 
 
 def test_gunicorn_knows_every_setting() -> None:

@@ -223,12 +223,28 @@ def _fit(settings: Settings, files: int) -> Settings:
 
 def on_starting(server: Any) -> None:
     """Before anything is bound or forked."""
+    refusal = unservable(server.cfg)
+    if refusal:
+        sys.exit(f"quotechat: {refusal}")
     _handover.open()
     _share_figures()
     _setup_logs()
     notice = sqlite_notice(sqlite3.sqlite_version_info)
     if notice and not Settings.from_env().database:
         print(notice, file=sys.stderr, flush=True)
+
+
+def unservable(cfg: Any) -> str | None:
+    """Why gunicorn, configured so, cannot serve us, and what to do; None where it can.
+
+    Live sockets are taken away from the worker that accepted them. A socket with TLS on it cannot be, nor can one of
+    gevent's or of an event loop, and the sync worker has no thread to spare.
+    """
+    if cfg.is_ssl:
+        return "certfile and keyfile are not for this server: let a proxy end TLS (docs/how-to/deploy.md)"
+    if not issubclass(cfg.worker_class, Worker):
+        return "leave out the worker class (-k, --worker-class): quotechat brings its own, made of gthread"
+    return None
 
 
 def child_exit(server: Any, worker: Any) -> None:
