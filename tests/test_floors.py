@@ -17,6 +17,7 @@ FLOORS = {
     "quotechat.lab": 0,
     "quotechat.client": 0,
     "quotechat.arrival": 0,
+    "quotechat.doctor": 0,
     "quotechat.protocol": 1,
     "quotechat.store": 2,
     "quotechat.hub": 3,
@@ -28,7 +29,10 @@ FLOORS = {
     "quotechat.__main__": 9,
 }
 TRANSPORTS = {"quotechat.web.polling", "quotechat.web.websocket", "quotechat.web.streams"}
-ALONE = {"quotechat.config", "quotechat.assets", "quotechat.logs", "quotechat.lab", "quotechat.client"}
+ALONE = {
+    *("quotechat.config", "quotechat.assets", "quotechat.logs"),
+    *("quotechat.lab", "quotechat.client", "quotechat.doctor"),
+}
 #: Not for the ground floor, which knows no I/O, no clock and no thread.
 WORLDLY = {"asyncio", "flask", "gunicorn", "socket", "sqlite3", "subprocess", "threading", "time"}
 

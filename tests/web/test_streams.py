@@ -20,8 +20,9 @@ from servers import Running, until
 
 from quotechat.protocol.cursor import NOW
 from quotechat.protocol.errors import CursorExpired
+from quotechat.web.parameters import HEARTBEAT
 from quotechat.web.reactor import Reactor
-from quotechat.web.streams import HEARTBEAT_SECONDS, Kind, Stream
+from quotechat.web.streams import Kind, Stream
 
 KINDS: dict[Kind, str] = {"ndjson": "application/x-ndjson", "sse": "text/event-stream"}
 EVENTS = "/api/v1/rooms/lobby/events"
@@ -129,7 +130,8 @@ class Wire:
         self.reactor = Reactor(chat)
         feed = chat.feed("lobby")
         environ = {"quotechat.request_id": "0" * 16}
-        self.stream = Stream(ours, lambda: None, kind, feed, chat.read("lobby", NOW), b"HEAD\r\n\r\n", environ)
+        page = chat.read("lobby", NOW)
+        self.stream = Stream(ours, lambda: None, kind, HEARTBEAT, feed, page, b"HEAD\r\n\r\n", environ)
         self.reactor._add(self.stream)
 
     def came(self) -> bytes:
@@ -174,8 +176,8 @@ def test_heartbeats(wire: Callable[[Kind], Wire], kind: Kind) -> None:
     if kind == "sse":
         retry = re.match(rb": heartbeat\nretry: ([0-9]+)\n\ndata: ", first)
         assert retry and 500 <= int(retry[1]) <= 1500
-    for seconds, beats in [(HEARTBEAT_SECONDS - 0.5, 0), (HEARTBEAT_SECONDS + 0.5, 1), (HEARTBEAT_SECONDS + 1, 0),
-                           (2 * HEARTBEAT_SECONDS + 1, 1)]:  # fmt: skip
+    for seconds, beats in [(HEARTBEAT - 0.5, 0), (HEARTBEAT + 0.5, 1), (HEARTBEAT + 1, 0),
+                           (2 * HEARTBEAT + 1, 1)]:  # fmt: skip
         stream.stream.swept(stream.began + seconds)
         assert stream.came().count(beat) == beats, seconds
 

@@ -9,7 +9,7 @@ import click
 
 from quotechat import __version__
 
-from . import carry, lab, operate, serve, talk
+from . import carry, doctor, lab, operate, serve, talk
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -23,7 +23,7 @@ _COMMANDS = (
     *(operate.verify, operate.rebuild),
     *(carry.backup, carry.restore),
     *(lab.lab,),
-    *(talk.say, talk.tail, talk.quote),
+    *(talk.say, talk.tail, talk.quote, doctor.doctor),
 )
 for _command in _COMMANDS:
     main.add_command(_command)

@@ -35,6 +35,7 @@ QUERY: dict[str, tuple[dict[str, Any], str]] = {
     "before": (_WHOLE, "Only those with ids below it."),
     "after": (_CURSOR, "A cursor, a bare seq, `0` for the oldest event kept, or `now`, which is the default."),
     "wait": ({"type": "number", "minimum": 0, "maximum": 25}, "Seconds to hold the request until there is an event."),
+    "heartbeat": ({"type": "number", "minimum": 1, "maximum": 15}, "Seconds between two heartbeats of a stream."),
     "user": ({"type": "string"}, "With a body that is plain text: how the sender signs."),
     "q": ({"type": "string", "maxLength": 100}, "Words that quote or author must have."),
     "room": ({"type": "string"}, "A first subscription."),

@@ -10,8 +10,11 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, current_app, request
 
+from quotechat import __version__
+
 from ..hub.chat import Chat
 from ..protocol.errors import Forbidden, Unauthenticated
+from ..protocol.events import rfc3339
 from . import security
 from .described import Example, described
 from .messages import live
@@ -34,6 +37,28 @@ class Health(msgspec.Struct):
 def healthz() -> Response:
     """The process answers."""
     return live({"status": "ok"})
+
+
+class Seen(msgspec.Struct):
+    """A request as it came to the server: `http` is the version of the last hop."""
+
+    version: str
+    at: str
+    http: str
+    host: str
+    scheme: str
+    address: str
+
+
+@blueprint.get("/api/v1/seen")
+@described(answers={200: Seen}, examples=(Example("/api/v1/seen"),))
+def seen() -> Response:
+    """This request as it came here, through all proxies: for `quotechat doctor`."""
+    chat: Chat = current_app.extensions["quotechat"]
+    protocol = request.environ.get("SERVER_PROTOCOL", "")
+    return live(
+        Seen(__version__, rfc3339(chat.now()), protocol, request.host, request.scheme, security.address())
+    )
 
 
 @blueprint.get("/readyz")

@@ -14,6 +14,8 @@ from ..protocol.errors import Invalid, ParameterInvalid, TooLarge, UnsupportedMe
 
 LONGEST_WAIT = 25.0
 """Seconds; proxies commonly give up after 30."""
+HEARTBEAT = 15.0
+"""Seconds between two heartbeats of a stream."""
 MOST_ROOMS = 50
 """Rooms that one poll may ask for."""
 _DECIMAL = re.compile(r"[0-9]{1,15}")
@@ -76,6 +78,16 @@ def wait() -> tuple[float, bool]:
     if preferred and _SECONDS.fullmatch(preferred[1]):
         return min(float(preferred[1]), LONGEST_WAIT), True
     return 0.0, False
+
+
+def heartbeat() -> float:
+    """`heartbeat`: seconds between two heartbeats of a stream, 1 to 15, else cut. Raises ParameterInvalid."""
+    text = one("heartbeat")
+    if text is None:
+        return HEARTBEAT
+    if not _SECONDS.fullmatch(text):
+        raise ParameterInvalid("heartbeat is a number of seconds from 1 to 15.", "heartbeat")
+    return min(max(float(text), 1.0), HEARTBEAT)
 
 
 def after() -> Cursor | Now:

@@ -31,7 +31,7 @@ _STREAMS: dict[str, Literal["ndjson", "sse"]] = {"application/x-ndjson": "ndjson
 @blueprint.get("/rooms/<room>/events")
 @described(
     answers={200: wire.Events},
-    query=("after", "limit", "wait"),
+    query=("after", "limit", "wait", "heartbeat"),
     media=("application/json", *_STREAMS),
     problems=("room-unknown", "not-acceptable", "rate-limited", "overloaded", "draining", *CURSORS),
     identity="optional",

@@ -149,7 +149,8 @@ def _check() -> Response | None:
     if not _settings().allows_host(request.headers.get("Host", "")):
         # The error page would print links with that host.
         g.host_refused = True
-        return problems.response(ParameterInvalid("This Host is not served here.", "Host"))
+        named = request.headers.get("Host", "")[:80]
+        return problems.response(ParameterInvalid(f"The Host {named!r} is not served here.", "Host"))
     if request.method == "OPTIONS" and _listed() and "Access-Control-Request-Method" in request.headers:
         return _preflight()
     writes = request.method not in _SAFE

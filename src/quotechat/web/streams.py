@@ -22,12 +22,11 @@ from ..protocol import json
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Draining, NotAcceptable, Refused
 from ..protocol.events import Event
-from . import access, problems, security
+from . import access, parameters, problems, security
 from .detach import can_detach, detach, has_body
 from .reactor import SLICE_EVENTS, Peer, Reactor
 
 Kind = Literal["ndjson", "sse"]
-HEARTBEAT_SECONDS = 15.0
 _TYPES = {"ndjson": "application/x-ndjson", "sse": "text/event-stream; charset=utf-8"}
 _RETRY_MS = (500, 1500)
 _LAST_CHUNK = b"0\r\n\r\n"
@@ -43,6 +42,7 @@ def stream(room: str, after: Cursor | Now, kind: Kind) -> Response:
         raise NotAcceptable("A stream is a GET without a body.")
     if not can_detach(request.environ) or request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
         raise NotAcceptable("Streams need HTTP/1.1, from a server that hands its sockets over.")
+    beat = parameters.heartbeat()
     feed, page = chat.feed(room), chat.read(room, after, SLICE_EVENTS)
     if request.method == "HEAD":
         # The header alone, from the server that has the socket.
@@ -50,7 +50,7 @@ def stream(room: str, after: Cursor | Now, kind: Kind) -> Response:
     who = security.client()
     chat.limits.enter("poll", *who)
     leave = partial(chat.limits.leave, "poll", *who)
-    return _Detached(_headers(kind), partial(_begin, reactor, feed, page, kind, leave))
+    return _Detached(_headers(kind), partial(_begin, reactor, feed, page, kind, beat, leave))
 
 
 def _come_back(kind: Kind) -> Response:
@@ -94,12 +94,13 @@ def _begin(
     feed: Feed,
     page: Page,
     kind: Kind,
+    beat: float,
     left: Callable[[], None],
     environ: dict[str, Any],
     head: bytes,
 ) -> None:
     sock, _ = detach(environ)
-    reactor.add(Stream(sock, left, kind, feed, page, head, environ))
+    reactor.add(Stream(sock, left, kind, beat, feed, page, head, environ))
 
 
 def _headers(kind: Kind) -> Headers:
@@ -124,6 +125,7 @@ class Stream(Peer):
         sock: Any,
         left: Callable[[], None],
         kind: Kind,
+        beat: float,
         feed: Feed,
         page: Page,
         head: bytes,
@@ -137,7 +139,8 @@ class Stream(Peer):
         self._feed = feed
         self._page = page
         self._head = head
-        self._next_heartbeat = time.monotonic() + HEARTBEAT_SECONDS
+        self._beat = beat
+        self._next_heartbeat = time.monotonic() + beat
 
     def opened(self) -> None:
         hello = self._heartbeat(self._page.cursor)
@@ -167,7 +170,7 @@ class Stream(Peer):
 
     def swept(self, now: float) -> None:
         if now >= self._next_heartbeat and not self.blocked:
-            self._next_heartbeat = now + HEARTBEAT_SECONDS
+            self._next_heartbeat = now + self._beat
             followed = self.subscriptions.get(self._feed.room)
             self.send(self._heartbeat((followed.feed if followed else self._feed).cursor()))
 
