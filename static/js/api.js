@@ -1,8 +1,18 @@
 // Requests and answers; no page and no waiting.
 import { Problem } from "./problem.js";
 
+/** Where the API is, of a server at `url`; without one, of the server that the page is from. */
+export const baseOf = (url = "") => `${url.replace(/\/+$/, "")}/api/v1`;
+
 export class Api {
-  constructor({ base = "/api/v1", room = "lobby", fetch = globalThis.fetch.bind(globalThis) } = {}) {
+  /**
+   * @param {object} [options]
+   * @param {string} [options.url] the server, with its path if it has one; the page's own by default
+   * @param {string} [options.base] the API itself, instead of `url`
+   * @param {string} [options.room] its name
+   * @param {typeof globalThis.fetch} [options.fetch]
+   */
+  constructor({ url, base = baseOf(url), room = "lobby", fetch = globalThis.fetch.bind(globalThis) } = {}) {
     this.base = base;
     this.room = room;
     this.fetch = fetch;
@@ -38,10 +48,12 @@ export class Api {
     return this.request("GET", this.base + path + (parameters && `?${parameters}`), options);
   }
 
+  /** The latest messages and the cursor to read on from: {room, cursor, messages, has_more}. */
   snapshot(limit = 50) {
     return this.request("GET", `${this.roomUrl}?limit=${limit}`);
   }
 
+  /** Older messages than the one with the id `before`: {messages, has_more}, oldest first. */
   older(before, limit = 50) {
     return this.request("GET", `${this.roomUrl}/messages?before=${before}&limit=${limit}`);
   }

@@ -1,8 +1,11 @@
 // The strategy of the protocol (§1): every event exactly once and in order, over any transport,
-// from one cursor. It knows no page. Times are in milliseconds.
-import { Api } from "./api.js";
+// from one cursor. It knows no page. Times are in milliseconds. For other pages too: docs/reference/js-client.md.
+import { Api, baseOf } from "./api.js";
 import { Backoff } from "./backoff.js";
 import { seqOf } from "./cursor.js";
+import { deliverer, insist } from "./deliver.js";
+import { eventsOf } from "./iterate.js";
+import { Problem } from "./problem.js";
 import { Session } from "./session.js";
 import { longPoll, shortPoll } from "./transports/polling.js";
 import { Ended } from "./transports/ended.js";
@@ -10,7 +13,6 @@ import { websocket } from "./transports/websocket.js";
 
 const RUN = { websocket, "long-poll": longPoll, "short-poll": shortPoll };
 const DEFAULTS = {
-  base: "/api/v1",
   room: "lobby",
   after: "now",
   transports: ["websocket", "long-poll", "short-poll"],
@@ -21,9 +23,50 @@ const DEFAULTS = {
   silence: 45_000,
 };
 
-/** Opens a connection. It dispatches `event`, `status` and `reset`, each with its news in `detail`. */
+export { Api, Problem };
+
+/**
+ * @typedef {object} ChatEvent one entry of the room's log, as the protocol has it
+ * @property {"message-sent" | "message-edited" | "message-deleted" | "reactions-changed" | "quote-added"} command
+ * @property {string} room
+ * @property {number} seq its number; of a sent message also its id
+ * @property {string} cursor the position after it
+ * @property {string} at RFC 3339
+ * @property {object} [message]
+ * @property {object} [quote]
+ *
+ * @typedef {object} Status
+ * @property {"connecting" | "live" | "waiting" | "offline" | "stopped" | "closed"} state
+ * @property {"websocket" | "long-poll" | "short-poll"} transport the present one
+ * @property {number} seq
+ * @property {string} cursor
+ * @property {number} [retryIn] while waiting: milliseconds to the next attempt
+ * @property {string} [reason] why it waits
+ * @property {Problem} [problem] why it stopped
+ *
+ * @typedef {object} Options
+ * @property {string} [url] the server, with its path if it has one; the page's own by default
+ * @property {string} [room] "lobby" by default
+ * @property {string} [after] the cursor to begin after; "now" by default, "0" for the oldest event kept
+ * @property {("websocket" | "long-poll" | "short-poll")[]} [transports] the best first
+ * @property {number} [interval] between two short polls, 2,000 by default
+ * @property {number} [betterAfter] after how long a better transport is tried again, 60,000 by default
+ * @property {number} [tries] failures in a row before the next transport, 3 by default
+ * @property {{min?: number, max?: number}} [backoff] the pauses after failures, 500 and 30,000 by default
+ */
+
+/**
+ * Opens a connection and reads from the next moment on, so that listeners can be added first.
+ * @param {Options} [options]
+ * @returns {Connection}
+ */
 export const connect = (options) => new Connection(options);
 
+/**
+ * Dispatches CustomEvents with their news in `detail`: `event` ({@link ChatEvent}), each once and in order;
+ * `status` ({@link Status}); `reset` ({@link Problem}), where the cursor cannot be served any more: take a new
+ * snapshot, show it, and `resume(snapshot.cursor)`. It is an async iterator of events too.
+ */
 export class Connection extends EventTarget {
   #cursor;
   #level = 0;
@@ -41,6 +84,7 @@ export class Connection extends EventTarget {
       this,
       DEFAULTS,
       {
+        base: baseOf(options?.url),
         origin: globalThis.location?.origin,
         WebSocket: globalThis.WebSocket,
         locks: globalThis.navigator?.locks,
@@ -56,9 +100,15 @@ export class Connection extends EventTarget {
     queueMicrotask(() => this.#run());
   }
 
+  [Symbol.asyncIterator]() {
+    return eventsOf(this);
+  }
+
+  /** The position after the last event that was applied. */
   get cursor() {
     return this.#cursor;
   }
+  /** Its number. */
   get seq() {
     return seqOf(this.#cursor);
   }
@@ -74,6 +124,16 @@ export class Connection extends EventTarget {
   }
   ask(envelope) {
     return this.#session.ask(envelope);
+  }
+
+  /**
+   * Sends any command of the protocol, by the open socket or by POST, and repeats it under one client_id until it
+   * is answered (six attempts).
+   * @param {object} envelope such as {command: "send-message", message: {user: "Ada", message: "Hello"}}
+   * @returns {Promise<object>} its ack; rejects with {@link Problem} where it is refused
+   */
+  send(envelope) {
+    return insist(deliverer(this, this.api), envelope);
   }
 
   /** Look at once: after sleep, on coming back online, when the page is seen again. */
@@ -104,6 +164,7 @@ export class Connection extends EventTarget {
     this.#session?.end(new Ended("Cut."));
   }
 
+  /** Ends it for good. */
   close() {
     this.#status("closed");
     this.#restart("Closed.");

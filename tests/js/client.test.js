@@ -1,7 +1,7 @@
 // The promise of the pages: every event once and in order, whatever happens to the transport.
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
-import { connect } from "../../static/js/client.js";
+import { Api, connect } from "../../static/js/client.js";
 import { cursorOf, sent, Server, until } from "./fakes.js";
 
 let open = [];
@@ -147,4 +147,99 @@ test("changing the transport keeps the cursor", async () => {
     ),
   );
   assert.deepEqual(page.seen, upTo(3));
+});
+
+test("a connection is an async iterator, from its first event on", async () => {
+  const server = new Server();
+  server.say(3);
+  const page = reader(server, { transports: ["long-poll"] });
+  const seen = [];
+  for await (const event of page) {
+    seen.push(event.seq);
+    if (seen.length === 3) server.say(2);
+    if (seen.length === 5) page.close();
+  }
+  assert.deepEqual(seen, upTo(5));
+});
+
+test("the iterator throws where the cursor is lost, after what came before", async () => {
+  const server = new Server();
+  server.say(1);
+  const page = reader(server, { transports: ["websocket"] });
+  const seen = [];
+  const reading = (async () => {
+    for await (const event of page) seen.push(event.seq);
+  })();
+  const [socket] = await until(() => server.sockets.size && [...server.sockets]);
+  socket.tell({ command: "reset", room: "lobby", error: { code: "history-changed", status: 410 } });
+  await assert.rejects(reading, { code: "history-changed" });
+  assert.deepEqual(seen, [1]);
+});
+
+test("leaving the loop leaves the connection open, and another loop goes on", async () => {
+  const server = new Server();
+  const page = reader(server, { transports: ["websocket"] });
+  await until(() => page.state === "live");
+  server.say(1);
+  const first = page[Symbol.asyncIterator]();
+  server.say(1);
+  assert.equal((await first.next()).value.seq, 2);
+  await first.return();
+  const second = page[Symbol.asyncIterator]();
+  server.say(1);
+  assert.equal((await second.next()).value.seq, 3);
+  await second.return();
+});
+
+test("send goes over the open socket, and by POST where there is none, under one client_id until it is answered", async () => {
+  const server = new Server();
+  const page = reader(server, { transports: ["websocket"] });
+  await until(() => page.canAsk);
+  const asked = [];
+  server.answer = (socket, envelope) => {
+    asked.push(envelope);
+    socket.tell({ command: "ack", client_id: envelope.client_id, seq: 7 });
+  };
+  const envelope = { command: "send-message", message: { user: "Ada", message: "hello" } };
+  assert.equal((await page.send(envelope)).seq, 7);
+  assert.match(asked[0].client_id, /^[0-9a-f]{32}$/);
+
+  const polling = reader(server, { transports: ["long-poll"] });
+  const posted = [];
+  polling.api = {
+    ...polling.api,
+    room: "lobby",
+    command: async (each) => {
+      posted.push(each.client_id);
+      if (posted.length < 2) throw new TypeError("fetch failed");
+      return { command: "ack", seq: 8 };
+    },
+  };
+  assert.equal((await polling.send(envelope)).seq, 8);
+  assert.equal(new Set(posted).size, 1);
+});
+
+test("a url with a path leads everything, with or without its last slash", async () => {
+  const asked = [];
+  const fetch = async (url) => {
+    asked.push(String(url));
+    return new Response(JSON.stringify({ events: [], cursor: cursorOf(0), more: false }));
+  };
+  for (const url of ["https://chat.example/team", "https://chat.example/team/"]) {
+    const api = new Api({ url, room: "tea", fetch });
+    await api.snapshot();
+    const opened = [];
+    const WebSocket = class {
+      constructor(address) {
+        opened.push(String(address));
+      }
+      close() {}
+    };
+    const page = connect({ url, room: "tea", after: "0", transports: ["websocket"], WebSocket });
+    open.push(page);
+    assert.deepEqual(await until(() => opened.length && opened), [
+      "wss://chat.example/team/api/v1/ws?room=tea&after=0",
+    ]);
+  }
+  assert.deepEqual(new Set(asked), new Set(["https://chat.example/team/api/v1/rooms/tea?limit=50"]));
 });
