@@ -1,0 +1,92 @@
+"""Every example runs as it says."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from servers import ROOT, Running, environment, quotechat, running, until
+
+from quotechat.client import Client
+
+EXAMPLES = ROOT / "examples"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    data = str(tmp_path_factory.mktemp("data"))
+    env = environment(QUOTECHAT_LIMITS="off")
+    with running(quotechat("serve", "--port", "0", "--data", data), env=env) as server:
+        yield server
+
+
+def run(*command: str, cwd: Path = ROOT) -> str:
+    done = subprocess.run(
+        command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def texts(server: Running) -> list[str]:
+    with Client(server.url) as client:
+        return [message["message"] for message in client.snapshot()["messages"] if not message.get("deleted")]
+
+
+def test_curl(server: Running) -> None:
+    """It sends, repeats safely, and a held request brings what another one says."""
+    said, once, again, held = map(json.loads, run("sh", str(EXAMPLES / "curl.sh"), server.url).splitlines())
+    assert said["message"]["message"] == "Hello from curl"
+    assert (again["seq"], again["duplicate"]) == (once["seq"], True)
+    assert [event["message"]["message"] for event in held["events"]] == ["And here it is"]
+
+
+def test_echo_bot(server: Running, tmp_path: Path) -> None:
+    """It answers what was said before, during and after a kill -9 of it, each once."""
+    command = [sys.executable, "-u", str(EXAMPLES / "echo_bot.py"), server.url]
+    with Client(server.url, user="Ada") as client:
+        for turn in range(2):
+            bot = subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True)
+            assert bot.stdout is not None and bot.stdout.readline() == "listening\n"
+            client.post(f"echo: turn {turn}")
+            until(lambda turn=turn: f"turn {turn}" in texts(server), 15, "an echo")  # type: ignore[misc]  # bound at once
+            bot.kill()
+            bot.communicate()
+            client.post("echo: while it was away")
+        bot = subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True)
+        until(lambda: texts(server).count("while it was away") == 2, 15, "the echoes of what it had not heard")
+        bot.kill()
+        bot.communicate()
+    assert texts(server).count("turn 0") == texts(server).count("turn 1") == 1
+
+
+def test_quote_bot(server: Running) -> None:
+    """Twice on one day is once."""
+    with Client(server.url) as client:
+        client.quote("Festina lente.", "Augustus")
+    command = (sys.executable, str(EXAMPLES / "quote_bot.py"), server.url, "lobby", "2030-01-01")
+    assert run(*command).startswith("said: ")
+    assert run(*command) == "said already\n"
+    assert len([text for text in texts(server) if "2030-01-01" in text]) == 1
+
+
+@pytest.mark.parametrize("transport", ["short_polling", "long_polling", "websocket"])
+def test_transports_alone(transport: str) -> None:
+    """Each says Hello in its own way: the same messages, in order."""
+    began = time.monotonic()
+    out = run(sys.executable, str(EXAMPLES / "transports" / f"{transport}.py"), "3")
+    assert out.splitlines()[:3] == ["Hello 1", "Hello 2", "Hello 3"]
+    assert time.monotonic() - began > 1.9, "it streams, it does not only list"
+
+
+def test_every_example_is_listed() -> None:
+    """The list names each file, and nothing else."""
+    listed = set(re.findall(r"\]\(([^)]+)\)", (EXAMPLES / "README.md").read_text()))
+    there = {path.name for path in EXAMPLES.iterdir() if path.name not in ("README.md", "__pycache__")}
+    assert listed == there
