@@ -22,6 +22,7 @@ FLOORS = {
     "quotechat.store": 2,
     "quotechat.hub": 3,
     "quotechat.web": 4,
+    "quotechat.signals": 4,
     "quotechat.app": 5,
     "quotechat": 6,
     "quotechat.serving": 7,

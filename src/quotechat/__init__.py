@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flask import Flask
 
+    from quotechat.app import QuoteChat as QuoteChat
     from quotechat.config import Settings
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "create_app"]
+__all__ = ["QuoteChat", "__version__", "create_app"]
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -22,3 +23,12 @@ def create_app(settings: Settings | None = None) -> Flask:
     from quotechat.app import create_app as build
 
     return build(settings)
+
+
+def __getattr__(name: str) -> Any:
+    # Late for the same reason.
+    if name == "QuoteChat":
+        from quotechat.app import QuoteChat
+
+        return QuoteChat
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

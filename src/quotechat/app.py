@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from flask import Flask
+import atexit
+from collections.abc import Callable
 
-from .assets import static_dir, templates_dir
+from flask import Blueprint, Flask
+
+from .assets import static_dir
 from .config import Settings
 from .hub.bell import Bell, SocketBell
 from .hub.chat import Chat
 from .hub.limits import Budget, Limits, Rate
 from .protocol.commands import Bounds
+from .signals import Teller
 from .store.open import open_store
 
 _PATIENCE = 20.0
@@ -22,14 +26,73 @@ def create_app(settings: Settings | None = None) -> Flask:
     `settings` default to the environment's (QUOTECHAT_…). Call it in the process that serves, after any
     fork. Raises SettingsError, and OSError where the data directory cannot be used.
     """
+    from .web import security
+
     settings = settings or Settings.from_env()
-    app = Flask("quotechat", template_folder=str(templates_dir()), static_folder=str(static_dir()))
-    app.config["QUOTECHAT"] = settings
-    chat = open_chat(settings)
-    app.extensions["quotechat"] = chat
-    _install(app, settings, chat)
-    chat.start()
+    app = Flask("quotechat", static_folder=None, template_folder=None)
+    chat = QuoteChat(url_prefix="", settings=settings)
+    chat._install(app, whole=True)
+    security.believe_proxies(app, settings)
     return app
+
+
+User = str | tuple[str, str] | None
+"""An id, or an id and the name to write under; None where nobody is signed in."""
+
+Identify = Callable[[], User]
+
+
+class QuoteChat:
+    """The chat inside a Flask application, under `url_prefix`.
+
+    Everything else of the application stays as it is: error handlers, headers, session and configuration are
+    its own, and its ``before_request`` functions guard the chat as they guard the rest. One per application;
+    ``app.extensions["quotechat"]`` is the `Chat` (docs/how-to/embed.md).
+    """
+
+    def __init__(
+        self, app: Flask | None = None, *, url_prefix: str = "/chat", settings: Settings | None = None
+    ) -> None:
+        if url_prefix and (not url_prefix.startswith("/") or url_prefix.endswith("/")):
+            raise ValueError(f"url_prefix is such as /chat, not {url_prefix!r}")
+        self._prefix = url_prefix
+        self._settings = settings
+        self._identify: Identify | None = None
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Put the chat into `app`, open its store and start its threads; they are closed at exit.
+
+        Call it in the process that serves, after any fork. Raises SettingsError, and OSError where the data
+        directory cannot be used.
+        """
+        self._install(app, whole=False)
+        atexit.register(app.extensions["quotechat"].close)
+
+    def identify(self, hook: Identify) -> Identify:
+        """Decorator: `hook` tells who asks, within the request: an id, (id, name) or None.
+
+        The id owns what is sent. With a name, nobody writes under another one. None leaves it to a token or
+        the chat's own cookie. At a WebSocket it is asked once, when that is opened.
+        """
+        self._identify = hook
+        return hook
+
+    def _install(self, app: Flask, *, whole: bool) -> None:
+        settings = self._settings or Settings.from_env()
+        chat = open_chat(settings)
+        app.config["QUOTECHAT"] = settings
+        app.extensions["quotechat"] = chat
+        app.extensions["quotechat.prefix"] = self._prefix
+        # Late, since the hook may be given after init_app.
+        app.extensions["quotechat.identify"] = lambda: self._identify() if self._identify else None
+        _install(app, settings, chat, self._prefix, whole=whole)
+        teller = Teller(app)
+        chat.on_commit(teller.committed)
+        chat.on_close(teller.close)
+        teller.start()
+        chat.start()
 
 
 def open_chat(settings: Settings) -> Chat:
@@ -66,7 +129,9 @@ def _bell(settings: Settings) -> Bell:
     return Notices(lambda: Channel(direct, listen=True), lambda: Channel(settings.database))
 
 
-def _install(app: Flask, settings: Settings, chat: Chat) -> None:
+def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: bool) -> None:
+    """Hang everything under one blueprint at `prefix`. Where the application is `whole` ours, unknown addresses and
+    faults of any kind are ours to answer too."""
     # Imported late: quotechat.app is also what `quotechat verify` needs, without any of the web.
     from .web import (
         access,
@@ -85,24 +150,34 @@ def _install(app: Flask, settings: Settings, chat: Chat) -> None:
         reference,
         rooms,
         security,
+        site,
         specs,
         streams,
+        unknown,
         websocket,
     )  # fmt: skip
 
-    problems.install(app)
-    parameters.install(app)
+    ours = Blueprint(
+        site.NAME, __name__, url_prefix=prefix or None, static_folder=static_dir(), static_url_path="/static"
+    )
+    scope = app if whole else ours
+    problems.install(scope)
     # What is registered first runs last: it counts the headers of the others.
-    measure.install(app)
-    access.install(app, settings)
-    quota.install(app)
-    security.install(app, settings, chat.secret())
+    measure.install(scope)
+    access.install(scope, settings)
+    quota.install(scope)
+    security.install(app, scope, settings, chat.secret())
     reactor.install(app, chat)
     parking.install(app, chat)
     metrics.install(app, chat)
-    for module in (pages, rooms, messages, quotes, polling, health, specs, reference):
-        app.register_blueprint(module.blueprint)
-    websocket.install(app)
+    for module in (pages, rooms, messages, quotes, polling, health, specs, reference, websocket):
+        ours.register_blueprint(module.blueprint)
+    if whole:
+        websocket.install(app)
+    elif prefix:
+        unknown.install(ours)
+    with parameters.strict_numbers(app):
+        app.register_blueprint(ours)
     # Polling negotiates; transports do not import each other.
     app.extensions["quotechat.streams"] = streams.stream
 

@@ -30,6 +30,8 @@ const MOST_SHOWN = 800; // entries; a page that is open for days stays as quick 
 
 const $ = (id) => document.getElementById(id);
 const { room, cursor, base, transports, interval } = $("chat").dataset;
+// What this browser keeps for a room: one origin may hold several chats.
+const place = base === "/api/v1" ? room : `${base}:${room}`;
 const latest = $("latest")?.href; // on a page of the past
 document.documentElement.classList.add("js");
 
@@ -44,7 +46,7 @@ const connection = connect({
 });
 const deliver = deliverer(connection, api);
 const command = (envelope) => insist(deliver, { room, ...envelope });
-const outbox = new Outbox({ room, deliver });
+const outbox = new Outbox({ room, place, deliver });
 
 // --- What is shown --------------------------------------------------------------------------------
 
@@ -52,7 +54,7 @@ const timeline = new Timeline([...$("log").querySelectorAll("article")].map(read
 const mine = new Mine(JSON.parse($("chat").dataset.mine));
 const me = () => load("user", "");
 const scroll = new Scroll($("scroller"), $("newer"), { latest });
-const unread = new Unread(room, () => scroll.stuck && !latest);
+const unread = new Unread(place, () => scroll.stuck && !latest);
 const log = new Log($("log"), {
   read: unread.before,
   decorate: (article, entry) => {
@@ -86,7 +88,7 @@ const scheduled = new Scheduled($("scheduled"), { api, insist: command, tell });
 // --- What is done ---------------------------------------------------------------------------------
 
 const composer = new Composer($("composer"), {
-  room,
+  room: place,
   send: (message) => {
     save("user", message.user);
     outbox.add(message);
@@ -192,7 +194,7 @@ onWaking(() => {
   outbox.flush();
 });
 addEventListener("storage", ({ key, newValue }) => {
-  const id = key?.split(`quotechat:outbox:${room}:`)[1];
+  const id = key?.split(`quotechat:outbox:${place}:`)[1];
   if (id && newValue === null) arrived(id);
 });
 

@@ -11,9 +11,9 @@ export class Outbox extends EventTarget {
 
   /** `deliver(envelope)` resolves to the server's answer; it throws Problem where the server refused,
    *  and anything else where no answer came. */
-  constructor({ room, deliver, store = browser, backoff = new Backoff() }) {
+  constructor({ room, place = room, deliver, store = browser, backoff = new Backoff() }) {
     super();
-    Object.assign(this, { room, deliver, store, backoff });
+    Object.assign(this, { room, place, deliver, store, backoff });
     this.#items = store
       .keys(this.#key(""))
       .map((key) => store.load(key))
@@ -28,7 +28,7 @@ export class Outbox extends EventTarget {
     return this.#items.filter((item) => item.state === "sending").length;
   }
   #key(id) {
-    return `outbox:${this.room}:${id}`;
+    return `outbox:${this.place}:${id}`;
   }
 
   /** Takes a message on. Answers its item: {client_id, message, state}. */

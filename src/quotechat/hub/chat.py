@@ -28,6 +28,7 @@ from ..protocol.errors import (
     RoomUnknown,
     Unauthenticated,
 )  # fmt: skip
+from ..protocol.events import Event
 from ..store.base import (
     Cancelled,
     Created,
@@ -93,7 +94,9 @@ class Chat:
         self._waiting = 0
         self._appended = 0
         self._listeners: list[Callable[[str], None]] = []
+        self._commits: list[Callable[[list[Event]], None]] = []
         self._drains: list[Callable[[], None]] = []
+        self._closes: list[Callable[[], None]] = []
         self._closing = False
         self._closed = threading.Event()
         self._writer = Writer(store, self._committed)
@@ -282,9 +285,17 @@ class Chat:
         """Call `callback` with a room's name after each publish there; it must not block."""
         self._listeners.append(callback)
 
+    def on_commit(self, callback: Callable[[list[Event]], None]) -> None:
+        """Call `callback` with what this process has stored, after each commit; it must not block."""
+        self._commits.append(callback)
+
     def on_drain(self, callback: Callable[[], None]) -> None:
         """Call `callback` when this worker drains; it returns when its clients have been told."""
         self._drains.append(callback)
+
+    def on_close(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when everything is stored and nothing more will be, before the store is closed."""
+        self._closes.append(callback)
 
     def figures(self) -> dict[str, float]:
         """Counters and gauges of this process, by name."""
@@ -343,6 +354,8 @@ class Chat:
         self.drain()
         self._scheduler.close()
         self._writer.close()
+        for callback in self._closes:
+            callback()
         self._closed.set()
         if self._bell is not None:
             self._bell.stop()
@@ -437,6 +450,8 @@ class Chat:
             self._tell(room)
         if by_room and self._bell is not None:
             self._bell.ring(by_room)
+        for callback in self._commits:
+            callback([each.event for stored in by_room.values() for each in stored])
 
     def _tell(self, room: str) -> None:
         for callback in self._listeners:

@@ -12,7 +12,8 @@ import secrets
 import time
 from typing import Any, NamedTuple
 
-from flask import Flask, Response, request
+from flask import Response, request
+from flask.sansio.scaffold import Scaffold
 
 from ..config import Settings
 from ..logs import about
@@ -30,18 +31,19 @@ class Told(NamedTuple):
     route: str
 
 
-def install(app: Flask, settings: Settings) -> None:
-    """Give every request of `app` an id; with `log_requests`, and for our own faults, a line."""
+def install(scope: Scaffold, settings: Settings) -> None:
+    """Give every request of `scope` an id; with `log_requests`, and for our own faults, a line."""
 
-    @app.before_request
-    def begin() -> None:
+    # Before anything is done, also by an application around us, whose guards may refuse.
+    @scope.url_value_preprocessor
+    def begin(endpoint: str | None, values: dict[str, Any] | None) -> None:
         given = request.headers.get(HEADER, "") if settings.trusted_proxies else ""
         request.environ["quotechat.request_id"] = given if _ID.fullmatch(given) else new_id()
         request.environ["quotechat.began"] = time.perf_counter()
         if settings.log_requests:
             request.environ["quotechat.told"] = Told(request.method, _route())
 
-    @app.after_request
+    @scope.after_request
     def end(answer: Response) -> Response:
         told, request_id = Told(request.method, _route()), request.environ["quotechat.request_id"]
         answer.headers[HEADER] = request_id

@@ -13,6 +13,8 @@ from urllib.parse import urlencode
 
 from flask import Response, request
 
+from . import site
+
 _FORM = 1
 """To be raised when the same log is shown in another form: a tag must not outlive an upgrade that changes answers."""
 
@@ -40,6 +42,6 @@ def marked(answer: Response, found: str) -> Response:
 def next_page(answer: Response, path: str | None = None, **changed: Any) -> Response:
     """`answer` with a link to what follows it: the same request but for these parameters, at `path` or here."""
     query = {**{name: values[0] for name, values in request.args.lists()}, **changed}
-    target = request.script_root + (path or request.path)
+    target = site.base() + path if path else request.script_root + request.path
     answer.headers["Link"] = f'<{target}?{urlencode(query)}>; rel="next"'
     return answer

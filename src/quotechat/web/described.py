@@ -12,6 +12,8 @@ from typing import Any, Literal, TypeVar
 from flask import Flask
 from werkzeug.routing import Rule
 
+from . import site
+
 View = TypeVar("View", bound=Callable[..., Any])
 
 #: Every call may meet these: a `Host` that is not ours, and our own faults.
@@ -125,13 +127,15 @@ def envelope(name: str) -> dict[str, Any]:
 
 
 #: Blueprints that answer people.
-_PAGES = ("static", "pages", "reference")
+_PAGES = ("static", "pages", "reference", "unknown")
 
 
 def calls(app: Flask) -> Iterator[tuple[Rule, str, Call | None, str]]:
     """Rule, method, description and the view's docstring, of all that is not a page."""
     for rule in sorted(app.url_map.iter_rules(), key=lambda each: each.rule):
-        if rule.endpoint.partition(".")[0] in _PAGES:
+        ours, _, name = rule.endpoint.partition(".")
+        # What an application around us has is not ours to describe.
+        if ours != site.NAME or name.partition(".")[0] in _PAGES:
             continue
         view = app.view_functions[rule.endpoint]
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):

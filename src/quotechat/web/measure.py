@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Response, request
+from flask.sansio.scaffold import Scaffold
 from werkzeug.http import http_date
 
 HEADER = "Quotechat-Bytes"
 _FIELDS = {"CONTENT_TYPE": "Content-Type", "CONTENT_LENGTH": "Content-Length"}
 
 
-def install(app: Flask) -> None:
+def install(scope: Scaffold) -> None:
     """Answers to `?measure=1` say in a header what they cost: ``in=<bytes>, out=<bytes>``."""
 
-    @app.after_request
+    @scope.after_request
     def measure(answer: Response) -> Response:
         if wanted(request.environ) and not answer.is_streamed:
             _stamp(answer, request_bytes(request.environ))

@@ -158,7 +158,7 @@ def command(room: str) -> Response:
     if isinstance(asked, commands.Ping):
         _chat().feed(room)  # nothing is there where there is no such room
         return live({"command": "pong", **_client_id(asked.client_id)})
-    outcome = _chat().submit(asked, identity=security.identity(), address=security.address())
+    outcome = _submitted(asked)
     return live({"command": "ack", **_client_id(asked.client_id), **outcome.ack()})
 
 
@@ -186,6 +186,7 @@ def _submit(command: str, room: str, fields: dict[str, Any], **inner: Any) -> An
 
 
 def _submitted(command: commands.Command) -> Any:
+    command = security.signed(command, security.given_name())
     return _chat().submit(command, identity=security.identity(), address=security.address())
 
 

@@ -12,15 +12,16 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
-from flask import Blueprint, Response, current_app, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, current_app, make_response, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from ..hub.chat import Chat
 from ..protocol import commands
 from ..protocol.errors import Refused
 from ..protocol.names import COLORS
-from . import problems, security
+from . import problems, security, site
 from .quotes import MOST_SEARCHED
+from .site import render_template, url_for
 
 blueprint = Blueprint("pages", __name__)
 
@@ -75,7 +76,7 @@ WAYS = {
 }
 
 
-@blueprint.app_template_filter("clock")
+@site.template_filter("clock")
 def clock(at: str) -> str:
     """The time of day of an RFC 3339 time in UTC; scripts turn it into the viewer's own."""
     return f"{at[11:16]} UTC"
@@ -182,7 +183,13 @@ def _chat() -> Chat:
 
 
 def _submit(envelope: dict[str, object]) -> Any:
-    return _chat().submit(commands.decode(envelope), identity=security.identity(), address=security.address())
+    command = security.signed(commands.decode(envelope), security.given_name())
+    return _chat().submit(command, identity=security.identity(), address=security.address())
+
+
+def _signs_as() -> str:
+    """The name to write under: the one that the host application knows, else that of the last form."""
+    return security.given_name() or unquote(request.cookies.get(NAME_COOKIE, ""))
 
 
 def _room() -> str:
@@ -229,7 +236,8 @@ def _chat_page(
         rooms=chat.rooms(),
         colors=sorted(COLORS),
         interval=SHORT_POLL_INTERVAL,
-        draft=draft or {"user": unquote(request.cookies.get(NAME_COOKIE, ""))},
+        draft=draft or {"user": _signs_as()},
+        signed_in=security.given_name() is not None,
         # A form that is sent twice is stored once; after a refusal the same number still holds.
         client_id=(draft or {}).get("client_id") or secrets.token_hex(16),
         problem=_told(refused),
@@ -265,7 +273,7 @@ def _quotes_page(
         chosen=chosen,
         search=search,
         rooms=chat.rooms(),
-        user=unquote(request.cookies.get(NAME_COOKIE, "")),
+        user=_signs_as(),
         quotes=page["quotes"],
         has_more=page["has_more"],
         added="added" in request.args,
@@ -314,6 +322,7 @@ def _remember_name(answer: BaseResponse, name: object) -> None:
         NAME_COOKIE,
         quote(str(name)),
         max_age=NAME_COOKIE_AGE,
+        path=site.base() or "/",
         samesite="Lax",
         secure=request.is_secure,
         httponly=True,

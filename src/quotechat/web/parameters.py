@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from flask import Flask, request
@@ -31,9 +33,13 @@ class _Number(IntegerConverter):
     regex = "[0-9]{1,16}"
 
 
-def install(app: Flask) -> None:
-    """Read the numbers in the paths of `app`, whose routes come later, as strictly as those in parameters."""
+@contextlib.contextmanager
+def strict_numbers(app: Flask) -> Iterator[None]:
+    """Read the numbers in the paths of routes that are made in here as strictly as those in parameters."""
+    theirs = app.url_map.converters["int"]
     app.url_map.converters["int"] = _Number
+    yield
+    app.url_map.converters["int"] = theirs
 
 
 def one(name: str) -> str | None:

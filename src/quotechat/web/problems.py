@@ -7,9 +7,10 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
-from flask import Flask, Response, render_template, request
+from flask import Response, request
+from flask.sansio.scaffold import Scaffold
 from gunicorn.http.errors import NoMoreData, ParseException
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.http import HTTP_STATUS_CODES
@@ -17,6 +18,7 @@ from werkzeug.http import HTTP_STATUS_CODES
 from ..logs import about
 from ..protocol import json
 from ..protocol.errors import Overloaded, ParameterInvalid, Refused
+from . import site
 
 log = logging.getLogger(__name__)
 
@@ -50,9 +52,9 @@ _PROBLEMS: dict[str, tuple[int, str]] = {
     "outcome-unknown": (503, "Stored or not, it is not known"),
     "storage-full": (507, "No space left"),
 }
-# What Flask and Werkzeug refuse by themselves.
-_CODES = {404: "not-found", 405: "method-not-allowed", 406: "not-acceptable", 413: "too-large",
-          415: "unsupported-media-type"}  # fmt: skip
+# What Flask and Werkzeug refuse by themselves, and what an application around us does.
+_CODES = {401: "unauthenticated", 403: "forbidden", 404: "not-found", 405: "method-not-allowed",
+          406: "not-acceptable", 413: "too-large", 415: "unsupported-media-type", 429: "rate-limited"}  # fmt: skip
 
 _counts: Counter[str] = Counter()
 _counting = threading.Lock()
@@ -123,7 +125,7 @@ def response(refused: Refused) -> Response:
     """The answer to a request that is refused: a problem, or a page where a person reads it."""
     problem = body(refused)
     if _for_a_person():
-        answer = Response(render_template("error.html", problem=problem), status=problem["status"])
+        answer = Response(site.render_template("error.html", problem=problem), status=problem["status"])
     else:
         problem["request_id"] = request.environ["quotechat.request_id"]
         answer = Response(json.dumps(problem), problem["status"], content_type="application/problem+json")
@@ -136,19 +138,21 @@ def response(refused: Refused) -> Response:
     return answer
 
 
-def install(app: Flask) -> None:
-    """Translate everything that a view of `app` may raise."""
-    app.register_error_handler(Refused, response)
-    app.register_error_handler(HTTPException, of_http)
-    app.register_error_handler(ParseException, _of_the_body)
-    app.register_error_handler(NoMoreData, _of_the_body)
-    app.register_error_handler(Exception, _of_anything)
+def install(scope: Scaffold) -> None:
+    """Translate everything that a view of `scope`, an application or a blueprint, may raise."""
+    scope.register_error_handler(Refused, response)
+    scope.register_error_handler(HTTPException, of_http)
+    scope.register_error_handler(ParseException, _of_the_body)
+    scope.register_error_handler(NoMoreData, _of_the_body)
+    scope.register_error_handler(Exception, _of_anything)
 
 
 def of_http(fault: HTTPException) -> Response:
     """What Flask and Werkzeug refuse by themselves, as a problem."""
     if fault.code is not None and fault.code < 400:  # a redirect that Werkzeug raises, such as a missing slash
         return Response(fault.get_body(), fault.code, fault.get_headers())
+    if fault.response is not None:  # an answer that is ready, by the application around us
+        return cast(Response, fault.response)
     code = _CODES.get(fault.code or 500, "parameter-invalid" if (fault.code or 500) < 500 else "internal")
     answer = response(Refused(code, _PROBLEMS[code][1] + "." if code != "internal" else "Something broke here."))
     if isinstance(fault, MethodNotAllowed) and fault.valid_methods:
@@ -173,6 +177,7 @@ def _of_anything(fault: Exception) -> Response:
 
 
 def _for_a_person() -> bool:
-    if request.path.startswith("/api/") or request.path in _FOR_PROGRAMS:
+    path = site.path()
+    if path.startswith("/api/") or path in _FOR_PROGRAMS:
         return False
     return request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"

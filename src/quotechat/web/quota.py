@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 
-from flask import Flask, Response, current_app, request
+from flask import Response, current_app, request
+from flask.sansio.scaffold import Scaffold
 
 from ..hub.chat import Chat
 from ..hub.limits import Rate
@@ -19,10 +20,10 @@ POLICY = "RateLimit-Policy"
 STATE = "RateLimit"
 
 
-def install(app: Flask) -> None:
+def install(scope: Scaffold) -> None:
     """Answers to limited writes say what is left."""
 
-    @app.after_request
+    @scope.after_request
     def tell(answer: Response) -> Response:
         view = current_app.view_functions.get(request.endpoint or "")
         kind: str | None = getattr(getattr(view, "call", None), "limit", None)

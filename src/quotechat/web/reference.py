@@ -9,9 +9,9 @@ import json
 import shlex
 from typing import Any, NamedTuple
 
-from flask import Blueprint, Response, current_app, make_response, render_template, request
+from flask import Blueprint, Response, current_app, make_response, request
 
-from . import problems, specs
+from . import problems, site, specs
 from .described import Call, Example, calls
 
 blueprint = Blueprint("reference", __name__)
@@ -20,7 +20,7 @@ blueprint = Blueprint("reference", __name__)
 @blueprint.get("/reference")
 def page() -> Response:
     """Every call and every envelope, with this server's own address."""
-    html = render_template("reference.html", reference=Reference(request.url_root.rstrip("/")))
+    html = site.render_template("reference.html", reference=Reference(request.host_url.rstrip("/") + site.base()))
     answer = make_response(html)
     answer.headers["Cache-Control"] = "no-cache"
     return answer

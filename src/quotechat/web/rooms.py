@@ -14,6 +14,7 @@ from ..protocol.names import clean_user
 from . import conditional, parameters, security
 from .described import Example, described
 from .messages import live
+from .site import url_for
 
 blueprint = Blueprint("rooms", __name__, url_prefix="/api/v1")
 
@@ -48,7 +49,7 @@ def create() -> Response:
         raise Invalid("title", "title is no text.")
     room = _chat().create_room(name, title, security.identity(), security.address())
     answer = live(room, 201)
-    answer.headers["Location"] = f"/api/v1/rooms/{room['name']}"
+    answer.headers["Location"] = url_for("rooms.snapshot", room=room["name"])
     return answer
 
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
-from typing import cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, current_app, g, request
+from flask.sansio.scaffold import Scaffold
 from itsdangerous import BadSignature, URLSafeSerializer
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from ..config import Settings
-from ..protocol.errors import OriginRefused, ParameterInvalid, Unauthenticated
-from . import problems
+from ..protocol import names
+from ..protocol.errors import Forbidden, OriginRefused, ParameterInvalid, Refused, Unauthenticated
+from . import problems, site
 
 COOKIE = "quotechat"
 _COOKIE_SECONDS = 400 * 24 * 3600
@@ -68,6 +70,20 @@ def client() -> tuple[str, str]:
     return client_key(), address()
 
 
+def given_name() -> str | None:
+    """The name that whoever asks must write under, since the application around us knows it."""
+    who = _from_host()
+    return who[1] if who and "Authorization" not in request.headers else None
+
+
+def signed(command: Any, name: str | None) -> Any:
+    """`command`, which signs as `name` where that is given. Raises Forbidden."""
+    user = getattr(getattr(command, "message", None), "user", None)
+    if name is not None and user is not None and names.clean_user(user, len(user) or 1) != name:
+        raise Forbidden(f"You are signed in as {name}.")
+    return command
+
+
 def new_token(name: str) -> str:
     """A bearer token with a new identity for `name`."""
     return _signer("token").dumps([secrets.token_hex(16), name])
@@ -75,11 +91,12 @@ def new_token(name: str) -> str:
 
 def give_cookie(answer: Response) -> None:
     """Give a browser an identity with `answer`, where it has none."""
-    if _from_cookie() is None:
+    if _from_host() is None and _from_cookie() is None:
         answer.set_cookie(
             COOKIE,
             _signer("cookie").dumps(secrets.token_hex(16)),
             max_age=_COOKIE_SECONDS,
+            path=site.base() or "/",
             httponly=True,
             samesite="Lax",
             secure=request.is_secure,
@@ -87,9 +104,9 @@ def give_cookie(answer: Response) -> None:
 
 
 def _who() -> tuple[str, str | None] | None:
-    if "who" not in g:
-        g.who = _from_token() or _from_cookie()
-    return cast("tuple[str, str | None] | None", g.who)
+    if "quotechat_who" not in g:
+        g.quotechat_who = _from_token() or _from_host() or _from_cookie()
+    return cast("tuple[str, str | None] | None", g.quotechat_who)
 
 
 def _from_token() -> tuple[str, str | None] | None:
@@ -104,6 +121,28 @@ def _from_token() -> tuple[str, str | None] | None:
         return str(found[0]), str(found[1])
     except BadSignature:
         raise Unauthenticated("This token was not given by this server.") from None
+
+
+def _from_host() -> tuple[str, str | None] | None:
+    """Who that is to the application around us (`QuoteChat.identify`)."""
+    if "quotechat_host_user" not in g:
+        g.quotechat_host_user = _asked_host()
+    return cast("tuple[str, str | None] | None", g.quotechat_host_user)
+
+
+def _asked_host() -> tuple[str, str | None] | None:
+    identify = current_app.extensions.get("quotechat.identify")
+    found = identify() if identify is not None else None
+    if found is None:
+        return None
+    user_id, name = found if isinstance(found, tuple) else (found, None)
+    try:
+        # A name that would be refused in a message is none to write under.
+        known = None if name is None else names.clean_user(name, _settings().user_chars)
+    except Refused:
+        known = None
+    # Never equal to an id of ours, which is 32 hex digits.
+    return f"host:{user_id}", known
 
 
 def _from_cookie() -> tuple[str, str | None] | None:
@@ -124,31 +163,47 @@ def _signer(kind: str) -> URLSafeSerializer:
 # --- Whose page -----------------------------------------------------------------------------------
 
 
-def install(app: Flask, settings: Settings, secret: str) -> None:
-    """Check every request of `app` before anything is done, and give every answer its headers.
+def install(app: Flask, scope: Scaffold, settings: Settings, secret: str) -> None:
+    """Check every request of `scope` before anything is done, and give every answer its headers.
 
-    `secret` signs identities: the same in all processes.
+    `scope` is `app` itself or, where that is somebody else's, our blueprint in it. `secret` signs identities:
+    the same in all processes.
     """
     app.extensions["quotechat.signers"] = {
         kind: URLSafeSerializer(secret, salt=f"quotechat.{kind}") for kind in ("cookie", "token")
     }
-    # Larger is refused while reading; the form parser asks for this too.
-    app.config["MAX_CONTENT_LENGTH"] = settings.body_bytes
+    scope.before_request(_check)
+    scope.after_request(_headers)
+    if scope is not app:
+        scope.before_request(_once)
+
+
+def believe_proxies(app: Flask, settings: Settings) -> None:
+    """Take address, scheme, host and prefix from as many proxies in front as the settings trust."""
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]  # Flask's own way to wrap it
-    app.before_request(_check)
-    app.after_request(_headers)
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops)  # type: ignore[method-assign]  # Flask's own way to wrap it
 
 
 def _settings() -> Settings:
     return cast(Settings, current_app.config["QUOTECHAT"])
 
 
+def _once() -> None:
+    """Let every request pass through the application around us.
+
+    Its guards know nothing of requests that the reactor takes from a connection that it keeps.
+    """
+    if "upgrade" not in request.headers.get("Connection", "").lower():
+        request.environ["HTTP_CONNECTION"] = "close"
+
+
 def _check() -> Response | None:
+    # Larger is refused while reading; the form parser asks for this too.
+    request.max_content_length = _settings().body_bytes
     if not _settings().allows_host(request.headers.get("Host", "")):
         # The error page would print links with that host.
-        g.host_refused = True
+        g.quotechat_host_refused = True
         named = request.headers.get("Host", "")[:80]
         return problems.response(ParameterInvalid(f"The Host {named!r} is not served here.", "Host"))
     if request.method == "OPTIONS" and _listed() and "Access-Control-Request-Method" in request.headers:
@@ -212,7 +267,7 @@ def _headers(answer: Response) -> Response:
     headers["Cross-Origin-Resource-Policy"] = "same-origin"
     headers["Content-Security-Policy"] = _content_security_policy()
     headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
-    if "who" in g or "Set-Cookie" in headers:
+    if "quotechat_who" in g or "Set-Cookie" in headers:
         # no-store is for caches that know it; one that was told to keep all must not give it to another.
         answer.vary.update(("Cookie", "Authorization"))
     if _settings().origins:
@@ -228,7 +283,7 @@ def _headers(answer: Response) -> Response:
 
 def _content_security_policy() -> str:
     # 'self' does not cover ws: in older Safari, so the sockets of this host are named.
-    sockets = "" if g.get("host_refused") else f" ws://{request.host} wss://{request.host}"
+    sockets = "" if g.get("quotechat_host_refused") else f" ws://{request.host} wss://{request.host}"
     return (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
         f" connect-src 'self'{sockets}; font-src 'self'; manifest-src 'self'; form-action 'self';"

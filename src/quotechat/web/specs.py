@@ -14,7 +14,7 @@ from typing import Any, get_args
 from flask import Blueprint, Response, current_app, request
 
 from ..protocol import commands, json, wire
-from . import problems
+from . import problems, site
 from .described import COMMANDS, PATH, QUERY, Call, calls, described, envelope
 
 blueprint = Blueprint("specs", __name__)
@@ -79,7 +79,8 @@ def _openapi_document() -> dict[str, Any]:
     for rule, method, call, said in found:
         if call is not None:
             path = paths.setdefault(braced(rule.rule), {})
-            path[method.lower()] = _operation(rule.endpoint, sorted(rule.arguments), call, said, kinds)
+            name = rule.endpoint.removeprefix(f"{site.NAME}.")
+            path[method.lower()] = _operation(name, sorted(rule.arguments), call, said, kinds)
     return {
         "openapi": "3.1.0",
         "jsonSchemaDialect": "https://spec.openapis.org/oas/3.1/dialect/base",

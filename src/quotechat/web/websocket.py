@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, g, request
+from flask import Blueprint, Flask, Response, current_app, g, has_request_context, request
 from flask_sock import Sock
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import WebsocketMismatch
@@ -32,7 +32,7 @@ from ..protocol.errors import (
     Refused,
 )  # fmt: skip
 from ..protocol.events import Event
-from . import access, problems, security
+from . import access, problems, security, site
 from .connection import POLICY, RESTART, TOO_FAR_BEHIND, Connection, frame
 from .described import described
 from .detach import can_detach, detach, has_body
@@ -74,14 +74,33 @@ class _NoThread:
         """The reactor reads."""
 
 
+class _Options(Mapping[str, Any]):
+    """flask-sock's options: ours for our route; for those of the application around us, its own."""
+
+    def __init__(self, theirs: Mapping[str, Any]) -> None:
+        self._theirs = theirs
+        self._ours = {"thread_class": _NoThread, "subprotocols": [SUBPROTOCOL]}
+
+    def _those(self) -> Mapping[str, Any]:
+        ours = has_request_context() and request.blueprint == f"{site.NAME}.{blueprint.name}"
+        return self._ours if ours else self._theirs
+
+    def __getitem__(self, name: str) -> Any:
+        return self._those()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._those())
+
+    def __len__(self) -> int:
+        return len(self._those())
+
+
 def install(app: Flask) -> None:
-    """Register the route on `app`."""
-    app.config["SOCK_SERVER_OPTIONS"] = {"thread_class": _NoThread, "subprotocols": [SUBPROTOCOL]}
-    app.register_blueprint(blueprint)
-    app.register_error_handler(WebsocketMismatch, _without_upgrade)
+    """Answer for the route of `app` where it is asked for without an upgrade."""
+    app.register_error_handler(WebsocketMismatch, without_upgrade)
 
 
-def _without_upgrade(fault: WebsocketMismatch) -> Response:
+def without_upgrade(fault: WebsocketMismatch) -> Response:
     """Asked for as if it were no WebSocket. Werkzeug says no more than 400 to that, to OPTIONS too."""
     if request.method == "OPTIONS":
         return Response(status=200, headers={"Allow": _ALLOWED})
@@ -113,18 +132,22 @@ def _before_the_upgrade() -> Response | None:
         raise ParameterInvalid("A handshake is a GET of HTTP/1.1 without a body.")
     if not can_detach(request.environ):
         raise NotAcceptable("This server cannot hand its sockets over; put a proxy in front that ends TLS.")
+    # flask-sock has one set of options for an application; whoever set them last, ours are there now.
+    options = current_app.config.get("SOCK_SERVER_OPTIONS", {})
+    if not isinstance(options, _Options):
+        current_app.config["SOCK_SERVER_OPTIONS"] = _Options(options)
     # It would accept permessage-deflate, which triples the cost of sending.
     request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
     who = security.client()
     chat.limits.enter("socket", *who)
-    g.socket_place = partial(chat.limits.leave, "socket", *who)
+    g.quotechat_socket_place = partial(chat.limits.leave, "socket", *who)
     return None
 
 
 @blueprint.teardown_request
 def _not_upgraded(fault: BaseException | None) -> None:
     """The handshake failed after all: nobody else gives the place back."""
-    leave = g.pop("socket_place", None)
+    leave = g.pop("quotechat_socket_place", None)
     if leave is not None:
         leave()
 
@@ -141,20 +164,22 @@ def upgraded(ws: Any) -> None:
     """The handshake is done: hand the socket to the reactor."""
     reactor: Reactor = current_app.extensions["quotechat.reactor"]
     first = request.args.get("room"), request.args.get("after")
-    client = Client(security.identity(), security.address())
+    client = Client(security.identity(), security.address(), security.given_name())
     sock, ahead = detach(request.environ)
     limit = current_app.config["QUOTECHAT"].socket_bytes
-    reactor.add(Socket(sock, g.pop("socket_place"), Connection(limit), client, first, ahead, request.environ))
+    place = g.pop("quotechat_socket_place")
+    reactor.add(Socket(sock, place, Connection(limit), client, first, ahead, request.environ))
 
 
 class Client:
     """In whose name a socket sends."""
 
-    __slots__ = ("address", "identity")
+    __slots__ = ("address", "identity", "name")
 
-    def __init__(self, identity: str | None, address: str) -> None:
+    def __init__(self, identity: str | None, address: str, name: str | None = None) -> None:
         self.identity = identity
         self.address = address
+        self.name = name
 
 
 class Socket(Peer):
@@ -306,7 +331,7 @@ class Socket(Peer):
         done = partial(self._submitted, command.client_id)
         try:
             self.reactor.chat.submit_then(
-                command,
+                security.signed(command, self._client.name),
                 # On the writer's thread, after the commit.
                 lambda outcome: self.reactor.call(lambda: done(outcome)),
                 identity=self._client.identity,

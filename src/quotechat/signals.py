@@ -1,0 +1,78 @@
+"""Blinker signals for the application around the chat: what was stored, told after its commit.
+
+They are sent by the process that stored it, once, on a thread of their own: a receiver may take its time, and holds
+up neither who sends nor who reads. Receivers get the application as the sender, within its context, and `event`, the
+envelope that readers get (protocol §2). What a receiver raises is logged.
+
+A signal is told at most once: it is gone where the process dies before. Who must miss nothing reads the log with a
+cursor, like every client.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Sequence
+
+from blinker import Namespace
+from flask import Flask
+
+from .protocol import events
+from .protocol.events import Event
+
+log = logging.getLogger(__name__)
+
+MOST_WAITING = 10_000
+"""Events that may wait for receivers; beyond it they are dropped, and that is logged."""
+
+_signals = Namespace()
+message_sent = _signals.signal(events.MESSAGE_SENT)
+message_edited = _signals.signal(events.MESSAGE_EDITED)
+message_deleted = _signals.signal(events.MESSAGE_DELETED)
+reactions_changed = _signals.signal(events.REACTIONS_CHANGED)
+quote_added = _signals.signal(events.QUOTE_ADDED)
+
+
+class Teller:
+    """Sends the signals of one application."""
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._waiting: queue.Queue[Event | None] = queue.Queue(MOST_WAITING)
+        self._thread = threading.Thread(target=self._run, name="signals", daemon=True)
+
+    def start(self) -> None:
+        """Begin to tell."""
+        self._thread.start()
+
+    def committed(self, stored: Sequence[Event]) -> None:
+        """For `Chat.on_commit`: never waits."""
+        for event in stored:
+            if not _signals.signal(event.command).receivers:
+                continue
+            try:
+                self._waiting.put_nowait(event)
+            except queue.Full:
+                log.error("receivers of signals are %d events behind: one was dropped", MOST_WAITING)
+
+    def close(self, seconds: float = 5.0) -> None:
+        """Tell what waits, then end."""
+        try:
+            self._waiting.put(None, timeout=seconds)
+        except queue.Full:
+            return
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while (event := self._waiting.get()) is not None:
+            for receiver in _signals.signal(event.command).receivers_for(self._app):
+                self._tell(receiver, event)
+
+    def _tell(self, receiver: object, event: Event) -> None:
+        assert callable(receiver)
+        try:
+            with self._app.app_context():
+                receiver(self._app, event=event.envelope)
+        except Exception:
+            log.exception("a receiver of %s failed", event.command)

@@ -1,0 +1,65 @@
+"""Where the chat lives in an application: under which prefix, and with which templates.
+
+The application may be somebody else's. So links are made here, from endpoints under one blueprint, and pages
+with an environment of our own: its templates may have the same names as ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import flask
+from flask import current_app, request
+from jinja2 import Environment, FileSystemLoader
+
+from ..assets import templates_dir
+
+NAME = "quotechat"
+"""The blueprint that all of ours hang under."""
+
+_filters: dict[str, Callable[..., Any]] = {}
+
+
+def url_for(endpoint: str, **values: Any) -> str:
+    """The address of an endpoint of ours, such as ``pages.auto``."""
+    return flask.url_for(f"{NAME}.{endpoint}", **values)
+
+
+def base() -> str:
+    """The path under which everything of ours is, for clients: "" at the root, else such as ``/chat``."""
+    return request.script_root + _prefix()
+
+
+def path() -> str:
+    """The path of this request below `base`."""
+    return request.path.removeprefix(_prefix())
+
+
+def render_template(template: str, **context: Any) -> str:
+    """A page of ours."""
+    return _environment().get_template(template).render(context)
+
+
+def template_filter(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give our templates a filter."""
+
+    def register(filter_: Callable[..., Any]) -> Callable[..., Any]:
+        _filters[name] = filter_
+        return filter_
+
+    return register
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(autoescape=True, loader=FileSystemLoader(templates_dir()))
+    environment.globals.update(url_for=url_for, base=base)
+    environment.filters.update(_filters)
+    return environment
+
+
+def _prefix() -> str:
+    prefix: str = current_app.extensions["quotechat.prefix"]
+    return prefix

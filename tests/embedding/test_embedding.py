@@ -1,0 +1,282 @@
+"""The chat in somebody else's application: under a prefix, and nothing of the host is changed."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import host
+import pytest
+import requests
+from flask import Flask
+from flask.testing import FlaskClient
+from servers import ROOT, Running, environment, running, until
+from websockets.sync.client import connect
+
+from quotechat import QuoteChat, create_app
+from quotechat.client import Client, NotFound
+from quotechat.config import Settings
+
+MESSAGES = "/chat/api/v1/rooms/lobby/messages"
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[Flask]:
+    app = host.make(settings=Settings(data=tmp_path / "data", limits=False))
+    yield app
+    app.extensions["quotechat"].close()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+# --- Under a prefix -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", ["/", "/polling", "/websocket", "/quotes", "/lab", "/rooms/lobby", "/rooms/none"])
+def test_every_link_of_a_page_is_under_the_prefix(client: FlaskClient, page: str) -> None:
+    """Links, forms, styles, scripts and the base of the API; and what they name is there."""
+    text = client.get(f"/chat{page}", headers={"Accept": "text/html"}).get_data(as_text=True)
+    links = re.findall(r'(?:href|src|action|data-base)="(/[^"]*)"', text)
+    assert links and all(link.startswith("/chat/") for link in links), links
+    for link in {link for link in links if "/static/" in link}:
+        with client.get(link) as file:
+            assert file.status_code == 200, link
+
+
+def test_behind_a_proxy_with_a_prefix_of_its_own(tmp_path: Path) -> None:
+    """X-Forwarded-Prefix is believed from trusted proxies only, and leads every link."""
+    for trusted, expected in ((1, "/team/"), (0, "/")):
+        app = create_app(Settings(data=tmp_path / str(trusted), trusted_proxies=trusted))
+        headers = {"X-Forwarded-Prefix": "/team", "Accept": "text/html"}
+        answer = app.test_client().get("/", headers=headers)
+        text = answer.get_data(as_text=True)
+        assert f'href="{expected}static/css/base.css"' in text
+        assert f'data-base="{expected}api/v1"' in text
+        assert f"Path={expected.rstrip('/') or '/'};" in answer.headers["Set-Cookie"] + ";"
+        app.extensions["quotechat"].close()
+
+
+def test_forms_and_locations(client: FlaskClient) -> None:
+    """A form without script leads back under the prefix; a created room says where it is."""
+    sent = client.post("/chat/rooms/lobby/messages", data={"user": "Ada", "message": "by form"})
+    assert (sent.status_code, sent.headers["Location"]) == (303, "/chat/#m1")
+    created = client.post("/chat/api/v1/rooms", json={"name": "tea"})
+    assert created.headers["Location"] == "/chat/api/v1/rooms/tea"
+    assert client.get(created.headers["Location"]).status_code == 200
+
+
+# --- What stays the host's ------------------------------------------------------------------------
+
+
+def test_the_host_keeps_its_ways(client: FlaskClient) -> None:
+    """Its errors, headers, sessions and options are as they were; ours are on our paths only."""
+    assert client.get("/nothing").get_data(as_text=True) == "the host's own 404"
+    assert client.get("/break").get_data(as_text=True) == "the host's own 500"
+    home = client.get("/")
+    assert home.headers["Content-Security-Policy"] == "default-src 'self'"
+    assert "X-Content-Type-Options" not in home.headers
+    assert client.get("/").get_data(as_text=True) == "visits: 1"
+    assert client.application.config["MAX_CONTENT_LENGTH"] is None
+    page = client.get("/chat/")
+    assert "trusted-types 'none'" in page.headers["Content-Security-Policy"]
+    assert page.headers["X-Host"] == "yes", "its after_request runs for us too"
+
+
+def test_our_errors_are_problems(client: FlaskClient) -> None:
+    """Refusals, unknown addresses and wrong methods under the prefix are answered by us."""
+    unknown = client.get("/chat/api/v1/nothing")
+    assert (unknown.status_code, unknown.get_json()["code"]) == (404, "not-found")
+    wrong = client.put("/chat/api/v1/rooms")
+    assert (wrong.status_code, wrong.get_json()["code"]) == (405, "method-not-allowed")
+    assert wrong.headers["Allow"] == "GET, HEAD, OPTIONS, POST"
+    refused = client.post(MESSAGES, json={"user": "Ada", "message": " "})
+    assert (refused.status_code, refused.get_json()["field"]) == (422, "message")
+    person = client.get("/chat/nothing", headers={"Accept": "text/html"})
+    assert person.status_code == 404 and "<h1>" in person.get_data(as_text=True)
+    large = client.post(MESSAGES, data=b"x" * 70_000, content_type="text/plain", query_string={"user": "Ada"})
+    assert large.get_json()["code"] == "too-large"
+
+
+def test_the_host_s_guard_guards_the_chat(client: FlaskClient) -> None:
+    """Its before_request runs before ours: who is barred there is barred here."""
+    client.set_cookie("barred", "1")
+    assert client.get("/").status_code == 401
+    assert client.get("/chat/").status_code == 401
+    assert client.post(MESSAGES, json={"user": "Ada", "message": "x"}).status_code == 401
+
+
+def test_templates_and_static_files_do_not_mix(tmp_path: Path) -> None:
+    """A host with templates and files of the same names has its own, and we have ours."""
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "static").mkdir()
+    for name in ("base.html", "chat.html", "error.html", "_message.html"):
+        (tmp_path / "templates" / name).write_text("the host's")
+    (tmp_path / "static" / "favicon.svg").write_text("the host's")
+    app = Flask("host", template_folder=str(tmp_path / "templates"), static_folder=str(tmp_path / "static"))
+    app.jinja_env.variable_start_string = "[["
+    QuoteChat(app, settings=Settings(data=tmp_path / "data"))
+    client = app.test_client()
+    assert 'id="composer"' in client.get("/chat/").get_data(as_text=True)
+    with client.get("/static/favicon.svg") as theirs, client.get("/chat/static/favicon.svg") as ours:
+        assert theirs.get_data(as_text=True) == "the host's"
+        assert "<svg" in ours.get_data(as_text=True)
+    app.extensions["quotechat"].close()
+
+
+def test_several_applications_in_one_process(tmp_path: Path) -> None:
+    """Each has its own store, prefix and identities."""
+    apps = []
+    for name in ("one", "two"):
+        app = Flask(name)
+        QuoteChat(app, url_prefix=f"/{name}", settings=Settings(data=tmp_path / name, limits=False))
+        apps.append(app)
+        client = app.test_client()
+        sent = client.post(f"/{name}/api/v1/rooms/lobby/messages", json={"user": "Ada", "message": name})
+        assert sent.status_code == 201
+    for app in apps:
+        snapshot = app.test_client().get(f"/{app.name}/api/v1/rooms/lobby").get_json()
+        assert [message["message"] for message in snapshot["messages"]] == [app.name]
+        app.extensions["quotechat"].close()
+
+
+def test_a_prefix_that_is_none() -> None:
+    """Refused where it is written, not when a page is asked for."""
+    with pytest.raises(ValueError, match="/chat"):
+        QuoteChat(url_prefix="chat/")
+
+
+# --- Who is who -----------------------------------------------------------------------------------
+
+
+def test_identify(client: FlaskClient) -> None:
+    """The host's user owns what it sends, writes under its own name only, and needs no cookie of ours."""
+    client.get("/login?user=ada")
+    page = client.get("/chat/")
+    assert 'name="user" value="Ada"' in page.get_data(as_text=True) and " readonly" in page.get_data(as_text=True)
+    assert "quotechat=" not in str(page.headers.getlist("Set-Cookie"))
+    sent = client.post(MESSAGES, json={"user": "Ada", "message": "mine"})
+    assert sent.status_code == 201
+    other = client.post(MESSAGES, json={"user": "Bo", "message": "as Bo"})
+    assert (other.status_code, other.get_json()["code"]) == (403, "forbidden")
+    number = sent.get_json()["seq"]
+    assert client.get("/chat/api/v1/rooms/lobby").get_json()["mine"]["messages"] == [number]
+    client.get("/logout")
+    client.get("/login?user=bo")
+    assert client.delete(f"{MESSAGES}/{number}").status_code == 403
+    client.get("/login?user=ada")
+    assert client.delete(f"{MESSAGES}/{number}").status_code == 200
+
+
+# --- With a real server ---------------------------------------------------------------------------
+
+CONFIG = """
+import sys
+sys.path[:0] = [{root!r} + "/src", {root!r} + "/tests/embedding"]
+from quotechat.config import Settings
+from quotechat.serving import gunicorn_settings, prepare
+globals().update(gunicorn_settings(prepare(Settings.from_env())))
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The host under gunicorn, as docs/how-to/embed.md tells."""
+    directory = tmp_path_factory.mktemp("host")
+    (directory / "gunicorn.conf.py").write_text(CONFIG.format(root=str(ROOT)))
+    env = environment(QUOTECHAT_PORT="0", QUOTECHAT_DATA=str(directory / "data"), QUOTECHAT_LIMITS="off")
+    command = [sys.executable, "-m", "gunicorn", "-c", str(directory / "gunicorn.conf.py"), "host:make()"]
+    with running(command, env=env, cwd=directory) as server:
+        yield server
+
+
+@pytest.mark.parametrize("transport", ["long-poll", "stream", "short-poll"])
+def test_transports_under_the_prefix(server: Running, transport: str) -> None:
+    """The Python client with the prefix in its URL reads and writes over each transport."""
+    with Client(f"{server.url}/chat", user="Ada") as client:
+        reader = client.events(transport=transport, interval=0.05)  # type: ignore[arg-type]  # each is one
+        seq = client.post(transport).seq
+        assert next(reader).seq == seq
+    with Client(server.url) as client, pytest.raises(NotFound):
+        client.rooms()
+
+
+def test_websockets_of_both(server: Running) -> None:
+    """Ours is handed to the reactor; the host's own flask-sock route works as ever, with its own options."""
+    address = server.url.replace("http", "ws")
+    with connect(f"{address}/chat/api/v1/ws?room=lobby", subprotocols=["quotechat.v1"]) as ours:  # type: ignore[list-item]  # a str will do
+        assert json.loads(ours.recv(5))["command"] == "caught-up"
+        assert ours.subprotocol == "quotechat.v1"
+        with connect(f"{address}/echo") as theirs:
+            theirs.send("hello")
+            assert theirs.recv(5) == "hello"
+        ours.send(json.dumps({"command": "ping", "client_id": "p"}))
+        assert json.loads(ours.recv(5)) == {"command": "pong", "client_id": "p"}
+
+
+def test_a_name_holds_over_a_websocket(server: Running) -> None:
+    """Who is signed in with the host cannot write under another name there either."""
+    session = requests.Session()
+    session.get(f"{server.url}/login?user=ada")
+    cookie = "; ".join(f"{cookie.name}={cookie.value}" for cookie in session.cookies)
+    address = server.url.replace("http", "ws") + "/chat/api/v1/ws"
+    with connect(address, additional_headers={"Cookie": cookie}) as ws:
+        for user, expected in (("Bo", "error"), ("Ada", "ack")):
+            ws.send(json.dumps({"command": "send-message", "message": {"user": user, "message": "x"}}))
+            assert json.loads(ws.recv(5))["command"] == expected
+
+
+def test_every_request_passes_the_host_s_guard(server: Running) -> None:
+    """Also on a connection that has sent or polled before, byte for byte the same."""
+    session = requests.Session()
+    message = {"user": "Guarded", "message": "x"}
+    for _ in range(4):
+        assert session.post(server.url + MESSAGES, json=message).status_code == 201
+    session.cookies.set("barred", "1")
+    assert session.post(server.url + MESSAGES, json=message).status_code == 401
+
+
+def test_signals_come_after_the_commit_and_hold_nobody_up(server: Running) -> None:
+    """Each stored message is told once, in order, while senders have had their answers long before."""
+    def told() -> list[str]:
+        found: list[str] = requests.get(f"{server.url}/told").json()["told"]
+        return found
+
+    with Client(f"{server.url}/chat", user="Signaller") as client:
+        client.post("the first")
+        until(lambda: told()[-1:] == ["the first"], 20, "what other tests have sent")
+        before = len(told())
+        began = time.monotonic()
+        for number in range(3):
+            client.post(f"signal {number}", client_id=f"signal-{number}")
+            client.post(f"signal {number}", client_id=f"signal-{number}")
+    assert time.monotonic() - began < 0.9, "a receiver takes 0.3 s for each"
+    until(lambda: len(told()) == before + 3, 10, "three signals")
+    time.sleep(0.4)  # as long as one more would take
+    assert told()[before:] == [f"signal {number}" for number in range(3)]
+
+
+def test_it_stops_gently(tmp_path: Path) -> None:
+    """SIGTERM to a host under our gunicorn settings answers held polls, as with `quotechat serve`."""
+    (tmp_path / "gunicorn.conf.py").write_text(CONFIG.format(root=str(ROOT)))
+    env = environment(QUOTECHAT_PORT="0", QUOTECHAT_DATA=str(tmp_path / "data"))
+    command = [sys.executable, "-m", "gunicorn", "-c", str(tmp_path / "gunicorn.conf.py"), "host:make()"]
+    answers: list[requests.Response] = []
+    with running(command, env=env, cwd=tmp_path) as server:
+        address = f"{server.url}/chat/api/v1/rooms/lobby/events?wait=25"
+        poll = threading.Thread(target=lambda: answers.append(requests.get(address, timeout=30)))
+        poll.start()
+        until(lambda: "held_polls 1" in requests.get(f"{server.url}/chat/metrics").text, 10, "a held poll")
+        began = time.monotonic()
+        server.process.terminate()
+        poll.join(10)
+        server.process.wait(10)
+        assert time.monotonic() - began < 5
+    assert answers and answers[0].json()["retry_in_ms"]
