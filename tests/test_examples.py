@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from servers import ROOT, Running, environment, quotechat, running, until
 
 from quotechat.client import Client
@@ -74,6 +75,26 @@ def test_quote_bot(server: Running) -> None:
     assert run(*command).startswith("said: ")
     assert run(*command) == "said already\n"
     assert len([text for text in texts(server) if "2030-01-01" in text]) == 1
+
+
+def test_embedded(tmp_path: Path) -> None:
+    """Sign in with the application, say something in the chat, and the application has heard it."""
+    config = tmp_path / "gunicorn.conf.py"
+    config.write_text(
+        f"import sys\nsys.path[:0] = [{str(ROOT / 'src')!r}, {str(EXAMPLES)!r}]\n"
+        "from quotechat.config import Settings\nfrom quotechat.serving import gunicorn_settings, prepare\n"
+        "globals().update(gunicorn_settings(prepare(Settings.from_env())))\n"
+    )
+    env = environment(QUOTECHAT_PORT="0", QUOTECHAT_DATA=str(tmp_path / "data"))
+    command = [sys.executable, "-m", "gunicorn", "-c", str(config), "embedded:app"]
+    with running(command, env=env, cwd=tmp_path) as server, requests.Session() as session:
+        assert "Sign in" in session.get(server.url, timeout=10).text
+        session.post(f"{server.url}/login", data={"user": "Ada"}, timeout=10)
+        assert 'value="Ada"' in session.get(f"{server.url}/chat/", timeout=10).text
+        message = {"user": "Ada", "message": "from inside"}
+        sent = session.post(f"{server.url}/chat/api/v1/rooms/lobby/messages", json=message, timeout=10)
+        assert sent.status_code == 201
+        until(lambda: session.get(f"{server.url}/heard", timeout=10).json() == ["from inside"], 10, "the signal")
 
 
 @pytest.mark.parametrize("transport", ["short_polling", "long_polling", "websocket"])
