@@ -108,6 +108,14 @@ def test_say_json_and_again(server: Running) -> None:
     assert (again["seq"], again["duplicate"], first["duplicate"]) == (first["seq"], True, False)
 
 
+def test_scheduling_needs_an_identity(server: Running) -> None:
+    """sign-in prints a token; with it a message waits, without it that is refused."""
+    assert run(server, "say", "later", "--at", "+1h").returncode == 1
+    token = run(server, "sign-in", "Tea").stdout.strip()
+    done = run(server, "say", "later", "--at", "+1h", "-u", "Tea", QUOTECHAT_TOKEN=token)
+    assert (done.returncode, done.stdout[:19]) == (0, "lobby: waits until ")
+
+
 def test_exit_codes(server: Running) -> None:
     """1 refused, 2 wrong usage, 3 no answer: each with one line that says why."""
     refused = run(server, "say", "nowhere", "x")

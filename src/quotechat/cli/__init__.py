@@ -23,7 +23,7 @@ _COMMANDS = (
     *(operate.verify, operate.rebuild),
     *(carry.backup, carry.restore),
     *(lab.lab,),
-    *(talk.say, talk.tail, talk.quote, doctor.doctor),
+    *(talk.say, talk.tail, talk.quote, talk.sign_in, doctor.doctor),
 )
 for _command in _COMMANDS:
     main.add_command(_command)

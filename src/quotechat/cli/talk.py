@@ -1,4 +1,4 @@
-"""The commands ``say``, ``tail`` and ``quote``: a room from a terminal, over the Python client.
+"""The commands ``say``, ``tail``, ``quote`` and ``sign-in``: a room from a terminal, over the Python client.
 
 Exit codes: 0 done, 1 refused by the server, 2 wrong usage, 3 no answer, 130 stopped by Ctrl-C.
 """
@@ -144,6 +144,16 @@ def _said(text: str | None, lines: bool) -> Iterator[str]:
         yield sys.stdin.read().removesuffix("\n").removesuffix("\r")
     else:
         yield text
+
+
+@click.command(name="sign-in")
+@click.argument("name")
+@_url
+@_patience
+def sign_in(name: str, url: str, patience: float) -> None:
+    """Take a new identity for NAME and print its token, for QUOTECHAT_TOKEN."""
+    with _told(), Client(url, patience=patience) as client:
+        click.echo(client.sign_in(name))
 
 
 # --- tail -----------------------------------------------------------------------------------------
