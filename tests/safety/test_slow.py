@@ -267,7 +267,7 @@ def test_requests_in_pieces(tmp_path: Path) -> None:
 def test_without_descriptors_the_worker_neither_ends_nor_spins(tmp_path: Path, many: Many) -> None:
     """All of them taken: connections wait, those that are there are served, and afterwards it is as before."""
     with served(tmp_path, QUOTECHAT_SOCKETS_PER_WORKER="100") as server:
-        (worker,) = server.workers()
+        (worker,) = until(server.workers, what="a worker")
         process = psutil.Process(worker)
         assert send(server.url, WHOLE).status == 201
         process.rlimit(psutil.RLIMIT_NOFILE, (process.num_fds() + 20, process.num_fds() + 20))
