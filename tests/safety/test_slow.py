@@ -270,7 +270,8 @@ def test_without_descriptors_the_worker_neither_ends_nor_spins(tmp_path: Path, m
         (worker,) = until(server.workers, what="a worker")
         process = psutil.Process(worker)
         assert send(server.url, WHOLE).status == 201
-        process.rlimit(psutil.RLIMIT_NOFILE, (process.num_fds() + 20, process.num_fds() + 20))
+        most = process.num_fds() + 20
+        process.rlimit(psutil.RLIMIT_NOFILE, (most, most))
         sockets = [opened(server.url) for _ in range(8)]
         many(server, 60)
         until(lambda: "cannot accept a connection" in server.output, what="the want of descriptors")
