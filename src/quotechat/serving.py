@@ -241,7 +241,7 @@ def unservable(cfg: Any) -> str | None:
     gevent's or of an event loop, and the sync worker has no thread to spare.
     """
     if cfg.is_ssl:
-        return "certfile and keyfile are not for this server: let a proxy end TLS (docs/how-to/deploy.md)"
+        return "certfile and keyfile are not for this server: let a proxy end TLS (SECURITY.md says why)"
     if not issubclass(cfg.worker_class, Worker):
         return "leave out the worker class (-k, --worker-class): quotechat brings its own, made of gthread"
     return None
