@@ -483,8 +483,8 @@ class Draining:
         if self._worker.alive:
             # To itself, so that gunicorn's own handler runs where it expects to: in the main thread.
             os.kill(os.getpid(), signal.SIGTERM)
-        self._heard(0.05)
-        self._heard(_HANDOVER_LINGER)
+        # Not to be cut short: gunicorn does not count the connections that the reactor keeps, and may be done at once.
+        time.sleep(_HANDOVER_LINGER)
 
 
 def post_fork(server: Any, worker: Any) -> None:

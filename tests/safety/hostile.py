@@ -131,12 +131,12 @@ CURSORS: list[str] = [
 ]  # fmt: skip
 PARAMETERS: list[tuple[str, int, str]] = [
     *((f"{_EVENTS}?limit={each}", 400, "parameter-invalid") for each in
-      ["0", "-1", "x", "1.5", "", "1e2", "0x1", "%D9%A1", "9" * 16, "9" * 3000, "1%00", "%20", "1%0A", "NaN", "1&limit=1"]),
+      ["0", "-1", "x", "1.5", "", "1e2", "0x1", "%D9%A1", "1%00", "%20", "1%0A", "NaN", "1&limit=1"]),
     *((f"{_EVENTS}?wait={each}", 400, "parameter-invalid") for each in
-      ["-1", "x", "1e3", "nan", "inf", "", "1.", ".5", "9" * 10, "1.0000000000", "%D9%A1", "1%0A", "1&wait=1", "+1"]),
+      ["-1", "x", "1e3", "nan", "inf", "", "1.", ".5", "%D9%A1", "1%0A", "1&wait=1", "+1"]),
     *((f"/api/v1/rooms/lobby/messages?before={each}", 400, "parameter-invalid") for each in
-      ["0", "-1", "x", "1.5", "", "9" * 16, "%D9%A1", "1%0A", "1&before=2"]),
-    *((f"/api/v1/quotes?before={each}", 400, "parameter-invalid") for each in ["0", "x", "9" * 16, ""]),
+      ["0", "-1", "x", "1.5", "", "%D9%A1", "1%0A", "1&before=2"]),
+    *((f"/api/v1/quotes?before={each}", 400, "parameter-invalid") for each in ["0", "x", ""]),
     ("/api/v1/quotes?q=" + "a" * 101, 400, "parameter-invalid"), ("/api/v1/quotes?q=a&q=b", 400, "parameter-invalid"),
     ("/api/v1/events", 400, "parameter-invalid"), ("/api/v1/events?after=lobby&after=lobby", 400, "parameter-invalid"),
     ("/api/v1/events?" + "&".join(f"after=r{n}" for n in range(51)), 400, "parameter-invalid"),

@@ -81,6 +81,18 @@ def test_after_left_out_is_now(client: FlaskClient) -> None:
     assert client.get(f"{EVENTS}?after=now").get_json() == answer
 
 
+@pytest.mark.parametrize("digits", [15, 16, 25, 3000])
+def test_numbers_above_the_maximum_are_cut(client: FlaskClient, digits: int) -> None:
+    """In any length: `limit`, `wait` and `before` (protocol §7, Parameters)."""
+    client.post("/api/v1/rooms/lobby/messages", json={"user": "Ada", "message": "hi"})
+    many = "9" * digits
+    events = client.get(f"/api/v1/rooms/lobby/events?after=0&limit={many}&wait={many}.{many}")
+    assert len(events.get_json()["events"]) == 1
+    older = client.get(f"/api/v1/rooms/lobby/messages?before={many}&limit={many}")
+    assert len(older.get_json()["messages"]) == 1
+    assert client.get(f"/api/v1/quotes?before={many}&limit={many}").status_code == 200
+
+
 def test_snapshot_and_cursor_belong_together(client: FlaskClient) -> None:
     """What comes after the snapshot's cursor is what is not in it."""
     client.post(MESSAGES, json={"user": "Azin", "message": "in"})

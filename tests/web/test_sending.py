@@ -214,3 +214,45 @@ def test_a_restart_answers_what_was_sent(tmp_path: Path, number: signal.Signals)
     assert stored == list(range(1, len(stored) + 1))
     assert acknowledged == stored[: len(acknowledged)]
     assert len(stored) - len(acknowledged) <= 1
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_handover_says_when_a_connection_ends(tmp_path: Path, workers: str) -> None:
+    """Through SIGHUP every request on a kept connection is answered; the last answer says `Connection: close`."""
+    command = quotechat("serve", "--port", "0", "--data", str(tmp_path), "--workers", workers)
+    with running(command, env=environment(QUOTECHAT_LIMITS="off")) as server:
+        until(lambda: len(server.workers()) == int(workers), what="the workers")
+        over = threading.Event()
+        faults: list[str] = []
+        ends: list[str] = []
+
+        def send() -> None:
+            while not over.is_set():
+                try:
+                    with connected(server) as connection:
+                        last = False
+                        # Idle most of the time, for less than the handover waits.
+                        while not (last or over.wait(0.05)):
+                            status, headers, _ = connection.post(said("on and on"))
+                            last = headers["Connection"] == "close"
+                            if status != 201:
+                                faults.append(str(status))
+                        ends.append("close" if last else "over")
+                except (AssertionError, OSError) as fault:
+                    faults.append(repr(fault))
+
+        threads = [threading.Thread(target=send, daemon=True) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(2):
+                until(lambda: kept(server) > 0, what="a kept connection")
+                old = server.workers()
+                server.process.send_signal(signal.SIGHUP)
+                until(lambda old=old: not old & server.workers(), 15, "the old workers' end")
+        finally:
+            over.set()
+        for thread in threads:
+            thread.join(10)
+        assert faults == []
+        assert ends.count("close") >= 8

@@ -182,11 +182,25 @@ def test_a_first_subscription_may_fail(server: Running) -> None:
 
 
 def test_a_hundred_errors_close(server: Running) -> None:
-    """The 101st within 10 s: 1008."""
+    """The hundredth within 10 s: 1008; 99 do not."""
     with joined(server) as ws:
-        for _ in range(101):
+        for _ in range(99):
             ws.send("{")
+        tell(ws, SHORTEST)
+        hear(ws, "ack")
+        ws.send("{")
         assert closed(ws) == 1008
+
+
+def test_a_parameter_twice_in_a_handshake(server: Running) -> None:
+    """Is told over the socket, which stays open (protocol §7: Parameters, WebSocket)."""
+    for query, field in (("?room=lobby&room=den", "room"), ("?room=lobby&after=0&after=1", "after")):
+        with joined(server, query) as ws:
+            first = json.loads(ws.recv(timeout=5))
+            assert (first["command"], first["error"]["code"], first["error"]["field"]) == (
+                "error", "parameter-invalid", field,
+            )  # fmt: skip
+            assert ask(ws, SHORTEST)["command"] == "ack"
 
 
 def test_binary_and_size(server: Running) -> None:
@@ -294,6 +308,8 @@ def test_handshakes_that_are_none(server: Running) -> None:
     with handshake(server, version="8") as raw:
         found = answer(raw, b"\r\n\r\n")
         assert b" 426 " in found and b"Sec-WebSocket-Version: 13" in found
+    old = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "8"}
+    assert requests.get(f"{server.url}/api/v1/ws", headers=old).json()["status"] == 426
     with handshake(server, key=b"") as raw:
         assert b" 400 " in answer(raw, b"\r\n\r\n")
     assert requests.get(f"{server.url}/api/v1/ws").status_code == 400

@@ -28,7 +28,7 @@ OWN_MESSAGE = (
     "room-unknown", "message-unknown", "not-found", "forbidden", "conflict", "client-id-reused", "rate-limited",
 )  # fmt: skip
 
-_WHOLE: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": 999_999_999_999_999}
+_WHOLE: dict[str, Any] = {"type": "integer", "minimum": 1}
 _CURSOR = {"type": "string", "pattern": r"^((0|[1-9][0-9]{0,15})(\.[0-9a-f]{16})?|now)$"}
 
 #: Query parameters, which mean the same wherever they are taken: schema and meaning.

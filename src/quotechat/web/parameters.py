@@ -20,8 +20,10 @@ HEARTBEAT = 15.0
 """Seconds between two heartbeats of a stream."""
 MOST_ROOMS = 50
 """Rooms that one poll may ask for."""
-_DECIMAL = re.compile(r"[0-9]{1,15}")
-_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_DECIMAL = re.compile(r"[0-9]+")
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
+_LARGEST = 10**15
+"""As good as any larger number: above every limit and every id."""
 _PREFER_WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?([^",;\s]+)"?\s*(?=$|[,;])', re.IGNORECASE)
 _JSON = "application/json"
 _TEXT = ("text/plain", "application/x-www-form-urlencoded")
@@ -55,9 +57,7 @@ def limit(default: int, most: int) -> int:
     text = one("limit")
     if text is None:
         return default
-    if not _DECIMAL.fullmatch(text) or int(text) == 0:
-        raise ParameterInvalid("limit is a whole number from 1 on.", "limit")
-    return min(int(text), most)
+    return min(_whole(text, "limit", "limit is a whole number from 1 on."), most)
 
 
 def before() -> int | None:
@@ -65,9 +65,15 @@ def before() -> int | None:
     text = one("before")
     if text is None:
         return None
-    if not _DECIMAL.fullmatch(text) or int(text) == 0:
-        raise ParameterInvalid("before is the id of a message or quote.", "before")
-    return int(text)
+    return _whole(text, "before", "before is the id of a message or quote.")
+
+
+def _whole(text: str, name: str, rule: str) -> int:
+    """A whole number from 1 on, in any length; what is above `_LARGEST` is that."""
+    digits = text.lstrip("0")
+    if not _DECIMAL.fullmatch(text) or not digits:
+        raise ParameterInvalid(rule, name)
+    return int(digits) if len(digits) <= 15 else _LARGEST
 
 
 def wait() -> tuple[float, bool]:

@@ -157,15 +157,17 @@ def _parameter(name: str, place: str, about: tuple[dict[str, Any], str]) -> dict
     }
 
 
+_JSON = ("application/json", "application/problem+json")
+
+
 def _responses(call: Call, kinds: _Kinds) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for status, kind in call.answers.items():
         answer: dict[str, Any] = {"description": problems.phrase(status)}
         if kind is not None:
-            content: dict[str, Any] = {media: {"schema": {"type": "string"}} for media in call.media}
-            if "application/json" in content:
-                content["application/json"] = {"schema": kinds.schema(kind)}
-            answer["content"] = content
+            answer["content"] = {
+                media: {"schema": kinds.schema(kind) if media in _JSON else {"type": "string"}} for media in call.media
+            }
         found[str(status)] = answer
     if call.conditional:
         found["200"]["headers"] = {"ETag": _header("For `If-None-Match`: 304 while nothing has changed.")}

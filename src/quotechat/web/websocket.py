@@ -32,7 +32,7 @@ from ..protocol.errors import (
     Refused,
 )  # fmt: skip
 from ..protocol.events import Event
-from . import access, problems, security, site
+from . import access, parameters, problems, security, site
 from .connection import POLICY, RESTART, TOO_FAR_BEHIND, Connection, frame
 from .described import described
 from .detach import can_detach, detach, has_body
@@ -124,6 +124,7 @@ def _before_the_upgrade() -> Response | None:
     if request.headers.get("Sec-WebSocket-Version") != "13":
         answer = problems.response(ParameterInvalid("WebSocket version 13 is spoken here.", "Sec-WebSocket-Version"))
         answer.status_code = 426
+        answer.set_data(json.dumps({**json.loads(answer.get_data()), "status": 426}))
         answer.headers["Sec-WebSocket-Version"] = "13"
         return answer
     if not _KEY.fullmatch(request.headers.get("Sec-WebSocket-Key", "")):
@@ -163,12 +164,20 @@ def _not_upgraded(fault: BaseException | None) -> None:
 def upgraded(ws: Any) -> None:
     """The handshake is done: hand the socket to the reactor."""
     reactor: Reactor = current_app.extensions["quotechat.reactor"]
-    first = request.args.get("room"), request.args.get("after")
+    first: First
+    try:
+        first = parameters.one("room"), parameters.one("after")
+    except Refused as refused:
+        first = refused  # told over the socket: a browser could not read why there is none
     client = Client(security.identity(), security.address(), security.given_name())
     sock, ahead = detach(request.environ)
     limit = current_app.config["QUOTECHAT"].socket_bytes
     place = g.pop("quotechat_socket_place")
     reactor.add(Socket(sock, place, Connection(limit), client, first, ahead, request.environ))
+
+
+First = tuple[str | None, str | None] | Refused
+"""The `room` and `after` of the handshake's query, or why they cannot be read."""
 
 
 class Client:
@@ -194,7 +203,7 @@ class Socket(Peer):
         left: Callable[[], None],
         connection: Connection,
         client: Client,
-        first: tuple[str | None, str | None] = (None, None),
+        first: First = (None, None),
         ahead: bytes = b"",
         environ: dict[str, Any] | None = None,
     ) -> None:
@@ -219,9 +228,10 @@ class Socket(Peer):
     # --- What the reactor calls -------------------------------------------------------------------
 
     def opened(self) -> None:
-        room, after = self._first
-        if room is not None or after is not None:
-            found = {"room": room, "after": after}
+        if isinstance(self._first, Refused):
+            self._refuse(self._first, None)
+        elif self._first != (None, None):
+            found = dict(zip(("room", "after"), self._first, strict=True))
             self._handle({"command": "subscribe", **{name: text for name, text in found.items() if text is not None}})
         if self._ahead:
             self.received(self._ahead)
@@ -389,9 +399,9 @@ class Socket(Peer):
     def _refuse(self, refused: Refused, client_id: str | None) -> None:
         self._answer({"command": "error", "error": problems.body(refused)}, client_id)
         now = time.monotonic()
+        self._errors.append(now)
         if len(self._errors) == MOST_ERRORS and now - self._errors[0] < ERROR_SECONDS:
             self._close(POLICY, "too many errors")
-        self._errors.append(now)
 
     def _answer(self, envelope: dict[str, Any], client_id: str | None) -> None:
         self._tell(envelope if client_id is None else {**envelope, "client_id": client_id})
