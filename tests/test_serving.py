@@ -138,6 +138,25 @@ def posting(server: Running) -> Iterator[list[str]]:
             thread.join(15)
 
 
+def test_a_killed_master_leaves_nobody(tmp_path: Path) -> None:
+    """Its workers notice, and end within seconds even while clients keep asking: the address is free again."""
+    with served(tmp_path, "--workers", "2") as server, posting(server):
+        workers = until(lambda: len(server.workers()) == 2 and server.workers(), what="the workers")
+        time.sleep(0.3)
+        server.process.kill()
+        until(lambda: not any(alive(pid) for pid in workers), 5, "the workers' end")
+    with served(tmp_path, "--port", str(urlsplit(server.url).port)) as again:
+        post(again, "next").raise_for_status()
+
+
+def alive(pid: int) -> bool:
+    """Whether it runs; what has ended and was not waited for does not (proc(5))."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def test_gunicorn_in_the_checkout_serves(tmp_path: Path) -> None:
     """``gunicorn wsgi:app`` works as it is, and its own flags win."""
     env = environment(QUOTECHAT_PORT="0", QUOTECHAT_DATA=str(tmp_path))

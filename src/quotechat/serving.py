@@ -227,6 +227,7 @@ def on_starting(server: Any) -> None:
     if refusal:
         sys.exit(f"quotechat: {refusal}")
     _handover.open()
+    _tell_of_the_end(server)
     _share_figures()
     _setup_logs()
     notice = sqlite_notice(sqlite3.sqlite_version_info)
@@ -241,7 +242,7 @@ def unservable(cfg: Any) -> str | None:
     gevent's or of an event loop, and the sync worker has no thread to spare.
     """
     if cfg.is_ssl:
-        return "certfile and keyfile are not for this server: let a proxy end TLS (SECURITY.md says why)"
+        return "certfile and keyfile are not for this server: let a proxy end TLS (docs/how-to/deploy.md)"
     if not issubclass(cfg.worker_class, Worker):
         return "leave out the worker class (-k, --worker-class): quotechat brings its own, made of gthread"
     return None
@@ -285,6 +286,17 @@ def _lives(number: str) -> bool:
     except PermissionError:  # somebody else's
         pass
     return True
+
+
+def _tell_of_the_end(server: Any) -> None:
+    """While workers hand over, gunicorn sends them SIGTERM again and again: only the master knows which one ends it."""
+    stop = server.stop
+
+    def told(*how: Any, **named: Any) -> None:
+        _handover.stop()
+        stop(*how, **named)
+
+    server.stop = told
 
 
 def when_ready(server: Any) -> None:
@@ -332,7 +344,7 @@ class Handover:
     Every byte has one writer, so there is no lock that a killed process could keep.
     """
 
-    _HEAD = struct.Struct("=QQ")  # first age of the new workers, their number
+    _HEAD = struct.Struct("=QQQ")  # first age of the new workers, their number, whether the server stops
     _SLOTS = 4096 - _HEAD.size
 
     def __init__(self) -> None:
@@ -349,7 +361,18 @@ class Handover:
             return
         for age in range(first_age, first_age + workers):
             self._shared[self._slot(age)] = 0
-        self._HEAD.pack_into(self._shared, 0, first_age, workers)
+        self._HEAD.pack_into(self._shared, 0, first_age, workers, 0)
+
+    def stop(self) -> None:
+        """In the master: nobody takes over any more."""
+        if self._shared is not None:
+            first, workers, _ = self._HEAD.unpack_from(self._shared, 0)
+            self._HEAD.pack_into(self._shared, 0, first, workers, 1)
+
+    @property
+    def stopping(self) -> bool:
+        """In a worker: whether the server stops."""
+        return self._shared is not None and bool(self._HEAD.unpack_from(self._shared, 0)[2])
 
     def ready(self, age: int) -> None:
         """In a worker: it serves."""
@@ -360,8 +383,8 @@ class Handover:
         """In a worker of `age`: whether successors are on their way and not all ready."""
         if self._shared is None:
             return False
-        first, workers = self._HEAD.unpack_from(self._shared, 0)
-        if age >= first:
+        first, workers, stopping = self._HEAD.unpack_from(self._shared, 0)
+        if age >= first or stopping:
             return False
         return not all(self._shared[self._slot(new)] for new in range(first, first + workers))
 
@@ -414,7 +437,7 @@ class Draining:
         self._told, self._tell = os.pipe()
         os.set_blocking(self._tell, False)
         self._saved: dict[int, Any] = {}
-        self._released = False
+        self._by_itself = False
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="drain", daemon=True)
 
@@ -438,9 +461,7 @@ class Draining:
 
     def _on_signal(self, number: int, frame: Any) -> None:
         self._write(number)
-        waits = number == signal.SIGTERM and not self._released and self._handover.pending(self._worker.age)
-        # A second SIGTERM does not wait: somebody means it.
-        self._released = True
+        waits = number == signal.SIGTERM and not self._by_itself and self._handover.pending(self._worker.age)
         if not waits and callable(self._saved[number]):
             self._saved[number](number, frame)
 
@@ -453,6 +474,11 @@ class Draining:
     def _watch(self) -> None:
         while not self._heard(_LOOK_EVERY) and self._wanted():
             pass
+        if self._orphaned():
+            # gunicorn would serve on for as long as clients ask, and the address would be taken when a new
+            # master is started.
+            self._worker.stop_listening()
+            self._end_worker()
         try:
             if self._handover.succeeded(self._worker.age):
                 self._hand_over()
@@ -463,8 +489,18 @@ class Draining:
             self._done.set()
 
     def _wanted(self) -> bool:
-        # alive turns false without a signal at max_requests; the parent changes when the master is killed.
-        return bool(self._worker.alive) and os.getppid() == self._worker.ppid
+        # alive turns false without a signal at max_requests.
+        return bool(self._worker.alive) and not self._orphaned()
+
+    def _orphaned(self) -> bool:
+        """Whether the master was killed."""
+        return bool(os.getppid() != self._worker.ppid)
+
+    def _end_worker(self) -> None:
+        # By a signal, so that gunicorn's own handler runs where it expects to: in the main thread, which must wake
+        # for it, and would not where another thread got the signal.
+        self._by_itself = True
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
     def _heard(self, seconds: float) -> bool:
         waiter = select.poll()
@@ -476,15 +512,17 @@ class Draining:
 
     def _hand_over(self) -> None:
         """Serve on until the successors do, stop accepting, let open connections have their answers."""
-        deadline = time.monotonic() + _HANDOVER_SECONDS
-        while self._wanted() and self._handover.pending(self._worker.age) and time.monotonic() < deadline:
-            if self._heard(0.02):
-                return
+        _while(lambda: self._wanted() and self._handover.pending(self._worker.age), _HANDOVER_SECONDS)
         if self._worker.alive:
-            # To itself, so that gunicorn's own handler runs where it expects to: in the main thread.
-            os.kill(os.getpid(), signal.SIGTERM)
-        # Not to be cut short: gunicorn does not count the connections that the reactor keeps, and may be done at once.
-        time.sleep(_HANDOVER_LINGER)
+            self._end_worker()
+        _while(lambda: not (self._handover.stopping or self._orphaned()), _HANDOVER_LINGER)
+
+
+def _while(condition: Callable[[], bool], seconds: float) -> None:
+    """As long as it holds, at most for `seconds`."""
+    deadline = time.monotonic() + seconds
+    while condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def post_fork(server: Any, worker: Any) -> None:
@@ -718,6 +756,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
     """
 
     wsgi: Any
+    sockets: list[Any]
 
     def init_process(self) -> None:
         # After the fork: threads do not survive one.
@@ -896,6 +935,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         """The application, which may take a request's socket and give it back later."""
         super().load_wsgi()
         self.wsgi = _HandingBack(self.wsgi, self)
+
+    def stop_listening(self) -> None:
+        """Give up the address, soon; from any thread."""
+        self.method_queue.defer(self._stop_listening)
+
+    def _stop_listening(self) -> None:
+        self.set_accept_enabled(False)
+        for listener in self.sockets:
+            listener.close()
+        self.sockets = []
 
     def _close(self, conn: Any, graceful: bool) -> None:
         if graceful:
