@@ -30,6 +30,15 @@ SETTLE = 0.02
 """Seconds between two answers in one room."""
 
 
+Ending = Callable[[Page], Page]
+"""What the empty page of a poll that ends becomes: `as_it_is` at the time-out, `early` before it."""
+
+
+def as_it_is(page: Page) -> Page:
+    """The page."""
+    return page
+
+
 class Place(NamedTuple):
     """Where a poll waits: all with the same place get the same answer."""
 
@@ -95,6 +104,7 @@ class Parked(Kept):
         self._seconds = seconds
         self._around = _around_the_cursor(environ)
         self._number = 0
+        self.ends: Ending | None = None
 
     def opened(self) -> None:
         if self._first is None:
@@ -126,6 +136,7 @@ class Parked(Kept):
     def found(self, answer: bytes, cursor: str) -> None:
         """Answer with this, which leads to `cursor`."""
         if self.busy and not self.ending:
+            self.ends = None
             self._lot.leave(self)
             self.place = self.place._replace(after=cursor)
             self.answer(answer)
@@ -136,13 +147,19 @@ class Parked(Kept):
 
     def _nothing(self, number: int) -> None:
         """The time of the poll with that number is up."""
-        if number == self._number:
-            self.found(body(Page([], self.place.after)), self.place.after)
+        if number == self._number and self.busy:
+            self._end(as_it_is)
+
+    def _end(self, ending: Ending) -> None:
+        # This poll may be a repeated one, which did not look in the store, and another worker's commit may not
+        # have been heard of: whoever is told "nothing" is told so after a look (protocol §5, promise 4).
+        self.ends = ending
+        self._lot.last_look(self.place)
 
     def restart(self) -> None:
         self.last()
         if self.busy:
-            self.found(body(early(Page([], self.place.after))), self.place.after)
+            self._end(early)
         else:
             self.end()
 
@@ -170,6 +187,7 @@ class Lot:
         self._chat = chat
         self._waiting: dict[str, dict[Place, set[Parked]]] = defaultdict(dict)
         self._reading: set[Place] = set()
+        self._again: set[Place] = set()
         self._answered: dict[str, float] = {}
         self._news: set[str] = set()
 
@@ -259,6 +277,13 @@ class Lot:
             lambda: self._chat.read(place.room, after, place.limit), partial(self._found, place)
         )
 
+    def last_look(self, place: Place) -> None:
+        """Read what is there from now on, for polls at `place` that end whether there is anything or not."""
+        if place in self._reading:
+            self._again.add(place)
+        else:
+            self._read(place)
+
     def _found(self, place: Place, found: object) -> None:
         self._reading.discard(place)
         waiting = list(self._waiting.get(place.room, {}).get(place, ()))
@@ -269,6 +294,20 @@ class Lot:
         elif isinstance(found, Refused):
             for parked in waiting:
                 parked.refuse(found)
+        elif place in self._again:
+            # Some ended after this look had begun.
+            self._read(place)
+        else:
+            _end(place, waiting, found)
+        self._again.discard(place)
+
+
+def _end(place: Place, waiting: list[Parked], found: object) -> None:
+    """There is nothing, or, where `found` is no page, it could not be read."""
+    for parked in waiting:
+        if parked.ends is not None:
+            page = parked.ends(found) if isinstance(found, Page) else early(Page([], place.after))
+            parked.found(body(page), place.after)
 
 
 def install(app: Flask, chat: Chat) -> None:
