@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A stamp per set of packages: the second run has nothing to do until what is installed changes.
 DESCRIPTION := setup.cfg pyproject.toml
 
-.PHONY: run test lint screenshots bench bench-claims bench-growth bench-store fuzz-api bench-postgres cluster bench-streams clean
+.PHONY: run test lint faults screenshots bench bench-claims bench-growth bench-store fuzz-api bench-postgres cluster bench-streams clean
 
 run: $(VENV)/.installed
 	$(BIN)/quotechat serve
@@ -22,6 +22,10 @@ lint: $(VENV)/.installed-test node_modules/.installed
 # As in the test suite, but for some minutes.
 fuzz-api: $(VENV)/.installed-test
 	SCHEMATHESIS_EXAMPLES=1000 $(BIN)/python -m pytest -q tests/web/test_schemathesis.py
+
+# The promises under faults, at length: SEEDS, SECONDS and KILLS set it, PARTS and ONLY choose.
+faults: $(VENV)/.installed-test
+	PYTHONPATH=src:tests $(BIN)/python tests/faults $(PARTS)
 
 # The pictures of the documentation, into docs/images.
 screenshots: $(VENV)/.installed-test

@@ -1,0 +1,112 @@
+"""``make faults``: every scenario with many seeds, every mutant, and hundreds of kills; prints what happened.
+
+``python tests/faults [PART…]`` plays only these parts. SEEDS, SECONDS and KILLS (environment) set the length.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from checker import names
+from deployment import Gunicorn
+from kills import KINDS, kill_randomly
+from scenarios import CAUGHT, SCENARIOS, Result, Scenario, run
+
+SEEDS = int(os.environ.get("SEEDS", "5"))
+SECONDS = float(os.environ.get("SECONDS", "4"))
+KILLS = int(os.environ.get("KILLS", "500"))
+ONLY = os.environ.get("ONLY", "")
+"""Scenarios to play, separated by commas; all where it is empty."""
+AT_ONCE = 2
+
+
+def scenarios() -> bool:
+    """Each scenario with each seed; whether no promise was broken."""
+    row("scenario", "of §8", "seeds", "sends", "acked", "unknown", "reads", "events", "faults", "violations")
+    row("---", "---", *["---:"] * 8)
+    good = True
+    chosen = [each for name, each in SCENARIOS.items() if not ONLY or name in ONLY.split(",")]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        runs = {each.name: [pool.submit(_play, each, seed) for seed in range(1, SEEDS + 1)] for each in chosen}
+        for each in chosen:
+            results = [future.result() for future in runs[each.name]]
+            total = sum((Counter(result.figures) for result in results), Counter())
+            wrong = [violation for result in results for violation in result.violations]
+            figures = [total[name] for name in ("sends", "acked", "unknown", "reads", "events", "faults")]
+            row(each.name, each.number, SEEDS, *figures, len(wrong))
+            for violation in wrong:
+                print(f"    {violation}")
+            good = good and not wrong
+    return good
+
+
+def mutants() -> bool:
+    """Each mutant in the scenario that provokes it; whether each was caught by its check."""
+    row("mutant", "scenario", "caught by", "also seen by", "seeds caught")
+    row("---", "---", "---", "---", "---:")
+    good = True
+    for mutant, (scenario, check) in CAUGHT.items():
+        found = [names(_play(SCENARIOS[scenario], seed, mutant).violations) for seed in range(1, SEEDS + 1)]
+        caught = sum(check in each for each in found)
+        others = sorted(set().union(*found) - {check})
+        row(mutant, scenario, check, ", ".join(others) or "–", f"{caught} of {SEEDS}")
+        good = good and caught == SEEDS
+    return good
+
+
+def kills() -> bool:
+    """Hundreds of kills under write load; whether nothing acknowledged was lost or repeated, and starts are quick."""
+    with tempfile.TemporaryDirectory(prefix="quotechat-kills-") as directory:
+        data = Path(directory) / "data"
+        done = kill_randomly(Gunicorn(data, workers=2), data, KILLS, seed=1)
+    row("kills", *KINDS, "acknowledged", "lost", "repeated", "other violations", "start p50 s", "p99 s", "max s")
+    row(*["---:"] * 11)
+    lost, twice = done.found("lost"), done.found("twice")
+    row(
+        sum(done.by_kind.values()), *(done.by_kind[kind] for kind in KINDS), done.acked, lost, twice,
+        len(done.violations) - lost - twice, *(f"{done.start(share):.2f}" for share in (0.5, 0.99, 1.0)),
+    )  # fmt: skip
+    for violation in done.violations:
+        print(f"    {violation}")
+    return not done.violations and done.start(0.99) < 3.0
+
+
+def _play(scenario: Scenario, seed: int, mutant: str | None = None) -> Result:
+    with tempfile.TemporaryDirectory(prefix="quotechat-faults-") as directory:
+        where = Path(directory)
+        result = run(scenario, where / "data", seed=seed, seconds=SECONDS, altered=[mutant] if mutant else [])
+        if result.violations and not mutant:
+            kept = Path(tempfile.gettempdir()) / f"quotechat-{scenario.name}-{seed}.jsonl"
+            result.history.dump(kept)
+            print(f"    {scenario.name}, seed {seed}: the history is in {kept}", file=sys.stderr)
+        return result
+
+
+def row(*cells: object) -> None:
+    """One line of a table."""
+    print("| " + " | ".join(map(str, cells)) + " |", flush=True)
+
+
+PARTS: dict[str, Callable[[], bool]] = {"scenarios": scenarios, "mutants": mutants, "kills": kills}
+
+
+def main(parts: list[str]) -> int:
+    """Play `parts`; 1 where something did not hold."""
+    good = True
+    for part in parts or list(PARTS):
+        began = time.monotonic()
+        print(f"\n{part}\n", flush=True)
+        good &= PARTS[part]()
+        print(f"\n({time.monotonic() - began:.0f} s)")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

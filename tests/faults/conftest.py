@@ -1,0 +1,34 @@
+"""Scenarios and mutants mostly wait, so a few of them run at once, in the background of the tests that ask for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+from scenarios import CAUGHT, SCENARIOS, Result, run
+
+AT_ONCE = 3
+SECONDS = 2.0
+Played = Callable[[str], Result]
+
+
+@pytest.fixture(scope="session")
+def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
+    """What came of a scenario, or of a mutant in the scenario that provokes it; only those that tests ask for run."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        results: dict[str, Future[Result]] = {}
+        for name in _asked(request.session.items):
+            scenario, altered = (CAUGHT[name][0], [name]) if name in CAUGHT else (name, [])
+            data = tmp_path_factory.mktemp(name) / "data"
+            results[name] = pool.submit(run, SCENARIOS[scenario], data, seconds=SECONDS, altered=altered)
+        yield lambda name: results[name].result(120)
+
+
+def _asked(items: Sequence[pytest.Item]) -> Iterator[str]:
+    """The names that the tests to be run have as their parameter."""
+    for item in items:
+        parameters = getattr(item, "callspec", None)
+        for kind in ("scenario", "mutant"):
+            if parameters is not None and kind in parameters.params:
+                yield parameters.params[kind]

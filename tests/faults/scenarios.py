@@ -1,0 +1,514 @@
+"""The scenarios that would show a broken promise, each with the faults that provoke it.
+
+A scenario gets a `Stage`: a deployment that serves, a history to record into, a seeded chance and a length in
+seconds. It lets clients work, breaks things meanwhile, and leaves everything healed. `run` then reads the whole
+log from every worker over every transport, and the checker judges.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import random
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from checker import Least, Violation, check, figures
+from clients import READING, ROOM, Broken, Client, Http, Reader, Refusal, Sender, Urls, read_whole
+from deployment import Deployment, Gunicorn, Several, any_worker, kill, stopped
+from history import History
+from proxy import Plan, Proxy, mixed
+from servers import until
+from shim import FULL, Orders
+
+
+@dataclass
+class Stage:
+    """What a scenario works with."""
+
+    deployment: Deployment
+    data: Path
+    seed: int
+    seconds: float
+    orders: Orders | None = None
+    history: History = field(default_factory=History)
+    clients: list[Client] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.chance = random.Random(self.seed)
+        self.urls: Urls = lambda chance: chance.choice(self.deployment.urls)
+
+    def senders(self, count: int, *, urls: Urls | None = None, **options: Any) -> list[Sender]:
+        """So many more, at work; every second one over a WebSocket unless `transport` says otherwise."""
+        made = []
+        for number in range(count):
+            transport = options.get("transport") or ("post", "ws")[number % 2]
+            name = f"S{len(self.clients)}"
+            each = Sender(
+                self.history, name, urls or self.urls, self.chance.randrange(2**32),
+                transport=transport, rate=options.get("rate", 20),
+            )  # fmt: skip
+            made.append(each)
+            self._begin(each)
+        return made
+
+    def readers(
+        self, transports: Sequence[str | tuple[str, ...]] = READING, *, urls: Urls | None = None, **options: Any
+    ) -> list[Reader]:
+        """One more for each of `transports`, at work; a tuple is one that changes between these."""
+        made = []
+        for each in transports:
+            names = (each,) if isinstance(each, str) else each
+            name = f"R{len(self.clients)}"
+            reader = Reader(
+                self.history, name, urls or self.urls, self.chance.randrange(2**32), transports=names, **options
+            )
+            made.append(reader)
+            self._begin(reader)
+        return made
+
+    def sender(self, name: str) -> Sender:
+        """One that sends when it is told to."""
+        return Sender(self.history, name, self.urls, self.chance.randrange(2**32))
+
+    def run_for(self, share: float = 1.0) -> None:
+        """Let the clients work for this share of the scenario's time."""
+        time.sleep(self.seconds * share)
+
+    def until_over(self) -> Iterator[None]:
+        """Again and again, until the scenario's time is up."""
+        end = time.monotonic() + self.seconds
+        while time.monotonic() < end:
+            yield
+
+    def settle(self) -> None:
+        """End the senders, then let the readers come to the end of what was acknowledged; then end them."""
+        senders = [each for each in self.clients if isinstance(each, Sender)]
+        _end(senders)
+        acked = [send.seq for send in self.history.sends if send.outcome == "ok" and send.epoch == self.history.epoch]
+        readers = [each for each in self.clients if isinstance(each, Reader)]
+        with contextlib.suppress(AssertionError):  # the checker says who did not come that far
+            until(lambda: all(each.seq >= max(acked, default=0) for each in readers), 10, "the end of the log")
+        _end(readers)
+        for each in self.clients:
+            if each.fault is not None:
+                raise each.fault
+        self.clients.clear()
+
+    def _begin(self, client: Client) -> None:
+        self.clients.append(client)
+        client.start()
+
+
+def _end(clients: Sequence[Client]) -> None:
+    for each in clients:
+        each.halt.set()
+    for each in clients:
+        each.join(30)
+        assert not each.is_alive(), f"{each.name} does not end"
+
+
+# --- The scenarios --------------------------------------------------------------------------------
+
+
+def snapshot_then_live(stage: Stage) -> None:
+    """A snapshot, a pause of any length, then on from its cursor, over each transport, under steady writes."""
+    stage.senders(4, rate=40)
+    for _ in stage.until_over():
+        for transport in READING:
+            stage.readers([transport], after=_snapshot(stage))
+            time.sleep(stage.chance.uniform(0, 0.1))
+        stage.run_for(0.25)
+        for each in [each for each in stage.clients if isinstance(each, Reader)]:
+            _end([each])
+            stage.clients.remove(each)
+
+
+def _snapshot(stage: Stage) -> str:
+    with contextlib.closing(Http()) as http:
+        return str(http.ask(stage.deployment.urls[0], "GET", f"{ROOM}?limit=1")["cursor"])
+
+
+def transport_hopping(stage: Stage) -> None:
+    """Readers that change their transport every 50 to 500 ms, at any moment."""
+    stage.senders(8, rate=20)
+    stage.readers([READING] * 5, hop=(0.05, 0.5), wait=1.0)
+    stage.run_for()
+
+
+def fail_points(stage: Stage) -> None:
+    """Workers die before a COMMIT, after it, and before the answer; the senders ask again."""
+    stage.senders(6, rate=60)
+    stage.readers(READING)
+    with stage.history.fault("fail-points"):
+        stage.run_for()
+    stage.deployment.kill_all()
+    stage.deployment = _plain(stage)
+
+
+def lost_answers(stage: Stage) -> None:
+    """The request arrives, and a reset comes instead of the answer; the repeat goes to another worker."""
+
+    def choose(chance: random.Random) -> Plan:
+        return Plan(reset_at=0) if chance.random() < 0.5 else Plan()
+
+    with Proxy(stage.deployment.urls, choose, stage.seed) as proxy, stage.history.fault("resets"):
+        senders = stage.senders(6, urls=lambda chance: proxy.url, rate=50, transport="post")
+        for each in senders:
+            each.fresh = True  # every try on a connection of its own: it meets its own fate and any worker
+        stage.readers(READING)
+        stage.run_for()
+        stage.settle()
+
+
+def same_id_at_once(stage: Stage) -> None:
+    """One client_id sent by 8 at the same moment, to all workers: one event, one number."""
+    stage.readers(READING)
+    for turn, _ in enumerate(stage.until_over()):
+        start = threading.Barrier(8)
+        key = f"once-{turn}"
+        # One name: a client_id belongs to who sends it.
+        many = [stage.sender("Same") for _ in range(8)]
+
+        def send(sender: Sender, key: str = key, start: threading.Barrier = start) -> None:
+            start.wait()
+            sender.try_once(key)
+            sender.close()
+
+        threads = [threading.Thread(target=send, args=(each,)) for each in many]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+
+
+def stop_and_go(stage: Stage) -> None:
+    """A worker stands still (SIGSTOP), perhaps in the midst of a transaction, and goes on later."""
+    stage.senders(6, rate=30)
+    stage.readers(READING)
+    for _ in stage.until_over():
+        worker = any_worker(stage.deployment, stage.chance)
+        if worker is not None:
+            with stage.history.fault("stop"), stopped(worker):
+                time.sleep(stage.chance.uniform(0.1, 1.0))
+        time.sleep(stage.chance.uniform(0.1, 0.3))
+
+
+def bells_lost(stage: Stage) -> None:
+    """No wake-up reaches another worker (the deployment is altered so): it only takes longer."""
+    stage.senders(4, rate=8)
+    stage.readers([*READING, "long", "ws"])
+    # They ask again so soon that the answer is due before anybody has heard of the news.
+    stage.readers(["long"] * 3, wait=0.05)
+    stage.run_for()
+
+
+def lonely_messages(stage: Stage) -> None:
+    """A single message at any moment around a reader's check and its wait, then silence: it is answered."""
+    (reader,) = stage.readers(["long"], wait=5)
+    with contextlib.closing(stage.sender("Lonely")) as sender:
+        for number, _ in enumerate(stage.until_over()):
+            time.sleep(stage.chance.uniform(0, 0.08))
+            sent = sender.deliver(f"lonely-{number}")
+            assert sent is not None
+            deadline = time.monotonic() + 4
+            while reader.seq < sent.seq and time.monotonic() < deadline:
+                time.sleep(0.002)
+
+
+def kill_worker(stage: Stage) -> None:
+    """SIGKILL to a worker, again and again."""
+    stage.senders(6, rate=40)
+    stage.readers(READING)
+    for _ in stage.until_over():
+        worker = any_worker(stage.deployment, stage.chance)
+        if worker is not None:
+            with stage.history.fault("kill worker"):
+                kill(worker)
+                until(lambda worker=worker: worker not in stage.deployment.workers(), what="its end")  # type: ignore[misc]
+        time.sleep(stage.chance.uniform(0.2, 0.8))
+
+
+def kill_everything(stage: Stage) -> None:
+    """SIGKILL to all processes at once, again and again; what was acknowledged is there afterwards."""
+    stage.senders(6, rate=60)
+    stage.readers(READING)
+    for _ in stage.until_over():
+        time.sleep(stage.chance.uniform(0.2, 0.6))
+        with stage.history.fault("kill all"):
+            stage.deployment.kill_all()
+            stage.deployment.start()
+
+
+def hangup(stage: Stage) -> None:
+    """SIGHUP, again and again: new workers take over, and nobody is refused."""
+    senders = stage.senders(4, rate=30)
+    stage.readers([*READING, *READING])
+    for _ in stage.until_over():
+        before = stage.deployment.workers()
+        with stage.history.fault("hangup"):
+            for master in stage.deployment.masters():
+                kill(master, signal.SIGHUP)
+            until(lambda before=before: not set(before) & set(stage.deployment.workers()), 20, "new workers")  # type: ignore[misc]
+        stage.run_for(0.2)
+    _refused_nobody(stage, [each.name for each in senders if each.transport == "post"])
+
+
+def slow_hangup(stage: Stage) -> None:
+    """The new workers take their time to start (the deployment is altered so): the old ones serve until then."""
+    hangup(stage)
+
+
+def _refused_nobody(stage: Stage, names: list[str]) -> None:
+    refused = [send for send in stage.history.sends if send.process in names and send.outcome != "ok" and send.ended]
+    assert not refused, f"POSTs failed during a reload: {refused[:3]}"
+
+
+def network(stage: Stage) -> None:
+    """Resets, cuts after any byte, stalls and delays, for readers and senders over every transport."""
+    with Proxy(stage.deployment.urls, mixed, stage.seed) as proxy, stage.history.fault("network"):
+        stage.senders(6, urls=lambda chance: proxy.url, rate=40)
+        stage.readers([*READING, READING, READING], urls=lambda chance: proxy.url, hop=(0.2, 1.0), wait=1.0)
+        for _ in stage.until_over():
+            time.sleep(stage.chance.uniform(0.3, 0.8))
+            proxy.cut_all()
+        proxy.choose = lambda chance: Plan()
+        proxy.cut_all()
+        stage.settle()
+
+
+def cut_everywhere(stage: Stage) -> None:
+    """The answer ends after each number of bytes in turn: no reader applies half of anything."""
+    with contextlib.closing(stage.sender("First")) as sender:
+        for number in range(12):
+            sender.deliver(f"first-{number}")
+    cuts = itertools.cycle(range(1, 4000, 17))
+    with Proxy(stage.deployment.urls, lambda chance: Plan(cut_at=next(cuts))) as proxy, stage.history.fault("cuts"):
+        for _ in stage.until_over():
+            readers = stage.readers([*READING, *READING], urls=lambda chance: proxy.url)
+            time.sleep(0.4)
+            _end(readers)
+            del stage.clients[-len(readers) :]
+
+
+def power_loss(stage: Stage) -> None:
+    """All processes die, and the files hold only what was flushed: every ack is there."""
+    assert stage.orders is not None
+    stage.senders(6, rate=60)
+    stage.readers(READING)
+    for _ in stage.until_over():
+        time.sleep(stage.chance.uniform(0.2, 0.6))
+        with stage.history.fault("power"):
+            stage.deployment.kill_all()
+            stage.orders.power_lost(stage.data)
+            stage.deployment.start()
+
+
+def disk_full(stage: Stage) -> None:
+    """No space, now and then: what is refused is not stored, and reading goes on."""
+    assert stage.orders is not None
+    senders = stage.senders(6, rate=40)
+    stage.readers(READING)
+    for _ in stage.until_over():
+        time.sleep(stage.chance.uniform(0.1, 0.4))
+        with stage.history.fault("disk full"), stage.orders.during(write_errno=FULL):
+            time.sleep(stage.chance.uniform(0.1, 0.4))
+    names = {each.name for each in senders}
+    codes = {send.code for send in stage.history.sends if send.process in names and send.ended and send.code}
+    assert codes == {"storage-full"}, f"senders were told {codes}"
+
+
+def clock_jumps(stage: Stage) -> None:
+    """One worker's clock, or everybody's, is an hour wrong, this way or that: only times of day change."""
+    assert stage.orders is not None
+    stage.senders(4, rate=30)
+    stage.readers([*READING, READING])
+    for _ in stage.until_over():
+        pid = stage.chance.choice([-1, any_worker(stage.deployment, stage.chance) or -1])
+        with stage.history.fault("clock", delays=False):
+            with stage.orders.during(clock_pid=pid, clock_ns=stage.chance.choice([-1, 1]) * 3_600_000_000_000):
+                time.sleep(stage.chance.uniform(0.1, 0.5))
+
+
+def old_backup(stage: Stage) -> None:
+    """The files of a moment ago are put back, and the log goes on from there: no reader of the lost end is served."""
+    data = stage.data
+    senders = stage.senders(4, rate=40)
+    readers = stage.readers(READING)
+    stage.run_for(0.3)
+    with stage.history.fault("back-up"), tempfile.TemporaryDirectory() as kept:
+        stage.deployment.stop()
+        copy = shutil.copytree(data, Path(kept) / "data")
+        stage.deployment.start()
+        stage.run_for(0.4)
+        _end(senders)
+        cursors = [each.cursor for each in readers]
+        _end(readers)
+        stage.clients.clear()
+        stage.deployment.stop()
+        shutil.rmtree(data)
+        shutil.copytree(copy, data)
+        stage.history.restored()
+        stage.deployment.start()
+    # Past all cursors, so that their numbers are there again, in another history.
+    head = max(int(cursor.partition(".")[0]) for cursor in cursors)
+    with contextlib.closing(stage.sender("Again")) as again:
+        for number in range(head):
+            sent = again.deliver(f"again-{number}")
+            if sent is None or sent.seq > head + 5:
+                break
+    for cursor in cursors:
+        for transport in READING:
+            stage.readers([transport], after=cursor, wait=1.0)
+    stage.run_for(0.3)
+
+
+def slow_readers(stage: Stage) -> None:
+    """Readers that take nothing, on sockets with small buffers: the others do not notice."""
+    import socket
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(stage.deployment.urls[0])
+    asked = f"GET {ROOM}/events?after=0 HTTP/1.1\r\nHost: {parts.netloc}\r\nAccept: application/x-ndjson\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        for _ in range(30):
+            sock = stack.enter_context(socket.socket())
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            sock.connect((parts.hostname, parts.port))
+            sock.sendall(asked.encode())
+        stage.senders(6, rate=60)
+        stage.readers([*READING, READING])
+        stage.run_for()
+        stage.settle()
+
+
+def many_polls(stage: Stage) -> None:
+    """Three times as many held polls as threads: a POST finds a thread, and each poll its answer."""
+    stage.readers(["long"] * 24, wait=2.0)
+    stage.senders(3, rate=4, transport="post")
+    stage.run_for()
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One of them, with what its deployment needs and what must have happened. `number` is that of the table."""
+
+    play: Callable[[Stage], None]
+    number: str
+    least: Least
+    options: dict[str, Any] = field(default_factory=dict)
+    servers: int = 1
+    orders: dict[str, int] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.play.__name__.replace("_", "-")
+
+
+SCENARIOS: dict[str, Scenario] = {
+    each.name: each
+    for each in [
+        Scenario(snapshot_then_live, "1", Least(40, 100), servers=2),
+        Scenario(transport_hopping, "2", Least(40, 100), servers=2),
+        Scenario(
+            fail_points, "3", Least(20, 50, faults=1, unknown=1),
+            {"altered": ["die-before-commit", "die-after-commit", "die-before-reply"], "workers": 2},
+        ),
+        Scenario(lost_answers, "4", Least(20, 50, faults=1, unknown=5), servers=2),
+        Scenario(same_id_at_once, "5", Least(40, 20), servers=4),
+        Scenario(stop_and_go, "7", Least(20, 50, faults=2), servers=2),
+        Scenario(bells_lost, "6, 8", Least(5, 20), {"altered": ["no-bell"]}, servers=3),
+        Scenario(lonely_messages, "9", Least(10, 10)),
+        Scenario(hangup, "10", Least(20, 50, faults=1), {"workers": 2}),
+        Scenario(slow_hangup, "10", Least(20, 50, faults=1), {"workers": 2, "altered": ["slow-start"]}),
+        Scenario(kill_worker, "11", Least(20, 50, faults=2), {"workers": 2}),
+        Scenario(kill_everything, "11", Least(20, 50, faults=1), {"workers": 2}),
+        Scenario(power_loss, "12", Least(20, 50, faults=1), {"workers": 2}, orders={"keep": 1}),
+        Scenario(old_backup, "13", Least(20, 50, faults=1)),
+        Scenario(slow_readers, "15", Least(40, 100), {"workers": 2}),
+        Scenario(many_polls, "16", Least(5, 50), {"flags": ["--threads", "8"]}),
+        Scenario(cut_everywhere, "17", Least(12, 20, faults=1)),
+        Scenario(disk_full, "18", Least(20, 50, faults=1), servers=2, orders={}),
+        Scenario(clock_jumps, "19", Least(20, 50, faults=2), servers=2, orders={}),
+        Scenario(network, "4, 17", Least(20, 50, faults=1, unknown=2), servers=2),
+    ]
+}
+
+CAUGHT: dict[str, tuple[str, str]] = {
+    "number-before-commit": ("transport-hopping", "gap"),
+    "check-then-wait": ("lonely-messages", "late"),
+    "ack-before-commit": ("kill-everything", "lost"),
+    "dedupe-in-memory": ("lost-answers", "twice"),
+    "dropped-between": ("snapshot-then-live", "gap"),
+    "tag-ignored": ("old-backup", "reset"),
+    "flush-skipped": ("power-loss", "lost"),
+}
+"""For each mutant of `altered.py`: the scenario that provokes it, and the check that is named for it."""
+
+
+# --- Running one ----------------------------------------------------------------------------------
+
+
+@dataclass
+class Result:
+    """One run: its figures and what the checker found."""
+
+    history: History
+    violations: list[Violation]
+
+    @property
+    def figures(self) -> dict[str, int]:
+        return figures(self.history)
+
+
+def run(scenario: Scenario, data: Path, *, seed: int = 1, seconds: float = 3.0, altered: Sequence[str] = ()) -> Result:
+    """Play `scenario` on a new deployment in `data`, and judge it; `altered` puts more changes into the server."""
+    orders = None
+    if scenario.orders is not None:
+        orders = Orders(data.parent / "orders")
+        orders.set(**scenario.orders)
+    deployment = _deployment(scenario, data, orders, altered)
+    stage = Stage(deployment, data, seed, seconds, orders)
+    deployment.start()
+    try:
+        deployment.ready()
+        scenario.play(stage)
+        stage.settle()
+        read_by_all(stage)
+    finally:
+        for each in stage.clients:
+            each.halt.set()
+        stage.deployment.stop()
+    return Result(stage.history, check(stage.history, scenario.least))
+
+
+def _deployment(scenario: Scenario, data: Path, orders: Orders | None, altered: Sequence[str]) -> Deployment:
+    options = {"workers": 1, "env": orders and orders.env, **scenario.options}
+    options["altered"] = [*options.get("altered", []), *altered]
+    servers = [Gunicorn(data, **options) for _ in range(scenario.servers)]
+    return Several(*servers) if len(servers) > 1 else servers[0]
+
+
+def read_by_all(stage: Stage) -> None:
+    """The whole log from every worker over every transport."""
+    for worker in stage.deployment.workers():
+        with stage.deployment.serving_alone(worker) as url:
+            read_whole(stage.history, f"worker {worker}", url)
+
+
+def _plain(stage: Stage) -> Deployment:
+    """A deployment on the same data whose code is as it should be."""
+    deployment = Gunicorn(stage.data, workers=2)
+    deployment.start()
+    deployment.ready()
+    return deployment
+
+
+__all__ = ["SCENARIOS", "Broken", "Refusal", "Result", "Scenario", "run"]

@@ -1,0 +1,33 @@
+"""Each scenario once, briefly; `make faults` plays them longer and with many seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from checker import names
+from conftest import Played
+from scenarios import CAUGHT, SCENARIOS
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_no_promise_is_broken(scenario: str, played: Played, tmp_path: Path) -> None:
+    """Every check of the checker holds for what the clients saw."""
+    result = played(scenario)
+    if result.violations:
+        result.history.dump(tmp_path / "history.jsonl")
+    assert not result.violations, "\n".join([f"see {tmp_path}/history.jsonl", *map(str, result.violations)])
+
+
+@pytest.mark.parametrize("mutant", CAUGHT)
+def test_each_mutant_is_caught_by_name(mutant: str, played: Played) -> None:
+    """A server that is wrong in one way is caught, by the check that is named for what it breaks."""
+    result = played(mutant)
+    assert CAUGHT[mutant][1] in names(result.violations), "\n".join(map(str, result.violations))
+
+
+def test_every_mutant_has_its_check() -> None:
+    """No mutant is there that is not looked for."""
+    from altered import MUTANTS
+
+    assert set(MUTANTS) == set(CAUGHT)
