@@ -77,6 +77,8 @@ _PATIENCE = 0.05
 _ACCEPT_PAUSE = 0.1
 #: Seconds between two lines about the same want.
 _TELL_EVERY = 10.0
+#: Seconds between two tries of a worker to open a database that cannot be used.
+_BEGIN_AGAIN = 1.0
 #: Descriptors for all but client connections: database, lock, bell, pipes, static files.
 _FILES_KEPT_FREE = 512
 
@@ -84,6 +86,8 @@ _FILES_KEPT_FREE = 512
 class Drainable(Protocol):
     """What this module needs of the hub's ``Chat``."""
 
+    @property
+    def lost(self) -> bool: ...
     def drain(self) -> None: ...
     def close(self) -> None: ...
 
@@ -172,6 +176,9 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is published wi
         except Refused as away:
             # A database that does not come: one line says why, and whoever supervises us starts us again.
             print(f"quotechat: {away}", file=sys.stderr, flush=True)
+            sys.exit(_APP_LOAD_ERROR)
+        except sqlite3.Error as fault:
+            print(f"quotechat: the database cannot be used: {fault}", file=sys.stderr, flush=True)
             sys.exit(_APP_LOAD_ERROR)
 
 
@@ -479,6 +486,8 @@ class Draining:
             # master is started.
             self._worker.stop_listening()
             self._end_worker()
+        elif self._chat.lost:
+            self._end_worker()
         try:
             if self._handover.succeeded(self._worker.age):
                 self._hand_over()
@@ -490,7 +499,7 @@ class Draining:
 
     def _wanted(self) -> bool:
         # alive turns false without a signal at max_requests.
-        return bool(self._worker.alive) and not self._orphaned()
+        return bool(self._worker.alive) and not self._orphaned() and not self._chat.lost
 
     def _orphaned(self) -> bool:
         """Whether the master was killed."""
@@ -932,6 +941,23 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
             client.sendall(refusal(status))
 
     def load_wsgi(self) -> None:
+        """The application, when it can be had. What ends a start must not end a server that was serving."""
+        while True:
+            try:
+                self._load()
+                return
+            except (OSError, sqlite3.Error, SystemExit) as fault:
+                if self.age <= self.cfg.workers:
+                    raise
+                self.log.error("a new worker cannot begin yet: %s", fault)
+            deadline = time.monotonic() + _BEGIN_AGAIN
+            while time.monotonic() < deadline:
+                self.notify()
+                if not self.alive or os.getppid() != self.ppid:
+                    sys.exit(0)
+                time.sleep(0.05)
+
+    def _load(self) -> None:
         """The application, which may take a request's socket and give it back later."""
         super().load_wsgi()
         self.wsgi = _HandingBack(self.wsgi, self)

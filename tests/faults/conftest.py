@@ -8,8 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 from scenarios import CAUGHT, SCENARIOS, Result, run
 
-AT_ONCE = 3
-SECONDS = 2.0
+AT_ONCE = 4
+SECONDS = 1.8
 Played = Callable[[str], Result]
 
 

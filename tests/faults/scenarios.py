@@ -26,7 +26,7 @@ from deployment import Deployment, Gunicorn, Several, any_worker, kill, stopped
 from history import History
 from proxy import Plan, Proxy, mixed
 from servers import until
-from shim import FULL, Orders
+from shim import BROKEN, FULL, Orders
 
 
 @dataclass
@@ -38,11 +38,14 @@ class Stage:
     seed: int
     seconds: float
     orders: Orders | None = None
+    patience: float = 10.0
+    """Seconds for the readers to come to the end."""
     history: History = field(default_factory=History)
     clients: list[Client] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
+        self._numbers = itertools.count()
         self.urls: Urls = lambda chance: chance.choice(self.deployment.urls)
 
     def senders(self, count: int, *, urls: Urls | None = None, **options: Any) -> list[Sender]:
@@ -50,7 +53,7 @@ class Stage:
         made = []
         for number in range(count):
             transport = options.get("transport") or ("post", "ws")[number % 2]
-            name = f"S{len(self.clients)}"
+            name = f"S{next(self._numbers)}"
             each = Sender(
                 self.history, name, urls or self.urls, self.chance.randrange(2**32),
                 transport=transport, rate=options.get("rate", 20),
@@ -66,7 +69,7 @@ class Stage:
         made = []
         for each in transports:
             names = (each,) if isinstance(each, str) else each
-            name = f"R{len(self.clients)}"
+            name = f"R{next(self._numbers)}"
             reader = Reader(
                 self.history, name, urls or self.urls, self.chance.randrange(2**32), transports=names, **options
             )
@@ -93,9 +96,10 @@ class Stage:
         senders = [each for each in self.clients if isinstance(each, Sender)]
         _end(senders)
         acked = [send.seq for send in self.history.sends if send.outcome == "ok" and send.epoch == self.history.epoch]
+        last = max(acked, default=0)
         readers = [each for each in self.clients if isinstance(each, Reader)]
         with contextlib.suppress(AssertionError):  # the checker says who did not come that far
-            until(lambda: all(each.seq >= max(acked, default=0) for each in readers), 10, "the end of the log")
+            until(lambda: all(each.seq >= last for each in readers), self.patience, "the end of the log")
         _end(readers)
         for each in self.clients:
             if each.fault is not None:
@@ -325,6 +329,26 @@ def disk_full(stage: Stage) -> None:
     assert codes == {"storage-full"}, f"senders were told {codes}"
 
 
+def disk_error(stage: Stage) -> None:
+    """A write or a flush fails: the outcome is unknown, the worker is replaced, and no later commit builds on it."""
+    assert stage.orders is not None
+    stage.senders(6, rate=40)
+    stage.readers(READING)
+    for _ in stage.until_over():
+        time.sleep(stage.chance.uniform(0.3, 0.6))
+        before = set(stage.deployment.workers())
+        with stage.history.fault("disk error"):
+            with stage.orders.during(**{stage.chance.choice(["sync_errno", "write_errno"]): BROKEN}):
+                until(lambda before=before: before - set(stage.deployment.workers()), 15, "a worker's end")  # type: ignore[misc]
+            acked = [each.acked for each in stage.clients if isinstance(each, Sender)]
+            until(lambda acked=acked: _more_acked(stage, acked), 20, "an ack after it")  # type: ignore[misc]
+    stage.deployment.ready()
+
+
+def _more_acked(stage: Stage, before: list[int]) -> bool:
+    return sum(each.acked for each in stage.clients if isinstance(each, Sender)) > sum(before)
+
+
 def clock_jumps(stage: Stage) -> None:
     """One worker's clock, or everybody's, is an hour wrong, this way or that: only times of day change."""
     assert stage.orders is not None
@@ -436,6 +460,7 @@ SCENARIOS: dict[str, Scenario] = {
         Scenario(many_polls, "16", Least(5, 50), {"flags": ["--threads", "8"]}),
         Scenario(cut_everywhere, "17", Least(12, 20, faults=1)),
         Scenario(disk_full, "18", Least(20, 50, faults=1), servers=2, orders={}),
+        Scenario(disk_error, "18", Least(10, 50, faults=1, unknown=1), {"workers": 2}, orders={}),
         Scenario(clock_jumps, "19", Least(20, 50, faults=2), servers=2, orders={}),
         Scenario(network, "4, 17", Least(20, 50, faults=1, unknown=2), servers=2),
     ]
@@ -475,7 +500,8 @@ def run(scenario: Scenario, data: Path, *, seed: int = 1, seconds: float = 3.0, 
         orders = Orders(data.parent / "orders")
         orders.set(**scenario.orders)
     deployment = _deployment(scenario, data, orders, altered)
-    stage = Stage(deployment, data, seed, seconds, orders)
+    # Of a mutant nobody expects that all readers come to the end.
+    stage = Stage(deployment, data, seed, seconds, orders, patience=1.0 if altered else 10.0)
     deployment.start()
     try:
         deployment.ready()

@@ -8,14 +8,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from contract import T0, Open, StoreContract, delete, do, edit, react, said
 
 from quotechat.protocol import commands
 from quotechat.protocol.cursor import START
-from quotechat.protocol.errors import StorageFull
-from quotechat.store.base import Store, Write
+from quotechat.protocol.errors import Overloaded, StorageFull
+from quotechat.store import sqlite
+from quotechat.store.base import FlushFailed, Store, Write
 from quotechat.store.migrate import SchemaTooNew
 from quotechat.store.sqlite import SqliteStore
 
@@ -99,6 +101,49 @@ def test_rebuilding_knows_every_event(open_store: Open) -> None:
     assert projections() != before
     assert store.rebuild(lambda done, all_there_are: None) == 7
     assert projections() == before
+
+
+def test_a_lock_of_somebody_else_refuses_the_whole_batch_at_once(
+    open_store: Open, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another tool writes: one wait for all, reading goes on, and afterwards writing does."""
+    monkeypatch.setattr(sqlite, "_BUSY_SECONDS", 0.1)
+    store = open_store()
+    do(store, said(text="before"))
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Overloaded):
+            store.commit([Write(said(), T0, "ann")] * 50)
+        assert [event.seq for event in store.read("lobby", START, 9).events] == [1]
+        other.execute("ROLLBACK")
+    assert do(store, said(text="after")).seq == 2
+
+
+def test_after_a_failed_flush_nothing_is_written(open_store: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first commit is of unknown outcome; later ones are certainly not stored; reading goes on."""
+    store = open_store()
+    assert isinstance(store, SqliteStore)
+    do(store, said(text="before"))
+    writer = store._writer
+
+    class Broken:
+        """A connection whose COMMIT fails as on a bad disk; the real disk is broken in tests/faults."""
+
+        def execute(self, statement: str, *values: Any) -> Any:
+            if statement == "COMMIT":
+                fault = sqlite3.OperationalError("disk I/O error")
+                fault.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+                raise fault
+            return writer.execute(statement, *values)
+
+    monkeypatch.setattr(store, "_writer", Broken())
+    with pytest.raises(FlushFailed) as first:
+        do(store, said(text="unknown"))
+    monkeypatch.setattr(store, "_writer", writer)
+    with pytest.raises(FlushFailed) as later:
+        do(store, said(text="later"))
+    assert (first.value.certain, later.value.certain) == (False, True)
+    assert [event.seq for event in store.read("lobby", START, 9).events] == [1]
 
 
 def test_a_full_disk_refuses_and_reading_goes_on(open_store: Open) -> None:

@@ -325,6 +325,11 @@ class Chat:
         """What identities are signed with; see `Store.secret`."""
         return self._store.secret()
 
+    @property
+    def lost(self) -> bool:
+        """Whether the disk did not take a flush: this process has to end, and another one to take its place."""
+        return self._writer.lost
+
     def now(self) -> int:
         """The clock: milliseconds since 1970."""
         return self._clock()

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..protocol.errors import Draining, OutcomeUnknown, Overloaded, Refused, StorageFull
-from ..store.base import CommitFailed, Outcome, Store, Write
+from ..store.base import CommitFailed, FlushFailed, Outcome, Store, Write
 from .tally import Tally
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ class Writer:
         self._queue: list[_Asked] = []
         self._some = threading.Condition()
         self._closing = False
+        self.lost = False
         self._last_flush = 0.0
         self._told = -1.0
         self._expected = 1
@@ -66,10 +67,10 @@ class Writer:
     def submit(self, write: Write, done: Done) -> None:
         """Queue `write`; `done` is called on the writer's thread, which it must not hold up.
 
-        Raises Draining after `close`, Overloaded where too much waits.
+        Raises Draining after `close` and after a flush that failed, Overloaded where too much waits.
         """
         with self._some:
-            if self._closing:
+            if self._closing or self.lost:
                 raise Draining()
             if len(self._queue) >= MOST_WAITING:
                 raise Overloaded()
@@ -95,6 +96,9 @@ class Writer:
                 self._linger()
                 batch, self._queue = self._queue[:MOST_IN_A_BATCH], self._queue[MOST_IN_A_BATCH:]
             self._store_batch(batch)
+            if self.lost:
+                self._give_up()
+                return
             # Those who were answered now and those who came meanwhile: as many may come together next.
             self._expected = len(batch) + len(self._queue)
 
@@ -124,6 +128,13 @@ class Writer:
             except Exception:
                 log.exception("an answer could not be handed on")
 
+    def _give_up(self) -> None:
+        """Nothing is written any more: the process is about to be replaced."""
+        with self._some:
+            waiting, self._queue = self._queue, []
+        for asked in waiting:
+            asked.done(Draining())
+
     def _commit(self, batch: list[_Asked]) -> list[Outcome | Refused]:
         try:
             return self._store.commit([asked.write for asked in batch])
@@ -133,6 +144,10 @@ class Writer:
                 self._told = time.monotonic()
                 log.warning("a commit of %d was refused: %s", len(batch), refused)
             return [refused] * len(batch)
+        except FlushFailed as fault:
+            log.critical("a flush to the disk failed, so this process writes no more and ends: %s", fault)
+            self.lost = True
+            return [Draining() if fault.certain else OutcomeUnknown()] * len(batch)
         except CommitFailed as fault:
             log.error("a commit of %d failed: %s", len(batch), fault)
             if not fault.certain:

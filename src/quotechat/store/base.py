@@ -38,6 +38,14 @@ class CommitFailed(Exception):
         self.certain = certain
 
 
+class FlushFailed(CommitFailed):
+    """The disk did not take a flush: nothing that this process writes can be trusted from here on.
+
+    The system may have thrown the pages away and report the next flush as good. The process has to end; the next one
+    writes what it finds anew before it believes it.
+    """
+
+
 # --- What can be written --------------------------------------------------------------------------
 
 
@@ -179,7 +187,8 @@ class Store(Protocol):
     def commit(self, writes: Sequence[Write]) -> list[Outcome | Refused]:
         """Store a batch, in order, in one transaction; one outcome or refusal for each.
 
-        Raises CommitFailed. Only one thread of a process may call it at a time.
+        Raises CommitFailed, and Refused where nothing can be stored now. Only one thread of a process may call it
+        at a time.
         """
 
     def head(self, room: str) -> Head:

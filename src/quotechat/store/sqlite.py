@@ -8,8 +8,10 @@ writer. Every write transaction, checkpoint and close happens under the `FileLoc
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sqlite3
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,17 +19,27 @@ from typing import Any
 
 from ..protocol import events
 from ..protocol.cursor import Cursor, Now
-from ..protocol.errors import Refused, StorageFull
+from ..protocol.errors import Overloaded, Refused, StorageFull
 from . import founding, migrate, reading, rebuild, rules
-from .base import CommitFailed, Head, Impossible, Outcome, Page, Step, Stored, Write
+from .base import CommitFailed, FlushFailed, Head, Impossible, Outcome, Page, Step, Stored, Write
 from .ledger import PRUNE, Ledger
 from .lock import FileLock, Presence
 from .rules import Settings
 from .secret import load_secret
 from .shapes import Row
 
+log = logging.getLogger(__name__)
+
 _BUSY_SECONDS = 5.0
 """For tools that hold SQLite's own lock; our processes never meet there."""
+_UNUSABLE = {
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_PERM,
+}  # fmt: skip
+"""Result codes that speak of the file, and not of a statement."""
+_NO_ROOM = {sqlite3.SQLITE_IOERR_SHMSIZE}
+"""The index of SQLite's log could not grow: it lies on the same disk."""
 _CHECKPOINT_PAGES = 4000
 """Larger than SQLite's 1000: a fifth more appends a second, for 16 MB of write-ahead log."""
 
@@ -41,11 +53,18 @@ class SqliteStore:
         self._presence = Presence(path.parent)
         self._lock = _lock_of(path)
         self._idle: deque[sqlite3.Connection] = deque()
-        self._closed = False
-        with self._lock:
-            self._writer = self._open_writer()
-            self._migrate()
-        self._watcher = self._open_reader()
+        self._closed = self._lost = False
+        self._told = 0.0
+        try:
+            with self._lock:
+                _settle(path)
+                self._writer = self._open_writer()
+                self._migrate()
+            self._watcher = self._open_reader()
+        except BaseException:
+            self._lock.close()
+            self._presence.close()
+            raise
 
     # --- Writing ----------------------------------------------------------------------------------
 
@@ -164,13 +183,15 @@ class SqliteStore:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[SqlOn]:
-        """One durable write transaction; the lock is held. Raises CommitFailed, StorageFull."""
+        """One durable write transaction; the lock is held. Raises CommitFailed, StorageFull, Overloaded."""
+        if self._lost:
+            raise FlushFailed("an earlier flush failed", certain=True)
         try:
             self._writer.execute("BEGIN IMMEDIATE")
             yield SqlOn(self._writer)
         except sqlite3.Error as fault:
             self._roll_back()
-            raise _translated(fault, certain=True) from fault
+            raise self._refusal(fault) or CommitFailed(str(fault), certain=True) from fault
         except BaseException:
             self._roll_back()
             raise
@@ -178,8 +199,23 @@ class SqliteStore:
             self._writer.execute("COMMIT")
         except sqlite3.Error as fault:
             self._roll_back()
-            # A failed flush may have reached the disk or not.
-            raise _translated(fault, certain=_code(fault) == sqlite3.SQLITE_BUSY) from fault
+            if _code(fault) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY):
+                raise self._refusal(fault) or fault from fault
+            # It may have reached the disk or not.
+            self._lost = _code(fault) == sqlite3.SQLITE_IOERR
+            raise (FlushFailed if self._lost else CommitFailed)(str(fault), certain=False) from fault
+
+    def _refusal(self, fault: sqlite3.Error) -> Refused | None:
+        """What to answer where the file, not what was asked of it, is at fault. Nothing was stored."""
+        if _code(fault) == sqlite3.SQLITE_FULL or getattr(fault, "sqlite_errorcode", 0) in _NO_ROOM:
+            return StorageFull()
+        if _code(fault) not in _UNUSABLE:
+            return None
+        # While it lasts there may be hundreds a second.
+        if time.monotonic() - self._told >= 1:
+            self._told = time.monotonic()
+            log.error("%s: %s", self._path, fault)
+        return Overloaded(detail="The database cannot be used now; nothing was stored.")
 
     def _roll_back(self) -> None:
         with contextlib.suppress(sqlite3.Error):  # none is open where SQLite has rolled back itself
@@ -195,6 +231,8 @@ class SqliteStore:
         try:
             connection.execute("BEGIN")
             yield SqlOn(connection)
+        except sqlite3.Error as fault:
+            raise self._refusal(fault) or fault from fault
         finally:
             with contextlib.suppress(sqlite3.Error):  # BEGIN itself failed
                 connection.execute("COMMIT")
@@ -275,6 +313,19 @@ def look(path: Path) -> Iterator[SqlOn]:
                 connection.close()
 
 
+def _settle(path: Path) -> None:
+    """Flush what an earlier process left in SQLite's log: the next commit to be read may not be on the disk yet.
+
+    It may have died between writing and flushing, and then its frames are read as committed. Or its flush failed, and
+    then the system takes their pages for written: so they are written again, the same bytes. The lock is held.
+    """
+    with contextlib.suppress(FileNotFoundError), open(f"{path}-wal", "r+b", buffering=0) as file:
+        content = file.read()
+        file.seek(0)
+        file.write(content)
+        os.fdatasync(file.fileno())
+
+
 def _lock_of(path: Path) -> FileLock:
     return FileLock(path.with_suffix(".lock"))
 
@@ -308,12 +359,6 @@ class SqlOn:
 def _code(fault: sqlite3.Error) -> int:
     """The primary result code, without its extension."""
     return int(getattr(fault, "sqlite_errorcode", 0) or 0) & 0xFF
-
-
-def _translated(fault: sqlite3.Error, *, certain: bool) -> Exception:
-    if _code(fault) == sqlite3.SQLITE_FULL:
-        return StorageFull()
-    return CommitFailed(str(fault), certain=certain)
 
 
 def _is_deletion(outcome: Outcome | Refused) -> bool:
