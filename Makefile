@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A stamp per set of packages: the second run has nothing to do until what is installed changes.
 DESCRIPTION := setup.cfg pyproject.toml
 
-.PHONY: run test lint faults screenshots bench bench-claims bench-growth bench-store fuzz-api bench-postgres cluster bench-streams clean
+.PHONY: run test lint faults soak screenshots bench bench-claims bench-growth bench-store fuzz-api bench-postgres cluster bench-streams clean
 
 run: $(VENV)/.installed
 	$(BIN)/quotechat serve
@@ -26,6 +26,10 @@ fuzz-api: $(VENV)/.installed-test
 # The promises under faults, at length: SEEDS, SECONDS and KILLS set it, PARTS and ONLY choose.
 faults: $(VENV)/.installed-test
 	PYTHONPATH=src:tests $(BIN)/python tests/faults $(PARTS)
+
+# A steady load for so many MINUTES; draws docs/images/soak.svg.
+soak: $(VENV)/.installed-test
+	PYTHONPATH=src:tests $(BIN)/python tests/faults/soak.py
 
 # The pictures of the documentation, into docs/images.
 screenshots: $(VENV)/.installed-test

@@ -1,4 +1,4 @@
-"""``make faults``: every scenario with many seeds, every mutant, and hundreds of kills; prints what happened.
+"""``make faults``: every scenario with many seeds, every mutant, hundreds of kills, restarts; prints what happened.
 
 ``python tests/faults [PART…]`` plays only these parts. SEEDS, SECONDS and KILLS (environment) set the length.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -17,11 +18,14 @@ from pathlib import Path
 from checker import names
 from deployment import Gunicorn
 from kills import KINDS, kill_randomly
+from restart import restart
 from scenarios import CAUGHT, SCENARIOS, Result, Scenario, run
 
 SEEDS = int(os.environ.get("SEEDS", "5"))
 SECONDS = float(os.environ.get("SECONDS", "4"))
 KILLS = int(os.environ.get("KILLS", "500"))
+SOCKETS = int(os.environ.get("SOCKETS", "500"))
+POLLS = int(os.environ.get("POLLS", "200"))
 ONLY = os.environ.get("ONLY", "")
 """Scenarios to play, separated by commas; all where it is empty."""
 AT_ONCE = 2
@@ -78,6 +82,28 @@ def kills() -> bool:
     return not done.violations and done.start(0.99) < 3.0
 
 
+def restarts() -> bool:
+    """A stop and a reload under load; whether all were told in a second, and a reload refused nobody."""
+    row("signal", "sockets", "held polls", "new workers ms", "1012 first–last ms", "polls first–last ms", "retry_in_ms",
+        "sockets back over ms", "POSTs", "refused", "violations")  # fmt: skip
+    row("---", *["---:"] * 10)
+    good = True
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        with tempfile.TemporaryDirectory(prefix="quotechat-restart-") as directory:
+            data = Path(directory) / "data"
+            found = restart(Gunicorn(data, workers=2), data, number, SOCKETS, POLLS)
+        spans = [f"{min(each):.0f}–{max(each):.0f}" for each in (found.told, found.answered, found.hints, found.back)]
+        row(
+            found.signal, SOCKETS, POLLS, f"{found.serving:.0f}" if found.serving else "–", *spans, found.posts,
+            found.refused, len(found.violations),
+        )  # fmt: skip
+        for violation in found.violations:
+            print(f"    {violation}")
+        refused = found.refused if number == signal.SIGHUP else 0
+        good &= not found.violations and not refused and found.within < 1000
+    return good
+
+
 def _play(scenario: Scenario, seed: int, mutant: str | None = None) -> Result:
     with tempfile.TemporaryDirectory(prefix="quotechat-faults-") as directory:
         where = Path(directory)
@@ -94,7 +120,7 @@ def row(*cells: object) -> None:
     print("| " + " | ".join(map(str, cells)) + " |", flush=True)
 
 
-PARTS: dict[str, Callable[[], bool]] = {"scenarios": scenarios, "mutants": mutants, "kills": kills}
+PARTS: dict[str, Callable[[], bool]] = {each.__name__: each for each in (scenarios, mutants, kills, restarts)}
 
 
 def main(parts: list[str]) -> int:

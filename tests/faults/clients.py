@@ -11,7 +11,6 @@ import http.client
 import itertools
 import json
 import random
-import select
 import socket
 import threading
 import time
@@ -20,7 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from history import History, Read, Send, got, seq_of
-from wire import Broken, Refusal, WebSocket
+from wire import Broken, Refusal, WebSocket, readable
 
 ROOM = "/api/v1/rooms/lobby"
 POLLS = ("short", "long")
@@ -98,8 +97,7 @@ class Client(threading.Thread):
         try:
             self.work()
         except BaseException as fault:
-            self.fault = fault
-            raise
+            self.fault = fault  # raised where it is joined
 
     def work(self) -> None:
         """All that it does."""
@@ -410,7 +408,7 @@ def _lines(sock: socket.socket, over: Callable[[], bool]) -> Iterator[dict[str, 
     """
     data, status = b"", 0
     while not over():
-        if not select.select([sock], [], [], 0.1)[0]:
+        if not readable(sock, 0.1):
             continue
         came = sock.recv(65_536)
         if not came:

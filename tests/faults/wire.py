@@ -68,8 +68,7 @@ class WebSocket:
         """The next envelope; None where none comes within `seconds`."""
         deadline = time.monotonic() + seconds
         while not self._came:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([self.socket], [], [], left)[0]:
+            if not readable(self.socket, deadline - time.monotonic()):
                 return None
             self._take()
         return self._came.pop(0)
@@ -81,7 +80,7 @@ class WebSocket:
     def _shake_hands(self, deadline: float) -> None:
         self._flush()
         while self._protocol.state is State.CONNECTING:
-            if not select.select([self.socket], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            if not readable(self.socket, deadline - time.monotonic()):
                 raise Broken("no handshake")
             self._take()
 
@@ -119,3 +118,11 @@ class WebSocket:
         for data in self._protocol.data_to_send():
             with contextlib.suppress(OSError):  # the peer has gone: the next reading says so
                 self.socket.sendall(data) if data else self.socket.shutdown(socket.SHUT_WR)
+
+
+def readable(sock: socket.socket, seconds: float) -> bool:
+    """Whether something comes within so many seconds."""
+    # poll, since select knows no descriptors above 1023.
+    waiting = select.poll()
+    waiting.register(sock, select.POLLIN)
+    return bool(waiting.poll(max(0.0, seconds) * 1000))
