@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import signal
 from collections.abc import Callable, Iterator
 
 import postgres
 import pytest
 
 _numbers = itertools.count()
+
+# A shell's background job ignores Ctrl-C, and so would every process that a test starts and ends with it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -73,10 +73,11 @@ def make(**options: Any) -> Flask:
         return (session["user"], session["user"].title()) if "user" in session else None
 
     chat.init_app(app)
+    # Of this application alone: others in this process would wait for it too when they close.
+    message_sent.connect(slowly, sender=app)
     return app
 
 
-@message_sent.connect
 def slowly(app: Flask, event: dict[str, Any]) -> None:
     time.sleep(0.3)
     told.append(event["message"]["message"])
