@@ -188,7 +188,7 @@ def test_time_is_linear(unit: str) -> None:
 
 
 def test_a_message_takes_milliseconds() -> None:
-    """The longest message, made of the worst that is known: 5 ms where the limit was set, twice that wherever this runs.
+    """The longest message, of the worst that is known: 5 ms where the limit was set, here twice that.
 
     A machine that others use differs from run to run by more than a plain loop beside it can tell.
     """
