@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from history import History, Read, Send, got, seq_of
-from wire import Broken, Refusal, WebSocket, readable
+from websocket_peer import Broken, Refusal, WebSocket, readable
 
 ROOM = "/api/v1/rooms/lobby"
 POLLS = ("short", "long")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
-from scenarios import CAUGHT, SCENARIOS, Result, run
+from scenarios import CAUGHT, SCENARIOS, Played, Result, run
 
 AT_ONCE = 4
 SECONDS = 1.8
-Played = Callable[[str], Result]
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ from clients import Http
 from deployment import Deployment, kill
 from scenarios import Stage, read_by_all
 from servers import until
-from wire import Broken, WebSocket
+from websocket_peer import Broken, WebSocket
 
 from quotechat.client.backoff import Backoff
 

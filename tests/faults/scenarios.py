@@ -493,6 +493,10 @@ class Result:
         return figures(self.history)
 
 
+Played = Callable[[str], Result]
+"""What came of the scenario, or of the mutant, of that name."""
+
+
 def run(scenario: Scenario, data: Path, *, seed: int = 1, seconds: float = 3.0, altered: Sequence[str] = ()) -> Result:
     """Play `scenario` on a new deployment in `data`, and judge it; `altered` puts more changes into the server."""
     orders = None
@@ -537,4 +541,4 @@ def _plain(stage: Stage) -> Deployment:
     return deployment
 
 
-__all__ = ["SCENARIOS", "Broken", "Refusal", "Result", "Scenario", "run"]
+__all__ = ["SCENARIOS", "Broken", "Played", "Refusal", "Result", "Scenario", "run"]

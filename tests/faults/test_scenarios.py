@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 from checker import names
-from conftest import Played
-from scenarios import CAUGHT, SCENARIOS
+from scenarios import CAUGHT, SCENARIOS, Played
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
