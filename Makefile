@@ -25,11 +25,11 @@ fuzz-api: $(VENV)/.installed-test
 
 # The promises under faults, at length: SEEDS, SECONDS and KILLS set it, PARTS and ONLY choose.
 faults: $(VENV)/.installed-test
-	PYTHONPATH=src:tests $(BIN)/python tests/faults $(PARTS)
+	PYTHONPATH=src:tests:tools $(BIN)/python tests/faults $(PARTS)
 
 # A steady load for so many MINUTES; draws docs/images/soak.svg.
 soak: $(VENV)/.installed-test
-	PYTHONPATH=src:tests $(BIN)/python tests/faults/soak.py
+	PYTHONPATH=src:tests:tools $(BIN)/python tests/faults/soak.py
 
 # The pictures of the documentation, into docs/images.
 screenshots: $(VENV)/.installed-test

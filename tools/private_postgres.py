@@ -29,18 +29,26 @@ def binaries() -> Path | None:
 
 
 class Server:
-    """A cluster of its own. `url` is that of the database ``postgres``, over TCP, with a password."""
+    """A cluster of its own. `url` is that of the database ``postgres``, over TCP, with a password.
 
-    def __init__(self, directory: Path, **options: str) -> None:
+    `of` is the primary that it is a standby of, if any: it follows that one until `promote`.
+    """
+
+    def __init__(self, directory: Path, of: Server | None = None, **options: str) -> None:
         bin_ = binaries()
         assert bin_ is not None
         self._bin = bin_
         self.directory = directory
         self.port = free_port()
-        self.password = secrets.token_hex(8)
+        self.password = of.password if of else secrets.token_hex(8)
         self.options = {"max_connections": "200"} | options
         self.process: subprocess.Popen[bytes] | None = None
-        self._make()
+        if os.geteuid() == 0:
+            shutil.chown(self.directory, *somebody())
+        if of is None:
+            self._make()
+        else:
+            self._copy(of)
 
     @property
     def url(self) -> str:
@@ -100,11 +108,21 @@ class Server:
         """Away with it, whoever is connected."""
         self.sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
+    def promote(self) -> None:
+        """Be a primary, and return when it takes writes."""
+        self.sql("SELECT pg_promote(true, 60)")
+
+    def _copy(self, primary: Server) -> None:
+        subprocess.run(
+            [*as_somebody(), str(self._bin / "pg_basebackup"), "-d", primary.url, "-D", str(self.directory / "data"),
+             "-R", "-X", "stream", "-c", "fast", "--no-sync"],
+            check=True, capture_output=True, cwd=self.directory,
+        )  # fmt: skip
+
     def _make(self) -> None:
         password = self.directory / "password"
         password.write_text(self.password)
         if os.geteuid() == 0:
-            shutil.chown(self.directory, *somebody())
             shutil.chown(password, *somebody())
         subprocess.run(
             [*as_somebody(), str(self._bin / "initdb"), "-D", str(self.directory / "data"), "-U", "quotechat",
@@ -114,12 +132,12 @@ class Server:
 
 
 @contextlib.contextmanager
-def postgres(**options: str) -> Iterator[Server]:
+def postgres(of: Server | None = None, **options: str) -> Iterator[Server]:
     """A running server, gone at the end."""
     # Not below pytest's directories: those are closed to the user that PostgreSQL runs as.
     directory = Path(tempfile.mkdtemp(prefix="quotechat-pg-"))
     try:
-        server = Server(directory, **options)
+        server = Server(directory, of, **options)
         try:
             server.start()
             yield server

@@ -19,7 +19,8 @@ from checker import names
 from deployment import Gunicorn
 from kills import KINDS, kill_randomly
 from restart import restart
-from scenarios import CAUGHT, SCENARIOS, Result, Scenario, run
+from scenarios import CAUGHT, SCENARIOS
+from stage import Result, Scenario, run
 
 SEEDS = int(os.environ.get("SEEDS", "5"))
 SECONDS = float(os.environ.get("SECONDS", "4"))

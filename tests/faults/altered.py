@@ -20,11 +20,11 @@ from typing import Any
 
 import quotechat
 from quotechat.cli import main
-from quotechat.hub import bell, chat, feed, writer
+from quotechat.hub import bell, chat, feed, notices, writer
 from quotechat.protocol import cursor
 from quotechat.protocol.cursor import Cursor
 from quotechat.protocol.errors import ClientIdReused, Refused
-from quotechat.store import ledger, reading, rules, sqlite
+from quotechat.store import gathering, ledger, postgres, reading, rules, sqlite
 from quotechat.web import parking, reactor, websocket
 
 # --- Mutants --------------------------------------------------------------------------------------
@@ -58,6 +58,31 @@ def number_before_commit() -> None:
 
     cursor.extend = chain
     sqlite.SqliteStore.commit = commit  # type: ignore[method-assign]
+
+
+def number_from_a_sequence() -> None:
+    """The same in PostgreSQL: the number is taken in a transaction of its own, as a bigserial column takes it."""
+
+    def chain(before: bytes, seq: int, digest: bytes) -> bytes:
+        return hashlib.blake2b(seq.to_bytes(8, "big"), digest_size=cursor.CHAIN_BYTES).digest()
+
+    def commit(self: Any, connection: Any, writes: Any) -> list[Any]:
+        sql = gathering.Plain(connection)
+        first = {}
+        with connection.transaction():
+            for room, count in sorted(Counter(write.command.room for write in writes).items()):
+                first[room] = sql.one("SELECT head FROM room WHERE name = ? FOR UPDATE", room)[0]
+                end = first[room] + count
+                sql.run("UPDATE room SET head = ?, chain = ? WHERE name = ?", end, chain(b"", end, b""), room)
+        time.sleep(random.uniform(0, 0.05))
+        book = ledger.Ledger(sql)
+        with connection.transaction():
+            for room, head in first.items():
+                book.room(room).head = head
+            return list(rules.apply_all(book, writes, self._settings))
+
+    cursor.extend = chain
+    postgres.PostgresStore._commit = commit  # type: ignore[method-assign]
 
 
 def check_then_wait() -> None:
@@ -178,6 +203,7 @@ def flush_skipped() -> None:
 
 MUTANTS: dict[str, Callable[[], None]] = {
     "number-before-commit": number_before_commit,
+    "number-from-a-sequence": number_from_a_sequence,
     "check-then-wait": check_then_wait,
     "ack-before-commit": ack_before_commit,
     "dedupe-in-memory": dedupe_in_memory,
@@ -247,6 +273,11 @@ def no_bell() -> None:
     bell.Bell.ring = lambda self: None  # type: ignore[method-assign]
 
 
+def no_notices() -> None:
+    """No machine tells the others through the database."""
+    notices.Notices.ring = lambda self, rooms: None  # type: ignore[method-assign]
+
+
 def slow_start() -> None:
     """A worker needs 2.5 s from its fork until it serves, as on a small machine."""
     create_app = quotechat.create_app
@@ -258,7 +289,7 @@ def slow_start() -> None:
     quotechat.create_app = create_later
 
 
-NETS: dict[str, Callable[[], None]] = {"no-bell": no_bell, "slow-start": slow_start}
+NETS: dict[str, Callable[[], None]] = {"no-bell": no_bell, "no-notices": no_notices, "slow-start": slow_start}
 ALL = MUTANTS | FAIL_POINTS | NETS
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
-from scenarios import CAUGHT, SCENARIOS, Played, Result, run
+from scenarios import CAUGHT, SCENARIOS
+from stage import Played, Result, run
 
 AT_ONCE = 4
 SECONDS = 1.8

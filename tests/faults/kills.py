@@ -9,8 +9,8 @@ from pathlib import Path
 
 from checker import Least, Violation, check
 from deployment import Deployment, any_worker, kill
-from scenarios import Stage, read_by_all
 from servers import until
+from stage import Stage, read_by_all
 
 KINDS = ("worker", "master", "all")
 

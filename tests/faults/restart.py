@@ -21,8 +21,8 @@ from urllib.parse import urlsplit
 from checker import Least, Violation, check
 from clients import Http
 from deployment import Deployment, kill
-from scenarios import Stage, read_by_all
 from servers import until
+from stage import Stage, read_by_all
 from websocket_peer import Broken, WebSocket
 
 from quotechat.client.backoff import Backoff

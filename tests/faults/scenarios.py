@@ -15,109 +15,16 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from checker import Least, Violation, check, figures
-from clients import READING, ROOM, Broken, Client, Http, Reader, Refusal, Sender, Urls, read_whole
-from deployment import Deployment, Gunicorn, Several, any_worker, kill, stopped
-from history import History
+import machines
+from checker import Least
+from clients import READING, ROOM, Http, Reader, Sender
+from deployment import Deployment, Gunicorn, any_worker, kill, stopped
 from proxy import Plan, Proxy, mixed
 from servers import until
-from shim import BROKEN, FULL, Orders
-
-
-@dataclass
-class Stage:
-    """What a scenario works with."""
-
-    deployment: Deployment
-    data: Path
-    seed: int
-    seconds: float
-    orders: Orders | None = None
-    patience: float = 10.0
-    """Seconds for the readers to come to the end."""
-    history: History = field(default_factory=History)
-    clients: list[Client] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.chance = random.Random(self.seed)
-        self._numbers = itertools.count()
-        self.urls: Urls = lambda chance: chance.choice(self.deployment.urls)
-
-    def senders(self, count: int, *, urls: Urls | None = None, **options: Any) -> list[Sender]:
-        """So many more, at work; every second one over a WebSocket unless `transport` says otherwise."""
-        made = []
-        for number in range(count):
-            transport = options.get("transport") or ("post", "ws")[number % 2]
-            name = f"S{next(self._numbers)}"
-            each = Sender(
-                self.history, name, urls or self.urls, self.chance.randrange(2**32),
-                transport=transport, rate=options.get("rate", 20),
-            )  # fmt: skip
-            made.append(each)
-            self._begin(each)
-        return made
-
-    def readers(
-        self, transports: Sequence[str | tuple[str, ...]] = READING, *, urls: Urls | None = None, **options: Any
-    ) -> list[Reader]:
-        """One more for each of `transports`, at work; a tuple is one that changes between these."""
-        made = []
-        for each in transports:
-            names = (each,) if isinstance(each, str) else each
-            name = f"R{next(self._numbers)}"
-            reader = Reader(
-                self.history, name, urls or self.urls, self.chance.randrange(2**32), transports=names, **options
-            )
-            made.append(reader)
-            self._begin(reader)
-        return made
-
-    def sender(self, name: str) -> Sender:
-        """One that sends when it is told to."""
-        return Sender(self.history, name, self.urls, self.chance.randrange(2**32))
-
-    def run_for(self, share: float = 1.0) -> None:
-        """Let the clients work for this share of the scenario's time."""
-        time.sleep(self.seconds * share)
-
-    def until_over(self) -> Iterator[None]:
-        """Again and again, until the scenario's time is up."""
-        end = time.monotonic() + self.seconds
-        while time.monotonic() < end:
-            yield
-
-    def settle(self) -> None:
-        """End the senders, then let the readers come to the end of what was acknowledged; then end them."""
-        senders = [each for each in self.clients if isinstance(each, Sender)]
-        _end(senders)
-        acked = [send.seq for send in self.history.sends if send.outcome == "ok" and send.epoch == self.history.epoch]
-        last = max(acked, default=0)
-        readers = [each for each in self.clients if isinstance(each, Reader)]
-        with contextlib.suppress(AssertionError):  # the checker says who did not come that far
-            until(lambda: all(each.seq >= last for each in readers), self.patience, "the end of the log")
-        _end(readers)
-        for each in self.clients:
-            if each.fault is not None:
-                raise each.fault
-        self.clients.clear()
-
-    def _begin(self, client: Client) -> None:
-        self.clients.append(client)
-        client.start()
-
-
-def _end(clients: Sequence[Client]) -> None:
-    for each in clients:
-        each.halt.set()
-    for each in clients:
-        each.join(30)
-        assert not each.is_alive(), f"{each.name} does not end"
-
+from shim import BROKEN, FULL
+from stage import Scenario, Stage, end
 
 # --- The scenarios --------------------------------------------------------------------------------
 
@@ -131,7 +38,7 @@ def snapshot_then_live(stage: Stage) -> None:
             time.sleep(stage.chance.uniform(0, 0.1))
         stage.run_for(0.25)
         for each in [each for each in stage.clients if isinstance(each, Reader)]:
-            _end([each])
+            end([each])
             stage.clients.remove(each)
 
 
@@ -298,7 +205,7 @@ def cut_everywhere(stage: Stage) -> None:
         for _ in stage.until_over():
             readers = stage.readers([*READING, *READING], urls=lambda chance: proxy.url)
             time.sleep(0.4)
-            _end(readers)
+            end(readers)
             del stage.clients[-len(readers) :]
 
 
@@ -372,9 +279,9 @@ def old_backup(stage: Stage) -> None:
         copy = shutil.copytree(data, Path(kept) / "data")
         stage.deployment.start()
         stage.run_for(0.4)
-        _end(senders)
+        end(senders)
         cursors = [each.cursor for each in readers]
-        _end(readers)
+        end(readers)
         stage.clients.clear()
         stage.deployment.stop()
         shutil.rmtree(data)
@@ -420,20 +327,12 @@ def many_polls(stage: Stage) -> None:
     stage.run_for()
 
 
-@dataclass(frozen=True)
-class Scenario:
-    """One of them, with what its deployment needs and what must have happened. `number` is that of the table."""
-
-    play: Callable[[Stage], None]
-    number: str
-    least: Least
-    options: dict[str, Any] = field(default_factory=dict)
-    servers: int = 1
-    orders: dict[str, int] | None = None
-
-    @property
-    def name(self) -> str:
-        return self.play.__name__.replace("_", "-")
+def _plain(stage: Stage) -> Deployment:
+    """A deployment on the same data whose code is as it should be."""
+    deployment = Gunicorn(stage.data, workers=2)
+    deployment.start()
+    deployment.ready()
+    return deployment
 
 
 SCENARIOS: dict[str, Scenario] = {
@@ -463,6 +362,7 @@ SCENARIOS: dict[str, Scenario] = {
         Scenario(disk_error, "18", Least(10, 50, faults=1, unknown=1), {"workers": 2}, orders={}),
         Scenario(clock_jumps, "19", Least(20, 50, faults=2), servers=2, orders={}),
         Scenario(network, "4, 17", Least(20, 50, faults=1, unknown=2), servers=2),
+        *machines.SCENARIOS,
     ]
 }
 
@@ -474,71 +374,8 @@ CAUGHT: dict[str, tuple[str, str]] = {
     "dropped-between": ("snapshot-then-live", "gap"),
     "tag-ignored": ("old-backup", "reset"),
     "flush-skipped": ("power-loss", "lost"),
+    "number-from-a-sequence": ("between-machines", "gap"),
 }
 """For each mutant of `altered.py`: the scenario that provokes it, and the check that is named for it."""
 
 
-# --- Running one ----------------------------------------------------------------------------------
-
-
-@dataclass
-class Result:
-    """One run: its figures and what the checker found."""
-
-    history: History
-    violations: list[Violation]
-
-    @property
-    def figures(self) -> dict[str, int]:
-        return figures(self.history)
-
-
-Played = Callable[[str], Result]
-"""What came of the scenario, or of the mutant, of that name."""
-
-
-def run(scenario: Scenario, data: Path, *, seed: int = 1, seconds: float = 3.0, altered: Sequence[str] = ()) -> Result:
-    """Play `scenario` on a new deployment in `data`, and judge it; `altered` puts more changes into the server."""
-    orders = None
-    if scenario.orders is not None:
-        orders = Orders(data.parent / "orders")
-        orders.set(**scenario.orders)
-    deployment = _deployment(scenario, data, orders, altered)
-    # Of a mutant nobody expects that all readers come to the end.
-    stage = Stage(deployment, data, seed, seconds, orders, patience=1.0 if altered else 10.0)
-    deployment.start()
-    try:
-        deployment.ready()
-        scenario.play(stage)
-        stage.settle()
-        read_by_all(stage)
-    finally:
-        for each in stage.clients:
-            each.halt.set()
-        stage.deployment.stop()
-    return Result(stage.history, check(stage.history, scenario.least))
-
-
-def _deployment(scenario: Scenario, data: Path, orders: Orders | None, altered: Sequence[str]) -> Deployment:
-    options = {"workers": 1, "env": orders and orders.env, **scenario.options}
-    options["altered"] = [*options.get("altered", []), *altered]
-    servers = [Gunicorn(data, **options) for _ in range(scenario.servers)]
-    return Several(*servers) if len(servers) > 1 else servers[0]
-
-
-def read_by_all(stage: Stage) -> None:
-    """The whole log from every worker over every transport."""
-    for worker in stage.deployment.workers():
-        with stage.deployment.serving_alone(worker) as url:
-            read_whole(stage.history, f"worker {worker}", url)
-
-
-def _plain(stage: Stage) -> Deployment:
-    """A deployment on the same data whose code is as it should be."""
-    deployment = Gunicorn(stage.data, workers=2)
-    deployment.start()
-    deployment.ready()
-    return deployment
-
-
-__all__ = ["SCENARIOS", "Broken", "Played", "Refusal", "Result", "Scenario", "run"]

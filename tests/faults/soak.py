@@ -16,8 +16,8 @@ from checker import Least, check
 from clients import READING
 from deployment import Gunicorn
 from history import seq_of
-from scenarios import Stage, read_by_all
 from servers import ROOT
+from stage import Stage, read_by_all
 
 MINUTES = float(os.environ.get("MINUTES", "30"))
 EVERY = 2.0

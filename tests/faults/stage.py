@@ -1,0 +1,206 @@
+"""What a scenario works with, and how one is played: a deployment, clients, a history, and the verdict on it."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from checker import Least, Violation, check, figures
+from clients import READING, Client, Reader, Sender, Urls, read_whole
+from deployment import Deployment, Gunicorn, Several
+from history import History
+from private_postgres import Server, postgres
+from servers import until
+from shim import Orders
+
+
+@dataclass
+class Stage:
+    """What a scenario works with."""
+
+    deployment: Deployment
+    data: Path
+    seed: int
+    seconds: float
+    orders: Orders | None = None
+    databases: Sequence[Server] = ()
+    patience: float = 10.0
+    """Seconds for the readers to come to the end."""
+    history: History = field(default_factory=History)
+    clients: list[Client] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.chance = random.Random(self.seed)
+        self._numbers = itertools.count()
+        self.urls: Urls = lambda chance: chance.choice(self.deployment.urls)
+
+    def senders(self, count: int, *, urls: Urls | None = None, **options: Any) -> list[Sender]:
+        """So many more, at work; every second one over a WebSocket unless `transport` says otherwise."""
+        made = []
+        for number in range(count):
+            transport = options.get("transport") or ("post", "ws")[number % 2]
+            name = f"S{next(self._numbers)}"
+            each = Sender(
+                self.history, name, urls or self.urls, self.chance.randrange(2**32),
+                transport=transport, rate=options.get("rate", 20),
+            )  # fmt: skip
+            made.append(each)
+            self._begin(each)
+        return made
+
+    def readers(
+        self, transports: Sequence[str | tuple[str, ...]] = READING, *, urls: Urls | None = None, **options: Any
+    ) -> list[Reader]:
+        """One more for each of `transports`, at work; a tuple is one that changes between these."""
+        made = []
+        for each in transports:
+            names = (each,) if isinstance(each, str) else each
+            name = f"R{next(self._numbers)}"
+            reader = Reader(
+                self.history, name, urls or self.urls, self.chance.randrange(2**32), transports=names, **options
+            )
+            made.append(reader)
+            self._begin(reader)
+        return made
+
+    def sender(self, name: str) -> Sender:
+        """One that sends when it is told to."""
+        return Sender(self.history, name, self.urls, self.chance.randrange(2**32))
+
+    def run_for(self, share: float = 1.0) -> None:
+        """Let the clients work for this share of the scenario's time."""
+        time.sleep(self.seconds * share)
+
+    def until_over(self) -> Iterator[None]:
+        """Again and again, until the scenario's time is up."""
+        end = time.monotonic() + self.seconds
+        while time.monotonic() < end:
+            yield
+
+    def settle(self) -> None:
+        """End the senders, then let the readers come to the end of what was acknowledged; then end them."""
+        senders = [each for each in self.clients if isinstance(each, Sender)]
+        end(senders)
+        acked = [send.seq for send in self.history.sends if send.outcome == "ok" and send.epoch == self.history.epoch]
+        last = max(acked, default=0)
+        readers = [each for each in self.clients if isinstance(each, Reader)]
+        with contextlib.suppress(AssertionError):  # the checker says who did not come that far
+            until(lambda: all(each.seq >= last for each in readers), self.patience, "the end of the log")
+        end(readers)
+        for each in self.clients:
+            if each.fault is not None:
+                raise each.fault
+        self.clients.clear()
+
+    def _begin(self, client: Client) -> None:
+        self.clients.append(client)
+        client.start()
+
+
+def end(clients: Sequence[Client]) -> None:
+    """Tell them to end, and wait until they have."""
+    for each in clients:
+        each.halt.set()
+    for each in clients:
+        each.join(30)
+        assert not each.is_alive(), f"{each.name} does not end"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One of them, with what its deployment needs and what must have happened. `number` is that of the table."""
+
+    play: Callable[[Stage], None]
+    number: str
+    least: Least
+    options: dict[str, Any] = field(default_factory=dict)
+    servers: int = 1
+    orders: dict[str, int] | None = None
+    databases: int = 0
+    """How many PostgreSQL machines keep the log; each but the first is a standby of the first."""
+
+    @property
+    def name(self) -> str:
+        return self.play.__name__.replace("_", "-")
+
+
+@dataclass
+class Result:
+    """One run: its figures and what the checker found."""
+
+    history: History
+    violations: list[Violation]
+
+    @property
+    def figures(self) -> dict[str, int]:
+        return figures(self.history)
+
+
+Played = Callable[[str], Result]
+"""What came of the scenario, or of the mutant, of that name."""
+
+
+def run(scenario: Scenario, data: Path, *, seed: int = 1, seconds: float = 3.0, altered: Sequence[str] = ()) -> Result:
+    """Play `scenario` on a new deployment in `data`, and judge it; `altered` puts more changes into the server."""
+    orders = None
+    if scenario.orders is not None:
+        orders = Orders(data.parent / "orders")
+        orders.set(**scenario.orders)
+    with databases(scenario.databases) as servers:
+        deployment = _deployment(scenario, data, servers, orders, altered)
+        # Of a mutant nobody expects that all readers come to the end.
+        stage = Stage(deployment, data, seed, seconds, orders, servers, patience=1.0 if altered else 10.0)
+        deployment.start()
+        try:
+            deployment.ready()
+            scenario.play(stage)
+            stage.settle()
+            read_by_all(stage)
+        finally:
+            for each in stage.clients:
+                each.halt.set()
+            stage.deployment.stop()
+    return Result(stage.history, check(stage.history, scenario.least))
+
+
+@contextlib.contextmanager
+def databases(count: int) -> Iterator[list[Server]]:
+    """A primary, and its standbys."""
+    with contextlib.ExitStack() as stack:
+        made: list[Server] = []
+        for _ in range(count):
+            made.append(stack.enter_context(postgres(made[0] if made else None)))
+        yield made
+
+
+def _deployment(
+    scenario: Scenario, data: Path, servers: Sequence[Server], orders: Orders | None, altered: Sequence[str]
+) -> Deployment:
+    options = {"workers": 1, "env": orders and orders.env, **scenario.options}
+    options["altered"] = [*options.get("altered", []), *altered]
+    if servers:
+        hosts = ",".join(f"127.0.0.1:{each.port}" for each in servers)
+        # libpq takes the first that takes writes.
+        url = f"postgresql://quotechat:{servers[0].password}@{hosts}/postgres?target_session_attrs=read-write"
+        options["env"] = {"QUOTECHAT_DATABASE": url}
+    made = [
+        # Machines share nothing but the database.
+        Gunicorn(data.with_name(f"data-{number}") if servers else data, **options)
+        for number in range(scenario.servers)
+    ]
+    return Several(*made) if len(made) > 1 else made[0]
+
+
+def read_by_all(stage: Stage) -> None:
+    """The whole log from every worker over every transport."""
+    for worker in stage.deployment.workers():
+        with stage.deployment.serving_alone(worker) as url:
+            read_whole(stage.history, f"worker {worker}", url)
+
+
