@@ -116,7 +116,7 @@ def picture(curves: list[Curve]) -> str:
 
 def _panel(curve: Curve) -> str:
     xs, most = [math.log10(x) for x, _ in curve.points], max(y for _, y in curve.points) * 1.15
-    wide, high = _WIDTH - _LEFT - 24, _HEIGHT - _TOP - _BOTTOM
+    wide, high = _WIDTH - _LEFT - 40, _HEIGHT - _TOP - _BOTTOM
 
     def at(x: float, y: float) -> tuple[float, float]:
         return _LEFT + (math.log10(x) - xs[0]) / (xs[-1] - xs[0]) * wide, _TOP + high - y / most * high
