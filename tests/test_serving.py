@@ -109,6 +109,23 @@ def test_hangup_refuses_nobody(tmp_path: Path, workers: str) -> None:
         assert "Traceback" not in server.output
 
 
+def test_who_has_just_connected_is_answered(tmp_path: Path) -> None:
+    """A worker that stops waits a moment for those who have not said anything yet."""
+    with served(tmp_path) as server:
+        address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+        with socket.create_connection(address, timeout=5) as silent, socket.create_connection(address, 5) as stream:
+            asked = f"GET {LOBBY}/events?after=0 HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\n\r\n"
+            stream.sendall(asked.encode())
+            came = b""
+            while b"heartbeat" not in came:
+                came += stream.recv(1000)
+            server.process.send_signal(signal.SIGTERM)
+            while not came.endswith(b"\r\n0\r\n\r\n"):
+                came += stream.recv(1000)
+            silent.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert silent.recv(1000).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
 @contextlib.contextmanager
 def posting(server: Running) -> Iterator[list[str]]:
     """Post all the while, over new and over kept connections; what was not stored."""

@@ -37,7 +37,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from email.utils import formatdate
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -51,6 +50,7 @@ from quotechat import __version__, logs
 from quotechat.arrival import Arrival
 from quotechat.config import Settings, variable
 from quotechat.protocol.errors import Refused
+from quotechat.refusal import refusal
 from quotechat.store.open import check_driver
 
 log = logging.getLogger(__name__)
@@ -852,6 +852,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
 
     def _take(self, conn: Any, data: bytes) -> None:
         arrival: Arrival = conn.arrival
+        if not arrival.data:
+            conn.began = time.monotonic()
         arrival.take(data)
         self._buffered += len(data)
         if arrival.refusal is not None:
@@ -907,11 +909,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         for conn in list(self._arriving.values()):
             begun = bool(conn.arrival.data)
             late = conn.deadline <= now
-            if late or (self._stops_at is not None and (not begun or self._stops_at <= now)):
+            # Who has just connected, or been answered, may be about to ask.
+            patience = 0.0 if begun else _STOP_SECONDS - _HANDOVER_LINGER
+            if late or (self._stops_at is not None and self._stops_at - patience <= now):
                 self._refuse(conn, "408 Request Timeout" if begun else None)
             elif self._stops_at is None:
                 break  # those behind it have more time
         super().murder_pending()
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """One turn of the loop; short ones while the worker stops, since then time-outs are."""
+        super().wait_for_and_dispatch_events(timeout if self.alive else min(timeout, _HANDOVER_LINGER / 4))
 
     # --- Answering, on a thread of the pool -------------------------------------------------------
 
@@ -987,20 +995,6 @@ _REFUSALS: dict[type[Exception], str] = {
 }
 
 
-def refusal(status: str) -> bytes:
-    """The answer of this floor, below the application, to what it cannot pass on; then the connection ends."""
-    body = f"{status}\n"
-    lines = (
-        f"HTTP/1.1 {status}\r\nServer: gunicorn\r\nDate: {formatdate(usegmt=True)}\r\nConnection: close\r\n"
-        "Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
-        "Referrer-Policy: same-origin\r\nCross-Origin-Opener-Policy: same-origin\r\n"
-        "Cross-Origin-Resource-Policy: same-origin\r\n"
-        "Content-Security-Policy: default-src 'none'; base-uri 'none'; frame-ancestors 'none'\r\n"
-        f"Permissions-Policy: camera=(), geolocation=(), microphone=()\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return (lines + body).encode("ascii")
-
-
 class _HandingBack:
     """Around the application: ``environ["quotechat.hand_back"]`` takes a socket back."""
 
@@ -1012,6 +1006,7 @@ class _HandingBack:
         conn = _here.conn
         environ["quotechat.hand_back"] = partial(self._worker.hand_back, conn.client, conn.server)
         environ["quotechat.accepting"] = lambda: self._worker.alive
+        environ["quotechat.arrived"] = getattr(conn, "began", None)
         environ["quotechat.served"], environ["quotechat.missed"] = conn.served, getattr(conn, "missed", 0)
         # The bytes of this request, where the application had read them itself.
         environ["quotechat.raw"], conn.raw = getattr(conn, "raw", None), None

@@ -239,6 +239,17 @@ def test_nothing_is_accepted_while_draining(opened: Opened) -> None:
     assert len(chat.read("lobby", START).events) == 1
 
 
+def test_what_began_before_the_drain_is_stored(opened: Opened) -> None:
+    """A request in flight finishes, and one that began a moment later does not begin."""
+    chat = opened()
+    before = time.monotonic()
+    chat.drain()
+    chat.submit(said(), identity=None, begun=before)
+    with pytest.raises(Draining):
+        chat.submit(said(), identity=None, begun=time.monotonic())
+    assert len(chat.read("lobby", START).events) == 1
+
+
 def test_what_belongs_on_a_socket_is_refused(opened: Opened) -> None:
     """Subscribe is no write."""
     with pytest.raises(MalformedEnvelope):

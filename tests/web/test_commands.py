@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import requests
+from flask.testing import FlaskClient
 from servers import Running, environment, quotechat, running, until
 from websockets.sync.client import connect
 
@@ -386,3 +387,14 @@ def test_everything_survives_a_restart(tmp_path: Path, new_database: Callable[[]
         assert seen(again) == before
         assert [again.ask(way, envelope) for envelope in envelopes] == [{**ack, "duplicate": True} for ack in acks]
         assert seen(again) == before
+
+
+@pytest.mark.parametrize("field", ["client_id", "color", "reply_to", "send_at"])
+def test_null_is_left_out(client: FlaskClient, field: str) -> None:
+    """An optional field that is null is as if it were not there; a room that is null is no room (protocol §8)."""
+    said = {"user": "Azin", "message": "hi"}
+    sent = client.post("/api/v1/rooms/lobby/messages", json={**said, field: None})
+    assert sent.status_code == 201 and field not in sent.get_json()["message"]
+    envelope = {"command": "send-message", "room": None, "message": said}
+    refused = client.post("/api/v1/rooms/lobby/commands", json=envelope)
+    assert (refused.status_code, refused.get_json()["field"]) == (422, "room")

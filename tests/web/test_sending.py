@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 import requests
 from servers import Running, environment, quotechat, running, until
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 MESSAGES = "/api/v1/rooms/lobby/messages"
 EVENTS = "/api/v1/rooms/lobby/events"
@@ -214,6 +216,57 @@ def test_a_restart_answers_what_was_sent(tmp_path: Path, number: signal.Signals)
     assert stored == list(range(1, len(stored) + 1))
     assert acknowledged == stored[: len(acknowledged)]
     assert len(stored) - len(acknowledged) <= 1
+
+
+@pytest.mark.parametrize("before", [0, 6], ids=["fresh", "kept"])
+@pytest.mark.parametrize("sent", [30, -5], ids=["half a header", "half a body"])
+def test_what_is_on_its_way_finishes(tmp_path: Path, before: int, sent: int) -> None:
+    """A request of which a part came before SIGTERM is stored and answered when the rest comes, and is the last."""
+    command = quotechat("serve", "--port", "0", "--data", str(tmp_path))
+    with running(command, env=environment(QUOTECHAT_LIMITS="off")) as server, connected(server) as connection:
+        for number in range(before):
+            assert connection.post(said(f"before {number}"))[0] == 201
+        body = said("on its way")
+        request = f"POST {MESSAGES} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n".encode()
+        request += b"Content-Length: %d\r\nAccept: */*\r\n\r\n" % len(body) + body
+        with connect(f"{server.url.replace('http', 'ws', 1)}/api/v1/ws?room=lobby") as other:
+            connection.sock.sendall(request[:sent])
+            arrived(server, connection)
+            server.process.send_signal(signal.SIGTERM)
+            with pytest.raises(ConnectionClosed) as told:
+                while True:
+                    other.recv(timeout=5)
+            assert told.value.rcvd is not None and told.value.rcvd.code == 1012
+        connection.sock.sendall(request[sent:])
+        status, headers, event = connection.answer()
+        assert (status, event["message"]["message"], headers["Connection"]) == (201, "on its way", "close")
+        assert connection.sock.recv(10) == b""
+
+
+def arrived(server: Running, connection: Connection) -> None:
+    """Wait until the server has read what was sent (proc(5), /proc/net/tcp: the queue of its socket is empty)."""
+    ours, theirs = connection.sock.getsockname()[1], int(server.url.rpartition(":")[2])
+
+    def queued() -> str:
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        (row,) = (row for row in rows if row[1].endswith(f":{theirs:04X}") and row[2].endswith(f":{ours:04X}"))
+        return row[4].partition(":")[2]
+
+    until(lambda: int(queued(), 16) == 0, what="an empty queue")
+
+
+def test_half_a_request_is_told_that_it_is_late(tmp_path: Path) -> None:
+    """On a connection that is kept as on one that is new: 408, and the end."""
+    command = quotechat("serve", "--port", "0", "--data", str(tmp_path))
+    with running(command, env=environment(QUOTECHAT_LIMITS="off", QUOTECHAT_REQUEST_SECONDS="1")) as server:
+        for before in (0, 6):
+            with connected(server) as connection:
+                for number in range(before):
+                    assert connection.post(said(f"before {number}"))[0] == 201
+                head = f"POST {MESSAGES} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                connection.sock.sendall(f"{head}Content-Length: 50\r\nAccept: */*\r\n\r\nhalf".encode())
+                connection.sock.settimeout(5)
+                assert connection.sock.recv(1000).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

@@ -82,6 +82,7 @@ class Chat:
     ) -> None:
         self.limits = limits
         self.draining = False
+        self._drained_at = 0.0
         self._store = store
         self._bell = bell
         self._bounds = bounds or commands.Bounds()
@@ -112,20 +113,27 @@ class Chat:
     # --- Writing ----------------------------------------------------------------------------------
 
     def submit(
-        self, command: commands.Command, *, identity: str | None, address: str = ""
+        self, command: commands.Command, *, identity: str | None, address: str = "", begun: float | None = None
     ) -> Stored | Scheduled | Cancelled:
         """Store `command` and return when it is on the disk. Raises Refused.
 
-        `identity` owns what it sends; `address` stands for the client where there is no identity.
+        `identity` owns what it sends; `address` stands for the client where there is no identity. `begun` is when the
+        request began (time.monotonic), None for now: one that was on its way when the drain began is still stored.
         """
         outcome = _Answer().of(
-            lambda done: self.submit_then(command, done, identity=identity, address=address)
+            lambda done: self.submit_then(command, done, identity=identity, address=address, begun=begun)
         )
         assert not isinstance(outcome, Created | Nothing)
         return outcome
 
     def submit_then(
-        self, command: commands.Command, done: Done, *, identity: str | None, address: str = ""
+        self,
+        command: commands.Command,
+        done: Done,
+        *,
+        identity: str | None,
+        address: str = "",
+        begun: float | None = None,
     ) -> None:
         """As `submit`, at once: `done` gets the outcome or the refusal, on another thread, after the commit.
 
@@ -133,18 +141,21 @@ class Chat:
         """
         if isinstance(command, commands.Subscribe | commands.Unsubscribe | commands.Ping):
             raise MalformedEnvelope("This command belongs on a WebSocket.")
-        if self.draining:
-            raise Draining()
+        self.welcome(begun)
         clean = command.normalised(self._bounds)
         self.limits.allow("message", identity or address, address)
         self._writer.submit(Write(clean, self._clock(), identity), done)
 
     def create_room(
-        self, name: str, title: str | None, identity: str | None = None, address: str = ""
+        self,
+        name: str,
+        title: str | None,
+        identity: str | None = None,
+        address: str = "",
+        begun: float | None = None,
     ) -> dict[str, Any]:
-        """A new room, as the API shows it. Raises Invalid, Conflict, RateLimited."""
-        if self.draining:
-            raise Draining()
+        """A new room, as the API shows it; `begun` as in `submit`. Raises Invalid, Conflict, RateLimited."""
+        self.welcome(begun)
         room = CreateRoom(names.clean_room(name), names.clean_title(title) if title else None)
         self.limits.allow("room", identity or address, address)
         # Two at the last place may both get it: it is a bound on pages and memory, no promise.
@@ -154,6 +165,11 @@ class Chat:
         created = _Answer().of(lambda done: self._writer.submit(write, done))
         assert isinstance(created, Created)
         return created.room
+
+    def welcome(self, begun: float | None) -> None:
+        """Refuse what began after the drain. Raises Draining."""
+        if self.draining and (begun is None or begun > self._drained_at):
+            raise Draining()
 
     # --- Reading ----------------------------------------------------------------------------------
 
@@ -340,6 +356,7 @@ class Chat:
         """Accept nothing more, answer held polls, tell sockets; what is queued is still stored."""
         if self.draining:
             return
+        self._drained_at = time.monotonic()
         self.draining = True
         with self._feeds_lock:
             feeds = list(self._feeds.values())

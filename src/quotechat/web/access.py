@@ -56,6 +56,12 @@ def install(scope: Scaffold, settings: Settings) -> None:
         return answer
 
 
+def begun() -> float | None:
+    """When the first byte of this request came (time.monotonic), where the server that read it says so."""
+    found: float | None = request.environ.get("quotechat.arrived")
+    return found
+
+
 def new_id() -> str:
     """One that no other request has."""
     return secrets.token_hex(8)

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, current_app, request
 from ..hub.chat import Cancelled, Chat, Scheduled, Stored
 from ..protocol import commands, json, wire
 from ..protocol.errors import Invalid, MalformedEnvelope, ParameterInvalid
-from . import parameters, security, sending
+from . import access, parameters, security, sending
 from .described import COMMANDS, OWN_MESSAGE, Example, described, envelope
 
 blueprint = Blueprint("messages", __name__, url_prefix="/api/v1")
@@ -187,7 +187,9 @@ def _submit(command: str, room: str, fields: dict[str, Any], **inner: Any) -> An
 
 def _submitted(command: commands.Command) -> Any:
     command = security.signed(command, security.given_name())
-    return _chat().submit(command, identity=security.identity(), address=security.address())
+    return _chat().submit(
+        command, identity=security.identity(), address=security.address(), begun=access.begun()
+    )
 
 
 def _said(room: str, key: str | None, value: Any) -> commands.SendMessage:

@@ -19,7 +19,7 @@ from ..hub.chat import Chat
 from ..protocol import commands
 from ..protocol.errors import Refused
 from ..protocol.names import COLORS
-from . import problems, security, site
+from . import access, problems, security, site
 from .quotes import MOST_SEARCHED
 from .site import render_template, url_for
 
@@ -132,7 +132,7 @@ def create_room() -> BaseResponse:
     """Creates the form's room and goes there."""
     name, title = request.form.get("name", ""), request.form.get("title", "")
     try:
-        _chat().create_room(name, title, security.identity(), security.address())
+        _chat().create_room(name, title, security.identity(), security.address(), access.begun())
     except Refused as refused:
         return _no_room(name, refused)
     return redirect(url_for("pages.room", name=name), 303)
@@ -184,7 +184,9 @@ def _chat() -> Chat:
 
 def _submit(envelope: dict[str, object]) -> Any:
     command = security.signed(commands.decode(envelope), security.given_name())
-    return _chat().submit(command, identity=security.identity(), address=security.address())
+    return _chat().submit(
+        command, identity=security.identity(), address=security.address(), begun=access.begun()
+    )
 
 
 def _signs_as() -> str:

@@ -17,8 +17,8 @@ from flask import Blueprint, Response, current_app, request
 from ..hub.chat import Chat, Page, early
 from ..protocol import cursor, wire
 from ..protocol.cursor import Cursor, Now
-from ..protocol.errors import Draining, NotAcceptable, Overloaded, Refused
-from . import conditional, parameters, parking, security
+from ..protocol.errors import NotAcceptable, Overloaded, Refused
+from . import access, conditional, parameters, parking, security
 from .described import CURSORS, Example, described
 
 blueprint = Blueprint("polling", __name__, url_prefix="/api/v1")
@@ -49,8 +49,7 @@ def events(room: str) -> Response:
     if kind != "json":
         stream = current_app.extensions["quotechat.streams"]
         return cast(Response, stream(room, _last_event() if kind == "sse" else parameters.after(), kind))
-    if chat.draining:
-        raise Draining()
+    chat.welcome(access.begun())
     after, limit = parameters.after(), parameters.limit(_DEFAULT_LIMIT, _MOST)
     seconds, preferred = parameters.wait()
     if request.method == "HEAD":
@@ -72,8 +71,7 @@ def events(room: str) -> Response:
 def events_of_rooms() -> Response:
     """{`rooms`: {name: {`events`, `cursor`, `more`}}, `retry_in_ms`?}: several rooms, one hold for all."""
     chat: Chat = current_app.extensions["quotechat"]
-    if chat.draining:
-        raise Draining()
+    chat.welcome(access.begun())
     if request.accept_mimetypes and not request.accept_mimetypes.best_match(["application/json"]):
         raise NotAcceptable("Events of several rooms come as application/json.")
     after, limit = parameters.after_by_room(), parameters.limit(_DEFAULT_LIMIT, _MOST)

@@ -45,6 +45,8 @@ MOST_QUEUED = 512 * 1024
 READ_BYTES = 64 * 1024
 CLOSING_SECONDS = 1.0
 """How long a closing peer may take to read the rest and hang up."""
+GRACE_SECONDS = 2.0
+"""What a drain gives to requests that are on their way, as gunicorn's worker does."""
 
 
 class Subscription:
@@ -298,7 +300,7 @@ class Reactor:
         """Tell every peer to come back, and return when they have been told, at the latest after 1.5 s."""
         if self._thread is not None:
             self.call(self._drain)
-            self._drained.wait(CLOSING_SECONDS + 0.5)
+            self._drained.wait(GRACE_SECONDS + 0.5)
 
     def read(self, work: Callable[[], object], then: Callable[[object], None]) -> None:
         """Do `work`, which may wait for the disk, elsewhere; `then` gets its result or its Refused here."""

@@ -11,7 +11,7 @@ from ..protocol import wire
 from ..protocol.cursor import NOW
 from ..protocol.errors import Invalid
 from ..protocol.names import clean_user
-from . import conditional, parameters, security
+from . import access, conditional, parameters, security
 from .described import Example, described
 from .messages import live
 from .site import url_for
@@ -47,7 +47,7 @@ def create() -> Response:
         raise Invalid("name", "name is missing, or no text.")
     if title is not None and not isinstance(title, str):
         raise Invalid("title", "title is no text.")
-    room = _chat().create_room(name, title, security.identity(), security.address())
+    room = _chat().create_room(name, title, security.identity(), security.address(), access.begun())
     answer = live(room, 201)
     answer.headers["Location"] = url_for("rooms.snapshot", room=room["name"])
     return answer

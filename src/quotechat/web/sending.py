@@ -22,10 +22,11 @@ from ..hub.chat import Chat
 from ..protocol import json
 from ..protocol.commands import SendMessage
 from ..protocol.errors import OutcomeUnknown, Refused
+from ..refusal import refusal
 from . import measure, quota, security
 from .detach import detach
 from .kept import Head, Kept, Taking, can_keep, closes
-from .reactor import Reactor
+from .reactor import GRACE_SECONDS, Reactor
 
 MOST_MISSED = 3
 """Requests in a row that were not the expected one; then the connection stays with the server."""
@@ -140,6 +141,7 @@ class Sender(Kept):
         self._first = first
         self._around = Around.split(environ.get("quotechat.raw"))
         self._came = ahead
+        self._begun = time.monotonic()
         self._late_at: float | None = None
 
     def opened(self) -> None:
@@ -151,6 +153,8 @@ class Sender(Kept):
         return "" if found is None else f"{quota.STATE}: {quota.state('message', *found)}\r\n"
 
     def received(self, data: bytes) -> None:
+        if not self._came:
+            self._begun = time.monotonic()
         self._came += data
         if len(self._came) > 2 * self._said.most_bytes:
             self.drop()  # it does not wait for its answers
@@ -161,11 +165,16 @@ class Sender(Kept):
         if self._late_at is None:
             super().swept(now)
         elif now >= self._late_at:
-            self.drop()
+            self.send(refusal("408 Request Timeout"))
+            self.end()
 
     def restart(self) -> None:
         self.last()
-        self.idle()
+        if self._late_at is None:
+            self.idle()
+        else:
+            # A request is on its way: it has as long as those that gunicorn's worker reads.
+            self._late_at = min(self._late_at, time.monotonic() + GRACE_SECONDS)
 
     def _next(self) -> None:
         """Take the next request, once all of it is there."""
@@ -191,6 +200,7 @@ class Sender(Kept):
                 lambda outcome: self.reactor.call(lambda: self._stored(outcome, ends)),
                 identity=said.identity,
                 address=said.address,
+                begun=self._begun,
             )
         except Refused as refused:
             self._stored(refused, ends)
@@ -204,6 +214,7 @@ class Sender(Kept):
             self.go(self._came)
         else:
             self._came = self._came[ends:]
+            self._begun = time.monotonic()
             self.expected()
             number, body = self._said.show(outcome)
             self.answer(body, f"{number} {HTTP_STATUS_CODES[number]}")
