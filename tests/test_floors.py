@@ -14,9 +14,9 @@ FLOORS = {
     "quotechat.config": 0,
     "quotechat.assets": 0,
     "quotechat.logs": 0,
+    "quotechat.refusal": 0,
     "quotechat.lab": 0,
     "quotechat.client": 0,
-    "quotechat.arrival": 0,
     "quotechat.doctor": 0,
     "quotechat.protocol": 1,
     "quotechat.store": 2,
@@ -25,13 +25,20 @@ FLOORS = {
     "quotechat.signals": 4,
     "quotechat.app": 5,
     "quotechat": 6,
-    "quotechat.serving": 7,
-    "quotechat.cli": 8,
-    "quotechat.__main__": 9,
+    "quotechat.serving.arrival": 0,
+    "quotechat.serving.handover": 7,
+    "quotechat.serving.lingering": 7,
+    "quotechat.serving.draining": 8,
+    "quotechat.serving.worker": 8,
+    "quotechat.serving.hooks": 9,
+    "quotechat.serving.server": 10,
+    "quotechat.serving": 11,
+    "quotechat.cli": 12,
+    "quotechat.__main__": 13,
 }
 TRANSPORTS = {"quotechat.web.polling", "quotechat.web.websocket", "quotechat.web.streams"}
 ALONE = {
-    *("quotechat.config", "quotechat.assets", "quotechat.logs"),
+    *("quotechat.config", "quotechat.assets", "quotechat.logs", "quotechat.refusal"),
     *("quotechat.lab", "quotechat.client", "quotechat.doctor"),
 }
 #: Not for the ground floor, which knows no I/O, no clock and no thread.

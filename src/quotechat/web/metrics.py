@@ -2,7 +2,7 @@
 
 Where things happen only plain numbers are counted. They are carried over here, when somebody asks and once a
 second, so that a delivery costs nothing for it. Workers share files in a directory of the master's
-(`serving.on_starting`), in prometheus-client's multi-process mode; a scrape may be a second behind for the others.
+(`serving/hooks.py`), in prometheus-client's multi-process mode; a scrape may be a second behind for the others.
 """
 
 from __future__ import annotations

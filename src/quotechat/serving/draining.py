@@ -1,0 +1,174 @@
+"""The gentle end of one worker: who notices it, who waits for what, and in which order things close."""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from .handover import LINGER_SECONDS, Handover
+
+log = logging.getLogger(__name__)
+
+#: Seconds that gunicorn's arbiter waits for a worker to end before it kills it.
+GRACEFUL_SECONDS = 10
+#: Seconds that an old worker serves on while the new ones start; below GRACEFUL_SECONDS, or it is killed.
+_HANDOVER_SECONDS = 8.0
+#: Seconds between two looks at whether gunicorn wants this worker to end without a signal (max_requests).
+_LOOK_EVERY = 0.25
+
+
+class Drainable(Protocol):
+    """What this package needs of the hub's ``Chat``."""
+
+    @property
+    def lost(self) -> bool: ...
+    def drain(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class Requests:
+    """How many requests this worker is at."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._changed = threading.Condition()
+
+    def begin(self) -> None:
+        with self._changed:
+            self._count += 1
+
+    def end(self) -> None:
+        with self._changed:
+            self._count -= 1
+            self._changed.notify_all()
+
+    def wait_for_none(self, seconds: float) -> bool:
+        """Whether there is none any more, at the latest after `seconds`."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._count <= 0, seconds)
+
+
+class Draining:
+    """Watches for the end of one worker and drains its hub, on a thread of its own.
+
+    Signal handlers only write to a pipe: they run between two bytecodes of the main thread, which may
+    hold any lock.
+    """
+
+    _SIGNALS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
+
+    def __init__(self, worker: Any, chat: Drainable, handover: Handover) -> None:
+        self._worker = worker
+        self._chat = chat
+        self._handover = handover
+        self._told, self._tell = os.pipe()
+        os.set_blocking(self._tell, False)
+        self._saved: dict[int, Any] = {}
+        self._by_itself = False
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="drain", daemon=True)
+
+    def start(self) -> None:
+        """Take over the worker's signals; in its main thread."""
+        for number in self._SIGNALS:
+            self._saved[number] = signal.getsignal(number)
+            signal.signal(number, self._on_signal)
+        # signal.signal() undoes what gunicorn had set: SIGTERM does not interrupt system calls.
+        signal.siginterrupt(signal.SIGTERM, False)
+        self._thread.start()
+
+    def finish(self, seconds: float) -> None:
+        """Wait at most `seconds` for the drain, then close the hub; in the main thread."""
+        for number in self._SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not cut the closing short
+        self._write(0)
+        if not self._done.wait(seconds):
+            log.warning("the drain took more than %g s", seconds)
+        self._chat.close()
+
+    def _on_signal(self, number: int, frame: Any) -> None:
+        self._write(number)
+        waits = number == signal.SIGTERM and not self._by_itself and self._handover.pending(self._worker.age)
+        if not waits and callable(self._saved[number]):
+            self._saved[number](number, frame)
+
+    def _write(self, number: int) -> None:
+        try:
+            os.write(self._tell, bytes([number]))
+        except OSError:  # full: the watcher has been told more than enough
+            pass
+
+    def _watch(self) -> None:
+        while not self._heard(_LOOK_EVERY) and self._wanted():
+            pass
+        if self._orphaned():
+            # gunicorn would serve on for as long as clients ask, and the address would be taken when a new
+            # master is started.
+            self._worker.stop_listening()
+            self._end_worker()
+        elif self._chat.lost:
+            self._end_worker()
+        try:
+            if self._handover.succeeded(self._worker.age):
+                self._hand_over()
+            self._chat.drain()
+        except Exception:
+            log.exception("the drain failed")
+        finally:
+            self._done.set()
+
+    def _wanted(self) -> bool:
+        # alive turns false without a signal at max_requests.
+        return bool(self._worker.alive) and not self._orphaned() and not self._chat.lost
+
+    def _orphaned(self) -> bool:
+        """Whether the master was killed."""
+        return bool(os.getppid() != self._worker.ppid)
+
+    def _end_worker(self) -> None:
+        # By a signal, so that gunicorn's own handler runs where it expects to: in the main thread, which must wake
+        # for it, and would not where another thread got the signal.
+        self._by_itself = True
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+
+    def _heard(self, seconds: float) -> bool:
+        waiter = select.poll()
+        waiter.register(self._told, select.POLLIN)
+        if not waiter.poll(seconds * 1000):
+            return False
+        os.read(self._told, 1)
+        return True
+
+    def _hand_over(self) -> None:
+        """Serve on until the successors do, stop accepting, let open connections have their answers."""
+        _while(lambda: self._wanted() and self._handover.pending(self._worker.age), _HANDOVER_SECONDS)
+        if self._worker.alive:
+            self._end_worker()
+        _while(lambda: not (self._handover.stopping or self._orphaned()), LINGER_SECONDS)
+
+
+def _while(condition: Callable[[], bool], seconds: float) -> None:
+    """As long as it holds, at most for `seconds`."""
+    deadline = time.monotonic() + seconds
+    while condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def find_chat(application: Any) -> Drainable | None:
+    """The hub inside a WSGI application, also where middleware is wrapped around it; else None."""
+    for _ in range(10):
+        extensions = getattr(application, "extensions", None)
+        if isinstance(extensions, dict) and "quotechat" in extensions:
+            chat: Drainable = extensions["quotechat"]
+            return chat
+        inner = (getattr(application, name, None) for name in ("app", "application", "wsgi_app"))
+        application = next((each for each in inner if each is not None), None)
+        # A bound method, such as Flask.wsgi_app in a middleware: its owner is the application.
+        application = getattr(application, "__self__", application)
+    return None

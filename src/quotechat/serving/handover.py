@@ -1,0 +1,69 @@
+"""What a reload tells the old workers: which processes come after them, and whether those serve already."""
+
+from __future__ import annotations
+
+import mmap
+import struct
+
+#: Seconds between "no new connections" and the drain in a handover: requests on connections that are
+#: already open still get their answer here, with "Connection: close", and come back to the new worker.
+LINGER_SECONDS = 0.4
+
+
+
+class Handover:
+    """Which workers a SIGHUP starts, and which of them are ready: memory shared by all processes.
+
+    Every byte has one writer, so there is no lock that a killed process could keep.
+    """
+
+    _HEAD = struct.Struct("=QQQ")  # first age of the new workers, their number, whether the server stops
+    _SLOTS = 4096 - _HEAD.size
+
+    def __init__(self) -> None:
+        self._shared: mmap.mmap | None = None
+
+    def open(self) -> None:
+        """In the master, before the first fork."""
+        if self._shared is None:
+            self._shared = mmap.mmap(-1, 4096)
+
+    def begin(self, first_age: int, workers: int) -> None:
+        """In the master: workers of age `first_age` and above take over."""
+        if self._shared is None:
+            return
+        for age in range(first_age, first_age + workers):
+            self._shared[self._slot(age)] = 0
+        self._HEAD.pack_into(self._shared, 0, first_age, workers, 0)
+
+    def stop(self) -> None:
+        """In the master: nobody takes over any more."""
+        if self._shared is not None:
+            first, workers, _ = self._HEAD.unpack_from(self._shared, 0)
+            self._HEAD.pack_into(self._shared, 0, first, workers, 1)
+
+    @property
+    def stopping(self) -> bool:
+        """In a worker: whether the server stops."""
+        return self._shared is not None and bool(self._HEAD.unpack_from(self._shared, 0)[2])
+
+    def ready(self, age: int) -> None:
+        """In a worker: it serves."""
+        if self._shared is not None:
+            self._shared[self._slot(age)] = 1
+
+    def pending(self, age: int) -> bool:
+        """In a worker of `age`: whether successors are on their way and not all ready."""
+        if self._shared is None:
+            return False
+        first, workers, stopping = self._HEAD.unpack_from(self._shared, 0)
+        if age >= first or stopping:
+            return False
+        return not all(self._shared[self._slot(new)] for new in range(first, first + workers))
+
+    def succeeded(self, age: int) -> bool:
+        """In a worker of `age`: whether it is an old one, whose end is a restart and not a stop."""
+        return self._shared is not None and age < self._HEAD.unpack_from(self._shared, 0)[0]
+
+    def _slot(self, age: int) -> int:
+        return int(self._HEAD.size + age % self._SLOTS)

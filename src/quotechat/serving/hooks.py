@@ -1,0 +1,192 @@
+"""What gunicorn calls as its master and its workers begin, reload and end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .. import __version__, logs
+from ..config import Settings, variable
+from .draining import GRACEFUL_SECONDS, Draining, Requests, find_chat
+from .handover import Handover
+from .worker import Worker
+
+log = logging.getLogger(__name__)
+
+_handover = Handover()
+_requests = Requests()
+_draining: Draining | None = None
+
+# --- In the master --------------------------------------------------------------------------------
+
+
+def on_starting(server: Any) -> None:
+    """Before anything is bound or forked."""
+    refusal = unservable(server.cfg)
+    if refusal:
+        sys.exit(f"quotechat: {refusal}")
+    _handover.open()
+    _tell_of_the_end(server)
+    _share_figures()
+    _setup_logs()
+    notice = sqlite_notice(sqlite3.sqlite_version_info)
+    if notice and not Settings.from_env().database:
+        print(notice, file=sys.stderr, flush=True)
+
+
+def unservable(cfg: Any) -> str | None:
+    """Why gunicorn, configured so, cannot serve us, and what to do; None where it can.
+
+    Live sockets are taken away from the worker that accepted them. A socket with TLS on it cannot be, nor can one of
+    gevent's or of an event loop, and the sync worker has no thread to spare.
+    """
+    if cfg.is_ssl:
+        return "certfile and keyfile are not for this server: let a proxy end TLS (docs/how-to/deploy.md)"
+    if not issubclass(cfg.worker_class, Worker):
+        return "leave out the worker class (-k, --worker-class): quotechat brings its own, made of gthread"
+    return None
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """In the master, a worker has ended: what it held is no more. What it counted stays."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]  # as it is published
+
+
+def _setup_logs() -> None:
+    logs.setup(os.environ.get(variable("log_format"), "auto"), os.environ.get(variable("log_level"), "info"))
+
+
+def _share_figures() -> None:
+    """A private, empty directory for the workers' figures; those of masters that have ended are removed.
+
+    prometheus-client reads its name from the environment when a worker imports it, not before.
+    """
+    data = Path(os.environ.get(variable("data")) or Settings().data).resolve()
+    # By itself: a directory that is made as a parent gets the mode that everybody may read.
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    shared = data / "metrics"
+    shared.mkdir(mode=0o700, exist_ok=True)
+    for old in shared.iterdir():
+        if old.name == str(os.getpid()) or not _lives(old.name):
+            shutil.rmtree(old, ignore_errors=True)
+    mine = shared / str(os.getpid())
+    mine.mkdir(mode=0o700)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(mine)
+
+
+def _lives(number: str) -> bool:
+    """Whether there is a process of that number."""
+    try:
+        os.kill(int(number), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:  # somebody else's
+        pass
+    return True
+
+
+def _tell_of_the_end(server: Any) -> None:
+    """While workers hand over, gunicorn sends them SIGTERM again and again: only the master knows which one ends it."""
+    stop = server.stop
+
+    def told(*how: Any, **named: Any) -> None:
+        _handover.stop()
+        stop(*how, **named)
+
+    server.stop = told
+
+
+def when_ready(server: Any) -> None:
+    """Bound: connections queue from here on. Says where."""
+    print(f"quotechat {__version__} at {url(server)} (Ctrl-C stops it)", flush=True)
+
+
+def on_reload(server: Any) -> None:
+    """SIGHUP: new workers are about to be forked, and the old ones to be sent SIGTERM."""
+    _handover.begin(first_age=server.worker_age + 1, workers=server.cfg.workers)
+
+
+def url(server: Any) -> str:
+    address = server.LISTENERS[0].getsockname()
+    if not isinstance(address, tuple):
+        return f"unix:{address}"
+    # "All addresses" is none that a browser can open.
+    bound = str(address[0])
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bound, bound)
+    return f"http://{bracketed(host)}:{address[1]}"
+
+
+def sqlite_notice(version: tuple[int, int, int]) -> str | None:
+    """A line to say about this SQLite, or None.
+
+    From 3.7.0 to 3.51.2, but for the fixed 3.44.6 and 3.50.7, two processes that write and checkpoint
+    at the same moment may lose a commit (the "WAL-reset" bug).
+    """
+    fixed = version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
+    if version < (3, 7) or fixed:
+        return None
+    number = ".".join(map(str, version))
+    return (
+        f"quotechat: SQLite {number} has the WAL-reset bug; quotechat's own lock keeps its processes clear"
+        " of it, but do not write or checkpoint the database with other tools while it runs"
+    )
+
+
+def bracketed(host: str) -> str:
+    """`host` as URLs want it: an IPv6 address in brackets (RFC 3986 §3.2.2)."""
+    return f"[{host}]" if ":" in host else host
+
+
+# --- In a worker ----------------------------------------------------------------------------------
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """In the new worker, before the application is made."""
+    # gunicorn's command line may have had the last word; the hub's budget depends on the real numbers.
+    for name in ("threads", "workers"):
+        os.environ[variable(name)] = str(getattr(worker.cfg, name))
+    _setup_logs()
+
+
+def post_worker_init(worker: Any) -> None:
+    """In the worker, with the application made, just before it accepts."""
+    global _draining
+    chat = find_chat(worker.wsgi)
+    if chat is None:
+        worker.log.warning("quotechat was not found in the application: it will stop without draining")
+    else:
+        _draining = Draining(worker, chat, _handover)
+        _draining.start()
+    _handover.ready(worker.age)
+
+
+def pre_request(worker: Any, request: Any) -> None:
+    """A request has been read."""
+    _requests.begin()
+
+
+def post_request(worker: Any, request: Any, environ: Mapping[str, Any], response: Any) -> None:
+    """Its answer is out, or failed."""
+    _requests.end()
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """The worker accepts no more. Wait for requests and drain, then close the hub."""
+    poller_queue = getattr(worker, "method_queue", None)
+    if poller_queue is not None:
+        # gunicorn has closed this pipe, but requests that end now would still write to its number,
+        # which may be another file by then.
+        poller_queue.defer = lambda *_: None
+    if _draining is None:
+        return
+    if not _requests.wait_for_none(GRACEFUL_SECONDS - 4):
+        log.warning("requests are still running at exit")
+    _draining.finish(3.0)

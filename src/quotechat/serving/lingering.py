@@ -1,0 +1,176 @@
+"""Connections at their end, and peers that read slowly: neither holds a thread of the pool, nor the poller."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import threading
+import time
+from collections import deque
+from typing import Any
+
+#: Seconds that a thread waits for a peer to read its answer.
+_PATIENCE = 0.05
+
+
+class _Leaving:
+    """A connection at its end: what it has still to be sent, and until when it may take for that."""
+
+    __slots__ = ("deadline", "read", "rest", "sock")
+
+    def __init__(self, sock: socket.socket, rest: bytes, seconds: float) -> None:
+        self.sock = sock
+        self.rest = memoryview(rest)
+        self.deadline = time.monotonic() + seconds
+        self.read = 0
+
+
+class Lingering:
+    """Ends connections without waiting for their peers, on one thread for all.
+
+    After the last byte we close our side and read on for a while, so that the kernel does not reset
+    the connection over an answer still on its way (RFC 9112 §9.6). gunicorn does that too, but on the
+    thread that accepts, 2 s for each peer that holds on.
+    """
+
+    _SECONDS = 2.0
+    _SEND_SECONDS = 60.0  #: for what the peer has not read of its answer
+    _MOST = 1000  #: connections; above that the oldest are closed at once
+    _MOST_READ = 65_536  #: bytes thrown away per connection, as in gunicorn
+    _MOST_KEPT = 64 * 1024 * 1024  #: bytes of answers; above that the oldest are not sent to their end
+
+    def __init__(self) -> None:
+        self._new: deque[_Leaving] = deque()
+        self._wake, self._waker = os.pipe()
+        os.set_blocking(self._wake, False)
+        os.set_blocking(self._waker, False)
+        self._open: dict[int, _Leaving] = {}
+        self._kept = 0
+        self._poll = select.poll()
+        self._poll.register(self._wake, select.POLLIN)
+        threading.Thread(target=self._run, name="lingering", daemon=True).start()
+
+    def close(self, sock: socket.socket, rest: bytes = b"") -> None:
+        """Send `rest` and close `sock`, as soon as its peer lets us; returns at once."""
+        if sock.fileno() < 0:  # closed already: an error here would make gunicorn count it out twice
+            return
+        sock.setblocking(False)
+        if not rest and not _half_closed(sock):
+            return
+        self._new.append(_Leaving(sock, rest, self._SEND_SECONDS if rest else self._SECONDS))
+        try:
+            os.write(self._waker, b"\0")
+        except OSError:  # full: it will look anyway
+            pass
+
+    def _run(self) -> None:
+        while True:
+            ready = self._poll.poll(250 if self._open else None)
+            for number, mask in ready:
+                if number == self._wake:
+                    os.read(self._wake, 4096)
+                elif self._open[number].rest:
+                    self._send(number)
+                elif mask:
+                    self._read(number)
+            self._admit()
+            self._expire()
+
+    def _admit(self) -> None:
+        while self._new:
+            leaving = self._new.popleft()
+            if leaving.sock.fileno() < 0:
+                continue
+            self._open[leaving.sock.fileno()] = leaving
+            self._kept += len(leaving.rest)
+            self._poll.register(leaving.sock, select.POLLOUT if leaving.rest else select.POLLIN)
+
+    def _send(self, number: int) -> None:
+        leaving = self._open[number]
+        try:
+            sent = leaving.sock.send(leaving.rest)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._drop(number)
+            return
+        self._kept -= sent
+        leaving.rest = leaving.rest[sent:]
+        if leaving.rest:
+            return
+        # Behind all others: they are in the order of their time.
+        del self._open[number]
+        self._poll.unregister(number)
+        self.close(leaving.sock)
+
+    def _read(self, number: int) -> None:
+        leaving = self._open[number]
+        try:
+            got = len(leaving.sock.recv(4096))
+        except BlockingIOError:
+            return
+        except OSError:
+            got = 0
+        leaving.read += got
+        if got == 0 or leaving.read >= self._MOST_READ:
+            self._drop(number)
+
+    def _expire(self) -> None:
+        now = time.monotonic()
+        # Dicts keep the order of insertion, so the oldest come first.
+        for number, leaving in list(self._open.items()):
+            if leaving.deadline <= now or len(self._open) > self._MOST or self._kept > self._MOST_KEPT:
+                self._drop(number)
+
+    def _drop(self, number: int) -> None:
+        self._poll.unregister(number)
+        leaving = self._open.pop(number)
+        self._kept -= len(leaving.rest)
+        leaving.sock.close()
+
+
+def _half_closed(sock: socket.socket) -> bool:
+    """Close our side of `sock`; False where the peer has gone, and so nothing is to wait for."""
+    try:
+        sock.shutdown(socket.SHUT_WR)
+    except OSError:
+        sock.close()
+        return False
+    return True
+
+
+class Answering(socket.socket):
+    """A connection whose peer may read as slowly as it likes: that holds no thread.
+
+    What it does not take within `_PATIENCE` is sent by `Lingering`, which then ends the connection; the server's
+    descriptor gets a dead socket put under it, as if the peer had hung up.
+    """
+
+    lingering: Lingering
+
+    def sendall(self, data: Any, flags: int = 0, /) -> None:
+        """As that of every socket, but that the rest may be sent later."""
+        rest = memoryview(data)
+        deadline = time.monotonic() + _PATIENCE
+        while rest:
+            try:
+                rest = rest[self.send(rest, flags | socket.MSG_DONTWAIT) :]
+            except BlockingIOError:
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._writable(left):
+                    self._leave(bytes(rest))
+                    return
+
+    def _writable(self, seconds: float) -> bool:
+        waiter = select.poll()
+        waiter.register(self, select.POLLOUT)
+        return bool(waiter.poll(seconds * 1000))
+
+    def _leave(self, rest: bytes) -> None:
+        ours = socket.socket(fileno=os.dup(self.fileno()))
+        dead, other = socket.socketpair()
+        other.close()
+        os.dup2(dead.fileno(), self.fileno(), inheritable=False)
+        dead.close()
+        self.lingering.close(ours, rest)

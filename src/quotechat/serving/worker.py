@@ -1,0 +1,297 @@
+"""The worker: gunicorn's gthread, reading requests in the poller and answering what never becomes one."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import selectors
+import socket
+import sqlite3
+import sys
+import threading
+import time
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from gunicorn.http import errors
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from ..config import variable
+from ..refusal import refusal
+from .arrival import Arrival
+from .handover import LINGER_SECONDS
+from .lingering import Answering, Lingering
+
+#: Seconds that a stopping worker gives to requests which are on their way; as gunicorn gives idle connections.
+_STOP_SECONDS = 2.0
+#: Bytes of requests that are not whole, of all connections of a worker.
+_MOST_BUFFERED = 64 * 1024 * 1024
+_READ_BYTES = 65_536
+#: Seconds without accepting, where there was no descriptor.
+_ACCEPT_PAUSE = 0.1
+#: Seconds between two lines about the same want.
+_TELL_EVERY = 10.0
+#: Seconds between two tries of a worker to open a database that cannot be used.
+_BEGIN_AGAIN = 1.0
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published without types
+    """gunicorn's gthread worker without the ways in which a client can stop it.
+
+    A thread is taken only for a request that is whole: head and body are read here, by the poller, which waits for
+    any number of slow senders at once. Where the server itself ends TLS gunicorn reads, on its threads.
+    """
+
+    wsgi: Any
+    sockets: list[Any]
+
+    def init_process(self) -> None:
+        # After the fork: threads do not survive one.
+        self._lingering = Lingering()
+        self._arriving: dict[int, Any] = {}  # in the order of their deadlines
+        self._buffered = 0
+        self._request_seconds = float(os.environ.get(variable("request_seconds"), "30"))
+        self._body_bytes = int(os.environ.get(variable("body_bytes"), "65536"))
+        self._stops_at: float | None = None
+        self._accepts_from = self._told_of_descriptors = 0.0
+        super().init_process()
+
+    # --- Reading, on the poller's thread ----------------------------------------------------------
+
+    def accept(self, listener: Any) -> None:
+        """Accept one connection; without a free descriptor wait, since an error ends the worker."""
+        try:
+            super().accept(listener)
+        except OSError as fault:
+            if fault.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                raise
+            # A listener stays ready: without a pause the loop would turn without end.
+            now = time.monotonic()
+            self._accepts_from = now + _ACCEPT_PAUSE
+            self.set_accept_enabled(False)
+            if now - self._told_of_descriptors > _TELL_EVERY:
+                self._told_of_descriptors = now
+                self.log.error("cannot accept a connection: %s", fault.strerror)
+            self._make_room(len(self._arriving) // 2)
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Accept or not; the loop asks for it in every turn."""
+        if not enabled or time.monotonic() >= self._accepts_from:
+            super().set_accept_enabled(enabled)
+
+    def enqueue_req(self, conn: Any) -> None:
+        """`conn` is new, or has something to read: it goes to the pool when its request is whole."""
+        if self.cfg.is_ssl:  # TLS reads, and closes, with exchanges of its own
+            super().enqueue_req(conn)
+            return
+        conn.close = lambda graceful=False: self._close(conn, graceful)
+        self._receive(conn, b"" if conn.parser is None else conn.parser.unreader.take_buffered())
+
+    def hand_back(self, client: Any, server: Any, sock: socket.socket, data: bytes, missed: int) -> None:
+        """A connection that the application had taken has its next request, `data` first; from any thread.
+
+        `missed` is for the application: how often in a row that was not the request it had expected.
+        """
+        self.method_queue.defer(self._serve_again, TConn(self.cfg, sock, client, server), data, missed)
+
+    def _serve_again(self, conn: Any, data: bytes, missed: int) -> None:
+        self.nr_conns += 1
+        conn.served, conn.missed = 1, missed
+        conn.close = lambda graceful=False: self._close(conn, graceful)
+        self._receive(conn, data)
+
+    def _receive(self, conn: Any, data: bytes) -> None:
+        if not isinstance(conn.sock, Answering):
+            conn.sock = Answering(fileno=conn.sock.detach())
+            conn.sock.lingering = self._lingering
+        conn.arrival = Arrival(self._body_bytes)
+        conn.deadline = time.monotonic() + self._request_seconds
+        conn.sock.setblocking(False)
+        self._arriving[id(conn)] = conn
+        self.poller.register(conn.sock, selectors.EVENT_READ, lambda _: self._read(conn))
+        if data:
+            self._take(conn, data)
+        else:
+            # What has come already needs no turn of the loop.
+            self._read(conn)
+
+    def _read(self, conn: Any) -> None:
+        try:
+            data = conn.sock.recv(_READ_BYTES)
+        except BlockingIOError:
+            self._bound()
+            return
+        except OSError:
+            data = b""
+        if data:
+            self._take(conn, data)
+        else:
+            self._refuse(conn, "400 Bad Request" if conn.arrival.data else None)
+
+    def _take(self, conn: Any, data: bytes) -> None:
+        arrival: Arrival = conn.arrival
+        if not arrival.data:
+            conn.began = time.monotonic()
+        arrival.take(data)
+        self._buffered += len(data)
+        if arrival.refusal is not None:
+            self._refuse(conn, arrival.refusal)
+        elif arrival.whole:
+            self._pass_on(conn)
+        else:
+            if arrival.wants_continue and not getattr(conn, "continued", False):
+                conn.continued = True
+                with contextlib.suppress(OSError):
+                    conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._bound()
+
+    def _pass_on(self, conn: Any) -> None:
+        arrival = self._forget(conn)
+        conn.data_ready, conn.raw = True, bytes(arrival.data)
+        conn.init()
+        unreader = conn.parser.unreader
+        # All is here. Whoever reads on, since a length is not what it says, finds the end and not a wait.
+        unreader.chunk = lambda size_hint=None: b""
+        unreader.unread(conn.raw)
+        super().enqueue_req(conn)
+
+    def _refuse(self, conn: Any, status: str | None) -> None:
+        self._forget(conn)
+        if status is not None:
+            with contextlib.suppress(OSError):
+                conn.sock.send(refusal(status))
+        self.nr_conns -= 1
+        self._close(conn, status is not None)
+
+    def _forget(self, conn: Any) -> Arrival:
+        del self._arriving[id(conn)]
+        self._buffered -= len(conn.arrival.data)
+        self.poller.unregister(conn.sock)
+        found: Arrival = conn.arrival
+        return found
+
+    def _bound(self) -> None:
+        """However many begin a request, there is a place and memory for the next one: the oldest makes room."""
+        if len(self._arriving) > self.worker_connections // 2 or self._buffered > _MOST_BUFFERED:
+            self._make_room(1)
+
+    def _make_room(self, count: int) -> None:
+        for conn in list(islice(self._arriving.values(), count)):
+            self._refuse(conn, None)
+
+    def murder_pending(self) -> None:
+        """End what is not whole in time; the loop calls this at least once a second."""
+        now = time.monotonic()
+        if not self.alive and self._stops_at is None:
+            self._stops_at = now + _STOP_SECONDS
+        for conn in list(self._arriving.values()):
+            begun = bool(conn.arrival.data)
+            late = conn.deadline <= now
+            # Who has just connected, or been answered, may be about to ask.
+            patience = 0.0 if begun else _STOP_SECONDS - LINGER_SECONDS
+            if late or (self._stops_at is not None and self._stops_at - patience <= now):
+                self._refuse(conn, "408 Request Timeout" if begun else None)
+            elif self._stops_at is None:
+                break  # those behind it have more time
+        super().murder_pending()
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """One turn of the loop; short ones while the worker stops, since then time-outs are."""
+        super().wait_for_and_dispatch_events(timeout if self.alive else min(timeout, LINGER_SECONDS / 4))
+
+    # --- Answering, on a thread of the pool -------------------------------------------------------
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """Answer one request."""
+        _here.conn = conn
+        conn.served = getattr(conn, "served", 0) + 1
+        arrival: Arrival | None = getattr(conn, "arrival", None)
+        if arrival is not None:
+            # The sender was told, or does not wait.
+            req._expected_100_continue = False
+            conn.continued = False
+            if arrival.early:
+                req.force_close()
+        return super().handle_request(req, conn)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        """Answer what never reached the application. Nothing of the request is repeated, nor logged as it came."""
+        if isinstance(exc, errors.ParseException):
+            status = next((line for kind, line in _REFUSALS.items() if isinstance(exc, kind)), "400 Bad Request")
+            self.log.info("refused what is no HTTP: %s", type(exc).__name__)
+        else:
+            status = "500 Internal Server Error"
+            self.log.error("a request failed outside the application", exc_info=exc)
+        with contextlib.suppress(OSError):
+            client.settimeout(1.0)
+            client.sendall(refusal(status))
+
+    def load_wsgi(self) -> None:
+        """The application, when it can be had. What ends a start must not end a server that was serving."""
+        while True:
+            try:
+                self._load()
+                return
+            except (OSError, sqlite3.Error, SystemExit) as fault:
+                if self.age <= self.cfg.workers:
+                    raise
+                self.log.error("a new worker cannot begin yet: %s", fault)
+            deadline = time.monotonic() + _BEGIN_AGAIN
+            while time.monotonic() < deadline:
+                self.notify()
+                if not self.alive or os.getppid() != self.ppid:
+                    sys.exit(0)
+                time.sleep(0.05)
+
+    def _load(self) -> None:
+        """The application, which may take a request's socket and give it back later."""
+        super().load_wsgi()
+        self.wsgi = _HandingBack(self.wsgi, self)
+
+    def stop_listening(self) -> None:
+        """Give up the address, soon; from any thread."""
+        self.method_queue.defer(self._stop_listening)
+
+    def _stop_listening(self) -> None:
+        self.set_accept_enabled(False)
+        for listener in self.sockets:
+            listener.close()
+        self.sockets = []
+
+    def _close(self, conn: Any, graceful: bool) -> None:
+        if graceful:
+            self._lingering.close(conn.sock)
+        else:
+            conn.sock.close()
+
+
+#: What gunicorn's parser refuses with another status than 400.
+_REFUSALS: dict[type[Exception], str] = {
+    errors.LimitRequestLine: "414 URI Too Long",
+    errors.LimitRequestHeaders: "431 Request Header Fields Too Large",
+    errors.ExpectationFailed: "417 Expectation Failed",
+}
+
+
+class _HandingBack:
+    """Around the application: ``environ["quotechat.hand_back"]`` takes a socket back."""
+
+    def __init__(self, app: Any, worker: Worker) -> None:
+        self.app = app
+        self._worker = worker
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        conn = _here.conn
+        environ["quotechat.hand_back"] = partial(self._worker.hand_back, conn.client, conn.server)
+        environ["quotechat.accepting"] = lambda: self._worker.alive
+        environ["quotechat.arrived"] = getattr(conn, "began", None)
+        environ["quotechat.served"], environ["quotechat.missed"] = conn.served, getattr(conn, "missed", 0)
+        # The bytes of this request, where the application had read them itself.
+        environ["quotechat.raw"], conn.raw = getattr(conn, "raw", None), None
+        return self.app(environ, start_response)
+
+
+#: The connection that this thread of the pool serves.
+_here = threading.local()
