@@ -8,9 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.sync_api import expect
 from server import Server
 from test_pages import waits
+
+pytestmark = pytest.mark.alone
 
 Open = Callable[..., Any]
 

@@ -10,9 +10,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import requests
 from server import Server
 from test_pages import waits
+
+pytestmark = pytest.mark.alone
 
 Open = Callable[..., Any]
 MESSAGES = 5_000

@@ -19,6 +19,8 @@ import requests
 from servers import Running, environment, quotechat, running, until
 from wire import HOST, UPGRADE, answer, close_code, dial, frame, frames, opened, send
 
+pytestmark = pytest.mark.alone
+
 MESSAGES = "/api/v1/rooms/lobby/messages"
 GOOD = b'{"user":"Ann","message":"hi"}'
 POST = b"POST /api/v1/rooms/lobby/messages HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
