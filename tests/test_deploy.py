@@ -383,7 +383,8 @@ def test_slow_senders_do_not_reach_the_server(front: Front) -> None:
     body = json.dumps({"user": "Slow", "message": "hi"}).encode()
     head = f"POST {LOBBY}/messages HTTP/1.1\r\nHost: {NAME}\r\nContent-Type: application/json\r\n".encode()
     whole = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
-    # nginx lets go of its idle connections before the server does, after 1 s.
+    # nginx keeps a connection for the next request, and lets go of it before the server does, after 1 s.
+    assert front.ask("GET", "/healthz")[0].status == 200 and front.upstream() == 1
     until(lambda: front.upstream() == 0, 1.9, "an end of idle connections")
     with contextlib.ExitStack() as stack:
         heads = slow(front, "127.3.0.1", 20, head, stack)
