@@ -97,8 +97,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is published wi
             self.cfg.set("when_ready", lambda server: tell(hooks.url(server)))
 
     def load(self) -> Any:
-        # Imported in the worker, after the fork: a SIGHUP brings in new code, and the database and
-        # its threads begin where they will live.
+        # Imported in the worker, after the fork: the database and its threads begin where they will live.
         from quotechat import create_app
 
         try:
