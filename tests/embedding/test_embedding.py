@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import html
 import json
 import re
 import sys
@@ -9,14 +11,18 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import host
 import pytest
 import requests
 from flask import Flask
 from flask.testing import FlaskClient
+from openapi_spec_validator import OpenAPIV31SpecValidator
 from servers import ROOT, Running, environment, running, until
 from websockets.sync.client import connect
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import MapAdapter
 
 from quotechat import QuoteChat, create_app
 from quotechat.client import Client, NotFound
@@ -73,6 +79,56 @@ def test_forms_and_locations(client: FlaskClient) -> None:
     assert client.get(created.headers["Location"]).status_code == 200
 
 
+def test_the_reference_names_addresses_that_are_there(app: Flask, client: FlaskClient) -> None:
+    """Each line to copy is for an address under the prefix, and so is each link."""
+    text = html.unescape(client.get("/chat/reference").get_data(as_text=True))
+    lines = re.findall(r'data-copy="(curl [^\n]*)"', text)
+    named = [found for line in lines for found in re.findall(r"https?://[^\s'\"]+", line)]
+    assert len(lines) == len(named) > 20
+    adapter = app.create_url_adapter(None) or app.url_map.bind("localhost")
+    for address in named:
+        path = urlsplit(address).path
+        assert address.startswith("http://localhost/chat/") and _known(adapter, path), address
+    links = re.findall(r'href="(/[^"]*)"', text)
+    assert links and all(client.get(link).status_code == 200 for link in links if "/static/" not in link), links
+
+
+def _known(adapter: MapAdapter, path: str) -> bool:
+    """Whether there is more at `path` than the answer that there is nothing."""
+    for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+        with contextlib.suppress(HTTPException):
+            if adapter.match(path, method, websocket=path.endswith("/ws"))[0] != "quotechat.unknown":
+                return True
+    return False
+
+
+def test_openapi_under_the_prefix(client: FlaskClient) -> None:
+    """Valid, of our paths alone, and server and path together lead to an answer."""
+    document = client.get("/chat/openapi.json").get_json()
+    OpenAPIV31SpecValidator(document).validate()
+    assert document["paths"] and all(path.startswith("/chat/") for path in document["paths"])
+    base = document["servers"][0]["url"].rstrip("/")
+    asked = [path for path, methods in document["paths"].items() if "get" in methods and "{" not in path]
+    for path in asked:
+        status = client.get(base + path).status_code
+        # 400: a WebSocket that was not asked for; a poll without rooms.
+        assert status in (200, 400), path
+    assert len(asked) > 5
+
+
+def test_specifications_behind_a_proxy_with_a_prefix(tmp_path: Path) -> None:
+    """Where only the proxy knows the prefix, the documents have it from the request; each request has its own."""
+    app = create_app(Settings(data=tmp_path, trusted_proxies=1))
+    client = app.test_client()
+    for prefix, server, path in (("/team", "/team", "/team/api/v1"), ("", "/", "/api/v1")):
+        headers = {"X-Forwarded-Prefix": prefix} if prefix else {}
+        assert client.get("/openapi.json", headers=headers).get_json()["servers"] == [{"url": server}]
+        servers = client.get("/asyncapi.json", headers=headers).get_json()["servers"]
+        assert {each["pathname"] for each in servers.values()} == {path}
+        assert f"http://localhost{path}/rooms" in client.get("/reference", headers=headers).get_data(as_text=True)
+    app.extensions["quotechat"].close()
+
+
 # --- What stays the host's ------------------------------------------------------------------------
 
 
@@ -103,6 +159,36 @@ def test_our_errors_are_problems(client: FlaskClient) -> None:
     assert person.status_code == 404 and "<h1>" in person.get_data(as_text=True)
     large = client.post(MESSAGES, data=b"x" * 70_000, content_type="text/plain", query_string={"user": "Ada"})
     assert large.get_json()["code"] == "too-large"
+
+
+def test_every_answer_of_ours_has_a_number(client: FlaskClient) -> None:
+    """X-Request-Id, and the same in a problem: also where nothing is, and where the host's guard refuses."""
+    for path, status in (("/chat/api/v1/rooms", 200), ("/chat/", 200), ("/chat/api/v1/rooms/none", 404)):
+        answer = client.get(path)
+        assert (answer.status_code, len(answer.headers["X-Request-Id"])) == (status, 16)
+        if status == 404:
+            assert answer.get_json()["request_id"] == answer.headers["X-Request-Id"]
+    nothing = client.get("/chat/api/v1/nothing", headers={"X-Request-Id": "forged"})
+    assert nothing.get_json()["request_id"] == nothing.headers["X-Request-Id"] != "forged"
+    assert "X-Request-Id" not in client.get("/").headers
+    client.set_cookie("barred", "1")
+    assert client.get("/chat/api/v1/rooms").headers["X-Request-Id"]
+
+
+def test_what_is_left_to_write(tmp_path: Path) -> None:
+    """The RateLimit headers of limited writes, down to a 429; the host's user has limits of its own."""
+    app = host.make(settings=Settings(data=tmp_path / "data", messages_burst=2, messages_per_second=0.01))
+    client = app.test_client()
+    answers = [client.post(MESSAGES, json={"user": "Ann", "message": "x"}) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [201, 201, 429]
+    left = [re.match(r'"message";r=([0-9]+);', answer.headers["RateLimit"]) for answer in answers]
+    assert [found and found[1] for found in left] == ["1", "0", "0"]
+    assert answers[0].headers["RateLimit-Policy"] == '"message";q=2;w=200'
+    client.get("/login?user=ada")
+    mine = client.post(MESSAGES, json={"user": "Ada", "message": "x"})
+    assert mine.status_code == 201 and mine.headers["RateLimit"].startswith('"message";r=1;')
+    assert "RateLimit" not in client.get("/chat/api/v1/rooms").headers and "RateLimit" not in client.get("/").headers
+    app.extensions["quotechat"].close()
 
 
 def test_the_host_s_guard_guards_the_chat(client: FlaskClient) -> None:
@@ -219,6 +305,21 @@ def test_websockets_of_both(server: Running) -> None:
             assert theirs.recv(5) == "hello"
         ours.send(json.dumps({"command": "ping", "client_id": "p"}))
         assert json.loads(ours.recv(5)) == {"command": "pong", "client_id": "p"}
+
+
+def test_asyncapi_names_the_socket(server: Running) -> None:
+    """Server and channel together are an address at which a WebSocket opens, and a stream flows."""
+    document = requests.get(f"{server.url}/chat/asyncapi.json").json()
+    socket, http = (document["servers"][name] for name in ("websocket", "http"))
+    channels = document["channels"]
+    assert f"http://{socket['host']}" == server.url and http["host"] == socket["host"]
+    address = f"{socket['protocol']}://{socket['host']}{socket['pathname']}{channels['socket']['address']}"
+    with connect(f"{address}?room=lobby") as ws:
+        assert json.loads(ws.recv(5))["command"] == "caught-up"
+    address = f"{http['protocol']}://{http['host']}{http['pathname']}{channels['stream']['address']}"
+    accept = {"Accept": "application/x-ndjson"}
+    with requests.get(address.format(room="lobby"), headers=accept, stream=True, timeout=5) as stream:
+        assert json.loads(next(stream.iter_lines()))["command"] == "heartbeat"
 
 
 def test_a_name_holds_over_a_websocket(server: Running) -> None:

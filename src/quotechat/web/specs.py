@@ -38,14 +38,15 @@ _STREAM_ANSWERS: tuple[type, ...] = (wire.CaughtUp, wire.Heartbeat, wire.Reset)
 @described(answers={200: dict[str, Any]})
 def openapi() -> Response:
     """The HTTP API, as OpenAPI 3.1."""
-    return _document(openapi_document())
+    # The paths begin with our prefix; where the whole application is under one, only the request knows.
+    return _document({**openapi_document(), "servers": [{"url": request.script_root or "/"}]})
 
 
 @blueprint.get("/asyncapi.json")
 @described(answers={200: dict[str, Any]})
 def asyncapi() -> Response:
     """WebSocket and streams, as AsyncAPI 3."""
-    return _document(asyncapi_document(request.host, secure=request.is_secure))
+    return _document(asyncapi_document(request.host, site.base(), secure=request.is_secure))
 
 
 def _document(value: dict[str, Any]) -> Response:
@@ -203,17 +204,18 @@ def _problem(status: int, codes: list[str]) -> dict[str, Any]:
 # --- AsyncAPI -------------------------------------------------------------------------------------
 
 
-def asyncapi_document(host: str, *, secure: bool) -> dict[str, Any]:
-    """The document for a server at `host`."""
+def asyncapi_document(host: str, base: str = "", *, secure: bool) -> dict[str, Any]:
+    """The document for a server at `host`, under the path `base`."""
     scheme = "wss" if secure else "ws"
     web = "https" if secure else "http"
+    path = f"{base}/api/v1"
     return {
         "asyncapi": "3.0.0",
         "info": {**_INFO, "license": {"name": "MIT"}},
         "defaultContentType": "application/json",
         "servers": {
-            "websocket": {"host": host, "protocol": scheme, "pathname": "/api/v1", "description": "WebSocket."},
-            "http": {"host": host, "protocol": web, "pathname": "/api/v1", "description": "Streams over HTTP."},
+            "websocket": {"host": host, "protocol": scheme, "pathname": path, "description": "WebSocket."},
+            "http": {"host": host, "protocol": web, "pathname": path, "description": "Streams over HTTP."},
         },
         **_channels(),
     }
