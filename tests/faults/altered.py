@@ -87,17 +87,16 @@ def number_from_a_sequence() -> None:
 
 def check_then_wait() -> None:
     """What comes between "is there anything?" and "wake me" wakes nobody, and no net catches it."""
-    park = parking.park
+    wait = parking.Parked._wait
 
-    def later(*arguments: Any) -> Any:
-        time.sleep(0.05)
-        return park(*arguments)
+    def later(self: Any) -> None:
+        self.reactor.later(time.monotonic() + 0.05, lambda: None if self.ending else wait(self))
 
     def enter(self: Any, parked: Any) -> None:
         self._chat.hold(1)
         self._waiting[parked.place.room].setdefault(parked.place, set()).add(parked)
 
-    parking.park = later
+    parking.Parked._wait = later  # type: ignore[method-assign]
     parking.Lot.enter = enter  # type: ignore[method-assign]
     parking.Lot.look = lambda self: None  # type: ignore[method-assign]
 
