@@ -358,6 +358,23 @@ def test_a_connection_may_ask_anything_between_its_polls(server: Running) -> Non
         assert 0.7 < time.monotonic() - began < 2
 
 
+def test_every_answer_of_a_poll_leads_on(server: Running) -> None:
+    """Over one connection, whoever answers: where there is more, a link; all headers are there each time."""
+    path: str | None = f"{EVENTS}?after={head(server)}&limit=2&wait=5"
+    for number in range(9):
+        post(server, f"linked {number}")
+    seen, names = [], []
+    with requests.Session() as session:
+        while path:
+            answer = session.get(server.url + path, timeout=10)
+            seen += [event["message"]["message"] for event in answer.json()["events"]]
+            names.append({*answer.headers} - {"Link"})
+            assert ("Link" in answer.headers) is answer.json()["more"]
+            path = answer.links["next"]["url"] if "Link" in answer.headers else None
+    assert seen == [f"linked {number}" for number in range(9)]
+    assert len(names) == 5 and all(each == names[0] for each in names)
+
+
 def test_a_burst_is_answered_in_few_answers(server: Running) -> None:
     """A reader by long polls gets all of a burst, in order, in fewer answers than there are events."""
     after, seen, answers = head(server), [], 0

@@ -89,6 +89,24 @@ def test_the_header_is_whole(server: Running, kind: Kind) -> None:
         assert answer.headers["X-Request-Id"]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_parameter_of_a_media_type_changes_nothing(server: Running, kind: Kind) -> None:
+    """Some name the character set where they ask."""
+    for accept in (f"{KINDS[kind]}; charset=utf-8", f"{KINDS[kind]};charset=utf-8;q=0.9, */*;q=0.1"):
+        with requests.get(f"{server.url}{EVENTS}", headers={"Accept": accept}, stream=True, timeout=5) as answer:
+            assert answer.headers["Content-Type"].startswith(KINDS[kind])
+
+
+def test_not_over_http_1_0(server: Running) -> None:
+    """It has no chunks; 406, as every request is that no stream can answer (protocol §8)."""
+    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=5) as sock:
+        sock.sendall(f"GET {EVENTS} HTTP/1.0\r\nHost: localhost\r\nAccept: application/x-ndjson\r\n\r\n".encode())
+        came = b""
+        while data := sock.recv(4096):
+            came += data
+    assert came.split()[1] == b"406" and b'"code":"not-acceptable"' in came
+
+
 @pytest.mark.parametrize(("query", "status", "code"), [
     ("after=999999", 410, "cursor-ahead"), ("after=0.0000000000000000", 410, "history-changed"),
     ("after=x", 400, "cursor-invalid"),

@@ -10,7 +10,6 @@ import struct
 LINGER_SECONDS = 0.4
 
 
-
 class Handover:
     """Which workers a SIGHUP starts, and which of them are ready: memory shared by all processes.
 

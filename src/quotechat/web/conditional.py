@@ -8,6 +8,7 @@ keep what is deleted later (RFC 9111 §5.2.2.5), and a program that keeps an ans
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -41,7 +42,12 @@ def marked(answer: Response, found: str) -> Response:
 
 def next_page(answer: Response, path: str | None = None, **changed: Any) -> Response:
     """`answer` with a link to what follows it: the same request but for these parameters, at `path` or here."""
-    query = {**{name: values[0] for name, values in request.args.lists()}, **changed}
-    target = site.base() + path if path else request.script_root + request.path
-    answer.headers["Link"] = f'<{target}?{urlencode(query)}>; rel="next"'
+    answer.headers["Link"] = next_link(path)(**changed)
     return answer
+
+
+def next_link(path: str | None = None) -> Callable[..., str]:
+    """Makes the value of `Link` from the parameters that change, also when this request is over."""
+    query = {name: values[0] for name, values in request.args.lists()}
+    target = site.base() + path if path else request.script_root + request.path
+    return lambda **changed: f'<{target}?{urlencode({**query, **changed})}>; rel="next"'

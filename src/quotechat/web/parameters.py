@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from flask import Flask, request
+from werkzeug.datastructures import MIMEAccept
 from werkzeug.routing import IntegerConverter
 
 from ..protocol import cursor, json
@@ -119,6 +120,15 @@ def after_by_room() -> dict[str, Cursor | Now]:
     if not 1 <= len(found) <= MOST_ROOMS:
         raise ParameterInvalid(f"after is ROOM:CURSOR, for 1 to {MOST_ROOMS} rooms.", "after")
     return found
+
+
+def accepted(*media: str) -> str | None:
+    """Which of `media` is wanted most, in our order where several are; None where none is accepted, or nothing said.
+
+    Only the type counts: `application/json; charset=utf-8` asks for what `application/json` is.
+    """
+    asked = [(value.partition(";")[0].strip(), quality) for value, quality in request.accept_mimetypes]
+    return MIMEAccept(asked).best_match(media)
 
 
 def json_object() -> dict[str, Any]:

@@ -22,6 +22,7 @@ from flask import Flask, Response, current_app, request
 from ..hub.chat import Chat, Page, early
 from ..protocol import cursor
 from ..protocol.errors import Refused
+from . import conditional
 from .detach import detach, has_body
 from .kept import Head, Kept, Taking, can_keep
 from .reactor import Reactor
@@ -30,6 +31,8 @@ SETTLE = 0.02
 """Seconds between two answers in one room."""
 
 
+Link = Callable[..., str]
+"""The value of `Link` for the events after `after=`."""
 Ending = Callable[[Page], Page]
 """What the empty page of a poll that ends becomes: `as_it_is` at the time-out, `early` before it."""
 
@@ -65,7 +68,7 @@ def park(place: Place, seconds: float, left: Callable[[], None], page: Page | No
     connection is closed or given back.
     """
     lot: Lot = current_app.extensions["quotechat.parking"]
-    return Taking(partial(lot.take, place, seconds, left, None if page is None else body(page)))
+    return Taking(partial(lot.take, place, seconds, left, page, conditional.next_link()))
 
 
 def body(page: Page) -> bytes:
@@ -95,11 +98,14 @@ class Parked(Kept):
         lot: Lot,
         place: Place,
         seconds: float,
-        first: bytes | None,
+        first: Page | None,
+        link: Link,
     ) -> None:
         super().__init__(sock, left, environ, head)
         self.place = place
         self._first = first
+        self._link = link
+        self._more = False
         self._lot = lot
         self._seconds = seconds
         self._around = _around_the_cursor(environ)
@@ -110,8 +116,12 @@ class Parked(Kept):
         if self._first is None:
             self._wait()
         else:
-            self.answer(self._first)
+            self._more = self._first.more
+            self.answer(body(self._first))
             self._first = None
+
+    def more(self) -> str:
+        return f"Link: {self._link(after=self.place.after)}\r\n" if self._more else ""
 
     def received(self, data: bytes) -> None:
         if self.busy or self.blocked:
@@ -133,12 +143,13 @@ class Parked(Kept):
             until = time.monotonic() + self._seconds * random.uniform(0.8, 1.0)
             self.reactor.later(until, partial(self._nothing, self._number))
 
-    def found(self, answer: bytes, cursor: str) -> None:
-        """Answer with this, which leads to `cursor`."""
+    def found(self, answer: bytes, cursor: str, *, more: bool = False) -> None:
+        """Answer with this, which leads to `cursor`; `more` tells whether there is something beyond it."""
         if self.busy and not self.ending:
             self.ends = None
             self._lot.leave(self)
             self.place = self.place._replace(after=cursor)
+            self._more = more
             self.answer(answer)
 
     def refuse(self, refused: Refused) -> None:
@@ -196,14 +207,15 @@ class Lot:
         place: Place,
         seconds: float,
         left: Callable[[], None],
-        first: bytes | None,
+        first: Page | None,
+        link: Link,
         environ: dict[str, Any],
         headers: list[tuple[str, str]],
     ) -> None:
         """Take the socket of a request; on the request's thread."""
         head = Head(environ, headers)
         sock, ahead = detach(environ)
-        parked = Parked(sock, left, environ, head, self, place, seconds, first)
+        parked = Parked(sock, left, environ, head, self, place, seconds, first, link)
         if ahead:
             parked.last()
         self._reactor.add(parked)
@@ -290,7 +302,7 @@ class Lot:
         if isinstance(found, Page) and found.events:
             encoded = body(found)
             for parked in waiting:
-                parked.found(encoded, found.cursor)
+                parked.found(encoded, found.cursor, more=found.more)
         elif isinstance(found, Refused):
             for parked in waiting:
                 parked.refuse(found)

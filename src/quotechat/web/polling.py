@@ -72,7 +72,7 @@ def events_of_rooms() -> Response:
     """{`rooms`: {name: {`events`, `cursor`, `more`}}, `retry_in_ms`?}: several rooms, one hold for all."""
     chat: Chat = current_app.extensions["quotechat"]
     chat.welcome(access.begun())
-    if request.accept_mimetypes and not request.accept_mimetypes.best_match(["application/json"]):
+    if request.accept_mimetypes and not parameters.accepted("application/json"):
         raise NotAcceptable("Events of several rooms come as application/json.")
     after, limit = parameters.after_by_room(), parameters.limit(_DEFAULT_LIMIT, _MOST)
     seconds, preferred = parameters.wait()
@@ -139,7 +139,7 @@ def _applied(answer: Response, seconds: float) -> None:
 def _negotiated() -> Literal["json", "ndjson", "sse"]:
     if "Accept" not in request.headers:
         return "json"
-    best = request.accept_mimetypes.best_match(["application/json", *_STREAMS])
+    best = parameters.accepted("application/json", *_STREAMS)
     if best is None:
         raise NotAcceptable("Events come as application/json, application/x-ndjson or text/event-stream.")
     return _STREAMS.get(best, "json")

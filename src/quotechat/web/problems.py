@@ -18,7 +18,7 @@ from werkzeug.http import HTTP_STATUS_CODES
 from ..logs import about
 from ..protocol import json
 from ..protocol.errors import Overloaded, ParameterInvalid, Refused
-from . import site
+from . import parameters, site
 
 log = logging.getLogger(__name__)
 
@@ -180,4 +180,4 @@ def _for_a_person() -> bool:
     path = site.path()
     if path.startswith("/api/") or path in _FOR_PROGRAMS:
         return False
-    return request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
+    return parameters.accepted("application/json", "text/html") == "text/html"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, current_app
 
 from ..hub.chat import Chat
 from ..protocol import wire
@@ -88,7 +88,7 @@ def add() -> Response:
 def chosen() -> Response:
     """One quote by chance; as one line of text where that is preferred."""
     quote = _chat().random_quote()
-    if request.accept_mimetypes.best_match(["application/json", "text/plain"]) == "text/plain":
+    if parameters.accepted("application/json", "text/plain") == "text/plain":
         line = f"{' '.join(quote['quote'].split())} – {quote['author']}\n"
         answer = Response(line, content_type="text/plain; charset=utf-8")
     else:
