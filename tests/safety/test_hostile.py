@@ -16,6 +16,8 @@ import requests
 from servers import Running
 from wire import HOST, Answer, answer, close_code, dial, ended, frame, frames, opened, send
 
+from quotechat.web.problems import title
+
 MESSAGES = "/api/v1/rooms/lobby/messages"
 COMMANDS = "/api/v1/rooms/lobby/commands"
 JSON_TYPE = {"Content-Type": "application/json"}
@@ -237,6 +239,13 @@ def test_raw_http(server: Running) -> None:
                 found: object = statuses if got.status in statuses else got.status
                 if got.status >= 400 and "keep-alive" not in got.headers["connection"]:
                     assert ended(sock) == b"", name
+                if got.status >= 400:
+                    problem = json.loads(got.body)
+                    assert got.headers["content-type"] == "application/problem+json", name
+                    assert problem["status"] == got.status, name
+                    # The protocol has no code for these.
+                    assert (got.code is None) is (got.status in (408, 414, 417, 431)), name
+                    assert got.code is None or problem["title"] == title(got.code), name
             except TimeoutError:
                 found = "silence"
             cases.append((name, found, statuses))

@@ -27,7 +27,7 @@ class Answer(NamedTuple):
         """The code of the problem, where it is one."""
         if self.headers.get("content-type") != "application/problem+json":
             return None
-        found: str = json.loads(self.body)["code"]
+        found: str | None = json.loads(self.body).get("code")
         return found
 
 
