@@ -398,3 +398,27 @@ def test_null_is_left_out(client: FlaskClient, field: str) -> None:
     envelope = {"command": "send-message", "room": None, "message": said}
     refused = client.post("/api/v1/rooms/lobby/commands", json=envelope)
     assert (refused.status_code, refused.get_json()["field"]) == (422, "room")
+    body = client.get("/openapi.json").get_json()["components"]["schemas"]["MessageBody"]
+    assert {"type": "null"} in body["properties"][field]["anyOf"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_null_is_left_out_on_each_way(guest: Guest, way: str) -> None:
+    """The same over HTTP and WebSocket, where `after` is a word of its own."""
+    nulls = dict.fromkeys(("color", "reply_to", "send_at"))
+    said = {"command": "send-message", "client_id": None, "message": {"user": "Azin", "message": "hi", **nulls}}
+    ack = guest.ask(way, said)
+    assert ack["command"] == "ack" and "client_id" not in ack
+    if way == "websocket":
+        with connect(socket_url(guest.server)) as ws:
+            for field in ("room", "after"):
+                ws.send(json.dumps({"command": "subscribe", field: None}))
+                assert json.loads(ws.recv(timeout=5))["error"]["field"] == field
+
+
+def test_a_key_in_the_header_stands_for_a_null(client: FlaskClient) -> None:
+    """What is left out does not contradict it."""
+    said = {"user": "Azin", "message": "hi", "client_id": None}
+    sent = [client.post("/api/v1/rooms/lobby/messages", json=said, headers={"Idempotency-Key": "k"}) for _ in "ab"]
+    assert [each.status_code for each in sent] == [201, 200]
+    assert sent[0].get_json()["message"]["client_id"] == "k"

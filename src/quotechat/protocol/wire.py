@@ -339,28 +339,28 @@ class Guest(msgspec.Struct):
 
 
 Key = Annotated[
-    ClientId, Meta(description="Made up by the sender, so that a repeat is stored once. Or `Idempotency-Key`.")
+    ClientId | None, Meta(description="Made up by the sender, so that a repeat is stored once. Or `Idempotency-Key`.")
 ]
 
 
 class MessageBody(NewMessage, frozen=True, kw_only=True):
     """What is said."""
 
-    client_id: Key | UnsetType = UNSET
+    client_id: Key = None
 
 
 class EditBody(msgspec.Struct, kw_only=True):
     """The new text."""
 
     message: str
-    client_id: Key | UnsetType = UNSET
+    client_id: Key = None
 
 
 class ReactionBody(msgspec.Struct, kw_only=True):
     """Like or dislike; `none` takes it back."""
 
     reaction: Literal["like", "dislike", "none"]
-    client_id: Key | UnsetType = UNSET
+    client_id: Key = None
 
 
 class QuoteBody(msgspec.Struct, kw_only=True):
@@ -369,7 +369,7 @@ class QuoteBody(msgspec.Struct, kw_only=True):
     quote: str
     author: str
     room: Room | UnsetType = UNSET
-    client_id: Key | UnsetType = UNSET
+    client_id: Key = None
 
 
 class RoomBody(msgspec.Struct):

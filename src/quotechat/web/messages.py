@@ -218,7 +218,9 @@ def _keyed(envelope: dict[str, Any], key: str | None) -> dict[str, Any]:
         return envelope
     if len(key) > 1 and key[0] == key[-1] == '"':
         key = key[1:-1]
-    named = envelope.get("client_id", key)
+    named = envelope.get("client_id")
+    if named is None:
+        named = key
     if isinstance(named, str) and named != key:
         raise ParameterInvalid("client_id and Idempotency-Key differ.", "client_id")
     return {**envelope, "client_id": named}
