@@ -37,6 +37,12 @@ CASES: list[tuple[bytes, bool, bool, str | None]] = [
     (b"G" * (MOST_HEAD + 1), False, False, "414 URI Too Long"),
     (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 6000, False, False, "431 Request Header Fields Too Large"),
     (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 6000 + b"\r\n", False, False, "431 Request Header Fields Too Large"),
+    # Once, these depended on how much came at once: whole, and not early, where the end was there already.
+    (b"GET / HTTP/1.1\nHost: a\r\n\r\n", True, True, None), (CHUNKED + b"0\r\nX: y\nZ: y\r\n\r\n", True, True, None),
+    (CHUNKED + b"0\r\nX: " + b"y" * 9000 + b"\r\n\r\n", True, True, None),
+    *((b"GET / HTTP/1.1\r\nX: " + b"y" * (MOST_HEAD - 19 - more) + b"\r\n\r\n", more > 2, False,
+       None if more > 2 else "431 Request Header Fields Too Large") for more in range(5)),
+    (b"\n" + b"G" * (MOST_HEAD + 1), True, True, None), (b"G" * (MOST_HEAD + 1) + b"\n", False, False, "414 URI Too Long"),
 ]  # fmt: skip
 
 

@@ -16,7 +16,6 @@ _LONGEST_SIZE = 1_024
 """Bytes of the line before a chunk, or of what follows the last."""
 _MOST_CHUNKS = 1_000
 """More of them than a body of some kilobytes needs cost more to take apart than to send."""
-_BARE_LF = re.compile(rb"(?<!\r)\n")
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,15})[ \t]*(?=\r\n)", re.IGNORECASE)
 _FRAMED = re.compile(rb"\r\n(content-length|transfer-encoding)[ \t]*:", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked[ \t]*(?=\r\n)", re.IGNORECASE)
@@ -51,14 +50,14 @@ class Arrival:
     # --- Each looks at what is next; whether it got any further -----------------------------------
 
     def _head(self) -> bool:
-        end = self.data.find(b"\r\n\r\n", max(0, self._at - 3))
-        if (end if end >= 0 else len(self.data)) > MOST_HEAD:
+        end, stop = self._blank_line(max(0, self._at - 3))
+        # The parser refuses it, now: such a head might never end.
+        if self._bare_lf(min(stop, MOST_HEAD)):
+            self._hand_over()
+        elif stop > MOST_HEAD:
             line = self.data.find(b"\r\n")
             self.refusal = "431 Request Header Fields Too Large" if 0 <= line < _LONGEST_LINE else "414 URI Too Long"
         elif end < 0:
-            # The parser refuses it, now: such a head might never end.
-            if _BARE_LF.search(self.data, self._at):
-                self._hand_over()
             self._at = len(self.data)
         else:
             self._at = end + 4
@@ -89,7 +88,7 @@ class Arrival:
     def _chunk(self) -> bool:
         end = self.data.find(b"\r\n", self._at, self._at + _LONGEST_SIZE)
         if end < 0:
-            if len(self.data) - self._at >= _LONGEST_SIZE or _BARE_LF.search(self.data, self._at):
+            if len(self.data) - self._at >= _LONGEST_SIZE or self._bare_lf(len(self.data)):
                 self._hand_over()
             return False
         found = _SIZE.fullmatch(self.data, self._at, end)
@@ -116,12 +115,23 @@ class Arrival:
         return True
 
     def _trailers(self) -> bool:
-        end = self.data.find(b"\r\n\r\n", self._at)
-        if end >= 0:
-            self.whole = True
-        elif len(self.data) - self._at > _LONGEST_LINE or _BARE_LF.search(self.data, self._at):
+        end, stop = self._blank_line(self._at)
+        if stop - self._at > _LONGEST_LINE or self._bare_lf(stop):
             self._hand_over()
+        else:
+            self.whole = end >= 0
         return False
+
+    def _blank_line(self, start: int) -> tuple[int, int]:
+        """Where the lines from `start` end, or -1, and how far they had come a byte before that was known: what is
+        decided there is the same however much comes at once."""
+        end = self.data.find(b"\r\n\r\n", start)
+        return end, end + 3 if end >= 0 else len(self.data)
+
+    def _bare_lf(self, stop: int) -> bool:
+        """Whether a line up to `stop` ends without CR. Two counts: a regular expression takes longer than all else."""
+        start = self._at - (self.data[self._at - 1 : self._at] == b"\r")
+        return self.data.count(b"\n", start, stop) != self.data.count(b"\r\n", start, stop)
 
     def _hand_over(self) -> None:
         self.whole = self.early = True
