@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import select
@@ -124,6 +125,40 @@ def test_who_has_just_connected_is_answered(tmp_path: Path) -> None:
                 came += stream.recv(1000)
             silent.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert silent.recv(1000).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_a_reload_refuses_nobody_on_an_old_connection(tmp_path: Path) -> None:
+    """The old worker answers what comes on connections that it still has, after its drain too, and ends them."""
+    with served(tmp_path) as server:
+        with requests.Session() as kept, requests.get(
+            f"{server.url}{LOBBY}/events", headers={"Accept": "application/x-ndjson"}, stream=True, timeout=10
+        ) as stream:
+            assert kept.get(f"{server.url}/healthz", timeout=5).headers["Connection"] == "keep-alive"
+            server.process.send_signal(signal.SIGHUP)
+            assert b"heartbeat" in b"".join(stream.iter_content(None))  # until the drain ends it
+            answer = post(server, "to the old one", kept)
+            assert (answer.status_code, answer.headers["Connection"]) == (201, "close")
+
+
+def test_a_server_that_stops_gives_up_its_address(tmp_path: Path) -> None:
+    """At once, while it finishes what is on its way: who comes now hears so, and can ask elsewhere."""
+    with served(tmp_path) as server:
+        address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+        body = b'{"user": "Azin", "message": "hi"}'
+        head = f"POST {LOBBY}/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        with socket.create_connection(address, timeout=5) as sock:
+            sock.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode())
+            post(server, "the server has read it").raise_for_status()
+            server.process.send_signal(signal.SIGTERM)
+            until(lambda: refused(address), 1.0, "an address that is given up")
+            sock.sendall(body)
+            assert sock.recv(1000).startswith(b"HTTP/1.1 201 ")
+
+
+def refused(address: tuple[str, int]) -> bool:
+    """Whether nobody listens there."""
+    with socket.socket() as sock:
+        return sock.connect_ex(address) == errno.ECONNREFUSED
 
 
 @contextlib.contextmanager

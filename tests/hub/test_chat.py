@@ -250,6 +250,18 @@ def test_what_began_before_the_drain_is_stored(opened: Opened) -> None:
     assert len(chat.read("lobby", START).events) == 1
 
 
+def test_a_drain_may_leave_a_while(opened: Opened) -> None:
+    """Within the grace a request may still begin; who waits is let go at once all the same."""
+    chat = opened()
+    before = time.monotonic()
+    chat.drain(grace=60.0)
+    chat.submit(said(), identity=None)
+    assert chat.wait("lobby", START, 500, 5).events
+    assert chat.wait("lobby", NOW, 500, 5).retry_in_ms is not None and time.monotonic() - before < 5
+    with pytest.raises(Draining):
+        chat.submit(said(), identity=None, begun=before + 61)
+
+
 def test_what_belongs_on_a_socket_is_refused(opened: Opened) -> None:
     """Subscribe is no write."""
     with pytest.raises(MalformedEnvelope):

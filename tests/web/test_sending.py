@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import re
 import signal
@@ -241,6 +242,46 @@ def test_what_is_on_its_way_finishes(tmp_path: Path, before: int, sent: int) -> 
         status, headers, event = connection.answer()
         assert (status, event["message"]["message"], headers["Connection"]) == (201, "on its way", "close")
         assert connection.sock.recv(10) == b""
+
+
+def test_what_is_refused_on_its_way_is_told(tmp_path: Path) -> None:
+    """A bad message of which half came before SIGTERM gets its own code, on a kept connection too."""
+    command = quotechat("serve", "--port", "0", "--data", str(tmp_path))
+    with running(command, env=environment(QUOTECHAT_LIMITS="off")) as server, connected(server) as connection:
+        for number in range(6):
+            assert connection.post(said(f"before {number}"))[0] == 201
+        body = said("x", color="none")
+        head = f"POST {MESSAGES} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        connection.sock.sendall(f"{head}Content-Length: {len(body)}\r\nAccept: */*\r\n\r\n".encode() + body[:9])
+        arrived(server, connection)
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: gone(server), what="an address that is given up")
+        connection.sock.sendall(body[9:])
+        status, headers, problem = connection.answer()
+        assert (status, problem["field"], headers["Connection"]) == (422, "color", "close")
+
+
+def test_all_that_came_is_answered(tmp_path: Path) -> None:
+    """Requests that did not wait, on a kept connection: those that were there at SIGTERM have their answers."""
+    command = quotechat("serve", "--port", "0", "--data", str(tmp_path))
+    with running(command, env=environment(QUOTECHAT_LIMITS="off")) as server, connected(server) as connection:
+        for number in range(6):
+            assert connection.post(said(f"before {number}"))[0] == 201
+        head = f"POST {MESSAGES} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n".encode()
+        bodies = [said(f"at once {number}") for number in range(150)]
+        many = [head + b"Content-Length: %d\r\nAccept: */*\r\n\r\n" % len(body) + body for body in bodies]
+        connection.sock.sendall(b"".join(many))
+        assert connection.answer()[0] == 201
+        server.process.send_signal(signal.SIGTERM)
+        found = [connection.answer() for _ in many[1:]]
+        assert [status for status, _, _ in found] == [201] * 149
+        assert found[-1][1]["Connection"] == "close" and connection.sock.recv(10) == b""
+
+
+def gone(server: Running) -> bool:
+    """Whether nobody listens there any more."""
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", int(server.url.rpartition(":")[2]))) == errno.ECONNREFUSED
 
 
 def arrived(server: Running, connection: Connection) -> None:

@@ -168,7 +168,7 @@ class Chat:
 
     def welcome(self, begun: float | None) -> None:
         """Refuse what began after the drain. Raises Draining."""
-        if self.draining and (begun is None or begun > self._drained_at):
+        if self.draining and (time.monotonic() if begun is None else begun) > self._drained_at:
             raise Draining()
 
     # --- Reading ----------------------------------------------------------------------------------
@@ -352,11 +352,14 @@ class Chat:
 
     # --- The end ----------------------------------------------------------------------------------
 
-    def drain(self) -> None:
-        """Accept nothing more, answer held polls, tell sockets; what is queued is still stored."""
+    def drain(self, grace: float = 0.0) -> None:
+        """Answer held polls, tell sockets, and accept nothing that begins after `grace` seconds.
+
+        What is queued is still stored.
+        """
         if self.draining:
             return
-        self._drained_at = time.monotonic()
+        self._drained_at = time.monotonic() + grace
         self.draining = True
         with self._feeds_lock:
             feeds = list(self._feeds.values())

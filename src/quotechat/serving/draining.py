@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from .handover import LINGER_SECONDS, Handover
+from .handover import LINGER_SECONDS, STOP_SECONDS, Handover
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class Drainable(Protocol):
 
     @property
     def lost(self) -> bool: ...
-    def drain(self) -> None: ...
+    def drain(self, grace: float = 0.0) -> None: ...
     def close(self) -> None: ...
 
 
@@ -117,7 +117,10 @@ class Draining:
         try:
             if self._handover.succeeded(self._worker.age):
                 self._hand_over()
-            self._chat.drain()
+                # Connections that it still has are kept for so long, and a reload refuses nobody.
+                self._chat.drain(STOP_SECONDS)
+            else:
+                self._chat.drain()
         except Exception:
             log.exception("the drain failed")
         finally:

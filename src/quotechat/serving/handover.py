@@ -5,6 +5,8 @@ from __future__ import annotations
 import mmap
 import struct
 
+#: Seconds that a stopping worker gives to requests which are on their way; as gunicorn gives idle connections.
+STOP_SECONDS = 2.0
 #: Seconds between "no new connections" and the drain in a handover: requests on connections that are
 #: already open still get their answer here, with "Connection: close", and come back to the new worker.
 LINGER_SECONDS = 0.4

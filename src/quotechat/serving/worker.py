@@ -21,11 +21,9 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 from ..config import variable
 from ..refusal import refusal
 from .arrival import Arrival
-from .handover import LINGER_SECONDS
+from .handover import LINGER_SECONDS, STOP_SECONDS
 from .lingering import Answering, Lingering
 
-#: Seconds that a stopping worker gives to requests which are on their way; as gunicorn gives idle connections.
-_STOP_SECONDS = 2.0
 #: Bytes of requests that are not whole, of all connections of a worker.
 _MOST_BUFFERED = 64 * 1024 * 1024
 _READ_BYTES = 65_536
@@ -185,12 +183,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         """End what is not whole in time; the loop calls this at least once a second."""
         now = time.monotonic()
         if not self.alive and self._stops_at is None:
-            self._stops_at = now + _STOP_SECONDS
+            self._stops_at = now + STOP_SECONDS
+            # Who comes now is for another worker or, where the server stops, to be refused at once and not in the end.
+            self._stop_listening()
         for conn in list(self._arriving.values()):
             begun = bool(conn.arrival.data)
             late = conn.deadline <= now
             # Who has just connected, or been answered, may be about to ask.
-            patience = 0.0 if begun else _STOP_SECONDS - LINGER_SECONDS
+            patience = 0.0 if begun else STOP_SECONDS - LINGER_SECONDS
             if late or (self._stops_at is not None and self._stops_at - patience <= now):
                 self._refuse(conn, "408 Request Timeout" if begun else None)
             elif self._stops_at is None:

@@ -118,12 +118,17 @@ class Kept(Peer):
             self._last = True
         request_id = self._of_request()
         head = self.head.of(
-            len(answer), keep=not self._last, status=status, request_id=request_id, more=self.more()
+            len(answer), keep=not self.done, status=status, request_id=request_id, more=self.more()
         )
         self.send(head + answer)
         self._tell(request_id, int(status[:3]), len(answer))
         if not self.blocked:
             self.idle()
+
+    @property
+    def done(self) -> bool:
+        """Whether no request follows the one that is answered."""
+        return self._last
 
     def more(self) -> str:
         """Lines of the header that are of this answer alone, each with its line break."""
@@ -172,7 +177,7 @@ class Kept(Peer):
             access.answered(self._told, request_id, status, size, self.began, self.transport)
 
     def idle(self) -> None:
-        if self._last and not self.busy:
+        if self.done and not self.busy:
             self.end()
 
     def swept(self, now: float) -> None:

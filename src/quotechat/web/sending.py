@@ -141,7 +141,6 @@ class Sender(Kept):
         self._first = first
         self._around = Around.split(environ.get("quotechat.raw"))
         self._came = ahead
-        self._begun = time.monotonic()
         self._late_at: float | None = None
 
     def opened(self) -> None:
@@ -153,8 +152,6 @@ class Sender(Kept):
         return "" if found is None else f"{quota.STATE}: {quota.state('message', *found)}\r\n"
 
     def received(self, data: bytes) -> None:
-        if not self._came:
-            self._begun = time.monotonic()
         self._came += data
         if len(self._came) > 2 * self._said.most_bytes:
             self.drop()  # it does not wait for its answers
@@ -169,22 +166,34 @@ class Sender(Kept):
             self.end()
 
     def restart(self) -> None:
+        # What has come by now is on its way, also what nobody has looked at yet.
+        self._read()
+        if self.ending:
+            return
         self.last()
-        if self._late_at is None:
-            self.idle()
-        else:
-            # A request is on its way: it has as long as those that gunicorn's worker reads.
+        if self._late_at is not None:
             self._late_at = min(self._late_at, time.monotonic() + GRACE_SECONDS)
+        elif not self._came:
+            self.idle()
+
+    @property
+    def done(self) -> bool:
+        return super().done and self._expected() is None
+
+    def _expected(self) -> tuple[int, int] | None:
+        """Where the body of the next request is, if what came begins one like those before."""
+        return self._around.body(self._came) if self._around else None
 
     def _next(self) -> None:
         """Take the next request, once all of it is there."""
         if not self._came or self.ending:
             return
-        body = self._around.body(self._came) if self._around else None
+        body = self._expected()
         if body is None or body[1] - body[0] > self._said.most_bytes:
             self.go(self._came)
         elif len(self._came) < body[1]:
-            self._late_at = self._late_at or time.monotonic() + self._said.seconds
+            seconds = min(self._said.seconds, GRACE_SECONDS) if self._last else self._said.seconds
+            self._late_at = self._late_at or time.monotonic() + seconds
         else:
             self._late_at = None
             self._submit(*body)
@@ -200,7 +209,7 @@ class Sender(Kept):
                 lambda outcome: self.reactor.call(lambda: self._stored(outcome, ends)),
                 identity=said.identity,
                 address=said.address,
-                begun=self._begun,
+                begun=0.0,  # `restart` says what is too late
             )
         except Refused as refused:
             self._stored(refused, ends)
@@ -208,13 +217,12 @@ class Sender(Kept):
     def _stored(self, outcome: Any, ends: int) -> None:
         if self.ending:
             return
-        if isinstance(outcome, OutcomeUnknown):
-            self.refuse(outcome)  # not to be asked again: it may be stored
+        if isinstance(outcome, OutcomeUnknown) or (isinstance(outcome, Refused) and self._last):
+            self.refuse(outcome)  # not to be asked again: it may be stored, or nobody is there to be asked
         elif isinstance(outcome, Refused):
             self.go(self._came)
         else:
             self._came = self._came[ends:]
-            self._begun = time.monotonic()
             self.expected()
             number, body = self._said.show(outcome)
             self.answer(body, f"{number} {HTTP_STATUS_CODES[number]}")

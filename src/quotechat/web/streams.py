@@ -20,7 +20,7 @@ from ..hub.chat import Chat, Page
 from ..hub.feed import Feed
 from ..protocol import json
 from ..protocol.cursor import Cursor, Now
-from ..protocol.errors import Draining, NotAcceptable, Refused
+from ..protocol.errors import NotAcceptable, Refused
 from ..protocol.events import Event
 from . import access, parameters, problems, security
 from .detach import can_detach, detach, has_body
@@ -36,8 +36,9 @@ def stream(room: str, after: Cursor | Now, kind: Kind) -> Response:
     """The events of `room` after `after`, without end. Raises what `Chat.read` raises, before it begins."""
     chat: Chat = current_app.extensions["quotechat"]
     reactor: Reactor = current_app.extensions["quotechat.reactor"]
-    if chat.draining:
-        return _come_back(kind)
+    if chat.draining and kind == "sse":
+        return _come_back()
+    chat.welcome(access.begun())
     if has_body(request.environ):
         raise NotAcceptable("A stream is a GET without a body.")
     if not can_detach(request.environ) or request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
@@ -53,15 +54,13 @@ def stream(room: str, after: Cursor | Now, kind: Kind) -> Response:
     return _Detached(_headers(kind), partial(_begin, reactor, feed, page, kind, beat, leave))
 
 
-def _come_back(kind: Kind) -> Response:
-    """What a worker answers that is about to stop.
+def _come_back() -> Response:
+    """What a worker answers to an EventSource when it is about to stop.
 
-    An EventSource gives up for good at any status but 200, and comes back when a stream ends (HTML §9.2.2).
+    That gives up for good at any status but 200, and comes back when a stream ends (HTML §9.2.2).
     """
-    if kind != "sse":
-        raise Draining()
     headers = {"Cache-Control": "no-store", "Vary": "Accept", "Connection": "close"}
-    return Response(b": draining\n" + _retry(), content_type=_TYPES[kind], headers=headers)
+    return Response(b": draining\n" + _retry(), content_type=_TYPES["sse"], headers=headers)
 
 
 def _retry() -> bytes:

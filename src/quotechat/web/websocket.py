@@ -24,7 +24,6 @@ from ..protocol.cursor import Cursor
 from ..protocol.errors import (
     CursorAhead,
     CursorExpired,
-    Draining,
     HistoryChanged,
     Invalid,
     NotAcceptable,
@@ -115,8 +114,7 @@ def _before_the_upgrade() -> Response | None:
     if request.method != "GET":  # RFC 6455 §4.1; Flask lets HEAD in with it
         raise MethodNotAllowed(_ALLOWED.split(", "))
     chat: Chat = current_app.extensions["quotechat"]
-    if chat.draining:
-        raise Draining()
+    chat.welcome(access.begun())
     upgrade, connection = (request.headers.get(name, "").lower() for name in ("Upgrade", "Connection"))
     if upgrade != "websocket" or "upgrade" not in [each.strip() for each in connection.split(",")]:
         raise ParameterInvalid("Here is a WebSocket: ask for the upgrade.", "Upgrade")
