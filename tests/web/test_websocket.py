@@ -243,9 +243,11 @@ def test_the_subprotocol_is_optional_and_nothing_is_compressed(server: Running) 
 # --- On the wire ----------------------------------------------------------------------------------
 
 
-def handshake(server: Running, after: bytes = b"", version: str = "13", key: bytes = os.urandom(16)) -> socket.socket:
+def handshake(
+    server: Running, after: bytes = b"", version: str = "13", key: bytes = os.urandom(16), query: str = ""
+) -> socket.socket:
     raw = socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=5)
-    lines = ["GET /api/v1/ws HTTP/1.1", "Host: localhost", "Connection: Upgrade", "Upgrade: websocket",
+    lines = [f"GET /api/v1/ws{query} HTTP/1.1", "Host: localhost", "Connection: Upgrade", "Upgrade: websocket",
              f"Sec-WebSocket-Version: {version}", f"Sec-WebSocket-Key: {base64.b64encode(key).decode()}"]  # fmt: skip
     raw.sendall("\r\n".join([*lines, "", ""]).encode() + after)
     return raw
@@ -293,6 +295,21 @@ def test_broken_frames_close(server: Running, frame: bytes, code: int) -> None:
             found += part
         assert found[0] == 0x88 and struct.unpack("!H", found[2:4])[0] == code
         assert b"HTTP" not in found
+
+
+@pytest.mark.parametrize("query", ["", "?room=lobby"])
+def test_what_comes_before_a_close_is_done(server: Running, query: str) -> None:
+    """Who sends and closes at once, as one-shot programs do, is heard, whatever else the socket waits for."""
+    before = int(head(server).split(".")[0])
+    shortest = json.dumps(SHORTEST).encode()
+    with handshake(server, query=query) as raw:
+        answer(raw, b"\r\n\r\n")
+        ping, bye = masked(1, b'{"command":"ping"}'), masked(8, b"\x03\xe8")
+        raw.sendall(masked(1, shortest) + ping + bye + masked(1, shortest))
+        assert answer(raw, b"\x88\x02\x03\xe8").count(b'{"command":"pong"}') == 1
+    # The one after the close frame is none (§5.5.1).
+    assert until(lambda: int(head(server).split(".")[0]) - before) == 1
+    assert requests.get(f"{server.url}/api/v1/rooms/lobby/events?after={before + 1}").json()["events"] == []
 
 
 def test_a_ping_is_answered_with_its_payload(server: Running) -> None:

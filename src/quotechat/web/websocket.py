@@ -243,6 +243,8 @@ class Socket(Peer):
         self._frames_left -= self._connection.frames - frames
         began = self._unfinished_since
         self._unfinished_since = (began or self._last_heard) if self._connection.unfinished else None
+        if self._connection.closing:
+            self._finish()
         self._after_connection()
         self._pause()
         self._work()
@@ -293,6 +295,12 @@ class Socket(Peer):
         while self._inbox and self._can_work():
             self._handle_text(self._inbox.popleft())
         self.listen(self.ending or not (self._inbox or self._pausing))
+
+    def _finish(self) -> None:
+        """The peer closes, or sent what ends the connection: do what came whole before that, as many send and close
+        at once. Subscriptions that are being read do not matter any more; answers that take time are not heard."""
+        while self._inbox and not (self.blocked or self.ending or self._pending >= MOST_PENDING):
+            self._handle_text(self._inbox.popleft())
 
     def _pause(self) -> None:
         """Read no more while there have been more frames than one socket may send."""
@@ -405,8 +413,7 @@ class Socket(Peer):
         self._tell(envelope if client_id is None else {**envelope, "client_id": client_id})
 
     def _tell(self, envelope: dict[str, Any]) -> None:
-        if not self._connection.closing:
-            self.send(frame(json.dumps(envelope)))
+        self.send(frame(json.dumps(envelope)))
 
     def _close(self, code: int, reason: str) -> None:
         self._connection.close(code, reason)
