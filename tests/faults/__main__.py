@@ -34,7 +34,7 @@ AT_ONCE = 2
 
 def scenarios() -> bool:
     """Each scenario with each seed; whether no promise was broken."""
-    row("scenario", "of §8", "seeds", "sends", "acked", "unknown", "reads", "events", "faults", "violations")
+    row("scenario", "what happens", "seeds", "sends", "acked", "unknown", "reads", "events", "faults", "violations")
     row("---", "---", *["---:"] * 8)
     good = True
     chosen = [each for name, each in SCENARIOS.items() if not ONLY or name in ONLY.split(",")]
@@ -45,7 +45,7 @@ def scenarios() -> bool:
             total = sum((Counter(result.figures) for result in results), Counter())
             wrong = [violation for result in results for violation in result.violations]
             figures = [total[name] for name in ("sends", "acked", "unknown", "reads", "events", "faults")]
-            row(each.name, each.number, SEEDS, *figures, len(wrong))
+            row(each.name, each.what, SEEDS, *figures, len(wrong))
             for violation in wrong:
                 print(f"    {violation}")
             good = good and not wrong

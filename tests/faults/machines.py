@@ -112,10 +112,10 @@ def _more_is_acked(stage: Stage, count: int) -> None:
 
 
 SCENARIOS = [
-    Scenario(between_machines, "2", Least(40, 100), servers=2, databases=1),
-    Scenario(database_killed, "11", Least(20, 50, faults=1), servers=2, databases=1),
-    Scenario(connections_cut, "8", Least(20, 50, faults=2), servers=2, databases=1),
-    Scenario(notices_lost, "8", Least(5, 20), {"altered": ["no-notices"]}, servers=2, databases=1),
-    Scenario(failover, "11", Least(20, 50, faults=1), servers=2, databases=2),
-    Scenario(failover_to_an_older_copy, "13", Least(20, 50, faults=1), servers=2, databases=2),
+    Scenario(between_machines, Least(40, 100), servers=2, databases=1),
+    Scenario(database_killed, Least(20, 50, faults=1), servers=2, databases=1),
+    Scenario(connections_cut, Least(20, 50, faults=2), servers=2, databases=1),
+    Scenario(notices_lost, Least(5, 20), {"altered": ["no-notices"]}, servers=2, databases=1),
+    Scenario(failover, Least(20, 50, faults=1), servers=2, databases=2),
+    Scenario(failover_to_an_older_copy, Least(20, 50, faults=1), servers=2, databases=2),
 ]

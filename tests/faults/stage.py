@@ -114,10 +114,9 @@ def end(clients: Sequence[Client]) -> None:
 
 @dataclass(frozen=True)
 class Scenario:
-    """One of them, with what its deployment needs and what must have happened. `number` is that of the table."""
+    """One of them, with what its deployment needs and what must have happened."""
 
     play: Callable[[Stage], None]
-    number: str
     least: Least
     options: dict[str, Any] = field(default_factory=dict)
     servers: int = 1
@@ -128,6 +127,11 @@ class Scenario:
     @property
     def name(self) -> str:
         return self.play.__name__.replace("_", "-")
+
+    @property
+    def what(self) -> str:
+        """What happens in it."""
+        return (self.play.__doc__ or "").strip().splitlines()[0].rstrip(".")
 
 
 @dataclass
