@@ -16,9 +16,14 @@ from typing import Any
 
 import pytest
 import requests
+from flask import Flask
 from servers import Running, environment, quotechat, running, until
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
+
+from quotechat.web.kept import Head
+from quotechat.web.reactor import Reactor
+from quotechat.web.sending import Said, Sender
 
 MESSAGES = "/api/v1/rooms/lobby/messages"
 EVENTS = "/api/v1/rooms/lobby/events"
@@ -276,6 +281,31 @@ def test_all_that_came_is_answered(tmp_path: Path) -> None:
         found = [connection.answer() for _ in many[1:]]
         assert [status for status, _, _ in found] == [201] * 149
         assert found[-1][1]["Connection"] == "close" and connection.sock.recv(10) == b""
+
+
+def test_what_nobody_has_read_yet_is_on_its_way(app: Flask) -> None:
+    """Bytes that wait in the socket when the worker drains are waited for like those that were read."""
+
+    def never(_: Any) -> Any:
+        raise AssertionError("the request is not whole")
+
+    reactor = Reactor(app.extensions["quotechat"])
+    ours, other = socket.socketpair()
+    ours.setblocking(False)
+    request = f"POST {MESSAGES} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{{}}".encode()
+    environ: dict[str, Any] = {
+        "quotechat.raw": request, "quotechat.missed": 0, "quotechat.hand_back": None,
+        "quotechat.accepting": lambda: True, "quotechat.request_id": "0" * 16,
+    }  # fmt: skip
+    about = Said(app.extensions["quotechat"], never, never, None, "", 65_536, 30.0)
+    sender = Sender(ours, lambda: None, environ, Head(environ, []), about, (b"{}", "201 Created"), b"")
+    reactor._add(sender)
+    other.sendall(request[:-1])
+    sender.restart()
+    assert b"Connection: keep-alive" in other.recv(1000)
+    assert not sender.ending
+    reactor.forget(sender)
+    other.close()
 
 
 def gone(server: Running) -> bool:
