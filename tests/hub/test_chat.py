@@ -21,6 +21,7 @@ from quotechat.protocol.cursor import NOW, START, Cursor, parse
 from quotechat.protocol.errors import (
     Conflict,
     CursorAhead,
+    CursorExpired,
     Draining,
     HistoryChanged,
     MalformedEnvelope,
@@ -87,6 +88,47 @@ def test_what_another_process_acknowledged_is_read_at_once(opened: Opened, monke
     stored = theirs.submit(said(), identity=None)
     page = ours.read("lobby", START)
     assert [event.seq for event in page.events] == [1] and page.cursor == stored.cursor  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("known", [0, 2])
+@pytest.mark.parametrize("kept", [0, 2])
+def test_a_room_goes_on_where_more_was_cut_than_this_worker_knew(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, known: int, kept: int
+) -> None:
+    """Another process wrote, and events are forgotten that this one has never seen: only those are missing."""
+    monkeypatch.setattr("quotechat.hub.chat.NET", 3600)
+    ours, theirs = opened(), opened()
+    for _ in range(known):
+        ours.submit(said(), identity=None)
+    feed = ours.feed("lobby")
+    for _ in range(5):
+        theirs.submit(said("theirs"), identity=None)
+    assert feed.head == known
+    store = SqliteStore(tmp_path / "quotechat.db")
+    assert store.cut("lobby", 2**60, known + 5 - kept) == known + 5 - kept
+    store.close()
+    stored = ours.submit(said("ours"), identity=None)
+    until(lambda: feed.ended)
+    assert ours.feed("lobby").cursor() == stored.cursor  # type: ignore[union-attr]
+    page = ours.read("lobby", START)
+    assert [event.seq for event in page.events] == list(range(known + 6 - kept, known + 7))
+    with pytest.raises(CursorExpired):
+        ours.read("lobby", Cursor(known + 4 - kept))
+
+
+def test_what_is_forgotten_is_read_from_memory_no_more(opened: Opened, tmp_path: Path) -> None:
+    """The floor holds at once, also for a worker that has the events in its tail."""
+    chat = opened()
+    chat.feed("lobby")
+    cursors = [parse(chat.submit(said(text), identity=None).cursor) for text in "abcd"]  # type: ignore[union-attr]
+    store = SqliteStore(tmp_path / "quotechat.db")
+    assert [event.seq for event in chat.read("lobby", cursors[0]).events] == [2, 3, 4]
+    store.cut("lobby", 2**60, 2)
+    store.close()
+    with pytest.raises(CursorExpired):
+        chat.read("lobby", cursors[0])
+    assert [event.seq for event in chat.read("lobby", cursors[1]).events] == [3, 4]
+    assert [event.seq for event in chat.read("lobby", START).events] == [3, 4]
 
 
 def test_a_wake_up_that_is_lost_costs_at_most_a_second(opened: Opened) -> None:

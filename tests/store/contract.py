@@ -82,7 +82,7 @@ class StoreContract:
         one, two = open_store(), open_store()
         before = two.version()
         first = do(one, said(text="hello", color="red"))
-        assert two.head("lobby") == (1, first.cursor)
+        assert two.head("lobby") == (1, first.cursor, 0)
         assert two.version() != before
         do(two, said(text="again"))
         assert one.read("lobby", START, 9).events[1].seq == 2
@@ -123,15 +123,73 @@ class StoreContract:
         """Below the floor only a bare 0 is served: it is the oldest event kept."""
         for _ in range(4):
             do(store, said())
-        self.raise_floor(store, 2)
+        assert store.cut("lobby", T0 + 1, 2) == 2
+        assert store.head("lobby").floor == 2 and store.heads(["lobby"])["lobby"] == store.head("lobby")
         with pytest.raises(CursorExpired):
             store.read("lobby", Cursor(1), 9)
         assert [event.seq for event in store.read("lobby", START, 9).events] == [3, 4]
         assert [event.seq for event in store.read("lobby", Cursor(2), 9).events] == [3, 4]
 
-    def raise_floor(self, store: Store, seq: int) -> None:
-        """Forget the lobby's events up to `seq`."""
-        raise NotImplementedError
+    # --- Retention --------------------------------------------------------------------------------
+
+    def test_only_a_prefix_of_old_events_is_cut(self, store: Store) -> None:
+        """At most as many as asked, never one behind a younger one; the rest is whole and reads on."""
+        for at in (0, 1, 2, 9, 3):
+            do(store, said(), at=T0 + at)
+        position = cursor.parse(store.read("lobby", START, 3).cursor)
+        assert [store.cut("lobby", T0 + 5, 2) for _ in range(3)] == [2, 1, 0]
+        assert store.head("lobby").floor == 3
+        assert [event.seq for event in store.read("lobby", position, 9).events] == [4, 5]
+        assert not [step for step in store.verify() if step.problem]
+        assert store.cut("lobby", T0 + 10, 9) == 2
+        page = store.read("lobby", START, 9)
+        assert (page.events, page.more, page.cursor) == ([], False, store.head("lobby").cursor)
+        assert do(store, said(), at=T0 + 20).seq == 6
+        assert not [step for step in store.verify() if step.problem]
+        with pytest.raises(RoomUnknown):
+            store.cut("none", T0, 1)
+
+    def test_what_the_cut_events_made_goes_with_them(self, store: Store) -> None:
+        """Messages, reactions and excerpts of them; not what is younger, and not the quotes."""
+        do(store, said(text="old words", key="k"))
+        do(store, react(1, "like"), who="bob")
+        added = do(store, commands.AddQuote(quote=commands.NewQuote("q", "w"), client_id="q")).event.envelope["quote"]
+        do(store, said(text="young", reply_to=1), at=T0 + 5)
+        do(store, edit(4, "younger"), at=T0 + 5)
+        do(store, edit(1, "old, edited"), at=T0 + 5)
+        do(store, react(4, "like"), who="bob", at=T0 + 5)
+        assert store.cut("lobby", T0 + 5, 100) == 3
+        snapshot = store.snapshot("lobby", 50, "bob")
+        assert [(each["id"], each["message"], each["likes"]) for each in snapshot["messages"]] == [(4, "younger", 1)]
+        assert snapshot["messages"][0]["reply_to"] == {"id": 1, "user": "Ann", "deleted": True}
+        assert snapshot["mine"] == {"reactions": {"4": "like"}} and "quotes" not in snapshot
+        page = store.read("lobby", START, 9)
+        assert [event.seq for event in page.events] == [4, 5, 6, 7]
+        assert "old words" not in "".join(event.encoded.decode() for event in page.events)
+        assert store.quote(added["id"]) == added
+        assert not [step for step in store.verify() if step.problem]
+
+    def test_a_message_that_is_gone_is_unknown(self, store: Store) -> None:
+        """Nothing can be done with it; sending it again is not a new message."""
+        do(store, said(key="k"))
+        store.cut("lobby", T0 + 5, 100)
+        for command in (edit(1, "x"), delete(1), react(1, "like")):
+            with pytest.raises(MessageUnknown):
+                do(store, command)
+        with pytest.raises(Invalid):
+            do(store, said(reply_to=1))
+        with pytest.raises(Conflict):
+            do(store, said(key="k"))
+        assert store.head("lobby").seq == 1
+
+    def test_a_scheduled_reply_outlives_what_it_answers(self, store: Store) -> None:
+        """It is sent when it is due, as a message of its own."""
+        do(store, said())
+        waiting = do(store, said(text="an answer", reply_to=1, send_at="+1h")).scheduled["id"]
+        store.cut("lobby", T0 + 5, 100)
+        stored = do(store, Deliver(waiting), at=T0 + 3_600_000)
+        assert stored.event.envelope["message"].get("reply_to") is None
+        assert stored.event.envelope["message"]["message"] == "an answer"
 
     # --- Repeats ----------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from quotechat.protocol import commands, cursor
 from quotechat.protocol.cursor import START
-from quotechat.protocol.errors import Refused
+from quotechat.protocol.errors import CursorExpired, Refused
 from quotechat.store.base import Stored, Write
 from quotechat.store.postgres import PostgresStore
 from quotechat.store.sqlite import SqliteStore
@@ -38,6 +38,7 @@ class Histories(RuleBasedStateMachine):
         self.log: list[bytes] = []
         self.keys: dict[tuple[str, str], tuple[Any, int]] = {}
         self.position = START
+        self.floor = 0
         self.read: list[int] = []
 
     def make(self) -> None:
@@ -67,6 +68,8 @@ class Histories(RuleBasedStateMachine):
                 self.log.append(outcome.event.encoded)
                 if sender[1]:
                     self.keys[sender] = (write.command, outcome.seq)
+            elif known[0] == write.command and known[1] <= self.floor:
+                assert isinstance(outcome, Refused) and outcome.code == "conflict"
             elif known[0] == write.command:
                 assert isinstance(outcome, Stored) and outcome.duplicate and outcome.seq == known[1]
             else:
@@ -84,12 +87,26 @@ class Histories(RuleBasedStateMachine):
 
     @rule(limit=st.integers(1, 4))
     def read_on(self, limit: int) -> None:
+        if self.position.seq < self.floor and self.position != START:
+            with pytest.raises(CursorExpired):
+                self.store.read("lobby", self.position, limit)
+            self.position = START
+        if self.position.seq < self.floor:
+            self.read = list(range(1, self.floor + 1))
         page = self.store.read("lobby", self.position, limit)
         self.read += [event.seq for event in page.events]
         position = cursor.parse(page.cursor)
         assert isinstance(position, cursor.Cursor)
         self.position = position
         assert page.more == (position.seq < len(self.log))
+
+    @rule(limit=st.integers(1, 6))
+    def cut(self, limit: int) -> None:
+        """The oldest events are forgotten; the last few stay."""
+        limit = min(limit, len(self.log) - self.floor - 3)
+        if limit > 0:
+            assert self.store.cut("lobby", T0 + 1, limit) == limit
+            self.floor += limit
 
     @rule()
     def restart(self) -> None:
@@ -108,7 +125,7 @@ class Histories(RuleBasedStateMachine):
     def rebuild(self) -> None:
         """All projections, made anew from the log, are what they were, bit for bit."""
         before = self.projections()
-        assert self.store.rebuild(lambda done, all_there_are: None) == len(self.log)
+        assert self.store.rebuild(lambda done, all_there_are: None) == len(self.log) - self.floor
         assert self.projections() == before
 
     def projections(self) -> list[Any]:

@@ -45,15 +45,6 @@ def open_store(database: str) -> Iterator[Open]:
 class TestPostgres(StoreContract):
     """The contract."""
 
-    @pytest.fixture(autouse=True)
-    def _database(self, database: str) -> None:
-        self.database = database
-
-    def raise_floor(self, store: Store, seq: int) -> None:
-        with psycopg.connect(self.database) as connection:
-            connection.execute("UPDATE room SET floor = %s, floor_chain = chain WHERE name = 'lobby'", [seq])
-            connection.execute("DELETE FROM event WHERE seq <= %s", [seq])
-
 
 class TestPooled(TestPostgres):
     """The contract through a pooler in transaction mode, with fewer connections to the server than to us."""

@@ -17,7 +17,7 @@ from quotechat.protocol import commands
 from quotechat.protocol.cursor import START
 from quotechat.protocol.errors import Overloaded, StorageFull
 from quotechat.store import sqlite
-from quotechat.store.base import FlushFailed, Store, Write
+from quotechat.store.base import Deliver, FlushFailed, Impossible, Write
 from quotechat.store.migrate import SchemaTooNew
 from quotechat.store.sqlite import SqliteStore
 
@@ -45,18 +45,59 @@ def open_store(path: Path) -> Iterator[Open]:
 class TestSqlite(StoreContract):
     """The contract."""
 
-    def raise_floor(self, store: Store, seq: int) -> None:
-        assert isinstance(store, SqliteStore)
-        store._writer.execute("UPDATE room SET floor = ?, floor_chain = zeroblob(32) WHERE name = 'lobby'", (seq,))
-        store._writer.execute("DELETE FROM event WHERE seq <= ?", (seq,))
-
 
 def test_a_deleted_text_is_on_the_disk_no_more(open_store: Open, path: Path) -> None:
     """Not in the database, not in its free pages, not in the write-ahead log."""
     store = open_store()
     do(store, said(text="xyzzy-plugh" * 300))
     do(store, delete(1))
-    assert not [file for file in path.parent.iterdir() if file.is_file() and b"xyzzy" in file.read_bytes()]
+    assert not found_on_disk(path, b"xyzzy")
+
+
+def test_a_deleted_text_that_was_scheduled_is_on_the_disk_no_more(open_store: Open, path: Path) -> None:
+    """What waited is kept twice for no moment after it was sent."""
+    store = open_store()
+    waiting = do(store, said(text="xyzzy-plugh" * 300, send_at="+1s")).scheduled["id"]
+    do(store, Deliver(waiting))
+    do(store, delete(1))
+    assert not found_on_disk(path, b"xyzzy")
+
+
+def test_a_text_that_is_kept_no_longer_is_on_the_disk_no_more(open_store: Open, path: Path) -> None:
+    """Nor are its edits, its excerpts and what is left of its being scheduled."""
+    store = open_store()
+    assert isinstance(store, SqliteStore)
+    do(store, said(text="xyzzy-plugh" * 300))
+    do(store, edit(1, "xyzzy again"))
+    do(store, said(text="answer", reply_to=1), at=T0 + 5)
+    do(store, edit(3, "another answer"), at=T0 + 5)
+    do(store, Deliver(do(store, said(text="xyzzy later", send_at="+1s")).scheduled["id"]), at=T0 + 5)
+    assert store.cut("lobby", T0 + 5, 100) == 2
+    assert store.cut("lobby", T0 + 6, 100) == 3
+    with contextlib.closing(sqlite3.connect(path)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM room").fetchall()
+        do(store, said(text="beside a reader"), at=T0 + 9)
+        assert not store.forget()
+    assert store.forget()
+    assert not found_on_disk(path, b"xyzzy")
+
+
+def test_a_history_that_is_not_whole_is_not_cut(open_store: Open, path: Path) -> None:
+    """The fault would be hidden for ever; nothing changes."""
+    store = open_store()
+    for _ in range(3):
+        do(store, said())
+    with contextlib.closing(sqlite3.connect(path)) as other, other:
+        other.execute("UPDATE event SET body = replace(body, 'hi', 'ho') WHERE seq = 2")
+    with pytest.raises(Impossible, match="lobby: event 2"):
+        store.cut("lobby", T0 + 5, 100)
+    assert [event.seq for event in store.read("lobby", START, 9).events] == [1, 2, 3]
+
+
+def found_on_disk(path: Path, text: bytes) -> list[Path]:
+    """The files of the store that hold `text`."""
+    return [file for file in path.parent.iterdir() if file.is_file() and text in file.read_bytes()]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
-"""How commands tell: progress on a terminal, a fault in one line with exit code 1."""
+"""How commands are told and tell: time spans, progress on a terminal, a fault in one line with exit code 1."""
 
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ import click
 
 from ..config import SettingsError
 from ..protocol.errors import Refused
-from ..store.base import Impossible
+from ..store.base import CommitFailed, Impossible
 from ..store.migrate import SchemaTooNew
 
 
@@ -20,7 +21,7 @@ def told() -> Iterator[None]:
     """What makes a command impossible becomes its message."""
     try:
         yield
-    except (Impossible, SchemaTooNew, SettingsError, OSError, sqlite3.Error) as fault:
+    except (Impossible, CommitFailed, SchemaTooNew, SettingsError, OSError, sqlite3.Error) as fault:
         raise click.ClickException(str(fault)) from fault
     except Refused as refused:
         raise click.ClickException(str(refused)) from refused
@@ -39,6 +40,14 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
             bar.update(done - bar.pos)
 
         yield follow
+
+
+def age(text: str) -> int:
+    """A time span such as ``90d``, in milliseconds; for an option."""
+    found = re.fullmatch(r"([0-9]{1,9})([smhd])", text)
+    if found is None:
+        raise click.BadParameter(f"{text!r} is not a number with s, m, h or d behind it")
+    return int(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2]] * 1000
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:

@@ -445,8 +445,11 @@ class Chat:
     def _from_memory(self, room: str, after: Cursor, limit: int, head: Head) -> Page | None:
         """The page where the feed's tail holds all of it; None where only the store can tell."""
         feed = self._feeds.get(room)
-        # A tail that is behind the store may hold what has been deleted since.
-        if feed is None or feed.head < head.seq:
+        if feed is None:
+            return None
+        feed.cut(head.floor)
+        # A tail that is behind the store may hold what has been deleted since; below the floor the store refuses.
+        if feed.head < head.seq or after.seq < head.floor:
             return None
         there = feed.cursor_at(after.seq)
         if there is None or (after.tag is not None and str(after) != there):
@@ -542,7 +545,9 @@ class Chat:
             head = heads.get(room)
             if head is None or _differs(feed, known[room], head):
                 self._renew(feed)
-            elif head.seq > feed.head and self._catch_up(feed):
+                continue
+            feed.cut(head.floor)
+            if head.seq > feed.head and self._catch_up(feed):
                 self._tell(room)
 
     def _deliver(self, ids: list[int]) -> None:

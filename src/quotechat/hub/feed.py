@@ -24,6 +24,7 @@ class Feed:
         self.room = room
         self._changed = threading.Condition()
         self._head = head
+        self._floor = head.floor
         self._tail: list[Event] = []
         self._bytes = 0
         self._ended = False
@@ -60,6 +61,13 @@ class Feed:
             self._extend(new)
             self._wake()
             return True
+
+    def cut(self, floor: int) -> None:
+        """Events up to `floor` are kept no longer; what stands here may hold their text."""
+        with self._changed:
+            if floor > self._floor:
+                self._floor = floor
+                self._tail, self._bytes = [], 0
 
     def after(self, seq: int, limit: int = 500) -> list[Event] | None:
         """At most `limit` events above `seq`, oldest first; None where the tail begins later."""

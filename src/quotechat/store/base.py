@@ -139,10 +139,11 @@ Outcome = Stored | Scheduled | Cancelled | Created | Nothing
 
 
 class Head(NamedTuple):
-    """Where a room's log ends."""
+    """Where a room's log ends, and the seq of the newest event that is kept no longer."""
 
     seq: int
     cursor: str
+    floor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +246,12 @@ class Store(Protocol):
 
     def random_quote(self) -> dict[str, Any]:
         """Any quote. Raises QuoteUnknown where there is none."""
+
+    def cut(self, room: str, before: int, limit: int) -> int:
+        """Forget at most `limit` of the oldest events of `room`, of before the time `before`; how many.
+
+        What goes with them, `store.retention` says. Raises RoomUnknown; Impossible where history is not whole.
+        """
 
     def prune(self, before: int) -> None:
         """Forget client_ids that were used before `before`."""

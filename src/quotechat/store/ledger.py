@@ -14,7 +14,7 @@ from ..protocol import commands, cursor, events, json
 from ..protocol.errors import ClientIdReused, Conflict, RoomUnknown
 from .base import Cancelled, Outcome, Scheduled, Stored, Write
 from .projections import Entry, project
-from .shapes import Row, Sql, deleted_stub, event_of, waiting_message, without_excerpt
+from .shapes import Sql, event_of, waiting_message
 
 ROOM = "SELECT id, head, chain FROM room WHERE name = ?"
 PRUNE = (
@@ -129,38 +129,6 @@ class Ledger:
         )  # fmt: skip
         assert row is not None
         return waiting_message(row[0], row[1], row[2], json.loads(row[3]), row[4])
-
-    # --- Deletion ---------------------------------------------------------------------------------
-
-    def blank(self, room: Room, message_id: int) -> None:
-        """Take a message's text out of the events that hold it. Numbers, tags and the chain stay."""
-        for row in self._events_of(room, message_id):
-            self._blank(room, row, deleted_stub)
-        replies = self.sql.all("SELECT id FROM message WHERE room_id = ? AND reply_to = ?", room.id, message_id)
-        for (reply,) in list(replies):
-            for row in self._events_of(room, reply):
-                self._blank(room, row, without_excerpt)
-
-    def _events_of(self, room: Room, message_id: int) -> list[Row]:
-        """The events that hold the whole message: the one that sent it and those that target it with text."""
-        return list(
-            self.sql.all(
-                "SELECT seq, body, digest FROM event WHERE room_id = ? AND (seq = ? OR target = ?)",
-                room.id, message_id, message_id,
-            )
-        )  # fmt: skip
-
-    def _blank(self, room: Room, row: Row, blanked: Any) -> None:
-        seq, encoded, digest = row
-        body = json.loads(encoded)
-        if "user" not in body.get("message", {}):
-            return  # it carries an id and perhaps counts, and no text
-        # The digest of what stood here first: with it the chain still verifies.
-        first = digest if digest is not None else cursor.digest(encoded.encode())
-        self.sql.run(
-            "UPDATE event SET body = ?, digest = ? WHERE room_id = ? AND seq = ?",
-            json.dumps(body | {"message": blanked(body["message"])}).decode(), first, room.id, seq,
-        )  # fmt: skip
 
 
 def _hash(command: commands.Write) -> bytes:

@@ -21,7 +21,7 @@ from psycopg import errors
 from ..protocol import commands, cursor
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Overloaded, Refused, StorageFull
-from . import founding, ledger, migrate, reading, rebuild, rules
+from . import founding, ledger, migrate, reading, rebuild, retention, rules
 from .base import CommitFailed, CreateRoom, Deliver, Head, Impossible, Outcome, Page, Step, Write
 from .connections import Away, Connection, Pool, connect, lost
 from .gathering import Gathering, Plain, Read
@@ -98,6 +98,26 @@ class PostgresStore:
     def prune(self, before: int) -> None:
         """Forget the client_ids of before `before`, some thousands at a time."""
         self._apart(lambda sql: sql.run(ledger.PRUNE, before))
+
+    def cut(self, room: str, before: int, limit: int) -> int:
+        with self.writing() as sql:
+            return retention.cut(sql, room, before, limit)
+
+    def forget(self) -> bool:
+        """See `SqliteStore.forget`; what PostgreSQL overwrites and when is its own (VACUUM)."""
+        return True
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Gathering]:
+        """One durable write transaction, for an operator's work in steps. Raises CommitFailed, Refused."""
+        try:
+            with self._pool.connection() as connection, connection.transaction():
+                connection.execute(_HOLD)
+                sql = Gathering(connection)
+                yield sql
+                sql.flush()
+        except psycopg.Error as fault:
+            raise _translated(fault) from fault
 
     def rebuild(self, progress: Callable[[int, int], None]) -> int:
         """Make the projections anew from the log (see `store.rebuild`); how many events were replayed.

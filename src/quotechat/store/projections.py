@@ -1,7 +1,8 @@
 """What each event makes of messages, reactions and quotes: the tables that readers of a snapshot see.
 
 Every projection is a function of its entry and of what the earlier ones left, so it runs twice: when the
-event is appended, in the same transaction, and again when all is rebuilt from the log.
+event is appended, in the same transaction, and again when all is rebuilt from the log. Then the message that an
+entry changes may be kept no longer; such an entry makes nothing.
 """
 
 from __future__ import annotations
@@ -28,8 +29,10 @@ class Entry(NamedTuple):
     reaction: int | None = None
 
 
-def project(sql: Sql, entry: Entry) -> None:
-    """Bring the tables up to `entry`."""
+def project(sql: Sql, entry: Entry, floor: int = 0) -> None:
+    """Bring the tables up to `entry`; what was sent up to `floor` is kept no longer."""
+    if entry.target is not None and entry.target <= floor:
+        return
     _PROJECTIONS[entry.command](sql, entry)
 
 

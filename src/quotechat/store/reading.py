@@ -22,10 +22,10 @@ MOST_QUOTES_SEARCHED = 10_000
 
 def head(sql: Sql, room: str) -> Head:
     """The end of the log of `room`. Raises RoomUnknown."""
-    row = sql.one("SELECT head, chain FROM room WHERE name = ?", room)
+    row = sql.one("SELECT head, chain, floor FROM room WHERE name = ?", room)
     if row is None:
         raise RoomUnknown(room)
-    return Head(row[0], cursor.at(row[0], row[1]))
+    return Head(row[0], cursor.at(row[0], row[1]), row[2])
 
 
 def heads(sql: Sql, rooms: Collection[str]) -> dict[str, Head]:
@@ -35,8 +35,8 @@ def heads(sql: Sql, rooms: Collection[str]) -> dict[str, Head]:
     # Of many, all: databases bound the values of a statement.
     names = list(rooms) if len(rooms) <= _MOST_NAMED else []
     condition = f" WHERE name IN ({', '.join('?' * len(names))})" if names else ""
-    rows = sql.all(f"SELECT name, head, chain FROM room{condition}", *names)
-    return {row[0]: Head(row[1], cursor.at(row[1], row[2])) for row in rows}
+    rows = sql.all(f"SELECT name, head, chain, floor FROM room{condition}", *names)
+    return {name: Head(seq, cursor.at(seq, chain), floor) for name, seq, chain, floor in rows}
 
 
 def page(sql: Sql, room: str, after: Cursor | Now, limit: int) -> Page:

@@ -22,10 +22,11 @@ def rebuild(sql: Sql, progress: Callable[[int, int], None]) -> int:
     assert count is not None
     for statement in ("DELETE FROM message", "DELETE FROM reaction", "DELETE FROM quote WHERE seq IS NOT NULL"):
         sql.run(statement)
+    floors: dict[int, int] = dict(sql.all("SELECT id, floor FROM room"))  # type: ignore[arg-type]  # rows of two
     done = 0
     rows = sql.all("SELECT room_id, seq, command, body, target, identity, reaction FROM event ORDER BY room_id, seq")
     for room_id, seq, command, body, target, identity, reaction in rows:
-        project(sql, Entry(room_id, seq, command, json.loads(body), target, identity, reaction))
+        project(sql, Entry(room_id, seq, command, json.loads(body), target, identity, reaction), floors[room_id])
         done += 1
         if done % 1000 == 0:
             progress(done, count[0])

@@ -23,6 +23,7 @@ from ..protocol.errors import (
     Unauthenticated,
 )  # fmt: skip
 from .base import Cancelled, Created, CreateRoom, Deliver, Nothing, Outcome, Scheduled, Stored, Write
+from .blanking import blank_message
 from .ledger import SENT, Ledger, Room
 from .shapes import counted, described, in_order
 
@@ -151,7 +152,7 @@ def _delete(asked: Asked, command: DeleteMessage) -> Stored:
         # DELETE is idempotent (RFC 9110 §9.2.2): it is gone, and this is the event that did it.
         return asked.ledger.stored(asked.room, row[1])
     _own(asked, message_id, "This message is deleted.")
-    asked.ledger.blank(asked.room, message_id)
+    blank_message(asked.ledger.sql, asked.room.id, message_id)
     return asked.append(events.MESSAGE_DELETED, {"message": {"id": message_id}}, target=message_id)
 
 
@@ -272,8 +273,9 @@ def _deliver(ledger: Ledger, command: Deliver, write: Write, settings: Settings)
     said = commands.NewMessage(**json.loads(row[3]))
     send = SendMessage(message=said, room=room.name, client_id=row[2])
     asked = Asked(ledger, room, Write(send, write.at, row[1]), settings)
-    stored = _say(asked, send, _parent(asked, said.reply_to))
-    sql.run("UPDATE scheduled SET state = 'sent', seq = ? WHERE id = ?", stored.seq, command.id)
+    stored = _say(asked, send, _parent_if_kept(asked, said.reply_to))
+    # The text is the log's from now on, which knows how to forget it.
+    sql.run("UPDATE scheduled SET state = 'sent', seq = ?, message = '{}' WHERE id = ?", stored.seq, command.id)
     # Its client_id now answers with the event.
     if send.client_id is not None:
         sql.run(
@@ -313,6 +315,14 @@ def _own(asked: Asked, message_id: int, deleted: str) -> tuple[dict[str, Any], i
     if row[1] is not None:
         raise Conflict(deleted)
     return json.loads(row[2]), row[3], row[4]
+
+
+def _parent_if_kept(asked: Asked, message_id: int | None) -> dict[str, Any] | None:
+    """As `_parent`; what was there when it was scheduled may be kept no longer."""
+    try:
+        return _parent(asked, message_id)
+    except Invalid:
+        return None
 
 
 def _parent(asked: Asked, message_id: int | None) -> dict[str, Any] | None:

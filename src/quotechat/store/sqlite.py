@@ -20,7 +20,7 @@ from typing import Any
 from ..protocol import events
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Overloaded, Refused, StorageFull
-from . import founding, migrate, reading, rebuild, rules
+from . import founding, migrate, reading, rebuild, retention, rules
 from .base import CommitFailed, FlushFailed, Head, Impossible, Outcome, Page, Step, Stored, Write
 from .ledger import PRUNE, Ledger
 from .lock import FileLock, Presence
@@ -87,6 +87,21 @@ class SqliteStore:
         """Forget the client_ids of before `before`, some thousands at a time."""
         with self._lock, self._transaction() as sql:
             sql.run(PRUNE, before)
+
+    def cut(self, room: str, before: int, limit: int) -> int:
+        with self.writing() as sql:
+            return retention.cut(sql, room, before, limit)
+
+    def forget(self) -> bool:
+        """Overwrite what was deleted in SQLite's log too; False where a reader is in the way now."""
+        with self._lock:
+            return self._forget_the_log()
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[SqlOn]:
+        """One durable write transaction, for an operator's work in steps. Raises as `commit`."""
+        with self._lock, self._transaction() as sql:
+            yield sql
 
     def rebuild(self, progress: Callable[[int, int], None]) -> int:
         """Make the projections anew from the log (see `store.rebuild`); how many events were replayed."""
@@ -278,15 +293,18 @@ class SqliteStore:
                     sql.run(statement)
                 sql.run("INSERT OR REPLACE INTO meta (key, value) VALUES ('schema', ?)", str(step.number))
 
-    def _forget_the_log(self) -> None:
+    def _forget_the_log(self) -> bool:
         """After a deletion: the write-ahead log still holds the text, so write it back and cut it.
 
-        Where a reader is in the way, the next checkpoint overwrites it.
+        False where a reader is in the way; then the next checkpoint overwrites it.
         """
         self._writer.execute("PRAGMA busy_timeout = 0")
-        with contextlib.suppress(sqlite3.Error):
-            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._writer.execute(f"PRAGMA busy_timeout = {int(_BUSY_SECONDS * 1000)}")
+        try:
+            return bool(self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
+        except sqlite3.Error:
+            return False
+        finally:
+            self._writer.execute(f"PRAGMA busy_timeout = {int(_BUSY_SECONDS * 1000)}")
 
 
 @contextlib.contextmanager
