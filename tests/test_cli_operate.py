@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
+import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from servers import ROOT, Running, environment, quotechat, running
+from servers import ROOT, Running, environment, quotechat, running, until
 
 
-def run(*arguments: str | Path, code: int = 0) -> str:
+def run(*arguments: str | Path, code: int = 0, **env: str) -> str:
     """What the command says; it ends with `code`."""
     command = quotechat(*map(str, arguments))
-    done = subprocess.run(command, env=environment(), cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=environment(**env), cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
-def serving(data: Path) -> Any:
-    env = environment(QUOTECHAT_LIMITS="off")
+def serving(data: Path, **more: str) -> Any:
+    env = environment(QUOTECHAT_LIMITS="off", **more)
     return running(quotechat("serve", "--port", "0", "--data", str(data)), env=env)
 
 
@@ -73,7 +77,100 @@ def test_a_restored_server_refuses_the_cursors_of_the_history_that_was_lost(tmp_
     assert "All 10 events are whole" in run("verify", "--data", tmp_path / "new")
 
 
-@pytest.mark.parametrize("command", [["verify"], ["rebuild"], ["backup", "file"]])
+def test_a_moved_server_goes_on_where_it_was(tmp_path: Path, database: str) -> None:
+    """SQLite to PostgreSQL and back to a file, by the commands: cursors, people and what waits come along."""
+    data, there = tmp_path / "data", {"QUOTECHAT_DATABASE": database}
+    move = ("move", "--to", database, "--data", data)
+    with serving(data) as server:
+        ann = Person(server)
+        cursors = [ann.say(f"number {number}", client_id=f"k{number}") for number in range(1, 6)]
+        assert "Stop its servers" in run(*move, code=1)
+        cursors.append(ann.say("meanwhile"))
+        later = {"user": "Ann", "message": "later", "send_at": "+2h"}
+        waits = ann.ask("POST", "/rooms/lobby/messages", later).json()["scheduled"]
+    said = run(*move)
+    assert "holds 1 room, 6 events, 6 messages" in said and "Every chain is whole, and the same." in said
+    password = re.search(r"//[^:]*:([^@]*)@", database)
+    assert password is None or password[1] not in said
+    with serving(tmp_path / "unused", **there) as server:
+        ann = Person(server, token=ann.token)
+        for position, cursor in enumerate(cursors, start=1):
+            assert [each["seq"] for each in ann.read(cursor).json()["events"]] == list(range(position + 1, 7))
+        assert ann.ask("GET", "/rooms/lobby/scheduled").json()["scheduled"] == [waits]
+        assert ann.ask("PATCH", "/rooms/lobby/messages/1", {"message": "still mine"}).status_code == 200
+        again = ann.ask("POST", "/rooms/lobby/messages", {"user": "Ann", "message": "number 2", "client_id": "k2"})
+        assert again.json()["seq"] == 2 and again.json()["duplicate"]
+        assert "in use" in run("move", "--to", tmp_path / "back", code=1, **there)
+    assert "7 events" in run("export", "all", tmp_path / "all.ndjson", **there)
+    said = run("import", tmp_path / "all.ndjson", "--data", tmp_path / "copy")
+    assert said.startswith("lobby: 7 events, imported; at 7.")
+    run("move", "--to", tmp_path / "back", **there)
+    for place in (tmp_path / "copy", tmp_path / "back"):
+        assert "All 7 events are whole" in run("verify", "--data", place)
+    with serving(tmp_path / "back") as server:
+        ann = Person(server, token=ann.token)
+        assert [each["seq"] for each in ann.read(cursors[-1]).json()["events"]] == [7]
+        assert ann.say("on and on").startswith("8.")
+    told = json.loads(run("rooms", "--json", "--data", tmp_path / "back"))
+    assert (told["room"], told["first"], told["events"]) == ("lobby", 1, 8)
+    assert json.loads(run("stats", "--json", **there))["store"] == "PostgreSQL"
+    assert re.search(r"^lobby +8\.[0-9a-f]{16} +1 +8 ", run("rooms", "--data", tmp_path / "back"), re.M)
+
+
+@pytest.mark.parametrize("command", [["backup", "file"], ["restore", "file"]])
+def test_copies_of_files_are_not_for_postgresql(tmp_path: Path, command: list[str]) -> None:
+    """They would copy a directory that the server does not use; what to do instead is said."""
+    said = run(*command, "--data", tmp_path, code=1, QUOTECHAT_DATABASE="postgresql://127.0.0.1:1/none")
+    assert "is for SQLite" in said and "pg_dump" in said and "quotechat move" in said
+
+
+def test_retention_beside_a_server_passes_those_who_keep_up(tmp_path: Path) -> None:
+    """At the floor a reader goes on, below it is 410 – also in the middle of paging, and whatever memory holds."""
+    with serving(tmp_path) as server:
+        ann = Person(server)
+        cursors = [ann.say(f"number {number}") for number in range(1, 21)]
+        cursors.append(ann.say("a young answer", reply_to=2))
+        paging = ann.ask("GET", "/rooms/lobby/events?after=0&limit=5").json()
+        assert paging["cursor"] == cursors[4] and paging["more"]
+        age(tmp_path, days=100, up_to=20)
+        with ThreadPoolExecutor(1) as pool:
+            held = pool.submit(ann.ask, "GET", f"/rooms/lobby/events?after={cursors[20]}&wait=20")
+            until(lambda: "quotechat_held_polls 1" in requests.get(f"{server.url}/metrics", timeout=10).text)
+            retain = ("retain", "--keep", "90d", "--data", tmp_path)
+            assert "lobby: 20 of 21 events would be cut" in run(*retain, "--dry-run")
+            assert ann.read(cursors[0]).status_code == 200
+            assert "lobby: 20 of 21 events cut" in run(*retain)
+            assert "lobby: 0 of 1 event cut" in run(*retain, "lobby")
+            for expired in (paging["cursor"], cursors[18], "19", "1"):
+                answer = ann.read(expired)
+                assert (answer.status_code, answer.json()["code"]) == (410, "cursor-expired")
+            for kept in (cursors[19], "20", "0"):
+                assert [each["seq"] for each in ann.read(kept).json()["events"]] == [21]
+            parent = ann.read("0").json()["events"][0]["message"]["reply_to"]
+            assert parent == {"id": 2, "user": "Ann", "deleted": True}
+            ann.say("to the one who waits")
+            assert [each["seq"] for each in held.result(20).json()["events"]] == [22]
+        shown = ann.ask("GET", "/rooms/lobby").json()["messages"]
+        assert [each["message"] for each in shown] == ["a young answer", "to the one who waits"]
+        assert "All 2 events are whole" in run("verify", "--data", tmp_path)
+        run("rebuild", "--data", tmp_path)
+        assert ann.ask("GET", "/rooms/lobby").json()["messages"] == shown
+    assert not [file for file in tmp_path.iterdir() if file.is_file() and b"number 1" in file.read_bytes()]
+    assert "'90' is not" in run("retain", "--keep", "90", "--data", tmp_path, code=2)
+    assert "no room 'none'" in run("retain", "--keep", "0s", "none", "--data", tmp_path, code=1)
+    assert "All 2 events are whole" in run("verify", "--data", tmp_path)
+
+
+def age(data: Path, *, days: int, up_to: int) -> None:
+    """Make events of the lobby older than they are."""
+    with contextlib.closing(sqlite3.connect(data / "quotechat.db")) as connection, connection:
+        connection.execute("UPDATE event SET at = at - ? WHERE seq <= ?", (days * 86_400_000, up_to))
+
+
+@pytest.mark.parametrize(
+    "command", [["verify"], ["rebuild"], ["backup", "file"], ["export", "all"], ["rooms"], ["stats"],
+                ["move", "--to", "elsewhere"], ["retain", "--keep", "1d"]],
+)
 def test_without_a_database_nothing_is_made(tmp_path: Path, command: list[str]) -> None:
     """Exit code 1, the reason in one line, and no file."""
     said = run(*[tmp_path / each if each == "file" else each for each in command], "--data", tmp_path, code=1)

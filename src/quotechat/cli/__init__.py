@@ -9,7 +9,7 @@ import click
 
 from quotechat import __version__
 
-from . import carry, doctor, lab, operate, serve, talk
+from . import carry, doctor, figures, lab, operate, serve, talk
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -20,8 +20,9 @@ def main() -> None:
 
 _COMMANDS = (
     *(serve.serve, serve.demo, serve.config),
-    *(operate.verify, operate.rebuild),
-    *(carry.backup, carry.restore),
+    *(operate.verify, operate.rebuild, operate.retain),
+    *(figures.rooms, figures.stats),
+    *(carry.backup, carry.restore, carry.export, carry.import_, carry.move),
     *(lab.lab,),
     *(talk.say, talk.tail, talk.quote, talk.sign_in, doctor.doctor),
 )

@@ -1,13 +1,22 @@
-"""The operator's commands that carry data elsewhere: backup, restore."""
+"""The operator's commands that carry data elsewhere: backup, restore, export, import, move."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import os
+import re
+import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
-from ..store.base import Census
+from ..config import Settings, SettingsError
+from ..store.base import Census, Impossible
 from .options import option, settings_of
 from .telling import counted, progress, told
 
@@ -16,7 +25,7 @@ from .telling import counted, progress, told
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @option("data", "Directory that the server keeps its data in.", metavar="DIR")
 def backup(file: Path, data: str | None) -> None:
-    """Copy everything into the new FILE, and check the copy.
+    """Copy everything into the new FILE, and check the copy. For SQLite; of PostgreSQL, pg_dump makes backups.
 
     The server may run: it goes on writing meanwhile. FILE holds the secret that signs identities; keep it as private
     as the data. What exists is not overwritten.
@@ -24,7 +33,7 @@ def backup(file: Path, data: str | None) -> None:
     from ..store.backup import back_up
     from ..store.open import database_path, secret_path
 
-    settings = settings_of(data=data)
+    settings = _of_sqlite(settings_of(data=data), "backup")
     with told(), progress("pages") as follow:
         found = back_up(database_path(settings), secret_path(settings), file, follow, time.time_ns() // 1_000_000)
     click.echo(f"{file} holds {_described(found)}. Every chain is whole.")
@@ -34,7 +43,7 @@ def backup(file: Path, data: str | None) -> None:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @option("data", "Directory to restore into, empty or not there yet.", metavar="DIR")
 def restore(file: Path, data: str | None) -> None:
-    """Make an empty data directory from FILE, which `quotechat backup` made.
+    """Make an empty data directory from FILE, which `quotechat backup` made. For SQLite.
 
     The server must not run. What was written after the backup is lost: clients whose cursor is beyond it get 410 and
     take a new snapshot, even where other events have their numbers by then.
@@ -42,10 +51,143 @@ def restore(file: Path, data: str | None) -> None:
     from ..store.backup import restore as run
     from ..store.open import database_path, secret_path
 
-    settings = settings_of(data=data)
+    settings = _of_sqlite(settings_of(data=data), "restore")
     with told(), progress("bytes") as follow:
         found = run(file, database_path(settings), secret_path(settings), follow)
     click.echo(f"{settings.data} holds {_described(found)}. Every chain is whole.")
+
+
+@click.command()
+@click.argument("room", metavar="ROOM|all")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@option("data", "Directory that the server keeps its data in.", metavar="DIR")
+def export(room: str, file: Path | None, data: str | None) -> None:
+    """Write ROOM, or all that there is, as lines of JSON into the new FILE, or to standard output.
+
+    Events are the envelopes that readers get, each with its cursor; beside them stands what `quotechat import` needs
+    to go on with the room: who owns what, which client_ids were used, what is scheduled; with `all`, the
+    secret that signs identities too. So keep it private. The server may run: one moment of the data is written.
+    """
+    from ..store import copying, exports
+    from ..store.open import look, secret_of
+
+    settings, only = settings_of(data=data), () if room == "all" else (room,)
+    quiet = file is None and sys.stdout.isatty()
+    with told(), look(settings) as sql, _new(file) as out, progress("lines", quiet=quiet) as follow:
+        rooms = copying.rooms(sql, only)
+        events = sum(each.head - each.floor for each in rooms)
+        header = exports.Header({each.name: each.cursor for each in rooms}, events)
+        for done, line in enumerate(exports.lines(header, copying.dump(sql, secret_of(settings, sql), only))):
+            out.write(line)
+            if done % 1000 == 0:
+                follow(min(done, events), events)
+        follow(events, events)
+    where = "" if file is None else f"{file} holds "
+    click.echo(f"{where}{counted(len(rooms), 'room')}, {counted(events, 'event')}.", err=file is None)
+
+
+@click.command("import")
+@click.argument("file", type=click.File("rb"))
+@click.option("--as", "name", metavar="NAME", help="What the room is to be called, where the file has but one.")
+@option("data", "Directory to import into; it is made where it is not there.", metavar="DIR")
+def import_(file: BinaryIO, name: str | None, data: str | None) -> None:
+    """Store the rooms in FILE (- for standard input), which `quotechat export` made.
+
+    Numbers, times and cursors stay: a client goes on where it was. The chain is checked; a room is seen only when it
+    is whole, and one that there is with another history is not overwritten. Interrupted, or given a FILE that is
+    broken, the command says so, and goes on where it was when it is given again. The server may run.
+    """
+    from ..protocol import names
+    from ..store import copying, exports
+    from ..store.open import open_store
+
+    settings = settings_of(data=data)
+    with told():
+        header = exports.header_of(file.readline())
+        if name is not None and len(header.rooms) != 1:
+            raise click.UsageError("--as is for a file with one room")
+        for room in header.rooms if name is None else [name]:
+            names.clean_room(room, "room")
+        with contextlib.closing(open_store(settings)) as store, progress("events") as follow:
+            try:
+                loaded = copying.load(store, exports.records(header, file, name), follow, header.events)
+            except Impossible as fault:
+                raise Impossible(
+                    f"{str(fault).rstrip('.')}. What was whole before that is stored, and nothing else is seen; given"
+                    " again, with a whole file, the command goes on from there"
+                ) from fault
+    for each in loaded:
+        events = counted(each.room.head - each.room.floor, "event")
+        done = "there already" if each.there else "imported"
+        click.echo(f"{each.room.name}: {events}, {done}; at {each.room.cursor}")
+
+
+@click.command()
+@click.option("--to", "target", required=True, metavar="URL|DIR", help="A postgresql:// URL, or a data directory.")
+@option("data", "Directory that the server keeps its data in.", metavar="DIR")
+def move(target: str, data: str | None) -> None:
+    """Copy everything into another store: from SQLite to PostgreSQL, back, or to another of its kind.
+
+    Every cursor, identity and scheduled message goes on there; counts and chains are compared at the end, and until
+    then nothing is to be seen there. What is here stays as it is. Beside a server that runs, all is copied but for the
+    end, with exit code 1: stop the server and give the command again, and what is new since follows. Interrupted, it
+    goes on where it was in the same way.
+    """
+    from ..store.moving import move as run
+
+    source = settings_of(data=data)
+    with told():
+        found = run(source, _target(source, target), progress)
+    click.echo(f"{_place(target)} holds {_described(found)}. Every chain is whole, and the same.")
+    setting = "QUOTECHAT_DATABASE=" if _is_url(target) else "--data "
+    click.echo(f"Start the server with {setting}{_place(target)}")
+
+
+def _of_sqlite(settings: Settings, command: str) -> Settings:
+    if settings.database:
+        raise click.ClickException(
+            f"QUOTECHAT_DATABASE is set, and `quotechat {command}` is for SQLite: pg_dump makes backups of PostgreSQL,"
+            " `quotechat export all` and `quotechat move` copy any store"
+        )
+    return settings
+
+
+def _is_url(target: str) -> bool:
+    return target.startswith(("postgresql://", "postgres://"))
+
+
+def _target(source: Settings, target: str) -> Settings:
+    if _is_url(target):
+        return dataclasses.replace(source, database=target, listen_database="")
+    if "://" in target:
+        raise SettingsError(f"--to {target.partition('://')[0]}://… is neither a postgresql:// URL nor a directory")
+    return dataclasses.replace(source, data=Path(target), database="", listen_database="")
+
+
+def _place(target: str) -> str:
+    """The target as it may be shown: without a password."""
+    return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:…@", target)
+
+
+@contextlib.contextmanager
+def _new(file: Path | None) -> Iterator[BinaryIO]:
+    """The new `file`, which gets its name when it is whole and on the disk; or standard output."""
+    if file is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    if os.path.lexists(file):
+        raise Impossible(f"{file} exists already")
+    number, part = tempfile.mkstemp(prefix=f"{file.name}.", suffix=".part", dir=file.parent)
+    try:
+        with open(number, "wb") as out:
+            yield out
+            out.flush()
+            os.fsync(number)
+        os.rename(part, file)
+    except BaseException:
+        os.unlink(part)
+        raise
 
 
 def _described(found: Census) -> str:

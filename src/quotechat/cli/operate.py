@@ -1,14 +1,21 @@
-"""The operator's commands that look at the data and mend it, where it lies: verify, rebuild."""
+"""The operator's commands that look at the data and mend it, where it lies: verify, rebuild, retain."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
+import time
+from collections.abc import Callable
 
 import click
 
+from ..config import Settings
 from .options import option, settings_of
-from .telling import progress, told
+from .telling import age, counted, progress, told
+
+_EVENTS_A_STEP = 500
+_FORGET_SECONDS = 5.0
+"""How long to try to overwrite SQLite's log, while readers come and go."""
 
 
 @click.command()
@@ -50,3 +57,60 @@ def rebuild(data: str | None) -> None:
     with told(), progress("events") as follow, contextlib.closing(open_store(settings, make=False)) as store:
         count = store.rebuild(follow)
     click.echo(f"All {count} events are replayed.")
+
+
+@click.command()
+@click.argument("rooms", metavar="[ROOM]...", nargs=-1)
+@click.option("--keep", required=True, type=age, metavar="AGE", help="Keep what is younger: 90d, 12h, 30m.")
+@click.option("--dry-run", is_flag=True, help="Say what would go, and change nothing.")
+@option("data", "Directory that the server keeps its data in.", metavar="DIR")
+def retain(rooms: tuple[str, ...], keep: int, dry_run: bool, data: str | None) -> None:
+    """Forget events of each ROOM (of all) that are older than AGE, and the messages that they sent, for good.
+
+    Only ever the oldest: events behind a younger one stay. Readers whose cursor is older than what is kept get 410
+    cursor-expired. Quotes stay in the collection, and client_ids are remembered as long as ever.
+
+    The server may run: it goes on between small steps. Interrupted, the command goes on where it was when it is
+    given again. A SQLite file does not shrink; its space is used again.
+    """
+    from ..store import copying, retention
+    from ..store.open import look
+
+    settings, before = settings_of(data=data), time.time_ns() // 1_000_000 - keep
+    with told(), look(settings) as sql:
+        prefixes = {room.name: retention.older(sql, room.name, before) for room in copying.rooms(sql, rooms)}
+    if not dry_run:
+        _cut(settings, {room: prefix.last - prefix.first + 1 for room, prefix in prefixes.items()}, before)
+    for room, prefix in prefixes.items():
+        gone, there_were = prefix.last - prefix.first + 1, prefix.head - prefix.first + 1
+        click.echo(f"{room}: {gone:,} of {counted(there_were, 'event')} {'would be cut' if dry_run else 'cut'}")
+
+
+def _cut(settings: Settings, counts: dict[str, int], before: int) -> None:
+    """So many events of each room, some at a time."""
+    from ..store.open import open_store
+
+    all_there_are, done = sum(counts.values()), 0
+    with told(), progress("events") as follow, contextlib.closing(open_store(settings, make=False)) as store:
+        for room in counts:
+            while True:
+                began = time.monotonic()
+                gone = store.cut(room, before, _EVENTS_A_STEP)
+                if gone == 0:
+                    break
+                done += gone
+                follow(done, max(done, all_there_are))
+                # Others who write get at least half of the time.
+                time.sleep(time.monotonic() - began)
+        if done and not _within(_FORGET_SECONDS, store.forget):
+            click.echo("warning: a reader is in the way; the text is in SQLite's log until the next deletion", err=True)
+
+
+def _within(seconds: float, attempt: Callable[[], bool]) -> bool:
+    """Whether `attempt` succeeds before so many seconds have gone."""
+    deadline = time.monotonic() + seconds
+    while not attempt():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True

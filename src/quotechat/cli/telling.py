@@ -28,9 +28,9 @@ def told() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar that follows (done, all there is) on standard error; nothing where that is no terminal."""
-    if not sys.stderr.isatty():
+def progress(label: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """A bar that follows (done, all there is) on standard error; nothing where that is no terminal, or `quiet`."""
+    if quiet or not sys.stderr.isatty():
         yield lambda done, all_there_is: None
         return
     with click.progressbar(length=1, label=label, file=sys.stderr) as bar:

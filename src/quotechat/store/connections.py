@@ -73,11 +73,11 @@ class Connection(psycopg.Connection[Any]):
             return found
 
 
-def connect(url: str) -> Connection:
-    """A new connection, in autocommit: transactions are begun by hand. Raises Away."""
+def connect(url: str, **more: str) -> Connection:
+    """A new connection, in autocommit: transactions are begun by hand; `more` are parameters of libpq. Raises Away."""
     try:
         # What the URL says itself comes first.
-        parameters: dict[str, Any] = _DEFAULTS | conninfo_to_dict(url)
+        parameters: dict[str, Any] = _DEFAULTS | more | conninfo_to_dict(url)
         connection = Connection.connect(make_conninfo(**parameters), autocommit=True, prepare_threshold=None)
     except psycopg.OperationalError as fault:
         raise Away(str(fault).strip()) from fault

@@ -6,15 +6,21 @@ from importlib.resources import files
 
 from ..protocol import commands, events, json
 from . import rules
-from .base import CreateRoom, Write
+from .base import CreateRoom, Impossible, Write
 from .ledger import Ledger
-from .shapes import Sql
+from .shapes import PART, Sql
 
 
 def found(sql: Sql, at: int) -> None:
-    """Create the lobby and load the first quotes, where that was never done."""
-    if sql.one("SELECT 1 FROM room LIMIT 1") is not None:
+    """Create the lobby and load the first quotes, where that was never done.
+
+    Raises Impossible where nothing but an unfinished load is there.
+    """
+    names = [name for (name,) in sql.all("SELECT name FROM room")]
+    if any(PART not in name for name in names):
         return
+    if names:
+        raise Impossible("an unfinished `quotechat move` or `import` lies here: give the command again, or begin anew")
     lobby = CreateRoom(commands.LOBBY)
     rules.create_room(Ledger(sql), lobby, Write(lobby, at))
     for number, quote in enumerate(_first_quotes(), start=1):

@@ -66,14 +66,35 @@ def open_store(
 
 
 @contextlib.contextmanager
-def look(settings: Settings) -> Iterator[Sql]:
-    """One moment of the store, which changes nothing. Raises as `open_store` without `make`."""
+def look(settings: Settings, *, alone: bool = False) -> Iterator[Sql]:
+    """One moment of the store, which changes nothing. Raises as `open_store` without `make`.
+
+    With `alone`, InUse where a server or another command uses it; SQLite's is kept from others meanwhile.
+    """
     if settings.database:
-        with _postgres(settings).look(settings.database) as sql:
+        with _postgres(settings).look(settings.database, alone=alone) as sql:
             yield sql
     else:
-        with sqlite.look(_there(settings)) as sql:
+        with sqlite.look(_there(settings), alone=alone) as sql:
             yield sql
+
+
+def secret_of(settings: Settings, sql: Sql) -> str | None:
+    """What the store signs identities with, where it has come to that; `sql` looks at it."""
+    if settings.database:
+        row = sql.one("SELECT value FROM meta WHERE key = 'secret'")
+        return None if row is None else str(row[0])
+    path = secret_path(settings)
+    return path.read_text() if path.exists() else None
+
+
+def size(settings: Settings, sql: Sql) -> int:
+    """Bytes on the disk; `sql` looks at it."""
+    if settings.database:
+        row = sql.one("SELECT pg_database_size(current_database())")
+        return 0 if row is None else int(row[0])
+    path = database_path(settings)
+    return sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*"))
 
 
 def _there(settings: Settings) -> Path:

@@ -26,6 +26,7 @@ from .base import CommitFailed, CreateRoom, Deliver, Head, Impossible, Outcome, 
 from .connections import Away, Connection, Pool, connect, lost
 from .gathering import Gathering, Plain, Read
 from .ledger import Ledger
+from .lock import InUse
 from .rules import Settings
 from .shapes import Sql
 
@@ -46,7 +47,16 @@ _HOLD_ROOMS = (
     "SELECT name, id, head, chain FROM room WHERE name = ANY(%s) OR id IN"
     " (SELECT room_id FROM scheduled WHERE id = ANY(%s)) ORDER BY id FOR UPDATE"
 )
+# Scheduled messages that were loaded have ids that the sequence did not give.
+_COUNT_ON = (
+    "SELECT setval(own, most) FROM (SELECT pg_get_serial_sequence('scheduled', 'id') AS own, max(id) AS most"
+    " FROM scheduled) AS s WHERE most > coalesce(pg_sequence_last_value(own::regclass), 0)"
+)
 _EMPTY = "this database holds no quotechat yet"
+_OTHERS = (
+    "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'quotechat'"
+    " AND pid <> pg_backend_pid() LIMIT 1"
+)
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
@@ -116,6 +126,7 @@ class PostgresStore:
                 sql = Gathering(connection)
                 yield sql
                 sql.flush()
+                connection.execute(_COUNT_ON)
         except psycopg.Error as fault:
             raise _translated(fault) from fault
 
@@ -184,6 +195,10 @@ class PostgresStore:
             return str(row[0])
 
         return self._single(work)
+
+    def adopt(self, secret: str) -> None:
+        """Sign identities with `secret` from now on; no server runs here yet."""
+        self._apart(lambda sql: sql.run("UPDATE meta SET value = ? WHERE key = 'secret'", secret))
 
     def version(self) -> int:
         # The heads have to be asked for in any case.
@@ -344,9 +359,13 @@ class PostgresStore:
 
 
 @contextlib.contextmanager
-def look(url: str) -> Iterator[Plain]:
-    """One moment of the store at `url`, of this program's schema; nothing is changed. Raises Impossible, Away."""
-    with contextlib.closing(connect(url)) as connection:
+def look(url: str, *, alone: bool = False) -> Iterator[Plain]:
+    """One moment of the store at `url`, of this program's schema; nothing is changed.
+
+    Raises Impossible, Away; with `alone`, InUse where another quotechat is connected to it.
+    """
+    with contextlib.closing(connect(url, application_name="quotechat-look")) as connection:
+        connection.patience = None
         connection.execute(_READ)
         sql = Plain(connection, scan=True)
         there = sql.one("SELECT to_regclass('meta')")
@@ -355,7 +374,12 @@ def look(url: str) -> Iterator[Plain]:
         row = sql.one("SELECT value FROM meta WHERE key = 'schema'")
         if migrate.pending("postgres", int(row[0]) if row else 0):
             raise Impossible("this database is of an older version: start the server once, which brings it up to date")
-        yield sql
+        if alone and connection.execute(_OTHERS).fetchone():
+            raise InUse("a server or another command uses this database")
+        try:
+            yield sql
+        except psycopg.Error as fault:
+            raise Away(str(fault).strip()) from fault
 
 
 class _LostBeforeCommit(Exception):

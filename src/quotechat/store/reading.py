@@ -13,7 +13,7 @@ from ..protocol import cursor, json
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import CursorAhead, CursorExpired, HistoryChanged, QuoteUnknown, RoomUnknown
 from .base import Census, Head, Page, Step
-from .shapes import Row, Sql, counted, described, event_of, waiting_message
+from .shapes import PART, Row, Sql, counted, described, event_of, waiting_message
 
 _MOST_NAMED = 1000
 MOST_QUOTES_SEARCHED = 10_000
@@ -137,7 +137,7 @@ def _mine(sql: Sql, room_id: int, identity: str, rows: list[Row]) -> dict[str, A
 def rooms(sql: Sql) -> list[dict[str, Any]]:
     """All rooms, by name."""
     rows = sql.all("SELECT name, title, head, chain, created_at FROM room ORDER BY name")
-    return [described(*row) for row in rows]
+    return [described(*row) for row in rows if PART not in row[0]]
 
 
 def scheduled(sql: Sql, room: str, identity: str) -> list[dict[str, Any]]:

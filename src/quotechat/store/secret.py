@@ -7,6 +7,16 @@ import secrets
 from pathlib import Path
 
 
+def keep_secret(path: Path, secret: str) -> None:
+    """Make `path` hold `secret`, whole or not at all."""
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secret)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
 def load_secret(path: Path) -> str:
     """The secret in `path`, made on first use; workers that start together agree on one."""
     if not path.exists():

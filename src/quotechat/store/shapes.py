@@ -8,6 +8,8 @@ from typing import Any, Protocol
 from ..protocol import cursor, events
 
 Row = Sequence[Any]
+PART = ".part-"
+"""In the name of a room that is still being loaded (store/copying.py); no room that can be made has it."""
 
 
 class Sql(Protocol):

@@ -25,7 +25,7 @@ from .base import CommitFailed, FlushFailed, Head, Impossible, Outcome, Page, St
 from .ledger import PRUNE, Ledger
 from .lock import FileLock, Presence
 from .rules import Settings
-from .secret import load_secret
+from .secret import keep_secret, load_secret
 from .shapes import Row
 
 log = logging.getLogger(__name__)
@@ -172,6 +172,10 @@ class SqliteStore:
         # In a file of its own: a copy of the log for analysis gives nobody an identity.
         return load_secret(self._path.with_name("secret"))
 
+    def adopt(self, secret: str) -> None:
+        """Sign identities with `secret` from now on; no server runs here yet."""
+        keep_secret(self._path.with_name("secret"), secret)
+
     def version(self) -> int:
         # Changes when any other connection has committed, our own writer's too.
         found: int = self._watcher.execute("PRAGMA data_version").fetchone()[0]
@@ -308,16 +312,18 @@ class SqliteStore:
 
 
 @contextlib.contextmanager
-def look(path: Path) -> Iterator[SqlOn]:
+def look(path: Path, *, alone: bool = False) -> Iterator[SqlOn]:
     """One read transaction on the database at `path`, beside whoever uses it; it is neither made nor migrated.
 
-    Raises Impossible where there is none, SchemaTooNew.
+    Raises Impossible where there is none, SchemaTooNew; with `alone`, InUse where anybody else uses it.
     """
     if not path.is_file():
         raise Impossible(f"there is no database at {path}")
-    with contextlib.closing(Presence(path.parent)), contextlib.closing(_lock_of(path)) as lock:
+    with contextlib.closing(Presence(path.parent, alone=alone)), contextlib.closing(_lock_of(path)) as lock:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)
         try:
+            # As PostgreSQL has it; SQLite has from 3.43 on.
+            connection.create_function("octet_length", 1, lambda text: len(text.encode()), deterministic=True)
             connection.execute("PRAGMA query_only = ON")
             connection.execute("BEGIN")
             sql = SqlOn(connection)

@@ -1,0 +1,417 @@
+"""A store as a stream of records, room by room in the order of the log, and a store made of one.
+
+`dump` reads, within one transaction; `load` writes, some thousand events at a time, and checks the hash chain as it
+goes. Export, import and move are these two, with a file between them or without.
+
+A room that is loaded stands under a name that nobody can ask for, made of its random beginning, until it is whole:
+then it gets its own in one transaction. So a load that ends too early has changed nothing that is seen, and the same
+load again goes on behind the last event that is there – like any reader, from its cursor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, Protocol
+
+from ..protocol import cursor, events, json
+from ..protocol.errors import RoomUnknown
+from .base import Impossible, Progress
+from .blanking import blank_message
+from .projections import Entry, project
+from .shapes import PART, Sql
+
+_AT_ONCE = 5000
+"""Events in one transaction."""
+KEPT = {
+    "scheduled": ("id", "identity", "client_id", "due_at", "message", "state", "seq"),
+    "sent": ("sender", "client_id", "hash", "at", "seq", "scheduled"),
+    "name": ("skeleton", "identity", "at"),
+}
+"""What the log does not tell, table by table: the columns beside ``room_id``."""
+_ROOM = "name, title, created_at, floor, floor_chain, head, chain"
+_LOGGED = "seq, command, at, body, tag, digest, target, identity, reaction"
+
+
+# --- The records ----------------------------------------------------------------------------------
+
+
+class Secret(NamedTuple):
+    """What identities are signed with."""
+
+    secret: str
+
+
+class Room(NamedTuple):
+    """The room to which the records after it belong; times are milliseconds since 1970."""
+
+    name: str
+    title: str | None
+    at: int
+    floor: int
+    floor_chain: bytes
+    head: int
+    chain: bytes
+
+    @property
+    def cursor(self) -> str:
+        """The cursor at its head."""
+        return cursor.at(self.head, self.chain)
+
+
+class Logged(NamedTuple):
+    """One event as the log has it; see the table ``event`` (store/migrations)."""
+
+    seq: int
+    command: str
+    at: int
+    body: str
+    tag: str
+    digest: bytes | None
+    target: int | None
+    identity: str | None
+    reaction: int | None
+
+
+class Kept(NamedTuple):
+    """A row of one of the tables in `KEPT`, or, before all rooms, a quote that has no event."""
+
+    table: str
+    row: dict[str, Any]
+
+
+class Whole(NamedTuple):
+    """All of the room has been told."""
+
+    room: str
+
+
+Record = Secret | Room | Logged | Kept | Whole
+
+
+class Loaded(NamedTuple):
+    """A room that is whole in the store; `there` where it was before. `hidden` until `publish`."""
+
+    room: Room
+    id: int
+    there: bool
+
+
+class Target(Protocol):
+    """What a load asks of a store."""
+
+    def writing(self) -> AbstractContextManager[Sql]:
+        """One durable write transaction."""
+
+    def adopt(self, secret: str) -> None:
+        """Sign identities with `secret` from now on."""
+
+
+# --- Out ------------------------------------------------------------------------------------------
+
+
+def rooms(sql: Sql, only: Collection[str] = ()) -> list[Room]:
+    """The rooms that there are, or those of `only`, by name. Raises RoomUnknown."""
+    found = [_room(row) for row in sql.all(f"SELECT {_ROOM} FROM room ORDER BY name") if PART not in row[0]]
+    unknown = set(only) - {room.name for room in found}
+    if unknown:
+        raise RoomUnknown(min(unknown))
+    return [room for room in found if not only or room.name in only]
+
+
+def dump(sql: Sql, secret: str | None, only: Collection[str] = ()) -> Iterator[Record]:
+    """All that the store holds, or the rooms `only` with what belongs to them. Raises RoomUnknown."""
+    if not only:
+        if secret is not None:
+            yield Secret(secret)
+        for number, identity, body in sql.all("SELECT id, identity, body FROM quote WHERE seq IS NULL ORDER BY id"):
+            yield Kept("quote", {"id": number, "identity": identity, "body": body})
+    for room in rooms(sql, only):
+        row = sql.one("SELECT id FROM room WHERE name = ?", room.name)
+        assert row is not None
+        yield room
+        for event in sql.all(f"SELECT {_LOGGED} FROM event WHERE room_id = ? ORDER BY seq", row[0]):
+            yield Logged(*event)
+        for table, columns in KEPT.items():
+            for kept in sql.all(f"SELECT {', '.join(columns)} FROM {table} WHERE room_id = ?", row[0]):
+                yield Kept(table, dict(zip(columns, kept, strict=True)))
+        yield Whole(room.name)
+
+
+def _room(row: Any) -> Room:
+    name, title, at, floor, floor_chain, head, chain = row
+    return Room(name, title, at, floor, bytes(floor_chain), head, bytes(chain))
+
+
+# --- In -------------------------------------------------------------------------------------------
+
+
+def load(
+    store: Target, records: Iterable[Record], progress: Progress, all_there_are: int, *, hidden: bool = False
+) -> list[Loaded]:
+    """Store what `records` tell; the rooms, as they are now. With `hidden` they keep their names to themselves.
+
+    Raises Impossible where a room of that name has another history, or the records are not whole; what is whole
+    before them stays, and the same again goes on behind it.
+    """
+    found: list[Loaded] = []
+    done, loading = 0, None
+    quotes: list[dict[str, Any]] = []
+    for record in records:
+        if isinstance(record, Secret):
+            _adopt(store, record)
+        elif isinstance(record, Room):
+            _add_quotes(store, quotes)
+            loading, quotes = _Loading(store, record), []
+        elif loading is None:
+            assert isinstance(record, Kept)
+            quotes.append(record.row)
+        elif isinstance(record, Whole):
+            found.append(loading.finish(hidden=hidden))
+        elif isinstance(record, Logged):
+            loading.event(record)
+            done += 1
+            if done % 1000 == 0:
+                progress(done, all_there_are)
+        else:
+            loading.kept(record)
+    _add_quotes(store, quotes)
+    progress(done, all_there_are)
+    return found
+
+
+def publish(store: Target, loaded: Iterable[Loaded]) -> None:
+    """Give rooms that were loaded hidden their names, all at once."""
+    with store.writing() as sql:
+        for each in loaded:
+            if not each.there:
+                _give_name(sql, each.room.name, each.id)
+
+
+def empty(sql: Sql) -> bool:
+    """Whether nobody has said anything here: there is no room, or but new ones."""
+    return sql.one("SELECT 1 FROM room WHERE head > 0 AND name NOT LIKE ? LIMIT 1", f"%{PART}%") is None
+
+
+class _Loading:
+    """One room on its way in."""
+
+    def __init__(self, store: Target, room: Room) -> None:
+        self._store, self._room = store, room
+        self._seq, self._chain = room.floor, room.floor_chain
+        self._events: list[Logged] = []
+        self._kept: list[Kept] = []
+        self._scheduled: list[dict[str, Any]] = []
+        self._of_scheduled: list[dict[str, Any]] = []
+        self._cleared = False
+        with store.writing() as sql:
+            self._there = _is_there(sql, room)
+            self._id, self._stored, self._tag = (0, room.head, "") if self._there else _begun(sql, room)
+        self._found = self._stored
+        """What an earlier load had stored."""
+
+    def event(self, event: Logged) -> None:
+        """The next event. Raises Impossible where it does not continue the history so far."""
+        if event.seq != self._seq + 1:
+            raise Impossible(f"{self._room.name}: event {self._seq + 1} is missing; {event.seq} is the next")
+        digest = event.digest if event.digest is not None else cursor.digest(event.body.encode())
+        self._seq, self._chain = event.seq, cursor.extend(self._chain, event.seq, digest)
+        if cursor.tag(self._chain) != event.tag:
+            raise Impossible(f"{self._room.name}: event {event.seq}: its content or history was changed")
+        if self._seq > self._stored:
+            self._events.append(event)
+            if len(self._events) == _AT_ONCE:
+                self._flush()
+        elif self._seq == self._stored and not self._there and event.tag != self._tag:
+            with self._store.writing() as sql:
+                _discard(sql, self._id)
+            raise Impossible(
+                f"{self._room.name}: another history of it had been begun here, and is thrown away now; try again"
+            )
+
+    def kept(self, record: Kept) -> None:
+        """A row beside the log."""
+        if self._there:
+            return
+        if record.table == "scheduled":
+            # Nobody delivers it before the room is whole.
+            self._scheduled.append(record.row)
+        elif record.table == "sent" and record.row["scheduled"] is not None:
+            self._of_scheduled.append(record.row)
+        else:
+            self._kept.append(record)
+            if len(self._kept) == _AT_ONCE:
+                self._flush()
+
+    def finish(self, *, hidden: bool) -> Loaded:
+        """All was told: the room is whole. Raises Impossible where it is not."""
+        room = self._room
+        if (self._seq, self._chain) != (room.head, room.chain):
+            raise Impossible(f"{room.name}: the log ends at event {self._seq}, but its head is {room.head}")
+        if not self._there:
+            self._flush()
+            with self._store.writing() as sql:
+                self._clear(sql)
+                moved = _add_scheduled(sql, self._id, self._scheduled)
+                for row in self._of_scheduled:
+                    _add(sql, "sent", self._id, row | {"scheduled": moved.get(row["scheduled"], row["scheduled"])})
+                if not hidden:
+                    _give_name(sql, room.name, self._id)
+        return Loaded(room, self._id, self._there)
+
+    def _flush(self) -> None:
+        with self._store.writing() as sql:
+            if self._events:
+                self._append(sql)
+            if self._kept:
+                self._clear(sql)
+            for record in self._kept:
+                _add(sql, record.table, self._id, record.row)
+        self._events, self._kept = [], []
+
+    def _append(self, sql: Sql) -> None:
+        _check_quotes(sql, self._room.name, self._events)
+        for event in self._events:
+            sql.run(
+                "INSERT INTO event (room_id, seq, command, at, body, tag, digest, target, identity, reaction)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self._id, *event,
+            )  # fmt: skip
+            target = event.target
+            if event.command == events.MESSAGE_DELETED and target is not None and target <= self._found:
+                # It was deleted since an earlier load, which still had the text.
+                blank_message(sql, self._id, target)
+            body = json.loads(event.body)
+            entry = Entry(self._id, event.seq, event.command, body, target, event.identity, event.reaction)
+            project(sql, entry, self._room.floor)
+        self._stored = self._seq
+        sql.run("UPDATE room SET head = ?, chain = ? WHERE id = ?", self._seq, self._chain, self._id)
+
+    def _clear(self, sql: Sql) -> None:
+        """Away with what an earlier load knew beside the log: it may have changed since."""
+        if not self._cleared:
+            for table in KEPT:
+                sql.run(f"DELETE FROM {table} WHERE room_id = ?", self._id)
+            self._cleared = True
+
+
+def _is_there(sql: Sql, room: Room) -> bool:
+    """Whether the store has that room already, with the same history. Raises Impossible where it has another."""
+    row = sql.one("SELECT id, head, chain FROM room WHERE name = ?", room.name)
+    if row is None:
+        return False
+    if (row[1], bytes(row[2])) == (room.head, room.chain):
+        return True
+    if not _is_new(sql, row[0], row[1]):
+        raise Impossible(f"there is a room {room.name} already, with another history; nothing is overwritten")
+    return False
+
+
+def _is_new(sql: Sql, room_id: int, head: int) -> bool:
+    """Whether nothing was ever said in it, as in the lobby of a server that has only been started."""
+    return head == 0 and sql.one("SELECT 1 FROM scheduled WHERE room_id = ? LIMIT 1", room_id) is None
+
+
+def _begun(sql: Sql, room: Room) -> tuple[int, int, str]:
+    """The key, head and tag of the room that is loaded, which an earlier load may have begun."""
+    hidden = f"{room.name}{PART}{room.floor_chain.hex()}"
+    others = sql.all("SELECT id, name FROM room WHERE name LIKE ?", f"{room.name}{PART}%")
+    for other, name in list(others):
+        if name != hidden:
+            _discard(sql, other)
+    row = sql.one("SELECT id, head, chain FROM room WHERE name = ?", hidden)
+    if row is None:
+        row = sql.one(
+            "INSERT INTO room (name, title, created_at, floor, floor_chain, head, chain)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id, head, chain",
+            hidden, room.title, room.at, room.floor, room.floor_chain, room.floor, room.floor_chain,
+        )  # fmt: skip
+        assert row is not None
+    return row[0], row[1], cursor.tag(bytes(row[2]))
+
+
+def _give_name(sql: Sql, name: str, room_id: int) -> None:
+    row = sql.one("SELECT id, head FROM room WHERE name = ?", name)
+    if row is not None:
+        if not _is_new(sql, row[0], row[1]):
+            raise Impossible(f"there is a room {name} already, made meanwhile; nothing is overwritten")
+        _discard(sql, row[0])
+    sql.run("UPDATE room SET name = ? WHERE id = ?", name, room_id)
+
+
+def _discard(sql: Sql, room_id: int) -> None:
+    for table in ("event", "message", "reaction", "quote", "sent", "scheduled", "name"):
+        sql.run(f"DELETE FROM {table} WHERE room_id = ?", room_id)
+    sql.run("DELETE FROM room WHERE id = ?", room_id)
+
+
+def _add(sql: Sql, table: str, room_id: int, row: dict[str, Any]) -> None:
+    columns = KEPT[table]
+    places = ", ".join("?" * (len(columns) + 1))
+    sql.run(
+        f"INSERT INTO {table} (room_id, {', '.join(columns)}) VALUES ({places})",
+        room_id, *(row[column] for column in columns),
+    )  # fmt: skip
+
+
+def _add_scheduled(sql: Sql, room_id: int, rows: list[dict[str, Any]]) -> dict[int, int]:
+    """Add scheduled messages under their ids, or under new ones where others have them: {old: new}."""
+    if not rows:
+        return {}
+    numbers = [row["id"] for row in rows]
+    between = sql.all("SELECT id FROM scheduled WHERE id >= ? AND id <= ?", min(numbers), max(numbers))
+    taken = {number for (number,) in between}
+    for row in rows:
+        if row["id"] not in taken:
+            _add(sql, "scheduled", room_id, row)
+    moved = {}
+    for row in rows:
+        if row["id"] in taken:
+            columns = KEPT["scheduled"][1:]
+            added = sql.one(
+                f"INSERT INTO scheduled (room_id, {', '.join(columns)}) VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
+                room_id, *(row[column] for column in columns),
+            )  # fmt: skip
+            assert added is not None
+            moved[row["id"]] = added[0]
+    return moved
+
+
+# --- Beside the rooms -----------------------------------------------------------------------------
+
+
+def _adopt(store: Target, record: Secret) -> None:
+    with store.writing() as sql:
+        new = empty(sql)
+    if new:
+        store.adopt(record.secret)
+
+
+def _add_quotes(store: Target, rows: list[dict[str, Any]]) -> None:
+    """Quotes that have no event. Those that came with the program are there already where a server has run."""
+    if not rows:
+        return
+    with store.writing() as sql:
+        for row in rows:
+            there = sql.one("SELECT body FROM quote WHERE id = ?", row["id"])
+            if there is None:
+                values = (row["id"], row["identity"], row["body"])
+                sql.run("INSERT INTO quote (id, identity, body) VALUES (?, ?, ?)", *values)
+            elif _said(there[0]) != _said(row["body"]):
+                raise Impossible(f"quote {row['id']} is another one here; load into a store of its own")
+
+
+def _said(body: str) -> tuple[str, str]:
+    quote = json.loads(body)
+    return quote["quote"], quote["author"]
+
+
+def _check_quotes(sql: Sql, room: str, logged: list[Logged]) -> None:
+    """Quotes of all rooms share their numbers, which the log has for ever."""
+    added = [json.loads(each.body)["quote"]["id"] for each in logged if each.command == events.QUOTE_ADDED]
+    if not added:
+        return
+    sql.alone("quote")
+    between = sql.all("SELECT id FROM quote WHERE id >= ? AND id <= ?", min(added), max(added))
+    taken = {number for (number,) in between} & set(added)
+    if taken:
+        raise Impossible(f"{room}: quote {min(taken)} is another one here; load into a store of its own")

@@ -1,0 +1,302 @@
+"""A store as a stream and back: between both kinds, through a file, broken off anywhere and given again."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from contract import T0, delete, do, edit, react, said
+
+from quotechat.config import Settings
+from quotechat.protocol import commands, cursor
+from quotechat.protocol.cursor import START
+from quotechat.protocol.errors import CursorExpired
+from quotechat.store import copying, exports, moving
+from quotechat.store.base import CreateRoom, Deliver, Impossible
+from quotechat.store.lock import InUse
+from quotechat.store.open import look, open_store, secret_of
+
+TABLES = {
+    "room": "name, title, head, chain, floor, floor_chain, created_at",
+    "event": "seq, command, at, body, tag, digest, target, identity, reaction",
+    "message": "id, identity, body, likes, dislikes, deleted, reply_to",
+    "reaction": "message_id, identity, value",
+    "quote": "id, seq, identity, body",
+    "sent": "sender, client_id, hash, at, seq, scheduled",
+    "scheduled": "id, identity, client_id, due_at, message, state, seq",
+    "name": "skeleton, identity, at",
+}
+
+
+@contextlib.contextmanager
+def quiet(_: str = "") -> Iterator[Any]:
+    yield lambda done, all_there_are: None
+
+
+def nothing(done: int, all_there_are: int) -> None:
+    pass
+
+
+def peopled(settings: Settings) -> None:
+    """A bit of everything, in two rooms, with a beginning that is kept no longer."""
+    with contextlib.closing(open_store(settings)) as store:
+        store.found(T0)
+        do(store, CreateRoom("tea", "Tea & cake"))
+        do(store, said(text="old", key="k"))
+        do(store, commands.AddQuote(quote=commands.NewQuote("q", "w")))
+        do(store, said(text="**hello** – ✓", key="h"), at=T0 + 5)
+        do(store, said("Bob", "answer", reply_to=3), who="bob", at=T0 + 5)
+        do(store, said("Bob", "to the old one", reply_to=1), who="bob", at=T0 + 5)
+        do(store, react(1, "like"), who="bob", at=T0 + 5)
+        do(store, react(3, "like"), who="bob", at=T0 + 5)
+        do(store, react(3, "dislike"), at=T0 + 5)
+        do(store, edit(3, "edited"), at=T0 + 5)
+        do(store, said(text="gone"), at=T0 + 6)
+        do(store, said("Bob", "re: gone", reply_to=10), who="bob", at=T0 + 6)
+        do(store, delete(10), at=T0 + 6)
+        do(store, said(text="later", key="l", send_at="+1h"), at=T0 + 6)
+        do(store, Deliver(do(store, said(text="soon", key="s", send_at="+1s"), at=T0).scheduled["id"]), at=T0 + 7)
+        do(store, said(text="tea?", room="tea"), who=None, at=T0 + 8)
+        assert store.cut("lobby", T0 + 5, 100) == 2
+        store.secret()
+
+
+def contents(settings: Settings) -> dict[str, list[Any]]:
+    """All rows of all tables with the name of their room for its id, and the secret."""
+    with look(settings) as sql:
+        found: dict[str, list[Any]] = {"secret": [secret_of(settings, sql)]}
+        for table, columns in TABLES.items():
+            of = "" if table == "room" else ", (SELECT name FROM room WHERE room.id = room_id) AS of_room"
+            rows = [
+                [bytes(each) if isinstance(each, memoryview) else each for each in row]
+                for row in sql.all(f"SELECT {columns}{of} FROM {table}")
+            ]
+            found[table] = sorted(rows, key=repr)
+    return found
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Settings:
+    settings = Settings(data=tmp_path / "source")
+    peopled(settings)
+    return settings
+
+
+def exported(settings: Settings, only: tuple[str, ...] = ()) -> list[bytes]:
+    with look(settings) as sql:
+        rooms = copying.rooms(sql, only)
+        header = exports.Header({room.name: room.cursor for room in rooms}, sum(room.head for room in rooms))
+        return list(exports.lines(header, copying.dump(sql, secret_of(settings, sql), only)))
+
+
+def imported(settings: Settings, lines: list[bytes], rename: str | None = None) -> list[copying.Loaded]:
+    header = exports.header_of(lines[0])
+    with contextlib.closing(open_store(settings)) as store:
+        return copying.load(store, exports.records(header, lines[1:], rename), nothing, header.events)
+
+
+def test_there_and_back_nothing_has_changed(source: Settings, database: str, tmp_path: Path) -> None:
+    """SQLite to PostgreSQL and back: every row of every table, the secret, the history; numbers go on behind."""
+    before = contents(source)
+    there = dataclasses.replace(source, database=database)
+    assert moving.move(source, there, quiet).events == 12
+    assert contents(there) == before
+    back = Settings(data=tmp_path / "back")
+    moving.move(there, back, quiet)
+    assert contents(back) == before
+    for settings in (there, back):
+        with contextlib.closing(open_store(settings)) as store:
+            store.found(T0)
+            assert do(store, said(text="later still", send_at="+1h"), at=T0 + 9).scheduled["id"] == 3
+            assert do(store, said(text="next"), at=T0 + 9).seq == 14
+            assert do(store, said(text="**hello** – ✓", key="h"), at=T0 + 9).duplicate
+            with pytest.raises(CursorExpired):
+                store.read("lobby", cursor.Cursor(1), 9)
+            rebuilt = contents(settings)
+            store.rebuild(nothing)
+        assert contents(settings) == rebuilt
+
+
+def test_an_export_is_the_stream_and_all_beside_it(source: Settings, tmp_path: Path) -> None:
+    """Its events are the envelopes that readers get; an import of it is the same store, also after `jq -c`."""
+    lines = exported(source)
+    with contextlib.closing(open_store(source)) as store:
+        events = [event.envelope for event in store.read("lobby", START, 99).events]
+    told = [json.loads(line) for line in lines]
+    public = [{key: value for key, value in each.items() if key != "private"} for each in told]
+    assert [each for each in public if "seq" in each and each.get("room") == "lobby" and "cursor" in each] == events
+    respaced = [json.dumps(each).encode() + b"\n" for each in told]
+    target = Settings(data=tmp_path / "target")
+    assert [(each.room.name, each.there) for each in imported(target, respaced)] == [("lobby", False), ("tea", False)]
+    assert contents(target) == contents(source)
+    assert [each.there for each in imported(target, lines)] == [True, True]
+
+
+def test_one_room_goes_into_a_store_that_is_in_use(source: Settings, tmp_path: Path) -> None:
+    """Under its own name or another; ids that others have are changed, what is there is not; no secret comes along."""
+    lines = exported(source, ("lobby",))
+    assert not [line for line in lines if b'"command":"secret"' in line]
+    target = Settings(data=tmp_path / "target")
+    with contextlib.closing(open_store(target)) as store:
+        store.found(T0)
+        own = do(store, said(text="own", key="l", send_at="+1h")).scheduled
+        secret = store.secret()
+        with pytest.raises(Impossible, match="a room lobby already"):
+            imported(target, lines)
+        assert [room["name"] for room in store.rooms()] == ["lobby"]
+        imported(target, lines, "history")
+        assert store.scheduled("lobby", "ann") == [own] and store.secret() == secret
+        (moved,) = store.scheduled("history", "ann")
+        assert moved["message"]["message"] == "later" and moved["id"] != own["id"]
+        again = do(store, said(text="later", key="l", send_at="+1h", room="history"), at=T0 + 6)
+        assert again.duplicate and again.scheduled == moved
+        assert do(store, said(room="history"), at=T0 + 9).seq == 14
+        assert not [step for step in store.verify() if step.problem]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda lines: lines[:12], "before room lobby is whole"),
+        (lambda lines: lines[:-1], "before room tea is whole"),
+        (lambda lines: [*lines[:8], lines[8][:-9], *lines[9:]], "line 9 is not one of an export"),
+        (lambda lines: [line.replace(b"answer", b"Answer") for line in lines], "changed"),
+        (lambda lines: [line for line in lines if b'"seq":9,' not in line], "event 9 is missing"),
+        (lambda lines: [line for line in lines if b'"seq":13,"cursor"' not in line], "its head is 13"),
+    ],
+)
+def test_a_broken_file_is_told_and_a_whole_one_goes_on(
+    source: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], Any], problem: str
+) -> None:
+    """No part of a room is seen, and a server does not start on it; the whole file makes the same store after all."""
+    monkeypatch.setattr(copying, "_AT_ONCE", 2)
+    with look(source) as sql:
+        header = [line for line in exported(source) if b'"command":"quote"' not in line]
+        assert copying.rooms(sql)
+    target = Settings(data=tmp_path / "target")
+    with pytest.raises(Impossible, match=problem):
+        imported(target, change(header))
+    with contextlib.closing(open_store(target)) as store:
+        assert {room["name"] for room in store.rooms()} <= {"lobby"}
+        if not store.rooms():
+            with pytest.raises(Impossible, match="unfinished"):
+                store.found(T0)
+    imported(target, exported(source))
+    assert contents(target) == contents(source)
+
+
+@pytest.mark.parametrize("after", [0, 1, 3, 6])
+def test_a_move_that_was_cut_short_goes_on(
+    source: Settings, database: str, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    """Broken off after so many transactions, with changes since to what had been copied: the same in the end."""
+    monkeypatch.setattr(copying, "_AT_ONCE", 2)
+    there = dataclasses.replace(source, database=database)
+    with contextlib.closing(open_store(there)) as store:
+        left = after
+
+        class Dying:
+            adopt = store.adopt
+
+            def writing(self) -> Any:
+                nonlocal left
+                left -= 1
+                if left < 0:
+                    raise InterruptedError
+                return store.writing()
+
+        with look(source) as sql, contextlib.suppress(InterruptedError):
+            copying.load(Dying(), copying.dump(sql, None), nothing, 0, hidden=True)  # type: ignore[arg-type]
+        with store.writing() as sql:
+            assert copying.rooms(sql) == []
+    with contextlib.closing(open_store(source)) as store:
+        do(store, delete(3), at=T0 + 9)
+        do(store, react(13, "like"), who="bob", at=T0 + 9)
+        do(store, commands.CancelScheduled(scheduled=commands.ScheduledId(1)), at=T0 + 9)
+    moving.move(source, there, quiet)
+    assert contents(there) == contents(source)
+
+
+def test_beside_a_server_all_but_the_end_is_copied(source: Settings, database: str, tmp_path: Path) -> None:
+    """SQLite or PostgreSQL: nothing is seen there; with the server gone, what is new since follows."""
+    there = dataclasses.replace(source, database=database)
+    back = Settings(data=tmp_path / "back")
+    for one, other in ((source, there), (there, back)):
+        with contextlib.closing(open_store(one)) as server:
+            server.commit([])  # connects
+            do(server, said(text="before"), at=T0 + 9)
+            with pytest.raises(moving.Unfinished, match="Stop its servers"):
+                moving.move(one, other, quiet)
+            do(server, delete(3 if one is source else 13), at=T0 + 9)
+            with contextlib.closing(open_store(other)) as store, pytest.raises(Impossible, match="unfinished"):
+                store.found(T0)
+        moving.move(one, other, quiet)
+        assert contents(other) == contents(one)
+        moving.move(one, other, quiet)
+
+
+def test_nothing_is_moved_onto_something_else(source: Settings, database: str, tmp_path: Path) -> None:
+    """Another room, another history of a room, another server, itself: refused, and left as it was."""
+    there = dataclasses.replace(source, database=database)
+    peopled(there)
+    before = contents(there)
+    with pytest.raises(Impossible, match="a room lobby already"):
+        moving.move(source, there, quiet)
+    assert contents(there) == before
+    with pytest.raises(Impossible, match="already"):
+        moving.move(source, source, quiet)
+    other = Settings(data=tmp_path / "other")
+    with contextlib.closing(open_store(other)) as store:
+        do(store, CreateRoom("mine"))
+        with pytest.raises(InUse):
+            moving.move(source, other, quiet)
+    with pytest.raises(Impossible, match="holds a room mine"):
+        moving.move(source, other, quiet)
+
+
+@pytest.mark.parametrize("postgres", [False, True])
+def test_a_server_that_was_only_started_is_empty(
+    source: Settings, database: str, tmp_path: Path, postgres: bool
+) -> None:
+    """Its lobby, in which nothing was said, gives way."""
+    there = Settings(data=tmp_path / "there", database=database if postgres else "")
+    with contextlib.closing(open_store(there)) as store:
+        store.found(T0 + 99)
+    moving.move(source, there, quiet)
+    assert contents(there)["event"] == contents(source)["event"]
+    assert contents(there)["secret"] == contents(source)["secret"]
+
+
+def test_what_was_damaged_on_the_way_is_not_shown(
+    source: Settings, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy is read again before the rooms get their names."""
+    there = dataclasses.replace(source, database=database)
+    load = copying.load
+
+    def damage(*arguments: Any, **more: Any) -> Any:
+        found = load(*arguments, **more)
+        with psycopg.connect(database) as other:
+            other.execute("UPDATE event SET body = replace(body, 'answer', 'Answer')")
+        return found
+
+    monkeypatch.setattr(copying, "load", damage)
+    with pytest.raises(Impossible, match="not the same"):
+        moving.move(source, there, quiet)
+    with look(there) as sql:
+        assert copying.rooms(sql) == []
+
+
+def test_a_source_that_is_not_whole_is_not_copied_on(source: Settings, tmp_path: Path) -> None:
+    """The chain is checked on the way."""
+    with contextlib.closing(sqlite3.connect(source.data / "quotechat.db")) as other, other:
+        other.execute("UPDATE event SET body = replace(body, 'answer', 'Answer')")
+    with pytest.raises(Impossible, match="lobby: event 4: its content or history was changed"):
+        moving.move(source, Settings(data=tmp_path / "there"), quiet)
