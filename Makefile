@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A stamp per set of packages: the second run has nothing to do until what is installed changes.
 DESCRIPTION := setup.cfg pyproject.toml
 
-.PHONY: run test lint faults soak screenshots bench bench-claims bench-growth bench-store fuzz-api bench-postgres cluster bench-streams clean
+.PHONY: run test lint faults soak screenshots bench bench-claims bench-growth bench-store fuzz-api bench-postgres cluster bench-streams bench-move clean
 
 run: $(VENV)/.installed
 	$(BIN)/quotechat serve
@@ -38,6 +38,10 @@ screenshots: $(VENV)/.installed-test
 
 bench-store: $(VENV)/.installed-test
 	$(BIN)/python -m bench.store
+
+# SQLite to PostgreSQL and back, so many EVENTS, killed once on the way.
+bench-move: $(VENV)/.installed-test
+	$(BIN)/python -m bench.move
 
 bench-streams: $(VENV)/.installed-test
 	$(BIN)/python -m bench.streams

@@ -280,7 +280,7 @@ class _Loading:
             if event.command == events.MESSAGE_DELETED and target is not None and target <= self._found:
                 # It was deleted since an earlier load, which still had the text.
                 blank_message(sql, self._id, target)
-            body = json.loads(event.body)
+            body = json.own(event.body)
             entry = Entry(self._id, event.seq, event.command, body, target, event.identity, event.reaction)
             project(sql, entry, self._room.floor)
         self._stored = self._seq
@@ -401,13 +401,13 @@ def _add_quotes(store: Target, rows: list[dict[str, Any]]) -> None:
 
 
 def _said(body: str) -> tuple[str, str]:
-    quote = json.loads(body)
+    quote = json.own(body)
     return quote["quote"], quote["author"]
 
 
 def _check_quotes(sql: Sql, room: str, logged: list[Logged]) -> None:
     """Quotes of all rooms share their numbers, which the log has for ever."""
-    added = [json.loads(each.body)["quote"]["id"] for each in logged if each.command == events.QUOTE_ADDED]
+    added = [json.own(each.body)["quote"]["id"] for each in logged if each.command == events.QUOTE_ADDED]
     if not added:
         return
     sql.alone("quote")

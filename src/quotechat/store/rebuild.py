@@ -26,7 +26,7 @@ def rebuild(sql: Sql, progress: Callable[[int, int], None]) -> int:
     done = 0
     rows = sql.all("SELECT room_id, seq, command, body, target, identity, reaction FROM event ORDER BY room_id, seq")
     for room_id, seq, command, body, target, identity, reaction in rows:
-        project(sql, Entry(room_id, seq, command, json.loads(body), target, identity, reaction), floors[room_id])
+        project(sql, Entry(room_id, seq, command, json.own(body), target, identity, reaction), floors[room_id])
         done += 1
         if done % 1000 == 0:
             progress(done, count[0])
