@@ -134,16 +134,16 @@ def heads(data: Path, database: str = "") -> list[Any]:
     return [json.loads(line) for line in said.splitlines()]
 
 
-def measure(events: int, parts: list[str], directory: Path, server: Server) -> None:
+def measure(events: int, parts: list[str], one: Path, directory: Path, server: Server) -> None:
     """All of it, told as it goes."""
 
     def tell(what: str, seconds: float, count: int = events) -> None:
         print(f"{what:44} {seconds:8.1f} s  {count / seconds:10,.0f} events/s", flush=True)
 
-    one = directory / "one"
-    began = time.monotonic()
-    fill(one, events)
-    tell("filled SQLite", time.monotonic() - began)
+    if not one.exists():
+        began = time.monotonic()
+        fill(one, events)
+        tell("filled SQLite", time.monotonic() - began)
     wanted = heads(one)
     if "move" in parts:
         reader, back, database = Reader(), directory / "back", server.fresh("moved")
@@ -178,10 +178,11 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=int(os.environ.get("EVENTS") or 100_000))
+    parser.add_argument("--data", type=Path, help="The filled data directory; it is made, and kept, where it is given.")
     parser.add_argument("parts", nargs="*", default=(os.environ.get("PARTS") or "move kill file").split())
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="quotechat-move-") as directory, postgres() as server:
-        measure(given.events, given.parts, Path(directory), server)
+        measure(given.events, given.parts, given.data or Path(directory, "one"), Path(directory), server)
 
 
 if __name__ == "__main__":

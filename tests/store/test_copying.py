@@ -161,6 +161,21 @@ def test_one_room_goes_into_a_store_that_is_in_use(source: Settings, tmp_path: P
         assert not [step for step in store.verify() if step.problem]
 
 
+def test_a_quote_whose_number_is_taken_is_refused(source: Settings, tmp_path: Path, monkeypatch: Any) -> None:
+    """The number is part of the log; nothing of the room is left behind."""
+    monkeypatch.setattr(copying, "_AT_ONCE", 2)
+    target = Settings(data=tmp_path / "target")
+    for settings in (source, target):
+        with contextlib.closing(open_store(settings)) as store:
+            store.found(T0)
+            do(store, commands.AddQuote(quote=commands.NewQuote(f"of {settings.data}", "w")))
+            do(store, commands.AddQuote(quote=commands.NewQuote(f"of {settings.data} too", "w")))
+    before = contents(target)
+    with pytest.raises(Impossible, match="history: quote 66 is another one here"):
+        imported(target, exported(source, ("lobby",)), "history")
+    assert contents(target) == before
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [

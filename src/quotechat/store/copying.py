@@ -193,6 +193,10 @@ def empty(sql: Sql) -> bool:
     return sql.one("SELECT 1 FROM room WHERE head > 0 AND name NOT LIKE ? LIMIT 1", f"%{PART}%") is None
 
 
+class _Taken(Impossible):
+    """The store has something else under a number of the log."""
+
+
 class _Loading:
     """One room on its way in."""
 
@@ -260,6 +264,16 @@ class _Loading:
         return Loaded(room, self._id, self._there)
 
     def _flush(self) -> None:
+        try:
+            self._write()
+        except _Taken:
+            # It can never be whole here.
+            with self._store.writing() as sql:
+                _discard(sql, self._id)
+            raise
+        self._events, self._kept = [], []
+
+    def _write(self) -> None:
         with self._store.writing() as sql:
             if self._events:
                 self._append(sql)
@@ -267,7 +281,6 @@ class _Loading:
                 self._clear(sql)
             for record in self._kept:
                 _add(sql, record.table, self._id, record.row)
-        self._events, self._kept = [], []
 
     def _append(self, sql: Sql) -> None:
         _check_quotes(sql, self._room.name, self._events)
@@ -414,4 +427,4 @@ def _check_quotes(sql: Sql, room: str, logged: list[Logged]) -> None:
     between = sql.all("SELECT id FROM quote WHERE id >= ? AND id <= ?", min(added), max(added))
     taken = {number for (number,) in between} & set(added)
     if taken:
-        raise Impossible(f"{room}: quote {min(taken)} is another one here; load into a store of its own")
+        raise _Taken(f"{room}: quote {min(taken)} is another one here; load into a store of its own")
