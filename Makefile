@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A stamp per set of packages: the second run has nothing to do until what is installed changes.
 DESCRIPTION := setup.cfg pyproject.toml
 
-.PHONY: run test lint faults soak screenshots bench bench-claims bench-growth bench-store fuzz-api bench-postgres cluster bench-streams bench-move clean
+.PHONY: run test lint faults soak screenshots bench bench-claims bench-growth bench-store fuzz-api bench-postgres cluster bench-streams bench-move fuzz conformance clean
 
 run: $(VENV)/.installed
 	$(BIN)/quotechat serve
@@ -23,6 +23,18 @@ lint: $(VENV)/.installed-test node_modules/.installed
 # As in the test suite, but for some minutes.
 fuzz-api: $(VENV)/.installed-test
 	SCHEMATHESIS_EXAMPLES=1000 $(BIN)/python -m pytest -q tests/web/test_schemathesis.py
+
+# All that strangers' bytes meet first, guided by coverage, for MINUTES in all; ONLY chooses.
+fuzz: $(VENV)/.installed-fuzz
+	PYTHONPATH=src $(BIN)/python tests/fuzz
+
+$(VENV)/.installed-fuzz: $(VENV)/.installed-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	touch $@
+
+# RFC 6455, case by case; writes docs/reference/rfc6455.md.
+conformance: $(VENV)/.installed-test
+	PYTHONPATH=src:tests $(BIN)/python tests/conformance
 
 # The promises under faults, at length: SEEDS, SECONDS and KILLS set it, PARTS and ONLY choose.
 faults: $(VENV)/.installed-test
