@@ -39,7 +39,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
     """gunicorn's gthread worker without the ways in which a client can stop it.
 
     A thread is taken only for a request that is whole: head and body are read here, by the poller, which waits for
-    any number of slow senders at once. Where the server itself ends TLS gunicorn reads, on its threads.
+    any number of slow senders at once.
     """
 
     wsgi: Any
@@ -81,9 +81,6 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
 
     def enqueue_req(self, conn: Any) -> None:
         """`conn` is new, or has something to read: it goes to the pool when its request is whole."""
-        if self.cfg.is_ssl:  # TLS reads, and closes, with exchanges of its own
-            super().enqueue_req(conn)
-            return
         conn.close = lambda graceful=False: self._close(conn, graceful)
         self._receive(conn, b"" if conn.parser is None else conn.parser.unreader.take_buffered())
 
