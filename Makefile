@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A stamp per set of packages: the second run has nothing to do until what is installed changes.
 DESCRIPTION := setup.cfg pyproject.toml
 
-.PHONY: run test lint faults soak screenshots bench bench-claims bench-growth bench-store fuzz-api bench-postgres cluster bench-streams bench-move fuzz conformance clean
+.PHONY: run test lint faults soak screenshots bench bench-claims bench-growth bench-store fuzz-api bench-postgres cluster bench-streams bench-move fuzz conformance floors clean
 
 run: $(VENV)/.installed
 	$(BIN)/quotechat serve
@@ -35,6 +35,10 @@ $(VENV)/.installed-fuzz: $(VENV)/.installed-test
 # RFC 6455, case by case; writes docs/reference/rfc6455.md.
 conformance: $(VENV)/.installed-test
 	PYTHONPATH=src:tests $(BIN)/python tests/conformance
+
+# The oldest versions that setup.cfg allows.
+floors: $(VENV)/.installed-test
+	$(BIN)/python tools/floors.py
 
 # The promises under faults, at length: SEEDS, SECONDS and KILLS set it, PARTS and ONLY choose.
 faults: $(VENV)/.installed-test
