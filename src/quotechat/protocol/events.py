@@ -14,7 +14,6 @@ MESSAGE_EDITED = "message-edited"
 MESSAGE_DELETED = "message-deleted"
 REACTIONS_CHANGED = "reactions-changed"
 QUOTE_ADDED = "quote-added"
-COMMANDS = frozenset({MESSAGE_SENT, MESSAGE_EDITED, MESSAGE_DELETED, REACTIONS_CHANGED, QUOTE_ADDED})
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,12 @@ from ..protocol import events, json
 from ..protocol.errors import MalformedJson
 from .base import Impossible
 from .copying import KEPT, Kept, Logged, Record, Room, Secret, Whole
+from .projections import known
 
 VERSION = 1
 _START = datetime.fromtimestamp(0, UTC)
+_AROUND = frozenset({"command", "room", "seq", "cursor", "at", "private"})
+"""What stands around the body of an event."""
 _PRIVATE = ("target", "identity", "reaction")
 
 
@@ -122,14 +125,13 @@ def _read(line: dict[str, Any]) -> Record:
 
 
 def _logged(command: str, line: dict[str, Any]) -> Logged:
-    if command not in events.COMMANDS:
+    if not known(command):
         raise ValueError(f"unknown command {command}")
-    private = line.get("private", {})
-    about = "quote" if command == events.QUOTE_ADDED else "message"
+    private, body = line.get("private", {}), {name: value for name, value in line.items() if name not in _AROUND}
     digest = private.get("digest")
     at = (datetime.fromisoformat(line["at"]) - _START) // timedelta(milliseconds=1)
     return Logged(
-        line["seq"], command, at, json.dumps({about: line[about]}).decode(), line["cursor"].partition(".")[2],
+        line["seq"], command, at, json.dumps(body).decode(), line["cursor"].partition(".")[2],
         None if digest is None else bytes.fromhex(digest), *(private.get(name) for name in _PRIVATE),
     )  # fmt: skip
 

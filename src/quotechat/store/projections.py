@@ -36,6 +36,11 @@ def project(sql: Sql, entry: Entry, floor: int = 0) -> None:
     _PROJECTIONS[entry.command](sql, entry)
 
 
+def known(command: str) -> bool:
+    """Whether there are such events."""
+    return command in _PROJECTIONS
+
+
 def _message_sent(sql: Sql, entry: Entry) -> None:
     message = entry.body["message"]
     sql.run(
