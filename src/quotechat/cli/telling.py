@@ -21,6 +21,8 @@ def told() -> Iterator[None]:
     """What makes a command impossible becomes its message."""
     try:
         yield
+    except BrokenPipeError:
+        raise  # whoever read the output has enough: click ends quietly
     except (Impossible, CommitFailed, SchemaTooNew, SettingsError, OSError, sqlite3.Error) as fault:
         raise click.ClickException(str(fault)) from fault
     except Refused as refused:
