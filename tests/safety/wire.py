@@ -46,29 +46,29 @@ def send(url: str, data: bytes, *, head: bool = False) -> Answer:
 
 def answer(sock: socket.socket, *, head: bool = False) -> Answer:
     """The next final answer on `sock`; one without a status where the connection ended before it."""
-    found, rest = b"", b""
     while True:
-        while b"\r\n\r\n" not in found:
+        found = b""
+        # Byte by byte: what follows the answer is for who reads on.
+        while not found.endswith(b"\r\n\r\n"):
             try:
-                part = sock.recv(65_536)
+                part = sock.recv(1)
             except ConnectionResetError:
                 part = b""
             if not part:
                 return Answer(0, {}, found)
             found += part
-        found, _, rest = found.partition(b"\r\n\r\n")
         if not found.startswith(b"HTTP/1.1 100 "):
             break
-        found = rest
-    first, *lines = found.decode("latin-1").split("\r\n")
+    first, *lines = found.decode("latin-1").rstrip("\r\n").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     status = int(first.split(" ")[1])
     length = 0 if head or status == 101 else int(headers.get("content-length", 0))
-    while len(rest) < length:
-        part = sock.recv(65_536)
-        assert part, rest
-        rest += part
-    return Answer(status, headers, rest)
+    body = b""
+    while len(body) < length:
+        part = sock.recv(length - len(body))
+        assert part, body
+        body += part
+    return Answer(status, headers, body)
 
 
 def ended(sock: socket.socket) -> bytes:
