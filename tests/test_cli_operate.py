@@ -168,7 +168,7 @@ def age(data: Path, *, days: int, up_to: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["verify"], ["rebuild"], ["backup", "file"], ["export", "all"], ["rooms"], ["stats"],
+    "command", [["verify"], ["migrate"], ["rebuild"], ["backup", "file"], ["export", "all"], ["rooms"], ["stats"],
                 ["move", "--to", "elsewhere"], ["retain", "--keep", "1d"]],
 )
 def test_without_a_database_nothing_is_made(tmp_path: Path, command: list[str]) -> None:
@@ -176,6 +176,16 @@ def test_without_a_database_nothing_is_made(tmp_path: Path, command: list[str]) 
     said = run(*[tmp_path / each if each == "file" else each for each in command], "--data", tmp_path, code=1)
     assert "there is no database at" in said and said.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_migrate(tmp_path: Path) -> None:
+    """Tables that are up to date stay as they are; those of a newer version are refused, and not touched."""
+    data = tmp_path / "data"
+    with running(quotechat("serve", "--port", "0", "--data", str(data)), env=environment()):
+        assert run("migrate", "--data", data) == "The tables are up to date: schema 1.\n"
+    with contextlib.closing(sqlite3.connect(data / "quotechat.db")) as connection, connection:
+        connection.execute("UPDATE meta SET value = '99' WHERE key = 'schema'")
+    assert "upgrade quotechat" in run("migrate", "--data", data, code=1)
 
 
 def test_the_reference_says_what_the_commands_say() -> None:

@@ -20,7 +20,7 @@ def main() -> None:
 
 _COMMANDS = (
     *(serve.serve, serve.demo, serve.config),
-    *(operate.verify, operate.rebuild, operate.retain),
+    *(operate.verify, operate.migrate, operate.rebuild, operate.retain),
     *(figures.rooms, figures.stats),
     *(carry.backup, carry.restore, carry.export, carry.import_, carry.move),
     *(lab.lab,),

@@ -26,14 +26,21 @@ def rooms(sql: Sql) -> list[dict[str, Any]]:
     return found
 
 
+def schema(sql: Sql) -> int:
+    """The number of the last migration that was made."""
+    row = sql.one("SELECT value FROM meta WHERE key = 'schema'")
+    assert row is not None
+    return int(row[0])
+
+
 def totals(sql: Sql) -> dict[str, Any]:
     """{`schema`, `rooms`, `events`, `bytes`, `messages`, `quotes`, `waiting`, `client_ids`, `last`}."""
     each, census = rooms(sql), reading.census(sql)
-    row = sql.one("SELECT value, (SELECT count(*) FROM sent) FROM meta WHERE key = 'schema'")
-    assert row is not None
+    client_ids = sql.one("SELECT count(*) FROM sent")
+    assert client_ids is not None
     return {
-        "schema": int(row[0]), "rooms": len(each), "events": census.events,
+        "schema": schema(sql), "rooms": len(each), "events": census.events,
         "bytes": sum(room["bytes"] for room in each), "messages": census.messages, "quotes": census.quotes,
-        "waiting": census.waiting, "client_ids": row[1],
+        "waiting": census.waiting, "client_ids": client_ids[0],
         "last": max((room["last"] for room in each if room["last"]), default=None),
     }  # fmt: skip

@@ -373,7 +373,7 @@ def look(url: str, *, alone: bool = False) -> Iterator[Plain]:
             raise Impossible(_EMPTY)
         row = sql.one("SELECT value FROM meta WHERE key = 'schema'")
         if migrate.pending("postgres", int(row[0]) if row else 0):
-            raise Impossible("this database is of an older version: start the server once, which brings it up to date")
+            raise Impossible("this database is of an older version: `quotechat migrate` brings it up to date")
         if alone and connection.execute(_OTHERS).fetchone():
             raise InUse("a server or another command uses this database")
         try:
