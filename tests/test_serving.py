@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -125,6 +126,48 @@ def test_who_has_just_connected_is_answered(tmp_path: Path) -> None:
                 came += stream.recv(1000)
             silent.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert silent.recv(1000).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered"),
+    [
+        (f"GET {LOBBY}/events?after=0&wait=20 HTTP/1.1\r\nHost: localhost\r\n\r\n", rb'"retry_in_ms":\d+}$'),
+        (
+            f"GET {LOBBY}/events?after=0 HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\n\r\n",
+            rb"\r\n0\r\n\r\n$",
+        ),
+        (
+            "GET /api/v1/ws?room=lobby HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+            rb"\x88.\x03\xf4[^\x88]*$",  # a close frame with 1012
+        ),
+    ],
+    ids=["poll", "stream", "WebSocket"],
+)
+def test_the_first_one_is_told_too(tmp_path: Path, asked: str, answered: bytes) -> None:
+    """Who was about to be the first to wait when the server stops is told as all who wait are."""
+    with served(tmp_path) as server:
+        address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+        with socket.create_connection(address, timeout=5) as sock:
+            sock.sendall(asked[:20].encode())
+            # Behind it, so that the first bytes have been read.
+            assert requests.get(f"{server.url}/healthz", timeout=5).status_code == 200
+            server.process.send_signal(signal.SIGTERM)
+            until(lambda: _refused(address), what="the end of listening")
+            sock.sendall(asked[20:].encode())
+            came = b""
+            while part := sock.recv(4096):
+                came += part
+        assert re.search(answered, came, re.DOTALL), came
+
+
+def _refused(address: tuple[str, int]) -> bool:
+    """Whether nobody listens there."""
+    try:
+        socket.create_connection(address, timeout=5).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def test_a_reload_refuses_nobody_on_an_old_connection(tmp_path: Path) -> None:

@@ -90,6 +90,12 @@ def test_jinja(vector: dict[str, Any], template: Callable[[dict[str, Any]], str]
     assert read_html(str(template(message(vector)))) == vector["runs"]
 
 
+def test_jinja_links_to_pages_alone(template: Callable[[dict[str, Any]], str]) -> None:
+    """What the parser would never make a link is none either when it comes from the store."""
+    html = str(template({"message": "x", "runs": [{"text": "x", "href": "javascript:alert(1)"}]}))
+    assert html == "x"
+
+
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: repr(vector["text"]))
 def test_ansi(vector: dict[str, Any]) -> None:
     """A terminal has no links: their text is the URL, underlined; and nothing that would steer it."""

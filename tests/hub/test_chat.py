@@ -420,3 +420,21 @@ def test_there_are_only_so_many_rooms(opened: Opened) -> None:
     with pytest.raises(Conflict):
         chat.create_room("c", None)
     assert len(chat.rooms()) == 3
+
+
+def test_a_scheduled_message_that_cannot_be_read_is_told_of_once(
+    opened: Opened, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is tried again, later each time, and holds up no other."""
+    clock = Clock()
+    chat = opened(clock)
+    for text in ("broken", "good"):
+        chat.submit(said(text, send_at="+10m"), identity="ann")
+    with contextlib.closing(sqlite3.connect(tmp_path / "quotechat.db")) as connection, connection:
+        connection.execute("UPDATE scheduled SET message = 'broken' WHERE id = 1")
+    clock.now += 11 * 60_000
+    began, tried = time.monotonic(), chat.figures()["commits"]
+    until(lambda: chat.figures()["commits"] >= tried + 6, 10, "six tries")
+    assert time.monotonic() - began > 1.0, "it did not wait between them"
+    assert [event.envelope["message"]["message"] for event in chat.read("lobby", START).events] == ["good"]
+    assert sum("could not be delivered yet" in record.message for record in caplog.records) == 1

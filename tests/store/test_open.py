@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from servers import environment
+
+from quotechat.store import sqlite
+from quotechat.store.sqlite import SqliteStore
 
 WITHOUT = "import sys; sys.modules['psycopg'] = None; from quotechat.cli import main; main()"
 
@@ -39,3 +43,14 @@ def test_a_database_that_does_not_come_ends_the_start(tmp_path: Path) -> None:
     assert result.returncode != 0
     assert "Connection refused" in result.stderr and "Traceback" not in result.stderr
     assert "s3cret" not in result.stderr + result.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
+def test_what_root_looks_at_stays_its_owners(tmp_path: Path) -> None:
+    """A lock that root's look makes anew belongs to the directory's owner, who can still serve from it."""
+    SqliteStore(tmp_path / "quotechat.db").close()
+    (tmp_path / "quotechat.lock").unlink()
+    os.chown(tmp_path, 65534, 65534)
+    with sqlite.look(tmp_path / "quotechat.db"):
+        pass
+    assert (tmp_path / "quotechat.lock").stat().st_uid == 65534

@@ -72,7 +72,8 @@ def _told() -> Iterator[None]:
         yield
     except Unanswered as fault:
         again = f"\nWhether it was stored is not known: --client-id {fault.client_id} sends it again safely."
-        raise _NoAnswer(f"{fault}{again if fault.client_id else ''}") from None
+        where = "\nIs the server elsewhere? --url or QUOTECHAT_URL says where."
+        raise _NoAnswer(f"{fault}{where}{again if fault.client_id else ''}") from None
     except (ClientError, ValueError) as fault:
         raise click.ClickException(str(fault)) from None
 

@@ -83,6 +83,7 @@ class Chat:
         self.limits = limits
         self.draining = False
         self._drained_at = 0.0
+        self._undelivered: set[int] = set()
         self._store = store
         self._bell = bell
         self._bounds = bounds or commands.Bounds()
@@ -556,10 +557,11 @@ class Chat:
             answer = _Answer()
             self._writer.submit(Write(Deliver(each), self._clock()), answer.done)
             answers.append(answer)
-        for answer in answers:
+        for each, answer in zip(ids, answers, strict=True):
             outcome = answer.wait()
-            if isinstance(outcome, Refused):
-                log.warning("a scheduled message could not be delivered yet: %s", outcome.code)
+            if isinstance(outcome, Refused) and each not in self._undelivered:
+                self._undelivered.add(each)
+                log.warning("scheduled message %d could not be delivered yet: %s", each, outcome.code)
 
 
 class _Answer:

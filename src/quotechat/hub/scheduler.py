@@ -30,6 +30,8 @@ class Scheduler:
         self._clock = clock
         self._wake = threading.Event()
         self._ended = False
+        self._tried: set[int] = set()
+        self._failures = 0
         self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
 
     def start(self) -> None:
@@ -57,13 +59,16 @@ class Scheduler:
         ids = self._store.due(self._clock(), MOST_AT_ONCE)
         if ids:
             self._deliver(ids)
+        # What was due and still is could not be stored.
+        self._failures = self._failures + 1 if self._tried.intersection(ids) else 0
+        self._tried = set(ids)
         return len(ids)
 
     def _run(self) -> None:
         while not self._ended:
             try:
-                # What was due and still is could not be stored: another try, but not at once.
-                least = _TRY_AGAIN if self.deliver_due() else 0.0
+                # Another try, but not at once, and later each time.
+                least = min(LOOK_EVERY, _TRY_AGAIN * 2 ** min(self._failures, 8)) if self.deliver_due() else 0.0
                 pause = max(least, self._pause())
             except Refused as away:
                 log.warning("scheduled messages could not be looked at: %s", away)

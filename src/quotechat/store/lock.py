@@ -21,6 +21,10 @@ class FileLock:
     def __init__(self, path: Path) -> None:
         self._threads = threading.Lock()
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if os.geteuid() == 0:
+            # Root looks into somebody's directory: the file that is made for it must not keep its owner out.
+            owner = path.parent.stat()
+            os.fchown(self._file, owner.st_uid, owner.st_gid)
 
     def __enter__(self) -> None:
         self._threads.acquire()

@@ -168,6 +168,10 @@ class Parked(Kept):
         self._lot.last_look(self.place)
 
     def restart(self) -> None:
+        # A poll that nobody has looked at yet is answered too.
+        self._read()
+        if self.ending:
+            return
         self.last()
         if self.busy:
             self._end(early)

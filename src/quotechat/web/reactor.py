@@ -297,7 +297,9 @@ class Reactor:
             self._ring()
 
     def drain(self) -> None:
-        """Tell every peer to come back, and return when they have been told, at the latest after 1.5 s."""
+        """Tell every peer to come back, and return when they have been told, `GRACE_SECONDS` + 0.5 s at most."""
+        if self._thread is None:
+            self._draining = True  # the first one may be on its way: it is told when it has come
         if self._thread is not None:
             self.call(self._drain)
             self._drained.wait(GRACE_SECONDS + 0.5)
