@@ -16,7 +16,8 @@ _INTRODUCTION = """\
 What `quotechat COMMAND --help` prints. `tools/cli_reference.py` writes this page.
 
 Exit codes: 0 done; 1 it could not be done, or what was looked at is not whole, and the reason is on standard error;
-2 wrong usage, and nothing was begun; 3 the server did not answer. Progress goes to standard error where that is a terminal.
+2 wrong usage, and nothing was begun; 3 the server did not answer. Progress goes to standard error where that is
+a terminal.
 """
 
 
