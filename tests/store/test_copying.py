@@ -315,3 +315,25 @@ def test_a_source_that_is_not_whole_is_not_copied_on(source: Settings, tmp_path:
         other.execute("UPDATE event SET body = replace(body, 'answer', 'Answer')")
     with pytest.raises(Impossible, match="lobby: event 4: its content or history was changed"):
         moving.move(source, Settings(data=tmp_path / "there"), quiet)
+
+
+def test_a_digest_stands_for_nothing_but_what_was_blanked(source: Settings, tmp_path: Path) -> None:
+    """Another text beside the digest of the true one: refused by import, and seen by verify."""
+
+    def forged(line: bytes) -> bytes:
+        told = json.loads(line)
+        if told.get("seq") != 13 or told["command"] != "message-sent":
+            return line
+        body = json.dumps({"message": told["message"]}, ensure_ascii=False, separators=(",", ":"))
+        told["message"]["message"] = "never said"
+        return json.dumps(told | {"private": {"digest": cursor.digest(body.encode()).hex()}}).encode()
+
+    with pytest.raises(Impossible, match="event 13: its content or history was changed"):
+        imported(Settings(data=tmp_path / "target"), [forged(line) for line in exported(source)])
+    with contextlib.closing(sqlite3.connect(source.data / "quotechat.db")) as other, other:
+        ((body,),) = other.execute("SELECT body FROM event WHERE seq = 13")
+        change = "UPDATE event SET body = replace(body, 'soon', 'never said'), digest = ? WHERE seq = 13"
+        other.execute(change, (cursor.digest(body.encode()),))
+    with contextlib.closing(open_store(source)) as store:
+        found = [(step.room, step.seq, step.problem) for step in store.verify() if step.problem]
+    assert found == [("lobby", 13, "its content or history was changed")]

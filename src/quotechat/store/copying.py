@@ -19,6 +19,7 @@ from ..protocol.errors import RoomUnknown
 from .base import Impossible, Progress
 from .blanking import blank_message
 from .projections import Entry, project
+from .reading import is_blanked
 from .shapes import PART, Sql
 
 _AT_ONCE = 5000
@@ -220,7 +221,7 @@ class _Loading:
             raise Impossible(f"{self._room.name}: event {self._seq + 1} is missing; {event.seq} is the next")
         digest = event.digest if event.digest is not None else cursor.digest(event.body.encode())
         self._seq, self._chain = event.seq, cursor.extend(self._chain, event.seq, digest)
-        if cursor.tag(self._chain) != event.tag:
+        if cursor.tag(self._chain) != event.tag or not (event.digest is None or is_blanked(event.body)):
             raise Impossible(f"{self._room.name}: event {event.seq}: its content or history was changed")
         if self._seq > self._stored:
             self._events.append(event)
