@@ -317,6 +317,28 @@ def test_a_source_that_is_not_whole_is_not_copied_on(source: Settings, tmp_path:
         moving.move(source, Settings(data=tmp_path / "there"), quiet)
 
 
+@pytest.mark.parametrize("postgres", [False, True])
+def test_identities_are_not_exchanged_under_a_server(
+    source: Settings, database: str, tmp_path: Path, postgres: bool
+) -> None:
+    """It would go on signing with the secret it knows. When it has ended, the file's secret is taken."""
+    there = Settings(data=tmp_path / "there", database=database if postgres else "")
+    lines = exported(source)
+    with contextlib.closing(open_store(there)) as server:
+        server.found(T0)
+        server.commit([])  # connects
+        before = server.secret()
+        with pytest.raises(Impossible, match="stop the server first: the file carries identities"):
+            imported(there, lines)
+        assert server.secret() == before
+        with pytest.raises(InUse), look(there, alone=True):
+            pass
+    imported(there, lines)
+    assert contents(there)["secret"] == contents(source)["secret"]
+    with contextlib.closing(open_store(there)):
+        imported(there, lines)
+
+
 def test_a_digest_stands_for_nothing_but_what_was_blanked(source: Settings, tmp_path: Path) -> None:
     """Another text beside the digest of the true one: refused by import, and seen by verify."""
 

@@ -18,6 +18,7 @@ from ..protocol import cursor, events, json
 from ..protocol.errors import RoomUnknown
 from .base import Impossible, Progress
 from .blanking import blank_message
+from .lock import InUse
 from .projections import Entry, project
 from .reading import is_blanked
 from .shapes import PART, Sql
@@ -105,7 +106,7 @@ class Target(Protocol):
         """One durable write transaction."""
 
     def adopt(self, secret: str) -> None:
-        """Sign identities with `secret` from now on."""
+        """Sign identities with `secret` from now on. Raises InUse where anybody else uses the store."""
 
 
 # --- Out ------------------------------------------------------------------------------------------
@@ -396,8 +397,13 @@ def _add_scheduled(sql: Sql, room_id: int, rows: list[dict[str, Any]]) -> dict[i
 def _adopt(store: Target, record: Secret) -> None:
     with store.writing() as sql:
         new = empty(sql)
-    if new:
+    if not new:
+        return
+    try:
         store.adopt(record.secret)
+    except InUse as fault:
+        # Its workers would go on signing with the old one, and some with the new.
+        raise Impossible(f"{fault}; stop the server first: the file carries identities") from fault
 
 
 def _add_quotes(store: Target, rows: list[dict[str, Any]]) -> None:

@@ -8,9 +8,11 @@ when SQLite 3.7.0 to 3.51.2 may lose a commit.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -57,13 +59,30 @@ class Presence:
     """
 
     def __init__(self, directory: Path, *, alone: bool = False) -> None:
+        self._path = directory
         self._directory = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self._lock(alone=alone)
+        except InUse:
+            os.close(self._directory)
+            raise
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Have the directory alone for a while; who comes meanwhile is refused. Raises InUse."""
+        try:
+            self._lock(alone=True)
+            yield
+        finally:
+            # Also where it was refused: flock(2) gives up the old lock before it asks for the new one.
+            self._lock(alone=False)
+
+    def _lock(self, *, alone: bool) -> None:
         try:
             fcntl.flock(self._directory, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
         except BlockingIOError:
-            os.close(self._directory)
             who = "a server or another command uses" if alone else "a command that must be alone uses"
-            raise InUse(f"{who} {directory}") from None
+            raise InUse(f"{who} {self._path}") from None
 
     def close(self) -> None:
         """Leave."""

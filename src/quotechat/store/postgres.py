@@ -197,8 +197,18 @@ class PostgresStore:
         return self._single(work)
 
     def adopt(self, secret: str) -> None:
-        """Sign identities with `secret` from now on; no server runs here yet."""
-        self._apart(lambda sql: sql.run("UPDATE meta SET value = ? WHERE key = 'secret'", secret))
+        """Sign identities with `secret` from now on. Raises InUse where anybody else is connected."""
+
+        def work(sql: Sql) -> None:
+            # A server that starts waits for this before it asks for the secret.
+            sql.alone("schema")
+            if sql.one("SELECT 1 FROM meta WHERE key = 'secret' AND value = ?", secret):
+                return
+            if sql.one(_OTHERS):
+                raise InUse("a server or another command uses this database")
+            sql.run("UPDATE meta SET value = ? WHERE key = 'secret'", secret)
+
+        self._apart(work)
 
     def version(self) -> int:
         # The heads have to be asked for in any case.

@@ -173,8 +173,12 @@ class SqliteStore:
         return load_secret(self._path.with_name("secret"))
 
     def adopt(self, secret: str) -> None:
-        """Sign identities with `secret` from now on; no server runs here yet."""
-        keep_secret(self._path.with_name("secret"), secret)
+        """Sign identities with `secret` from now on. Raises InUse where anybody else uses the directory."""
+        path = self._path.with_name("secret")
+        if path.exists() and path.read_text() == secret:
+            return
+        with self._presence.alone():
+            keep_secret(path, secret)
 
     def version(self) -> int:
         # Changes when any other connection has committed, our own writer's too.
