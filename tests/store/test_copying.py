@@ -181,7 +181,7 @@ def test_a_quote_whose_number_is_taken_is_refused(source: Settings, tmp_path: Pa
     [
         (lambda lines: lines[:12], "before room lobby is whole"),
         (lambda lines: lines[:-1], "before room tea is whole"),
-        (lambda lines: [*lines[:8], lines[8][:-9], *lines[9:]], "line 9 is not one of an export"),
+        (lambda lines: [*lines[:8], lines[8][:-9], *lines[9:]], "line 9: Not JSON"),
         (lambda lines: [line.replace(b"answer", b"Answer") for line in lines], "changed"),
         (lambda lines: [line for line in lines if b'"seq":9,' not in line], "event 9 is missing"),
         (lambda lines: [line for line in lines if b'"seq":13,"cursor"' not in line], "its head is 13"),
@@ -205,6 +205,107 @@ def test_a_broken_file_is_told_and_a_whole_one_goes_on(
                 store.found(T0)
     imported(target, exported(source))
     assert contents(target) == contents(source)
+
+
+def forged(lines: list[bytes], change: Callable[[list[dict[str, Any]]], Any]) -> list[bytes]:
+    """The export with what `change` makes of its lines, and chains that fit to that."""
+    told = [json.loads(line) for line in lines]
+    change(told)
+    room, chain, heads = {}, b"", {}
+    for each in told[1:]:
+        if each["command"] == "room":
+            room, chain = each, bytes.fromhex(each["floor_chain"])
+        elif "cursor" in each and "seq" in each and isinstance(each["seq"], int):
+            of_body = {name: each[name] for name in ("message", "quote") if name in each}
+            body = json.dumps(of_body, ensure_ascii=False, separators=(",", ":")).encode()
+            kept = each.get("private", {}).get("digest")
+            chain = cursor.extend(chain, each["seq"], bytes.fromhex(kept) if kept else cursor.digest(body))
+            each["cursor"] = cursor.at(each["seq"], chain)
+            room["chain"], room["head"] = chain.hex(), each["seq"]
+            heads[room.get("room", "lobby")] = each["cursor"]
+    told[0]["rooms"] = heads
+    return [json.dumps(each).encode() + b"\n" for each in told]
+
+
+def of(command: str, /, **fields: Any) -> Callable[[list[dict[str, Any]]], Any]:
+    """Change the first line of that command; ``message__user=…`` goes inside, and ... takes a field away."""
+
+    def change(told: list[dict[str, Any]]) -> None:
+        line = next(each for each in told if each["command"] == command and "deleted" not in str(each))
+        for path, value in fields.items():
+            *way, last = path.split("__")
+            inner = line
+            for step in way:
+                inner = inner.setdefault(step, {})
+            inner.pop(last, None) if value is ... else inner.update({last: value})
+
+    return change
+
+
+def without(command: str) -> Callable[[list[dict[str, Any]]], Any]:
+    """Take out the first line of that command."""
+    return lambda told: told.remove(next(each for each in told if each["command"] == command))
+
+
+WRONG = {
+    "a float": (of("message-sent", seq=1.0), "seq is not what an export has there"),
+    "no message": (of("message-sent", message="x"), "message is not what"),
+    "a reply to text": (of("message-sent", message__reply_to="x"), "message.reply_to is not what"),
+    "a quote without id": (of("quote", id=...), "id is missing"),
+    "a body that is no JSON": (of("quote", body="x"), "Not JSON"),
+    "a quote of text": (lambda told: told.insert(3, dict(told[3], body='"x"')), "it is not what"),
+    "an event before its room": (without("room"), "room: It is not the one that is being told"),
+    "a room that is not ended": (without("whole"), "room: Before it, lobby is not whole"),
+    "another's end": (of("whole", room="tea"), "room: It is not the one"),
+    "a secret that is a number": (of("secret", secret=5), "secret is not what"),
+    "a short secret": (of("secret", secret="x"), "secret is not what"),
+    "another message": (of("message-sent", message__id=1), "id: It is not the seq of its event"),
+    "nobody's message": (of("message-sent", message__user=...), "user is missing"),
+    "a message without id": (of("message-sent", message__id=...), "id is missing"),
+    "an edit of nothing": (of("message-edited", private__target=...), "target: It is not the message"),
+    "a long title": (of("room", title="x" * 100_000), "title: Longer than 100"),
+    "a waiting text": (of("scheduled", message="notjson"), "Not JSON"),
+    "a waiting message with more": (of("scheduled", message='{"user":"a","message":"b","z":1}'), "message: It holds"),
+    "a link that is a script": (
+        of("message-sent", message__runs=[{"text": "h", "href": "javascript:1"}]), "runs: A link leads to"
+    ),
+    "a style that is none": (of("message-sent", message__runs=[{"text": "h", "z": 1}]), "It holds what no such event"),
+    "a colour that is none": (of("message-sent", message__color="x;y"), "color: A colour is one of"),
+    "what is nobody's to say": (of("message-sent", message__z=1), "It holds what no such event"),
+    "an unknown line": (of("whole", command="done"), "command: An export has no such line"),
+    "no command": (of("whole", command=5), "command: An export has no such line"),
+    "a private field": (of("message-sent", private__z=1), "it is not what"),
+    "a time": (of("message-sent", at="2026-99-99T00:00:00.000Z"), "at: There is no such time"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    settings = Settings(data=tmp_path_factory.mktemp("exported"))
+    peopled(settings)
+    return exported(settings)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_line_that_no_export_has_is_refused(lines: list[bytes], tmp_path: Path, name: str) -> None:
+    """With its number and in our words, whatever its chain says; nothing of its room is seen."""
+    change, problem = WRONG[name]
+    target = Settings(data=tmp_path / "target")
+    with pytest.raises(copying.Broken, match=r"^line [0-9]+: ") as refused:
+        imported(target, forged(lines, change))
+    assert problem in str(refused.value)
+    with contextlib.closing(open_store(target)) as store:
+        assert store.rooms() == []
+
+
+def test_only_a_message_that_is_there_is_changed(source: Settings, tmp_path: Path) -> None:
+    """A deletion of what is no message ends the import with its number; unchanged, the forger's file is an export."""
+    lines = exported(source)
+    change = of("message-edited", message__id=7, private__target=7)
+    with pytest.raises(copying.Broken, match="lobby: event 9: there is no message 7 to change"):
+        imported(Settings(data=tmp_path / "target"), forged(lines, change))
+    imported(Settings(data=tmp_path / "same"), forged(lines, lambda told: None))
+    assert contents(Settings(data=tmp_path / "same")) == contents(source)
 
 
 @pytest.mark.parametrize("after", [0, 1, 3, 6])
@@ -342,7 +443,7 @@ def test_identities_are_not_exchanged_under_a_server(
 def test_a_digest_stands_for_nothing_but_what_was_blanked(source: Settings, tmp_path: Path) -> None:
     """Another text beside the digest of the true one: refused by import, and seen by verify."""
 
-    def forged(line: bytes) -> bytes:
+    def altered(line: bytes) -> bytes:
         told = json.loads(line)
         if told.get("seq") != 13 or told["command"] != "message-sent":
             return line
@@ -351,7 +452,7 @@ def test_a_digest_stands_for_nothing_but_what_was_blanked(source: Settings, tmp_
         return json.dumps(told | {"private": {"digest": cursor.digest(body.encode()).hex()}}).encode()
 
     with pytest.raises(Impossible, match="event 13: its content or history was changed"):
-        imported(Settings(data=tmp_path / "target"), [forged(line) for line in exported(source)])
+        imported(Settings(data=tmp_path / "target"), [altered(line) for line in exported(source)])
     with contextlib.closing(sqlite3.connect(source.data / "quotechat.db")) as other, other:
         ((body,),) = other.execute("SELECT body FROM event WHERE seq = 13")
         change = "UPDATE event SET body = replace(body, 'soon', 'never said'), digest = ? WHERE seq = 13"

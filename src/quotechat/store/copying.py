@@ -10,6 +10,7 @@ load again goes on behind the last event that is there – like any reader, from
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
@@ -153,8 +154,8 @@ def load(
 ) -> list[Loaded]:
     """Store what `records` tell; the rooms, as they are now. With `hidden` they keep their names to themselves.
 
-    Raises Impossible where a room of that name has another history, or the records are not whole; what is whole
-    before them stays, and the same again goes on behind it.
+    Raises Impossible where a room of that name has another history, Broken where the records are not whole; what is
+    whole before them stays, and the same again goes on behind it.
     """
     found: list[Loaded] = []
     done, loading = 0, None
@@ -195,6 +196,10 @@ def empty(sql: Sql) -> bool:
     return sql.one("SELECT 1 FROM room WHERE head > 0 AND name NOT LIKE ? LIMIT 1", f"%{PART}%") is None
 
 
+class Broken(Impossible):
+    """The records end too early or are damaged: the same again, whole, goes on from there."""
+
+
 class _Taken(Impossible):
     """The store has something else under a number of the log."""
 
@@ -210,6 +215,8 @@ class _Loading:
         self._scheduled: list[dict[str, Any]] = []
         self._of_scheduled: list[dict[str, Any]] = []
         self._cleared = False
+        self._messages = bytearray()
+        """Of each event from the floor on, whether it brought a message that is not deleted."""
         with store.writing() as sql:
             self._there = _is_there(sql, room)
             self._id, self._stored, self._tag = (0, room.head, "") if self._there else _begun(sql, room)
@@ -219,11 +226,12 @@ class _Loading:
     def event(self, event: Logged) -> None:
         """The next event. Raises Impossible where it does not continue the history so far."""
         if event.seq != self._seq + 1:
-            raise Impossible(f"{self._room.name}: event {self._seq + 1} is missing; {event.seq} is the next")
+            raise Broken(f"{self._room.name}: event {self._seq + 1} is missing; {event.seq} is the next")
         digest = event.digest if event.digest is not None else cursor.digest(event.body.encode())
         self._seq, self._chain = event.seq, cursor.extend(self._chain, event.seq, digest)
         if cursor.tag(self._chain) != event.tag or not (event.digest is None or is_blanked(event.body)):
-            raise Impossible(f"{self._room.name}: event {event.seq}: its content or history was changed")
+            raise Broken(f"{self._room.name}: event {event.seq}: its content or history was changed")
+        self._note(event)
         if self._seq > self._stored:
             self._events.append(event)
             if len(self._events) == _AT_ONCE:
@@ -234,6 +242,17 @@ class _Loading:
             raise Impossible(
                 f"{self._room.name}: another history of it had been begun here, and is thrown away now; try again"
             )
+
+    def _note(self, event: Logged) -> None:
+        """Which events brought a message that is there. Raises Broken where one changes another."""
+        floor, target = self._room.floor, event.target
+        self._messages.append(event.command == events.MESSAGE_SENT)
+        if target is None or target <= floor:
+            return
+        if target >= event.seq or not self._messages[target - floor - 1]:
+            raise Broken(f"{self._room.name}: event {event.seq}: there is no message {target} to change")
+        if event.command == events.MESSAGE_DELETED:
+            self._messages[target - floor - 1] = False
 
     def kept(self, record: Kept) -> None:
         """A row beside the log."""
@@ -253,7 +272,7 @@ class _Loading:
         """All was told: the room is whole. Raises Impossible where it is not."""
         room = self._room
         if (self._seq, self._chain) != (room.head, room.chain):
-            raise Impossible(f"{room.name}: the log ends at event {self._seq}, but its head is {room.head}")
+            raise Broken(f"{room.name}: the log ends at event {self._seq}, but its head is {room.head}")
         if not self._there:
             self._flush()
             with self._store.writing() as sql:
@@ -433,5 +452,6 @@ def _check_quotes(sql: Sql, room: str, logged: list[Logged]) -> None:
     sql.alone("quote")
     between = sql.all("SELECT id FROM quote WHERE id >= ? AND id <= ?", min(added), max(added))
     taken = {number for (number,) in between} & set(added)
+    taken |= {number for number, times in Counter(added).items() if times > 1}
     if taken:
         raise _Taken(f"{room}: quote {min(taken)} is another one here; load into a store of its own")

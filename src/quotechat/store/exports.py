@@ -6,14 +6,18 @@ which rooms there are, each with the cursor at its head, so a file that is cut o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
-from ..protocol import events, json
-from ..protocol.errors import MalformedJson
+import msgspec
+from msgspec import UNSET, Meta
+
+from ..protocol import commands, events, json, names, text, wire
+from ..protocol.errors import Invalid, MalformedJson
 from .base import Impossible
-from .copying import KEPT, Kept, Logged, Record, Room, Secret, Whole
+from .copying import KEPT, Broken, Kept, Logged, Record, Room, Secret, Whole
 from .projections import known
 
 VERSION = 1
@@ -47,33 +51,37 @@ def header_of(line: bytes) -> Header:
     """What the first line tells. Raises Impossible."""
     try:
         found = json.loads(line)
-        assert found["command"] == "export"
-        version, header = found["version"], Header(dict(found["rooms"]), int(found["events"]))
-    except (MalformedJson, AssertionError, LookupError, TypeError, ValueError):
+        version = msgspec.convert(found, _AnyVersion).version
+        if version != VERSION:
+            raise Impossible(f"this export is of version {version}, this quotechat knows {VERSION}: upgrade quotechat")
+        return Header(**msgspec.structs.asdict(msgspec.convert(found, _FirstLine)))
+    except (MalformedJson, msgspec.ValidationError):
         raise Impossible("line 1: this was not made by `quotechat export`") from None
-    if version != VERSION:
-        raise Impossible(f"this export is of version {version}, this quotechat knows {VERSION}: upgrade quotechat")
-    return header
 
 
 def records(header: Header, rest: Iterable[bytes], rename: str | None = None) -> Iterator[Record]:
-    """What the lines after the first tell. Raises Impossible where one cannot be read, or the end is missing.
+    """What the lines after the first tell. Raises Broken where one is not as `lines` makes it, or the end is missing.
 
     `rename` is what the only room is to be called.
     """
-    left, number = set(header.rooms), 1
+    reader, number = _Reader(header), 1
     for number, line in enumerate(rest, start=2):
         try:
-            record = _read(json.loads(line))
-        except (MalformedJson, LookupError, TypeError, ValueError, AttributeError) as fault:
-            raise Impossible(f"line {number} is not one of an export: {str(fault) or type(fault).__name__}") from None
-        if isinstance(record, Whole):
-            left.discard(record.room)
+            record = reader.read(json.loads(line))
+        except msgspec.ValidationError as fault:
+            raise Broken(f"line {number}: {_said(str(fault))}") from None
+        except Invalid as fault:
+            raise Broken(f"line {number}: {fault.field}: {fault.detail}") from None
+        except MalformedJson as fault:
+            raise Broken(f"line {number}: {fault.detail}") from None
         if isinstance(record, Room) and rename is not None:
             record = record._replace(name=rename)
         yield record
-    if left:
-        raise Impossible(f"the file ends at line {number}, before room {min(left)} is whole")
+    if reader.left:
+        raise Broken(f"the file ends at line {number}, before room {min(reader.left)} is whole")
+
+
+# --- Out ------------------------------------------------------------------------------------------
 
 
 def _event(room: str, event: Logged) -> bytes:
@@ -107,34 +115,264 @@ def _hexed(row: dict[str, Any], *without: str) -> dict[str, Any]:
     }
 
 
-def _read(line: dict[str, Any]) -> Record:
-    command = line.pop("command")
-    if command in KEPT:
-        row = {column: line.get(column) for column in KEPT[command]}
-        return Kept(command, row | ({"hash": bytes.fromhex(line["hash"])} if command == "sent" else {}))
-    if command == "quote":
-        return Kept(command, {"id": line["id"], "identity": line.get("identity"), "body": line["body"]})
-    if command == "room":
-        chains = {name: bytes.fromhex(line[name]) for name in ("floor_chain", "chain")}
-        return Room(line["room"], line.get("title"), line["at"], line["floor"], head=line["head"], **chains)
-    if command == "whole":
-        return Whole(line["room"])
-    if command == "secret":
-        return Secret(line["secret"])
-    return _logged(command, line)
+def _line(value: dict[str, Any]) -> bytes:
+    return json.dumps(value) + b"\n"
+
+
+# --- In: what a line may hold ---------------------------------------------------------------------
+
+_MOST_CHARS, _MOST_IN_A_NAME, _MOST_IN_AN_EXCERPT = 100_000, 200, 80
+"""What settings may allow at most (config.py), and text.excerpt."""
+_BOUNDS = commands.Bounds(_MOST_CHARS, _MOST_IN_A_NAME, _MOST_CHARS, _MOST_IN_A_NAME)
+_Ms = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
+_Position = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+_Digest = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+_Who = Annotated[str, Meta(max_length=_MOST_IN_A_NAME)]
+
+
+class _AnyVersion(msgspec.Struct):
+    command: Literal["export"]
+    version: int
+
+
+class _FirstLine(msgspec.Struct):
+    rooms: dict[wire.Room, wire.Cursor]
+    events: _Position
+
+
+class _Exact(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class _Secret(_Exact):
+    # As store/secret.py takes it; it makes 64 hexadecimal digits.
+    secret: Annotated[str, Meta(pattern=r"\A[!-~]{32,256}\n?\Z")]
+
+    def record(self) -> Record:
+        return Secret(self.secret)
+
+
+class _Quote(_Exact):
+    id: commands.Id
+    body: str
+    identity: _Who | None = None
+
+    def record(self) -> Record:
+        quote = msgspec.convert(json.loads(self.body), wire.Quote)
+        _check_quote(quote)
+        _need(quote.id == self.id, "id", "The quote has another.")
+        return Kept("quote", {"id": self.id, "identity": self.identity, "body": self.body})
+
+
+class _Room(_Exact):
+    room: wire.Room
+    at: _Ms
+    floor: _Position
+    floor_chain: _Digest
+    head: _Position
+    chain: _Digest
+    title: str | None = None
+
+    def record(self) -> Record:
+        if self.title is not None:
+            names.clean_title(self.title)
+        _need(self.floor <= self.head, "floor", "It is above the head.")
+        chains = (bytes.fromhex(self.floor_chain), bytes.fromhex(self.chain))
+        return Room(self.room, self.title, self.at, self.floor, chains[0], self.head, chains[1])
+
+
+class _Scheduled(_Exact):
+    room: wire.Room
+    id: commands.Id
+    identity: _Who
+    due_at: _Ms
+    message: str
+    state: Literal["waiting", "sent", "cancelled"]
+    client_id: commands.ClientId | None = None
+    seq: wire.Seq | None = None
+
+    def record(self) -> Record:
+        found = json.loads(self.message)
+        if found != {} or self.state == "waiting":
+            said = msgspec.convert(found, commands.NewMessage)
+            _need(found.keys() <= _WAITING, "message", "It holds what no waiting message has.")
+            commands.SendMessage(message=said).normalised(_BOUNDS)
+        return _kept("scheduled", self)
+
+
+class _Sent(_Exact):
+    room: wire.Room
+    sender: _Who
+    client_id: commands.ClientId
+    hash: Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
+    at: _Ms
+    seq: wire.Seq | None = None
+    scheduled: commands.Id | None = None
+
+    def record(self) -> Record:
+        _need(self.seq is not None or self.scheduled is not None, "seq", "It became nothing.")
+        return _kept("sent", self, hash=bytes.fromhex(self.hash))
+
+
+class _Name(_Exact):
+    room: wire.Room
+    skeleton: Annotated[str, Meta(max_length=100 * _MOST_IN_A_NAME)]
+    identity: _Who
+    at: _Ms
+
+    def record(self) -> Record:
+        return _kept("name", self)
+
+
+class _Whole(_Exact):
+    room: wire.Room
+
+    def record(self) -> Record:
+        return Whole(self.room)
+
+
+class _Private(_Exact):
+    target: wire.MessageId | None = None
+    identity: _Who | None = None
+    reaction: Literal[-1, 0, 1] | None = None
+    digest: _Digest | None = None
+
+
+_LINES: dict[str, type[_Secret | _Quote | _Room | _Scheduled | _Sent | _Name | _Whole]] = {
+    "secret": _Secret, "quote": _Quote, "room": _Room, "scheduled": _Scheduled, "sent": _Sent, "name": _Name,
+    "whole": _Whole,
+}  # fmt: skip
+_WAITING = {"user", "message", "color", "reply_to"}
+
+
+class _Reader:
+    """The lines behind the first, each in its place; `left` are the rooms that are not whole yet."""
+
+    def __init__(self, header: Header) -> None:
+        self._heads, self.left = header.rooms, set(header.rooms)
+        self._room: str | None = None
+
+    def read(self, line: Any) -> Record:
+        """The record in a line. Raises Invalid, MalformedJson, msgspec.ValidationError."""
+        command = line.pop("command", None) if isinstance(line, dict) else None
+        if not isinstance(command, str) or not (command in _LINES or known(command)):
+            raise Invalid("command", "An export has no such line.")
+        self._place(command, line.get("room"))
+        record = msgspec.convert(line, _LINES[command]).record() if command in _LINES else _logged(command, line)
+        if isinstance(record, Room):
+            _need(self._heads[record.name] == record.cursor, "head", "The first line has another.")
+        return record
+
+    def _place(self, command: str, room: Any) -> None:
+        if command in ("secret", "quote"):
+            _need(self._room is None and len(self.left) == len(self._heads), "command", "It belongs before all rooms.")
+        elif command == "room":
+            _need(self._room is None, "room", f"Before it, {self._room} is not whole.")
+            _need(isinstance(room, str) and room in self.left, "room", "It is none of the first line that is left.")
+            self._room = room
+        else:
+            _need(room == self._room and room is not None, "room", "It is not the one that is being told.")
+            if command == "whole":
+                self.left.discard(room)
+                self._room = None
+
+
+def _kept(table: str, line: msgspec.Struct, **other: Any) -> Kept:
+    row = msgspec.structs.asdict(line) | other
+    return Kept(table, {column: row[column] for column in KEPT[table]})
 
 
 def _logged(command: str, line: dict[str, Any]) -> Logged:
-    if not known(command):
-        raise ValueError(f"unknown command {command}")
-    private, body = line.get("private", {}), {name: value for name, value in line.items() if name not in _AROUND}
-    digest = private.get("digest")
-    at = (datetime.fromisoformat(line["at"]) - _START) // timedelta(milliseconds=1)
+    private = msgspec.convert(line.pop("private", {}), _Private)
+    event: wire.Event = msgspec.convert(line | {"command": command}, wire.Event)
+    body = {name: value for name, value in line.items() if name not in _AROUND}
+    # Strict types before, so that equal is the same here.
+    known_of_it = msgspec.to_builtins(event.quote if isinstance(event, wire.QuoteAdded) else event.message)
+    _need([*body.values()] == [known_of_it], command, "It holds what no such event has.")
+    seq, _, tag = event.cursor.partition(".")
+    _need(seq == str(event.seq), "cursor", "It is of another seq.")
+    _check(event, private)
     return Logged(
-        line["seq"], command, at, json.dumps(body).decode(), line["cursor"].partition(".")[2],
-        None if digest is None else bytes.fromhex(digest), *(private.get(name) for name in _PRIVATE),
+        event.seq, command, _ms(event.at), json.dumps(body).decode(), tag,
+        None if private.digest is None else bytes.fromhex(private.digest),
+        private.target, private.identity, private.reaction,
     )  # fmt: skip
 
 
-def _line(value: dict[str, Any]) -> bytes:
-    return json.dumps(value) + b"\n"
+def _check(event: wire.Event, private: _Private) -> None:
+    """What its type does not say of an event. Raises Invalid."""
+    target = None
+    if isinstance(event, wire.QuoteAdded):
+        _check_quote(event.quote)
+    elif isinstance(event, wire.MessageSent):
+        said = event.message
+        _need(said.id == event.seq, "id", "It is not the seq of its event.")
+        _need(UNSET is said.likes is said.dislikes is said.edited_at, "message", "Nobody has seen it yet.")
+    else:
+        target = event.message.id
+        _need(target < event.seq, "id", "It is not of an earlier event.")
+    _need(private.target == target, "target", "It is not the message that the event changes.")
+    if isinstance(event, wire.MessageSent | wire.MessageEdited):
+        _check_message(event.message, blanked=private.digest is not None)
+    is_reaction = isinstance(event, wire.ReactionsChanged)
+    _need(is_reaction == (private.reaction is not None), "reaction", "It is for reactions, which have one.")
+    _need(not is_reaction or private.identity is not None, "identity", "A reaction is somebody's.")
+
+
+def _check_message(said: wire.Message, *, blanked: bool) -> None:
+    names.clean_user(said.user, _MOST_IN_A_NAME)
+    if said.message is UNSET or said.deleted is not UNSET:
+        _need(blanked, "message", "It is blank, without a digest of what it was.")
+    else:
+        text.clean_message(said.message, _MOST_CHARS)
+    _ms(said.at)
+    if said.edited_at is not UNSET:
+        _ms(said.edited_at)
+    if said.color is not UNSET:
+        names.clean_color(said.color)
+    if said.client_id is not UNSET:
+        _need(_CLIENT_ID.fullmatch(said.client_id) is not None, "client_id", "It is none.")
+    runs = [] if said.runs is UNSET else said.runs
+    shown = sum(len(run["text"]) for run in runs)
+    _need(not runs or (said.message is not UNSET and shown <= len(said.message)), "runs", "More than the text.")
+    _need(all(_HTTP.match(run["href"]) for run in runs if "href" in run), "runs", "A link leads to http or https.")
+    if said.reply_to is not UNSET:
+        _need(said.reply_to.id < said.id, "reply_to", "It is not an earlier message.")
+        names.clean_user(said.reply_to.user, _MOST_IN_A_NAME)
+        excerpt = said.reply_to.excerpt
+        _need(excerpt is UNSET or len(excerpt) <= _MOST_IN_AN_EXCERPT, "excerpt", "Too long.")
+
+
+def _check_quote(quote: wire.Quote) -> None:
+    text.clean_quote(quote.quote, _MOST_CHARS)
+    names.clean_author(quote.author, _MOST_IN_A_NAME)
+    _need(quote.id <= 2**53 - 1, "id", "Too large.")
+    _ms(quote.at)
+
+
+_HTTP = re.compile("https?://", re.IGNORECASE)
+_CLIENT_ID = re.compile("[A-Za-z0-9_-]{1,64}")
+_AT, _MISSING = re.compile(r"- at `\$\.?(.*?)`"), re.compile("missing required field `(.*?)`")
+
+
+def _ms(at: str) -> int:
+    """Milliseconds since 1970. Raises Invalid where there is no such moment, or it is before that."""
+    try:
+        found = (datetime.fromisoformat(at) - _START) // timedelta(milliseconds=1)
+    except ValueError:
+        found = -1
+    _need(found >= 0, "at", "There is no such time.")
+    return found
+
+
+def _need(holds: bool, field: str, otherwise: str) -> None:
+    if not holds:
+        raise Invalid(field, otherwise)
+
+
+def _said(fault: str) -> str:
+    """msgspec says "Expected `str`, got `int` - at `$.message.user`"."""
+    missing, at = _MISSING.search(fault), _AT.search(fault)
+    if missing:
+        return f"{missing[1]} is missing"
+    return f"{at[1] if at and at[1] else 'it'} is not what an export has there"
