@@ -167,7 +167,7 @@ def measure(events: int, parts: list[str], one: Path, directory: Path, server: S
         assert heads(one, database) == wanted
     if "file" in parts:
         file = directory / "all.ndjson"
-        tell("export all", timed("export", "all", str(file), "--data", str(one))[0])
+        tell("export --all", timed("export", "--all", str(file), "--data", str(one))[0])
         print(f"{'':44} {file.stat().st_size / 1e6:8.0f} MB")
         tell("import into SQLite", timed("import", str(file), "--data", str(directory / "imported"))[0])
         assert heads(directory / "imported") == wanted

@@ -16,6 +16,11 @@ import pytest
 import requests
 from servers import ROOT, Running, environment, quotechat, running, until
 
+from quotechat.config import Settings
+from quotechat.protocol import commands
+from quotechat.store.base import CreateRoom, Write
+from quotechat.store.open import open_store
+
 
 def run(*arguments: str | Path, code: int = 0, **env: str) -> str:
     """What the command says; it ends with `code`."""
@@ -101,7 +106,7 @@ def test_a_moved_server_goes_on_where_it_was(tmp_path: Path, database: str) -> N
         again = ann.ask("POST", "/rooms/lobby/messages", {"user": "Ann", "message": "number 2", "client_id": "k2"})
         assert again.json()["seq"] == 2 and again.json()["duplicate"]
         assert "in use" in run("move", "--to", tmp_path / "back", code=1, **there)
-    assert "7 events" in run("export", "all", tmp_path / "all.ndjson", **there)
+    assert "7 events" in run("export", "--all", tmp_path / "all.ndjson", **there)
     said = run("import", tmp_path / "all.ndjson", "--data", tmp_path / "copy")
     assert said.startswith("lobby: 7 events, imported; at 7.")
     run("move", "--to", tmp_path / "back", **there)
@@ -168,7 +173,7 @@ def age(data: Path, *, days: int, up_to: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["verify"], ["migrate"], ["rebuild"], ["backup", "file"], ["export", "all"], ["rooms"], ["stats"],
+    "command", [["verify"], ["migrate"], ["rebuild"], ["backup", "file"], ["export", "--all"], ["rooms"], ["stats"],
                 ["move", "--to", "elsewhere"], ["retain", "--keep", "1d"]],
 )
 def test_without_a_database_nothing_is_made(tmp_path: Path, command: list[str]) -> None:
@@ -176,6 +181,31 @@ def test_without_a_database_nothing_is_made(tmp_path: Path, command: list[str]) 
     said = run(*[tmp_path / each if each == "file" else each for each in command], "--data", tmp_path, code=1)
     assert "there is no database at" in said and said.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_room_called_all_is_a_room(tmp_path: Path) -> None:
+    """Anybody may make it: its export has neither other rooms nor the secret, which is for --all."""
+    with contextlib.closing(open_store(Settings(data=tmp_path / "data"))) as store:
+        store.found(0)
+        store.commit([Write(CreateRoom("all"), 0)])
+        secret = store.secret()
+    of = ("--data", tmp_path / "data")
+    run("export", "all", tmp_path / "room", *of)
+    told = [json.loads(line) for line in (tmp_path / "room").read_text().splitlines()]
+    assert [each["command"] for each in told] == ["export", "room", "whole"] and [*told[0]["rooms"]] == ["all"]
+    run("export", "--all", tmp_path / "everything", *of)
+    assert secret in (tmp_path / "everything").read_text()
+    assert "name a room, or give --all" in run("export", *of, code=2)
+    assert "--all is without a room" in run("export", "--all", "all", tmp_path / "more", *of, code=2)
+    run("import", tmp_path / "everything", "--data", tmp_path / "copy")
+    (tmp_path / "cut").write_bytes((tmp_path / "everything").read_bytes()[:-9])
+    assert "the command goes on from there" in run("import", tmp_path / "cut", "--data", tmp_path / "new", code=1)
+    for place in ("copy", "data"):
+        with contextlib.closing(open_store(Settings(data=tmp_path / place))) as store:
+            said = commands.SendMessage(room="all", message=commands.NewMessage(user="Ann", message=place))
+            store.commit([Write(said, 0)])
+    refused = run("import", tmp_path / "everything", "--data", tmp_path / "copy", code=1)
+    assert "nothing is overwritten" in refused and "goes on" not in refused
 
 
 def test_migrate(tmp_path: Path) -> None:

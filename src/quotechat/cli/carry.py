@@ -58,20 +58,25 @@ def restore(file: Path, data: str | None) -> None:
 
 
 @click.command()
-@click.argument("room", metavar="ROOM|all")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@click.argument("what", metavar="[ROOM] [FILE]", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Every room, the quotes, and the secret; without ROOM.")
 @option("data", "Directory that the server keeps its data in.", metavar="DIR")
-def export(room: str, file: Path | None, data: str | None) -> None:
-    """Write ROOM, or all that there is, as lines of JSON into the new FILE, or to standard output.
+def export(what: tuple[str, ...], everything: bool, data: str | None) -> None:
+    """Write ROOM, or with --all all that there is, as lines of JSON into the new FILE, or to standard output.
 
     Events are the envelopes that readers get, each with its cursor; beside them stands what `quotechat import` needs
-    to go on with the room: who owns what, which client_ids were used, what is scheduled; with `all`, the
+    to go on with the room: who owns what, which client_ids were used, what is scheduled; with --all, the
     secret that signs identities too. So keep it private. The server may run: one moment of the data is written.
     """
     from ..store import copying, exports
     from ..store.open import look, secret_of
 
-    settings, only = settings_of(data=data), () if room == "all" else (room,)
+    only, rest = ((), what) if everything else (what[:1], what[1:])
+    if not (everything or only):
+        raise click.UsageError("name a room, or give --all")
+    if len(rest) > 1:
+        raise click.UsageError("--all is without a room" if everything else "one room and one file at most")
+    settings, file = settings_of(data=data), Path(rest[0]) if rest else None
     quiet = file is None and sys.stdout.isatty()
     with told(), look(settings) as sql, _new(file) as out, progress("lines", quiet=quiet) as follow:
         rooms = copying.rooms(sql, only)
@@ -95,7 +100,8 @@ def import_(file: BinaryIO, name: str | None, data: str | None) -> None:
 
     Numbers, times and cursors stay: a client goes on where it was. The chain is checked; a room is seen only when it
     is whole, and one that there is with another history is not overwritten. Interrupted, or given a FILE that is
-    broken, the command says so, and goes on where it was when it is given again. The server may run.
+    broken, the command says so, and goes on where it was when it is given again. The server may run, but for a FILE
+    with the secret, where nothing was said yet: then its identities become the server's.
     """
     from ..protocol import names
     from ..store import copying, exports
@@ -111,7 +117,7 @@ def import_(file: BinaryIO, name: str | None, data: str | None) -> None:
         with contextlib.closing(open_store(settings)) as store, progress("events") as follow:
             try:
                 loaded = copying.load(store, exports.records(header, file, name), follow, header.events)
-            except Impossible as fault:
+            except copying.Broken as fault:
                 raise Impossible(
                     f"{str(fault).rstrip('.')}. What was whole before that is stored, and nothing else is seen; given"
                     " again, with a whole file, the command goes on from there"
@@ -147,7 +153,7 @@ def _of_sqlite(settings: Settings, command: str) -> Settings:
     if settings.database:
         raise click.ClickException(
             f"QUOTECHAT_DATABASE is set, and `quotechat {command}` is for SQLite: pg_dump makes backups of PostgreSQL,"
-            " `quotechat export all` and `quotechat move` copy any store"
+            " `quotechat export --all` and `quotechat move` copy any store"
         )
     return settings
 
