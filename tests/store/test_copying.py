@@ -308,6 +308,18 @@ def test_only_a_message_that_is_there_is_changed(source: Settings, tmp_path: Pat
     assert contents(Settings(data=tmp_path / "same")) == contents(source)
 
 
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [({"seq": 99}, "names an event beyond the head"), ({"seq": ..., "scheduled": 7}, "a scheduled message that")],
+)
+def test_a_client_id_stands_for_what_is_in_its_room(
+    lines: list[bytes], tmp_path: Path, fields: dict[str, Any], problem: str
+) -> None:
+    """Else who repeats it would be shown what waits in another room, or an event that somebody sends later."""
+    with pytest.raises(copying.Broken, match=problem):
+        imported(Settings(data=tmp_path / "target"), forged(lines, of("sent", **fields)))
+
+
 @pytest.mark.parametrize("after", [0, 1, 3, 6])
 def test_a_move_that_was_cut_short_goes_on(
     source: Settings, database: str, monkeypatch: pytest.MonkeyPatch, after: int

@@ -258,6 +258,8 @@ class _Loading:
         """A row beside the log."""
         if self._there:
             return
+        if (record.row.get("seq") or 0) > self._room.head:
+            raise Broken(f"{self._room.name}: a client_id or a scheduled message names an event beyond the head")
         if record.table == "scheduled":
             # Nobody delivers it before the room is whole.
             self._scheduled.append(record.row)
@@ -274,6 +276,7 @@ class _Loading:
         if (self._seq, self._chain) != (room.head, room.chain):
             raise Broken(f"{room.name}: the log ends at event {self._seq}, but its head is {room.head}")
         if not self._there:
+            self._check_scheduled()
             self._flush()
             with self._store.writing() as sql:
                 self._clear(sql)
@@ -283,6 +286,12 @@ class _Loading:
                 if not hidden:
                     _give_name(sql, room.name, self._id)
         return Loaded(room, self._id, self._there)
+
+    def _check_scheduled(self) -> None:
+        """A repeat is answered with the message that waits: it has to be this room's. Raises Broken."""
+        own = {row["id"] for row in self._scheduled}
+        if any(row["seq"] is None and row["scheduled"] not in own for row in self._of_scheduled):
+            raise Broken(f"{self._room.name}: a client_id names a scheduled message that is not there")
 
     def _flush(self) -> None:
         try:
