@@ -89,15 +89,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
 
         `missed` is for the application: how often in a row that was not the request it had expected.
         """
-        self.method_queue.defer(self._serve_again, TConn(self.cfg, sock, client, server), data, missed)
+        # It began now, not when it is looked at here: a drain may come between.
+        began = time.monotonic()
+        self.method_queue.defer(self._serve_again, TConn(self.cfg, sock, client, server), data, missed, began)
 
-    def _serve_again(self, conn: Any, data: bytes, missed: int) -> None:
+    def _serve_again(self, conn: Any, data: bytes, missed: int, began: float) -> None:
         self.nr_conns += 1
         conn.served, conn.missed = 1, missed
         conn.close = lambda graceful=False: self._close(conn, graceful)
-        self._receive(conn, data)
+        self._receive(conn, data, began)
 
-    def _receive(self, conn: Any, data: bytes) -> None:
+    def _receive(self, conn: Any, data: bytes, began: float | None = None) -> None:
         if not isinstance(conn.sock, Answering):
             conn.sock = Answering(fileno=conn.sock.detach())
             conn.sock.lingering = self._lingering
@@ -107,7 +109,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         self._arriving[id(conn)] = conn
         self.poller.register(conn.sock, selectors.EVENT_READ, lambda _: self._read(conn))
         if data:
-            self._take(conn, data)
+            self._take(conn, data, began)
         else:
             # What has come already needs no turn of the loop.
             self._read(conn)
@@ -125,10 +127,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         else:
             self._refuse(conn, "400 Bad Request" if conn.arrival.data else None)
 
-    def _take(self, conn: Any, data: bytes) -> None:
+    def _take(self, conn: Any, data: bytes, began: float | None = None) -> None:
         arrival: Arrival = conn.arrival
         if not arrival.data:
-            conn.began = time.monotonic()
+            conn.began = began or time.monotonic()
         arrival.take(data)
         self._buffered += len(data)
         if arrival.refusal is not None:
