@@ -27,6 +27,8 @@ from typing import Any, NamedTuple
 
 import psutil
 import pytest
+from private_nginx import around
+from private_postgres import free_port
 from servers import ROOT, Running, environment, quotechat, running, until
 from test_wheel import PARTS
 from websockets.sync.client import connect
@@ -43,22 +45,6 @@ SETTINGS = {
     # None comes back while the tests run; the other tests send fewer from one address.
     "QUOTECHAT_MESSAGES_BURST": "20", "QUOTECHAT_MESSAGES_PER_SECOND": "0.001",
 }  # fmt: skip
-#: What nginx needs around a site, on a machine where it may write nowhere else.
-AROUND = """
-daemon off;
-pid {directory}/nginx.pid;
-error_log stderr warn;
-events {{ worker_connections 2048; }}
-http {{
-    access_log off;
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
-    include {directory}/site.conf;
-}}
-"""
 
 
 class Front(NamedTuple):
@@ -105,11 +91,6 @@ def program(name: str, package: str) -> str:
     if found is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{name} is missing: apt-get install {package}")
     return found
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 def changed(name: str, changes: dict[str, str]) -> str:
@@ -178,7 +159,7 @@ def nginx(upstream: str, certificate: tuple[Path, Path], directory: Path) -> Ite
     # Not every machine has IPv6.
     (directory / "site.conf").write_text(re.sub(r"(?m)^ *listen \[::\].*\n", "", site), "utf-8")
     config = directory / "nginx.conf"
-    config.write_text(AROUND.format(directory=directory), "utf-8")
+    config.write_text(around(directory, f"include {directory}/site.conf;"), "utf-8")
     command = [program("nginx", "nginx-light"), "-p", str(directory), "-e", "stderr", "-c", str(config)]
     with proxy(command, port):
         yield port, plain

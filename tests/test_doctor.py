@@ -15,20 +15,10 @@ from pathlib import Path
 
 import pytest
 import requests
+from private_nginx import around
 from servers import ROOT, Running, environment, quotechat, running, until
 
 NGINX = """
-daemon off;
-pid {directory}/nginx.pid;
-error_log stderr warn;
-events {{ worker_connections 256; }}
-http {{
-    access_log off;
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
     map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}
     upstream quotechat {{ server 127.0.0.1:{upstream}; }}
     server {{
@@ -38,7 +28,6 @@ http {{
             {lines}
         }}
     }}
-}}
 """
 GOOD = {
     "version": "proxy_http_version 1.1;",
@@ -70,7 +59,8 @@ def nginx(directory: Path, server: Running, target: str = "http://quotechat", **
     lines = "\n            ".join({**GOOD, **changes}.values())
     config = directory / "nginx.conf"
     upstream = server.url.rsplit(":", 1)[1]
-    config.write_text(NGINX.format(directory=directory, port=port, upstream=upstream, target=target, lines=lines))
+    inside = NGINX.format(port=port, upstream=upstream, target=target, lines=lines)
+    config.write_text(around(directory, inside))
     process = subprocess.Popen(
         [program, "-p", str(directory), "-e", "stderr", "-c", str(config)],
         stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,

@@ -19,23 +19,11 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from private_nginx import around
 from private_postgres import binaries, free_port, postgres
 
 SERVERS = 2
-# Its own file, whole: nothing of the machine's nginx is read or touched.
 NGINX = """
-daemon off;
-worker_processes 1;
-pid {directory}/nginx.pid;
-error_log stderr warn;
-events {{ worker_connections 4096; }}
-http {{
-    access_log off;
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
     map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
     upstream quotechat {{
         {servers}
@@ -60,7 +48,6 @@ http {{
             proxy_next_upstream error timeout;
         }}
     }}
-}}
 """
 
 
@@ -93,7 +80,7 @@ def nginx(addresses: list[str], directory: Path) -> Iterator[str]:
     port = free_port()
     servers = "\n        ".join(f"server {address};" for address in addresses)
     file = directory / "nginx.conf"
-    file.write_text(NGINX.format(directory=directory, servers=servers, port=port))
+    file.write_text(around(directory, NGINX.format(servers=servers, port=port)))
     command = [program, "-c", str(file), "-p", str(directory), "-e", "stderr"]
     with _process(command):
         yield f"http://127.0.0.1:{port}"

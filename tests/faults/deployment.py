@@ -10,7 +10,6 @@ import contextlib
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 import requests
+from private_postgres import free_port
 from servers import ROOT, Running, environment, until
 
 HERE = Path(__file__).resolve().parent
@@ -54,14 +54,6 @@ class Deployment(Protocol):
 
     def ready(self) -> None:
         """Wait until all workers are there."""
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 class Gunicorn:

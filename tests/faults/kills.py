@@ -10,7 +10,7 @@ from pathlib import Path
 from checker import Least, Violation, check
 from deployment import Deployment, any_worker, kill
 from servers import until
-from stage import Stage, read_by_all
+from stage import Stage
 
 KINDS = ("worker", "master", "all")
 
@@ -43,19 +43,11 @@ def kill_randomly(deployment: Deployment, data: Path, count: int, seed: int) -> 
     """`count` kills; then the whole log is read by every way, and judged."""
     stage = Stage(deployment, data, seed, 0)
     kills = Kills(stage)
-    deployment.start()
-    try:
-        deployment.ready()
+    with stage.serving():
         stage.senders(6, rate=100)
         stage.readers(["long", "ws", "ndjson"])
         for _ in range(count):
             _one(kills)
-        stage.settle()
-        read_by_all(stage)
-    finally:
-        for each in stage.clients:
-            each.halt.set()
-        deployment.stop()
     kills.violations = check(stage.history, Least(acked=count, events=count, faults=count, final=5))
     return kills
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import time
 
 from checker import Least
 from clients import READING, Sender
-from private_postgres import Server
 from servers import until
 from stage import Scenario, Stage, end
 
@@ -65,7 +63,8 @@ def failover(stage: Stage) -> None:
     stage.readers(READING)
     stage.run_for(0.5)
     with stage.history.fault("failover"):
-        _take_over(primary, standby)
+        primary.stop(signal.SIGKILL)
+        standby.promote()
         _more_is_acked(stage, 20)
     stage.run_for(0.5)
 
@@ -87,22 +86,8 @@ def failover_to_an_older_copy(stage: Stage) -> None:
         standby.start()
         standby.promote()
         stage.history.restored()
-        # Past all cursors, so that their numbers are there again, in another history.
-        head = max(int(cursor.partition(".")[0]) for cursor in cursors)
-        with contextlib.closing(stage.sender("Again")) as again:
-            for number in range(head):
-                sent = again.deliver(f"again-{number}")
-                if sent is None or sent.seq > head + 5:
-                    break
-    for cursor in cursors:
-        for transport in READING:
-            stage.readers([transport], after=cursor, wait=1.0)
-    stage.run_for(0.3)
-
-
-def _take_over(primary: Server, standby: Server) -> None:
-    primary.stop(signal.SIGKILL)
-    standby.promote()
+        stage.outgrow(cursors)
+    stage.go_on_from(cursors)
 
 
 def _more_is_acked(stage: Stage, count: int) -> None:

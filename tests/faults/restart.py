@@ -22,7 +22,7 @@ from checker import Least, Violation, check
 from clients import Http
 from deployment import Deployment, kill
 from servers import until
-from stage import Stage, read_by_all
+from stage import Stage
 from websocket_peer import Broken, WebSocket
 
 from quotechat.client.backoff import Backoff
@@ -58,9 +58,7 @@ def restart(deployment: Deployment, data: Path, number: signal.Signals, sockets:
     """Send `number` to the master while so many wait; then everybody comes back and reads the log whole."""
     stage = Stage(deployment, data, 1, 0)
     found = Restart(number.name, sockets, polls)
-    deployment.start()
-    try:
-        deployment.ready()
+    with stage.serving():
         old = deployment.workers()
         herd = Herd(deployment.urls[0], sockets, polls)
         stage.senders(4, rate=10, transport="post")
@@ -76,12 +74,6 @@ def restart(deployment: Deployment, data: Path, number: signal.Signals, sockets:
             else:
                 until(lambda: not set(old) & set(deployment.workers()), 20, "the old workers' end")
             herd.come_back(found)
-        stage.settle()
-        read_by_all(stage)
-    finally:
-        for each in stage.clients:
-            each.halt.set()
-        deployment.stop()
     found.posts = len(stage.history.sends)
     found.refused = sum(send.outcome != "ok" for send in stage.history.sends if send.ended)
     found.violations = check(stage.history, Least(acked=10, events=10, faults=1, final=5))

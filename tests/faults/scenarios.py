@@ -288,17 +288,8 @@ def old_backup(stage: Stage) -> None:
         shutil.copytree(copy, data)
         stage.history.restored()
         stage.deployment.start()
-    # Past all cursors, so that their numbers are there again, in another history.
-    head = max(int(cursor.partition(".")[0]) for cursor in cursors)
-    with contextlib.closing(stage.sender("Again")) as again:
-        for number in range(head):
-            sent = again.deliver(f"again-{number}")
-            if sent is None or sent.seq > head + 5:
-                break
-    for cursor in cursors:
-        for transport in READING:
-            stage.readers([transport], after=cursor, wait=1.0)
-    stage.run_for(0.3)
+    stage.outgrow(cursors)
+    stage.go_on_from(cursors)
 
 
 def slow_readers(stage: Stage) -> None:

@@ -17,7 +17,7 @@ from clients import READING
 from deployment import Gunicorn
 from history import seq_of
 from servers import ROOT
-from stage import Stage, read_by_all
+from stage import Stage
 
 MINUTES = float(os.environ.get("MINUTES", "30"))
 EVERY = 2.0
@@ -50,18 +50,12 @@ def main() -> int:
     """1 where a promise was broken, or threads or descriptors did not come back."""
     with tempfile.TemporaryDirectory(prefix="quotechat-soak-") as directory:
         data = Path(directory) / "data"
-        deployment = Gunicorn(data, workers=2)
-        deployment.start()
-        try:
-            deployment.ready()
-            stage = Stage(deployment, data, 1, 0)
+        stage = Stage(Gunicorn(data, workers=2), data, 1, 0)
+        with stage.serving():
             # Once round, so that what is made on first use is there before anything is compared.
             _load(stage, 20, [])
             samples: list[Sample] = []
             _load(stage, MINUTES * 60, samples)
-            read_by_all(stage)
-        finally:
-            deployment.stop()
     violations = check(stage.history, Least(acked=100, events=500, final=10))
     for violation in violations:
         print(f"    {violation}")

@@ -83,6 +83,42 @@ class Stage:
         while time.monotonic() < end:
             yield
 
+    def outgrow(self, cursors: Sequence[str]) -> None:
+        """Write past all `cursors`, so that their numbers are there again: where history was lost, in another one."""
+        head = max(int(cursor.partition(".")[0]) for cursor in cursors)
+        with contextlib.closing(self.sender("Again")) as again:
+            for number in range(head):
+                sent = again.deliver(f"again-{number}")
+                if sent is None or sent.seq > head + 5:
+                    break
+
+    def go_on_from(self, cursors: Sequence[str]) -> None:
+        """Readers of every transport that come back with each of `cursors`, for a while."""
+        for cursor in cursors:
+            for transport in READING:
+                self.readers([transport], after=cursor, wait=1.0)
+        self.run_for(0.3)
+
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[None]:
+        """The deployment serves; at the end all settles and every worker's log is read whole, and then it stops."""
+        self.deployment.start()
+        try:
+            self.deployment.ready()
+            yield
+            self.settle()
+            self.read_by_all()
+        finally:
+            for each in self.clients:
+                each.halt.set()
+            self.deployment.stop()
+
+    def read_by_all(self) -> None:
+        """The whole log from every worker over every transport."""
+        for worker in self.deployment.workers():
+            with self.deployment.serving_alone(worker) as url:
+                read_whole(self.history, f"worker {worker}", url)
+
     def settle(self) -> None:
         """End the senders, then let the readers come to the end of what was acknowledged; then end them."""
         senders = [each for each in self.clients if isinstance(each, Sender)]
@@ -160,16 +196,8 @@ def run(scenario: Scenario, data: Path, *, seed: int = 1, seconds: float = 3.0, 
         deployment = _deployment(scenario, data, servers, orders, altered)
         # Of a mutant nobody expects that all readers come to the end.
         stage = Stage(deployment, data, seed, seconds, orders, servers, patience=1.0 if altered else 10.0)
-        deployment.start()
-        try:
-            deployment.ready()
+        with stage.serving():
             scenario.play(stage)
-            stage.settle()
-            read_by_all(stage)
-        finally:
-            for each in stage.clients:
-                each.halt.set()
-            stage.deployment.stop()
     return Result(stage.history, check(stage.history, scenario.least))
 
 
@@ -199,12 +227,3 @@ def _deployment(
         for number in range(scenario.servers)
     ]
     return Several(*made) if len(made) > 1 else made[0]
-
-
-def read_by_all(stage: Stage) -> None:
-    """The whole log from every worker over every transport."""
-    for worker in stage.deployment.workers():
-        with stage.deployment.serving_alone(worker) as url:
-            read_whole(stage.history, f"worker {worker}", url)
-
-

@@ -47,10 +47,15 @@ def test_a_database_that_does_not_come_ends_the_start(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
 def test_what_root_looks_at_stays_its_owners(tmp_path: Path) -> None:
-    """A lock that root's look makes anew belongs to the directory's owner, who can still serve from it."""
-    SqliteStore(tmp_path / "quotechat.db").close()
+    """The lock and the secret that root's commands make anew belong to the directory's owner, who serves from it."""
+    database = tmp_path / "quotechat.db"
+    SqliteStore(database).close()
     (tmp_path / "quotechat.lock").unlink()
-    os.chown(tmp_path, 65534, 65534)
-    with sqlite.look(tmp_path / "quotechat.db"):
+    for each in (tmp_path, *tmp_path.iterdir()):
+        os.chown(each, 65534, 65534)
+    with sqlite.look(database):
         pass
-    assert (tmp_path / "quotechat.lock").stat().st_uid == 65534
+    store = SqliteStore(database)
+    store.adopt("s" * 64)
+    assert {each.stat().st_uid for each in tmp_path.iterdir()} == {65534}
+    store.close()

@@ -7,7 +7,6 @@ import dataclasses
 import os
 import re
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ import click
 
 from ..config import Settings, SettingsError
 from ..store.base import Census, Impossible
+from ..store.files import part_of
 from .options import option, settings_of
 from .telling import counted, progress, told
 
@@ -184,16 +184,8 @@ def _new(file: Path | None) -> Iterator[BinaryIO]:
         return
     if os.path.lexists(file):
         raise Impossible(f"{file} exists already")
-    number, part = tempfile.mkstemp(prefix=f"{file.name}.", suffix=".part", dir=file.parent)
-    try:
-        with open(number, "wb") as out:
-            yield out
-            out.flush()
-            os.fsync(number)
-        os.rename(part, file)
-    except BaseException:
-        os.unlink(part)
-        raise
+    with part_of(file) as part, open(part, "wb") as out:
+        yield out
 
 
 def _described(found: Census) -> str:

@@ -97,18 +97,19 @@ def retain(rooms: tuple[str, ...], keep: int, dry_run: bool, data: str | None) -
     settings, before = settings_of(data=data), time.time_ns() // 1_000_000 - keep
     with told(), look(settings) as sql:
         prefixes = {room.name: retention.older(sql, room.name, before) for room in copying.rooms(sql, rooms)}
+    gone = {room: prefix.last - prefix.first + 1 for room, prefix in prefixes.items()}
     if not dry_run:
-        _cut(settings, {room: prefix.last - prefix.first + 1 for room, prefix in prefixes.items()}, before)
+        gone = _cut(settings, gone, before)
     for room, prefix in prefixes.items():
-        gone, there_were = prefix.last - prefix.first + 1, prefix.head - prefix.first + 1
-        click.echo(f"{room}: {gone:,} of {counted(there_were, 'event')} {'would be cut' if dry_run else 'cut'}")
+        there_were = counted(prefix.head - prefix.first + 1, "event")
+        click.echo(f"{room}: {gone[room]:,} of {there_were} {'would be cut' if dry_run else 'cut'}")
 
 
-def _cut(settings: Settings, counts: dict[str, int], before: int) -> None:
-    """So many events of each room, some at a time."""
+def _cut(settings: Settings, counts: dict[str, int], before: int) -> dict[str, int]:
+    """The events of each room, about `counts`, some at a time; how many were cut."""
     from ..store.open import open_store
 
-    all_there_are, done = sum(counts.values()), 0
+    all_there_are, cut = sum(counts.values()), dict.fromkeys(counts, 0)
     with told(), progress("events") as follow, contextlib.closing(open_store(settings, make=False)) as store:
         for room in counts:
             while True:
@@ -116,12 +117,14 @@ def _cut(settings: Settings, counts: dict[str, int], before: int) -> None:
                 gone = store.cut(room, before, _EVENTS_A_STEP)
                 if gone == 0:
                     break
-                done += gone
+                cut[room] += gone
+                done = sum(cut.values())
                 follow(done, max(done, all_there_are))
                 # Others who write get at least half of the time.
                 time.sleep(time.monotonic() - began)
-        if done and not _within(_FORGET_SECONDS, store.forget):
+        if any(cut.values()) and not _within(_FORGET_SECONDS, store.forget):
             click.echo("warning: a reader is in the way; the text is in SQLite's log until the next deletion", err=True)
+    return cut
 
 
 def _within(seconds: float, attempt: Callable[[], bool]) -> bool:

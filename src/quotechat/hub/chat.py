@@ -83,7 +83,6 @@ class Chat:
         self.limits = limits
         self.draining = False
         self._drained_at = 0.0
-        self._undelivered: set[int] = set()
         self._store = store
         self._bell = bell
         self._bounds = bounds or commands.Bounds()
@@ -551,17 +550,14 @@ class Chat:
             if head.seq > feed.head and self._catch_up(feed):
                 self._tell(room)
 
-    def _deliver(self, ids: list[int]) -> None:
-        answers = []
+    def _deliver(self, ids: list[int]) -> dict[int, str]:
+        """Store those scheduled messages; which were refused, with the code."""
+        answers = {}
         for each in ids:
-            answer = _Answer()
-            self._writer.submit(Write(Deliver(each), self._clock()), answer.done)
-            answers.append(answer)
-        for each, answer in zip(ids, answers, strict=True):
-            outcome = answer.wait()
-            if isinstance(outcome, Refused) and each not in self._undelivered:
-                self._undelivered.add(each)
-                log.warning("scheduled message %d could not be delivered yet: %s", each, outcome.code)
+            answers[each] = _Answer()
+            self._writer.submit(Write(Deliver(each), self._clock()), answers[each].done)
+        outcomes = {each: answer.wait() for each, answer in answers.items()}
+        return {each: outcome.code for each, outcome in outcomes.items() if isinstance(outcome, Refused)}
 
 
 class _Answer:

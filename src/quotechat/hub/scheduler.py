@@ -22,15 +22,20 @@ _TRY_AGAIN = 0.05
 
 
 class Scheduler:
-    """`deliver` gets the ids of due messages and returns when they are stored; `clock` gives ms since 1970."""
+    """`deliver` gets the ids of due messages and returns when they are stored, with the code of each that was refused.
 
-    def __init__(self, store: Store, deliver: Callable[[list[int]], None], clock: Callable[[], int]) -> None:
+    `clock` gives ms since 1970.
+    """
+
+    def __init__(
+        self, store: Store, deliver: Callable[[list[int]], dict[int, str]], clock: Callable[[], int]
+    ) -> None:
         self._store = store
         self._deliver = deliver
         self._clock = clock
         self._wake = threading.Event()
         self._ended = False
-        self._tried: set[int] = set()
+        self._refused: dict[int, str] = {}
         self._failures = 0
         self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
 
@@ -57,11 +62,11 @@ class Scheduler:
     def deliver_due(self) -> int:
         """Hand over what is due; how many."""
         ids = self._store.due(self._clock(), MOST_AT_ONCE)
-        if ids:
-            self._deliver(ids)
-        # What was due and still is could not be stored.
-        self._failures = self._failures + 1 if self._tried.intersection(ids) else 0
-        self._tried = set(ids)
+        refused = self._deliver(ids) if ids else {}
+        for each in refused.keys() - self._refused.keys():
+            log.warning("scheduled message %d could not be delivered yet: %s", each, refused[each])
+        self._failures = self._failures + 1 if refused else 0
+        self._refused = refused
         return len(ids)
 
     def _run(self) -> None:

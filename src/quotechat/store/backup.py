@@ -10,15 +10,13 @@ A copy gets its name only when it is whole and on the disk; until then it is a `
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import sqlite3
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from . import migrate, reading
 from .base import Census, Impossible, Progress
+from .files import files_of, flush, part_of
 from .lock import Presence
 from .sqlite import SqlOn, look
 
@@ -35,7 +33,7 @@ def back_up(database: Path, secret: Path, target: Path, progress: Progress, at: 
     """
     if os.path.lexists(target):
         raise Impossible(f"{target} exists already")
-    with _part_of(target) as part:
+    with part_of(target) as part:
         with contextlib.closing(_plain(part)) as copy:
             _copy(database, copy, progress)
             found = _examine(copy)
@@ -56,17 +54,17 @@ def restore(backup: Path, database: Path, secret: Path, progress: Progress) -> C
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with contextlib.closing(Presence(directory, alone=True)):
         part = database.with_name(f"{database.name}.part")
-        _check_empty(directory, {*_files_of(part), secret.name})
+        _check_empty(directory, {*files_of(part), secret.name})
         try:
             _copy_file(backup, part, progress)
             with contextlib.closing(_plain(part)) as copy:
                 found = _examine(copy)
                 _put_secret(secret, _unmarked(copy))
-            _flush(part)
+            flush(part)
             os.rename(part, database)
-            _flush(directory)
+            flush(directory)
         finally:
-            for name in _files_of(part):
+            for name in files_of(part):
                 part.with_name(name).unlink(missing_ok=True)
     return found
 
@@ -115,47 +113,6 @@ def _examine(copy: sqlite3.Connection) -> Census:
         raise Impossible(f"this is no database of quotechat: {fault}") from fault
 
 
-@contextlib.contextmanager
-def _part_of(target: Path) -> Iterator[Path]:
-    """A file beside `target` that gets its name at the end, if all goes well; else it goes."""
-    number, name = tempfile.mkstemp(prefix=f"{target.name}.", suffix=".part", dir=target.parent)
-    os.close(number)
-    part = Path(name)
-    try:
-        yield part
-        _flush(part)
-        _name(part, target)
-        _flush(target.parent)
-    finally:
-        for each in _files_of(part):
-            part.with_name(each).unlink(missing_ok=True)
-
-
-def _files_of(part: Path) -> list[str]:
-    """What SQLite may leave of a copy."""
-    return [part.name + suffix for suffix in ("", "-journal", "-wal", "-shm")]
-
-
-def _name(part: Path, target: Path) -> None:
-    """Give `part` its name. Raises Impossible where that was taken meanwhile."""
-    try:
-        os.link(part, target)  # unlike a rename, it replaces nothing
-    except FileExistsError:
-        raise Impossible(f"{target} exists already") from None
-    except OSError as fault:
-        if fault.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
-            raise
-        os.rename(part, target)  # a file system without links, such as FAT
-
-
-def _flush(path: Path) -> None:
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
-
-
 # --- The directory of a restore -------------------------------------------------------------------
 
 
@@ -181,5 +138,5 @@ def _put_secret(path: Path, secret: str | None) -> None:
         if path.read_text() == secret:
             return  # an interrupted restore had come so far
         raise Impossible(f"{path} is another server's: restore into a new directory")
-    with _part_of(path) as part:
+    with part_of(path) as part:
         part.write_text(secret)

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
+from .files import give_to_owner
+
 
 class FileLock:
     """``with lock:`` – exclusive among threads and processes. The system frees it when a process dies."""
@@ -23,10 +25,7 @@ class FileLock:
     def __init__(self, path: Path) -> None:
         self._threads = threading.Lock()
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if os.geteuid() == 0:
-            # Root looks into somebody's directory: the file that is made for it must not keep its owner out.
-            owner = path.parent.stat()
-            os.fchown(self._file, owner.st_uid, owner.st_gid)
+        give_to_owner(self._file, path.parent)
 
     def __enter__(self) -> None:
         self._threads.acquire()

@@ -6,25 +6,18 @@ import os
 import secrets
 from pathlib import Path
 
+from .files import give_to_owner
+
 
 def keep_secret(path: Path, secret: str) -> None:
     """Make `path` hold `secret`, whole or not at all."""
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(secret)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    os.replace(_beside(path, secret), path)
 
 
 def load_secret(path: Path) -> str:
     """The secret in `path`, made on first use; workers that start together agree on one."""
     if not path.exists():
-        temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_hex(32))
-            file.flush()
-            os.fsync(file.fileno())
+        temporary = _beside(path, secrets.token_hex(32))
         try:
             # A link is made whole or not at all, and the first one wins.
             os.link(temporary, path)
@@ -37,3 +30,14 @@ def load_secret(path: Path) -> str:
         # Signing with nothing, anybody could be anybody.
         raise ValueError(f"{path} holds no secret; remove it and a new one is made")
     return found
+
+
+def _beside(path: Path, secret: str) -> Path:
+    """A file of a random name beside `path` that holds `secret`, on the disk."""
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        give_to_owner(file.fileno(), path.parent)
+        file.write(secret)
+        file.flush()
+        os.fsync(file.fileno())
+    return temporary

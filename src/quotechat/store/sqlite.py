@@ -40,6 +40,7 @@ _UNUSABLE = {
 """Result codes that speak of the file, and not of a statement."""
 _NO_ROOM = {sqlite3.SQLITE_IOERR_SHMSIZE}
 """The index of SQLite's log could not grow: it lies on the same disk."""
+_BLOCK = 1 << 20
 _CHECKPOINT_PAGES = 4000
 """Larger than SQLite's 1000: a fifth more appends a second, for 16 MB of write-ahead log."""
 
@@ -348,9 +349,9 @@ def _settle(path: Path) -> None:
     then the system takes their pages for written: so they are written again, the same bytes. The lock is held.
     """
     with contextlib.suppress(FileNotFoundError), open(f"{path}-wal", "r+b", buffering=0) as file:
-        content = file.read()
-        file.seek(0)
-        file.write(content)
+        while block := file.read(_BLOCK):
+            file.seek(-len(block), os.SEEK_CUR)
+            file.write(block)
         os.fdatasync(file.fileno())
 
 

@@ -304,6 +304,13 @@ class Reactor:
             self.call(self._drain)
             self._drained.wait(GRACE_SECONDS + 0.5)
 
+    def settle(self) -> None:
+        """After a drain: return when those who came since have been told too, `CLOSING_SECONDS` + 0.5 s at most."""
+        if self._thread is not None:
+            self._drained.clear()
+            self._ring()
+            self._drained.wait(CLOSING_SECONDS + 0.5)
+
     def read(self, work: Callable[[], object], then: Callable[[object], None]) -> None:
         """Do `work`, which may wait for the disk, elsewhere; `then` gets its result or its Refused here."""
 
@@ -416,7 +423,7 @@ class Reactor:
                 next_sweep = now + (TICK if self._draining else SWEEP)
             # For one turn only: a slice may hold what is deleted a moment later.
             self._slices.clear()
-            if self._draining and not self._peers:
+            if self._draining and not self._peers and not self._calls:
                 self._drained.set()
 
     def _ready(self, number: int, mask: int) -> None:
@@ -581,6 +588,7 @@ def install(app: Flask, chat: Chat) -> None:
     app.extensions["quotechat.reactor"] = reactor
     chat.listen(reactor.news)
     chat.on_drain(reactor.drain)
+    chat.on_close(reactor.settle)
 
 
 def _bounded(events: list[Event]) -> list[Event]:
