@@ -71,10 +71,10 @@ class QuoteChat:
         atexit.register(app.extensions["quotechat"].close)
 
     def identify(self, hook: Identify) -> Identify:
-        """Decorator: `hook` tells who asks, within the request: an id, (id, name) or None.
+        """Decorator: `hook` says which user of the application asks, within the request: an id, (id, name) or None.
 
-        The id owns what is sent. With a name, nobody writes under another one. None leaves it to a token or
-        the chat's own cookie. At a WebSocket it is asked once, when that is opened.
+        The id owns what is sent, and no token beside it gives another. With a name, that user writes under no
+        other one. None leaves it to a token or the chat's own cookie. A WebSocket asks once, when it is opened.
         """
         self._identify = hook
         return hook

@@ -12,10 +12,12 @@ from quotechat import QuoteChat
 from quotechat.signals import message_sent
 
 told: list[str] = []
+barred: set[str] = set()
 
 
 def make(**options: Any) -> Flask:
-    """The application. ``/login?user=`` signs in, ``/logout`` out; a cookie ``barred`` bars from everything."""
+    """The application. ``/login?user=`` signs in, ``/logout`` out; a cookie ``barred`` bars from everything, and so
+    does ``/bar?user=``, until another is barred."""
     app = Flask("host", template_folder="templates", static_folder="static")
     app.secret_key = "the host's own"
     app.config["SOCK_SERVER_OPTIONS"] = {"max_message_size": 100}
@@ -25,6 +27,8 @@ def make(**options: Any) -> Flask:
     def guard() -> None:
         if "barred" in request.cookies:
             abort(401)
+        if session.get("user") in barred:
+            abort(403)
 
     @app.after_request
     def headers(answer: Response) -> Response:
@@ -58,6 +62,12 @@ def make(**options: Any) -> Flask:
         session.pop("user", None)
         return "out"
 
+    @app.get("/bar")
+    def bar() -> str:
+        barred.clear()
+        barred.add(request.args["user"])
+        return "barred"
+
     @app.get("/told")
     def tell() -> dict[str, list[str]]:
         return {"told": told}
@@ -79,5 +89,6 @@ def make(**options: Any) -> Flask:
 
 
 def slowly(app: Flask, event: dict[str, Any]) -> None:
-    time.sleep(0.3)
+    if event["message"]["user"] == "Signaller":
+        time.sleep(0.3)
     told.append(event["message"]["message"])

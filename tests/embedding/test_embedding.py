@@ -29,6 +29,7 @@ from quotechat.client import Client, NotFound
 from quotechat.config import Settings
 
 MESSAGES = "/chat/api/v1/rooms/lobby/messages"
+COMMANDS = "/chat/api/v1/rooms/lobby/commands"
 
 
 @pytest.fixture
@@ -261,6 +262,49 @@ def test_identify(client: FlaskClient) -> None:
     assert client.delete(f"{MESSAGES}/{number}").status_code == 200
 
 
+def test_a_token_beside_the_session_is_nobody_else(client: FlaskClient) -> None:
+    """Where the host knows who asks, its word holds: no token gives another name, or another identity."""
+    others = client.post("/chat/api/v1/guests", json={"user": "Boss"}).get_json()["token"]
+    boss = {"Authorization": f"Bearer {others}"}
+    theirs = client.post(MESSAGES, json={"user": "Boss", "message": "mine"}, headers=boss).get_json()["seq"]
+    client.get("/login?user=mallory")
+    asked = client.post("/chat/api/v1/guests", json={"user": "Boss2"})
+    assert (asked.status_code, asked.get_json()["code"]) == (403, "forbidden")
+    for headers in ({}, boss, {"Authorization": "Bearer no token of ours"}, {"Authorization": "Basic eDp5"}):
+        forged = client.post(MESSAGES, json={"user": "Boss", "message": "x"}, headers=headers)
+        assert (forged.status_code, forged.get_json()["code"]) == (403, "forbidden")
+        envelope = {"command": "send-message", "message": {"user": "Boss", "message": "x"}}
+        assert client.post(COMMANDS, json=envelope, headers=headers).status_code == 403
+        text = {**headers, "Content-Type": "text/plain"}
+        assert client.post(f"{MESSAGES}?user=Boss", data="x", headers=text).status_code == 403
+        form = client.post("/chat/rooms/lobby/messages", data={"user": "Boss", "message": "x"}, headers=headers)
+        assert form.status_code == 403
+        assert client.patch(f"{MESSAGES}/{theirs}", json={"message": "y"}, headers=headers).status_code == 403
+        assert client.delete(f"{MESSAGES}/{theirs}", headers=headers).status_code == 403
+        edit = {"command": "edit-message", "message": {"id": theirs, "message": "y"}}
+        assert client.post(COMMANDS, json=edit, headers=headers).status_code == 403
+        # And who writes is the host's user, with the name that the host says where none is said.
+        mine = client.post(MESSAGES, data="mine", headers=text).get_json()
+        assert mine["message"]["user"] == "Mallory"
+        assert client.delete(f"{MESSAGES}/{mine['seq']}").status_code == 200
+    client.get("/logout")
+    assert client.delete(f"{MESSAGES}/{theirs}", headers=boss).status_code == 200, "a guest's token is as good as ever"
+
+
+@pytest.mark.parametrize("name", ["x" * 41, "Ann\u200b", " Ann", "\u202eAnn", "", "An\nn"])
+def test_a_name_of_the_host_that_is_none_here(tmp_path: Path, name: str) -> None:
+    """It frees nobody to write under any other: what would be signed is refused, and says why."""
+    app, chat = Flask("host"), QuoteChat(settings=Settings(data=tmp_path, limits=False))
+    chat.identify(lambda: ("id", name))
+    chat.init_app(app)
+    client = app.test_client()
+    refused = client.post(MESSAGES, json={"user": "Boss", "message": "x"})
+    assert (refused.status_code, refused.get_json()["code"]) == (403, "forbidden")
+    assert "name" in refused.get_json()["detail"]
+    assert client.get("/chat/").status_code == 200 and client.get(MESSAGES).get_json()["messages"] == []
+    app.extensions["quotechat"].close()
+
+
 # --- With a real server ---------------------------------------------------------------------------
 
 CONFIG = """
@@ -324,24 +368,73 @@ def test_asyncapi_names_the_socket(server: Running) -> None:
 
 def test_a_name_holds_over_a_websocket(server: Running) -> None:
     """Who is signed in with the host cannot write under another name there either."""
+    token = requests.post(f"{server.url}/chat/api/v1/guests", json={"user": "Bo"}).json()["token"]
     session = requests.Session()
     session.get(f"{server.url}/login?user=ada")
     cookie = "; ".join(f"{cookie.name}={cookie.value}" for cookie in session.cookies)
     address = server.url.replace("http", "ws") + "/chat/api/v1/ws"
-    with connect(address, additional_headers={"Cookie": cookie}) as ws:
-        for user, expected in (("Bo", "error"), ("Ada", "ack")):
-            ws.send(json.dumps({"command": "send-message", "message": {"user": user, "message": "x"}}))
-            assert json.loads(ws.recv(5))["command"] == expected
+    for token_beside in ({}, {"Authorization": f"Bearer {token}"}, {"Authorization": "Bearer x"}):
+        with connect(address, additional_headers={"Cookie": cookie, **token_beside}) as ws:
+            for user, expected in (("Bo", "error"), ("Ada", "ack")):
+                ws.send(json.dumps({"command": "send-message", "message": {"user": user, "message": "x"}}))
+                assert json.loads(ws.recv(5))["command"] == expected
 
 
-def test_every_request_passes_the_host_s_guard(server: Running) -> None:
-    """Also on a connection that has sent or polled before, byte for byte the same."""
-    session = requests.Session()
-    message = {"user": "Guarded", "message": "x"}
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {}, {"Connection": "keep-alive, Upgrade"}, {"Connection": "Upgrade"}, {"Connection": "upgrade, keep-alive"},
+        {"Connection": "keep-alive, Upgrade", "Upgrade": "x, websocket"}, {"Connection": "Upgrade", "Upgrade": "h2c"},
+        {"Connection": "x-upgrade"}, {"Upgrade": "websocket"}, {"Connection": ""},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_request_passes_the_host_s_guard(server: Running, headers: dict[str, str]) -> None:
+    """Also on a connection that has sent before, byte for byte the same but for the length, whatever it says of itself.
+
+    The host bars this user between two requests, without any change of the request.
+    """
+    session = guarded(server, "sender", headers)
+    message = {"user": "Sender", "message": "x"}
     for _ in range(4):
         assert session.post(server.url + MESSAGES, json=message).status_code == 201
-    session.cookies.set("barred", "1")
-    assert session.post(server.url + MESSAGES, json=message).status_code == 401
+    bar(server, "sender")
+    for _ in range(3):
+        assert session.post(server.url + MESSAGES, json=message).status_code == 403
+
+
+@pytest.mark.parametrize("headers", [{}, {"Connection": "keep-alive, Upgrade"}], ids=str)
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/chat/api/v1/rooms/lobby/events?after=0&wait=5", "/chat/api/v1/rooms/lobby/events?after={cursor}&wait=0.05",
+        "/chat/api/v1/events?after=lobby:0&wait=5", "/chat/api/v1/rooms/lobby/events?after=0",
+    ],
+)  # fmt: skip
+def test_every_poll_passes_the_host_s_guard(server: Running, address: str, headers: dict[str, str]) -> None:
+    """Held polls of one room and of several, and those that are answered at once, on a connection that polls on."""
+    requests.post(server.url + MESSAGES, json={"user": "Someone", "message": "x"})
+    cursor = requests.get(f"{server.url}/chat/api/v1/rooms/lobby").json()["cursor"]
+    session = guarded(server, "poller", headers)
+    for _ in range(4):
+        assert session.get(server.url + address.format(cursor=cursor)).status_code == 200
+    bar(server, "poller")
+    for _ in range(3):
+        assert session.get(server.url + address.format(cursor=cursor)).status_code == 403
+
+
+def guarded(server: Running, user: str, headers: dict[str, str]) -> requests.Session:
+    """One signed-in user of the host, who is not barred, and whose requests are alike."""
+    requests.get(f"{server.url}/bar?user=")
+    session = requests.Session()
+    session.get(f"{server.url}/login?user={user}")
+    session.headers.update(headers)
+    return session
+
+
+def bar(server: Running, user: str) -> None:
+    """The host bars `user` from everything."""
+    requests.get(f"{server.url}/bar?user={user}")
 
 
 def test_signals_come_after_the_commit_and_hold_nobody_up(server: Running) -> None:

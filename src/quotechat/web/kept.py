@@ -19,7 +19,7 @@ from werkzeug.http import http_date
 from ..protocol import json
 from ..protocol.errors import Refused
 from . import access, measure, problems, quota
-from .detach import can_detach
+from .detach import can_detach, is_guarded
 from .reactor import Peer
 
 IDLE_SECONDS = 2.0
@@ -33,6 +33,11 @@ HandBack = Callable[[socket.socket, bytes, int], None]
 
 
 def can_keep() -> bool:
+    """Whether the requests that follow this one on its connection may be answered without the application."""
+    return can_take() and not is_guarded(request.environ)
+
+
+def can_take() -> bool:
     """Whether this request's socket can be taken from the server and given back."""
     environ = request.environ
     return (

@@ -23,8 +23,8 @@ from ..hub.chat import Chat, Page, early
 from ..protocol import cursor
 from ..protocol.errors import Refused
 from . import conditional
-from .detach import detach, has_body
-from .kept import Head, Kept, Taking, can_keep
+from .detach import detach, has_body, is_guarded
+from .kept import Head, Kept, Taking, can_take
 from .reactor import Reactor
 
 SETTLE = 0.02
@@ -53,7 +53,7 @@ class Place(NamedTuple):
 def can_park() -> bool:
     """Whether this request's socket can be taken from the server and given back."""
     # What came of a body after the answer would be taken for the next request (RFC 9112 §11.2).
-    return request.method == "GET" and not has_body(request.environ) and can_keep()
+    return request.method == "GET" and not has_body(request.environ) and can_take()
 
 
 def repeats() -> bool:
@@ -184,7 +184,9 @@ class Parked(Kept):
 
 
 def _around_the_cursor(environ: dict[str, Any]) -> tuple[bytes, bytes] | None:
-    """The bytes of a poll before its cursor and after it, where they are known."""
+    """The bytes of a poll before its cursor and after it, if they are known and the next poll may be answered here."""
+    if is_guarded(environ):
+        return None
     raw: bytes | None = environ.get("quotechat.raw")
     if raw is None or environ.get("HTTP_TRANSFER_ENCODING") or environ.get("CONTENT_LENGTH"):
         return None

@@ -101,7 +101,7 @@ def messages(room: str) -> Response:
     answers={201: wire.Guest},
     body=wire.GuestBody,
     limit="guest",
-    problems=("rate-limited",),
+    problems=("forbidden", "rate-limited"),
     writes=True,
     examples=(Example("/api/v1/guests", {"user": "Bo"}, status=201),),
 )
@@ -112,9 +112,9 @@ def guest() -> Response:
     if not isinstance(name, str):
         raise Invalid("user", "user is missing, or no text.")
     user = clean_user(name, current_app.config["QUOTECHAT"].user_chars)
-    address = security.address()
+    token, address = security.new_token(user), security.address()
     _chat().limits.allow("guest", address, address)
-    return live({"user": user, "token": security.new_token(user)}, 201)
+    return live({"user": user, "token": token}, 201)
 
 
 def _older(answer: Response, found: dict[str, Any], limit: int, path: str | None = None) -> Response:

@@ -20,6 +20,7 @@ from ..config import Settings
 from ..protocol import names
 from ..protocol.errors import Forbidden, OriginRefused, ParameterInvalid, Refused, Unauthenticated
 from . import problems, site
+from .detach import guard
 
 COOKIE = "quotechat"
 _COOKIE_SECONDS = 400 * 24 * 3600
@@ -31,13 +32,13 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def identity() -> str | None:
-    """The id of the one who asks, or None. Raises Unauthenticated for a token that is not ours."""
+    """The id of the client that asks, or None. Raises Unauthenticated for a token that is not ours."""
     who = _who()
     return who[0] if who else None
 
 
 def user() -> str | None:
-    """The name that the bearer token was given for."""
+    """The name of the client that asks, as its token or the application around us says it."""
     who = _who()
     return who[1] if who else None
 
@@ -71,21 +72,24 @@ def client() -> tuple[str, str]:
 
 
 def given_name() -> str | None:
-    """The name that whoever asks must write under, since the application around us knows it."""
+    """The only name that the client may write under, if the application around us knows one."""
     who = _from_host()
-    return who[1] if who and "Authorization" not in request.headers else None
+    return who[1] if who else None
 
 
 def signed(command: Any, name: str | None) -> Any:
-    """`command`, which signs as `name` where that is given. Raises Forbidden."""
+    """`command`, which signs as `name` if that is given. Raises Forbidden."""
     user = getattr(getattr(command, "message", None), "user", None)
     if name is not None and user is not None and names.clean_user(user, len(user) or 1) != name:
-        raise Forbidden(f"You are signed in as {name}.")
+        # repr: a name that would be refused here may hold what must not be shown.
+        raise Forbidden(f"You are signed in as {name!r}, and write under that name only.")
     return command
 
 
 def new_token(name: str) -> str:
-    """A bearer token with a new identity for `name`."""
+    """A bearer token with a new identity for `name`. Raises Forbidden if the application around us knows the client."""
+    if _from_host() is not None:
+        raise Forbidden("You are signed in: a guest would be somebody else.")
     return _signer("token").dumps([secrets.token_hex(16), name])
 
 
@@ -105,7 +109,8 @@ def give_cookie(answer: Response) -> None:
 
 def _who() -> tuple[str, str | None] | None:
     if "quotechat_who" not in g:
-        g.quotechat_who = _from_token() or _from_host() or _from_cookie()
+        # The host first: a token beside its session must not make somebody else of its user.
+        g.quotechat_who = _from_host() or _from_token() or _from_cookie()
     return cast("tuple[str, str | None] | None", g.quotechat_who)
 
 
@@ -124,7 +129,7 @@ def _from_token() -> tuple[str, str | None] | None:
 
 
 def _from_host() -> tuple[str, str | None] | None:
-    """Who that is to the application around us (`QuoteChat.identify`)."""
+    """The id and name of the client to the application around us (`QuoteChat.identify`)."""
     if "quotechat_host_user" not in g:
         g.quotechat_host_user = _asked_host()
     return cast("tuple[str, str | None] | None", g.quotechat_host_user)
@@ -137,10 +142,10 @@ def _asked_host() -> tuple[str, str | None] | None:
         return None
     user_id, name = found if isinstance(found, tuple) else (found, None)
     try:
-        # A name that would be refused in a message is none to write under.
         known = None if name is None else names.clean_user(name, _settings().user_chars)
     except Refused:
-        known = None
+        # It cannot be written under; but nobody becomes free to write under any other by having a bad one.
+        known = name
     # Never equal to an id of ours, which is 32 hex digits.
     return f"host:{user_id}", known
 
@@ -175,7 +180,7 @@ def install(app: Flask, scope: Scaffold, settings: Settings, secret: str) -> Non
     scope.before_request(_check)
     scope.after_request(_headers)
     if scope is not app:
-        scope.before_request(_once)
+        scope.before_request(_guarded)
 
 
 def believe_proxies(app: Flask, settings: Settings) -> None:
@@ -189,13 +194,12 @@ def _settings() -> Settings:
     return cast(Settings, current_app.config["QUOTECHAT"])
 
 
-def _once() -> None:
+def _guarded() -> None:
     """Let every request pass through the application around us.
 
-    Its guards know nothing of requests that the reactor takes from a connection that it keeps.
+    Its guards see no request that the reactor takes from a connection that it keeps.
     """
-    if "upgrade" not in request.headers.get("Connection", "").lower():
-        request.environ["HTTP_CONNECTION"] = "close"
+    guard(request.environ)
 
 
 def _check() -> Response | None:
