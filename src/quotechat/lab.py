@@ -1,11 +1,13 @@
 """The lab without a browser: three readers of one room, probes, and what each way of reading costs.
 
-It is a client like any other and knows the server only by its protocol. Latencies are taken at this end.
-Bytes are those of HTTP as the server counts them (``?measure=1``), and of WebSocket the frames that came.
+Three more readers, of a room where nobody writes, measure what silence costs. It is a client like any other and
+knows the server only by its protocol. Latencies are taken at this end. Bytes are those of HTTP as the server counts
+them (``?measure=1``), and of WebSocket the frames that came.
 """
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import math
@@ -19,6 +21,7 @@ from urllib.parse import urlsplit
 from simple_websocket import Client, ConnectionClosed
 
 ROOM = "lab"
+SILENT_ROOM = "lab-silence"
 _WAIT = 25
 _TIMEOUT = 40.0
 _GRACE = 1.5
@@ -26,7 +29,7 @@ _GRACE = 1.5
 
 
 class Row(NamedTuple):
-    """One reader: milliseconds, counts, bytes, and what a minute of silence costs."""
+    """One reader: milliseconds, counts, bytes, and what a minute of silence costs, None if that took no answer."""
 
     reader: str
     p50: float
@@ -38,8 +41,21 @@ class Row(NamedTuple):
     requests: int
     bytes_in: int
     bytes_out: int
-    idle_requests: float
-    idle_bytes: float
+    idle_requests: float | None
+    idle_bytes: float | None
+
+
+class Cost(NamedTuple):
+    """What a reader has cost until `at`, when its last answer or frame had come."""
+
+    requests: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    at: float = 0.0
+
+    def since(self, before: Cost) -> Cost:
+        """Return what was added after `before`, and in `at` the seconds that it took."""
+        return Cost(*(now - then for now, then in zip(self, before, strict=True)))  # type: ignore[arg-type]  # alike
 
 
 class Reader(threading.Thread):
@@ -47,12 +63,14 @@ class Reader(threading.Thread):
 
     name = ""
 
-    def __init__(self, url: str, after: str) -> None:
+    def __init__(self, url: str, room: str, after: str) -> None:
         super().__init__(daemon=True)
         self.url = url
+        self.room = room
         self.after = after
         self.arrived: dict[str, float] = {}  # client_id → when, on the monotonic clock
-        self.repeated = self.requests = self.bytes_in = self.bytes_out = 0
+        self.repeated = 0
+        self.cost = self.begun = Cost()
         self.live = threading.Event()
         self.ending = False
         self.fault: Exception | None = None
@@ -81,15 +99,25 @@ class Reader(threading.Thread):
         elif client_id:
             self.arrived[client_id] = time.monotonic()
 
-    def costs(self) -> tuple[int, int, int]:
-        return self.requests, self.bytes_in, self.bytes_out
+    def count(self, requests: int, bytes_in: int, bytes_out: int) -> None:
+        """Add an answer or a frame that has come."""
+        old = self.cost
+        self.cost = Cost(
+            old.requests + requests, old.bytes_in + bytes_in, old.bytes_out + bytes_out, time.monotonic()
+        )
+
+    def caught_up(self) -> None:
+        """What comes from here on is news or silence."""
+        if not self.live.is_set():
+            self.begun = self.cost
+            self.live.set()
 
 
 class Poller(Reader):
     """Polls: held by the server for `wait` seconds, or again after `interval` seconds."""
 
-    def __init__(self, url: str, after: str, *, wait: int = 0, interval: float = 0.0) -> None:
-        super().__init__(url, after)
+    def __init__(self, url: str, room: str, after: str, *, wait: int = 0, interval: float = 0.0) -> None:
+        super().__init__(url, room, after)
         self.name = "Long polling" if wait else "Short polling"
         self.wait = wait
         self.interval = interval
@@ -98,15 +126,13 @@ class Poller(Reader):
         connection = _connection(self.url)
         wait = 0
         while not self.ending:
-            path = f"/api/v1/rooms/{ROOM}/events?after={self.after}&wait={wait}&measure=1"
+            path = f"/api/v1/rooms/{self.room}/events?after={self.after}&wait={wait}&measure=1"
             page, stamp = _ask(connection, "GET", path)
-            self.requests += 1
             found = dict(part.split("=") for part in stamp.split(", ")) if stamp else {}
-            self.bytes_in += int(found.get("in", 0))
-            self.bytes_out += int(found.get("out", 0))
+            self.count(1, int(found.get("in", 0)), int(found.get("out", 0)))
             for event in page["events"]:
                 self.apply(event)
-            self.live.set()
+            self.caught_up()
             wait = self.wait
             if not page["more"]:
                 time.sleep(page.get("retry_in_ms", 0) / 1000 or self.interval)
@@ -118,7 +144,7 @@ class Socket(Reader):
     name = "WebSocket"
 
     def read(self) -> None:
-        query = f"/api/v1/ws?room={ROOM}&after={self.after}"
+        query = f"/api/v1/ws?room={self.room}&after={self.after}"
         socket = Client.connect(self.url.replace("http", "ws", 1) + query)
         while not self.ending:
             try:
@@ -130,7 +156,7 @@ class Socket(Reader):
             envelope = json.loads(text)
             self._count(text)
             if envelope["command"] == "caught-up":
-                self.live.set()
+                self.caught_up()
             elif "seq" in envelope:
                 self.apply(envelope)
         socket.close()
@@ -138,44 +164,46 @@ class Socket(Reader):
     def _count(self, text: str) -> None:
         # A frame's head is two bytes, four from 126 bytes on, ten from 65,536 (RFC 6455 §5.2).
         size = len(text.encode())
-        self.bytes_out += size + (2 if size < 126 else 4 if size < 65_536 else 10)
+        self.count(0, 0, size + (2 if size < 126 else 4 if size < 65_536 else 10))
 
 
 def measure(
-    url: str, *, probes: int, rate: float, interval: float, idle: float, progress: Callable[[str, int], None]
+    url: str, *, probes: int, rate: float, interval: float, idle: float, progress: Callable[[int], None]
 ) -> list[Row]:
-    """A row for each reader of the server at `url`; `progress` hears of each second of silence and each probe.
+    """A row for each reader of the server at `url`; `progress` hears of each probe and each second after them.
 
+    Silence is measured beside the probes, for `idle` seconds or for as long as they take.
     Raises OSError where the server is not reached, RuntimeError where it refuses or a reader fails.
     """
     connection = _connection(url)
-    after = _cursor(connection)
-    readers: list[Reader] = [
-        Poller(url, after, interval=interval), Poller(url, after, wait=_WAIT), Socket(url, after)
-    ]  # fmt: skip
-    for reader in readers:
+    readers = _readers(url, ROOM, _cursor(connection, ROOM, "Probes of the lab"), interval)
+    silent_at = _cursor(connection, SILENT_ROOM, "Where the lab listens to silence")
+    silent = _readers(url, SILENT_ROOM, silent_at, interval)
+    for reader in readers + silent:
         reader.start()
-    for reader in readers:
+    for reader in readers + silent:
         if not reader.live.wait(_TIMEOUT):
             raise RuntimeError(f"{reader.name} is not live after {_TIMEOUT:g} s")
         _check(reader)
-    silence = [reader.costs() for reader in readers]
-    for _ in range(math.ceil(idle)):
-        time.sleep(idle / math.ceil(idle))
-        progress("silence", 1)
-    idled = [_gained(before, reader) for before, reader in zip(silence, readers, strict=True)]
-    began = [reader.costs() for reader in readers]
+    began = time.monotonic()
     sent = _send(connection, probes, rate, progress)
     deadline = time.monotonic() + interval + _GRACE
-    while time.monotonic() < deadline and any(len(reader.arrived) < probes for reader in readers):
+    while time.monotonic() < deadline and any(len(sent.keys() - reader.arrived) for reader in readers):
         time.sleep(0.01)
-    for reader in readers:
+    costs = [reader.cost.since(reader.begun) for reader in readers]
+    while (left := began + idle - time.monotonic()) > 0:
+        time.sleep(min(1.0, left))
+        progress(1)
+    for reader in readers + silent:
         reader.ending = True
         _check(reader)
+    return [_row(*each, sent) for each in zip(readers, costs, silent, strict=True)]
+
+
+def _readers(url: str, room: str, after: str, interval: float) -> list[Reader]:
     return [
-        _row(reader, sent, _gained(before, reader), quiet, idle)
-        for reader, before, quiet in zip(readers, began, idled, strict=True)
-    ]
+        Poller(url, room, after, interval=interval), Poller(url, room, after, wait=_WAIT), Socket(url, room, after)
+    ]  # fmt: skip
 
 
 def table(rows: list[Row]) -> str:
@@ -184,44 +212,51 @@ def table(rows: list[Row]) -> str:
             "bytes out", "idle requests/min", "idle bytes/min"]  # fmt: skip
     cells = [head, ["---", *["---:"] * (len(head) - 1)]]
     for row in rows:
-        numbers = [f"{value:,.1f}" if isinstance(value, float) else f"{value:,}" for value in row[1:]]
-        cells.append([row.reader, *numbers])
+        cells.append([row.reader, *map(_number, row[1:])])
     return "\n".join("| " + " | ".join(line) + " |" for line in cells)
 
 
+def _number(value: float | str | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
+
+
 def _send(
-    connection: http.client.HTTPConnection, probes: int, rate: float, progress: Callable[[str, int], None]
+    connection: http.client.HTTPConnection, probes: int, rate: float, progress: Callable[[int], None]
 ) -> dict[str, float]:
+    """Send the probes and return when each went, by its client_id."""
     sent: dict[str, float] = {}
+    # A name of its own for each run: a name in use is kept for its owner.
+    user = f"Lab {secrets.token_hex(2)}"
     next_at = time.monotonic()
     for number in range(1, probes + 1):
         client_id = secrets.token_hex(8)
-        body = {"user": "Lab", "message": f"probe {number}", "client_id": client_id}
+        body = {"user": user, "message": f"probe {number}", "client_id": client_id}
         sent[client_id] = time.monotonic()
         _ask(connection, "POST", f"/api/v1/rooms/{ROOM}/messages", body)
-        progress("probes", 1)
+        progress(1)
         next_at += 1 / rate
         time.sleep(max(0.0, next_at - time.monotonic()))
     return sent
 
 
-def _row(
-    reader: Reader, sent: dict[str, float], cost: tuple[int, ...], quiet: tuple[int, ...], idle: float
-) -> Row:
+def _row(reader: Reader, cost: Cost, silent: Reader, sent: dict[str, float]) -> Row:
     latencies = sorted(1000 * (reader.arrived[key] - at) for key, at in sent.items() if key in reader.arrived)
 
     def percentile(share: float) -> float:
         return latencies[max(0, math.ceil(share * len(latencies)) - 1)] if latencies else math.nan
 
-    minute = 60 / idle
+    quiet = silent.cost.since(silent.begun)
+    # From one answer or frame to another: a request that is still held has cost a part only.
+    minute = 60 / quiet.at if quiet.at else None
+    no_requests = 0.0 if isinstance(silent, Socket) else None
     return Row(
         reader.name, percentile(0.5), percentile(0.95), percentile(1), len(latencies), len(sent) - len(latencies),
-        reader.repeated, cost[0], cost[1], cost[2], quiet[0] * minute, (quiet[1] + quiet[2]) * minute,
+        reader.repeated, cost.requests, cost.bytes_in, cost.bytes_out,
+        quiet.requests * minute if minute else no_requests,
+        (quiet.bytes_in + quiet.bytes_out) * minute if minute else None,
     )  # fmt: skip
-
-
-def _gained(before: tuple[int, ...], reader: Reader) -> tuple[int, ...]:
-    return tuple(now - then for now, then in zip(reader.costs(), before, strict=True))
 
 
 def _check(reader: Reader) -> None:
@@ -235,13 +270,15 @@ def _connection(url: str) -> http.client.HTTPConnection:
     return kind(parts.hostname or "127.0.0.1", parts.port, timeout=_TIMEOUT)
 
 
-def _cursor(connection: http.client.HTTPConnection) -> str:
-    """Where the lab's room ends; the room is created where it is not there."""
+def _cursor(connection: http.client.HTTPConnection, room: str, title: str) -> str:
+    """Return where a room ends; the room is created where it is not there."""
     try:
-        return str(_ask(connection, "GET", f"/api/v1/rooms/{ROOM}?limit=1")[0]["cursor"])
+        return str(_ask(connection, "GET", f"/api/v1/rooms/{room}?limit=1")[0]["cursor"])
     except RuntimeError:
-        _ask(connection, "POST", "/api/v1/rooms", {"name": ROOM, "title": "Probes of the lab"})
-        return str(_ask(connection, "GET", f"/api/v1/rooms/{ROOM}?limit=1")[0]["cursor"])
+        # Another run may create it at the same moment; then the next line finds it.
+        with contextlib.suppress(RuntimeError):
+            _ask(connection, "POST", "/api/v1/rooms", {"name": room, "title": title})
+        return str(_ask(connection, "GET", f"/api/v1/rooms/{room}?limit=1")[0]["cursor"])
 
 
 def _ask(

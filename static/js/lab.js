@@ -1,11 +1,11 @@
-// The lab: three readers of one room, probes that this page sends and clocks, and what it all costs.
+// The lab: three readers of one room, probes that this page sends and clocks, and what it all costs. Three more
+// readers, of a room where nobody writes, measure what silence costs.
 import { Api } from "./api.js";
 import { newId } from "./ids.js";
 import { Arm } from "./lab/arm.js";
 import { Plot } from "./lab/plot.js";
 import { csv, summary } from "./lab/stats.js";
 
-const IDLE_SECONDS = 5;
 const READERS = [
   ["Short polling", "short-poll", "--orange"],
   ["Long polling", "long-poll", "--blue"],
@@ -13,9 +13,10 @@ const READERS = [
 ];
 
 const $ = (id) => document.getElementById(id);
-const { room, base } = $("lab").dataset;
+const { room, silentRoom, base } = $("lab").dataset;
 const { rate, interval, delay } = $("controls").elements;
 const api = new Api({ base, room });
+const silentApi = new Api({ base, room: silentRoom });
 const plot = new Plot(
   $("plot"),
   READERS.map(([name]) => name),
@@ -29,57 +30,47 @@ document.documentElement.classList.add("js");
 
 let run = null;
 
+/** A name of its own for each run: a name in use is kept for its owner. */
+const newName = () => `Lab ${newId().slice(0, 4)}`;
+
 /** One measurement, from Start to Stop. */
 class Run {
   stopped = false;
+  over = false;
+  user = newName();
+  arms = [];
+  silent = [];
   #sent = new Map(); // client_id → {at, number}, of those that were acknowledged
   #pending = new Map();
-  #showing = null;
 
   async begin() {
-    const { cursor } = await theRoom();
-    this.arms = READERS.map(
-      ([name, transport]) =>
-        new Arm({
-          name,
-          transport,
-          base,
-          room,
-          after: cursor,
-          interval: Number(interval.value),
-          delay: () => Number(delay.value),
-          sentAt: (id) => this.#sent.get(id) ?? this.#pending.get(id),
-        }),
-    );
-    await Promise.all(this.arms.map(({ connection }) => live(connection)));
-    await this.#listen();
-    this.before = await Promise.all(this.arms.map((arm) => arm.counted()));
+    const sentAt = (id) => this.#sent.get(id) ?? this.#pending.get(id);
+    [this.arms, this.silent] = await Promise.all([
+      armsOf(api, "Probes of the lab", sentAt),
+      armsOf(silentApi, "Where the lab listens to silence", () => undefined),
+    ]);
+    await Promise.all([...this.arms, ...this.silent].map(({ connection }) => live(connection)));
+    this.before = this.arms.map(({ counted }) => counted);
+    this.quiet = this.silent.map(({ counted }) => counted);
     await this.#send();
     await this.#arrivals();
-    await this.#showing;
-    await this.show();
-    for (const arm of this.arms) arm.close();
+    this.over = true;
+    this.show();
+  }
+
+  close() {
+    for (const arm of [...this.arms, ...this.silent]) arm.close();
   }
 
   /** Waits for the last probes to arrive; one that has not by then is missed. */
   async #arrivals() {
     await sleep(Number(interval.value) + 1_000);
-    for (let left = 100; left > 0; left -= 1) {
-      if (this.arms.every(({ latencies }) => latencies.length >= this.#sent.size)) return;
-      await sleep(100);
-    }
+    for (let left = 100; left > 0 && this.#onTheirWay; left -= 1) await sleep(100);
   }
 
-  async #listen() {
-    const before = await Promise.all(this.arms.map((arm) => arm.counted()));
-    const began = performance.now();
-    for (let left = IDLE_SECONDS; left > 0 && !this.stopped; left -= 1) {
-      tell(`Listening to silence: ${left} s`);
-      await sleep(1_000);
-    }
-    const seconds = (performance.now() - began) / 1000;
-    const costs = await Promise.all(this.arms.map((arm, i) => arm.cost(before[i])));
-    this.idle = costs.map((cost) => ({ ...cost, seconds }));
+  /** The probes that some reader does not have yet. */
+  get #onTheirWay() {
+    return this.#sent.size - Math.min(...this.arms.map(({ latencies }) => latencies.length));
   }
 
   async #send() {
@@ -87,11 +78,8 @@ class Run {
       const pause = sleep(1000 / Number(rate.value));
       if (!document.hidden) this.#probe(number); // browsers slow hidden pages down: that is not the network
       await pause;
-      // Not waited for: the costs of a connection that is just lost take their time, and probes go on.
-      if (number % Math.ceil(Number(rate.value)) === 0) {
-        this.#showing ??= this.show().finally(() => (this.#showing = null));
-      }
-      tell(`${this.#sent.size} probes sent`);
+      if (number % Math.ceil(Number(rate.value)) === 0) this.show();
+      tell(`${this.#sent.size} probes sent, ${Math.max(0, this.#onTheirWay)} on their way`);
     }
   }
 
@@ -102,39 +90,61 @@ class Run {
       await api.command({
         command: "send-message",
         client_id: id,
-        message: { user: "Lab", message: `probe ${number}` },
+        message: { user: this.user, message: `probe ${number}` },
       });
       this.#sent.set(id, this.#pending.get(id));
     } catch (error) {
+      if (error.status === 409) this.user = newName(); // another run has it
       tell(error.message); // it was not sent, so nobody can miss it
     }
   }
 
-  async show() {
-    const costs = await Promise.all(this.arms.map((arm, i) => arm.cost(this.before[i])));
-    this.rows = this.arms.map((arm, i) =>
-      summary({
+  show() {
+    this.rows = this.arms.map((arm, i) => {
+      const { at, ...idle } = this.silent[i].cost(this.quiet[i]);
+      return summary({
         name: arm.name,
         latencies: arm.latencies,
         sent: this.#sent.size,
         repeated: arm.repeated,
-        active: costs[i],
-        idle: this.idle[i],
-      }),
-    );
+        active: arm.cost(this.before[i]),
+        idle: { ...idle, seconds: at / 1000 },
+        over: this.over,
+      });
+    });
     this.rows.forEach((row, i) => fill($("table").rows[i], row));
     plot.show(this.arms.map(({ points }) => points));
   }
 }
 
-/** The snapshot of the lab's room, which is created where it is not there yet. */
-async function theRoom() {
+/** A reader over each transport of the room of `to`, from now on. */
+async function armsOf(to, title, sentAt) {
+  const { cursor } = await theRoom(to, title);
+  return READERS.map(
+    ([name, transport]) =>
+      new Arm({
+        name,
+        transport,
+        base,
+        room: to.room,
+        after: cursor,
+        interval: Number(interval.value),
+        delay: () => Number(delay.value),
+        sentAt,
+      }),
+  );
+}
+
+/** The snapshot of a room, which is created where it is not there yet. */
+async function theRoom(of, title) {
   try {
-    return await api.snapshot(1);
+    return await of.snapshot(1);
   } catch (error) {
     if (error.code !== "room-unknown") throw error;
-    await api.request("POST", `${base}/rooms`, { body: { name: room, title: "Probes of the lab" } });
-    return api.snapshot(1);
+    await of.request("POST", `${base}/rooms`, { body: { name: of.room, title } }).catch((problem) => {
+      if (problem.status !== 409) throw problem; // another run has just created it
+    });
+    return of.snapshot(1);
   }
 }
 
@@ -150,8 +160,7 @@ function fill(row, { reader: _, ...numbers }) {
     cell.textContent = Number.isFinite(value)
       ? value.toLocaleString("en", { maximumFractionDigits: value < 10 ? 1 : 0 })
       : "–";
-    // What is under way is not missed yet: only the end tells.
-    cell.classList.toggle("wrong", run.stopped && ["missed", "repeated"].includes(name) && value > 0);
+    cell.classList.toggle("wrong", ["missed", "repeated"].includes(name) && value > 0);
   });
 }
 
@@ -176,6 +185,7 @@ $("controls").addEventListener("submit", async (event) => {
   } catch (error) {
     tell(`It could not be measured: ${error.message}`);
   }
+  run.close();
   finished = run.rows;
   run = null;
   $("start").textContent = "Start";

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ def test_nothing_is_missed_whatever_is_cut(server: Server, open_page: Open, tmp_
     at_least(page, 6)
     page.click("#cut")
     at_least(page, 14)
+    # What is on its way while the run goes on is not missed.
+    assert {row[5] for row in rows(page)} == {"–"}
     page.click("#start")
     expect(page.locator("#progress")).to_contain_text("Done", timeout=40_000)
     found = rows(page)
@@ -57,3 +60,27 @@ def test_nothing_is_missed_whatever_is_cut(server: Server, open_page: Open, tmp_
         page.click("#json")
     download.value.save_as(tmp_path / "lab.json")
     assert [row["missed"] for row in json.loads((tmp_path / "lab.json").read_text())] == [0, 0, 0]
+
+
+def test_the_lab_works_for_many_and_silence_costs_what_it_costs(server: Server, open_page: Open) -> None:
+    """Two people measure at once, each under a name of its own; a held poll and a socket show their silence."""
+    pages = [open_page("/lab", live=False) for _ in range(2)]
+    for page in pages:
+        page.select_option("[name=rate]", "4")
+        page.click("#start")
+    for page in pages:
+        at_least(page, 3)
+        waits(page, lambda page=page: all("–" not in row[10:] for row in rows(page)), "the costs of silence", 60)
+        (short, held, socket) = ([float(cell.replace(",", "")) for cell in row[10:]] for row in rows(page))
+        assert 25 <= short[0] <= 31 and short[1] > 5_000
+        # A hold ends after 20 to 25 s; a heartbeat comes every 20 s and has less than 150 bytes.
+        assert 2 <= held[0] <= 3.1 and held[1] > 450
+        assert socket[0] == 0 and 0 < socket[1] < 450
+    for page in pages:
+        page.click("#start")
+        expect(page.locator("#progress")).to_contain_text("Done", timeout=40_000)
+        assert {row[5] for row in rows(page)} == {"0"}
+    with urllib.request.urlopen(f"{server.url}/api/v1/rooms/lab?limit=200") as answer:
+        names = {message["user"] for message in json.load(answer)["messages"]}
+    assert len(names) == 2
+    assert all(re.fullmatch("Lab [0-9a-f]{4}", name) for name in names)

@@ -63,6 +63,24 @@ def test_the_lab_in_a_terminal(server: Running) -> None:
     assert rows["Short polling"]["idle_requests"] > 60 > rows["WebSocket"]["idle_requests"] == 0
 
 
+def test_silence_is_measured_and_names_differ(server: Running) -> None:
+    """Two runs at once, as in a class: none is refused, and a held poll and a socket show what silence costs."""
+    command = [sys.executable, "-m", "quotechat", "lab", server.url, "--probes", "2", "--idle", "26", "--json"]
+    runs = [subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    found = [json.loads(run.communicate(timeout=120)[0]) for run in runs]
+    for rows in found:
+        assert [row["missed"] for row in rows] == [0, 0, 0]
+        short, held, socket_ = rows
+        assert short["idle_requests"] > held["idle_requests"] > socket_["idle_requests"] == 0
+        # A hold ends after 20 to 25 s; a heartbeat comes every 20 s and has less than 150 bytes.
+        assert 2 <= held["idle_requests"] <= 3.1
+        assert 0 < socket_["idle_bytes"] < 450 < held["idle_bytes"]
+    events = requests.get(f"{server.url}/api/v1/rooms/lab/events?after=0").json()["events"]
+    names = {event["message"]["user"] for event in events[-4:]}
+    assert len(names) == 2
+    assert all(re.fullmatch("Lab [0-9a-f]{4}", name) for name in names)
+
+
 def test_the_lab_of_no_server() -> None:
     """It says so, and ends with an error."""
     with socket.create_server(("127.0.0.1", 0)) as nobody:

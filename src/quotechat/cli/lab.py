@@ -19,7 +19,8 @@ import click
 @click.option("--probes", default=30, show_default=True, metavar="N", help="Messages to send.")
 @click.option("--rate", default=2.0, show_default=True, metavar="N", help="Messages a second.")
 @click.option("--interval", default=2.0, show_default=True, metavar="S", help="Seconds between two short polls.")
-@click.option("--idle", default=5.0, show_default=True, metavar="S", help="Seconds of silence to listen to first.")
+@click.option("--idle", default=30.0, show_default=True, metavar="S",
+              help="Seconds of silence to measure beside the probes, at least.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON.")
 def lab(url: str | None, probes: int, rate: float, interval: float, idle: float, as_json: bool) -> None:
     """Measure short polling, long polling and WebSocket side by side.
@@ -32,12 +33,12 @@ def lab(url: str | None, probes: int, rate: float, interval: float, idle: float,
         raise click.UsageError("probes, rate, interval and idle are more than 0")
     with contextlib.ExitStack() as stack:
         server = url.rstrip("/") if url else stack.enter_context(_own_server())
-        length = probes + math.ceil(idle)
-        bar = stack.enter_context(click.progressbar(length=length, label="silence, then probes", file=sys.stderr))
+        length = probes + max(0, math.ceil(idle - probes / rate))
+        bar = stack.enter_context(click.progressbar(length=length, label="probes, then silence", file=sys.stderr))
         try:
             rows = measure(
                 server, probes=probes, rate=rate, interval=interval, idle=idle,
-                progress=lambda _, count: bar.update(count),
+                progress=bar.update,
             )  # fmt: skip
         except (OSError, RuntimeError) as fault:
             raise click.ClickException(f"{server} could not be measured: {fault}") from None

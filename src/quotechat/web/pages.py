@@ -34,6 +34,9 @@ SHORT_POLL_INTERVAL = 2000
 LAB_ROOM = "lab"
 """The room that the lab sends its probes to; the page creates it."""
 
+SILENT_ROOM = "lab-silence"
+"""The room in which the lab measures what silence costs; the page creates it, and nobody writes there."""
+
 NAME_COOKIE = "quotechat-name"
 NAME_COOKIE_AGE = 365 * 24 * 3600
 """Seconds for which a form without JavaScript remembers how somebody signs."""
@@ -174,7 +177,7 @@ def post_quote() -> BaseResponse:
 @blueprint.get("/lab")
 def lab() -> Response:
     """Short polling, long-polling and WebSocket side by side, measured by one page."""
-    return _page(render_template("lab.html", room=LAB_ROOM), None)
+    return _page(render_template("lab.html", room=LAB_ROOM, silent_room=SILENT_ROOM), None)
 
 
 def _chat() -> Chat:

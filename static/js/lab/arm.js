@@ -1,8 +1,7 @@
 // One reader of the lab: a connection over one transport, its clock and its costs.
 import { Api } from "../api.js";
 import { connect } from "../client.js";
-import { newId } from "../ids.js";
-import { since } from "./stats.js";
+import { frameBytes, since } from "./stats.js";
 
 const sleep = (milliseconds) =>
   new Promise((resolve) => {
@@ -13,7 +12,7 @@ export class Arm {
   latencies = [];
   points = []; // [number of the probe, ms]
   repeated = 0;
-  #counted = { requests: 0, in: 0, out: 0 };
+  #counted = { requests: 0, in: 0, out: 0, at: 0 }; // `at`: when the last answer or frame came
   #seen = new Set();
 
   /** `delay()` is what the network is to add each way, in ms; `sentAt(clientId)` when a probe went, or undefined. */
@@ -28,7 +27,7 @@ export class Arm {
       interval,
       transports: [transport],
       locks: null,
-      WebSocket: delayed(delay),
+      WebSocket: delayed(delay, (way, data) => this.#frame(way, data)),
     });
     this.connection.addEventListener("event", ({ detail }) => this.#arrived(detail));
   }
@@ -47,29 +46,34 @@ export class Arm {
   }
 
   async #fetch(url, options) {
-    this.#counted.requests += 1;
-    await sleep(this.delay());
-    const answer = await fetch(`${url}&measure=1`, options);
-    const bytes = /in=(\d+), out=(\d+)/.exec(answer.headers.get("Quotechat-Bytes") ?? "");
-    this.#counted.in += Number(bytes?.[1] ?? 0);
-    this.#counted.out += Number(bytes?.[2] ?? 0);
-    await sleep(this.delay());
-    return answer;
+    try {
+      await sleep(this.delay());
+      const answer = await fetch(`${url}&measure=1`, options);
+      const bytes = /in=(\d+), out=(\d+)/.exec(answer.headers.get("Quotechat-Bytes") ?? "");
+      this.#counted.in += Number(bytes?.[1] ?? 0);
+      this.#counted.out += Number(bytes?.[2] ?? 0);
+      await sleep(this.delay());
+      return answer;
+    } finally {
+      // At its end: a request that is still held has cost a part only.
+      this.#counted.requests += 1;
+      this.#counted.at = performance.now();
+    }
   }
 
-  /** Requests and bytes so far. Of a socket the server is asked; a lost one takes its count with it. */
-  async counted() {
-    if (this.transport !== "websocket") return { ...this.#counted };
-    if (!this.connection.canAsk) return { ...this.#counted };
-    const { bytes } = await this.connection
-      .ask({ command: "ping", measure: true, client_id: newId() })
-      .catch(() => ({ bytes: null }));
-    return bytes ? { requests: 0, in: bytes.in, out: bytes.out } : { ...this.#counted };
+  #frame(way, data) {
+    this.#counted[way] += frameBytes(data, { masked: way === "in" });
+    if (way === "out") this.#counted.at = performance.now();
+  }
+
+  /** Requests and bytes until the last answer or frame, and when that came. */
+  get counted() {
+    return { ...this.#counted };
   }
 
   /** What it costs from one `counted` to now. */
-  async cost(before) {
-    return since(before, await this.counted());
+  cost(before) {
+    return since(before, this.counted);
   }
 
   close() {
@@ -77,14 +81,18 @@ export class Arm {
   }
 }
 
-/** A WebSocket over a slower network. */
-function delayed(delay) {
+/** A WebSocket over a slower network. `frame("in" or "out", data)` is called with each message, as the server sees it. */
+function delayed(delay, frame) {
   return class extends WebSocket {
     #receive = null;
     set onmessage(receive) {
       this.#receive = receive;
       // Timers of one length keep their order.
-      super.onmessage = receive && ((event) => setTimeout(() => this.#receive?.(event), delay()));
+      const heard = (event) => {
+        frame("out", event.data);
+        setTimeout(() => this.#receive?.(event), delay());
+      };
+      super.onmessage = receive && heard;
     }
 
     get onmessage() {
@@ -92,7 +100,11 @@ function delayed(delay) {
     }
 
     send(data) {
-      setTimeout(() => this.readyState === WebSocket.OPEN && super.send(data), delay());
+      setTimeout(() => {
+        if (this.readyState !== WebSocket.OPEN) return;
+        super.send(data);
+        frame("in", data);
+      }, delay());
     }
   };
 }

@@ -6,16 +6,19 @@ export function percentile(values, share) {
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? NaN;
 }
 
-/** One reader's row: latencies in ms, counts, bytes on the wire, and what a minute of silence costs. */
-export function summary({ name, latencies, sent, repeated, active, idle }) {
-  const minute = idle.seconds ? 60 / idle.seconds : 0;
+/**
+ * One reader's row: latencies in ms, counts, bytes on the wire, and what a minute of silence costs: NaN until that is
+ * known. What is missed is known once the run is `over`; until then a probe may be on its way.
+ */
+export function summary({ name, latencies, sent, repeated, active, idle, over = true }) {
+  const minute = idle.seconds ? 60 / idle.seconds : NaN;
   return {
     reader: name,
     p50: percentile(latencies, 0.5),
     p95: percentile(latencies, 0.95),
     max: percentile(latencies, 1),
     arrived: latencies.length,
-    missed: sent - latencies.length,
+    missed: over ? sent - latencies.length : NaN,
     repeated,
     requests: active.requests,
     in: active.in,
@@ -30,6 +33,13 @@ export const since = (before, counted) =>
   Object.fromEntries(
     Object.keys(before).map((key) => [key, counted[key] < before[key] ? counted[key] : counted[key] - before[key]]),
   );
+
+/** Bytes of a text as one frame of a WebSocket (RFC 6455 §5.2); what a client sends is `masked`. */
+export function frameBytes(text, { masked }) {
+  const size = new TextEncoder().encode(text).length;
+  const length = size < 126 ? 0 : size < 65_536 ? 2 : 8;
+  return 2 + length + (masked ? 4 : 0) + size;
+}
 
 const number = (value) => (Number.isFinite(value) ? String(Math.round(value * 10) / 10) : "");
 
