@@ -7,9 +7,13 @@ const ELEMENTS = [
   ["code", "code"],
 ];
 
+// Elements for one message; the server sends no more, but events that version 0.1 stored may have thousands.
+const MOST_RUNS = 200;
+
 /** Fills an element with a message's text: its runs, or the plain text where nothing is formatted. */
 export function showText(element, { message = "", runs }) {
-  element.replaceChildren(...(runs ?? [{ text: message }]).map((run) => showRun(run, element.ownerDocument)));
+  const shown = runs && runs.length <= MOST_RUNS ? runs : [{ text: message }];
+  element.replaceChildren(...shown.map((run) => showRun(run, element.ownerDocument)));
 }
 
 function showRun(run, document) {

@@ -1,4 +1,4 @@
-"""Three renderers of one text – Jinja, DOM and ANSI – against the vectors that the parser is tested with.
+"""Three renderers of one text – the first HTML, DOM and ANSI – against the vectors that the parser is tested with.
 
 What each renders is read back into runs: nothing of text or style may be lost, added or taken for markup.
 """
@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jinja2 import Environment, FileSystemLoader
 from server import Server
 
-from quotechat.assets import templates_dir
 from quotechat.protocol import ansi, text
+from quotechat.web.runs import show_text
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "runs.json").read_text("utf-8"))
 HOSTILE = [
@@ -72,13 +71,6 @@ def read_html(html: str) -> list[dict[str, Any]]:
     return joined(reader.runs)
 
 
-@pytest.fixture(scope="module")
-def template() -> Callable[[dict[str, Any]], str]:
-    environment = Environment(loader=FileSystemLoader(templates_dir()), autoescape=True)
-    show: Callable[[dict[str, Any]], str] = environment.get_template("_runs.html").module.show_text  # type: ignore[attr-defined]
-    return show
-
-
 def message(vector: dict[str, Any]) -> dict[str, Any]:
     """As the server tells it: with runs only where something is formatted."""
     runs = text.runs(vector["text"])
@@ -86,13 +78,13 @@ def message(vector: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: repr(vector["text"]))
-def test_jinja(vector: dict[str, Any], template: Callable[[dict[str, Any]], str]) -> None:
-    assert read_html(str(template(message(vector)))) == vector["runs"]
+def test_first_html(vector: dict[str, Any]) -> None:
+    assert read_html(str(show_text(message(vector)))) == vector["runs"]
 
 
-def test_jinja_links_to_pages_alone(template: Callable[[dict[str, Any]], str]) -> None:
+def test_first_html_links_to_pages_alone() -> None:
     """What the parser would never make a link is none either when it comes from the store."""
-    html = str(template({"message": "x", "runs": [{"text": "x", "href": "javascript:alert(1)"}]}))
+    html = str(show_text({"message": "x", "runs": [{"text": "x", "href": "javascript:alert(1)"}]}))
     assert html == "x"
 
 

@@ -35,7 +35,7 @@ class Event:
     @property
     def envelope(self) -> dict[str, Any]:
         """The envelope as a dict, made anew at each call."""
-        found: dict[str, Any] = json.loads(self.encoded)
+        found: dict[str, Any] = json.own(self.encoded)
         return found
 
 

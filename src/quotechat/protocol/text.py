@@ -10,13 +10,20 @@ import re
 import unicodedata
 from bisect import bisect_left
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, Literal, Required, TypedDict, cast
 
 from quotechat.protocol.errors import Invalid
 from quotechat.protocol.names import clean_title, is_blank, normal
 
-__all__ = ["Run", "clean_message", "clean_quote", "clean_title", "excerpt", "parse", "plain", "runs"]
+__all__ = [
+    "MOST_RUNS", "Run", "bounded", "clean_message", "clean_quote", "clean_title", "excerpt", "excerpt_of", "parse",
+    "plain", "runs",
+]  # fmt: skip
+
+MOST_RUNS: Final = 200
+"""Runs of one message; each is an element on every page that shows it. A text that makes more is shown as typed."""
 
 
 class Run(TypedDict, total=False):
@@ -57,21 +64,44 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def runs(text: str) -> list[Run] | None:
-    """The runs of `text`, or None where nothing is formatted and `text` says it all."""
+    """The runs of `text`, or None if nothing is formatted, or too much (`MOST_RUNS`): then `text` is shown as typed."""
     if _SPECIAL.search(text) is None:  # most texts: a tenth of the time
         return None
     found = parse(text)
-    return None if all(run.keys() == {"text"} for run in found) else found
+    if len(found) > MOST_RUNS or all(run.keys() == {"text"} for run in found):
+        return None
+    return found
+
+
+def bounded(message: dict[str, Any]) -> dict[str, Any]:
+    """`message` as it may be shown: version 0.1 stored any number of runs."""
+    if len(message.get("runs", ())) > MOST_RUNS:
+        del message["runs"]
+    return message
 
 
 def plain(text: str) -> str:
-    """`text` without the markers of its markup."""
-    return "".join(run["text"] for run in parse(text))
+    """`text` as it is shown: without the markers of its markup."""
+    return _plain(text, runs(text))
+
+
+def _plain(text: str, found: list[Run] | None) -> str:
+    return text if found is None else "".join(run["text"] for run in found)
 
 
 def excerpt(text: str, limit: int = 80) -> str:
     """The beginning of `text` on one line, without markers; at most `limit` code points with the ``…``."""
-    line = " ".join(plain(text).split())
+    return _shortened(plain(text), limit)
+
+
+def excerpt_of(message: Mapping[str, Any], limit: int = 80) -> str:
+    """As `excerpt`, of a message whose runs are made."""
+    found = message.get("runs", ())
+    return _shortened(_plain(message["message"], found if 0 < len(found) <= MOST_RUNS else None), limit)
+
+
+def _shortened(shown: str, limit: int) -> str:
+    line = " ".join(shown.split())
     if len(line) <= limit:
         return line
     end = limit - 1

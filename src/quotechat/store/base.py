@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from ..protocol import commands
+from ..protocol import commands, text
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Refused
 from ..protocol.events import Event
@@ -66,11 +66,20 @@ class Deliver:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One thing to store: a normalised command, who asks for it, and when."""
+    """One thing to store: a normalised command, who asks for it, and when.
+
+    `runs` are those of the text that is sent. They are made here, before the transaction: parsing takes longer than
+    storing, and all rooms wait for a transaction.
+    """
 
     command: commands.Write | CreateRoom | Deliver
     at: int
     identity: str | None = None
+    runs: list[text.Run] | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.command, commands.SendMessage | commands.EditMessage):
+            object.__setattr__(self, "runs", text.runs(self.command.message.message))
 
 
 # --- What comes of it -----------------------------------------------------------------------------

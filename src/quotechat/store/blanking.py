@@ -41,7 +41,7 @@ def _events_of(sql: Sql, room_id: int, message_id: int) -> list[Row]:
 
 def _blank(sql: Sql, room_id: int, row: Row, blanked: _Blanked) -> None:
     seq, encoded, digest = row
-    body = json.loads(encoded)
+    body = json.own(encoded)
     if "user" not in body.get("message", {}):
         return  # it carries an id and perhaps counts, and no text
     first = digest if digest is not None else cursor.digest(encoded.encode())

@@ -193,11 +193,15 @@ class _Scheduled(_Exact):
 
     def record(self) -> Record:
         found = json.loads(self.message)
-        if found != {} or self.state == "waiting":
-            said = msgspec.convert(found, commands.NewMessage)
-            _need(found.keys() <= _WAITING, "message", "It holds what no waiting message has.")
-            commands.SendMessage(message=said).normalised(_BOUNDS)
-        return _kept("scheduled", self)
+        if found == {} and self.state != "waiting":
+            return _kept("scheduled", self)
+        said = msgspec.convert(found, commands.NewMessage)
+        _need(found.keys() <= _WAITING, "message", "It holds what no waiting message has.")
+        commands.SendMessage(message=said).normalised(_BOUNDS)
+        # Made anew: what a file says of them proves nothing.
+        runs = text.runs(said.message)
+        kept = {name: value for name, value in found.items() if name != "runs"} | ({"runs": runs} if runs else {})
+        return _kept("scheduled", self, message=json.dumps(kept).decode())
 
 
 class _Sent(_Exact):
@@ -242,7 +246,7 @@ _LINES: dict[str, type[_Secret | _Quote | _Room | _Scheduled | _Sent | _Name | _
     "secret": _Secret, "quote": _Quote, "room": _Room, "scheduled": _Scheduled, "sent": _Sent, "name": _Name,
     "whole": _Whole,
 }  # fmt: skip
-_WAITING = {"user", "message", "color", "reply_to"}
+_WAITING = {"user", "message", "color", "reply_to", "runs"}
 
 
 class _Reader:

@@ -128,7 +128,7 @@ class Ledger:
             " JOIN room r ON r.id = s.room_id WHERE s.id = ?", scheduled_id,
         )  # fmt: skip
         assert row is not None
-        return waiting_message(row[0], row[1], row[2], json.loads(row[3]), row[4])
+        return waiting_message(row[0], row[1], row[2], json.own(row[3]), row[4])
 
 
 def _hash(command: commands.Write) -> bytes:

@@ -60,14 +60,14 @@ def _message_deleted(sql: Sql, entry: Entry) -> None:
     key = (entry.room_id, entry.target)
     row = sql.one("SELECT body FROM message WHERE room_id = ? AND id = ?", *key)
     assert row is not None, "a deletion without its message"
-    stub = json.dumps(deleted_stub(json.loads(row[0]))).decode()
+    stub = json.dumps(deleted_stub(json.own(row[0]))).decode()
     sql.run(
         "UPDATE message SET body = ?, likes = 0, dislikes = 0, deleted = ?, reply_to = NULL"
         " WHERE room_id = ? AND id = ?", stub, entry.seq, *key,
     )  # fmt: skip
     sql.run("DELETE FROM reaction WHERE room_id = ? AND message_id = ?", *key)
     for reply, body in list(sql.all("SELECT id, body FROM message WHERE room_id = ? AND reply_to = ?", *key)):
-        _set_body(sql, entry.room_id, reply, without_excerpt(json.loads(body)))
+        _set_body(sql, entry.room_id, reply, without_excerpt(json.own(body)))
 
 
 def _reactions_changed(sql: Sql, entry: Entry) -> None:

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from ..protocol import cursor, json
+from ..protocol import cursor, json, text
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import CursorAhead, CursorExpired, HistoryChanged, MalformedJson, QuoteUnknown, RoomUnknown
 from .base import Census, Head, Page, Step
@@ -106,7 +106,7 @@ def _stretch(sql: Sql, room_id: int, before: int | None, limit: int, identity: s
     )  # fmt: skip
     has_more = len(rows) > limit
     rows = rows[:limit][::-1]
-    found = [counted(json.loads(body), likes, dislikes) for _, _, body, likes, dislikes in rows]
+    found = [counted(text.bounded(json.own(body)), likes, dislikes) for _, _, body, likes, dislikes in rows]
     stretch: dict[str, Any] = {"messages": found, "has_more": has_more}
     quotes = _quotes_between(sql, room_id, rows[0][0] if has_more else 0, end, limit)
     if quotes:
@@ -120,7 +120,7 @@ def _quotes_between(sql: Sql, room_id: int, start: int, end: int, limit: int) ->
         "SELECT seq, body FROM quote WHERE room_id = ? AND seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?",
         room_id, start, end, limit,
     )  # fmt: skip
-    return [json.loads(body) | {"seq": seq} for seq, body in rows][::-1]
+    return [json.own(body) | {"seq": seq} for seq, body in rows][::-1]
 
 
 def _mine(sql: Sql, room_id: int, identity: str, rows: list[Row]) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def scheduled(sql: Sql, room: str, identity: str) -> list[dict[str, Any]]:
         " WHERE room_id = ? AND identity = ? AND state = 'waiting' ORDER BY due_at, id",
         room_id(sql, room), identity,
     )  # fmt: skip
-    return [waiting_message(row[0], row[1], room, json.loads(row[2]), row[3]) for row in rows]
+    return [waiting_message(row[0], row[1], room, json.own(row[2]), row[3]) for row in rows]
 
 
 def due(sql: Sql, now: int, limit: int) -> list[int]:
@@ -179,9 +179,9 @@ def quotes(sql: Sql, before: int | None, limit: int, search: str) -> dict[str, A
     )  # fmt: skip
     found: list[dict[str, Any]] = []
     for (body,) in rows:
-        quote = json.loads(body)
-        text = f"{quote['quote']} {quote['author']}".casefold() if words else ""
-        if all(word in text for word in words):
+        quote = json.own(body)
+        said = f"{quote['quote']} {quote['author']}".casefold() if words else ""
+        if all(word in said for word in words):
             if len(found) == limit:
                 return {"quotes": found, "has_more": True}
             found.append(quote)
@@ -199,7 +199,7 @@ def quote(sql: Sql, quote_id: int) -> dict[str, Any]:
     row = sql.one("SELECT body FROM quote WHERE id = ?", quote_id)
     if row is None:
         raise QuoteUnknown()
-    found: dict[str, Any] = json.loads(row[0])
+    found: dict[str, Any] = json.own(row[0])
     return found
 
 
@@ -210,7 +210,7 @@ def random_quote(sql: Sql) -> dict[str, Any]:
         raise QuoteUnknown()
     chosen = sql.one("SELECT body FROM quote WHERE id >= ? ORDER BY id LIMIT 1", 1 + secrets.randbelow(newest))
     assert chosen is not None
-    found: dict[str, Any] = json.loads(chosen[0])
+    found: dict[str, Any] = json.own(chosen[0])
     return found
 
 

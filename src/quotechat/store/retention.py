@@ -78,7 +78,7 @@ def _forget(sql: Sql, room_id: int, start: int, floor: int) -> None:
         sql.run(statement, room_id, floor)
     for reply, body in replies:
         blank_excerpt(sql, room_id, reply)
-        without = json.dumps(without_excerpt(json.loads(body))).decode()
+        without = json.dumps(without_excerpt(json.own(body))).decode()
         sql.run("UPDATE message SET body = ? WHERE room_id = ? AND id = ?", without, room_id, reply)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from ..protocol import commands, cursor, events, json, names, text
@@ -127,7 +127,7 @@ def _send(asked: Asked, command: SendMessage) -> Stored | Scheduled:
         _check_waiting(asked)
     # The last check is the first change: nothing below it refuses.
     _hold_name(asked, said.user)
-    return _say(asked, command, parent) if said.send_at is None else _schedule(asked, command, due)
+    return _say(asked, command, parent, write.runs) if said.send_at is None else _schedule(asked, command, due)
 
 
 def _edit(asked: Asked, command: EditMessage) -> Stored:
@@ -135,9 +135,8 @@ def _edit(asked: Asked, command: EditMessage) -> Stored:
     message, likes, dislikes = _own(asked, message_id, "A deleted message cannot be edited.")
     message["message"] = command.message.message
     message.pop("runs", None)
-    runs = text.runs(command.message.message)
-    if runs is not None:
-        message["runs"] = runs
+    if asked.write.runs is not None:
+        message["runs"] = asked.write.runs
     message["edited_at"] = events.rfc3339(asked.write.at)
     whole = counted(in_order(message), likes, dislikes)
     return asked.append(events.MESSAGE_EDITED, {"message": whole}, target=message_id)
@@ -250,7 +249,9 @@ def _check_waiting(asked: Asked) -> None:
 
 def _schedule(asked: Asked, command: SendMessage, due: int) -> Scheduled:
     said = command.message
-    kept = {"user": said.user, "message": said.message, "color": said.color, "reply_to": said.reply_to}
+    kept: dict[str, Any] = {"user": said.user, "message": said.message, "color": said.color, "reply_to": said.reply_to}
+    # Made by now, and not in the transaction that delivers it.
+    kept["runs"] = asked.write.runs
     message = {name: value for name, value in kept.items() if value is not None}
     row = asked.ledger.sql.one(
         "INSERT INTO scheduled (room_id, identity, client_id, due_at, message, state)"
@@ -270,10 +271,12 @@ def _deliver(ledger: Ledger, command: Deliver, write: Write, settings: Settings)
     # Again under the room's lock: another machine may have been first.
     if not sql.one(STILL_WAITING, command.id):
         return Nothing()
-    said = commands.NewMessage(**json.loads(row[3]))
+    kept = json.own(row[3])
+    runs = kept.pop("runs", None)
+    said = commands.NewMessage(**kept)
     send = SendMessage(message=said, room=room.name, client_id=row[2])
-    asked = Asked(ledger, room, Write(send, write.at, row[1]), settings)
-    stored = _say(asked, send, _parent_if_kept(asked, said.reply_to))
+    asked = Asked(ledger, room, replace(write, identity=row[1]), settings)
+    stored = _say(asked, send, _parent_if_kept(asked, said.reply_to), runs)
     # The text is the log's from now on, which knows how to forget it.
     sql.run("UPDATE scheduled SET state = 'sent', seq = ?, message = '{}' WHERE id = ?", stored.seq, command.id)
     # Its client_id now answers with the event.
@@ -288,13 +291,15 @@ def _deliver(ledger: Ledger, command: Deliver, write: Write, settings: Settings)
 # --- What rules share -----------------------------------------------------------------------------
 
 
-def _say(asked: Asked, command: SendMessage, parent: dict[str, Any] | None) -> Stored:
+def _say(
+    asked: Asked, command: SendMessage, parent: dict[str, Any] | None, runs: list[text.Run] | None
+) -> Stored:
     said = command.message
     message = {
         "id": asked.room.head + 1,
         "user": said.user,
         "message": said.message,
-        "runs": text.runs(said.message),
+        "runs": runs,
         "color": said.color,
         "reply_to": parent,
         "at": events.rfc3339(asked.write.at),
@@ -314,7 +319,7 @@ def _own(asked: Asked, message_id: int, deleted: str) -> tuple[dict[str, Any], i
         raise Forbidden("Only the one who sent a message can change it.")
     if row[1] is not None:
         raise Conflict(deleted)
-    return json.loads(row[2]), row[3], row[4]
+    return json.own(row[2]), row[3], row[4]
 
 
 def _parent_if_kept(asked: Asked, message_id: int | None) -> dict[str, Any] | None:
@@ -332,10 +337,10 @@ def _parent(asked: Asked, message_id: int | None) -> dict[str, Any] | None:
     row = asked.ledger.sql.one(_PARENT, asked.room.id, message_id)
     if row is None:
         raise Invalid("reply_to", f"There is no message {message_id} in this room to reply to.")
-    message = json.loads(row[0])
+    message = json.own(row[0])
     if message.get("deleted"):
         return {"id": message_id, "user": message["user"], "deleted": True}
-    return {"id": message_id, "user": message["user"], "excerpt": text.excerpt(message["message"])}
+    return {"id": message_id, "user": message["user"], "excerpt": text.excerpt_of(message)}
 
 
 def _hold_name(asked: Asked, user: str) -> None:

@@ -69,7 +69,8 @@ def waiting_message(
     scheduled_id: int, due: int, room: str, message: dict[str, Any], client_id: str | None
 ) -> dict[str, Any]:
     """A scheduled message as its sender sees it."""
-    own = message | ({"client_id": client_id} if client_id is not None else {})
+    shown = {name: value for name, value in message.items() if name != "runs"}
+    own = shown | ({"client_id": client_id} if client_id is not None else {})
     return {"id": scheduled_id, "send_at": events.rfc3339(due), "room": room, "message": own}
 
 

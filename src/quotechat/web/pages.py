@@ -21,6 +21,7 @@ from ..protocol.errors import Refused
 from ..protocol.names import COLORS
 from . import access, problems, security, site
 from .quotes import MOST_SEARCHED
+from .runs import show_text
 from .site import render_template, url_for
 
 blueprint = Blueprint("pages", __name__)
@@ -77,6 +78,9 @@ WAYS = {
         ("short-poll",),
     ),
 }
+
+
+site.template_filter("text")(show_text)
 
 
 @site.template_filter("clock")
