@@ -26,13 +26,13 @@ def create_app(settings: Settings | None = None) -> Flask:
     `settings` default to the environment's (QUOTECHAT_…). Call it in the process that serves, after any
     fork. Raises SettingsError, and OSError where the data directory cannot be used.
     """
-    from .web import security
+    from .web import proxies
 
     settings = settings or Settings.from_env()
     app = Flask("quotechat", static_folder=None, template_folder=None)
     chat = QuoteChat(url_prefix="", settings=settings)
     chat._install(app, whole=True)
-    security.believe_proxies(app, settings)
+    proxies.install(app, settings)
     return app
 
 

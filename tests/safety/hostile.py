@@ -220,6 +220,12 @@ HEADERS: list[tuple[dict[str, str], int, str]] = [
       ["null", "https://evil.example", "http://localhost.evil.example", "http://localhost:1", "file://", "localhost", "",
        "http://localhost@evil.example", "https://listed.example.evil.example", "https://listed.example:444", "http://listed.example",
        "https://listed.example https://evil.example", "javascript:alert(1)", "http://[::1", "http://localhost:x", "*", "a" * 5000]),
+    # A serialized origin has one spelling, and no path, user or default port (RFC 6454 §6.2).
+    *(({"Origin": each, "Sec-Fetch-Site": site}, 403, "origin-refused") for site in ["", "none", "same-origin"] for each in
+      ["http://HOST/", "http://HOST/x", "http://HOST?x", "http://HOST#x", "http://user@HOST", "http://user:word@HOST", "http://@HOST",
+       "HTTP://HOST", "ws://HOST", "wss://HOST", "ftp://HOST", "file://HOST", "javascript://HOST", "HOST", "//HOST", "http:HOST",
+       "http://HOST http://HOST", "http://HOST, http://HOST", "http://HOST:", "http://HOST0", "http://HOST\\", "https://listed.example/",
+       "https://listed.example:443", "HTTPS://listed.example", "https://user@listed.example"]),
     *(({"Sec-Fetch-Site": each}, 403, "origin-refused") for each in ["cross-site", "same-site", "Cross-Site", " same-site "]),
     ({"Origin": "http://HOST", "Sec-Fetch-Site": "cross-site"}, 403, "origin-refused"),
     ({"Origin": "https://evil.example", "Sec-Fetch-Site": "same-origin"}, 403, "origin-refused"),

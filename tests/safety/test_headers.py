@@ -249,12 +249,12 @@ def test_a_fault_shows_nothing_of_itself(tmp_path: Path) -> None:
     ("remote", "counted"),
     [
         ("192.0.2.7", "192.0.2.7"), ("::ffff:192.0.2.7", "192.0.2.7"), ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2::1", "2001:db8:1:2::/64"), ("fe80::1%eth0", "fe80::/64"), ("::1", "::1"), ("unknown", "unknown"),
-        ("x" * 5000, "x" * 45), ("", ""),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"), ("fe80::1%eth0", "fe80::/64"), ("::1", "::1"), ("unknown", ""),
+        ("x" * 5000, ""), ("", ""),
     ],
 )  # fmt: skip
 def test_what_counts_as_one_address(tmp_path: Path, remote: str, counted: str) -> None:
-    """Whoever has one address of IPv6 has its whole network; what is no address is kept short."""
+    """Whoever has one address of IPv6 has its whole network; what is no address is one and the same."""
     from quotechat import create_app
     from quotechat.config import Settings
     from quotechat.web import security

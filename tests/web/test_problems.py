@@ -213,7 +213,9 @@ def test_conflict_and_reuse(client: FlaskClient) -> None:
     [
         {"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"}, {"Origin": "http://localhost", "Sec-Fetch-Site": "cross-site"},
-        {"Origin": "http://localhost:81"},
+        {"Origin": "http://localhost:81"}, {"Origin": "http://localhost:80"}, {"Origin": "https://localhost:443"},
+        {"Origin": "http://localhost:443"}, {"Origin": "http://localhost:080"}, {"Origin": "http://localhost:65616"},
+        {"Origin": "http://localhost/"}, {"Origin": "http://LOCALHOST"}, {"Origin": "http://localhost."},
     ],
 )  # fmt: skip
 def test_other_origins(client: FlaskClient, headers: dict[str, str]) -> None:

@@ -6,26 +6,23 @@ so that all workers on all machines sign alike and a restart forgets nobody.
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 from flask import Flask, Response, current_app, g, request
 from flask.sansio.scaffold import Scaffold
 from itsdangerous import BadSignature, URLSafeSerializer
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from ..config import Settings
 from ..protocol import names
-from ..protocol.errors import Forbidden, OriginRefused, ParameterInvalid, Refused, Unauthenticated
-from . import problems, site
+from ..protocol.errors import Forbidden, ParameterInvalid, Refused, Unauthenticated
+from . import problems, same_origin, site
 from .detach import guard
+from .proxies import address as address  # it says who asks, as the rest of this module
 
 COOKIE = "quotechat"
 _COOKIE_SECONDS = 400 * 24 * 3600
 """As long as browsers keep any cookie (RFC 6265bis §5.5)."""
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 # --- Who asks -------------------------------------------------------------------------------------
@@ -41,24 +38,6 @@ def user() -> str | None:
     """The name of the client that asks, as its token or the application around us says it."""
     who = _who()
     return who[1] if who else None
-
-
-def address() -> str:
-    """Where the request comes from, as far as trusted proxies tell, and as limits count it.
-
-    An IPv6 address stands for its /64 network: whoever has one has all of them (RFC 6177 §2).
-    """
-    text = request.remote_addr or ""
-    try:
-        found = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        # What a proxy says need not be an address; it is a key in memory, so it is short.
-        return text[:45]
-    if isinstance(found, ipaddress.IPv4Address) or found.is_loopback:
-        return str(found)
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    return str(ipaddress.IPv6Network((found, 64), strict=False))
 
 
 def client_key() -> str:
@@ -183,13 +162,6 @@ def install(app: Flask, scope: Scaffold, settings: Settings, secret: str) -> Non
         scope.before_request(_guarded)
 
 
-def believe_proxies(app: Flask, settings: Settings) -> None:
-    """Take address, scheme, host and prefix from as many proxies in front as the settings trust."""
-    if settings.trusted_proxies:
-        hops = settings.trusted_proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops)  # type: ignore[method-assign]  # Flask's own way to wrap it
-
-
 def _settings() -> Settings:
     return cast(Settings, current_app.config["QUOTECHAT"])
 
@@ -210,49 +182,17 @@ def _check() -> Response | None:
         g.quotechat_host_refused = True
         named = request.headers.get("Host", "")[:80]
         return problems.response(ParameterInvalid(f"The Host {named!r} is not served here.", "Host"))
-    if request.method == "OPTIONS" and _listed() and "Access-Control-Request-Method" in request.headers:
+    if request.method == "OPTIONS" and same_origin.is_listed() and "Access-Control-Request-Method" in request.headers:
         return _preflight()
-    writes = request.method not in _SAFE
-    upgrades = "websocket" in request.headers.get("Upgrade", "").lower()
-    if (writes or upgrades) and not _from_our_page():
-        raise OriginRefused()
+    same_origin.check()
     return None
-
-
-def _from_our_page() -> bool:
-    origin = request.headers.get("Origin")
-    if _listed():
-        return True
-    # Sec-Fetch-Site cannot be set by scripts (Fetch Metadata §2.3).
-    if request.headers.get("Sec-Fetch-Site", "").strip().lower() in ("cross-site", "same-site"):
-        return False
-    if request.is_secure and origin is not None and not origin.lower().startswith("https://"):
-        # A page that came in the clear may be anybody's.
-        return False
-    return origin is None or _authority(origin) == _authority(f"{request.scheme}://{request.host}")
-
-
-def _listed() -> bool:
-    return request.headers.get("Origin", "").lower() in _settings().origins
-
-
-def _authority(origin: str) -> tuple[str, int] | None:
-    """Host and port. The scheme does not count: a proxy that ends TLS may not tell us of it."""
-    try:
-        parts = urlsplit(origin.lower())
-        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-    except (KeyError, ValueError):
-        return None
-    host = parts.hostname
-    # Behind TLS, `https://chat.example` comes with `Host: chat.example`: both mean the usual port.
-    return (host, 80 if port == 443 else port) if host else None
 
 
 def _preflight() -> Response:
     answer = Response(status=204)
     answer.headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, PATCH, DELETE"
     answer.headers["Access-Control-Allow-Headers"] = (
-        "Authorization, Content-Type, Idempotency-Key, If-None-Match, Prefer"
+        "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer"
     )
     answer.headers["Access-Control-Max-Age"] = "600"
     return answer
@@ -276,7 +216,7 @@ def _headers(answer: Response) -> Response:
         answer.vary.update(("Cookie", "Authorization"))
     if _settings().origins:
         headers.add("Vary", "Origin")
-        if _listed():
+        if same_origin.is_listed():
             headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
             headers["Access-Control-Expose-Headers"] = (
                 "ETag, Link, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"

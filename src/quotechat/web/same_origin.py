@@ -1,0 +1,92 @@
+"""Whether the page that asks is ours (protocol §7, Same origin).
+
+`Origin` is compared as what it is: a serialized origin (RFC 6454 §6.2), which has one spelling, not a URL.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple, cast
+
+from flask import current_app, request
+
+from ..config import Settings
+from ..protocol.errors import OriginRefused
+
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_ORIGIN = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::([1-9][0-9]{0,4}))?")
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::([0-9]{0,5}))?")
+_USUAL = {"http": "80", "https": "443"}
+
+
+class _Place(NamedTuple):
+    """A host, and a port that is None for the usual one: 80, and 443, since a proxy may end TLS without a word."""
+
+    host: str
+    port: str | None
+
+
+def is_listed() -> bool:
+    """Whether the page that asks is of an origin that the settings list."""
+    return request.headers.get("Origin", "") in cast(Settings, current_app.config["QUOTECHAT"]).origins
+
+
+def check() -> None:
+    """Let other origins' pages read only. Raises OriginRefused, before anything is done."""
+    upgrades = "websocket" in request.headers.get("Upgrade", "").lower()
+    if (request.method not in _SAFE or upgrades) and not is_listed():
+        _check()
+
+
+def is_our_page() -> bool:
+    """Whether a page of ours asks: a browser says so, and scripts cannot."""
+    origin = _origin(request.headers.get("Origin", ""))
+    return _fetch_site() == "same-origin" or (origin is not None and origin == _here())
+
+
+def _check() -> None:
+    text, site = request.headers.get("Origin"), _fetch_site()
+    if site in ("cross-site", "same-site"):
+        raise OriginRefused()
+    if text is None:
+        return
+    origin, here = _origin(text), _here()
+    if origin is None or here is None:
+        raise OriginRefused()
+    if request.is_secure and not text.startswith("https://"):
+        # A page that came in the clear may be anybody's.
+        raise OriginRefused()
+    if origin == here:
+        return
+    same_host = origin.host == here.host
+    # The browser compared scheme, host and port itself (Fetch Metadata §2.3); a proxy on the way may lose the port.
+    # The host must match all the same: that is what holds off a name that was bound anew to this server's address.
+    if same_host and site == "same-origin":
+        return
+    if same_host or site == "same-origin":
+        raise OriginRefused(
+            f"The page is at {text}, but the server is asked for the Host {request.host[:80]!r}: the proxy must pass"
+            " it on (nginx: proxy_set_header Host $http_host;). `quotechat doctor` checks it."
+        )
+    raise OriginRefused()
+
+
+def _fetch_site() -> str:
+    # Scripts cannot set it (Fetch Metadata §2.3).
+    return request.headers.get("Sec-Fetch-Site", "").strip().lower()
+
+
+def _origin(text: str) -> _Place | None:
+    """The place of a serialized origin; None for ``null`` and for what a browser would not write so."""
+    found = _ORIGIN.fullmatch(text)
+    if found is None or found[3] == _USUAL[found[1]] or int(found[3] or 1) > 65_535:
+        return None
+    return _Place(found[2], found[3])
+
+
+def _here() -> _Place | None:
+    """The place that this request asks."""
+    found = _HOST.fullmatch(request.host.lower())
+    if found is None:
+        return None
+    return _Place(found[1], None if not found[2] or found[2] in _USUAL.values() else found[2])
