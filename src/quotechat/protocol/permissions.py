@@ -1,0 +1,84 @@
+"""What a principal may do: pure tables, one for rooms, one for the whole server.
+
+Whether a visitor may be here at all is decided before (the setting `access`); the tables begin behind that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from .principal import Principal
+
+READ: Final = "read"
+WRITE: Final = "write"
+WRITE_RESTRICTED: Final = "write-restricted"
+"""Write in a room whose `posting` is `managers`."""
+CHANGE_OWN: Final = "change-own"
+"""Edit and delete one's own messages, and react."""
+DELETE_OTHERS: Final = "delete-others"
+MANAGE: Final = "manage"
+"""Change what the room is, its members and its hooks."""
+MENTION_FEW: Final = "mention-few"
+"""Mention ``@room`` in a room with at most 20 members."""
+MENTION_ALL: Final = "mention-all"
+LIST_MEMBERS: Final = "list-members"
+
+CREATE_ROOM: Final = "create-room"
+CREATE_CLOSED: Final = "create-closed"
+BEGIN_DIRECT: Final = "begin-direct"
+INVITE: Final = "invite"
+ADMINISTER: Final = "administer"
+
+_OWN = {READ, WRITE, CHANGE_OWN}
+_MEMBER = _OWN | {MENTION_FEW, LIST_MEMBERS}
+_MANAGER = _MEMBER | {WRITE_RESTRICTED, DELETE_OTHERS, MANAGE, MENTION_ALL}
+
+#: By standing: what is allowed in an open room, and in a closed or direct one.
+_ROOMS: Mapping[str, tuple[set[str], set[str]]] = {
+    "visitor": (_OWN, set()),
+    "guest": (set(), set()),
+    "member": (_MEMBER, set()),
+    "admin": (_MANAGER, set()),
+    "guest in": (_OWN | {LIST_MEMBERS}, _OWN | {LIST_MEMBERS}),
+    "member in": (_MEMBER, _MEMBER),
+    "manager in": (_MANAGER, _MANAGER),
+}
+
+
+def allows(principal: Principal, action: str, room_kind: str = "open", membership: str | None = None) -> bool:
+    """Whether `principal` may do `action` in a room of `room_kind` in which it is `membership`.
+
+    `room_kind` is ``open``, ``closed``, ``direct`` or ``log``; `membership` is None, ``member`` or ``manager``. The
+    rooms and scopes of a token are not looked at.
+    """
+    if room_kind == "log":
+        return action == READ and principal.is_admin
+    column = 0 if room_kind == "open" else 1
+    return any(action in _ROOMS[standing][column] for standing in _standings(principal.role, membership))
+
+
+def _standings(role: str, membership: str | None) -> list[str]:
+    base = {"owner": "admin", "bot": "member"}.get(role, role)
+    if membership is None:
+        return [base]
+    return [base, "guest in" if role == "guest" else f"{membership} in"]
+
+
+#: By role: the actions on the whole server, each with the setting of the site that must be `all` for it.
+_SERVER: Mapping[str, Mapping[str, str | None]] = {
+    "visitor": {CREATE_ROOM: None},
+    "guest": {BEGIN_DIRECT: None},
+    "bot": {CREATE_ROOM: "rooms_by"},
+    "member": {CREATE_ROOM: "rooms_by", CREATE_CLOSED: "rooms_by", BEGIN_DIRECT: "directs", INVITE: "invites_by"},
+    "admin": dict.fromkeys((CREATE_ROOM, CREATE_CLOSED, BEGIN_DIRECT, INVITE, ADMINISTER)),
+}
+
+
+def allows_on_server(principal: Principal, action: str, site: Mapping[str, str]) -> bool:
+    """Whether `principal` may do `action`, which is about no room; `site` are the settings of the site."""
+    actions = _SERVER["admin" if principal.role == "owner" else principal.role]
+    if action not in actions:
+        return False
+    setting = actions[action]
+    return setting is None or site[setting] == "all"
