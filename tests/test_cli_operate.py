@@ -212,7 +212,7 @@ def test_migrate(tmp_path: Path) -> None:
     """Tables that are up to date stay as they are; those of a newer version are refused, and not touched."""
     data = tmp_path / "data"
     with running(quotechat("serve", "--port", "0", "--data", str(data)), env=environment()):
-        assert run("migrate", "--data", data) == "The tables are up to date: schema 1.\n"
+        assert run("migrate", "--data", data) == "The tables are up to date: schema 2.\n"
     with contextlib.closing(sqlite3.connect(data / "quotechat.db")) as connection, connection:
         connection.execute("UPDATE meta SET value = '99' WHERE key = 'schema'")
     assert "upgrade quotechat" in run("migrate", "--data", data, code=1)

@@ -18,7 +18,7 @@ from quotechat.config import Settings
 from quotechat.protocol import commands, cursor
 from quotechat.protocol.cursor import START
 from quotechat.protocol.errors import CursorExpired
-from quotechat.store import copying, exports, moving
+from quotechat.store import accounts, carrying, copying, exports, moving, sessions, site, tickets
 from quotechat.store.base import CreateRoom, Deliver, Impossible
 from quotechat.store.lock import InUse
 from quotechat.store.open import look, open_store, secret_of
@@ -32,6 +32,7 @@ TABLES = {
     "sent": "sender, client_id, hash, at, seq, scheduled",
     "scheduled": "id, identity, client_id, due_at, message, state, seq",
     "name": "skeleton, identity, at",
+    **{table: ", ".join(columns) for table, columns in carrying.TABLES.items()},
 }
 
 
@@ -68,12 +69,31 @@ def peopled(settings: Settings) -> None:
         store.secret()
 
 
+def signed_in(settings: Settings) -> None:
+    """Two accounts, one of them with a session, a token, a link and what it wrote as a visitor."""
+    with contextlib.closing(open_store(settings)) as store:
+        password = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo"
+        owner = store.write_with(lambda sql: accounts.make(sql, "Azin", "owner", T0, password=password))
+        store.write_with(lambda sql: accounts.make(sql, "Bo", "member", T0, made_by=owner.id))
+        session = sessions.Session(
+            sessions.hashed("s"), owner.id, "Firefox", T0, T0, T0, T0 + 9, "Mozilla/5.0", "192.0.2.0"
+        )
+        token = sessions.Token("abcdefgh", sessions.hashed("t"), owner.id, "laptop", "read write", None, T0, None, None)
+        store.write_with(lambda sql: sessions.start(sql, session))
+        store.write_with(lambda sql: sessions.add_token(sql, token))
+        store.write_with(lambda sql: tickets.make(sql, "join", T0, 99, role="member", made_by=owner.id, note="7b"))
+        store.write_with(lambda sql: accounts.claim(sql, owner, "ann"))
+        store.write_with(lambda sql: site.change(sql, {"title": "Class 7b"}))
+        do(store, said("Azin", "hello"), who=owner.identity, at=T0 + 9)
+
+
 def contents(settings: Settings) -> dict[str, list[Any]]:
     """All rows of all tables with the name of their room for its id, and the secret."""
     with look(settings) as sql:
         found: dict[str, list[Any]] = {"secret": [secret_of(settings, sql)]}
         for table, columns in TABLES.items():
-            of = "" if table == "room" else ", (SELECT name FROM room WHERE room.id = room_id) AS of_room"
+            without_room = table == "room" or table in carrying.TABLES
+            of = "" if without_room else ", (SELECT name FROM room WHERE room.id = room_id) AS of_room"
             rows = [
                 [bytes(each) if isinstance(each, memoryview) else each for each in row]
                 for row in sql.all(f"SELECT {columns}{of} FROM {table}")
@@ -472,3 +492,69 @@ def test_a_digest_stands_for_nothing_but_what_was_blanked(source: Settings, tmp_
     with contextlib.closing(open_store(source)) as store:
         found = [(step.room, step.seq, step.problem) for step in store.verify() if step.problem]
     assert found == [("lobby", 13, "its content or history was changed")]
+
+
+def test_accounts_go_along(source: Settings, database: str, tmp_path: Path) -> None:
+    """Accounts, sessions, tokens, links and claims are the same after a move and after an export; given again, too."""
+    signed_in(source)
+    before = contents(source)
+    assert [row[3] for row in before["account"]] == ["Azin", "Bo"] and len(before["session"]) == 1
+    there = dataclasses.replace(source, database=database)
+    moving.move(source, there, quiet)
+    assert contents(there) == before
+    target = Settings(data=tmp_path / "target")
+    lines = exported(source)
+    imported(target, lines)
+    assert contents(target) == before
+    imported(target, lines)
+    assert contents(target) == before
+
+
+def test_a_session_that_ends_between_two_moves_is_ended_there_too(source: Settings, tmp_path: Path) -> None:
+    """What an interrupted move has brought is replaced by what is there now."""
+    signed_in(source)
+    target = dataclasses.replace(source, data=tmp_path / "target")
+    with contextlib.closing(open_store(source)) as store:
+        with pytest.raises(moving.Unfinished):
+            moving.move(source, target, quiet)
+        store.write_with(lambda sql: sessions.end(sql, sessions.hashed("s")))
+    moving.move(source, target, quiet)
+    assert contents(target) == contents(source)
+    assert contents(target)["session"] == []
+
+
+def test_one_room_takes_no_account_along(source: Settings) -> None:
+    """An export of a room has the names of those who spoke, and nothing that they sign in with."""
+    signed_in(source)
+    told = [json.loads(line)["command"] for line in exported(source, ("lobby",))]
+    assert not carrying.TABLES.keys() & set(told)
+
+
+def test_accounts_of_others_are_not_mixed(source: Settings, tmp_path: Path) -> None:
+    """An import into a store that has accounts of its own stops, and nothing is changed."""
+    signed_in(source)
+    target = Settings(data=tmp_path / "target")
+    with contextlib.closing(open_store(target)) as store:
+        store.found(T0)
+        store.write_with(lambda sql: accounts.make(sql, "Chidi", "owner", T0))
+    before = contents(target)["account"]
+    with pytest.raises(Impossible, match="account"):
+        imported(target, exported(source))
+    assert contents(target)["account"] == before
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"role": "king"}, {"identity": "acct:other"}, {"skeleton": "x"}, {"password": "plain"}, {"id": 0},
+        {"settings": "[]"}, {"more": 1}, {"name": "a\u202eb"},
+    ],
+)  # fmt: skip
+def test_a_line_of_an_account_is_read_strictly(source: Settings, tmp_path: Path, changed: dict[str, Any]) -> None:
+    """An account that no export makes is refused, by its line."""
+    signed_in(source)
+    lines = exported(source)
+    place = next(n for n, line in enumerate(lines) if line.startswith(b'{"command":"account"'))
+    lines[place] = json.dumps(json.loads(lines[place]) | changed).encode() + b"\n"
+    with pytest.raises(copying.Broken, match=f"line {place + 1}"):
+        imported(Settings(data=tmp_path / "target"), lines)

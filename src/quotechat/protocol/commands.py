@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from . import names, text
 from .errors import Invalid, MalformedEnvelope
+from .principal import account_id
 
 LOBBY = "lobby"
 
@@ -112,7 +113,8 @@ class SendMessage(_Command, frozen=True, tag="send-message"):
         return replace(self, message=clean)
 
     def sender(self, identity: str | None) -> str:
-        return self.message.user
+        # An account is the sender whatever its name is by then.
+        return identity if identity is not None and account_id(identity) else self.message.user
 
 
 class EditMessage(_Command, frozen=True, tag="edit-message"):

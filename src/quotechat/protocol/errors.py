@@ -80,6 +80,28 @@ class OriginRefused(Refused):
         super().__init__("origin-refused", detail)
 
 
+class SignInFailed(Refused):
+    """Name or password is wrong; which one, nobody is told."""
+
+    def __init__(self) -> None:
+        super().__init__("sign-in-failed", "Name or password is wrong.")
+
+
+class ProofNeeded(Refused):
+    """The password was not given within the last 10 minutes; `field` says what it is needed for."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__("proof-needed", "Give the password again: POST /api/v1/sessions/proof.", field=what)
+
+
+class ScopeMissing(Refused):
+    """The token does not have the scope `scope`."""
+
+    def __init__(self, scope: str) -> None:
+        said = "This needs a session, not a token." if scope == "session" else f"The token lacks the scope {scope}."
+        super().__init__("scope-missing", said, field=scope)
+
+
 # --- It is not there ------------------------------------------------------------------------------
 
 
@@ -109,6 +131,27 @@ class ScheduledUnknown(Refused):
 
     def __init__(self, scheduled_id: int | str) -> None:
         super().__init__("scheduled-unknown", f"No message {scheduled_id} is waiting.")
+
+
+class AccountUnknown(Refused):
+    """There is no such account, or the asker may not see it."""
+
+    def __init__(self) -> None:
+        super().__init__("account-unknown", "There is no such account.")
+
+
+class TokenUnknown(Refused):
+    """There is no such token, or it is not the asker's."""
+
+    def __init__(self, detail: str = "There is no such token.") -> None:
+        super().__init__("token-unknown", detail)
+
+
+class LinkUnknown(Refused):
+    """The code of a link is wrong, used up, ended or revoked; which one, nobody is told."""
+
+    def __init__(self) -> None:
+        super().__init__("link-unknown", "This link is not valid, or not any more. Ask for a new one.")
 
 
 class NotFound(Refused):

@@ -59,6 +59,7 @@ class Message(msgspec.Struct):
     at: At
     message: Annotated[str, Meta(description="The text as typed.")] | UnsetType = UNSET
     runs: Annotated[list[Run], Meta(description="The text in styles, where it is formatted.")] | UnsetType = UNSET
+    by: Annotated[str, Meta(description="The id of the account that sent it.")] | UnsetType = UNSET
     color: str | UnsetType = UNSET
     reply_to: ReplyTo | UnsetType = UNSET
     likes: Count | UnsetType = UNSET

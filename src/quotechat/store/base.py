@@ -18,12 +18,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from ..protocol import commands, text
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Refused
 from ..protocol.events import Event
+from .shapes import Sql
+
+T = TypeVar("T")
 
 
 class Impossible(Exception):
@@ -75,6 +78,8 @@ class Write:
     command: commands.Write | CreateRoom | Deliver
     at: int
     identity: str | None = None
+    proof: bytes | None = None
+    """The hash of the session or token that it rests on, which must not have ended."""
     runs: list[text.Run] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -261,6 +266,12 @@ class Store(Protocol):
 
         What goes with them, `store.retention` says. Raises RoomUnknown; Impossible where history is not whole.
         """
+
+    def read_with(self, work: Callable[[Sql], T]) -> T:
+        """The result of `work`, in one read transaction: accounts and what belongs to them."""
+
+    def write_with(self, work: Callable[[Sql], T]) -> T:
+        """The result of `work`, in one durable write transaction, which a refusal undoes."""
 
     def prune(self, before: int) -> None:
         """Forget client_ids that were used before `before`."""

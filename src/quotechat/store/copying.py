@@ -11,12 +11,13 @@ load again goes on behind the last event that is there – like any reader, from
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 from ..protocol import cursor, events, json
 from ..protocol.errors import RoomUnknown
+from . import carrying
 from .base import Impossible, Progress
 from .blanking import blank_message
 from .lock import InUse
@@ -77,7 +78,7 @@ class Logged(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """A row of one of the tables in `KEPT`, or, before all rooms, a quote that has no event."""
+    """A row of one of the tables in `KEPT`, or, before all rooms, of accounts, or a quote that has no event."""
 
     table: str
     row: dict[str, Any]
@@ -106,6 +107,9 @@ class Target(Protocol):
     def writing(self) -> AbstractContextManager[Sql]:
         """One durable write transaction."""
 
+    def write_with(self, work: Callable[[Sql], None]) -> None:
+        """Do `work` in one durable write transaction."""
+
     def adopt(self, secret: str) -> None:
         """Sign identities with `secret` from now on. Raises InUse where anybody else uses the store."""
 
@@ -129,6 +133,8 @@ def dump(sql: Sql, secret: str | None, only: Collection[str] = ()) -> Iterator[R
             yield Secret(secret)
         for number, identity, body in sql.all("SELECT id, identity, body FROM quote WHERE seq IS NULL ORDER BY id"):
             yield Kept("quote", {"id": number, "identity": identity, "body": body})
+        for each in carrying.dump(sql):
+            yield Kept(*each)
     for room in rooms(sql, only):
         row = sql.one("SELECT id FROM room WHERE name = ?", room.name)
         assert row is not None
@@ -159,16 +165,16 @@ def load(
     """
     found: list[Loaded] = []
     done, loading = 0, None
-    quotes: list[dict[str, Any]] = []
+    beside: list[Kept] = []
     for record in records:
         if isinstance(record, Secret):
             _adopt(store, record)
         elif isinstance(record, Room):
-            _add_quotes(store, quotes)
-            loading, quotes = _Loading(store, record), []
+            _add_beside(store, beside)
+            loading, beside = _Loading(store, record), []
         elif loading is None:
             assert isinstance(record, Kept)
-            quotes.append(record.row)
+            beside.append(record)
         elif isinstance(record, Whole):
             found.append(loading.finish(hidden=hidden))
         elif isinstance(record, Logged):
@@ -178,7 +184,7 @@ def load(
                 progress(done, all_there_are)
         else:
             loading.kept(record)
-    _add_quotes(store, quotes)
+    _add_beside(store, beside)
     progress(done, all_there_are)
     return found
 
@@ -432,6 +438,14 @@ def _adopt(store: Target, record: Secret) -> None:
     except InUse as fault:
         # Its workers would go on signing with the old one, and some with the new.
         raise Impossible(f"{fault}; stop the server first: the file carries identities") from fault
+
+
+def _add_beside(store: Target, records: list[Kept]) -> None:
+    """What stands before all rooms."""
+    _add_quotes(store, [each.row for each in records if each.table == "quote"])
+    rows = [(each.table, each.row) for each in records if each.table != "quote"]
+    if rows:
+        store.write_with(lambda sql: carrying.load(sql, rows, new=empty(sql)))
 
 
 def _add_quotes(store: Target, rows: list[dict[str, Any]]) -> None:

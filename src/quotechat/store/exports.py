@@ -16,6 +16,7 @@ from msgspec import UNSET, Meta
 
 from ..protocol import commands, events, json, names, text, wire
 from ..protocol.errors import Invalid, MalformedJson
+from . import carrying
 from .base import Impossible
 from .copying import KEPT, Broken, Kept, Logged, Record, Room, Secret, Whole
 from .projections import known
@@ -101,7 +102,7 @@ def _written(room: str, record: Record) -> dict[str, Any]:
     if isinstance(record, Room):
         return {"command": "room", "room": room, **_hexed(record._asdict(), "name")}
     if isinstance(record, Kept):
-        of = {} if record.table == "quote" else {"room": room}
+        of = {"room": room} if record.table in KEPT else {}
         return {"command": record.table, **of, **_hexed(record.row)}
     return {"command": "whole", "room": room}
 
@@ -259,16 +260,18 @@ class _Reader:
     def read(self, line: Any) -> Record:
         """The record in a line. Raises Invalid, MalformedJson, msgspec.ValidationError."""
         command = line.pop("command", None) if isinstance(line, dict) else None
-        if not isinstance(command, str) or not (command in _LINES or known(command)):
+        if not isinstance(command, str) or not (command in _LINES or command in carrying.LINES or known(command)):
             raise Invalid("command", "An export has no such line.")
         self._place(command, line.get("room"))
+        if command in carrying.LINES:
+            return Kept(command, carrying.row_of(command, line))
         record = msgspec.convert(line, _LINES[command]).record() if command in _LINES else _logged(command, line)
         if isinstance(record, Room):
             _need(self._heads[record.name] == record.cursor, "head", "The first line has another.")
         return record
 
     def _place(self, command: str, room: Any) -> None:
-        if command in ("secret", "quote"):
+        if command in ("secret", "quote", *carrying.LINES):
             _need(self._room is None and len(self.left) == len(self._heads), "command", "It belongs before all rooms.")
         elif command == "room":
             _need(self._room is None, "room", f"Before it, {self._room} is not whole.")

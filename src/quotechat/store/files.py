@@ -11,6 +11,8 @@ from pathlib import Path
 
 from .base import Impossible
 
+_BLOCK = 1 << 20
+
 
 @contextlib.contextmanager
 def part_of(target: Path) -> Iterator[Path]:
@@ -43,6 +45,19 @@ def flush(path: Path) -> None:
         os.fsync(number)
     finally:
         os.close(number)
+
+
+def settle(path: Path) -> None:
+    """Flush what an earlier process left in SQLite's log: the next commit to be read may not be on the disk yet.
+
+    It may have died between writing and flushing, and then its frames are read as committed. Or its flush failed, and
+    then the system takes their pages for written: so they are written again, the same bytes. The lock is held.
+    """
+    with contextlib.suppress(FileNotFoundError), open(f"{path}-wal", "r+b", buffering=0) as file:
+        while block := file.read(_BLOCK):
+            file.seek(-len(block), os.SEEK_CUR)
+            file.write(block)
+        os.fdatasync(file.fileno())
 
 
 def give_to_owner(file: int, directory: Path) -> None:

@@ -10,8 +10,11 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec.structs import replace
+
 from ..protocol import commands, cursor, events, json
 from ..protocol.errors import ClientIdReused, Conflict, RoomUnknown
+from ..protocol.principal import account_id
 from .base import Cancelled, Outcome, Scheduled, Stored, Write
 from .projections import Entry, project
 from .shapes import Sql, event_of, waiting_message
@@ -22,7 +25,20 @@ PRUNE = (
     " (SELECT room_id, sender, client_id FROM sent WHERE at < ? LIMIT 5000)"
 )
 """Forget client_ids, some thousands at a time."""
+_ENDED = (
+    "DELETE FROM session WHERE ends_at < ?",
+    "DELETE FROM token WHERE ends_at < ?",
+    "DELETE FROM ticket WHERE ends_at < ?",
+    "DELETE FROM attempt WHERE try_at < ?",
+)
 SENT = "SELECT hash, seq, scheduled FROM sent WHERE room_id = ? AND sender = ? AND client_id = ?"
+
+
+def prune(sql: Sql, before: int) -> None:
+    """Forget client_ids that were used before `before`, and sessions, tokens and links that ended before it."""
+    sql.run(PRUNE, before)
+    for statement in _ENDED:
+        sql.run(statement, before)
 
 
 @dataclass(slots=True)
@@ -95,7 +111,7 @@ class Ledger:
         row = self.sql.one(SENT, room.id, command.sender(write.identity), command.client_id)
         if row is None:
             return None
-        if row[0] != _hash(command):
+        if row[0] != _hash(command, write):
             raise ClientIdReused()
         if row[1] is not None:
             return self.stored(room, row[1])
@@ -110,7 +126,7 @@ class Ledger:
             return
         self.sql.run(
             "INSERT INTO sent (room_id, sender, client_id, hash, at, seq, scheduled) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            room.id, command.sender(write.identity), command.client_id, _hash(command), write.at, seq, scheduled,
+            room.id, command.sender(write.identity), command.client_id, _hash(command, write), write.at, seq, scheduled,
         )  # fmt: skip
 
     def stored(self, room: Room, seq: int) -> Stored:
@@ -131,6 +147,8 @@ class Ledger:
         return waiting_message(row[0], row[1], row[2], json.own(row[3]), row[4])
 
 
-def _hash(command: commands.Write) -> bytes:
-    """Equal for equal content."""
+def _hash(command: commands.Write, write: Write) -> bytes:
+    """Equal for equal content; the name of an account is none, since it may change between two sends."""
+    if isinstance(command, commands.SendMessage) and account_id(write.identity) is not None:
+        command = replace(command, message=replace(command.message, user=""))
     return hashlib.blake2b(command.content(), digest_size=16).digest()

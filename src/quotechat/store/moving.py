@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable
 
 from ..config import Settings
-from . import copying, reading
+from . import carrying, copying, reading
 from .base import Census, Impossible, Progress
 from .lock import InUse
 from .open import look, open_store, secret_of
@@ -57,6 +57,9 @@ def move(source: Settings, target: Settings, progress: Follow) -> Census:
             )
         with progress("events checked") as follow:
             problems = _compare(reading.census(sql), target, loaded, follow)
+        with look(target) as there:
+            if carrying.counts(there) != carrying.counts(sql):
+                problems.append("the accounts are others")
         if problems:
             raise Impossible(f"the copy is not the same, and stays unseen: {problems[0]}")
         copying.publish(store, loaded)

@@ -21,6 +21,7 @@ from psycopg import errors
 from ..protocol import commands, cursor
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Overloaded, Refused, StorageFull
+from ..protocol.principal import account_id
 from . import founding, ledger, migrate, reading, rebuild, retention, rules
 from .base import CommitFailed, CreateRoom, Deliver, Head, Impossible, Outcome, Page, Step, Write
 from .connections import Away, Connection, Pool, connect, lost
@@ -52,6 +53,7 @@ _COUNT_ON = (
     "SELECT setval(own, most) FROM (SELECT pg_get_serial_sequence('scheduled', 'id') AS own, max(id) AS most"
     " FROM scheduled) AS s WHERE most > coalesce(pg_sequence_last_value(own::regclass), 0)"
 )
+_HOLD_ACCOUNTS = "SELECT 1 FROM account WHERE identity = ANY(%s) ORDER BY id FOR SHARE"
 _EMPTY = "this database holds no quotechat yet"
 _OTHERS = (
     "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'quotechat'"
@@ -107,7 +109,7 @@ class PostgresStore:
 
     def prune(self, before: int) -> None:
         """Forget the client_ids of before `before`, some thousands at a time."""
-        self._apart(lambda sql: sql.run(ledger.PRUNE, before))
+        self._apart(lambda sql: ledger.prune(sql, before))
 
     def cut(self, room: str, before: int, limit: int) -> int:
         with self.writing() as sql:
@@ -130,6 +132,12 @@ class PostgresStore:
         except psycopg.Error as fault:
             raise _translated(fault) from fault
 
+    def write_with(self, work: Callable[[Sql], T]) -> T:
+        try:
+            return self._apart(work)
+        except psycopg.Error as fault:
+            raise _translated(fault) from fault
+
     def rebuild(self, progress: Callable[[int, int], None]) -> int:
         """Make the projections anew from the log (see `store.rebuild`); how many events were replayed.
 
@@ -143,6 +151,9 @@ class PostgresStore:
             return count
 
     # --- Reading ----------------------------------------------------------------------------------
+
+    def read_with(self, work: Callable[[Sql], T]) -> T:
+        return self._whole(work)
 
     def head(self, room: str) -> Head:
         return self._single(lambda sql: reading.head(sql, room))
@@ -266,6 +277,7 @@ class PostgresStore:
         cancelled = [
             write.command.scheduled.id for write in writes if isinstance(write.command, commands.CancelScheduled)
         ]
+        accounts = list({write.identity for write in writes if account_id(write.identity)})
         with connection.pipeline():
             connection.execute(_BEGIN)
             connection.execute(_HOLD)
@@ -274,6 +286,9 @@ class PostgresStore:
             if cancelled:
                 connection.execute(_HOLD_SCHEDULED, [cancelled])
             rooms = connection.execute(_HOLD_ROOMS, [names, delivered])
+            if accounts:
+                # After the rooms, and read below: a ban that is committed meanwhile is seen.
+                connection.execute(_HOLD_ACCOUNTS, [accounts])
             sql.foresee(self._foreseen(writes))
         found = rooms.fetchall()
         self._remember_rooms(sql, names, found)

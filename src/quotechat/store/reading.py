@@ -12,6 +12,7 @@ from typing import Any
 from ..protocol import cursor, json, text
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import CursorAhead, CursorExpired, HistoryChanged, MalformedJson, QuoteUnknown, RoomUnknown
+from . import callers
 from .base import Census, Head, Page, Step
 from .shapes import PART, Row, Sql, counted, deleted_stub, described, event_of, waiting_message, without_excerpt
 
@@ -124,7 +125,8 @@ def _quotes_between(sql: Sql, room_id: int, start: int, end: int, limit: int) ->
 
 
 def _mine(sql: Sql, room_id: int, identity: str, rows: list[Row]) -> dict[str, Any]:
-    own = [row[0] for row in rows if row[1] == identity]
+    identities = {identity} | callers.claimed(sql, identity)
+    own = [row[0] for row in rows if row[1] in identities]
     reacted = sql.all(
         "SELECT message_id, value FROM reaction"
         " WHERE room_id = ? AND identity = ? AND message_id BETWEEN ? AND ?",

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from msgspec import structs
+
 from ..protocol import commands, cursor, events, json, names, text
 from ..protocol.commands import AddQuote, CancelScheduled, DeleteMessage, EditMessage, React, SendMessage
 from ..protocol.errors import (
@@ -22,6 +24,8 @@ from ..protocol.errors import (
     ScheduledUnknown,
     Unauthenticated,
 )  # fmt: skip
+from ..protocol.principal import account_id
+from . import callers
 from .base import Cancelled, Created, CreateRoom, Deliver, Nothing, Outcome, Scheduled, Stored, Write
 from .blanking import blank_message
 from .ledger import SENT, Ledger, Room
@@ -94,6 +98,8 @@ def apply(ledger: Ledger, write: Write, settings: Settings) -> Outcome:
     if isinstance(command, Deliver):
         return _deliver(ledger, command, write, settings)
     room = ledger.room(command.room)
+    # Before the look at repeats: who may do nothing any more is not told what there was.
+    callers.check(ledger.sql, command, write)
     earlier = ledger.earlier(room, command, write)
     if earlier is not None:
         return earlier
@@ -147,7 +153,7 @@ def _delete(asked: Asked, command: DeleteMessage) -> Stored:
     row = asked.ledger.sql.one(
         "SELECT identity, deleted FROM message WHERE room_id = ? AND id = ?", asked.room.id, message_id
     )
-    if row and row[1] is not None and identity is not None and row[0] == identity:
+    if row and row[1] is not None and identity is not None and callers.owns(asked.ledger.sql, identity, row[0]):
         # DELETE is idempotent (RFC 9110 §9.2.2): it is gone, and this is the event that did it.
         return asked.ledger.stored(asked.room, row[1])
     _own(asked, message_id, "This message is deleted.")
@@ -223,6 +229,7 @@ def foreseen(command: commands.Write, write: Write, room_id: int) -> Iterator[tu
 
     It may be wrong: what is missing here costs a round trip, and nothing else.
     """
+    yield from callers.foreseen(command, write)
     if command.client_id is not None:
         yield SENT, (room_id, command.sender(write.identity), command.client_id)
     if isinstance(command, SendMessage):
@@ -274,6 +281,13 @@ def _deliver(ledger: Ledger, command: Deliver, write: Write, settings: Settings)
     kept = json.own(row[3])
     runs = kept.pop("runs", None)
     said = commands.NewMessage(**kept)
+    try:
+        name = callers.current_name(sql, row[1], write.at)
+    except Unauthenticated:
+        sql.run("UPDATE scheduled SET state = 'cancelled', message = '{}' WHERE id = ?", command.id)
+        return Nothing()
+    if name is not None:
+        said = structs.replace(said, user=name)
     send = SendMessage(message=said, room=room.name, client_id=row[2])
     asked = Asked(ledger, room, replace(write, identity=row[1]), settings)
     stored = _say(asked, send, _parent_if_kept(asked, said.reply_to), runs)
@@ -283,7 +297,7 @@ def _deliver(ledger: Ledger, command: Deliver, write: Write, settings: Settings)
     if send.client_id is not None:
         sql.run(
             "UPDATE sent SET seq = ? WHERE room_id = ? AND sender = ? AND client_id = ?",
-            stored.seq, room.id, said.user, send.client_id,
+            stored.seq, room.id, send.sender(row[1]), send.client_id,
         )  # fmt: skip
     return stored
 
@@ -298,6 +312,7 @@ def _say(
     message = {
         "id": asked.room.head + 1,
         "user": said.user,
+        "by": account_id(asked.write.identity),
         "message": said.message,
         "runs": runs,
         "color": said.color,
@@ -315,7 +330,7 @@ def _own(asked: Asked, message_id: int, deleted: str) -> tuple[dict[str, Any], i
     row = asked.ledger.sql.one(_OWN, asked.room.id, message_id)
     if row is None:
         raise MessageUnknown(message_id)
-    if row[0] != identity:
+    if not callers.owns(asked.ledger.sql, identity, row[0]):
         raise Forbidden("Only the one who sent a message can change it.")
     if row[1] is not None:
         raise Conflict(deleted)
@@ -346,6 +361,9 @@ def _parent(asked: Asked, message_id: int | None) -> dict[str, Any] | None:
 def _hold_name(asked: Asked, user: str) -> None:
     """Refuse a name that a living identity holds; else it is this sender's from now on."""
     skeleton, write = names.skeleton(user), asked.write
+    if account_id(write.identity) is not None:
+        return  # its name is its own in every room
+    callers.check_free(asked.ledger.sql, user, write.at)
     row = asked.ledger.sql.one(_NAME, asked.room.id, skeleton)
     if row and row[0] != write.identity and write.at - row[1] < asked.settings.name_hold_ms:
         raise Conflict(f"The name {user} is in use in this room.", "user")

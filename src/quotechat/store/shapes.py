@@ -24,7 +24,7 @@ class Sql(Protocol):
 
 
 _ORDER = (
-    "id", "user", "message", "runs", "color", "reply_to", "likes", "dislikes", "at", "edited_at", "deleted",
+    "id", "user", "by", "message", "runs", "color", "reply_to", "likes", "dislikes", "at", "edited_at", "deleted",
     "client_id",
 )  # fmt: skip
 

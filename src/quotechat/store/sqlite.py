@@ -15,20 +15,22 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..protocol import events
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Overloaded, Refused, StorageFull
 from . import founding, migrate, reading, rebuild, retention, rules
 from .base import CommitFailed, FlushFailed, Head, Impossible, Outcome, Page, Step, Stored, Write
-from .ledger import PRUNE, Ledger
+from .files import settle
+from .ledger import Ledger, prune
 from .lock import FileLock, Presence
 from .rules import Settings
 from .secret import keep_secret, load_secret
-from .shapes import Row
+from .shapes import Row, Sql
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 _BUSY_SECONDS = 5.0
 """For tools that hold SQLite's own lock; our processes never meet there."""
@@ -40,7 +42,6 @@ _UNUSABLE = {
 """Result codes that speak of the file, and not of a statement."""
 _NO_ROOM = {sqlite3.SQLITE_IOERR_SHMSIZE}
 """The index of SQLite's log could not grow: it lies on the same disk."""
-_BLOCK = 1 << 20
 _CHECKPOINT_PAGES = 4000
 """Larger than SQLite's 1000: a fifth more appends a second, for 16 MB of write-ahead log."""
 
@@ -58,7 +59,7 @@ class SqliteStore:
         self._told = 0.0
         try:
             with self._lock:
-                _settle(path)
+                settle(path)
                 self._writer = self._open_writer()
                 self._migrate()
             self._watcher = self._open_reader()
@@ -87,7 +88,7 @@ class SqliteStore:
     def prune(self, before: int) -> None:
         """Forget the client_ids of before `before`, some thousands at a time."""
         with self._lock, self._transaction() as sql:
-            sql.run(PRUNE, before)
+            prune(sql, before)
 
     def cut(self, room: str, before: int, limit: int) -> int:
         with self.writing() as sql:
@@ -104,12 +105,20 @@ class SqliteStore:
         with self._lock, self._transaction() as sql:
             yield sql
 
+    def write_with(self, work: Callable[[Sql], T]) -> T:
+        with self.writing() as sql:
+            return work(sql)
+
     def rebuild(self, progress: Callable[[int, int], None]) -> int:
         """Make the projections anew from the log (see `store.rebuild`); how many events were replayed."""
         with self._lock, self._transaction() as sql:
             return rebuild.rebuild(sql, progress)
 
     # --- Reading ----------------------------------------------------------------------------------
+
+    def read_with(self, work: Callable[[Sql], T]) -> T:
+        with self._reading() as sql:
+            return work(sql)
 
     def head(self, room: str) -> Head:
         with self._reading() as sql:
@@ -340,19 +349,6 @@ def look(path: Path, *, alone: bool = False) -> Iterator[SqlOn]:
             # Who closes last writes SQLite's log back.
             with lock:
                 connection.close()
-
-
-def _settle(path: Path) -> None:
-    """Flush what an earlier process left in SQLite's log: the next commit to be read may not be on the disk yet.
-
-    It may have died between writing and flushing, and then its frames are read as committed. Or its flush failed, and
-    then the system takes their pages for written: so they are written again, the same bytes. The lock is held.
-    """
-    with contextlib.suppress(FileNotFoundError), open(f"{path}-wal", "r+b", buffering=0) as file:
-        while block := file.read(_BLOCK):
-            file.seek(-len(block), os.SEEK_CUR)
-            file.write(block)
-        os.fdatasync(file.fileno())
 
 
 def _lock_of(path: Path) -> FileLock:

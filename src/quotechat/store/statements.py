@@ -26,12 +26,22 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "sent": ("room_id", "sender", "client_id"),
     "scheduled": ("id",),
     "name": ("room_id", "skeleton"),
+    "account": ("id",),
+    "claim": ("identity",),
+    "session": ("hash",),
+    "token": ("id",),
+    "ticket": ("hash",),
+    "attempt": ("key",),
+    "site": ("key",),
 }
 """The primary keys. A row's key never changes, so two statements on different keys do not meet."""
 _NUMBERS = frozenset(
     "id room_id seq at target reaction likes dislikes deleted reply_to message_id value scheduled due_at head floor"
-    " created_at".split()
+    " created_at account_id used_at proved_at ends_at made_at named_at seen_at until revision keeper made_by uses used"
+    " failures try_at".split()
 )
+_TEXTS = frozenset({("token", "id"), ("ticket", "id")})
+"""(table, column) that is text, although a column of that name is a number elsewhere."""
 _BYTES = frozenset({"chain", "floor_chain", "digest", "hash"})
 
 _INSERT = re.compile(r"INSERT INTO (\w+) \(([\w, ]+)\) VALUES \([?, ]+\)")
@@ -173,7 +183,16 @@ def write_arrays(statement: str, rows: Sequence[Values]) -> list[Array]:
 def _kinds(statement: str) -> tuple[int, ...]:
     found = _INSERT.fullmatch(statement)
     columns = found[2].split(", ") if found else re.findall(r"(\w+) = \?", statement)
-    return tuple(_BIGINT if each in _NUMBERS else _BYTEA if each in _BYTES else _TEXT for each in columns)
+    table = found[1] if found else statement.split()[1]
+    return tuple(_kind(table, each) for each in columns)
+
+
+def _kind(table: str, column: str) -> int:
+    if (table, column) in _TEXTS:
+        return _TEXT
+    if (table, column) == ("attempt", "key") or column in _BYTES:
+        return _BYTEA
+    return _BIGINT if column in _NUMBERS else _TEXT
 
 
 def _array(kind: int, items: Sequence[Any]) -> Array:

@@ -1,0 +1,344 @@
+"""Accounts, sessions, links and attempts: the same in both stores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contract import T0, delete, do, edit, said
+
+from quotechat.config import Settings
+from quotechat.protocol.cursor import START
+from quotechat.protocol.errors import (
+    AccountUnknown,
+    Conflict,
+    Forbidden,
+    Invalid,
+    LinkUnknown,
+    Refused,
+    TokenUnknown,
+    Unauthenticated,
+)  # fmt: skip
+from quotechat.store import accounts, attempts, sessions, site, tickets
+from quotechat.store.accounts import Account
+from quotechat.store.base import Deliver, Nothing, Store, Stored, Write
+from quotechat.store.open import open_store
+from quotechat.store.sessions import Session, Token, hashed
+
+DAY = 86_400_000
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    database = "" if request.param == "sqlite" else request.getfixturevalue("new_schema")()
+    store = open_store(Settings(data=tmp_path / "data", database=database))
+    store.found(T0)
+    yield store
+    store.close()
+
+
+def made(store: Store, name: str, role: str = "member", **about: Any) -> Account:
+    return store.write_with(lambda sql: accounts.make(sql, name, role, T0, **about))
+
+
+def session(account: Account, secret: str = "s", at: int = T0, **changed: Any) -> Session:
+    return Session(hashed(secret), account.id, "Firefox", at, at, at, at + DAY, None, None)._replace(**changed)
+
+
+# --- Accounts ---------------------------------------------------------------------------------------
+
+
+def test_names_are_unique_by_what_they_look_like(store: Store) -> None:
+    """An account's name is taken for all that look like it, in any case; reserved names are nobody's."""
+    first = made(store, "Azin")
+    assert first.identity == f"acct:{first.key}" and len(first.key) == 12
+    for taken in ("Azin", "azin", "AZIN", "Аzin"):
+        with pytest.raises(Conflict) as refused:
+            made(store, taken)
+        assert refused.value.field == "name"
+    for wrong in ("", "room", "Everyone", "sуstem", "x" * 41, " a"):
+        with pytest.raises(Invalid):
+            made(store, wrong)
+    assert [each.name for each in store.read_with(accounts.listed)] == ["Azin"]
+    with pytest.raises(AccountUnknown):
+        store.read_with(lambda sql: accounts.by_key(sql, "nobody"))
+
+
+def test_there_is_always_an_owner(store: Store) -> None:
+    """The only owner cannot be lowered, banned or closed; with a second one, it can."""
+    first = made(store, "Ann", "owner")
+    changes: list[Callable[[Any], None]] = [
+        lambda sql: accounts.set_role(sql, first, "admin"),
+        lambda sql: accounts.ban(sql, first, None),
+        lambda sql: accounts.close(sql, first, T0),
+    ]
+    for change in changes:
+        with pytest.raises(Conflict):
+            store.write_with(change)
+    made(store, "Bo", "owner")
+    store.write_with(changes[0])
+    assert store.read_with(lambda sql: accounts.by_key(sql, first.key)).role == "admin"
+
+
+def test_every_change_of_rights_moves_the_revision(store: Store) -> None:
+    """Renaming, roles, passwords, bans and closing are seen by workers that look at the revision."""
+    made(store, "Owner", "owner")
+    account = made(store, "Ann")
+    for change in (
+        lambda sql: accounts.rename(sql, account, "Anna", T0),
+        lambda sql: accounts.set_role(sql, account, "admin"),
+        lambda sql: accounts.set_password(sql, account, "x"),
+        lambda sql: accounts.ban(sql, account, None),
+        lambda sql: accounts.unban(sql, account),
+        lambda sql: accounts.close(sql, account, T0),
+    ):
+        before = store.read_with(lambda sql: accounts.by_key(sql, account.key)).revision
+        store.write_with(change)
+        assert store.read_with(lambda sql: accounts.by_key(sql, account.key)).revision == before + 1
+
+
+def test_a_closed_account_keeps_its_name_for_a_year(store: Store) -> None:
+    """Nobody gets the name of somebody who has just left; a year later somebody does."""
+    made(store, "Owner", "owner")
+    account = made(store, "Ann")
+    store.write_with(lambda sql: accounts.close(sql, account, T0))
+    with pytest.raises(Conflict):
+        made(store, "ann")
+    later = T0 + accounts.KEPT_NAME_MS + 1
+    assert store.write_with(lambda sql: accounts.make(sql, "ann", "member", later)).key != account.key
+
+
+def test_a_name_that_a_visitor_holds_is_that_visitors(store: Store) -> None:
+    """Who took a name in a room lately is the only one who gets it for an account."""
+    do(store, said("Ann", "hi"), who="ab" * 16)
+    with pytest.raises(Conflict):
+        made(store, "Ann", held=(None, T0 - DAY))
+    with pytest.raises(Conflict):
+        made(store, "Ann", held=("cd" * 16, T0 - DAY))
+    assert made(store, "Ann", held=("ab" * 16, T0 - DAY)).name == "Ann"
+
+
+# --- What accounts send -----------------------------------------------------------------------------
+
+
+def test_an_account_writes_under_its_name_and_is_named(store: Store) -> None:
+    """A message of an account has its id in `by`; under another name it is refused; a repeat knows the account."""
+    account = made(store, "Ann")
+    first = do(store, said("Ann", "hi", key="k"), who=account.identity)
+    assert first.event.envelope["message"]["by"] == account.key
+    with pytest.raises(Forbidden):
+        do(store, said("Bo", "hi"), who=account.identity)
+    store.write_with(lambda sql: accounts.rename(sql, account, "Anna", T0))
+    with pytest.raises(Forbidden):
+        do(store, said("Ann", "again"), who=account.identity)
+    # The sender of a client_id is the account, whatever its name is.
+    with pytest.raises(Refused) as reused:
+        do(store, said("Anna", "other", key="k"), who=account.identity)
+    assert reused.value.code == "client-id-reused"
+    assert "by" not in do(store, said("Bo", "guest"), who="ab" * 16).event.envelope["message"]
+
+
+@pytest.mark.parametrize("who", [None, "ab" * 16])
+def test_nobody_else_writes_under_the_name_of_an_account(store: Store, who: str | None) -> None:
+    """Nor under one that looks like it."""
+    made(store, "Ann")
+    for name in ("Ann", "ANN", "Аnn"):
+        with pytest.raises(Conflict) as refused:
+            do(store, said(name, "it is me"), who=who)
+        assert refused.value.field == "user"
+
+
+def test_nothing_of_a_banned_account_is_stored(store: Store) -> None:
+    """Not even a repeat is answered; a ban that is over counts no more."""
+    account = made(store, "Ann")
+    do(store, said("Ann", "hi", key="k"), who=account.identity)
+    waits = do(store, said("Ann", "later", send_at="+1s"), who=account.identity).scheduled["id"]
+    store.write_with(lambda sql: accounts.ban(sql, account, T0 + 1000))
+    for command in (said("Ann", "hi", key="k"), said("Ann", "no"), edit(1, "no"), delete(1)):
+        with pytest.raises(Unauthenticated):
+            do(store, command, who=account.identity)
+    assert isinstance(store.commit([Write(Deliver(waits), T0 + 999)])[0], Nothing)
+    assert do(store, said("Ann", "back"), who=account.identity, at=T0 + 1000).seq == 2
+
+
+def test_a_session_that_has_ended_writes_nothing(store: Store) -> None:
+    """What was queued under a session or token that ended meanwhile is refused in the transaction."""
+    account = made(store, "Ann")
+    store.write_with(lambda sql: sessions.start(sql, session(account)))
+    token = Token("abcdefgh", hashed("t"), account.id, "laptop", "read write", None, T0, None, None)
+    store.write_with(lambda sql: sessions.add_token(sql, token))
+
+    def write(proof: bytes, at: int = T0) -> Any:
+        return store.commit([Write(said("Ann", "hi"), at, account.identity, proof)])[0]
+
+    assert isinstance(write(hashed("s")), Stored) and isinstance(write(hashed("t")), Stored)
+    assert isinstance(write(hashed("s"), T0 + DAY), Unauthenticated)
+    store.write_with(lambda sql: sessions.end(sql, hashed("s")))
+    store.write_with(lambda sql: sessions.revoke_token(sql, account.id, "abcdefgh"))
+    assert isinstance(write(hashed("s")), Unauthenticated) and isinstance(write(hashed("t")), Unauthenticated)
+    assert store.read("lobby", START, 9).cursor.startswith("2.")
+
+
+def test_what_is_scheduled_is_sent_under_the_name_of_then(store: Store) -> None:
+    """Somebody who was renamed meanwhile does not write under a name that is another's by now."""
+    account = made(store, "Ann")
+    waits = do(store, said("Ann", "later", key="k", send_at="+1s"), who=account.identity).scheduled["id"]
+    store.write_with(lambda sql: accounts.rename(sql, account, "Anna", T0))
+    sent = do(store, Deliver(waits), None, T0 + 1000)
+    assert sent.event.envelope["message"]["user"] == "Anna"
+    again = do(store, said("Anna", "later", key="k", send_at="+1s"), who=account.identity)
+    assert again.duplicate and again.seq == sent.seq
+
+
+def test_claimed_messages_are_ones_own(store: Store) -> None:
+    """What a visitor wrote belongs to the account that claims it, once; nothing is rewritten."""
+    visitor = "ab" * 16
+    do(store, said("Azin", "as a visitor"), who=visitor)
+    account, other = made(store, "Ann"), made(store, "Bo")
+    with pytest.raises(Forbidden):
+        do(store, edit(1, "mine"), who=account.identity)
+    assert store.write_with(lambda sql: accounts.claim(sql, account, visitor)) == 1
+    with pytest.raises(Conflict):
+        store.write_with(lambda sql: accounts.claim(sql, other, visitor))
+    assert store.snapshot("lobby", 9, account.identity)["mine"]["messages"] == [1]
+    do(store, edit(1, "mine"), who=account.identity)
+    do(store, delete(1), who=account.identity)
+    assert do(store, delete(1), who=account.identity).duplicate
+
+
+# --- Sessions and tokens ----------------------------------------------------------------------------
+
+
+def test_sessions_are_found_by_their_hash_and_bounded(store: Store) -> None:
+    """With its account; of more than 50 the one used longest ago ends."""
+    account = made(store, "Ann")
+    for number in range(sessions.MOST + 1):
+        store.write_with(lambda sql, n=number: sessions.start(sql, session(account, f"s{n}", T0 + n)))
+    assert store.read_with(lambda sql: sessions.find(sql, hashed("s0"))) is None
+    found = store.read_with(lambda sql: sessions.find(sql, hashed("s1")))
+    assert found is not None and found[0].at == T0 + 1 and found[1] == account
+    store.write_with(lambda sql: sessions.end_all(sql, account.id, hashed("s9")))
+    assert [each.hash for each in store.read_with(lambda sql: sessions.of_account(sql, account.id))] == [hashed("s9")]
+
+
+def test_what_is_held_is_looked_up_at_once(store: Store) -> None:
+    """One question for all accounts that are connected, one for all sessions and tokens."""
+    ann, bo = made(store, "Ann"), made(store, "Bo")
+    store.write_with(lambda sql: sessions.start(sql, session(ann)))
+    token = Token("abcdefgh", hashed("t"), bo.id, "laptop", "read", None, T0, None, T0 + 5)
+    store.write_with(lambda sql: sessions.add_token(sql, token))
+    store.write_with(lambda sql: accounts.ban(sql, bo, None))
+    standing = store.read_with(lambda sql: sessions.standings(sql, [ann.id, bo.id, 77]))
+    assert {key: each.state for key, each in standing.items()} == {ann.id: "active", bo.id: "banned"}
+    proofs = [hashed("s"), hashed("t"), hashed("none")]
+    assert store.read_with(lambda sql: sessions.living(sql, proofs, T0, DAY)) == {hashed("s"), hashed("t")}
+    assert store.read_with(lambda sql: sessions.living(sql, proofs, T0 + 5, DAY)) == {hashed("s")}
+    assert store.read_with(lambda sql: sessions.living(sql, proofs, T0 + 5, 5)) == set()
+
+
+def test_tokens_are_revoked_by_their_account_alone(store: Store) -> None:
+    """Another account's token is unknown to it."""
+    ann, bo = made(store, "Ann"), made(store, "Bo")
+    token = Token("abcdefgh", hashed("t"), ann.id, "laptop", "read", None, T0, None, None)
+    store.write_with(lambda sql: sessions.add_token(sql, token))
+    with pytest.raises(TokenUnknown):
+        store.write_with(lambda sql: sessions.revoke_token(sql, bo.id, "abcdefgh"))
+    assert store.read_with(lambda sql: sessions.tokens_of(sql, ann.id)) == [token]
+    store.write_with(lambda sql: sessions.revoke_token(sql, ann.id, "abcdefgh"))
+    assert store.read_with(lambda sql: sessions.find_token(sql, "abcdefgh")) is None
+
+
+# --- Links ------------------------------------------------------------------------------------------
+
+
+def test_a_link_is_used_as_often_as_it_says(store: Store) -> None:
+    """Wrong, used up, ended, revoked, of another kind: one answer for all."""
+    ticket, code = store.write_with(lambda sql: tickets.make(sql, "join", T0, DAY, uses=2, role="member"))
+    assert code.replace("-", "").encode() not in ticket.hash and len(code) == 39
+
+    def use(text: str = code, kind: str = "join", at: int = T0) -> Any:
+        return store.write_with(lambda sql: tickets.use(sql, kind, text, at))
+
+    for wrong in (("x",), ("a" * 32,), (code, "setup"), (code, "join", T0 + DAY)):
+        with pytest.raises(LinkUnknown):
+            use(*wrong)
+    # As people copy it: capitals, blanks, no hyphens.
+    assert use(f" {code.upper().replace('-', ' ')}\n").used == 1
+    assert use().used == 2
+    with pytest.raises(LinkUnknown):
+        use()
+    again, _ = store.write_with(lambda sql: tickets.make(sql, "join", T0, DAY, made_by=7))
+    with pytest.raises(LinkUnknown):
+        store.write_with(lambda sql: tickets.revoke(sql, again.id, 8))
+    store.write_with(lambda sql: tickets.revoke(sql, again.id, 7))
+    assert store.read_with(lambda sql: tickets.listed(sql, "join", T0)) == []
+
+
+def test_a_refusal_gives_the_link_back(store: Store) -> None:
+    """Who fails to join, since the name is taken, has not used the link up."""
+    made(store, "Ann")
+    _, code = store.write_with(lambda sql: tickets.make(sql, "join", T0, DAY))
+
+    def join(sql: Any) -> None:
+        tickets.use(sql, "join", code, T0)
+        accounts.make(sql, "Ann", "member", T0)
+
+    with pytest.raises(Conflict):
+        store.write_with(join)
+    assert store.write_with(lambda sql: tickets.use(sql, "join", code, T0)).used == 1
+
+
+# --- Attempts ---------------------------------------------------------------------------------------
+
+
+def test_a_bucket_gives_some_at_once_and_then_one_in_a_while(store: Store) -> None:
+    """Ten at once, then one every 20 s; a refusal takes nothing."""
+    of = attempts.key("address", "192.0.2.1")
+
+    def take(at: int) -> int:
+        return store.write_with(lambda sql: attempts.take(sql, of, at, at_once=10, every_ms=20_000))
+
+    assert [take(T0) for _ in range(10)] == [0] * 10
+    assert take(T0) == take(T0) == 20_000
+    assert take(T0 + 19_999) == 1 and take(T0 + 20_000) == 0 and take(T0 + 20_000) == 20_000
+    assert [take(T0 + 10 * DAY) for _ in range(11)].count(0) == 10
+
+
+def test_a_name_waits_longer_and_longer(store: Store) -> None:
+    """Five tries are free, then 1, 2, 4 … 60 s; a success clears it, a day without tries too."""
+    of = attempts.key("name", "ann")
+
+    def begin(at: int) -> int:
+        return store.write_with(lambda sql: attempts.begin(sql, of, at))
+
+    now = T0
+    assert [begin(now) for _ in range(5)] == [0] * 5
+    for seconds in (1, 2, 4, 8, 16, 32, 60, 60):
+        assert begin(now) == seconds * 1000
+        now += seconds * 1000
+        assert begin(now) == 0
+    store.write_with(lambda sql: attempts.clear(sql, of))
+    assert [begin(now) for _ in range(5)] == [0] * 5 and begin(now) == 1000
+    assert begin(now + 2 * DAY) == 0 and begin(now + 2 * DAY) == 0
+
+
+def test_the_site_has_defaults(store: Store) -> None:
+    """What was never set is as the contract says."""
+    assert store.read_with(site.all_of)["rooms_by"] == "all"
+    store.write_with(lambda sql: site.change(sql, {"title": "Class 7b", "rooms_by": "admins"}))
+    found = store.read_with(site.all_of)
+    assert (found["title"], found["rooms_by"], found["directs"]) == ("Class 7b", "admins", "all")
+    for wrong in ({"rooms_by": "none"}, {"title": ""}, {"contact": "javascript:1"}):
+        with pytest.raises(Invalid):
+            site.clean(wrong)
+
+
+def test_what_has_ended_is_forgotten_after_a_while(store: Store) -> None:
+    """Pruning takes sessions, links and counts that ended before, and leaves the rest."""
+    account = made(store, "Ann")
+    store.write_with(lambda sql: sessions.start(sql, session(account, "old")))
+    store.write_with(lambda sql: sessions.start(sql, session(account, "new", T0 + DAY)))
+    store.prune(T0 + DAY + 1)
+    assert [each.hash for each in store.read_with(lambda sql: sessions.of_account(sql, account.id))] == [hashed("new")]
