@@ -15,6 +15,7 @@ FLOORS = {
     "quotechat.assets": 0,
     "quotechat.logs": 0,
     "quotechat.refusal": 0,
+    "quotechat.supervision": 0,
     "quotechat.lab": 0,
     "quotechat.client": 0,
     "quotechat.doctor": 0,
@@ -39,6 +40,7 @@ FLOORS = {
 TRANSPORTS = {"quotechat.web.polling", "quotechat.web.websocket", "quotechat.web.streams"}
 ALONE = {
     *("quotechat.config", "quotechat.assets", "quotechat.logs", "quotechat.refusal"),
+    "quotechat.supervision",
     *("quotechat.lab", "quotechat.client", "quotechat.doctor"),
 }
 #: Not for the ground floor, which knows no I/O, no clock and no thread.

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import select
 import socket
-import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
+
+from .. import supervision
+
+log = logging.getLogger(__name__)
 
 #: Seconds that a thread waits for a peer to read its answer.
 _PATIENCE = 0.05
@@ -49,7 +55,8 @@ class Lingering:
         self._kept = 0
         self._poll = select.poll()
         self._poll.register(self._wake, select.POLLIN)
-        threading.Thread(target=self._run, name="lingering", daemon=True).start()
+        self.thread = supervision.Supervised("lingering", self._run)
+        self.thread.start()
 
     def close(self, sock: socket.socket, rest: bytes = b"") -> None:
         """Send `rest` and close `sock`, as soon as its peer lets us; returns at once."""
@@ -70,21 +77,37 @@ class Lingering:
             for number, mask in ready:
                 if number == self._wake:
                     os.read(self._wake, 4096)
-                elif self._open[number].rest:
-                    self._send(number)
-                elif mask:
-                    self._read(number)
-            self._admit()
+                else:
+                    self._guard(number, self._ready, number, mask)
+            while self._new:
+                leaving = self._new.popleft()
+                self._guard(leaving.sock.fileno(), self._admit, leaving)
             self._expire()
 
-    def _admit(self) -> None:
-        while self._new:
-            leaving = self._new.popleft()
-            if leaving.sock.fileno() < 0:
-                continue
-            self._open[leaving.sock.fileno()] = leaving
-            self._kept += len(leaving.rest)
-            self._poll.register(leaving.sock, select.POLLOUT if leaving.rest else select.POLLIN)
+    def _guard(self, number: int, callback: Callable[..., None], *arguments: Any) -> None:
+        """Call back for the connection `number`; an exception ends this connection and nothing else."""
+        try:
+            callback(*arguments)
+        except Exception:
+            supervision.count("lingering")
+            log.exception("a connection failed at its end")
+            self._drop(number)
+
+    def _ready(self, number: int, mask: int) -> None:
+        leaving = self._open.get(number)
+        if leaving is None:
+            return
+        if leaving.rest:
+            self._send(number)
+        elif mask:
+            self._read(number)
+
+    def _admit(self, leaving: _Leaving) -> None:
+        if leaving.sock.fileno() < 0:
+            return
+        self._open[leaving.sock.fileno()] = leaving
+        self._kept += len(leaving.rest)
+        self._poll.register(leaving.sock, select.POLLOUT if leaving.rest else select.POLLIN)
 
     def _send(self, number: int) -> None:
         leaving = self._open[number]
@@ -124,10 +147,12 @@ class Lingering:
                 self._drop(number)
 
     def _drop(self, number: int) -> None:
-        self._poll.unregister(number)
-        leaving = self._open.pop(number)
-        self._kept -= len(leaving.rest)
-        leaving.sock.close()
+        with contextlib.suppress(KeyError, OSError, ValueError):  # a fault may have come before it was registered
+            self._poll.unregister(number)
+        leaving = self._open.pop(number, None)
+        if leaving is not None:
+            self._kept -= len(leaving.rest)
+            leaving.sock.close()
 
 
 def _half_closed(sock: socket.socket) -> bool:

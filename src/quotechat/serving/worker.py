@@ -11,6 +11,7 @@ import sqlite3
 import sys
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 from gunicorn.http import errors
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from .. import supervision
 from ..config import variable
 from ..refusal import refusal
 from .arrival import Arrival
@@ -59,25 +61,33 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
     # --- Reading, on the poller's thread ----------------------------------------------------------
 
     def accept(self, listener: Any) -> None:
-        """Accept one connection; without a free descriptor wait, since an error ends the worker."""
+        """Accept one connection; after an error wait, since a listener stays ready and the loop would spin."""
+        if listener not in self.sockets:
+            return  # given up by an event before this one, of the same turn of the loop
         try:
-            super().accept(listener)
+            sock, client = listener.accept()
         except OSError as fault:
-            if fault.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                raise
-            # A listener stays ready: without a pause the loop would turn without end.
-            now = time.monotonic()
-            self._accepts_from = now + _ACCEPT_PAUSE
-            self.set_accept_enabled(False)
-            if now - self._told_of_descriptors > _TELL_EVERY:
-                self._told_of_descriptors = now
-                self.log.error("cannot accept a connection: %s", fault.strerror)
+            if fault.errno not in (errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED):
+                self._not_accepted(fault)
+            return
+        conn = TConn(self.cfg, sock, client, listener.getsockname())
+        self.nr_conns += 1
+        self._guard(conn, self.enqueue_req, conn)
+
+    def _not_accepted(self, fault: OSError) -> None:
+        now = time.monotonic()
+        self._accepts_from = now + _ACCEPT_PAUSE
+        self.set_accept_enabled(False)
+        if now - self._told_of_descriptors > _TELL_EVERY:
+            self._told_of_descriptors = now
+            self.log.error("cannot accept a connection: %s", fault.strerror)
+        if fault.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
             self._make_room(len(self._arriving) // 2)
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """Accept or not; the loop asks for it in every turn."""
         if not enabled or time.monotonic() >= self._accepts_from:
-            super().set_accept_enabled(enabled)
+            self._safely(super().set_accept_enabled, enabled)
 
     def enqueue_req(self, conn: Any) -> None:
         """`conn` is new, or has something to read: it goes to the pool when its request is whole."""
@@ -97,7 +107,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         self.nr_conns += 1
         conn.served, conn.missed = 1, missed
         conn.close = lambda graceful=False: self._close(conn, graceful)
-        self._receive(conn, data, began)
+        self._guard(conn, self._receive, conn, data, began)
+
+    def on_client_socket_readable(self, conn: Any, client: Any) -> None:
+        """A connection that was kept has its next request."""
+        self._guard(conn, super().on_client_socket_readable, conn, client)
+
+    def finish_request(self, conn: Any, future: Any) -> None:
+        """The pool has answered a request: keep the connection or close it."""
+        self._guard(conn, super().finish_request, conn, future)
 
     def _receive(self, conn: Any, data: bytes, began: float | None = None) -> None:
         if not isinstance(conn.sock, Answering):
@@ -107,7 +125,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         conn.deadline = time.monotonic() + self._request_seconds
         conn.sock.setblocking(False)
         self._arriving[id(conn)] = conn
-        self.poller.register(conn.sock, selectors.EVENT_READ, lambda _: self._read(conn))
+        self.poller.register(conn.sock, selectors.EVENT_READ, lambda _: self._guard(conn, self._read, conn))
         if data:
             self._take(conn, data, began)
         else:
@@ -115,6 +133,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
             self._read(conn)
 
     def _read(self, conn: Any) -> None:
+        if id(conn) not in self._arriving:
+            return  # closed by an event before this one, of the same turn of the loop
         try:
             data = conn.sock.recv(_READ_BYTES)
         except BlockingIOError:
@@ -131,8 +151,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         arrival: Arrival = conn.arrival
         if not arrival.data:
             conn.began = began or time.monotonic()
-        arrival.take(data)
         self._buffered += len(data)
+        arrival.take(data)
         if arrival.refusal is not None:
             self._refuse(conn, arrival.refusal)
         elif arrival.whole:
@@ -176,7 +196,39 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
 
     def _make_room(self, count: int) -> None:
         for conn in list(islice(self._arriving.values(), count)):
-            self._refuse(conn, None)
+            self._guard(conn, self._refuse, conn, None)
+
+    def _guard(self, conn: Any, callback: Callable[..., None], *arguments: Any) -> None:
+        """Call back for `conn`; an exception ends this connection and nothing else."""
+        try:
+            callback(*arguments)
+        except Exception:
+            self._fault("a connection failed in the loop of the worker")
+            self._abandon(conn)
+
+    def _safely(self, callback: Callable[..., None], *arguments: Any) -> None:
+        """Call back for no connection in particular; an exception ends this call and nothing else."""
+        try:
+            callback(*arguments)
+        except Exception:
+            self._fault("the loop of the worker met a fault")
+
+    def _fault(self, words: str) -> None:
+        supervision.count("worker")
+        self.log.exception(words)
+
+    def _abandon(self, conn: Any) -> None:
+        """Close `conn`, whatever state a fault left it in."""
+        if self._arriving.pop(id(conn), None) is not None:
+            self._buffered -= len(conn.arrival.data)
+        with contextlib.suppress(ValueError):
+            self.keepalived_conns.remove(conn)
+        # KeyError, ValueError: it is not registered, or has no descriptor any more.
+        with contextlib.suppress(KeyError, ValueError, OSError):
+            self.poller.unregister(conn.sock)
+        if conn.sock.fileno() >= 0:
+            self.nr_conns -= 1
+            conn.sock.close()
 
     def murder_pending(self) -> None:
         """End what is not whole in time; the loop calls this at least once a second."""
@@ -191,16 +243,32 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
             # Who has just connected, or been answered, may be about to ask.
             patience = 0.0 if begun else STOP_SECONDS - LINGER_SECONDS
             if late or (self._stops_at is not None and self._stops_at - patience <= now):
-                self._refuse(conn, "408 Request Timeout" if begun else None)
+                self._guard(conn, self._refuse, conn, "408 Request Timeout" if begun else None)
             elif self._stops_at is None:
                 break  # those behind it have more time
-        super().murder_pending()
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        """One turn of the loop; short ones while the worker stops, since then time-outs are."""
-        super().wait_for_and_dispatch_events(timeout if self.alive else min(timeout, LINGER_SECONDS / 4))
+        """One turn of the loop; short ones while the worker stops, since then time-outs are.
+
+        No callback ends it: one connection's fault must not be everybody's.
+        """
+        for key, _ in self.poller.select(timeout if self.alive else min(timeout, LINGER_SECONDS / 4)):
+            self._safely(key.data, key.fileobj)
+
+    def murder_keepalived(self, force: bool = False) -> None:
+        """End connections that were kept for long enough; the loop calls this at least once a second."""
+        self._safely(super().murder_keepalived, force)
 
     # --- Answering, on a thread of the pool -------------------------------------------------------
+
+    def handle(self, conn: Any) -> Any:
+        """Answer what came on `conn`; whether to keep it."""
+        try:
+            return super().handle(conn)
+        except BaseException:
+            # Also SystemExit: gunicorn would raise it anew in the loop, and the worker would end.
+            self._fault("a request failed outside the application")
+            return False
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Answer one request."""
@@ -222,6 +290,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
             self.log.info("refused what is no HTTP: %s", type(exc).__name__)
         else:
             status = "500 Internal Server Error"
+            supervision.count("worker")
             self.log.error("a request failed outside the application", exc_info=exc)
         with contextlib.suppress(OSError):
             client.settimeout(1.0)
@@ -251,7 +320,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
 
     def stop_listening(self) -> None:
         """Give up the address, soon; from any thread."""
-        self.method_queue.defer(self._stop_listening)
+        self.method_queue.defer(self._safely, self._stop_listening)
 
     def _stop_listening(self) -> None:
         self.set_accept_enabled(False)
@@ -260,9 +329,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         self.sockets = []
 
     def _close(self, conn: Any, graceful: bool) -> None:
-        if graceful:
-            self._lingering.close(conn.sock)
-        else:
+        # gunicorn counts a connection out before it closes it, and once more after an error here.
+        try:
+            if graceful:
+                self._lingering.close(conn.sock)
+            else:
+                conn.sock.close()
+        except Exception:
+            self._fault("a connection could not be closed")
             conn.sock.close()
 
 

@@ -19,6 +19,7 @@ from flask import Flask
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from .. import supervision
 from ..hub.chat import Chat
 from ..hub.tally import Tally
 from . import problems
@@ -78,6 +79,10 @@ class Metrics:
             name: Counter(f"quotechat_{name}", text, registry=self._registry) for name, text in _COUNTERS.items()
         }
         self._problems = Counter("quotechat_problems", "Refusals, by code.", ["code"], registry=self._registry)
+        self._faults = Counter(
+            "quotechat_faults", "Exceptions that ended one connection or restarted a thread, by place.", ["place"],
+            registry=self._registry,
+        )  # fmt: skip
         self._tallies: dict[str, Tally] = {**self._chat.tallies(), "fanout_seconds": self._reactor.lag}
         self._histograms = {
             name: Histogram(f"quotechat_{name}", text, buckets=self._tallies[name].bounds, registry=self._registry)
@@ -128,6 +133,8 @@ class Metrics:
                 counter.inc(self._more(name, figures[name]))
             for code, count in problems.counted().items():
                 self._problems.labels(code).inc(self._more(f"problem {code}", count))
+            for place, count in supervision.counted().items():
+                self._faults.labels(place).inc(self._more(f"fault {place}", count))
             for name, histogram in self._histograms.items():
                 self._carry_tally(name, histogram, self._tallies[name])
 

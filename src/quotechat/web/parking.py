@@ -141,7 +141,7 @@ class Parked(Kept):
         if self.busy:
             # Jitter: those whom one event wakes together do not come back together for ever.
             until = time.monotonic() + self._seconds * random.uniform(0.8, 1.0)
-            self.reactor.later(until, partial(self._nothing, self._number))
+            self.reactor.later(until, partial(self._nothing, self._number), self)
 
     def found(self, answer: bytes, cursor: str, *, more: bool = False) -> None:
         """Answer with this, which leads to `cursor`; `more` tells whether there is something beyond it."""
@@ -259,7 +259,7 @@ class Lot:
         recently = time.monotonic() - SETTLE
         self._answered = {room: at for room, at in self._answered.items() if at > recently}
         for room in list(self._waiting):
-            self._look_at(room)
+            self._reactor.call(partial(self._look_at, room))
 
     def _settle(self, room: str) -> None:
         due = self._answered.get(room, 0.0) + SETTLE
@@ -308,10 +308,10 @@ class Lot:
         if isinstance(found, Page) and found.events:
             encoded = body(found)
             for parked in waiting:
-                parked.found(encoded, found.cursor, more=found.more)
+                parked.reactor.guard(parked, partial(parked.found, encoded, found.cursor, more=found.more))
         elif isinstance(found, Refused):
             for parked in waiting:
-                parked.refuse(found)
+                parked.reactor.guard(parked, parked.refuse, found)
         elif place in self._again:
             # Some ended after this look had begun.
             self._read(place)
@@ -325,7 +325,7 @@ def _end(place: Place, waiting: list[Parked], found: object) -> None:
     for parked in waiting:
         if parked.ends is not None:
             page = parked.ends(found) if isinstance(found, Page) else early(Page([], place.after))
-            parked.found(body(page), place.after)
+            parked.reactor.guard(parked, parked.found, body(page), place.after)
 
 
 def install(app: Flask, chat: Chat) -> None:

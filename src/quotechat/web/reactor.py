@@ -22,9 +22,11 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from flask import Flask
 
+from .. import supervision
 from ..hub.chat import Chat, Page
 from ..hub.feed import Feed
 from ..hub.tally import Tally
@@ -284,9 +286,9 @@ class Reactor:
                 self._thread.start()
         self.call(lambda: self._add(peer))
 
-    def call(self, action: Callable[[], None]) -> None:
-        """Run `action` on the reactor's thread, soon."""
-        self._calls.append(action)
+    def call(self, action: Callable[[], None], peer: Peer | None = None) -> None:
+        """Run `action` on the reactor's thread, soon. An exception in it ends `peer`, if it is for one."""
+        self._calls.append(action if peer is None else partial(self.guard, peer, action))
         self._ring()
 
     def news(self, room: str) -> None:
@@ -311,8 +313,10 @@ class Reactor:
             self._ring()
             self._drained.wait(CLOSING_SECONDS + 0.5)
 
-    def read(self, work: Callable[[], object], then: Callable[[object], None]) -> None:
-        """Do `work`, which may wait for the disk, elsewhere; `then` gets its result or its Refused here."""
+    def read(
+        self, work: Callable[[], object], then: Callable[[object], None], peer: Peer | None = None
+    ) -> None:
+        """Do `work`, which may wait for the disk, elsewhere; `then` gets its result or its Refused, by `call`."""
 
         def done() -> None:
             try:
@@ -322,7 +326,7 @@ class Reactor:
             except Exception:
                 log.exception("a read for a live socket failed")
                 result = None
-            self.call(lambda: then(result))
+            self.call(lambda: then(result), peer)
 
         self._readers.submit(done)
 
@@ -336,9 +340,22 @@ class Reactor:
 
     # --- For peers, on the reactor's thread -------------------------------------------------------
 
-    def later(self, when: float, action: Callable[[], None]) -> None:
-        """Run `action` at `when`, on the monotonic clock."""
-        heapq.heappush(self._timers, (when, next(self._numbers), action))
+    def later(self, when: float, action: Callable[[], None], peer: Peer | None = None) -> None:
+        """Run `action` at `when`, on the monotonic clock; `peer` as by `call`."""
+        guarded = action if peer is None else partial(self.guard, peer, action)
+        heapq.heappush(self._timers, (when, next(self._numbers), guarded))
+
+    def guard(self, peer: Peer, callback: Callable[..., None], *arguments: object) -> None:
+        """Call back for `peer`; an exception ends this peer and nothing else."""
+        try:
+            callback(*arguments)
+        except Exception:
+            self._failed(peer)
+
+    def _failed(self, peer: Peer) -> None:
+        supervision.count("reactor")
+        log.exception("a live socket failed")
+        self._safely(partial(self.forget, peer))
 
     def release(self, peer: Peer) -> None:
         """Let go of `peer`, whose socket stays open and is somebody else's from now on."""
@@ -371,14 +388,13 @@ class Reactor:
         """Send what is new to `peer`, as far as its socket takes it."""
         # Most peers follow one room; a copy, since a fault may take the peer away.
         for subscription in tuple(peer.subscriptions.values()):
-            while not peer.blocked and self._advance(peer, subscription):
-                pass
+            self._advance_all(peer, subscription)
 
     def unblocked(self, peer: Peer) -> None:
         """Its socket took all, after it had been full."""
         peer.idle()
         if peer.subscriptions:
-            self._calls.append(lambda: self.pump(peer))
+            self._calls.append(partial(self.guard, peer, self.pump, peer))
 
     def watch(self, peer: Peer, interest: int) -> None:
         """What epoll looks for."""
@@ -396,7 +412,10 @@ class Reactor:
             self._epoll.unregister(number)
         for room in list(peer.subscriptions):
             self.unfollow(peer, room)
-        peer.closed()
+        try:
+            peer.closed()
+        finally:
+            peer.sock.close()
 
     # --- The loop ---------------------------------------------------------------------------------
 
@@ -434,31 +453,25 @@ class Reactor:
             self._rung = False
             return
         peer = self._peers.get(number)
-        if peer is None:
-            return
-        try:
-            peer.ready(mask)
-        except Exception:
-            log.exception("a live socket failed")
-            self.forget(peer)
+        if peer is not None:
+            self.guard(peer, peer.ready, mask)
 
     def _safely(self, action: Callable[[], None]) -> None:
         try:
             action()
         except Exception:
+            supervision.count("reactor")
             log.exception("the reactor met a fault")
 
     def _add(self, peer: Peer) -> None:
         peer.reactor = self
         self._peers[peer.sock.fileno()] = peer
         self.live[peer.framing] += 1
+        self.guard(peer, self._open, peer)
+
+    def _open(self, peer: Peer) -> None:
         self._epoll.register(peer.sock, select.EPOLLIN)
-        try:
-            peer.opened()
-        except Exception:
-            log.exception("a live socket could not be opened")
-            self.forget(peer)
-            return
+        peer.opened()
         if self._draining:
             peer.restart()
 
@@ -490,14 +503,20 @@ class Reactor:
                 and not (peer._out or peer.ending)
             ):
                 subscription.position = after
-                peer.send(data)
+                try:
+                    peer.send(data)
+                except Exception:  # as `guard`, without its calls
+                    self._failed(peer)
                 continue
             before = subscription.position
-            while not peer.blocked and self._advance(peer, subscription):
-                pass
+            self.guard(peer, self._advance_all, peer, subscription)
             found = self._slices.get((subscription.feed.room, peer.framing, before.seq))
             if found is not None and found[1].seq >= subscription.feed.head:
                 position, framing, (data, after) = before, peer.framing, found
+
+    def _advance_all(self, peer: Peer, subscription: Subscription) -> None:
+        while not peer.blocked and self._advance(peer, subscription):
+            pass
 
     def _advance(self, peer: Peer, subscription: Subscription) -> bool:
         """One slice further; whether there may be more."""
@@ -555,26 +574,29 @@ class Reactor:
                     peer.send(peer.join(page.events))
                 self.pump(peer)
 
-        self.read(lambda: (self.chat.feed(room), self.chat.read(room, position, SLICE_EVENTS)), then)
+        self.read(lambda: (self.chat.feed(room), self.chat.read(room, position, SLICE_EVENTS)), then, peer)
 
     def _sweep(self) -> None:
         now = time.monotonic()
         for action in self._each_sweep:
             self._safely(action)
         for peer in list(self._peers.values()):
-            if peer.overdue(now):
-                self.forget(peer)
-                continue
-            peer.swept(now)
-            if not peer.blocked and any(
-                each.feed.ended or each.feed.head > each.position.seq for each in peer.subscriptions.values()
-            ):
-                self.pump(peer)
+            self.guard(peer, self._sweep_one, peer, now)
+
+    def _sweep_one(self, peer: Peer, now: float) -> None:
+        if peer.overdue(now):
+            self.forget(peer)
+            return
+        peer.swept(now)
+        if not peer.blocked and any(
+            each.feed.ended or each.feed.head > each.position.seq for each in peer.subscriptions.values()
+        ):
+            self.pump(peer)
 
     def _drain(self) -> None:
         self._draining = True
         for peer in list(self._peers.values()):
-            peer.restart()
+            self.guard(peer, peer.restart)
 
     def _ring(self) -> None:
         if not self._rung:

@@ -206,7 +206,7 @@ class Sender(Kept):
             said.chat.submit_then(
                 said.read(json.loads(self._came[begins:ends])),
                 # On the writer's thread, after the commit.
-                lambda outcome: self.reactor.call(lambda: self._stored(outcome, ends)),
+                lambda outcome: self.reactor.call(lambda: self._stored(outcome, ends), self),
                 identity=said.identity,
                 address=said.address,
                 begun=0.0,  # `restart` says what is too late

@@ -307,7 +307,7 @@ class Socket(Peer):
         if self._frames_left >= 0 or self._pausing or not self.reactor.chat.limits.per_client:
             return
         self._pausing = True
-        self.reactor.later(time.monotonic() - self._frames_left / FRAMES_PER_SECOND, self._go_on)
+        self.reactor.later(time.monotonic() - self._frames_left / FRAMES_PER_SECOND, self._go_on, self)
 
     def _go_on(self) -> None:
         self._pausing = False
@@ -349,7 +349,7 @@ class Socket(Peer):
             self.reactor.chat.submit_then(
                 security.signed(command, self._client.name),
                 # On the writer's thread, after the commit.
-                lambda outcome: self.reactor.call(lambda: done(outcome)),
+                lambda outcome: self.reactor.call(lambda: done(outcome), self),
                 identity=self._client.identity,
                 address=self._client.address,
             )
@@ -380,6 +380,7 @@ class Socket(Peer):
         self.reactor.read(
             lambda: (chat.feed(command.room), chat.read(command.room, after, SLICE_EVENTS)),
             partial(self._subscribed, command),
+            self,
         )
 
     def _subscribed(self, command: commands.Subscribe, found: Any) -> None:
