@@ -42,6 +42,10 @@ CASES: list[tuple[bytes, bool, bool, str | None]] = [
     (CHUNKED + b"0\r\nX: " + b"y" * 9000 + b"\r\n\r\n", True, True, None),
     *((b"GET / HTTP/1.1\r\nX: " + b"y" * (MOST_HEAD - 19 - more) + b"\r\n\r\n", more > 2, False,
        None if more > 2 else "431 Request Header Fields Too Large") for more in range(5)),
+    *((b"%b /%b HTTP/1.1\r\nHost: a\r\n\r\n" % (method, path), False, False, "400 Bad Request: The address must be ASCII: write é as %C3%A9.")
+      for method in (b"GET", b"POST") for path in ("?user=José".encode(), "é".encode("latin-1"), b"\xff", "👍".encode())),
+    ("GET /é HTTP/1.1\r\nHost: a\r\n".encode(), False, False, None), ("GÉT / HTTP/1.1\r\nHost: a\r\n\r\n".encode(), True, False, None),
+    ("GET /é x HTTP/1.1\r\nHost: a\r\n\r\n".encode(), True, False, None), ("GET / HTTP/1.1\r\nHost: a\r\nX: é\r\n\r\n".encode(), True, False, None),
     (b"\n" + b"G" * (MOST_HEAD + 1), True, True, None), (b"G" * (MOST_HEAD + 1) + b"\n", False, False, "414 URI Too Long"),
 ]  # fmt: skip
 

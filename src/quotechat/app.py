@@ -148,6 +148,7 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         quotes,
         reactor,
         reference,
+        robots,
         rooms,
         security,
         site,
@@ -170,10 +171,11 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
     reactor.install(app, chat)
     parking.install(app, chat)
     metrics.install(app, chat)
-    for module in (pages, rooms, messages, quotes, polling, health, specs, reference, websocket):
+    for module in (pages, rooms, messages, quotes, polling, health, specs, reference, websocket, robots):
         ours.register_blueprint(module.blueprint)
     if whole:
         websocket.install(app)
+        unknown.install(app)
     elif prefix:
         unknown.install(ours)
     with parameters.strict_numbers(app):

@@ -13,8 +13,15 @@ _CODES = {
 
 
 def refusal(status: str) -> bytes:
-    """The answer with `status`, such as ``408 Request Timeout``, after which the connection ends."""
-    body = json.dumps(_problem(status), separators=(",", ":"))
+    """The answer with `status`, such as ``408 Request Timeout``, after which the connection ends.
+
+    What follows a colon in `status` is told to people instead of the usual detail.
+    """
+    status, _, detail = status.partition(": ")
+    problem = _problem(status)
+    if detail:
+        problem["detail"] = detail
+    body = json.dumps(problem, separators=(",", ":"))
     lines = (
         f"HTTP/1.1 {status}\r\nServer: gunicorn\r\nDate: {formatdate(usegmt=True)}\r\nConnection: close\r\n"
         "Content-Type: application/problem+json\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"

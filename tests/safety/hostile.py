@@ -143,7 +143,11 @@ PARAMETERS: list[tuple[str, int, str]] = [
     ("/api/v1/events?after=lobby:x", 400, "cursor-invalid"), ("/api/v1/events?after=none:0", 404, "room-unknown"),
     ("/api/v1/events?after=:0", 404, "room-unknown"),
     *((f"/api/v1/rooms/{each}/events", 404, "room-unknown") for each in
-      ["none", "LOBBY", "lobby%00", "lobby%0A", "%2e%2e", "'%20OR%20'1'='1", "l%C3%B6bby", "%FF", "r" * 2000, "lobby%20"]),
+      ["none", "LOBBY", "lobby%00", "lobby%0A", "%2e%2e", "'%20OR%20'1'='1", "l%C3%B6bby", "r" * 2000, "lobby%20"]),
+    *((path.format(each), 400, "parameter-invalid") for each in ["%", "%4", "100%", "%zz", "%%20", "a%2", "%FF", "Jos%E9", "%C3%28", "%ED%A0%80"]
+      for path in ["/api/v1/rooms/{}/events", "/api/v1/rooms/{}", "/rooms/{}", "/nothing/{}", "/static/{}", "/quotes?q={}", "/?room={}",
+                   "/api/v1/quotes?q={}", "/api/v1/rooms?unknown={}", "/api/v1/rooms?{}=1", _EVENTS + "?after=0&limit=1&x={}"]),
+    *((path, 400, "cursor-invalid") for path in [f"{_EVENTS}?after=1%", f"{_EVENTS}?after=%FF"]),
     *((f"/api/v1/quotes/{each}", 404, "not-found") for each in ["9" * 20, "-1", "x", "1.5", "9" * 3000, "%D9%A1"]),
     *((f"/api/v1/{each}", 404, "not-found") for each in ["", "nothing", "..%2f..%2fetc%2fpasswd", "rooms/lobby/x", "%00"]),
     ("/static/..%2f..%2fsetup.cfg", 404, "not-found"), ("/static/%2e%2e/%2e%2e/wsgi.py", 404, "not-found"),

@@ -147,6 +147,92 @@ def test_an_upgrade_has_what_the_protocol_names_and_no_more(server: Running) -> 
     opened(server.url).close()
 
 
+def test_crawlers_are_asked_to_stay_away(server: Running) -> None:
+    """By robots.txt, and by a header on pages, the API, files and streams for those that come all the same."""
+    robots = requests.get(f"{server.url}/robots.txt", timeout=5)
+    assert (robots.status_code, robots.headers["Content-Type"]) == (200, "text/plain; charset=utf-8")
+    assert robots.text == "User-agent: *\nDisallow: /\n"
+    for path in ("/", "/rooms/none", "/quotes", "/nothing", "/healthz", "/static/favicon.svg", "/api/v1/rooms/lobby",
+    EVENTS):
+        assert requests.get(server.url + path, timeout=5).headers["X-Robots-Tag"] == "noindex", path
+    for kind in ("application/x-ndjson", "text/event-stream"):
+        with requests.get(server.url + EVENTS, headers={"Accept": kind}, stream=True, timeout=5) as found:
+            assert found.headers["X-Robots-Tag"] == "noindex"
+
+
+FILE = "/static/favicon.svg"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "bytes=0-1,0-1", "bytes=" + ",".join(["0-1"] * 1000), "bytes=0-1,2-3", "bytes=2-3,0-1", "bytes=0-,0-",
+        "bytes=-1,-1",
+        "bytes=", "bytes", "bytes=-", "bytes=x-1", "bytes=1-x", "bytes=5-2", "bytes=0-1-2", "bytes=--1",
+        "bytes=+1-2", "bytes=0-1,",
+        "bytes =0-1", "lines=0-1", "0-1", "=0-1", "bytes=0-" + "9" * 5000, "bytes=" + "9" * 5000 + "-",
+        "bytes=\xb2-3", "bytes=1_0-20", ",",
+    ],
+    ids=lambda value: value[:30],
+)  # fmt: skip
+def test_a_range_that_is_odd_is_ignored(server: Running, asked: str) -> None:
+    """Several ranges, overlapping or not, and what is no range: the whole file (RFC 9110 §14.2)."""
+    whole = requests.get(server.url + FILE, timeout=5).content
+    head = request(f"GET {FILE}").decode().replace("\r\n\r\n", f"\r\nRange: {asked}\r\n\r\n").encode("latin-1")
+    found = send(server.url, head)
+    assert (found.status, found.body) == (200, whole) and "content-range" not in found.headers
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "first", "last"),
+    [("bytes=0-0", 206, 0, 1), ("bytes=2-5", 206, 2, 6), ("BYTES=10-", 206, 10, None), ("bytes=-5", 206, -5, None),
+     ("bytes=0-999999", 206, 0, None), ("bytes=999999-", 416, 0, 0), ("bytes=-0", 416, 0, 0),
+     ("bytes=999999-1000000", 416, 0, 0)],
+)  # fmt: skip
+def test_one_range(server: Running, asked: str, status: int, first: int, last: int | None) -> None:
+    """That part, or 416 with the length: a problem that is only what its status says."""
+    whole = requests.get(server.url + FILE, timeout=5).content
+    found = requests.get(server.url + FILE, headers={"Range": asked}, timeout=5)
+    assert found.status_code == status
+    if status == 206:
+        assert found.content == whole[first:last]
+        assert found.headers["Content-Range"].endswith(f"/{len(whole)}")
+    else:
+        assert found.headers["Content-Range"] == f"bytes */{len(whole)}"
+        assert found.json()["type"] == "about:blank" and "code" not in found.json()
+    assert requests.get(f"{server.url}/api/v1/rooms", headers={"Range": asked}, timeout=5).status_code == 200
+    assert requests.head(server.url + FILE, headers={"Range": asked}, timeout=5).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "page"),
+    [("/rooms/lobby/", "/rooms/lobby"), ("/rooms/lobby/?before=9&x=%C3%A9", "/rooms/lobby?before=9&x=%C3%A9"),
+    ("/quotes/", "/quotes"),
+     ("/polling/?mode=short", "/polling?mode=short"), ("/websocket/", "/websocket"), ("/lab/", "/lab")],
+)  # fmt: skip
+def test_a_slash_too_many_leads_to_the_page(server: Running, path: str, page: str) -> None:
+    """And to nothing but a page of ours."""
+    for method in ("GET", "HEAD"):
+        found = requests.request(method, server.url + path, allow_redirects=False, timeout=5)
+        assert (found.status_code, found.headers["Location"]) == (308, page)
+    for other in ("/nothing/", "//evil.example/", "/healthz/", "/api/v1/rooms/lobby/", "/static/", "/rooms/"):
+        found = requests.get(server.url + other, allow_redirects=False, timeout=5)
+        assert found.status_code in (404, 308) and "evil.example" not in found.headers.get("Location",
+        "").split("/")[2:3]
+        assert found.status_code == 404 or "//" in other
+
+
+def test_the_preflight(server: Running) -> None:
+    """A listed page may send what the protocol names; another gets no word of CORS."""
+    asked = {"Origin": "https://listed.example", "Access-Control-Request-Method": "POST"}
+    found = requests.options(server.url + MESSAGES, headers=asked, timeout=5)
+    names = {name.strip() for name in found.headers["Access-Control-Allow-Headers"].split(",")}
+    assert found.status_code == 204
+    assert names >= {"Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID", "Prefer"}
+    other = requests.options(server.url + MESSAGES, headers={**asked, "Origin": "https://listed.example/"}, timeout=5)
+    assert not [name for name in other.headers if name.startswith("Access-Control")]
+
+
 # --- Proxies ---------------------------------------------------------------------------------------
 
 

@@ -196,6 +196,45 @@ def test_addresses_cursors_and_parameters(server: Running, asker: Asker) -> None
     check(cases)
 
 
+@pytest.mark.parametrize("path", ["?user=José", "?user=\xe9", "é", "?x=👍"])
+def test_an_address_that_is_not_ascii(server: Running, path: str) -> None:
+    """The refusal says so, and how it is written; also on a connection that has asked before."""
+    raw = path.encode("latin-1" if path == "?user=\xe9" else "utf-8")
+    body = b"Content-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi"
+    bad, good = (b"POST %b%b HTTP/1.1\r\n" % (MESSAGES.encode(), each) + HOST + body for each in (raw, b"?user=%00"))
+    with dial(server.url) as sock:
+        for _ in range(3):
+            sock.sendall(good)
+            assert answer(sock).status == 422
+        sock.sendall(bad)
+        found = answer(sock)
+    problem = json.loads(found.body)
+    assert (found.status, found.code) == (400, "parameter-invalid")
+    assert problem["detail"] == "The address must be ASCII: write é as %C3%A9."
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [("/api/v1/rooms/%/events", "path"), ("/rooms/%E9", "path"), ("/api/v1/quotes?limit=5&q=%E9", "q"),
+    ("/?room=100%", "room"),
+     ("/api/v1/rooms/lobby?%C3=1", "\ufffd"), ("/api/v1/rooms/lobby?limit=1%", "limit")],
+)  # fmt: skip
+def test_a_percent_sign_names_its_field(asker: Asker, path: str, field: str) -> None:
+    """So that who typed it finds it."""
+    got = asker.ask("GET", path)
+    assert (got.status, got.code, json.loads(got.body)["field"]) == (400, "parameter-invalid", field)
+
+
+@pytest.mark.parametrize("user", ["Jos%E9", "Jos%", "Jos%C3", "%ff", "%u00e9"])
+def test_a_name_that_is_no_utf_8_is_not_written(server: Running, asker: Asker, user: str) -> None:
+    """By text and by JSON: nothing is stored under a name that nobody has; over a socket the error comes first."""
+    got = asker.ask("POST", f"{MESSAGES}?user={user}", b"hi", {"Content-Type": "text/plain"})
+    assert (got.status, got.code, json.loads(got.body)["field"]) == (400, "parameter-invalid", "user")
+    with opened(server.url, f"?room={user}".encode()) as sock:
+        first = json.loads(next(frames(sock))[1])
+    assert (first["command"], first["error"]["code"], first["error"]["field"]) == ("error", "parameter-invalid", "room")
+
+
 def test_cursors_over_a_socket(server: Running) -> None:
     """The same in `subscribe`: an `error`, or a `reset`."""
     good = [text for text in hostile.CURSORS if "%" not in text and text != ""]

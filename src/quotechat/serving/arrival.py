@@ -20,6 +20,8 @@ _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,15})[ \t]*(?=\r\n)", r
 _FRAMED = re.compile(rb"\r\n(content-length|transfer-encoding)[ \t]*:", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked[ \t]*(?=\r\n)", re.IGNORECASE)
 _EXPECTS = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\n)", re.IGNORECASE)
+_NOT_ASCII = re.compile(rb"[A-Z]+ [^ \r\n]*[\x80-\xff][^ \r\n]* HTTP/1\.[01]\r\n")
+_SAY_ASCII = "400 Bad Request: The address must be ASCII: write é as %C3%A9."
 _SIZE = re.compile(rb"([0-9a-f]{1,15})[ \t]*(?:;[^\r\n]*)?", re.IGNORECASE)
 
 
@@ -33,7 +35,7 @@ class Arrival:
         self.early = False
         """More may come, or it is not known where it ends: after the answer the connection must close."""
         self.refusal: str | None = None
-        """The status of an answer where there is nothing to be parsed."""
+        """The status of an answer if there is nothing to be parsed, as `refusal` takes it."""
         self.wants_continue = False
         """Whoever sends it waits for 100 before the body (RFC 9110 §10.1.1)."""
         self._most = most
@@ -59,6 +61,8 @@ class Arrival:
             self.refusal = "431 Request Header Fields Too Large" if 0 <= line < _LONGEST_LINE else "414 URI Too Long"
         elif end < 0:
             self._at = len(self.data)
+        elif _NOT_ASCII.match(self.data):
+            self.refusal = _SAY_ASCII
         else:
             self._at = end + 4
             self._framing(bytes(self.data[: end + 2]))

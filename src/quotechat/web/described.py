@@ -127,7 +127,7 @@ def envelope(name: str) -> dict[str, Any]:
 
 
 #: Blueprints that answer people.
-_PAGES = ("static", "pages", "reference", "unknown")
+_PAGES = ("static", "pages", "reference", "robots", "unknown")
 
 
 def calls(app: Flask) -> Iterator[tuple[Rule, str, Call | None, str]]:

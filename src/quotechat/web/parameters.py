@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote_plus, unquote_to_bytes
 
 from flask import Flask, request
 from werkzeug.datastructures import MIMEAccept
@@ -25,6 +26,8 @@ _DECIMAL = re.compile(r"[0-9]+")
 _SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
 _LARGEST = 10**15
 """As good as any larger number: above every limit and every id."""
+_BROKEN = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_RANGE = re.compile(r"bytes=(?:([0-9]{1,15})-([0-9]{0,15})|-[0-9]{1,15})", re.IGNORECASE)
 _PREFER_WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?([^",;\s]+)"?\s*(?=$|[,;])', re.IGNORECASE)
 _JSON = "application/json"
 _TEXT = ("text/plain", "application/x-www-form-urlencoded")
@@ -43,6 +46,36 @@ def strict_numbers(app: Flask) -> Iterator[None]:
     app.url_map.converters["int"] = _Number
     yield
     app.url_map.converters["int"] = theirs
+
+
+def check_encoding() -> None:
+    """Raise ParameterInvalid if percent signs in the path or the query stand for nothing, or not for UTF-8.
+
+    `after` is a cursor, which has a refusal of its own for all that is none.
+    """
+    raw: str = request.environ.get("RAW_URI") or request.environ.get("REQUEST_URI") or request.path
+    _readable(raw.partition("?")[0].encode("utf-8", "surrogateescape"), "path")
+    for part in request.query_string.split(b"&"):
+        name = unquote_plus(part.partition(b"=")[0].decode("latin-1"))[:80]
+        if name != "after":
+            _readable(part, name)
+
+
+def _readable(text: bytes, field: str) -> None:
+    if _BROKEN.search(text):
+        raise ParameterInvalid("A percent sign stands before two hexadecimal digits: write % as %25.", field)
+    try:
+        unquote_to_bytes(text).decode()
+    except UnicodeDecodeError:
+        raise ParameterInvalid("What percent signs stand for is UTF-8: write é as %C3%A9.", field) from None
+
+
+def drop_odd_range() -> None:
+    """Ignore a `Range` of several or malformed ranges, and one of another method than GET (RFC 9110 §14.2)."""
+    found = _RANGE.fullmatch(request.headers.get("Range", ""))
+    in_order = found is not None and (not found[1] or not found[2] or int(found[1]) <= int(found[2]))
+    if request.method != "GET" or not in_order:
+        request.environ.pop("HTTP_RANGE", None)
 
 
 def one(name: str) -> str | None:

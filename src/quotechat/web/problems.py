@@ -12,7 +12,7 @@ from typing import Any, cast
 from flask import Response, request
 from flask.sansio.scaffold import Scaffold
 from gunicorn.http.errors import NoMoreData, ParseException
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestedRangeNotSatisfiable
 from werkzeug.http import HTTP_STATUS_CODES
 
 from ..logs import about
@@ -53,8 +53,9 @@ _PROBLEMS: dict[str, tuple[int, str]] = {
     "storage-full": (507, "No space left"),
 }
 # What Flask and Werkzeug refuse by themselves, and what an application around us does.
-_CODES = {401: "unauthenticated", 403: "forbidden", 404: "not-found", 405: "method-not-allowed",
-          406: "not-acceptable", 413: "too-large", 415: "unsupported-media-type", 429: "rate-limited"}  # fmt: skip
+_CODES = {400: "parameter-invalid", 401: "unauthenticated", 403: "forbidden", 404: "not-found",
+          405: "method-not-allowed", 406: "not-acceptable", 413: "too-large", 415: "unsupported-media-type",
+          429: "rate-limited", 500: "internal"}  # fmt: skip
 
 _counts: Counter[str] = Counter()
 _counting = threading.Lock()
@@ -123,18 +124,22 @@ def retry_after(refused: Refused) -> str | None:
 
 def response(refused: Refused) -> Response:
     """The answer to a request that is refused: a problem, or a page where a person reads it."""
-    problem = body(refused)
+    answer = _answer(body(refused))
+    retry = retry_after(refused)
+    if retry is not None:
+        answer.headers["Retry-After"] = retry
+    if refused.code == "unauthenticated":
+        answer.headers["WWW-Authenticate"] = 'Bearer realm="quotechat"'  # RFC 9110 §11.6.1 asks for one
+    return answer
+
+
+def _answer(problem: dict[str, Any]) -> Response:
     if _for_a_person():
         answer = Response(site.render_template("error.html", problem=problem), status=problem["status"])
     else:
         problem["request_id"] = request.environ["quotechat.request_id"]
         answer = Response(json.dumps(problem), problem["status"], content_type="application/problem+json")
     answer.headers["Cache-Control"] = "no-store"
-    retry = retry_after(refused)
-    if retry is not None:
-        answer.headers["Retry-After"] = retry
-    if refused.code == "unauthenticated":
-        answer.headers["WWW-Authenticate"] = 'Bearer realm="quotechat"'  # RFC 9110 §11.6.1 asks for one
     return answer
 
 
@@ -153,8 +158,14 @@ def of_http(fault: HTTPException) -> Response:
         return Response(fault.get_body(), fault.code, fault.get_headers())
     if fault.response is not None:  # an answer that is ready, by the application around us
         return cast(Response, fault.response)
-    code = _CODES.get(fault.code or 500, "parameter-invalid" if (fault.code or 500) < 500 else "internal")
-    answer = response(Refused(code, _PROBLEMS[code][1] + "." if code != "internal" else "Something broke here."))
+    code = _CODES.get(fault.code or 500)
+    if code is None:  # it is only what its status says (RFC 9457 §4.2.1)
+        phrase = HTTP_STATUS_CODES.get(fault.code or 500, "Refused")
+        answer = _answer({"type": "about:blank", "title": phrase, "status": fault.code, "detail": f"{phrase}."})
+    else:
+        answer = response(Refused(code, _PROBLEMS[code][1] + "." if code != "internal" else "Something broke here."))
+    if isinstance(fault, RequestedRangeNotSatisfiable) and fault.length is not None:
+        answer.headers["Content-Range"] = f"bytes */{fault.length}"  # RFC 9110 §15.5.17
     if isinstance(fault, MethodNotAllowed) and fault.valid_methods:
         answer.headers["Allow"] = ", ".join(sorted(fault.valid_methods))
     return answer

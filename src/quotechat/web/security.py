@@ -16,7 +16,7 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from ..config import Settings
 from ..protocol import names
 from ..protocol.errors import Forbidden, ParameterInvalid, Refused, Unauthenticated
-from . import problems, same_origin, site
+from . import parameters, problems, same_origin, site
 from .detach import guard
 from .proxies import address as address  # it says who asks, as the rest of this module
 
@@ -182,9 +182,12 @@ def _check() -> Response | None:
         g.quotechat_host_refused = True
         named = request.headers.get("Host", "")[:80]
         return problems.response(ParameterInvalid(f"The Host {named!r} is not served here.", "Host"))
+    parameters.drop_odd_range()
     if request.method == "OPTIONS" and same_origin.is_listed() and "Access-Control-Request-Method" in request.headers:
         return _preflight()
     same_origin.check()
+    if "websocket" not in request.headers.get("Upgrade", "").lower():  # those are told over the socket
+        parameters.check_encoding()
     return None
 
 
@@ -210,6 +213,8 @@ def _headers(answer: Response) -> Response:
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     headers["Cross-Origin-Resource-Policy"] = "same-origin"
     headers["Content-Security-Policy"] = _content_security_policy()
+    # Whoever can reach the server may read; a search engine must not make that everybody.
+    headers["X-Robots-Tag"] = "noindex"
     headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
     if "quotechat_who" in g or "Set-Cookie" in headers:
         # no-store is for caches that know it; one that was told to keep all must not give it to another.

@@ -1,24 +1,51 @@
-"""Addresses under the prefix that are none, where the application around us would answer in its own way."""
+"""Addresses that are none: those of a page with a slash too many lead to it.
+
+Under a prefix the application around us would answer in its own way.
+"""
 
 from __future__ import annotations
 
 import contextlib
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Flask, Response, current_app, request, url_for
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import WebsocketMismatch
 
-from . import problems, websocket
+from . import problems, site, websocket
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
-def install(scope: Blueprint) -> None:
-    """Answer for every address below `scope` that is none."""
+def install(scope: Flask | Blueprint) -> None:
+    """Answer for every address of `scope` that is none."""
+    if isinstance(scope, Flask):
+        scope.register_error_handler(NotFound, without_slash)
+        return
     scope.add_url_rule("/<path:rest>", "unknown", _unknown, methods=_METHODS)
 
 
+def without_slash(fault: NotFound) -> Response:
+    """Lead an address that only has a slash too many to its page; else say that nothing is there."""
+    return _to_page() or problems.of_http(fault)
+
+
+def _to_page() -> Response | None:
+    adapter = current_app.create_url_adapter(request)
+    if adapter is None or request.method not in ("GET", "HEAD") or not request.path.endswith("/"):
+        return None
+    with contextlib.suppress(HTTPException):
+        endpoint, values = adapter.match(request.path.rstrip("/"), method="GET")
+        if endpoint.startswith(f"{site.NAME}.pages."):
+            query = request.query_string.decode("ascii", "replace")
+            address = url_for(endpoint, **values) + (f"?{query}" if query else "")
+            return Response(status=308, headers={"Location": address})
+    return None
+
+
 def _unknown(rest: str) -> Response:
+    page = _to_page()
+    if page is not None:
+        return page
     adapter = current_app.create_url_adapter(request)
     assert adapter is not None
     with contextlib.suppress(HTTPException):

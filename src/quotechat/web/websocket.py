@@ -164,6 +164,7 @@ def upgraded(ws: Any) -> None:
     reactor: Reactor = current_app.extensions["quotechat.reactor"]
     first: First
     try:
+        parameters.check_encoding()
         first = parameters.one("room"), parameters.one("after")
     except Refused as refused:
         first = refused  # told over the socket: a browser could not read why there is none
