@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -277,3 +279,28 @@ def test_enter_while_composing_sends_nothing(path: str, server: Server, open_pag
     assert page.input_value("[name=message]") == "にほん\n"
     page.press("[name=message]", "Enter")
     waits(page, lambda: len(shown(page)) == 1, "the message")
+
+
+@pytest.mark.parametrize("path", ["/", "/websocket", "/polling", "/polling?mode=short"])
+def test_a_page_outlives_the_data_of_its_server(
+    path: str, server: Server, open_page: Open, tmp_path: Path
+) -> None:
+    """The data is wiped while the page is open: what it sends then is its own, without a reload."""
+    page = open_page(path)
+    write(page, "before", "Ada")
+    waits(page, lambda: texts(page)[-1:] == ["before"], "the first message")
+    server.kill()
+    server.data = tmp_path / "other"
+    server.data.mkdir()
+    server.start()
+    page.wait_for_selector("#pill[data-state=live]", timeout=30_000)
+    waits(page, lambda: "before" not in texts(page), "the page of the new room", 30)
+    page.wait_for_selector("#pill[data-state=live]", timeout=30_000)
+    write(page, "after", "Ada")
+    waits(page, lambda: texts(page)[-1:] == ["after"], "the message", 20)
+    cookies = [each for each in page.context.cookies() if len(each["name"]) == len("quotechat-01234567")]
+    assert len(cookies) == 2
+    with urllib.request.urlopen(urllib.request.Request(
+        f"{server.url}/api/v1/rooms/lobby", headers={"Cookie": "; ".join(f"{c['name']}={c['value']}" for c in cookies)}
+    )) as answer:  # fmt: skip
+        assert json.load(answer)["mine"]["messages"] == [1]

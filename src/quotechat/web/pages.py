@@ -38,7 +38,8 @@ LAB_ROOM = "lab"
 SILENT_ROOM = "lab-silence"
 """The room in which the lab measures what silence costs; the page creates it, and nobody writes there."""
 
-NAME_COOKIE = "quotechat-name"
+_OLD_NAME_COOKIE = "quotechat-name"
+"""That of all servers once; now each has its own (`security.cookie_name`)."""
 NAME_COOKIE_AGE = 365 * 24 * 3600
 """Seconds for which a form without JavaScript remembers how somebody signs."""
 
@@ -198,7 +199,12 @@ def _submit(envelope: dict[str, object]) -> Any:
 
 def _signs_as() -> str:
     """The name to write under: the one that the host application knows, else that of the last form."""
-    return security.given_name() or unquote(request.cookies.get(NAME_COOKIE, ""))
+    known = request.cookies.get(_name_cookie(), request.cookies.get(_OLD_NAME_COOKIE, ""))
+    return security.given_name() or unquote(known)
+
+
+def _name_cookie() -> str:
+    return f"{security.cookie_name()}-name"
 
 
 def _room() -> str:
@@ -328,7 +334,7 @@ def _client_id(form: Mapping[str, str]) -> dict[str, object]:
 
 def _remember_name(answer: BaseResponse, name: object) -> None:
     answer.set_cookie(
-        NAME_COOKIE,
+        _name_cookie(),
         quote(str(name)),
         max_age=NAME_COOKIE_AGE,
         path=site.base() or "/",

@@ -15,6 +15,7 @@ from ..protocol.errors import OriginRefused
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _ORIGIN = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::([1-9][0-9]{0,4}))?")
+_REFERRER = re.compile("https?://[^/]*")
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::([0-9]{0,5}))?")
 _USUAL = {"http": "80", "https": "443"}
 
@@ -39,9 +40,13 @@ def check() -> None:
 
 
 def is_our_page() -> bool:
-    """Whether a page of ours asks: a browser says so, and scripts cannot."""
-    origin = _origin(request.headers.get("Origin", ""))
-    return _fetch_site() == "same-origin" or (origin is not None and origin == _here())
+    """Whether a page of ours asks: a browser says so in one of three headers, and no other page can."""
+    if _fetch_site():
+        return _fetch_site() == "same-origin"
+    # Without TLS a browser's reads have neither of the other two.
+    referrer = _REFERRER.match(request.headers.get("Referer", ""))
+    origin = _origin(request.headers.get("Origin", referrer[0] if referrer else ""))
+    return origin is not None and origin == _here()
 
 
 def _check() -> None:

@@ -6,6 +6,8 @@ so that all workers on all machines sign alike and a restart forgets nobody.
 
 from __future__ import annotations
 
+import hashlib
+import re
 import secrets
 from typing import Any, cast
 
@@ -20,7 +22,9 @@ from . import parameters, problems, same_origin, site
 from .detach import guard
 from .proxies import address as address  # it says who asks, as the rest of this module
 
-COOKIE = "quotechat"
+_OLD_COOKIE = "quotechat"
+"""The name that all servers gave their cookie once."""
+_ANY_COOKIE = re.compile(r"quotechat(-[0-9a-f]{8})?")
 _COOKIE_SECONDS = 400 * 24 * 3600
 """As long as browsers keep any cookie (RFC 6265bis §5.5)."""
 
@@ -72,24 +76,34 @@ def new_token(name: str) -> str:
     return _signer("token").dumps([secrets.token_hex(16), name])
 
 
+def cookie_name() -> str:
+    """The name of this server's cookie. Browsers keep cookies for a host, whatever the port: another server there has
+    another name, so that neither takes the other's identity away."""
+    return cast(str, current_app.extensions["quotechat.cookie"])
+
+
 def give_cookie(answer: Response) -> None:
-    """Give a browser an identity with `answer`, where it has none."""
-    if _from_host() is None and _from_cookie() is None:
-        answer.set_cookie(
-            COOKIE,
-            _signer("cookie").dumps(secrets.token_hex(16)),
-            max_age=_COOKIE_SECONDS,
-            path=site.base() or "/",
-            httponly=True,
-            samesite="Lax",
-            secure=request.is_secure,
-        )
+    """Give a browser an identity with `answer`, if it has none, or has it under the old name."""
+    if _from_host() is None and _cookie(cookie_name()) is None:
+        _set_cookie(answer, _cookie(_OLD_COOKIE) or g.get("quotechat_renewed") or secrets.token_hex(16))
+
+
+def _set_cookie(answer: Response, identity: str) -> None:
+    answer.set_cookie(
+        cookie_name(),
+        _signer("cookie").dumps(identity),
+        max_age=_COOKIE_SECONDS,
+        path=site.base() or "/",
+        httponly=True,
+        samesite="Lax",
+        secure=request.is_secure,
+    )
 
 
 def _who() -> tuple[str, str | None] | None:
     if "quotechat_who" not in g:
         # The host first: a token beside its session must not make somebody else of its user.
-        g.quotechat_who = _from_host() or _from_token() or _from_cookie()
+        g.quotechat_who = _from_host() or _from_token() or _from_cookie() or _renewed()
     return cast("tuple[str, str | None] | None", g.quotechat_who)
 
 
@@ -130,14 +144,31 @@ def _asked_host() -> tuple[str, str | None] | None:
 
 
 def _from_cookie() -> tuple[str, str | None] | None:
-    value = request.cookies.get(COOKIE)
-    if not value:
-        return None
+    found = _cookie(cookie_name()) or _cookie(_OLD_COOKIE)
+    return (found, None) if found else None
+
+
+def _cookie(name: str) -> str | None:
     try:
-        return str(_signer("cookie").loads(value)), None
+        return str(_signer("cookie").loads(request.cookies.get(name, "")))
     except BadSignature:
         # Another server had this address before: the browser gets a new one.
         return None
+
+
+def _renewed() -> tuple[str, str | None] | None:
+    """A new identity for a page of ours that is still open, though its server's data is gone, and its secret with it.
+
+    The page's browser keeps cookies, since it sends one. The answer brings the new one (`_headers`).
+    """
+    if "Upgrade" in request.headers or not same_origin.is_our_page():
+        return None
+    if not any(_ANY_COOKIE.fullmatch(name) for name in request.cookies):
+        return None
+    g.quotechat_renewed = secrets.token_hex(16)
+    # The next request on this connection brings another cookie.
+    guard(request.environ)
+    return g.quotechat_renewed, None
 
 
 def _signer(kind: str) -> URLSafeSerializer:
@@ -153,6 +184,8 @@ def install(app: Flask, scope: Scaffold, settings: Settings, secret: str) -> Non
     `scope` is `app` itself or, where that is somebody else's, our blueprint in it. `secret` signs identities:
     the same in all processes.
     """
+    own = hashlib.blake2b(secret.encode(), digest_size=4, person=b"quotechat.cookie")
+    app.extensions["quotechat.cookie"] = f"quotechat-{own.hexdigest()}"
     app.extensions["quotechat.signers"] = {
         kind: URLSafeSerializer(secret, salt=f"quotechat.{kind}") for kind in ("cookie", "token")
     }
@@ -207,6 +240,8 @@ def _headers(answer: Response) -> Response:
         answer.direct_passthrough = False
         answer.get_data()
     headers = answer.headers
+    if "quotechat_renewed" in g and "Set-Cookie" not in headers:
+        _set_cookie(answer, g.quotechat_renewed)
     headers["X-Content-Type-Options"] = "nosniff"
     # Not no-referrer: with that, a browser sends the Origin of our own forms as null.
     headers["Referrer-Policy"] = "same-origin"

@@ -14,13 +14,13 @@ from typing import Any, get_args
 from flask import Blueprint, Response, current_app, request
 
 from ..protocol import commands, json, wire
-from . import problems, site
+from . import problems, security, site
 from .described import COMMANDS, PATH, QUERY, Call, calls, described, envelope
 
 blueprint = Blueprint("specs", __name__)
 
 _TOKEN = {"type": "http", "scheme": "bearer", "description": "From `POST /api/v1/guests`."}
-_COOKIE = {"type": "apiKey", "in": "cookie", "name": "quotechat", "description": "What a browser gets with a page."}
+_COOKIE = {"type": "apiKey", "in": "cookie", "description": "What a browser gets with a page."}
 _INFO = {
     "title": "quotechat",
     "version": "1",  # that of the protocol, not of the program
@@ -82,13 +82,14 @@ def _openapi_document() -> dict[str, Any]:
             path = paths.setdefault(braced(rule.rule), {})
             name = rule.endpoint.removeprefix(f"{site.NAME}.")
             path[method.lower()] = _operation(name, sorted(rule.arguments), call, said, kinds)
+    schemes = {"token": _TOKEN, "cookie": {**_COOKIE, "name": security.cookie_name()}}
     return {
         "openapi": "3.1.0",
         "jsonSchemaDialect": "https://spec.openapis.org/oas/3.1/dialect/base",
         "info": _INFO,
         "servers": [{"url": "/"}],
         "paths": paths,
-        "components": {"schemas": kinds.components, "securitySchemes": {"token": _TOKEN, "cookie": _COOKIE}},
+        "components": {"schemas": kinds.components, "securitySchemes": schemes},
     }
 
 
