@@ -1,5 +1,7 @@
-// This person's messages that wait for their time.
+// This person's messages that wait for their time, and those that were refused when it came.
 import { dayAndTime } from "./dates.js";
+
+const REASONS = { conflict: "somebody else has the name" };
 
 export class Scheduled {
   constructor(element, { api, insist, tell }) {
@@ -9,10 +11,13 @@ export class Scheduled {
   /** Asks the server what waits; shows nothing where it cannot be asked. */
   async refresh() {
     const answer = await this.api.request("GET", `${this.api.roomUrl}/scheduled`).catch(() => ({ scheduled: [] }));
-    const waiting = answer.scheduled ?? [];
-    this.element.hidden = waiting.length === 0;
-    this.element.querySelector("#scheduled-count").textContent = `${waiting.length} scheduled`;
-    this.list.replaceChildren(...waiting.map((item) => this.#row(item)));
+    const all = answer.scheduled ?? [];
+    const waiting = all.filter((item) => item.state !== "refused");
+    const refused = all.length - waiting.length;
+    this.element.hidden = all.length === 0;
+    this.element.querySelector("#scheduled-count").textContent =
+      `${waiting.length} scheduled` + (refused ? `, ${refused} not sent` : "");
+    this.list.replaceChildren(...all.map((item) => this.#row(item)));
     this.#comeBack(waiting);
   }
 
@@ -23,7 +28,7 @@ export class Scheduled {
     if (waiting.length) this.timer = setTimeout(() => this.refresh(), Math.min(Math.max(next, 0) + 1_500, 3_600_000));
   }
 
-  #row({ id, send_at: at, message }) {
+  #row({ id, send_at: at, message, state, code }) {
     const row = document.createElement("li");
     const time = document.createElement("time");
     time.dateTime = at;
@@ -31,9 +36,11 @@ export class Scheduled {
     const text = document.createElement("span");
     text.dir = "auto";
     text.textContent = typeof message === "string" ? message : message.message;
+    const refused = state === "refused";
+    if (refused) time.append(` not sent: ${REASONS[code] ?? code}`);
     const cancel = document.createElement("button");
     cancel.type = "button";
-    cancel.textContent = "Cancel";
+    cancel.textContent = refused ? "Dismiss" : "Cancel";
     cancel.addEventListener("click", () => this.#cancel(id));
     row.append(time, text, cancel);
     return row;

@@ -53,9 +53,9 @@ def said(text: str = "hi", **more: Any) -> commands.SendMessage:
 def opened(tmp_path: Path) -> Iterator[Opened]:
     chats: list[Chat] = []
 
-    def open_chat(clock: Clock | None = None, **options: Any) -> Chat:
+    def open_chat(clock: Clock | None = None, limits: Limits | None = None, **options: Any) -> Chat:
         rates = {"message": Rate(1e9, 1e9), "room": Rate(10, 1)}
-        limits = Limits(rates, dict.fromkeys(("socket", "poll", "sender"), Budget(9, 9)))
+        limits = limits or Limits(rates, dict.fromkeys(("socket", "poll", "sender"), Budget(9, 9)))
         store = SqliteStore(tmp_path / "quotechat.db")
         store.found(1_800_000_000_000)
         chat = Chat(store, limits, clock=clock or Clock(), **options)
@@ -178,6 +178,28 @@ def test_a_delivery_that_fails_is_tried_again_without_haste(opened: Opened, monk
     assert time.monotonic() - began >= 0.05
     full = False
     until(lambda: chat.read("lobby", START).events, what="the delivery")
+
+
+def test_due_messages_keep_to_the_rate_of_their_sender(opened: Opened) -> None:
+    """Two at once, then as tokens come back; another sender's is not behind them, and the order stays."""
+    clock, seconds = Clock(), [0.0]
+    chat = opened(clock, limits=Limits({"message": Rate(2, 1)}, {}, clock=lambda: seconds[0]))
+
+    def texts() -> list[str]:
+        return [event.envelope["message"]["message"] for event in chat.read("lobby", START).events]
+
+    for number in range(5):
+        chat.submit(said(f"{number}", send_at="+1h"), identity="ann", address="10.0.0.1")
+        seconds[0] += 1
+    other = commands.NewMessage("Bob", "other", send_at="+1h")
+    chat.submit(commands.SendMessage(message=other), identity="bob", address="10.0.0.2")
+    seconds[0] += 10
+    clock.now += 3_600_000
+    for count, last in ((3, "1"), (5, "3"), (6, "4")):
+        until(lambda count=count: len(texts()) >= count, what="what the rates allow")  # type: ignore[misc]
+        assert chat._scheduler.deliver_due() == 0 and len(texts()) == count
+        assert [text for text in texts() if text != "other"][-1] == last
+        seconds[0] += 2
 
 
 def test_an_overdue_message_is_delivered_after_a_restart(opened: Opened) -> None:

@@ -24,7 +24,7 @@ from quotechat.protocol.errors import (
     ScheduledUnknown,
     Unauthenticated,
 )  # fmt: skip
-from quotechat.store.base import Cancelled, CreateRoom, Deliver, Nothing, Scheduled, Store, Stored, Write
+from quotechat.store.base import Cancelled, CreateRoom, Deliver, Due, Nothing, Scheduled, Store, Stored, Write
 
 T0 = 1_800_000_000_000
 """Milliseconds since 1970: the tests' own clock."""
@@ -323,7 +323,7 @@ class StoreContract:
         first = do(store, later)
         assert isinstance(first, Scheduled) and isinstance(do(store, later), Scheduled)
         assert store.head("lobby").seq == 0 and (store.next_due(), store.waiting()) == (T0 + 10_000, 1)
-        assert store.due(T0 + 9_999, 9) == [] and store.due(T0 + 10_000, 9) == [1]
+        assert store.due(T0 + 9_999, 9) == [] and store.due(T0 + 10_000, 9) == [Due(1, "ann")]
         due = Write(Deliver(1), T0 + 10_000)
         delivered, again = store.commit([due, due])
         assert isinstance(delivered, Stored) and isinstance(again, Nothing)
@@ -341,6 +341,76 @@ class StoreContract:
         with pytest.raises(ScheduledUnknown):
             do(store, cancel)
         assert isinstance(do(store, Deliver(1), at=T0 + 20_000), Nothing)
+
+    def test_a_name_that_is_anothers_by_then_is_not_used(self, store: Store) -> None:
+        """A due message under it goes back to its sender, is told so to repeats, and can be put away."""
+        later = said("Ann", key="k", send_at="+10s")
+        number = do(store, later, who="mal").scheduled["id"]
+        do(store, said("Ann"), who="ann", at=T0 + 5_000)
+        assert isinstance(do(store, Deliver(number), at=T0 + 10_000), Nothing)
+        assert store.head("lobby").seq == 1 and store.due(T0 + 20_000, 9) == [] and store.waiting() == 0
+        (returned,) = store.scheduled("lobby", "mal")
+        assert (returned["state"], returned["code"], returned["message"]["message"]) == ("refused", "conflict", "hi")
+        again = do(store, later, who="mal", at=T0 + 99_000_000)
+        assert again.duplicate and again.scheduled == returned
+        with pytest.raises(ClientIdReused):
+            do(store, said("Ann", "other", key="k", send_at="+10s"), who="mal")
+        assert isinstance(do(store, Deliver(number), at=T0 + 200_000_000), Nothing)
+        do(store, commands.CancelScheduled(scheduled=commands.ScheduledId(number)), who="mal")
+        assert store.scheduled("lobby", "mal") == [] and store.head("lobby").seq == 1
+
+    def test_a_delivered_message_holds_its_name(self, store: Store) -> None:
+        """From the moment it is sent; what waits or was cancelled holds nothing."""
+        for number, name in enumerate(("Ann", "Bea"), 1):
+            do(store, said(name, send_at="+10s"), who="mal")
+            assert store.scheduled("lobby", "mal")[0]["id"] == number
+            if name == "Bea":
+                do(store, commands.CancelScheduled(scheduled=commands.ScheduledId(number)), who="mal")
+                assert isinstance(do(store, said("Bea"), who="bea"), Stored)
+            else:
+                do(store, Deliver(number), at=T0 + 10_000)
+                with pytest.raises(Conflict):
+                    do(store, said("Ann"), who="ann", at=T0 + 11_000)
+        with pytest.raises(Conflict):
+            do(store, said("Bea", send_at="+10s"), who="mal")
+
+    def test_an_identity_holds_few_names(self, store: Store) -> None:
+        """Five in a room, the last that it used, in one batch too; in another room five more."""
+        do(store, CreateRoom("tea"))
+        batch = [said(f"Name {letter}", room=room) for room in ("lobby", "tea") for letter in "abcdefgh"]
+        store.commit([Write(each, T0 + number, "mal") for number, each in enumerate(batch)])
+        for room in ("lobby", "tea"):
+            free = [letter for letter in "abcdefgh" if self._is_free(store, f"Name {letter}", room)]
+            assert free == ["a", "b", "c"]
+
+    @staticmethod
+    def _is_free(store: Store, name: str, room: str) -> bool:
+        try:
+            do(store, said(name, room=room), who=None, at=T0 + 60)
+        except Conflict:
+            return False
+        return True
+
+    def test_due_messages_of_one_sender_do_not_stand_before_all(self, store: Store) -> None:
+        """The first of each sender comes before the second of any, and no sender fills a page."""
+        for number in range(30):
+            do(store, said("Ann", f"{number}", send_at="+10s"))
+        do(store, said("Bob", send_at="+11s"), who="bob")
+        due = store.due(T0 + 20_000, 500)
+        assert [each.identity for each in due[:3]] == ["ann", "bob", "ann"] and len(due) == 21
+
+    def test_an_address_has_few_waiting_messages(self, store: Store) -> None:
+        """Five hundred, whatever identities it has; what was delivered or cancelled does not count."""
+        def send(who: str, number: int) -> list[Any]:
+            later = said(f"Name {who}", f"{number}", send_at="+1h")
+            return store.commit([Write(later, T0, who, source="here")])
+        for number in range(500):
+            assert isinstance(send(f"n{number // 100}", number)[0], Scheduled)
+        assert isinstance(send("n9", 0)[0], RateLimited)
+        assert isinstance(store.commit([Write(said("Els", send_at="+1h"), T0, "els", source="there")])[0], Scheduled)
+        do(store, commands.CancelScheduled(scheduled=commands.ScheduledId(1)), who="n0")
+        do(store, Deliver(2), at=T0 + 3_600_000)
+        assert [isinstance(send("n9", number)[0], Scheduled) for number in range(3)] == [True, True, False]
 
     def test_what_cannot_be_scheduled(self, store: Store) -> None:
         """The past, too far ahead, no time at all, no identity; and at most a hundred wait."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from servers import environment
 
-from quotechat.store import sqlite
+from quotechat.store import migrate, sqlite
 from quotechat.store.sqlite import SqliteStore
 
 WITHOUT = "import sys; sys.modules['psycopg'] = None; from quotechat.cli import main; main()"
@@ -58,4 +59,37 @@ def test_what_root_looks_at_stays_its_owners(tmp_path: Path) -> None:
     store = SqliteStore(database)
     store.adopt("s" * 64)
     assert {each.stat().st_uid for each in tmp_path.iterdir()} == {65534}
+    store.close()
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgres"])
+def test_each_step_of_the_schema_has_its_own_number(dialect: str) -> None:
+    """1, 2, 3 …: a step that shares the number of another would be left out where that one was done."""
+    numbers = [step.number for step in migrate.migrations(dialect)]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_an_older_database_keeps_its_scheduled_messages(tmp_path: Path) -> None:
+    """Their ids too: one that was given and is gone is not given again, since repeats are answered by it."""
+    path = tmp_path / "quotechat.db"
+    old = sqlite3.connect(path)
+    old.execute("CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT")
+    for statement in migrate.migrations("sqlite")[0].statements:
+        old.execute(statement)
+    old.execute("INSERT INTO meta VALUES ('schema', '1')")
+    old.executemany(
+        "INSERT INTO scheduled (room_id, identity, due_at, message, state) VALUES (1, 'ann', 5, ?, 'waiting')",
+        [('{"user":"Ann","message":"1"}',), ('{"user":"Ann","message":"2"}',)],
+    )
+    old.execute("DELETE FROM scheduled WHERE id = 2")
+    old.commit()
+    old.close()
+    store = SqliteStore(path)
+    assert [each.id for each in store.due(9, 9)] == [1]
+    with store.writing() as sql:
+        row = sql.one(
+            "INSERT INTO scheduled (room_id, identity, due_at, message, state)"
+            " VALUES (1, 'ann', 9, '{}', 'waiting') RETURNING id"
+        )
+    assert row is not None and row[0] == 3
     store.close()

@@ -6,6 +6,7 @@ acknowledged is served by every worker (protocol §5, promise 4).
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import random
 import threading
@@ -24,6 +25,7 @@ from ..protocol.errors import (
     HistoryChanged,
     MalformedEnvelope,
     OutcomeUnknown,
+    RateLimited,
     Refused,
     RoomUnknown,
     Unauthenticated,
@@ -34,6 +36,7 @@ from ..store.base import (
     Created,
     CreateRoom,
     Deliver,
+    Due,
     Head,
     Nothing,
     Outcome,
@@ -93,6 +96,7 @@ class Chat:
         self._feeds_lock = threading.Lock()
         self._places = threading.BoundedSemaphore(held_polls)
         self._waiting = 0
+        self._key: bytes | None = None
         self._appended = 0
         self._listeners: list[Callable[[str], None]] = []
         self._commits: list[Callable[[list[Event]], None]] = []
@@ -101,7 +105,7 @@ class Chat:
         self._closing = False
         self._closed = threading.Event()
         self._writer = Writer(store, self._committed)
-        self._scheduler = Scheduler(store, self._deliver, clock)
+        self._scheduler = Scheduler(store, self._may_deliver, self._deliver, clock)
         self._watcher = threading.Thread(target=self._watch, name="watcher", daemon=True)
 
     def start(self) -> None:
@@ -143,8 +147,9 @@ class Chat:
             raise MalformedEnvelope("This command belongs on a WebSocket.")
         self.welcome(begun)
         clean = command.normalised(self._bounds)
-        self.limits.allow("message", identity or address, address)
-        self._writer.submit(Write(clean, self._clock(), identity), done)
+        source = self._source(address)
+        self.limits.allow("message", identity or address, source)
+        self._writer.submit(Write(clean, self._clock(), identity, source=source or None), done)
 
     def create_room(
         self,
@@ -550,14 +555,36 @@ class Chat:
             if head.seq > feed.head and self._catch_up(feed):
                 self._tell(room)
 
-    def _deliver(self, ids: list[int]) -> dict[int, str]:
-        """Store those scheduled messages; which were refused, with the code."""
-        answers = {}
-        for each in ids:
-            answers[each] = _Answer()
-            self._writer.submit(Write(Deliver(each), self._clock()), answers[each].done)
-        outcomes = {each: answer.wait() for each, answer in answers.items()}
-        return {each: outcome.code for each, outcome in outcomes.items() if isinstance(outcome, Refused)}
+    def _deliver(self, due: list[Due]) -> dict[int, str]:
+        """Store those scheduled messages; which could not be stored now, with the code."""
+        answers: list[tuple[Due, _Answer]] = []
+        for each in due:
+            answers.append((each, _Answer()))
+            self._writer.submit(Write(Deliver(each.id), self._clock()), answers[-1][1].done)
+        refused: dict[int, str] = {}
+        for each, answer in answers:
+            outcome = answer.wait()
+            if isinstance(outcome, Nothing | Refused):
+                self.limits.refund("message", each.identity, each.source or "")
+            if isinstance(outcome, Refused):
+                refused[each.id] = outcome.code
+        return refused
+
+    def _may_deliver(self, due: Due) -> bool:
+        """Take a token of the sender's own rate, as if the message were sent now."""
+        try:
+            self.limits.allow("message", due.identity, due.source or "")
+        except RateLimited:
+            return False
+        return True
+
+    def _source(self, address: str) -> str:
+        """What limits know an address by: a keyed hash, since that of a scheduled message is kept while it waits."""
+        if not address or not self.limits.per_client:
+            return ""
+        if self._key is None:
+            self._key = self._store.secret().encode()[:64]
+        return hashlib.blake2b(address.encode(), digest_size=12, key=self._key).hexdigest()
 
 
 class _Answer:

@@ -80,6 +80,17 @@ class Limits:
         if wait > 0:
             raise RateLimited(1 + int(wait * 1000))
 
+    def refund(self, kind: str, key: str, address: str = "") -> None:
+        """Give a token back that `allow` took for what came to nothing."""
+        if not self.per_client:
+            return
+        burst, _ = self._rates[kind]
+        with self._lock:
+            for name, times in self._shares(key, address):
+                found = self._buckets[kind].get(name)
+                if found is not None:
+                    self._buckets[kind][name] = (min(burst * times, found[0] + 1), found[1])
+
     def left(self, kind: str, key: str) -> tuple[Rate, float] | None:
         """The rate that client `key` is held to and the tokens that it has; None where there is no limit."""
         if not self.per_client:

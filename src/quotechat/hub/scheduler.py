@@ -1,16 +1,19 @@
 """Scheduled messages: when one is due, it is handed to the writer.
 
-Every worker does this; the store delivers each message once, whoever asks. The clock is an argument.
+Every worker does this; the store delivers each message once, whoever asks. What people send now goes first: due
+messages are held to the rate of their own sender, and go to the writer in small portions with pauses between them.
+The clock is an argument.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 
 from ..protocol.errors import Refused
-from ..store.base import Store
+from ..store.base import Due, Store
 
 log = logging.getLogger(__name__)
 
@@ -19,24 +22,35 @@ LOOK_EVERY = 0.5
 MOST_AT_ONCE = 500
 _TRY_AGAIN = 0.05
 """Seconds between two deliveries that follow on each other."""
+_PORTION_SECONDS = 0.02
+"""How long a portion may keep the writer: what people send meanwhile waits for it."""
+_MOST_IN_A_PORTION = 64
+_LONGEST_PAUSE = 0.2
 
 
 class Scheduler:
-    """`deliver` gets the ids of due messages and returns when they are stored, with the code of each that was refused.
+    """Deliver what is due. `clock` gives ms since 1970.
 
-    `clock` gives ms since 1970.
+    `may` says whether the sender's rate allows one more now. `deliver` gets due messages and returns when they are
+    stored, with the code of each that could not be stored.
     """
 
     def __init__(
-        self, store: Store, deliver: Callable[[list[int]], dict[int, str]], clock: Callable[[], int]
+        self,
+        store: Store,
+        may: Callable[[Due], bool],
+        deliver: Callable[[list[Due]], dict[int, str]],
+        clock: Callable[[], int],
     ) -> None:
         self._store = store
+        self._may = may
         self._deliver = deliver
         self._clock = clock
         self._wake = threading.Event()
-        self._ended = False
+        self._end = threading.Event()
         self._refused: dict[int, str] = {}
         self._failures = 0
+        self._size = 4
         self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
 
     def start(self) -> None:
@@ -54,27 +68,60 @@ class Scheduler:
 
     def close(self) -> None:
         """End the thread."""
-        self._ended = True
+        self._end.set()
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(5)
 
     def deliver_due(self) -> int:
-        """Hand over what is due; how many."""
-        ids = self._store.due(self._clock(), MOST_AT_ONCE)
-        refused = self._deliver(ids) if ids else {}
+        """Hand over what is due and may be sent now; how many."""
+        due = self._store.due(self._clock(), MOST_AT_ONCE)
+        refused: dict[int, str] = {}
+        handed = 0
+        for portion in self._portions(due):
+            refused |= self._hand_over(portion)
+            handed += len(portion)
+            if refused:
+                break
         for each in refused.keys() - self._refused.keys():
             log.warning("scheduled message %d could not be delivered yet: %s", each, refused[each])
         self._failures = self._failures + 1 if refused else 0
         self._refused = refused
-        return len(ids)
+        return handed
+
+    def _portions(self, due: list[Due]) -> Iterator[list[Due]]:
+        """Those whose sender may send now, in portions; a sender who may not yet is passed over, to keep the order."""
+        portion: list[Due] = []
+        limited: set[str] = set()
+        for each in due:
+            if self._end.is_set():
+                break
+            if each.identity in limited:
+                continue
+            if not self._may(each):
+                limited.add(each.identity)
+                continue
+            portion.append(each)
+            if len(portion) >= self._size:
+                yield portion
+                portion = []
+        if portion:
+            yield portion
+
+    def _hand_over(self, portion: list[Due]) -> dict[int, str]:
+        """Deliver `portion`, learn how many may go at once, and leave the writer to others for as long as it took."""
+        began = time.monotonic()
+        refused = self._deliver(portion)
+        took = time.monotonic() - began
+        fitting = len(portion) * _PORTION_SECONDS / max(took, 0.0001)
+        self._size = max(1, min(_MOST_IN_A_PORTION, 2 * self._size, int(fitting)))
+        self._end.wait(min(took, _LONGEST_PAUSE))
+        return refused
 
     def _run(self) -> None:
-        while not self._ended:
+        while not self._end.is_set():
             try:
-                # Another try, but not at once, and later each time.
-                least = min(LOOK_EVERY, _TRY_AGAIN * 2 ** min(self._failures, 8)) if self.deliver_due() else 0.0
-                pause = max(least, self._pause())
+                pause = self._pause(self.deliver_due() > 0)
             except Refused as away:
                 log.warning("scheduled messages could not be looked at: %s", away)
                 pause = LOOK_EVERY
@@ -84,6 +131,12 @@ class Scheduler:
             self._wake.wait(pause)
             self._wake.clear()
 
-    def _pause(self) -> float:
+    def _pause(self, handed: bool) -> float:
+        """Seconds until the next look; `handed` is whether there was something to deliver at this one."""
         due = self._store.next_due()
-        return LOOK_EVERY if due is None else min(LOOK_EVERY, max(0.0, (due - self._clock()) / 1000))
+        left: float = LOOK_EVERY if due is None else min(LOOK_EVERY, (due - self._clock()) / 1000)
+        if handed:
+            # Another try, but not at once, and later each time.
+            return max(left, min(LOOK_EVERY, _TRY_AGAIN * 2.0 ** min(self._failures, 8)))
+        # What is due and was not handed over waits for tokens of its sender.
+        return left if left > 0 else _LONGEST_PAUSE

@@ -122,6 +122,9 @@ class WaitingMessage(msgspec.Struct):
     send_at: At
     room: Room
     message: WaitingContent
+    # Only if it was refused when it was due: the code of the problem, as a send would have been answered.
+    state: Literal["refused"] | UnsetType = UNSET
+    code: str | UnsetType = UNSET
 
 
 # --- Events ---------------------------------------------------------------------------------------

@@ -71,8 +71,9 @@ class Deliver:
 class Write:
     """One thing to store: a normalised command, who asks for it, and when.
 
-    `runs` are those of the text that is sent. They are made here, before the transaction: parsing takes longer than
-    storing, and all rooms wait for a transaction.
+    `source` stands for the address that it came from; None if limits of addresses do not hold. `runs` are those of the
+    text that is sent. They are made here, before the transaction: parsing takes longer than storing, and all rooms wait
+    for a transaction.
     """
 
     command: commands.Write | CreateRoom | Deliver
@@ -80,6 +81,7 @@ class Write:
     identity: str | None = None
     proof: bytes | None = None
     """The hash of the session or token that it rests on, which must not have ended."""
+    source: str | None = None
     runs: list[text.Run] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -143,13 +145,21 @@ class Created:
 
 @dataclass(frozen=True, slots=True)
 class Nothing:
-    """There was nothing to do any more: a due message that another worker delivered, or that was cancelled."""
+    """Nothing was sent: another worker delivered the due message, it was cancelled, or it went back to its sender."""
 
 
 Outcome = Stored | Scheduled | Cancelled | Created | Nothing
 
 
 # --- What can be read -----------------------------------------------------------------------------
+
+
+class Due(NamedTuple):
+    """A scheduled message to deliver, and whose limits hold for it; `source` as in `Write`."""
+
+    id: int
+    identity: str
+    source: str | None = None
 
 
 class Head(NamedTuple):
@@ -235,10 +245,10 @@ class Store(Protocol):
         """All rooms, by name: {`name`, `title`, `head`, `at`}."""
 
     def scheduled(self, room: str, identity: str) -> list[dict[str, Any]]:
-        """What waits for `identity` in `room`, the next first. Raises RoomUnknown."""
+        """What waits for `identity` in `room`, and what was refused when it was due. Raises RoomUnknown."""
 
-    def due(self, now: int, limit: int) -> list[int]:
-        """Ids of waiting messages whose time has come, the oldest first."""
+    def due(self, now: int, limit: int) -> list[Due]:
+        """Waiting messages whose time has come: the oldest of each sender, then the second of each, and so on."""
 
     def waiting(self) -> int:
         """How many scheduled messages wait, of all rooms."""

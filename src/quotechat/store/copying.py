@@ -28,7 +28,7 @@ from .shapes import PART, Sql
 _AT_ONCE = 5000
 """Events in one transaction."""
 KEPT = {
-    "scheduled": ("id", "identity", "client_id", "due_at", "message", "state", "seq"),
+    "scheduled": ("id", "identity", "client_id", "due_at", "message", "state", "seq", "code"),
     "sent": ("sender", "client_id", "hash", "at", "seq", "scheduled"),
     "name": ("skeleton", "identity", "at"),
 }
@@ -416,8 +416,9 @@ def _add_scheduled(sql: Sql, room_id: int, rows: list[dict[str, Any]]) -> dict[i
     for row in rows:
         if row["id"] in taken:
             columns = KEPT["scheduled"][1:]
+            places = ", ".join("?" * (1 + len(columns)))
             added = sql.one(
-                f"INSERT INTO scheduled (room_id, {', '.join(columns)}) VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
+                f"INSERT INTO scheduled (room_id, {', '.join(columns)}) VALUES ({places}) RETURNING id",
                 room_id, *(row[column] for column in columns),
             )  # fmt: skip
             assert added is not None

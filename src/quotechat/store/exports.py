@@ -188,13 +188,15 @@ class _Scheduled(_Exact):
     identity: _Who
     due_at: _Ms
     message: str
-    state: Literal["waiting", "sent", "cancelled"]
+    state: Literal["waiting", "sent", "cancelled", "refused"]
     client_id: commands.ClientId | None = None
     seq: wire.Seq | None = None
+    code: Annotated[str, Meta(pattern=r"\A[a-z-]{1,40}\Z")] | None = None
 
     def record(self) -> Record:
         found = json.loads(self.message)
-        if found == {} and self.state != "waiting":
+        _need((self.code is not None) == (self.state == "refused"), "code", "It is there if the state is refused.")
+        if found == {} and self.state not in ("waiting", "refused"):
             return _kept("scheduled", self)
         said = msgspec.convert(found, commands.NewMessage)
         _need(found.keys() <= _WAITING, "message", "It holds what no waiting message has.")

@@ -58,6 +58,7 @@ class Ledger:
     def __init__(self, sql: Sql) -> None:
         self.sql = sql
         self._rooms: dict[str, Room] = {}
+        self._last: dict[tuple[str, tuple[Any, ...]], None] = {}
 
     def room(self, name: str) -> Room:
         """The room of that name, locked. Raises RoomUnknown."""
@@ -96,8 +97,14 @@ class Ledger:
         event = events.event(room.name, entry.seq, where, command, write.at, encoded)
         return Stored(room.name, entry.seq, where, event, after=before)
 
+    def finally_run(self, statement: str, *values: Any) -> None:
+        """Run `statement` once before the commit, when all reads are done: what it touches is not asked for anew."""
+        self._last[statement, values] = None
+
     def flush(self) -> None:
         """Write the heads; the last thing before the commit."""
+        for statement, values in self._last:
+            self.sql.run(statement, *values)
         for room in self._rooms.values():
             if room.changed:
                 self.sql.run("UPDATE room SET head = ?, chain = ? WHERE id = ?", room.head, room.chain, room.id)
@@ -140,11 +147,11 @@ class Ledger:
     def waiting(self, scheduled_id: int) -> dict[str, Any]:
         """The scheduled message as its sender sees it."""
         row = self.sql.one(
-            "SELECT s.id, s.due_at, r.name, s.message, s.client_id FROM scheduled s"
+            "SELECT s.id, s.due_at, r.name, s.message, s.client_id, s.code FROM scheduled s"
             " JOIN room r ON r.id = s.room_id WHERE s.id = ?", scheduled_id,
         )  # fmt: skip
         assert row is not None
-        return waiting_message(row[0], row[1], row[2], json.own(row[3]), row[4])
+        return waiting_message(row[0], row[1], row[2], json.own(row[3]), row[4], row[5])
 
 
 def _hash(command: commands.Write, write: Write) -> bytes:

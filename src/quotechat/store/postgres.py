@@ -23,7 +23,7 @@ from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Overloaded, Refused, StorageFull
 from ..protocol.principal import account_id
 from . import founding, ledger, migrate, reading, rebuild, retention, rules
-from .base import CommitFailed, CreateRoom, Deliver, Head, Impossible, Outcome, Page, Step, Write
+from .base import CommitFailed, CreateRoom, Deliver, Due, Head, Impossible, Outcome, Page, Step, Write
 from .connections import Away, Connection, Pool, connect, lost
 from .gathering import Gathering, Plain, Read
 from .ledger import Ledger
@@ -178,7 +178,7 @@ class PostgresStore:
     def scheduled(self, room: str, identity: str) -> list[dict[str, Any]]:
         return self._whole(lambda sql: reading.scheduled(sql, room, identity))
 
-    def due(self, now: int, limit: int) -> list[int]:
+    def due(self, now: int, limit: int) -> list[Due]:
         return self._single(lambda sql: reading.due(sql, now, limit))
 
     def waiting(self) -> int:

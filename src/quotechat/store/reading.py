@@ -13,10 +13,12 @@ from ..protocol import cursor, json, text
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import CursorAhead, CursorExpired, HistoryChanged, MalformedJson, QuoteUnknown, RoomUnknown
 from . import callers
-from .base import Census, Head, Page, Step
+from .base import Census, Due, Head, Page, Step
 from .shapes import PART, Row, Sql, counted, deleted_stub, described, event_of, waiting_message, without_excerpt
 
 _MOST_NAMED = 1000
+_MOST_OF_ONE = 20
+"""Due messages of one sender that one look returns."""
 MOST_QUOTES_SEARCHED = 10_000
 """Quotes that one search looks through."""
 
@@ -145,19 +147,22 @@ def rooms(sql: Sql) -> list[dict[str, Any]]:
 def scheduled(sql: Sql, room: str, identity: str) -> list[dict[str, Any]]:
     """What waits."""
     rows = sql.all(
-        "SELECT id, due_at, message, client_id FROM scheduled"
-        " WHERE room_id = ? AND identity = ? AND state = 'waiting' ORDER BY due_at, id",
+        "SELECT id, due_at, message, client_id, code FROM scheduled"
+        " WHERE room_id = ? AND identity = ? AND state IN ('waiting', 'refused') ORDER BY due_at, id",
         room_id(sql, room), identity,
     )  # fmt: skip
-    return [waiting_message(row[0], row[1], room, json.own(row[2]), row[3]) for row in rows]
+    return [waiting_message(row[0], row[1], room, json.own(row[2]), row[3], row[4]) for row in rows]
 
 
-def due(sql: Sql, now: int, limit: int) -> list[int]:
-    """Waiting messages whose time has come."""
+def due(sql: Sql, now: int, limit: int) -> list[Due]:
+    """Waiting messages whose time has come, a few of each sender: nobody's many stand before another's one."""
     rows = sql.all(
-        "SELECT id FROM scheduled WHERE state = 'waiting' AND due_at <= ? ORDER BY due_at, id LIMIT ?", now, limit
-    )
-    return [row[0] for row in rows]
+        "SELECT id, identity, source FROM (SELECT id, identity, source, due_at, row_number() OVER"
+        " (PARTITION BY identity ORDER BY due_at, id) AS place FROM scheduled WHERE state = 'waiting' AND due_at <= ?)"
+        " AS d WHERE place <= ? ORDER BY place, due_at, id LIMIT ?",
+        now, _MOST_OF_ONE, limit,
+    )  # fmt: skip
+    return [Due(*row) for row in rows]
 
 
 def waiting(sql: Sql) -> int:

@@ -25,20 +25,19 @@ from ..protocol.errors import (
     Unauthenticated,
 )  # fmt: skip
 from ..protocol.principal import account_id
-from . import callers
+from . import callers, held_names
 from .base import Cancelled, Created, CreateRoom, Deliver, Nothing, Outcome, Scheduled, Stored, Write
 from .blanking import blank_message
 from .ledger import SENT, Ledger, Room
 from .shapes import counted, described, in_order
 
 MOST_WAITING = 100
-"""Scheduled messages of one identity that may wait."""
-_NAME_TOUCH = 60_000
-"""Milliseconds for which a held name is not written again."""
+"""Scheduled messages of one identity that may wait, those that were refused included."""
+MOST_WAITING_OF_ADDRESS = 500
+"""Scheduled messages from one address that may wait, whatever identities sent them."""
 _VALUES = {"like": 1, "dislike": -1, "none": 0}
 
 # What the common commands read: asked for in one go where that is faster (`foreseen`).
-_NAME = "SELECT identity, at FROM name WHERE room_id = ? AND skeleton = ?"
 _PARENT = "SELECT body FROM message WHERE room_id = ? AND id = ?"
 _OWN = "SELECT identity, deleted, body, likes, dislikes FROM message WHERE room_id = ? AND id = ?"
 _COUNTS = "SELECT likes, dislikes, deleted FROM message WHERE room_id = ? AND id = ?"
@@ -131,9 +130,12 @@ def _send(asked: Asked, command: SendMessage) -> Stored | Scheduled:
     parent = _parent(asked, said.reply_to)
     if said.send_at is not None:
         _check_waiting(asked)
+        # What waits holds no name: nobody has said anything under it yet.
+        held_names.check(asked.ledger, asked.room, write, said.user, asked.settings.name_hold_ms)
+        return _schedule(asked, command, due)
     # The last check is the first change: nothing below it refuses.
-    _hold_name(asked, said.user)
-    return _say(asked, command, parent, write.runs) if said.send_at is None else _schedule(asked, command, due)
+    held_names.hold(asked.ledger, asked.room, write, said.user, asked.settings.name_hold_ms)
+    return _say(asked, command, parent, write.runs)
 
 
 def _edit(asked: Asked, command: EditMessage) -> Stored:
@@ -194,11 +196,11 @@ def _cancel(asked: Asked, command: CancelScheduled) -> Cancelled:
     row = asked.ledger.sql.one(
         "SELECT identity, state FROM scheduled WHERE id = ? AND room_id = ?", scheduled_id, asked.room.id
     )
-    if row is None or (row[0] == identity and row[1] != "waiting"):
+    if row is None or (row[0] == identity and row[1] not in ("waiting", "refused")):
         raise ScheduledUnknown(scheduled_id)
     if row[0] != identity:
         raise Forbidden()
-    asked.ledger.sql.run("UPDATE scheduled SET state = 'cancelled' WHERE id = ?", scheduled_id)
+    asked.ledger.sql.run("UPDATE scheduled SET state = 'cancelled', source = NULL WHERE id = ?", scheduled_id)
     return Cancelled(asked.ledger.waiting(scheduled_id))
 
 
@@ -233,7 +235,7 @@ def foreseen(command: commands.Write, write: Write, room_id: int) -> Iterator[tu
     if command.client_id is not None:
         yield SENT, (room_id, command.sender(write.identity), command.client_id)
     if isinstance(command, SendMessage):
-        yield _NAME, (room_id, names.skeleton(command.message.user))
+        yield held_names.NAME, (room_id, names.skeleton(command.message.user))
         if command.message.reply_to is not None:
             yield _PARENT, (room_id, command.message.reply_to)
     elif isinstance(command, EditMessage) and write.identity is not None:
@@ -247,11 +249,17 @@ def foreseen(command: commands.Write, write: Write, room_id: int) -> Iterator[tu
 
 
 def _check_waiting(asked: Asked) -> None:
-    row = asked.ledger.sql.one(
-        "SELECT count(*) FROM scheduled WHERE identity = ? AND state = 'waiting'", asked.write.identity
+    sql, write = asked.ledger.sql, asked.write
+    row = sql.one(
+        "SELECT count(*) FROM scheduled WHERE identity = ? AND state IN ('waiting', 'refused')", write.identity
     )
     if row and row[0] >= MOST_WAITING:
         raise RateLimited(60_000, f"At most {MOST_WAITING} of your messages may wait.")
+    if write.source is None:
+        return
+    row = sql.one("SELECT count(*) FROM scheduled WHERE source = ?", write.source)
+    if row and row[0] >= MOST_WAITING_OF_ADDRESS:
+        raise RateLimited(60_000, f"At most {MOST_WAITING_OF_ADDRESS} messages from one address may wait.")
 
 
 def _schedule(asked: Asked, command: SendMessage, due: int) -> Scheduled:
@@ -261,9 +269,9 @@ def _schedule(asked: Asked, command: SendMessage, due: int) -> Scheduled:
     kept["runs"] = asked.write.runs
     message = {name: value for name, value in kept.items() if value is not None}
     row = asked.ledger.sql.one(
-        "INSERT INTO scheduled (room_id, identity, client_id, due_at, message, state)"
-        " VALUES (?, ?, ?, ?, ?, 'waiting') RETURNING id",
-        asked.room.id, asked.write.identity, command.client_id, due, json.dumps(message).decode(),
+        "INSERT INTO scheduled (room_id, identity, client_id, due_at, message, state, source)"
+        " VALUES (?, ?, ?, ?, ?, 'waiting', ?) RETURNING id",
+        asked.room.id, asked.write.identity, command.client_id, due, json.dumps(message).decode(), asked.write.source,
     )  # fmt: skip
     assert row is not None
     return Scheduled(asked.ledger.waiting(row[0]))
@@ -284,15 +292,27 @@ def _deliver(ledger: Ledger, command: Deliver, write: Write, settings: Settings)
     try:
         name = callers.current_name(sql, row[1], write.at)
     except Unauthenticated:
-        sql.run("UPDATE scheduled SET state = 'cancelled', message = '{}' WHERE id = ?", command.id)
+        sql.run("UPDATE scheduled SET state = 'cancelled', message = '{}', source = NULL WHERE id = ?", command.id)
         return Nothing()
     if name is not None:
         said = structs.replace(said, user=name)
     send = SendMessage(message=said, room=room.name, client_id=row[2])
     asked = Asked(ledger, room, replace(write, identity=row[1]), settings)
-    stored = _say(asked, send, _parent_if_kept(asked, said.reply_to), runs)
+    parent = _parent_if_kept(asked, said.reply_to)
+    try:
+        # What holds for a send holds now: the name may have become another's since.
+        held_names.hold(ledger, room, asked.write, said.user, settings.name_hold_ms)
+    except Refused as refused:
+        sql.run(
+            "UPDATE scheduled SET state = 'refused', code = ?, source = NULL WHERE id = ?", refused.code, command.id
+        )
+        return Nothing()
+    stored = _say(asked, send, parent, runs)
     # The text is the log's from now on, which knows how to forget it.
-    sql.run("UPDATE scheduled SET state = 'sent', seq = ?, message = '{}' WHERE id = ?", stored.seq, command.id)
+    sql.run(
+        "UPDATE scheduled SET state = 'sent', seq = ?, message = '{}', source = NULL WHERE id = ?",
+        stored.seq, command.id,
+    )  # fmt: skip
     # Its client_id now answers with the event.
     if send.client_id is not None:
         sql.run(
@@ -356,21 +376,3 @@ def _parent(asked: Asked, message_id: int | None) -> dict[str, Any] | None:
     if message.get("deleted"):
         return {"id": message_id, "user": message["user"], "deleted": True}
     return {"id": message_id, "user": message["user"], "excerpt": text.excerpt_of(message)}
-
-
-def _hold_name(asked: Asked, user: str) -> None:
-    """Refuse a name that a living identity holds; else it is this sender's from now on."""
-    skeleton, write = names.skeleton(user), asked.write
-    if account_id(write.identity) is not None:
-        return  # its name is its own in every room
-    callers.check_free(asked.ledger.sql, user, write.at)
-    row = asked.ledger.sql.one(_NAME, asked.room.id, skeleton)
-    if row and row[0] != write.identity and write.at - row[1] < asked.settings.name_hold_ms:
-        raise Conflict(f"The name {user} is in use in this room.", "user")
-    if write.identity is None or (row and row[0] == write.identity and write.at - row[1] < _NAME_TOUCH):
-        return
-    asked.ledger.sql.run(
-        "INSERT INTO name (room_id, skeleton, identity, at) VALUES (?, ?, ?, ?) ON CONFLICT"
-        " (room_id, skeleton) DO UPDATE SET identity = excluded.identity, at = excluded.at",
-        asked.room.id, skeleton, write.identity, write.at,
-    )  # fmt: skip

@@ -66,12 +66,14 @@ def described(name: str, title: str | None, head: int, chain: bytes, at: int) ->
 
 
 def waiting_message(
-    scheduled_id: int, due: int, room: str, message: dict[str, Any], client_id: str | None
+    scheduled_id: int, due: int, room: str, message: dict[str, Any], client_id: str | None, code: str | None = None
 ) -> dict[str, Any]:
-    """A scheduled message as its sender sees it."""
-    shown = {name: value for name, value in message.items() if name != "runs"}
-    own = shown | ({"client_id": client_id} if client_id is not None else {})
-    return {"id": scheduled_id, "send_at": events.rfc3339(due), "room": room, "message": own}
+    """A scheduled message as its sender sees it; `code` is that of the problem that refused it when it was due."""
+    own = {name: value for name, value in message.items() if name != "runs"}
+    if client_id is not None:
+        own["client_id"] = client_id
+    shown = {"id": scheduled_id, "send_at": events.rfc3339(due), "room": room, "message": own}
+    return shown if code is None else shown | {"state": "refused", "code": code}
 
 
 def event_of(room: str, row: Row) -> events.Event:

@@ -21,7 +21,7 @@ from ..protocol import events
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Overloaded, Refused, StorageFull
 from . import founding, migrate, reading, rebuild, retention, rules
-from .base import CommitFailed, FlushFailed, Head, Impossible, Outcome, Page, Step, Stored, Write
+from .base import CommitFailed, Due, FlushFailed, Head, Impossible, Outcome, Page, Step, Stored, Write
 from .files import settle
 from .ledger import Ledger, prune
 from .lock import FileLock, Presence
@@ -150,7 +150,7 @@ class SqliteStore:
         with self._reading() as sql:
             return reading.scheduled(sql, room, identity)
 
-    def due(self, now: int, limit: int) -> list[int]:
+    def due(self, now: int, limit: int) -> list[Due]:
         with self._reading() as sql:
             return reading.due(sql, now, limit)
 
