@@ -31,16 +31,15 @@ export function pillText({ state, transport, seq, retryIn = 0 }, waiting = 0) {
 export class Pill {
   #status = { state: "connecting", transport: "", seq: 0 };
   #changes = 0;
-
+  #open = false;
   #timer = null;
 
   /** `told` is what screen readers hear: the state alone, since numbers change with every message. */
   constructor(button, diagnosis, { wake, waiting, told }) {
     Object.assign(this, { button, diagnosis, waiting, told });
-    button.addEventListener("click", () => {
-      wake();
-      diagnosis.hidden = !diagnosis.hidden;
-      button.setAttribute("aria-expanded", String(!diagnosis.hidden));
+    button.addEventListener("click", wake);
+    diagnosis.addEventListener("beforetoggle", ({ newState }) => {
+      this.#open = newState === "open";
       this.show();
     });
   }
@@ -56,7 +55,7 @@ export class Pill {
     const label = this.button.querySelector(".pill-text");
     this.button.dataset.state = status.state;
     if (label.textContent !== text) label.textContent = text;
-    if (!this.diagnosis.hidden) this.#diagnose(status);
+    if (this.#open) this.#diagnose(status);
   }
 
   #countDown({ state, retryIn }) {

@@ -3,7 +3,8 @@
 export function fitAboveKeyboard(body, viewport = globalThis.visualViewport) {
   viewport?.addEventListener("resize", () => {
     const covered = innerHeight - viewport.height > 100;
-    body.style.blockSize = covered ? `${viewport.height}px` : "";
+    if (covered) body.style.setProperty("--uncovered", `${viewport.height}px`);
+    else body.style.removeProperty("--uncovered");
     if (covered) scrollTo(0, 0);
   });
 }

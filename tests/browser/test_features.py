@@ -142,7 +142,7 @@ def test_a_message_becomes_a_quote(pair: tuple[Any, Any]) -> None:
 def test_rooms(pair: tuple[Any, Any], server: Server) -> None:
     """Created from the list, entered by an address of its own, and apart from the lobby."""
     ada, bo = pair
-    ada.click(".rooms summary")
+    ada.click(".rooms button")
     ada.fill(".new-room input", "tea")
     ada.click(".new-room button")
     ada.wait_for_selector("#pill[data-state=live]")
@@ -155,7 +155,7 @@ def test_rooms(pair: tuple[Any, Any], server: Server) -> None:
     bo.goto(f"{server.url}{way}")
     bo.wait_for_selector("#pill[data-state=live]")
     assert texts(bo) == []
-    bo.click(".rooms summary")
+    bo.click(".rooms button")
     bo.click(".rooms a:has-text('tea')")
     expect(bo.locator("#m1 .text")).to_have_text("milk?")
 

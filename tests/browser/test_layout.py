@@ -1,0 +1,212 @@
+"""Where things stand: on phones, at large zoom, on paper, and what hostile text cannot reach."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+from server import Server
+from test_pages import post, waits, write
+from test_quality import violations
+
+Open = Callable[..., Any]
+PHONE: dict[str, Any] = {"has_touch": True, "is_mobile": True}
+
+
+def phone(width: int, height: int = 844) -> dict[str, Any]:
+    return {"viewport": {"width": width, "height": height}, **PHONE}
+
+
+def create(server: Server, name: str, title: str = "") -> None:
+    body = json.dumps({"name": name, "title": title or name}).encode()
+    request = urllib.request.Request(f"{server.url}/api/v1/rooms", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 201
+
+
+def inside(page: Any, selector: str) -> bool:
+    """Whether the whole box is in the window."""
+    found: bool = page.eval_on_selector(
+        selector,
+        """element => {
+          const { left, right, top, bottom, width, height } = element.getBoundingClientRect();
+          return width > 0 && height > 0 && left >= 0 && top >= 0 && right <= innerWidth && bottom <= innerHeight;
+        }""",
+    )
+    return found
+
+
+@pytest.mark.parametrize("width", [320, 360, 390, 412, 1280])
+def test_menus_are_inside_the_window(width: int, server: Server, open_page: Open) -> None:
+    """Rooms and the diagnosis, with long names and many rooms; they close by Esc and by a click elsewhere."""
+    create(server, "d" * 63, "A title of some length, about this and that, and more")
+    for number in range(40):
+        create(server, f"room-{number}")
+    page = open_page("/", **(phone(width) if width < 1000 else {"viewport": {"width": width, "height": 800}}))
+    for opener, card in [(".rooms button", "#rooms-menu"), ("#pill", "#diagnosis")]:
+        for close in ("Escape", "click"):
+            page.click(opener)
+            expect(page.locator(card)).to_be_visible()
+            assert inside(page, card)
+            assert page.eval_on_selector(card, "card => card.scrollWidth <= card.clientWidth")
+            assert violations(page) == []
+            if close == "click":
+                page.mouse.click(width / 2, 790)
+            else:
+                page.keyboard.press(close)
+            expect(page.locator(card)).to_be_hidden()
+
+
+def test_menus_work_without_javascript(server: Server, open_page: Open) -> None:
+    create(server, "tea")
+    page = open_page("/", live=False, java_script_enabled=False)
+    page.click(".rooms button")
+    page.click("#rooms-menu a:has-text('tea')")
+    expect(page.locator("#room-name")).to_have_text("tea")
+
+
+@pytest.mark.parametrize(("width", "height"), [(320, 256), (427, 267), (844, 390), (390, 508)])
+def test_the_log_can_be_read_at_any_height(width: int, height: int, server: Server, open_page: Open) -> None:
+    """It has ten lines or so at 400 % zoom and on a phone on its side; what does not fit is reached by scrolling."""
+    for number in range(1, 31):
+        post(server, f"word {number}")
+    page = open_page("/", viewport={"width": width, "height": height})
+    box = page.locator("#scroller").bounding_box()
+    assert box and box["height"] >= 160
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    assert inside(page, "#composer [type=submit]")
+    page.locator("#m30").scroll_into_view_if_needed()
+    assert inside(page, "#m30")
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (390, 844), (360, 640)])
+def test_a_window_of_usual_size_does_not_scroll(size: tuple[int, int], server: Server, open_page: Open) -> None:
+    """Head and composer stay; the log alone scrolls."""
+    for number in range(1, 41):
+        post(server, f"word {number}")
+    page = open_page("/", viewport={"width": size[0], "height": size[1]})
+    assert page.evaluate("document.documentElement.scrollHeight") <= size[1]
+    expect(page.locator("#m40")).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_long_names_make_nothing_wider(width: int, server: Server, open_page: Open) -> None:
+    """A room of 63 letters, its title, and a name of 40: Send stays where a thumb reaches it."""
+    name = "w" * 63
+    create(server, name)
+    page = open_page(f"/rooms/{name}", viewport={"width": width, "height": 800})
+    write(page, "x" * 200, "W" * 40)
+    expect(page.locator("#m1")).to_be_visible()
+    page.hover("#m1")
+    page.click("#m1 [data-action=reply]")
+    for _ in ("live", "loaded"):
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert inside(page, "#composer [type=submit]")
+        right = page.eval_on_selector_all("#composer *", "all => Math.max(...all.map(e => e.getBoundingClientRect().right))")
+        assert right <= page.eval_on_selector("#composer", "form => form.getBoundingClientRect().right")
+        assert violations(page) == []
+        page.reload()
+
+
+def test_fields_do_not_make_phones_zoom(server: Server, open_page: Open) -> None:
+    """Every field of every page has letters of 16 px or more where a finger points."""
+    script = "all => all.map(field => [field.name || field.type, parseFloat(getComputedStyle(field).fontSize)])"
+    for path in ("/", "/quotes", "/lab", "/rooms/none", "/reference"):
+        page = open_page(path, live=path == "/", **phone(390))
+        sizes = page.eval_on_selector_all("input:not([type=hidden], [type=checkbox]), select, textarea", script)
+        assert [each for each in sizes if each[1] < 16] == [], path
+
+
+def test_a_follow_up_has_its_author_and_time(server: Server, open_page: Open) -> None:
+    """For whoever hears the page; the eye sees them at the first of a run alone."""
+    page = open_page("/")
+    for number in (1, 2):
+        write(page, f"word {number}", "Ada")
+        page.wait_for_selector(f"#m{number}")
+    expect(page.locator("#m2.follows")).to_have_count(1)
+    heard = page.locator("#m2").aria_snapshot()
+    time = page.locator("#m2 .time").text_content()
+    assert "Ada" in heard and time and time in heard
+    box = page.locator("#m2 .byline").bounding_box()
+    assert box is None or box["width"] * box["height"] <= 1
+
+
+OVERRIDES = {"rlo": "\u202e", "lro": "\u202d", "rli": "\u2067", "rle": "\u202b", "rlo-twice": "\u202e\u202e"}
+
+
+@pytest.mark.parametrize("mark", OVERRIDES.values(), ids=OVERRIDES)
+def test_a_link_reads_as_it_leads(mark: str, server: Server, open_page: Open) -> None:
+    """Whatever marks of direction stand open before it, in a message from left to right or from right to left."""
+    url = "https://evil.example/moc.knab//:sptth"
+    plain, marked, arabic = url, f"{mark}{url}", f"مرحبا {mark}{url} مرحبا"
+    for text in (plain, marked, arabic):
+        post(server, text)
+    page = open_page("/", viewport={"width": 1280, "height": 800})
+    # Where each letter stands, from the left: the same in all three.
+    script = """a => {
+      const range = document.createRange();
+      const text = a.firstChild;
+      return [...text.data].map((_, i) => {
+        range.setStart(text, i);
+        range.setEnd(text, i + 1);
+        return range.getBoundingClientRect().left - a.getBoundingClientRect().left;
+      });
+    }"""
+    found = [page.eval_on_selector(f"#m{number} .text a", script) for number in (1, 2, 3)]
+    assert found[0] == sorted(found[0])
+    for places in found[1:]:
+        assert places == pytest.approx(found[0], abs=0.5)
+
+
+def test_piled_accents_stay_with_their_message(server: Server, open_page: Open) -> None:
+    """Neither a name nor a text is drawn over what others said, and accents that languages have are whole."""
+    post(server, "what others said")
+    page = open_page("/")
+    page.wait_for_selector("#m1")
+    above = page.locator("#m1").bounding_box()
+    before = page.screenshot(clip=above)
+    pile = "\u0301" * 38
+    body = json.dumps({"user": f"N{pile}", "message": f"Z{pile}"}).encode()
+    request = urllib.request.Request(
+        f"{server.url}/api/v1/rooms/lobby/messages", body, {"Content-Type": "application/json"}
+    )
+    urllib.request.urlopen(request, timeout=10).close()
+    page.wait_for_selector("#m2")
+    assert page.screenshot(clip=above) == before
+    post(server, "Ế Ậ Ǻ ก็ ที่ น้ำ ཀྵྨ Ÿ́ gjpqy Ç")
+    page.wait_for_selector("#m3")
+    whole = page.locator("#m3").bounding_box()
+    clipped = page.screenshot(clip=whole)
+    page.eval_on_selector_all("#m3 *", "all => all.forEach(e => { e.style.overflow = 'visible'; })")
+    assert page.screenshot(clip=whole) == clipped
+
+
+def test_all_that_is_loaded_is_printed(server: Server, open_page: Open) -> None:
+    """Not one screen of it."""
+    for number in range(1, 61):
+        post(server, f"word {number}")
+    page = open_page("/", viewport={"width": 800, "height": 500})
+    page.emulate_media(media="print")
+    rolls = "document.getElementById('scroller')"
+    assert page.evaluate(f"{rolls}.scrollHeight <= {rolls}.clientHeight + 1")
+    boxes = [page.locator(f"#m{number}").bounding_box() for number in (11, 60)]
+    assert all(boxes) and boxes[1]["y"] > boxes[0]["y"] + 500
+    expect(page.locator("#composer")).to_be_hidden()
+    assert page.pdf().count(b"/Type /Page\n") > 1
+
+
+def test_the_sheet_of_keys_has_room(server: Server, open_page: Open) -> None:
+    """The box stands beside its label, and what closes the sheet touches nothing."""
+    page = open_page("/")
+    page.focus("#pill")
+    page.keyboard.press("?")
+    box = page.locator("#single-keys").bounding_box()
+    label = page.locator("#keys label").bounding_box()
+    assert abs(box["y"] + box["height"] / 2 - label["y"] - label["height"] / 2) < 2
+    above = page.locator("#keys p").last.bounding_box()
+    assert page.locator("#keys form").bounding_box()["y"] >= above["y"] + above["height"] + 8
