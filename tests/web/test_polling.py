@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
@@ -356,6 +357,30 @@ def test_a_connection_may_ask_anything_between_its_polls(server: Running) -> Non
         for _ in range(3):
             assert asked("GET", f"{EVENTS}?after={after}&wait=0.3") == {"events": [], "cursor": after, "more": False}
         assert 0.7 < time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["after={0}&wait=2&x=?after={1}", "x=?after={1}&after={0}&wait=2", "after={0}&wait=2#&after={1}",
+    "after={0}&wait=2&xafter={1}",
+     "%61fter={0}&wait=2&x=?after={1}", "wait=2&after={0}&a=/after={1}", "wait=2&after={0}&after%20={1}",
+     "after={0}&wait=2&x=after={1}"],
+)  # fmt: skip
+def test_a_kept_poll_reads_its_own_cursor(server: Running, query: str) -> None:
+    """What looks like a cursor in another parameter or behind a `#` moves nobody, on the first poll or on the next."""
+    for text in ("one", "two", "three"):
+        requests.post(f"{server.url}/api/v1/rooms/lobby/messages", json={"user": "Ann", "message": text})
+    head = int(requests.get(f"{server.url}/api/v1/rooms/lobby").json()["cursor"].partition(".")[0])
+    with socket.create_connection(("127.0.0.1", int(server.url.rsplit(":", 1)[1]))) as sock:
+        other = str(head)
+        for after in (head - 3, head - 3, head - 3, head - 2, head - 3):
+            path = f"/api/v1/rooms/lobby/events?{query.format(after, other)}"
+            sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            answer = HTTPResponse(sock)
+            answer.begin()
+            page = json.loads(answer.read())
+            assert [event["seq"] for event in page["events"]] == list(range(after + 1, head + 1))
+            other = page["cursor"]
 
 
 def test_every_answer_of_a_poll_leads_on(server: Running) -> None:

@@ -31,6 +31,10 @@ SETTLE = 0.02
 """Seconds between two answers in one room."""
 
 
+_TARGET = re.compile(rb"GET [^ ?#]*\?([^ #]*) ")
+_PARAMETER = re.compile(rb"([^&=]*)=?([^&]*)(?:&|$)")
+_CURSOR = re.compile(rb"[0-9]+(?:\.[0-9a-f]+)?")
+
 Link = Callable[..., str]
 """The value of `Link` for the events after `after=`."""
 Ending = Callable[[Page], Page]
@@ -190,10 +194,14 @@ def _around_the_cursor(environ: dict[str, Any]) -> tuple[bytes, bytes] | None:
     raw: bytes | None = environ.get("quotechat.raw")
     if raw is None or environ.get("HTTP_TRANSFER_ENCODING") or environ.get("CONTENT_LENGTH"):
         return None
-    found = re.match(rb"GET [^ ]*[?&]after=([0-9]+(?:\.[0-9a-f]+)?)[& ]", raw)
-    if found is None or raw.find(b"\r\n\r\n") != len(raw) - 4:
+    target = _TARGET.match(raw)
+    if target is None or raw.find(b"\r\n\r\n") != len(raw) - 4:
         return None
-    return raw[: found.start(1)], raw[found.end(1) :]
+    # The one that the application reads: not what another parameter or a fragment holds.
+    found = [each for each in _PARAMETER.finditer(raw, *target.span(1)) if each[1] == b"after"]
+    if len(found) != 1 or not _CURSOR.fullmatch(found[0][2]):
+        return None
+    return raw[: found[0].start(2)], raw[found[0].end(2) :]
 
 
 class Lot:
