@@ -34,9 +34,9 @@ class Raising:
         path = f"{Path(__file__).parent}{os.pathsep}{found['PYTHONPATH']}"
         return found | {"PYTHONPATH": path, "RAISING": str(self._directory), "RAISING_IN": ",".join(self._functions)}
 
-    def arm(self, function: str) -> None:
-        """The next call of `function` raises."""
-        (self._directory / function).touch()
+    def arm(self, function: str, *, whatever: bool = False) -> None:
+        """The next call of `function` raises an exception; or `whatever`: SystemExit, which is none."""
+        (self._directory / function).write_text("SystemExit" if whatever else "ZeroDivisionError")
 
     def armed(self, function: str) -> bool:
         """Whether it has not raised yet."""
@@ -53,10 +53,11 @@ def _prepare(name: str) -> None:
     @functools.wraps(whole)
     def raising(*arguments: Any, **named: Any) -> Any:
         try:
+            kind = switch.read_text()
             switch.unlink()
         except FileNotFoundError:
             return whole(*arguments, **named)
-        raise ZeroDivisionError(f"a test armed {name}")
+        raise (SystemExit if kind == "SystemExit" else ZeroDivisionError)(f"a test armed {name}")
 
     setattr(owner, function, raising)
 

@@ -109,6 +109,7 @@ def open_chat(settings: Settings) -> Chat:
             settings.author_chars,
             settings.schedule_days,
         ),
+        threads=settings.threads,
         held_polls=settings.held_polls,
         most_rooms=settings.most_rooms,
         dedupe_days=settings.dedupe_days,

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 import queue
-import threading
 from collections.abc import Sequence
 
 from blinker import Namespace
@@ -20,6 +19,7 @@ from flask import Flask
 
 from .protocol import events
 from .protocol.events import Event
+from .supervision import Supervised
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +40,11 @@ class Teller:
     def __init__(self, app: Flask) -> None:
         self._app = app
         self._waiting: queue.Queue[Event | None] = queue.Queue(MOST_WAITING)
-        self._thread = threading.Thread(target=self._run, name="signals", daemon=True)
+        self.thread = Supervised("signals", self._run)
 
     def start(self) -> None:
         """Begin to tell."""
-        self._thread.start()
+        self.thread.start()
 
     def committed(self, stored: Sequence[Event]) -> None:
         """For `Chat.on_commit`: never waits."""
@@ -62,7 +62,7 @@ class Teller:
             self._waiting.put(None, timeout=seconds)
         except queue.Full:
             return
-        self._thread.join(seconds)
+        self.thread.join(seconds)
 
     def _run(self) -> None:
         while (event := self._waiting.get()) is not None:

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from servers import until
 
+from quotechat import supervision
 from quotechat.hub import notices
 from quotechat.hub.chat import Chat
 from quotechat.hub.limits import Budget, Limits, Rate
@@ -148,3 +149,23 @@ def test_many_rings_are_one_notice(database: str) -> None:
     finally:
         ours.close()
         other.close()
+
+
+def test_the_notifier_begins_again(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault outside of its own handling is counted, told as a part that is not ready, and over after a pause."""
+    ours, reader = opened(), opened()
+    faults = [OSError("a clock that fails")]
+    pause = time.sleep
+
+    def sleep(seconds: float) -> None:
+        if threading.current_thread().name == "notifier" and faults:
+            raise faults.pop()
+        pause(seconds)
+
+    monkeypatch.setattr("quotechat.hub.notices.time.sleep", sleep)
+    before = supervision.counted().get("notifier", 0)
+    ours.submit(said(), identity=None)
+    until(lambda: "restarting" in (ours.parts()["notifier"], reader.parts()["notifier"]), what="the fault")
+    until(lambda: ours.parts() | reader.parts() == dict.fromkeys(ours.parts(), "ok"), what="the next begin")
+    assert supervision.counted()["notifier"] == before + 1
+    assert woken(reader, lambda: ours.submit(said(), identity=None)) < 5

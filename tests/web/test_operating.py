@@ -42,7 +42,10 @@ def test_ready_tells_each_part(client: FlaskClient) -> None:
     """All is well: 200, and the parts by name."""
     assert client.get("/healthz").get_json() == {"status": "ok"}
     answer = client.get("/readyz")
-    parts = dict.fromkeys(("database", "serving", "writer", "scheduler", "watcher"), "ok")
+    threads = ("writer", "scheduler", "watcher", "reactor")
+    if client.application.config["QUOTECHAT"].database:
+        threads += ("notifier",)
+    parts = dict.fromkeys(("database", "serving", *threads), "ok")
     assert (answer.status_code, answer.get_json()) == (200, {"status": "ok", "parts": parts})
 
 

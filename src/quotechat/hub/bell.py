@@ -16,6 +16,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
+from ..supervision import Supervised
+
 NET = 0.25
 """Seconds between two looks without a ring."""
 _LIST_AGAIN = 0.25
@@ -24,6 +26,10 @@ _LIST_AGAIN = 0.25
 
 class Bell(Protocol):
     """``bell.ring(rooms)`` in one worker ends ``bell.wait()`` in the others."""
+
+    @property
+    def thread(self) -> Supervised | None:
+        """The thread that it needs, if any."""
 
     def ring(self, rooms: Iterable[str]) -> None:
         """Wake the others; never waits."""
@@ -40,6 +46,8 @@ class Bell(Protocol):
 
 class SocketBell:
     """The bell of one machine."""
+
+    thread = None
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(mode=0o700, exist_ok=True)

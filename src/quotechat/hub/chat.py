@@ -12,9 +12,10 @@ import random
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from .. import supervision
 from ..protocol import commands, names
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import (
@@ -46,9 +47,12 @@ from ..store.base import (
     Stored,
     Write,
 )  # fmt: skip
+from ..supervision import Supervised
 from .bell import NET, Bell
 from .feed import Feed
 from .limits import Limits
+from .places import Places
+from .probe import WriteProbe
 from .scheduler import Scheduler
 from .tally import Tally
 from .writer import Done, Writer
@@ -78,6 +82,7 @@ class Chat:
         *,
         bell: Bell | None = None,
         bounds: commands.Bounds | None = None,
+        threads: int = 64,
         held_polls: int = 48,
         most_rooms: int = 1000,
         dedupe_days: int = 30,
@@ -94,7 +99,7 @@ class Chat:
         self._clock = clock
         self._feeds: dict[str, Feed] = {}
         self._feeds_lock = threading.Lock()
-        self._places = threading.BoundedSemaphore(held_polls)
+        self._places = Places(threads, held_polls)
         self._waiting = 0
         self._key: bytes | None = None
         self._appended = 0
@@ -106,7 +111,11 @@ class Chat:
         self._closed = threading.Event()
         self._writer = Writer(store, self._committed)
         self._scheduler = Scheduler(store, self._may_deliver, self._deliver, clock)
-        self._watcher = threading.Thread(target=self._watch, name="watcher", daemon=True)
+        self._watcher = Supervised("watcher", self._watch)
+        self._threads = [self._writer.thread, self._scheduler.thread, self._watcher]
+        if bell is not None and bell.thread is not None:
+            self._threads.append(bell.thread)
+        self._probe = WriteProbe(lambda done: self._writer.submit(Write(Deliver(0), self._clock()), done))
 
     def start(self) -> None:
         """Begin to write, to watch for what others commit, and to deliver what is due. After the fork."""
@@ -124,9 +133,10 @@ class Chat:
         `identity` owns what it sends; `address` stands for the client where there is no identity. `begun` is when the
         request began (time.monotonic), None for now: one that was on its way when the drain began is still stored.
         """
-        outcome = _Answer().of(
-            lambda done: self.submit_then(command, done, identity=identity, address=address, begun=begun)
-        )
+        with self._places.sending():
+            outcome = _Answer().of(
+                lambda done: self.submit_then(command, done, identity=identity, address=address, begun=begun)
+            )
         assert not isinstance(outcome, Created | Nothing)
         return outcome
 
@@ -167,7 +177,8 @@ class Chat:
         if len(self._store.rooms()) >= self._most_rooms:
             raise Conflict(f"There are {self._most_rooms} rooms, and there may be no more.", "name")
         write = Write(room, self._clock(), identity)
-        created = _Answer().of(lambda done: self._writer.submit(write, done))
+        with self._places.sending():
+            created = _Answer().of(lambda done: self._writer.submit(write, done))
         assert isinstance(created, Created)
         return created.room
 
@@ -206,7 +217,7 @@ class Chat:
         page = self.read(room, after, limit)
         if page.events or seconds <= 0:
             return page
-        if self.draining or not self._places.acquire(blocking=False):
+        if self.draining or not self._places.take_for_poll():
             return early(page)
         self.hold(1)
         try:
@@ -214,7 +225,7 @@ class Chat:
             return self._hold(feed, page, limit, seconds * random.uniform(0.8, 1.0), gone)
         finally:
             self.hold(-1)
-            self._places.release()
+            self._places.leave_poll()
 
     def wait_any(
         self,
@@ -231,7 +242,7 @@ class Chat:
         pages = {room: self.read(room, position, limit) for room, position in after.items()}
         if seconds <= 0 or any(page.events for page in pages.values()):
             return pages, None
-        if self.draining or not self._places.acquire(blocking=False):
+        if self.draining or not self._places.take_for_poll():
             return pages, _hint()
         self.hold(1)
         news = threading.Event()
@@ -243,7 +254,7 @@ class Chat:
             for feed in feeds:
                 feed.leave(news)
             self.hold(-1)
-            self._places.release()
+            self._places.leave_poll()
 
     def hold(self, change: int) -> None:
         """So many polls more, or less, are held; for `figures`."""
@@ -338,9 +349,16 @@ class Chat:
         """How many scheduled messages wait."""
         return self._store.waiting()
 
-    def threads(self) -> dict[str, bool]:
-        """Whether each of its threads lives, by name."""
-        return {"writer": self._writer.alive, "scheduler": self._scheduler.alive, "watcher": self._watcher.is_alive()}
+    def supervise(self, thread: Supervised) -> None:
+        """Count `thread` among those of which `parts` tells."""
+        self._threads.append(thread)
+
+    def parts(self) -> dict[str, str]:
+        """The state of each thread by name, `ok` if all is well; of the writer also whether it can write now."""
+        found: dict[str, str] = {thread.name: thread.state for thread in self._threads}
+        if found["writer"] == "ok":
+            found["writer"] = self._probe.look()
+        return found
 
     def secret(self) -> str:
         """What identities are signed with; see `Store.secret`."""
@@ -389,8 +407,7 @@ class Chat:
         self._closed.set()
         if self._bell is not None:
             self._bell.stop()
-        if self._watcher.is_alive():
-            self._watcher.join(5)
+        self._watcher.join(5)
         if self._bell is not None:
             self._bell.close()
         self._store.close()
@@ -465,7 +482,7 @@ class Chat:
         position = found[-1].cursor if found else there
         return Page(found, position, more=after.seq + len(found) < max(head.seq, feed.head))
 
-    def _committed(self, outcomes: list[Outcome]) -> None:
+    def _committed(self, outcomes: Sequence[Outcome]) -> None:
         """On the writer's thread, after a commit: publish, then wake the other workers."""
         by_room: dict[str, list[Stored]] = defaultdict(list)
         for outcome in outcomes:
@@ -484,11 +501,19 @@ class Chat:
         if by_room and self._bell is not None:
             self._bell.ring(by_room)
         for callback in self._commits:
-            callback([each.event for stored in by_room.values() for each in stored])
+            self._call_back(callback, [each.event for stored in by_room.values() for each in stored])
 
     def _tell(self, room: str) -> None:
         for callback in self._listeners:
-            callback(room)
+            self._call_back(callback, room)
+
+    def _call_back(self, callback: Callable[..., None], *arguments: Any) -> None:
+        """One listener's fault must not keep the news from the others."""
+        try:
+            callback(*arguments)
+        except Exception:
+            supervision.count("listener")
+            log.exception("a listener failed; readers find in the store what it was told of")
 
     def _catch_up(self, feed: Feed) -> bool:
         """Publish what the store has beyond the feed; whether there was anything."""

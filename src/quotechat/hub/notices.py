@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from ..protocol.errors import Overloaded
+from ..supervision import Supervised
 
 log = logging.getLogger(__name__)
 
@@ -55,14 +56,14 @@ class Notices:
         self._lock = threading.Lock()
         self._asked = threading.Event()
         self._asked.set()  # to connect
-        self._ended = False
+        self._begun = self._ended = False
         self._missed = False
         self._heard_ourselves = self._rang = time.monotonic()
         self._tried = 0.0
         # Ends a wait from inside this worker.
         self._inside, self._wake_inside = socket.socketpair()
         self._inside.setblocking(False)
-        self._thread = threading.Thread(target=self._run, name="notices", daemon=True)
+        self.thread = Supervised("notifier", self._run)
 
     def ring(self, rooms: Iterable[str]) -> None:
         """Wake the others; never waits."""
@@ -72,8 +73,9 @@ class Notices:
 
     def wait(self, seconds: float = NET) -> set[str] | None:
         """The rooms that others have rung for; None, for all of them, after `seconds` or where any may be missed."""
-        if not self._thread.is_alive() and not self._ended:
-            self._thread.start()
+        if not self._begun and not self._ended:
+            self._begun = True
+            self.thread.start()
         deadline = time.monotonic() + seconds
         while not self._ended:
             if self._missed:
@@ -98,8 +100,7 @@ class Notices:
     def close(self) -> None:
         """Hang up."""
         self.stop()
-        if self._thread.is_alive():
-            self._thread.join(5)
+        self.thread.join(5)
         for each in (self._listener, self._ringer, self._inside, self._wake_inside):
             if each is not None:
                 each.close()

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 
 from ..protocol.errors import Refused
 from ..store.base import Due, Store
+from ..supervision import Supervised
 
 log = logging.getLogger(__name__)
 
@@ -51,16 +52,11 @@ class Scheduler:
         self._refused: dict[int, str] = {}
         self._failures = 0
         self._size = 4
-        self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
+        self.thread = Supervised("scheduler", self._run)
 
     def start(self) -> None:
         """Begin; what is overdue is delivered at once."""
-        self._thread.start()
-
-    @property
-    def alive(self) -> bool:
-        """Whether it still looks."""
-        return self._thread.is_alive()
+        self.thread.start()
 
     def wake(self) -> None:
         """Something was scheduled."""
@@ -70,8 +66,7 @@ class Scheduler:
         """End the thread."""
         self._end.set()
         self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join(5)
+        self.thread.join(5)
 
     def deliver_due(self) -> int:
         """Hand over what is due and may be sent now; how many."""

@@ -11,11 +11,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from ..protocol.errors import Draining, OutcomeUnknown, Overloaded, Refused, StorageFull
-from ..store.base import CommitFailed, FlushFailed, Outcome, Store, Write
+from ..store.base import CommitFailed, FlushFailed, Nothing, Outcome, Store, Write
+from ..supervision import Supervised
 from .tally import Tally
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,8 @@ log = logging.getLogger(__name__)
 MOST_IN_A_BATCH = 512
 MOST_WAITING = 20_000
 """Writes that may queue; more are `Overloaded`."""
-MOST_BYTES_WAITING = 64 * 1024 * 1024
+MOST_CHARS_WAITING = 16 * 1024 * 1024
+"""Characters of messages that may queue."""
 _LINGER_SHARE = 0.2
 _LONGEST_LINGER = 0.001
 
@@ -39,17 +41,18 @@ class _Asked(NamedTuple):
 class Writer:
     """`committed` is called with the outcomes of each batch after its commit, before any `done`."""
 
-    def __init__(self, store: Store, committed: Callable[[list[Outcome]], None]) -> None:
+    def __init__(self, store: Store, committed: Callable[[Sequence[Outcome]], None]) -> None:
         self._store = store
         self._committed = committed
         self._queue: list[_Asked] = []
+        self._chars = 0
         self._some = threading.Condition()
         self._closing = False
         self.lost = False
         self._last_flush = 0.0
         self._told = -1.0
         self._expected = 1
-        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self.thread = Supervised("writer", self._run)
         self.commits = 0
         self.stored = 0
         self.batches = Tally(1, 2, 5, 10, 20, 50, 100, 200, 512)
@@ -57,12 +60,7 @@ class Writer:
 
     def start(self) -> None:
         """Begin; after the fork."""
-        self._thread.start()
-
-    @property
-    def alive(self) -> bool:
-        """Whether it can still store."""
-        return self._thread.is_alive()
+        self.thread.start()
 
     def submit(self, write: Write, done: Done) -> None:
         """Queue `write`; `done` is called on the writer's thread, which it must not hold up.
@@ -72,8 +70,9 @@ class Writer:
         with self._some:
             if self._closing or self.lost:
                 raise Draining()
-            if len(self._queue) >= MOST_WAITING:
+            if len(self._queue) >= MOST_WAITING or self._chars >= MOST_CHARS_WAITING:
                 raise Overloaded()
+            self._chars += _chars(write)
             self._queue.append(_Asked(write, done, time.perf_counter()))
             if len(self._queue) in (1, self._expected):
                 self._some.notify()
@@ -83,11 +82,12 @@ class Writer:
         with self._some:
             self._closing = True
             self._some.notify()
-        if self._thread.is_alive():
-            self._thread.join(seconds)
+        self.thread.join(seconds)
+        if not self.thread.alive:
+            self._give_up()  # after a fault something may be left
 
     def _run(self) -> None:
-        while True:
+        while not self.lost:
             with self._some:
                 while not self._queue and not self._closing:
                     self._some.wait()
@@ -95,12 +95,16 @@ class Writer:
                     return
                 self._linger()
                 batch, self._queue = self._queue[:MOST_IN_A_BATCH], self._queue[MOST_IN_A_BATCH:]
-            self._store_batch(batch)
-            if self.lost:
-                self._give_up()
-                return
+                self._chars -= sum(_chars(asked.write) for asked in batch)
+            count = len(batch)
+            try:
+                self._store_batch(batch)
+            finally:
+                # After a fault, of which nobody knows how far it had come.
+                self._answer(batch, [OutcomeUnknown()] * len(batch))
             # Those who were answered now and those who came meanwhile: as many may come together next.
-            self._expected = len(batch) + len(self._queue)
+            self._expected = count + len(self._queue)
+        self._give_up()
 
     def _linger(self) -> None:
         """Wait a moment for as many as may come; the lock is held, and given up while waiting."""
@@ -113,7 +117,7 @@ class Writer:
         self._last_flush = time.perf_counter() - began
         self.commits += 1
         self.batches.observe(len(batch))
-        good = [outcome for outcome in outcomes if not isinstance(outcome, Refused)]
+        good = [outcome for outcome in outcomes if not isinstance(outcome, Refused | Nothing)]
         self.stored += len(good)
         # Wake after the commit: a reader that comes earlier finds nothing.
         try:
@@ -121,8 +125,14 @@ class Writer:
         except Exception:
             log.exception("what was committed could not be published; readers find it in the store")
         ended = time.perf_counter()
-        for asked, outcome in zip(batch, outcomes, strict=True):
+        for asked in batch:
             self.seconds.observe(ended - asked.at)
+        self._answer(batch, outcomes)
+
+    def _answer(self, batch: list[_Asked], outcomes: Sequence[Outcome | Refused]) -> None:
+        """Give each its outcome, once: `batch` is empty afterwards."""
+        for outcome in outcomes:
+            asked = batch.pop(0)
             try:
                 asked.done(outcome)
             except Exception:
@@ -132,8 +142,7 @@ class Writer:
         """Nothing is written any more: the process is about to be replaced."""
         with self._some:
             waiting, self._queue = self._queue, []
-        for asked in waiting:
-            asked.done(Draining())
+        self._answer(waiting, [Draining()] * len(waiting))
 
     def _commit(self, batch: list[_Asked]) -> list[Outcome | Refused]:
         try:
@@ -158,3 +167,9 @@ class Writer:
         if len(batch) > 1:
             return [outcome for asked in batch for outcome in self._commit([asked])]
         return [Overloaded(detail="It could not be stored.")]
+
+
+def _chars(write: Write) -> int:
+    """About how much memory `write` takes: the characters of its text."""
+    text = getattr(write.command, "message", "")
+    return len(text if isinstance(text, str) else text.message)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from ..supervision import Supervised
 from .handover import LINGER_SECONDS, STOP_SECONDS, Handover
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ class Drainable(Protocol):
 
     @property
     def lost(self) -> bool: ...
+    def supervise(self, thread: Supervised) -> None: ...
     def drain(self, grace: float = 0.0) -> None: ...
     def close(self) -> None: ...
 
@@ -72,7 +74,7 @@ class Draining:
         self._saved: dict[int, Any] = {}
         self._by_itself = False
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="drain", daemon=True)
+        self.thread = Supervised("drain", self._watch)
 
     def start(self) -> None:
         """Take over the worker's signals; in its main thread."""
@@ -81,7 +83,7 @@ class Draining:
             signal.signal(number, self._on_signal)
         # signal.signal() undoes what gunicorn had set: SIGTERM does not interrupt system calls.
         signal.siginterrupt(signal.SIGTERM, False)
-        self._thread.start()
+        self.thread.start()
 
     def finish(self, seconds: float) -> None:
         """Wait at most `seconds` for the drain, then close the hub; in the main thread."""

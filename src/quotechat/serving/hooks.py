@@ -164,6 +164,8 @@ def post_worker_init(worker: Any) -> None:
         worker.log.warning("quotechat was not found in the application: it will stop without draining")
     else:
         _draining = Draining(worker, chat, _handover)
+        for thread in worker.threads():
+            chat.supervise(thread)
         _draining.start()
     _handover.ready(worker.age)
 

@@ -58,6 +58,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         self._accepts_from = self._told_of_descriptors = 0.0
         super().init_process()
 
+    def threads(self) -> list[supervision.Supervised]:
+        """Its own threads, beside those of the pool."""
+        return [self._lingering.thread]
+
     # --- Reading, on the poller's thread ----------------------------------------------------------
 
     def accept(self, listener: Any) -> None:

@@ -67,7 +67,7 @@ def readyz() -> Response:
     """Whether new requests are welcome: the database answers, every thread lives, it is not draining; else 503."""
     chat: Chat = current_app.extensions["quotechat"]
     parts = {"database": _database(chat), "serving": "draining" if chat.draining else "ok"}
-    parts |= {name: "ok" if alive else "ended" for name, alive in chat.threads().items()}
+    parts |= chat.parts()
     ready = all(state == "ok" for state in parts.values())
     answer = live({"status": "ok" if ready else "unready", "parts": parts}, 200 if ready else 503)
     if not ready:

@@ -102,7 +102,7 @@ class Metrics:
     def start(self) -> None:
         """Carry over once a second, where other workers answer for this one too."""
         if self._shared:
-            threading.Thread(target=self._run, name="metrics", daemon=True).start()
+            supervision.Supervised("metrics", self._run).start()
 
     def stop(self) -> None:
         """Carry over what there is, and no more."""

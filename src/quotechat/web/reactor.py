@@ -274,16 +274,17 @@ class Reactor:
         self._drained = threading.Event()
         self._rung = False
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._begun = False
+        self.thread = supervision.Supervised("reactor", self._run)
 
     # --- From other threads -----------------------------------------------------------------------
 
     def add(self, peer: Peer) -> None:
         """Own `peer` from now on."""
         with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="reactor", daemon=True)
-                self._thread.start()
+            if not self._begun:
+                self._begun = True
+                self.thread.start()
         self.call(lambda: self._add(peer))
 
     def call(self, action: Callable[[], None], peer: Peer | None = None) -> None:
@@ -300,15 +301,15 @@ class Reactor:
 
     def drain(self) -> None:
         """Tell every peer to come back, and return when they have been told, `GRACE_SECONDS` + 0.5 s at most."""
-        if self._thread is None:
+        if not self._begun:
             self._draining = True  # the first one may be on its way: it is told when it has come
-        if self._thread is not None:
+        if self._begun:
             self.call(self._drain)
             self._drained.wait(GRACE_SECONDS + 0.5)
 
     def settle(self) -> None:
         """After a drain: return when those who came since have been told too, `CLOSING_SECONDS` + 0.5 s at most."""
-        if self._thread is not None:
+        if self._begun:
             self._drained.clear()
             self._ring()
             self._drained.wait(CLOSING_SECONDS + 0.5)
@@ -608,6 +609,7 @@ def install(app: Flask, chat: Chat) -> None:
     """Give `app` its reactor; the thread starts with the first peer."""
     reactor = Reactor(chat)
     app.extensions["quotechat.reactor"] = reactor
+    chat.supervise(reactor.thread)
     chat.listen(reactor.news)
     chat.on_drain(reactor.drain)
     chat.on_close(reactor.settle)
