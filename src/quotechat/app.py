@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import atexit
+import logging
 from collections.abc import Callable
+from pathlib import Path
 
 from flask import Blueprint, Flask
 
 from .assets import static_dir
 from .config import Settings
 from .hub.bell import Bell, SocketBell
+from .hub.buckets import Buckets, OwnBuckets, SharedBuckets
 from .hub.chat import Chat
 from .hub.limits import Budget, Limits, Rate
 from .protocol.commands import Bounds
 from .signals import Teller
 from .store.open import open_store
 
+log = logging.getLogger(__name__)
+
+_ROOM_MAKERS = 2
+"""Clients whose allowance of rooms one address may use up."""
 _PATIENCE = 20.0
 """Seconds that a worker waits at its start for a database; gunicorn gives it 30 in all."""
 
@@ -111,7 +118,6 @@ def open_chat(settings: Settings) -> Chat:
         ),
         threads=settings.threads,
         held_polls=settings.held_polls,
-        most_rooms=settings.most_rooms,
         dedupe_days=settings.dedupe_days,
     )
     store.found(chat.now())
@@ -190,7 +196,8 @@ def _limits(settings: Settings) -> Limits:
     return Limits(
         {
             "message": Rate(settings.messages_burst, settings.messages_per_second),
-            "room": Rate(settings.rooms_per_hour, settings.rooms_per_hour / hour),
+            # Nothing takes a room away but an operator.
+            "room": Rate(settings.rooms_per_hour, settings.rooms_per_hour / hour, _ROOM_MAKERS),
             "guest": Rate(settings.guests_per_hour, settings.guests_per_hour / hour),
         },
         {
@@ -202,4 +209,14 @@ def _limits(settings: Settings) -> Limits:
         },
         per_client=settings.limits,
         per_address=settings.clients_per_address,
+        buckets=_buckets(settings.data) if settings.limits else None,
     )
+
+
+def _buckets(data: Path) -> Buckets:
+    """One table for all workers that serve from `data`; without a file there, one of this worker's own."""
+    try:
+        return SharedBuckets(data / "limits")
+    except OSError as fault:
+        log.warning("the limits of clients are counted in each worker by itself: %s", fault)
+        return OwnBuckets()

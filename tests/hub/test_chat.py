@@ -19,7 +19,6 @@ from quotechat.hub.limits import Budget, Limits, Rate
 from quotechat.protocol import commands
 from quotechat.protocol.cursor import NOW, START, Cursor, parse
 from quotechat.protocol.errors import (
-    Conflict,
     CursorAhead,
     CursorExpired,
     Draining,
@@ -432,16 +431,6 @@ def test_a_refusal_costs_nothing() -> None:
     with pytest.raises(RateLimited):
         limits.allow("message", "b", "10.0.0.1")
     limits.allow("message", "b", "10.0.0.2")
-
-
-def test_there_are_only_so_many_rooms(opened: Opened) -> None:
-    """Each room is on every page and costs memory, so their number is bounded: 409, and nothing is stored."""
-    chat = opened(most_rooms=3)
-    for name in ("a", "b"):
-        chat.create_room(name, None)
-    with pytest.raises(Conflict):
-        chat.create_room("c", None)
-    assert len(chat.rooms()) == 3
 
 
 def test_a_scheduled_message_that_cannot_be_read_is_told_of_once(

@@ -19,7 +19,6 @@ from .. import supervision
 from ..protocol import commands, names
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import (
-    Conflict,
     CursorAhead,
     CursorExpired,
     Draining,
@@ -84,7 +83,6 @@ class Chat:
         bounds: commands.Bounds | None = None,
         threads: int = 64,
         held_polls: int = 48,
-        most_rooms: int = 1000,
         dedupe_days: int = 30,
         clock: Callable[[], int] = now_ms,
     ) -> None:
@@ -94,7 +92,6 @@ class Chat:
         self._store = store
         self._bell = bell
         self._bounds = bounds or commands.Bounds()
-        self._most_rooms = most_rooms
         self._dedupe_ms = dedupe_days * 86_400_000
         self._clock = clock
         self._feeds: dict[str, Feed] = {}
@@ -172,10 +169,7 @@ class Chat:
         """A new room, as the API shows it; `begun` as in `submit`. Raises Invalid, Conflict, RateLimited."""
         self.welcome(begun)
         room = CreateRoom(names.clean_room(name), names.clean_title(title) if title else None)
-        self.limits.allow("room", identity or address, address)
-        # Two at the last place may both get it: it is a bound on pages and memory, no promise.
-        if len(self._store.rooms()) >= self._most_rooms:
-            raise Conflict(f"There are {self._most_rooms} rooms, and there may be no more.", "name")
+        self.limits.allow("room", identity or address, self._source(address))
         write = Write(room, self._clock(), identity)
         with self._places.sending():
             created = _Answer().of(lambda done: self._writer.submit(write, done))
@@ -411,6 +405,7 @@ class Chat:
         if self._bell is not None:
             self._bell.close()
         self._store.close()
+        self.limits.close()
 
     # --- Inside -----------------------------------------------------------------------------------
 

@@ -1,4 +1,6 @@
-"""Limits: token buckets for what comes in, budgets for what is held. Each worker keeps its own.
+"""Limits: token buckets for what comes in, budgets for what is held.
+
+The buckets of all workers of a machine may be in one table (`buckets`); each worker has its own budgets.
 
 An identity costs nothing, so whoever drops it has a new one. Therefore an address has limits as well: those of
 `per_address` clients, whatever identities come from it.
@@ -8,21 +10,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
 from ..protocol.errors import Overloaded, RateLimited
-
-_MOST_CLIENTS = 100_000
-"""Clients remembered per kind; who is forgotten begins with a full bucket."""
+from .buckets import Bucket, Buckets, OwnBuckets
 
 
 class Rate(NamedTuple):
-    """`burst` at once, then `per_second`."""
+    """`burst` at once, then `per_second`; an address has that of `clients` at most, None for as many as of any kind."""
 
     burst: float
     per_second: float
+    clients: int | None = None
 
 
 class Budget(NamedTuple):
@@ -35,7 +35,8 @@ class Budget(NamedTuple):
 class Limits:
     """`rates` for `allow`, `budgets` for `enter`; with `per_client` False only the totals hold.
 
-    `per_address` is the number of clients whose limits one address may use up.
+    `per_address` is the number of clients whose limits one address may use up. `clock` is the system's monotonic one
+    if other processes share `buckets`.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Limits:
         per_client: bool = True,
         per_address: int = 50,
         clock: Callable[[], float] = time.monotonic,
+        buckets: Buckets | None = None,
     ) -> None:
         self._rates = rates
         self._budgets = budgets
@@ -54,7 +56,7 @@ class Limits:
         self._per_address = per_address
         self._clock = clock
         self._lock = threading.Lock()
-        self._buckets: dict[str, OrderedDict[str, tuple[float, float]]] = {kind: OrderedDict() for kind in rates}
+        self._buckets = buckets or OwnBuckets()
         self._held: dict[str, dict[str, int]] = {kind: {} for kind in budgets}
         self._totals: dict[str, int] = dict.fromkeys(budgets, 0)
 
@@ -62,21 +64,17 @@ class Limits:
         """Take one token of client `key` at `address`. Raises RateLimited with the time until there is one."""
         if not self.per_client:
             return
-        burst, per_second = self._rates[kind]
+        rate = self._rates[kind]
         now = self._clock()
         wait = 0.0
         found: dict[str, float] = {}
-        with self._lock:
-            buckets = self._buckets[kind]
-            for name, times in self._shares(key, address):
-                tokens, at = buckets.pop(name, (burst * times, now))
-                found[name] = min(burst * times, tokens + (now - at) * per_second * times)
-                wait = max(wait, (1 - found[name]) / (per_second * times))
-            for name, tokens in found.items():
-                # Of all or of none: a refusal costs nothing.
-                buckets[name] = (tokens if wait > 0 else tokens - 1, now)
-            while len(buckets) > _MOST_CLIENTS:
-                buckets.popitem(last=False)
+        with self._buckets.locked():
+            for name, times in self._shares_of(kind, key, address):
+                found[name] = self._tokens(name, rate, times, now)
+                wait = max(wait, (1 - found[name]) / (rate.per_second * times))
+            # Of all or of none: a refusal costs nothing.
+            for name, tokens in found.items() if wait <= 0 else ():
+                self._buckets.put(name, Bucket(tokens - 1, now))
         if wait > 0:
             raise RateLimited(1 + int(wait * 1000))
 
@@ -84,21 +82,38 @@ class Limits:
         """Give a token back that `allow` took for what came to nothing."""
         if not self.per_client:
             return
-        burst, _ = self._rates[kind]
-        with self._lock:
-            for name, times in self._shares(key, address):
-                found = self._buckets[kind].get(name)
-                if found is not None:
-                    self._buckets[kind][name] = (min(burst * times, found[0] + 1), found[1])
+        now = self._clock()
+        with self._buckets.locked():
+            for name, times in self._shares_of(kind, key, address):
+                self._buckets.put(name, Bucket(self._tokens(name, self._rates[kind], times, now) + 1, now))
 
     def left(self, kind: str, key: str) -> tuple[Rate, float] | None:
-        """The rate that client `key` is held to and the tokens that it has; None where there is no limit."""
+        """The rate that client `key` is held to and the tokens that it has; None if there is no limit."""
         if not self.per_client:
             return None
         rate = self._rates[kind]
-        with self._lock:
-            tokens, at = self._buckets[kind].get(key, (rate.burst, 0.0))
-        return rate, min(rate.burst, tokens + (self._clock() - at) * rate.per_second)
+        with self._buckets.locked():
+            return rate, self._tokens(f"{kind} {key}", rate, 1, self._clock())
+
+    def close(self) -> None:
+        """Release the table of buckets."""
+        self._buckets.close()
+
+    def _tokens(self, name: str, rate: Rate, times: int, now: float) -> float:
+        """How many tokens the bucket `name` has by now, which holds those of `times` clients."""
+        most = rate.burst * times
+        bucket = self._buckets.get(name)
+        if bucket is None:
+            return most
+        return min(most, bucket.tokens + max(0.0, now - bucket.at) * rate.per_second * times)
+
+    def _shares_of(self, kind: str, key: str, address: str) -> list[tuple[str, int]]:
+        """As `_shares`, for the buckets of `kind`."""
+        clients = self._rates[kind].clients
+        return [
+            (f"{kind} {name}", times if clients is None else min(times, clients))
+            for name, times in self._shares(key, address)
+        ]
 
     def enter(self, kind: str, key: str, address: str = "") -> None:
         """Hold one more; `leave` gives it back. Raises RateLimited for the client's limit, else Overloaded."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 
 from ..protocol import commands, events, json
-from . import rules
+from . import rooms
 from .base import CreateRoom, Impossible, Write
 from .ledger import Ledger
 from .shapes import PART, Sql
@@ -22,7 +22,7 @@ def found(sql: Sql, at: int) -> None:
     if names:
         raise Impossible("an unfinished `quotechat move` or `import` lies here: give the command again, or begin anew")
     lobby = CreateRoom(commands.LOBBY)
-    rules.create_room(Ledger(sql), lobby, Write(lobby, at))
+    rooms.create_room(Ledger(sql), lobby, Write(lobby, at))
     for number, quote in enumerate(_first_quotes(), start=1):
         body = {"id": number, **quote, "at": events.rfc3339(at)}
         sql.run("INSERT INTO quote (id, body) VALUES (?, ?)", number, json.dumps(body).decode())

@@ -70,6 +70,10 @@ class Ledger:
             room = self._rooms[name] = Room(row[0], name, row[1], bytes(row[2]))
         return room
 
+    def has_locked(self, name: str) -> bool:
+        """Whether this transaction has used the room of that name."""
+        return name in self._rooms
+
     def append(
         self,
         room: Room,

@@ -43,7 +43,7 @@ def open_store(
     A PostgreSQL that is away is waited for, `patience` seconds at most. Raises SettingsError, OSError where the
     data directory cannot be used, Overloaded where PostgreSQL cannot be reached.
     """
-    known = rules.Settings(settings.schedule_days, settings.name_hold_seconds * 1000)
+    known = rules.Settings(settings.schedule_days, settings.name_hold_seconds * 1000, settings.most_rooms)
     if settings.database:
         deadline, told = time.monotonic() + patience, False
         while True:

@@ -5,14 +5,13 @@ A rule checks all before it changes anything, so a refusal leaves no trace in th
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from msgspec import structs
 
-from ..protocol import commands, cursor, events, json, names, text
+from ..protocol import commands, events, json, names, text
 from ..protocol.commands import AddQuote, CancelScheduled, DeleteMessage, EditMessage, React, SendMessage
 from ..protocol.errors import (
     Conflict,
@@ -26,10 +25,11 @@ from ..protocol.errors import (
 )  # fmt: skip
 from ..protocol.principal import account_id
 from . import callers, held_names
-from .base import Cancelled, Created, CreateRoom, Deliver, Nothing, Outcome, Scheduled, Stored, Write
+from .base import Cancelled, CreateRoom, Deliver, Nothing, Outcome, Scheduled, Stored, Write
 from .blanking import blank_message
 from .ledger import SENT, Ledger, Room
-from .shapes import counted, described, in_order
+from .rooms import MOST_ROOMS, create_room
+from .shapes import counted, in_order
 
 MOST_WAITING = 100
 """Scheduled messages of one identity that may wait, those that were refused included."""
@@ -55,6 +55,7 @@ class Settings:
 
     schedule_days: int = 365
     name_hold_ms: int = 86_400_000
+    most_rooms: int = MOST_ROOMS
 
 
 class Asked(NamedTuple):
@@ -93,7 +94,7 @@ def apply(ledger: Ledger, write: Write, settings: Settings) -> Outcome:
     """Do one thing. Raises Refused, and then nothing has changed."""
     command = write.command
     if isinstance(command, CreateRoom):
-        return create_room(ledger, command, write)
+        return create_room(ledger, command, write, settings.most_rooms)
     if isinstance(command, Deliver):
         return _deliver(ledger, command, write, settings)
     room = ledger.room(command.room)
@@ -108,18 +109,6 @@ def apply(ledger: Ledger, write: Write, settings: Settings) -> Outcome:
     else:
         ledger.remember(room, command, write, scheduled=outcome.scheduled["id"])
     return outcome
-
-
-def create_room(ledger: Ledger, command: CreateRoom, write: Write) -> Created:
-    """A room with an empty log and a history of its own."""
-    if ledger.sql.one("SELECT 1 FROM room WHERE name = ?", command.name):
-        raise Conflict(f"There is a room {command.name} already.", "name")
-    genesis = secrets.token_bytes(cursor.CHAIN_BYTES)
-    ledger.sql.run(
-        "INSERT INTO room (name, title, chain, floor_chain, created_at) VALUES (?, ?, ?, ?, ?)",
-        command.name, command.title, genesis, genesis, write.at,
-    )  # fmt: skip
-    return Created(described(command.name, command.title, 0, genesis, write.at))
 
 
 def _send(asked: Asked, command: SendMessage) -> Stored | Scheduled:
