@@ -24,6 +24,8 @@ from .proxies import address as address  # it says who asks, as the rest of this
 
 _OLD_COOKIE = "quotechat"
 """The name that all servers gave their cookie once."""
+_SIGNED = re.compile(r"\.?[A-Za-z0-9_-]{30,60}\.[A-Za-z0-9_-]{20,60}")
+"""A signed identity, whoever signed it: nobody guesses one."""
 _ANY_COOKIE = re.compile(r"quotechat(-[0-9a-f]{8})?")
 _COOKIE_SECONDS = 400 * 24 * 3600
 """As long as browsers keep any cookie (RFC 6265bis §5.5)."""
@@ -159,13 +161,16 @@ def _cookie(name: str) -> str | None:
 def _renewed() -> tuple[str, str | None] | None:
     """A new identity for a page of ours that is still open, though its server's data is gone, and its secret with it.
 
-    The page's browser keeps cookies, since it sends one. The answer brings the new one (`_headers`).
+    The page's browser keeps cookies, since it sends one. The answer brings the new one (`_headers`). It is made of the
+    old one: requests that are on their way at the same time get the same.
     """
     if "Upgrade" in request.headers or not same_origin.is_our_page():
         return None
-    if not any(_ANY_COOKIE.fullmatch(name) for name in request.cookies):
+    old = [value for name, value in request.cookies.items() if _ANY_COOKIE.fullmatch(name) and _SIGNED.fullmatch(value)]
+    if not old:
         return None
-    g.quotechat_renewed = secrets.token_hex(16)
+    key = current_app.extensions["quotechat.renewal"]
+    g.quotechat_renewed = hashlib.blake2b("\n".join(sorted(old)).encode(), digest_size=16, key=key).hexdigest()
     # The next request on this connection brings another cookie.
     guard(request.environ)
     return g.quotechat_renewed, None
@@ -185,6 +190,7 @@ def install(app: Flask, scope: Scaffold, settings: Settings, secret: str) -> Non
     the same in all processes.
     """
     own = hashlib.blake2b(secret.encode(), digest_size=4, person=b"quotechat.cookie")
+    app.extensions["quotechat.renewal"] = hashlib.blake2b(secret.encode(), person=b"quotechat.renew").digest()
     app.extensions["quotechat.cookie"] = f"quotechat-{own.hexdigest()}"
     app.extensions["quotechat.signers"] = {
         kind: URLSafeSerializer(secret, salt=f"quotechat.{kind}") for kind in ("cookie", "token")
