@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 from server import Server
-from test_pages import post, waits, write
+from test_pages import post, write
 from test_quality import violations
 
 Open = Callable[..., Any]
@@ -107,7 +107,8 @@ def test_long_names_make_nothing_wider(width: int, server: Server, open_page: Op
     for _ in ("live", "loaded"):
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert inside(page, "#composer [type=submit]")
-        right = page.eval_on_selector_all("#composer *", "all => Math.max(...all.map(e => e.getBoundingClientRect().right))")
+        far = "all => Math.max(...all.map(each => each.getBoundingClientRect().right))"
+        right = page.eval_on_selector_all("#composer *", far)
         assert right <= page.eval_on_selector("#composer", "form => form.getBoundingClientRect().right")
         assert violations(page) == []
         page.reload()

@@ -17,7 +17,8 @@ MESSAGES = "/api/v1/rooms/lobby/messages"
 PAGE = {"Origin": "http://localhost"}
 
 
-GONE = URLSafeSerializer("a secret that is no more", salt="quotechat.cookie").dumps("0123456789abcdef" "fedcba9876543210")
+SIGNER = URLSafeSerializer("a secret that is no more", salt="quotechat.cookie")
+GONE = SIGNER.dumps("0123456789abcdeffedcba9876543210")
 Make = Callable[[str], Flask]
 
 
