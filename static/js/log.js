@@ -34,6 +34,8 @@ export class Log {
 
   /** Takes over the <article>s that the server rendered; `entry(id)` is what each shows. */
   adopt(entry) {
+    // What is for pages without a script: days of UTC, and counts in words.
+    for (const plain of this.element.querySelectorAll("h2, .counts")) plain.remove();
     for (const article of this.element.querySelectorAll("article")) {
       this.#articles.set(Number(article.dataset.id), article);
       // The timeline has it now; a deleted message must not live on in the page.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.request
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -211,3 +212,47 @@ def test_the_sheet_of_keys_has_room(server: Server, open_page: Open) -> None:
     assert abs(box["y"] + box["height"] / 2 - label["y"] - label["height"] / 2) < 2
     above = page.locator("#keys p").last.bounding_box()
     assert page.locator("#keys form").bounding_box()["y"] >= above["y"] + above["height"] + 8
+
+
+def react(server: Server, number: int, action: str, user: str) -> None:
+    """React as a guest of this name."""
+    who = json.dumps({"user": user}).encode()
+    guests = urllib.request.Request(f"{server.url}/api/v1/guests", who, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(guests, timeout=10) as answer:
+        token = json.load(answer)["token"]
+    body = json.dumps({"command": "react", "message": {"id": number, "reaction": action}}).encode()
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+    request = urllib.request.Request(f"{server.url}/api/v1/rooms/lobby/commands", body, headers)
+    urllib.request.urlopen(request, timeout=10).close()
+
+
+def test_without_javascript_days_counts_and_the_newest(server: Server, open_page: Open) -> None:
+    """Each day has its date, reactions their counts in words, and the page opens at the newest message."""
+    for number in range(1, 41):
+        post(server, f"word {number}")
+    for user, action in [("Ada", "like"), ("Bo", "like"), ("Cy", "dislike")]:
+        react(server, 40, action, user)
+    page = open_page("/", live=False, java_script_enabled=False, viewport={"width": 800, "height": 500})
+    today = datetime.now(UTC)
+    expect(page.locator("h2.day")).to_have_text([f"{today:%A}, {today.day} {today:%B %Y} (UTC)"])
+    expect(page.locator("#m40")).to_contain_text("2 likes, 1 dislike")
+    expect(page.locator("#m39")).not_to_contain_text("like")
+    expect(page.locator("#m40")).to_be_in_viewport(ratio=1)
+    expect(page.locator("#m1")).not_to_be_in_viewport()
+    expect(page.locator("main")).not_to_contain_text("opens a WebSocket", use_inner_text=True)
+    expect(page.locator("noscript a")).to_be_visible()
+    page.goto(f"{server.url}/#m3")
+    expect(page.locator("#m3")).to_be_in_viewport()
+
+
+def test_few_messages_stand_at_the_top_without_javascript(server: Server, open_page: Open) -> None:
+    post(server, "one")
+    page = open_page("/", live=False, java_script_enabled=False)
+    assert page.locator("#m1").bounding_box()["y"] < 250
+
+
+def test_days_are_those_of_the_viewer(server: Server, open_page: Open) -> None:
+    """The server's headings are in UTC; with a script there is one for each day of the viewer's."""
+    post(server, "one")
+    page = open_page("/", timezone_id="Pacific/Kiritimati")
+    expect(page.locator("h2.day")).to_have_text(["Today"])

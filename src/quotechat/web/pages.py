@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -88,6 +89,13 @@ site.template_filter("text")(show_text)
 def clock(at: str) -> str:
     """The time of day of an RFC 3339 time in UTC; scripts turn it into the viewer's own."""
     return f"{at[11:16]} UTC"
+
+
+@site.template_filter("day")
+def day(at: str) -> str:
+    """Return the date of an RFC 3339 time in UTC, in words."""
+    date = datetime.fromisoformat(at)
+    return f"{date:%A}, {date.day} {date:%B %Y}"
 
 
 @blueprint.get("/")
