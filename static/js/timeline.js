@@ -1,5 +1,6 @@
 // What stands in the log of a room, as its events leave it: messages, and quotes as cards.
 // Pure: no page, no network, no clock. Applying an event twice changes nothing.
+import { excerptOf } from "./excerpt.js";
 
 /** Messages and quotes of a snapshot in one row: an entry with `quote` is one, its `id` the seq. */
 export const entriesOf = ({ messages, quotes = [] }) => [
@@ -56,7 +57,7 @@ export class Timeline {
       case "quote-added":
         return this.#add(card(seq, at, quote));
       case "message-edited":
-        return this.#change(message.id, (old) => edited(old, message));
+        return this.#edit(message);
       case "message-deleted":
         return this.#delete(message.id);
       case "reactions-changed":
@@ -85,17 +86,26 @@ export class Timeline {
     return { added: null, changed: [entry] };
   }
 
+  /** Replies show its new text. */
+  #edit(message) {
+    const { changed } = this.#change(message.id, (old) => edited(old, message));
+    return { added: null, changed: [...changed, ...this.#answered(message.id, { excerpt: excerptOf(message) })] };
+  }
+
   /** Replies that show its text lose it too. */
   #delete(id) {
-    const replies = this.messages
+    const { changed } = this.#change(id, ({ user, at }) => ({ id, user, at, deleted: true }));
+    return { added: null, changed: [...changed, ...this.#answered(id, { deleted: true })] };
+  }
+
+  /** The replies to a message, which show this of it now. */
+  #answered(id, shown) {
+    return this.messages
       .filter(({ reply_to: parent }) => parent?.id === id && !parent.deleted)
       .flatMap(
         (reply) =>
-          this.#change(reply.id, (old) => ({ ...old, reply_to: { id, user: old.reply_to.user, deleted: true } }))
-            .changed,
+          this.#change(reply.id, (old) => ({ ...old, reply_to: { id, user: old.reply_to.user, ...shown } })).changed,
       );
-    const { changed } = this.#change(id, ({ user, at }) => ({ id, user, at, deleted: true }));
-    return { added: null, changed: [...changed, ...replies] };
   }
 }
 

@@ -9,7 +9,7 @@ import pytest
 
 from quotechat.hub import feed as module
 from quotechat.hub.feed import Feed
-from quotechat.protocol.events import MESSAGE_DELETED, MESSAGE_SENT, Event, event
+from quotechat.protocol.events import MESSAGE_DELETED, MESSAGE_EDITED, MESSAGE_SENT, Event, event
 from quotechat.store.base import Head
 
 
@@ -91,3 +91,19 @@ def test_another_history_is_not_published(feed: Feed) -> None:
     for after in ("9.ffffffffffffffff", "7.ffffffffffffffff", "12.ffffffffffffffff"):
         assert not feed.publish(events(int(after.partition(".")[0]) + 1, 13), after)
     assert feed.head == 9
+
+
+def test_an_edit_takes_back_what_replies_show(feed: Feed) -> None:
+    """What stands in memory before an edit may show the old text, if a reply to the message is there; else it stays."""
+
+    def change(seq: int, number: int) -> Event:
+        return event("lobby", seq, f"{seq}.{seq:016x}", MESSAGE_EDITED, 0, b'{"message":{"id":%d}}' % number)
+
+    reply = b'{"message":{"id":7,"reply_to":{"id":2,"user":"Ann","excerpt":"old"}}}'
+    feed.publish([*events(6, 6), event("lobby", 7, f"7.{7:016x}", MESSAGE_SENT, 0, reply)])
+    feed.publish([change(8, 3)])
+    assert [each.seq for each in feed.after(5) or ()] == [6, 7, 8]
+    feed.publish([change(9, 2)])
+    assert feed.after(5) is None and [each.seq for each in feed.after(8) or ()] == [9]
+    feed.publish([event("lobby", 10, f"10.{10:016x}", MESSAGE_SENT, 0, reply), change(11, 2)])
+    assert feed.after(9) is None and [each.seq for each in feed.after(10) or ()] == [11]

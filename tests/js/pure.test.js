@@ -5,6 +5,7 @@ import { curlLine } from "../../static/js/actions.js";
 import { spoken } from "../../static/js/announcer.js";
 import { Backoff } from "../../static/js/backoff.js";
 import { dayName } from "../../static/js/dates.js";
+import { shortened } from "../../static/js/excerpt.js";
 import { newId } from "../../static/js/ids.js";
 import { marked } from "../../static/js/markup.js";
 import { Mine } from "../../static/js/mine.js";
@@ -70,6 +71,36 @@ test("deleting a message takes its words out of the replies to it", () => {
     [1, 2],
   );
   assert.deepEqual(timeline.get(2).reply_to, { id: 1, user: "Ada", deleted: true });
+});
+
+test("editing a message changes what replies show of it", () => {
+  const timeline = new Timeline([
+    { id: 1, user: "Ada", message: "secret" },
+    { id: 2, user: "Bo", message: "yes", reply_to: { id: 1, user: "Ada", excerpt: "secret" } },
+  ]);
+  const message = {
+    id: 1,
+    user: "Ada",
+    message: "**new**\n words",
+    runs: [{ text: "new", bold: true }, { text: "\n words" }],
+  };
+  const { changed } = timeline.apply({ command: "message-edited", message });
+  assert.deepEqual(
+    changed.map(({ id }) => id),
+    [1, 2],
+  );
+  assert.deepEqual(timeline.get(2).reply_to, { id: 1, user: "Ada", excerpt: "new words" });
+});
+
+test("a text is cut between characters as people see them", () => {
+  const flag = "\u{1F1EC}\u{1F1E7}";
+  const england = "\u{1F3F4}\u{E0067}\u{E0062}\u{E0065}\u{E006E}\u{E0067}\u{E007F}";
+  for (const sign of [flag, "👍🏽", england, "e\u0301"]) {
+    const start = "a".repeat(78);
+    assert.equal(shortened(`${start}${sign}${sign}`), `${start}…`);
+  }
+  assert.equal(shortened(`${"a".repeat(119)}😀`, 120), `${"a".repeat(119)}😀`);
+  assert.equal(shortened("a".repeat(80)), "a".repeat(80));
 });
 
 test("a quote stands in the log where it was added, live and in a snapshot alike", () => {

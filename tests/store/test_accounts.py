@@ -340,5 +340,5 @@ def test_what_has_ended_is_forgotten_after_a_while(store: Store) -> None:
     account = made(store, "Ann")
     store.write_with(lambda sql: sessions.start(sql, session(account, "old")))
     store.write_with(lambda sql: sessions.start(sql, session(account, "new", T0 + DAY)))
-    store.prune(T0 + DAY + 1)
+    store.prune(T0 + DAY + 1, T0 + DAY + 1)
     assert [each.hash for each in store.read_with(lambda sql: sessions.of_account(sql, account.id))] == [hashed("new")]

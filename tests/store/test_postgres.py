@@ -14,6 +14,7 @@ import postgres
 import psycopg
 import pytest
 from contract import T0, Open, StoreContract, delete, do, edit, react, said
+from taking_back import TakingBack
 
 from quotechat.protocol import commands
 from quotechat.protocol.cursor import START, Cursor
@@ -42,7 +43,7 @@ def open_store(database: str) -> Iterator[Open]:
         store.close()
 
 
-class TestPostgres(StoreContract):
+class TestPostgres(StoreContract, TakingBack):
     """The contract."""
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from contract import T0, Open, StoreContract, delete, do, edit, react, said
+from taking_back import TakingBack
 
 from quotechat.protocol import commands
 from quotechat.protocol.cursor import START
@@ -42,7 +43,7 @@ def open_store(path: Path) -> Iterator[Open]:
         store.close()
 
 
-class TestSqlite(StoreContract):
+class TestSqlite(StoreContract, TakingBack):
     """The contract."""
 
 

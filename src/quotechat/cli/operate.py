@@ -14,6 +14,8 @@ from .options import option, settings_of
 from .telling import age, counted, progress, told
 
 _EVENTS_A_STEP = 500
+_PAUSE = 0.02
+"""Seconds between two steps of a redaction."""
 _FORGET_SECONDS = 5.0
 """How long to try to overwrite SQLite's log, while readers come and go."""
 
@@ -122,6 +124,8 @@ def _cut(settings: Settings, counts: dict[str, int], before: int) -> dict[str, i
                 follow(done, max(done, all_there_are))
                 # Others who write get at least half of the time.
                 time.sleep(time.monotonic() - began)
+        while store.redact():
+            time.sleep(_PAUSE)
         if any(cut.values()) and not _within(_FORGET_SECONDS, store.forget):
             click.echo("warning: a reader is in the way; the text is in SQLite's log until the next deletion", err=True)
     return cut

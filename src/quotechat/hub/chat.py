@@ -30,7 +30,7 @@ from ..protocol.errors import (
     RoomUnknown,
     Unauthenticated,
 )  # fmt: skip
-from ..protocol.events import Event
+from ..protocol.events import MESSAGE_DELETED, Event
 from ..store.base import (
     Cancelled,
     Created,
@@ -49,6 +49,7 @@ from ..store.base import (
 from ..supervision import Supervised
 from .bell import NET, Bell
 from .feed import Feed
+from .housekeeping import Housekeeper
 from .limits import Limits
 from .places import Places
 from .probe import WriteProbe
@@ -63,7 +64,6 @@ ANSWER_SECONDS = 10.0
 _PAGE = 500
 _LOOK_FOR_PEER = 2.0
 """Seconds between two looks at whether the one who waits is still there; protocol §7 allows 5."""
-_PRUNE_EVERY = 3600.0
 
 
 def now_ms() -> int:
@@ -92,7 +92,6 @@ class Chat:
         self._store = store
         self._bell = bell
         self._bounds = bounds or commands.Bounds()
-        self._dedupe_ms = dedupe_days * 86_400_000
         self._clock = clock
         self._feeds: dict[str, Feed] = {}
         self._feeds_lock = threading.Lock()
@@ -108,8 +107,9 @@ class Chat:
         self._closed = threading.Event()
         self._writer = Writer(store, self._committed)
         self._scheduler = Scheduler(store, self._may_deliver, self._deliver, clock)
+        self._housekeeper = Housekeeper(store, clock, dedupe_days * 86_400_000)
         self._watcher = Supervised("watcher", self._watch)
-        self._threads = [self._writer.thread, self._scheduler.thread, self._watcher]
+        self._threads = [self._writer.thread, self._scheduler.thread, self._watcher, self._housekeeper.thread]
         if bell is not None and bell.thread is not None:
             self._threads.append(bell.thread)
         self._probe = WriteProbe(lambda done: self._writer.submit(Write(Deliver(0), self._clock()), done))
@@ -119,6 +119,7 @@ class Chat:
         self._writer.start()
         self._watcher.start()
         self._scheduler.start()
+        self._housekeeper.start()
 
     # --- Writing ----------------------------------------------------------------------------------
 
@@ -396,6 +397,7 @@ class Chat:
         self.drain()
         self._scheduler.close()
         self._writer.close()
+        self._housekeeper.close()
         for callback in self._closes:
             callback()
         self._closed.set()
@@ -487,6 +489,8 @@ class Chat:
                 self._scheduler.wake()
         for room, stored in by_room.items():
             self._appended += len(stored)
+            if any(each.event.command == MESSAGE_DELETED for each in stored):
+                self._housekeeper.wake()
             feed = self._feeds.get(room)
             if feed is None:
                 continue
@@ -542,7 +546,6 @@ class Chat:
         """See what other processes commit: at a ring of the bell, and now and then without one."""
         seen: int | None = None
         rooms: set[str] | None = None
-        pruned = time.monotonic()
         while not self._closed.is_set():
             try:
                 if rooms is not None:
@@ -550,9 +553,6 @@ class Chat:
                 elif (version := self._store.version()) != seen:
                     self._look(self._feeds)
                     seen = version
-                if time.monotonic() - pruned > _PRUNE_EVERY:
-                    pruned = time.monotonic()
-                    self._store.prune(self._clock() - self._dedupe_ms)
             except Refused as away:
                 log.warning("the store could not be watched: %s", away)
             except Exception:

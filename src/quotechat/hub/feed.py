@@ -10,7 +10,8 @@ from __future__ import annotations
 import threading
 import time
 
-from ..protocol.events import MESSAGE_DELETED, Event
+from ..protocol import json
+from ..protocol.events import MESSAGE_DELETED, MESSAGE_EDITED, Event
 from ..store.base import Head
 
 MOST_EVENTS = 1000
@@ -130,15 +131,25 @@ class Feed:
 
     def _extend(self, new: list[Event]) -> None:
         self._head = Head(new[-1].seq, new[-1].cursor)
-        # What stands in memory may hold the deleted text: the store has it blanked.
-        deletions = [place for place, event in enumerate(new) if event.command == MESSAGE_DELETED]
-        if deletions:
-            self._tail, self._bytes = [], 0
-            new = new[deletions[-1] :]
+        for place in range(len(new) - 1, -1, -1):
+            # What stands in memory may hold words that are gone: the store serves it without them.
+            if self._takes_words(new[place], new[:place]):
+                self._tail, self._bytes = [], 0
+                new = new[place:]
+                break
         self._tail.extend(new)
         self._bytes += sum(len(event.encoded) for event in new)
         if len(self._tail) > 2 * MOST_EVENTS or self._bytes > 2 * MOST_BYTES:
             self._shrink()
+
+    def _takes_words(self, event: Event, before: list[Event]) -> bool:
+        """Whether events in memory may hold words that `event` takes back: a text, or its excerpt in a reply."""
+        if event.command == MESSAGE_DELETED:
+            return True
+        if event.command != MESSAGE_EDITED:
+            return False
+        answer = b'"reply_to":{"id":%d,' % json.own(event.body)["message"]["id"]
+        return any(answer in each.body for each in (*self._tail, *before))
 
     def _shrink(self) -> None:
         # By half at a time, so that an append costs the same however long the tail is.

@@ -105,14 +105,31 @@ def _shortened(shown: str, limit: int) -> str:
     if len(line) <= limit:
         return line
     end = limit - 1
-    # Not between a letter and its accent, nor within a joined emoji; but a pile of accents is cut somewhere.
-    while end > limit // 2 and _joined(line[end - 1], line[end]):
+    # Not within what people see as one character; but a pile of accents is cut somewhere.
+    while end > limit // 2 and _joined(line, end):
         end -= 1
     return line[:end].rstrip() + "…"
 
 
-def _joined(left: str, right: str) -> bool:
-    return "\u200d" in (left, right) or unicodedata.category(right) in ("Mn", "Mc", "Me")
+#: What belongs to the character before it and is no mark: joiners, skin tones, the letters of a flag's tag, halfwidth
+#: voiced marks, Thai and Lao am, and the vowels and finals of Hangul.
+_EXTENDS = re.compile(
+    "[\u200c\u200d\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f\uff9e\uff9f\u0e33\u0eb3\u1160-\u11ff\ud7b0-\ud7fb]"
+)
+_FLAG_LETTERS = re.compile("[\U0001f1e6-\U0001f1ff]+\\Z")
+_VIRAMA: Final = 9
+"""The combining class of what joins two consonants."""
+
+
+def _joined(line: str, at: int) -> bool:
+    """Whether no character ends before `at`, near enough to the grapheme clusters of UAX 29."""
+    left, right = line[at - 1], line[at]
+    if left == "\u200d" or _EXTENDS.match(right) or unicodedata.category(right) in ("Mn", "Mc", "Me"):
+        return True
+    if unicodedata.combining(left) == _VIRAMA:
+        return unicodedata.category(right) == "Lo"
+    flags = _FLAG_LETTERS.search(line, 0, at)
+    return flags is not None and len(flags[0]) % 2 == 1 and "\U0001f1e6" <= right <= "\U0001f1ff"
 
 
 def parse(text: str) -> list[Run]:

@@ -106,10 +106,10 @@ class QuoteInRoom(Quote, kw_only=True):
 
 
 class WaitingContent(msgspec.Struct):
-    """A message that waits, as it was sent."""
+    """A message that waits, as it was sent; the repeat of a cancellation has no text."""
 
-    user: str
-    message: str
+    user: str | UnsetType = UNSET
+    message: str | UnsetType = UNSET
     color: str | UnsetType = UNSET
     reply_to: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
     client_id: str | UnsetType = UNSET

@@ -14,7 +14,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from . import migrate, reading
+from . import migrate, reading, redaction
 from .base import Census, Impossible, Progress
 from .files import files_of, flush, part_of
 from .lock import Presence
@@ -102,7 +102,8 @@ def _examine(copy: sqlite3.Connection) -> Census:
         copy.execute("PRAGMA synchronous = OFF")
         copy.execute("PRAGMA secure_delete = ON")
         row = copy.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
-        migrate.pending("sqlite", int(row[0]) if row else 0)
+        if not migrate.pending("sqlite", int(row[0]) if row else 0):
+            _redact(copy)
         damage = [each for (each,) in copy.execute("PRAGMA quick_check(1)") if each != "ok"]
         sql = SqlOn(copy)
         damage += [f"{step.room}: event {step.seq}: {step.problem}" for step in reading.verify(sql) if step.problem]
@@ -111,6 +112,14 @@ def _examine(copy: sqlite3.Connection) -> Census:
         return reading.census(sql)
     except sqlite3.DatabaseError as fault:
         raise Impossible(f"this is no database of quotechat: {fault}") from fault
+
+
+def _redact(copy: sqlite3.Connection) -> None:
+    """Take out what the store was still to redact: no copy carries it on."""
+    copy.execute("BEGIN")
+    while redaction.redact_some(SqlOn(copy)):
+        pass
+    copy.execute("COMMIT")
 
 
 # --- The directory of a restore -------------------------------------------------------------------

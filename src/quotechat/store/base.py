@@ -8,6 +8,9 @@
   depends on the moment (names held, quotas), so a repeat never fails where the first send succeeded.
 * **Reading.** Each read is one transaction: a snapshot's cursor is that of its messages, and `Page.more`
   is true exactly when an event above `Page.cursor` was committed when the page was read.
+* **Deletion.** From the commit on, nothing of a deleted message is read, copied or exported, however many events and
+  replies hold its words. Those are redacted in the same transaction if they are few, else in later ones (`redact`).
+* **Excerpts.** A reply shows its parent as it is when it is read, in messages and in events.
 * **Never silently.** A cursor that cannot be served exactly raises CursorExpired, CursorAhead or
   HistoryChanged.
 
@@ -283,8 +286,14 @@ class Store(Protocol):
     def write_with(self, work: Callable[[Sql], T]) -> T:
         """The result of `work`, in one durable write transaction, which a refusal undoes."""
 
-    def prune(self, before: int) -> None:
-        """Forget client_ids that were used before `before`."""
+    def redact(self) -> bool:
+        """Go on with what deletions and cuts have left to redact, in one bounded transaction; whether there is more.
+
+        What is left is served to nobody, and stands in the log until then. Any process may do it at any time.
+        """
+
+    def prune(self, before: int, now: int) -> bool:
+        """Forget some client_ids of before `before`, and some names that nobody holds `now`; whether there is more."""
 
     def secret(self) -> str:
         """What identities are signed with: the same for all processes on this store, made with it."""

@@ -19,11 +19,11 @@ from ..protocol import cursor, events, json
 from ..protocol.errors import RoomUnknown
 from . import carrying
 from .base import Impossible, Progress
-from .blanking import blank_message
 from .lock import InUse
 from .projections import Entry, project
-from .reading import is_blanked
-from .shapes import PART, Sql
+from .reading import is_redacted
+from .redaction import Budget, pending, redact_message
+from .shapes import PART, Sql, schema
 
 _AT_ONCE = 5000
 """Events in one transaction."""
@@ -33,6 +33,8 @@ KEPT = {
     "name": ("skeleton", "identity", "at"),
 }
 """What the log does not tell, table by table: the columns beside ``room_id``."""
+_WITH_CODE = 3
+"""The migration that gives scheduled messages a code."""
 _ROOM = "name, title, created_at, floor, floor_chain, head, chain"
 _LOGGED = "seq, command, at, body, tag, digest, target, identity, reaction"
 
@@ -139,11 +141,16 @@ def dump(sql: Sql, secret: str | None, only: Collection[str] = ()) -> Iterator[R
         row = sql.one("SELECT id FROM room WHERE name = ?", room.name)
         assert row is not None
         yield room
+        # What is still to be redacted stays here.
+        hidden = pending(sql, row[0])
         for event in sql.all(f"SELECT {_LOGGED} FROM event WHERE room_id = ? ORDER BY seq", row[0]):
-            yield Logged(*event)
+            logged = Logged(*event)
+            body, digest = hidden.redacted(logged.body, logged.digest)
+            yield logged._replace(body=body, digest=digest)
         for table, columns in KEPT.items():
-            for kept in sql.all(f"SELECT {', '.join(columns)} FROM {table} WHERE room_id = ?", row[0]):
-                yield Kept(table, dict(zip(columns, kept, strict=True)))
+            there = [column for column in columns if column != "code" or schema(sql) >= _WITH_CODE]
+            for kept in sql.all(f"SELECT {', '.join(there)} FROM {table} WHERE room_id = ?", row[0]):
+                yield Kept(table, dict.fromkeys(columns) | dict(zip(there, kept, strict=True)))
         yield Whole(room.name)
 
 
@@ -235,7 +242,7 @@ class _Loading:
             raise Broken(f"{self._room.name}: event {self._seq + 1} is missing; {event.seq} is the next")
         digest = event.digest if event.digest is not None else cursor.digest(event.body.encode())
         self._seq, self._chain = event.seq, cursor.extend(self._chain, event.seq, digest)
-        if cursor.tag(self._chain) != event.tag or not (event.digest is None or is_blanked(event.body)):
+        if cursor.tag(self._chain) != event.tag or not (event.digest is None or is_redacted(event.body)):
             raise Broken(f"{self._room.name}: event {event.seq}: its content or history was changed")
         self._note(event)
         if self._seq > self._stored:
@@ -328,7 +335,7 @@ class _Loading:
             target = event.target
             if event.command == events.MESSAGE_DELETED and target is not None and target <= self._found:
                 # It was deleted since an earlier load, which still had the text.
-                blank_message(sql, self._id, target)
+                redact_message(sql, self._id, target, Budget.unbounded())
             body = json.own(event.body)
             entry = Entry(self._id, event.seq, event.command, body, target, event.identity, event.reaction)
             project(sql, entry, self._room.floor)
@@ -388,7 +395,7 @@ def _give_name(sql: Sql, name: str, room_id: int) -> None:
 
 
 def _discard(sql: Sql, room_id: int) -> None:
-    for table in ("event", "message", "reaction", "quote", "sent", "scheduled", "name"):
+    for table in ("redaction", "event", "message", "reaction", "quote", "sent", "scheduled", "name"):
         sql.run(f"DELETE FROM {table} WHERE room_id = ?", room_id)
     sql.run("DELETE FROM room WHERE id = ?", room_id)
 

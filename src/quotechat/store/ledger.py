@@ -15,30 +15,14 @@ from msgspec.structs import replace
 from ..protocol import commands, cursor, events, json
 from ..protocol.errors import ClientIdReused, Conflict, RoomUnknown
 from ..protocol.principal import account_id
+from . import presenting
 from .base import Cancelled, Outcome, Scheduled, Stored, Write
 from .projections import Entry, project
-from .shapes import Sql, event_of, waiting_message
+from .redaction import Budget
+from .shapes import Sql, content_of, event_of, waiting_message
 
 ROOM = "SELECT id, head, chain FROM room WHERE name = ?"
-PRUNE = (
-    "DELETE FROM sent WHERE (room_id, sender, client_id) IN"
-    " (SELECT room_id, sender, client_id FROM sent WHERE at < ? LIMIT 5000)"
-)
-"""Forget client_ids, some thousands at a time."""
-_ENDED = (
-    "DELETE FROM session WHERE ends_at < ?",
-    "DELETE FROM token WHERE ends_at < ?",
-    "DELETE FROM ticket WHERE ends_at < ?",
-    "DELETE FROM attempt WHERE try_at < ?",
-)
 SENT = "SELECT hash, seq, scheduled FROM sent WHERE room_id = ? AND sender = ? AND client_id = ?"
-
-
-def prune(sql: Sql, before: int) -> None:
-    """Forget client_ids that were used before `before`, and sessions, tokens and links that ended before it."""
-    sql.run(PRUNE, before)
-    for statement in _ENDED:
-        sql.run(statement, before)
 
 
 @dataclass(slots=True)
@@ -57,6 +41,8 @@ class Ledger:
 
     def __init__(self, sql: Sql) -> None:
         self.sql = sql
+        self.budget = Budget()
+        """For all deletions of the transaction."""
         self._rooms: dict[str, Room] = {}
         self._last: dict[tuple[str, tuple[Any, ...]], None] = {}
 
@@ -126,8 +112,12 @@ class Ledger:
             raise ClientIdReused()
         if row[1] is not None:
             return self.stored(room, row[1])
-        kind = Cancelled if isinstance(command, commands.CancelScheduled) else Scheduled
-        return kind(self.waiting(row[2]), duplicate=True)
+        waiting = self.waiting(row[2])
+        if not isinstance(command, commands.SendMessage):
+            return Cancelled(waiting, duplicate=True)
+        # The text is gone if it was cancelled; a repeat brings it.
+        waiting["message"] = content_of(command.message) | waiting["message"]
+        return Scheduled(waiting, duplicate=True)
 
     def remember(
         self, room: Room, command: commands.Write, write: Write, *, seq: int | None = None, scheduled: int | None = None
@@ -145,8 +135,19 @@ class Ledger:
         row = self.sql.one("SELECT seq, tag, command, at, body FROM event WHERE room_id = ? AND seq = ?", room.id, seq)
         if row is None:
             raise Conflict("This was stored before; its event is kept no longer.")
-        found = event_of(room.name, row)
+        found = event_of(room.name, presenting.events(self.sql, room.id, [row], redacting=True)[0])
         return Stored(room.name, seq, found.cursor, found, duplicate=True)
+
+    def cancel(self, scheduled_id: int, *, keep: bool) -> None:
+        """Take away the text of a scheduled message, and all of it unless a client_id is answered with it.
+
+        `keep` is set if that is the client_id of the command which cancels it.
+        """
+        if keep or self.sql.one("SELECT 1 FROM sent WHERE scheduled = ?", scheduled_id):
+            statement = "UPDATE scheduled SET state = 'cancelled', message = '{}', source = NULL WHERE id = ?"
+            self.sql.run(statement, scheduled_id)
+        else:
+            self.sql.run("DELETE FROM scheduled WHERE id = ?", scheduled_id)
 
     def waiting(self, scheduled_id: int) -> dict[str, Any]:
         """The scheduled message as its sender sees it."""

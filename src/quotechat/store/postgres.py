@@ -22,7 +22,7 @@ from ..protocol import commands, cursor
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Overloaded, Refused, StorageFull
 from ..protocol.principal import account_id
-from . import founding, ledger, migrate, reading, rebuild, retention, rules
+from . import founding, ledger, migrate, pruning, reading, rebuild, redaction, retention, rules
 from .base import CommitFailed, CreateRoom, Deliver, Due, Head, Impossible, Outcome, Page, Step, Write
 from .connections import Away, Connection, Pool, connect, lost
 from .gathering import Gathering, Plain, Read
@@ -107,13 +107,19 @@ class PostgresStore:
                     if fresh:
                         raise Away(str(fault)) from fault
 
-    def prune(self, before: int) -> None:
-        """Forget the client_ids of before `before`, some thousands at a time."""
-        self._apart(lambda sql: ledger.prune(sql, before))
+    def prune(self, before: int, now: int) -> bool:
+        with self.writing() as sql:
+            return pruning.prune(sql, before, now - self._settings.name_hold_ms)
 
     def cut(self, room: str, before: int, limit: int) -> int:
         with self.writing() as sql:
             return retention.cut(sql, room, before, limit)
+
+    def redact(self) -> bool:
+        if not self._single(redaction.is_left):
+            return False
+        with self.writing() as sql:
+            return redaction.redact_some(sql)
 
     def forget(self) -> bool:
         """See `SqliteStore.forget`; what PostgreSQL overwrites and when is its own (VACUUM)."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..protocol import events, json
-from .shapes import Sql, deleted_stub, without_excerpt
+from .shapes import Sql, deleted_stub, without_words_of_others
 
 
 class Entry(NamedTuple):
@@ -45,7 +45,7 @@ def _message_sent(sql: Sql, entry: Entry) -> None:
     message = entry.body["message"]
     sql.run(
         "INSERT INTO message (room_id, id, identity, body, reply_to) VALUES (?, ?, ?, ?, ?)",
-        entry.room_id, entry.seq, entry.identity, json.dumps(message).decode(),
+        entry.room_id, entry.seq, entry.identity, json.dumps(without_words_of_others(message)).decode(),
         message.get("reply_to", {}).get("id"),
     )  # fmt: skip
 
@@ -53,7 +53,10 @@ def _message_sent(sql: Sql, entry: Entry) -> None:
 def _message_edited(sql: Sql, entry: Entry) -> None:
     # The counts stand in columns of their own.
     message = {name: value for name, value in entry.body["message"].items() if name not in ("likes", "dislikes")}
-    _set_body(sql, entry.room_id, entry.target, message)
+    sql.run(
+        "UPDATE message SET body = ?, edits = edits + 1 WHERE room_id = ? AND id = ?",
+        json.dumps(without_words_of_others(message)).decode(), entry.room_id, entry.target,
+    )  # fmt: skip
 
 
 def _message_deleted(sql: Sql, entry: Entry) -> None:
@@ -66,8 +69,6 @@ def _message_deleted(sql: Sql, entry: Entry) -> None:
         " WHERE room_id = ? AND id = ?", stub, entry.seq, *key,
     )  # fmt: skip
     sql.run("DELETE FROM reaction WHERE room_id = ? AND message_id = ?", *key)
-    for reply, body in list(sql.all("SELECT id, body FROM message WHERE room_id = ? AND reply_to = ?", *key)):
-        _set_body(sql, entry.room_id, reply, without_excerpt(json.own(body)))
 
 
 def _reactions_changed(sql: Sql, entry: Entry) -> None:
@@ -93,13 +94,6 @@ def _quote_added(sql: Sql, entry: Entry) -> None:
     sql.run(
         "INSERT INTO quote (id, room_id, seq, identity, body) VALUES (?, ?, ?, ?, ?)",
         quote["id"], entry.room_id, entry.seq, entry.identity, json.dumps(quote).decode(),
-    )  # fmt: skip
-
-
-def _set_body(sql: Sql, room_id: int, message_id: int | None, message: dict[str, Any]) -> None:
-    sql.run(
-        "UPDATE message SET body = ? WHERE room_id = ? AND id = ?",
-        json.dumps(message).decode(), room_id, message_id,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from ..protocol import cursor, json, text
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import CursorAhead, CursorExpired, HistoryChanged, MalformedJson, QuoteUnknown, RoomUnknown
-from . import callers
+from . import callers, presenting
 from .base import Census, Due, Head, Page, Step
 from .shapes import PART, Row, Sql, counted, deleted_stub, described, event_of, waiting_message, without_excerpt
 
@@ -44,10 +44,10 @@ def heads(sql: Sql, rooms: Collection[str]) -> dict[str, Head]:
 
 def page(sql: Sql, room: str, after: Cursor | Now, limit: int) -> Page:
     """Events after a cursor that is checked first."""
-    row = sql.one("SELECT id, head, chain, floor, floor_chain FROM room WHERE name = ?", room)
+    row = sql.one(f"SELECT id, head, chain, floor, floor_chain, {presenting.REDACTING} FROM room WHERE name = ?", room)
     if row is None:
         raise RoomUnknown(room)
-    room_id, end, chain, floor, floor_chain = row
+    room_id, end, chain, floor, floor_chain, redacting = row
     if isinstance(after, Now):
         return Page([], cursor.at(end, chain))
     start, position = _checked(sql, after, room_id, end, chain, floor, floor_chain)
@@ -55,7 +55,7 @@ def page(sql: Sql, room: str, after: Cursor | Now, limit: int) -> Page:
         "SELECT seq, tag, command, at, body FROM event WHERE room_id = ? AND seq > ? ORDER BY seq LIMIT ?",
         room_id, start, limit,
     )  # fmt: skip
-    found = [event_of(room, each) for each in rows]
+    found = [event_of(room, each) for each in presenting.events(sql, room_id, rows, redacting=bool(redacting))]
     if found:
         position = found[-1].cursor
     return Page(found, position, more=start + len(found) < end)
@@ -110,6 +110,7 @@ def _stretch(sql: Sql, room_id: int, before: int | None, limit: int, identity: s
     has_more = len(rows) > limit
     rows = rows[:limit][::-1]
     found = [counted(text.bounded(json.own(body)), likes, dislikes) for _, _, body, likes, dislikes in rows]
+    presenting.messages(sql, room_id, found)
     stretch: dict[str, Any] = {"messages": found, "has_more": has_more}
     quotes = _quotes_between(sql, room_id, rows[0][0] if has_more else 0, end, limit)
     if quotes:
@@ -251,7 +252,7 @@ def verify(sql: Sql) -> Iterator[Step]:
                 break
             kept = bytes(digest) if digest is not None else cursor.digest(body.encode())
             expected = cursor.extend(expected, seq, kept)
-            whole = cursor.tag(expected) == tag and (digest is None or is_blanked(body))
+            whole = cursor.tag(expected) == tag and (digest is None or is_redacted(body))
             yield Step(name, seq, end, None if whole else "its content or history was changed")
         else:
             if seq != end:
@@ -260,8 +261,8 @@ def verify(sql: Sql) -> Iterator[Step]:
                 yield Step(name, seq, end, "the head has another history")
 
 
-def is_blanked(body: str) -> bool:
-    """Whether blanking (store/blanking.py) would change nothing in the `body` of an event.
+def is_redacted(body: str) -> bool:
+    """Whether redaction (store/redaction.py) would change nothing in the `body` of an event.
 
     Only then may a digest stand for the text that was there: beside any other body it would prove what was never said.
     """

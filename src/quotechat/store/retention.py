@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..protocol import cursor, json
+from ..protocol import cursor
 from ..protocol.errors import RoomUnknown
 from .base import Impossible
-from .blanking import blank_excerpt
-from .shapes import Row, Sql, without_excerpt
+from .redaction import Budget, redact_excerpts
+from .shapes import Row, Sql
 
 
 class Prefix(NamedTuple):
@@ -64,10 +64,11 @@ def cut(sql: Sql, room: str, before: int, limit: int) -> int:
 
 def _forget(sql: Sql, room_id: int, start: int, floor: int) -> None:
     """All that the events above `start` up to `floor` hold and made."""
-    replies = sql.all(
-        "SELECT id, body FROM message WHERE room_id = ? AND reply_to > ? AND reply_to <= ?", room_id, start, floor
-    )
-    replies = list(replies)
+    answered = sql.all(
+        "SELECT DISTINCT reply_to FROM message WHERE room_id = ? AND reply_to > ? AND reply_to <= ? AND id > ?",
+        room_id, start, floor, floor,
+    )  # fmt: skip
+    answered = list(answered)
     for statement in (
         "DELETE FROM event WHERE room_id = ? AND seq <= ?",
         "DELETE FROM message WHERE room_id = ? AND id <= ?",
@@ -76,10 +77,9 @@ def _forget(sql: Sql, room_id: int, start: int, floor: int) -> None:
         "UPDATE quote SET room_id = NULL, seq = NULL WHERE room_id = ? AND seq <= ?",
     ):
         sql.run(statement, room_id, floor)
-    for reply, body in replies:
-        blank_excerpt(sql, room_id, reply)
-        without = json.dumps(without_excerpt(json.own(body))).decode()
-        sql.run("UPDATE message SET body = ? WHERE room_id = ? AND id = ?", without, room_id, reply)
+    budget = Budget()
+    for (parent,) in answered:
+        redact_excerpts(sql, room_id, parent, budget)
 
 
 def _room(sql: Sql, room: str) -> tuple[int, int, bytes, int]:

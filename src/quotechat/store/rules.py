@@ -24,22 +24,24 @@ from ..protocol.errors import (
     Unauthenticated,
 )  # fmt: skip
 from ..protocol.principal import account_id
-from . import callers, held_names
+from . import callers, held_names, presenting
 from .base import Cancelled, CreateRoom, Deliver, Nothing, Outcome, Scheduled, Stored, Write
-from .blanking import blank_message
 from .ledger import SENT, Ledger, Room
+from .redaction import redact_message
 from .rooms import MOST_ROOMS, create_room
-from .shapes import counted, in_order
+from .shapes import content_of, counted, in_order
 
 MOST_WAITING = 100
 """Scheduled messages of one identity that may wait, those that were refused included."""
 MOST_WAITING_OF_ADDRESS = 500
 """Scheduled messages from one address that may wait, whatever identities sent them."""
+MOST_EDITS = 1000
+"""Edits of one message: each stays in the log, with the whole text."""
 _VALUES = {"like": 1, "dislike": -1, "none": 0}
 
 # What the common commands read: asked for in one go where that is faster (`foreseen`).
 _PARENT = "SELECT body FROM message WHERE room_id = ? AND id = ?"
-_OWN = "SELECT identity, deleted, body, likes, dislikes FROM message WHERE room_id = ? AND id = ?"
+_OWN = "SELECT identity, deleted, body, likes, dislikes, edits FROM message WHERE room_id = ? AND id = ?"
 _COUNTS = "SELECT likes, dislikes, deleted FROM message WHERE room_id = ? AND id = ?"
 _REACTION = "SELECT value FROM reaction WHERE room_id = ? AND message_id = ? AND identity = ?"
 WAITING = (
@@ -129,7 +131,11 @@ def _send(asked: Asked, command: SendMessage) -> Stored | Scheduled:
 
 def _edit(asked: Asked, command: EditMessage) -> Stored:
     message_id = command.message.id
-    message, likes, dislikes = _own(asked, message_id, "A deleted message cannot be edited.")
+    body, likes, dislikes, edits = _own(asked, message_id, "A deleted message cannot be edited.")
+    if edits >= MOST_EDITS:
+        raise Conflict(f"A message can be edited {MOST_EDITS:,} times.")
+    message = json.own(body)
+    presenting.messages(asked.ledger.sql, asked.room.id, [message])
     message["message"] = command.message.message
     message.pop("runs", None)
     if asked.write.runs is not None:
@@ -148,7 +154,7 @@ def _delete(asked: Asked, command: DeleteMessage) -> Stored:
         # DELETE is idempotent (RFC 9110 §9.2.2): it is gone, and this is the event that did it.
         return asked.ledger.stored(asked.room, row[1])
     _own(asked, message_id, "This message is deleted.")
-    blank_message(asked.ledger.sql, asked.room.id, message_id)
+    redact_message(asked.ledger.sql, asked.room.id, message_id, asked.ledger.budget)
     return asked.append(events.MESSAGE_DELETED, {"message": {"id": message_id}}, target=message_id)
 
 
@@ -189,8 +195,9 @@ def _cancel(asked: Asked, command: CancelScheduled) -> Cancelled:
         raise ScheduledUnknown(scheduled_id)
     if row[0] != identity:
         raise Forbidden()
-    asked.ledger.sql.run("UPDATE scheduled SET state = 'cancelled', source = NULL WHERE id = ?", scheduled_id)
-    return Cancelled(asked.ledger.waiting(scheduled_id))
+    cancelled = Cancelled(asked.ledger.waiting(scheduled_id))
+    asked.ledger.cancel(scheduled_id, keep=command.client_id is not None)
+    return cancelled
 
 
 def _add_quote(asked: Asked, command: AddQuote) -> Stored:
@@ -253,10 +260,10 @@ def _check_waiting(asked: Asked) -> None:
 
 def _schedule(asked: Asked, command: SendMessage, due: int) -> Scheduled:
     said = command.message
-    kept: dict[str, Any] = {"user": said.user, "message": said.message, "color": said.color, "reply_to": said.reply_to}
-    # Made by now, and not in the transaction that delivers it.
-    kept["runs"] = asked.write.runs
-    message = {name: value for name, value in kept.items() if value is not None}
+    message = content_of(said)
+    if asked.write.runs is not None:
+        # Made by now, and not in the transaction that delivers it.
+        message["runs"] = asked.write.runs
     row = asked.ledger.sql.one(
         "INSERT INTO scheduled (room_id, identity, client_id, due_at, message, state, source)"
         " VALUES (?, ?, ?, ?, ?, 'waiting', ?) RETURNING id",
@@ -333,8 +340,8 @@ def _say(
     return asked.append(events.MESSAGE_SENT, {"message": body})
 
 
-def _own(asked: Asked, message_id: int, deleted: str) -> tuple[dict[str, Any], int, int]:
-    """The message, its likes and dislikes; only for the one who sent it. `deleted` is said where it is."""
+def _own(asked: Asked, message_id: int, deleted: str) -> tuple[str, int, int, int]:
+    """Body, likes, dislikes and edits of the message; only for the one who sent it. `deleted` is said if it is."""
     identity = asked.need_identity()
     row = asked.ledger.sql.one(_OWN, asked.room.id, message_id)
     if row is None:
@@ -343,7 +350,7 @@ def _own(asked: Asked, message_id: int, deleted: str) -> tuple[dict[str, Any], i
         raise Forbidden("Only the one who sent a message can change it.")
     if row[1] is not None:
         raise Conflict(deleted)
-    return json.own(row[2]), row[3], row[4]
+    return row[2], row[3], row[4], row[5]
 
 
 def _parent_if_kept(asked: Asked, message_id: int | None) -> dict[str, Any] | None:
@@ -362,6 +369,4 @@ def _parent(asked: Asked, message_id: int | None) -> dict[str, Any] | None:
     if row is None:
         raise Invalid("reply_to", f"There is no message {message_id} in this room to reply to.")
     message = json.own(row[0])
-    if message.get("deleted"):
-        return {"id": message_id, "user": message["user"], "deleted": True}
-    return {"id": message_id, "user": message["user"], "excerpt": text.excerpt_of(message)}
+    return {"id": message_id, "user": message["user"], **presenting.parent(message)}

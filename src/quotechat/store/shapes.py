@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-from ..protocol import cursor, events
+from ..protocol import commands, cursor, events
 
 Row = Sequence[Any]
 PART = ".part-"
@@ -49,6 +49,12 @@ def deleted_stub(message: dict[str, Any]) -> dict[str, Any]:
     return {"id": message["id"], "user": message["user"], "at": message["at"], "deleted": True}
 
 
+def without_words_of_others(message: dict[str, Any]) -> dict[str, Any]:
+    """A message as its row keeps it: what it shows of its parent is made when it is read (store/presenting.py)."""
+    parent = message.get("reply_to")
+    return message if parent is None else message | {"reply_to": {"id": parent["id"], "user": parent["user"]}}
+
+
 def without_excerpt(message: dict[str, Any]) -> dict[str, Any]:
     """A reply whose parent was deleted."""
     parent = message.get("reply_to")
@@ -63,6 +69,18 @@ def described(name: str, title: str | None, head: int, chain: bytes, at: int) ->
     if title:
         shown["title"] = title
     return shown | {"cursor": cursor.at(head, chain), "at": events.rfc3339(at)}
+
+
+def schema(sql: Sql) -> int:
+    """The number of the last migration that was made; the commands look at older stores too."""
+    row = sql.one("SELECT value FROM meta WHERE key = 'schema'")
+    return int(row[0]) if row is not None else 0
+
+
+def content_of(said: commands.NewMessage) -> dict[str, Any]:
+    """What is kept of a scheduled message; what holds nothing is left out."""
+    kept = {"user": said.user, "message": said.message, "color": said.color, "reply_to": said.reply_to}
+    return {name: value for name, value in kept.items() if value is not None}
 
 
 def waiting_message(

@@ -20,10 +20,10 @@ from typing import Any, TypeVar
 from ..protocol import events
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Overloaded, Refused, StorageFull
-from . import founding, migrate, reading, rebuild, retention, rules
+from . import founding, migrate, pruning, reading, rebuild, redaction, retention, rules
 from .base import CommitFailed, Due, FlushFailed, Head, Impossible, Outcome, Page, Step, Stored, Write
 from .files import settle
-from .ledger import Ledger, prune
+from .ledger import Ledger
 from .lock import FileLock, Presence
 from .rules import Settings
 from .secret import keep_secret, load_secret
@@ -81,18 +81,29 @@ class SqliteStore:
                 ledger = Ledger(sql)
                 outcomes = rules.apply_all(ledger, writes, self._settings)
                 ledger.flush()
-            if any(_is_deletion(outcome) for outcome in outcomes):
+                done = any(_is_deletion(outcome) for outcome in outcomes) and not redaction.is_left(sql)
+            if done:
                 self._forget_the_log()
         return outcomes
 
-    def prune(self, before: int) -> None:
-        """Forget the client_ids of before `before`, some thousands at a time."""
-        with self._lock, self._transaction() as sql:
-            prune(sql, before)
+    def prune(self, before: int, now: int) -> bool:
+        with self.writing() as sql:
+            return pruning.prune(sql, before, now - self._settings.name_hold_ms)
 
     def cut(self, room: str, before: int, limit: int) -> int:
         with self.writing() as sql:
             return retention.cut(sql, room, before, limit)
+
+    def redact(self) -> bool:
+        with self._reading() as sql:
+            if not redaction.is_left(sql):
+                return False
+        with self._lock:
+            with self._transaction() as sql:
+                more = redaction.redact_some(sql)
+            if not more:
+                self._forget_the_log()
+        return more
 
     def forget(self) -> bool:
         """Overwrite what was deleted in SQLite's log too; False where a reader is in the way now."""

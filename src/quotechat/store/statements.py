@@ -33,12 +33,13 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "ticket": ("hash",),
     "attempt": ("key",),
     "site": ("key",),
+    "redaction": ("room_id", "message_id"),
 }
 """The primary keys. A row's key never changes, so two statements on different keys do not meet."""
 _NUMBERS = frozenset(
     "id room_id seq at target reaction likes dislikes deleted reply_to message_id value scheduled due_at head floor"
     " created_at account_id used_at proved_at ends_at made_at named_at seen_at until revision keeper made_by uses used"
-    " failures try_at".split()
+    " failures try_at holder edits".split()
 )
 _TEXTS = frozenset({("token", "id"), ("ticket", "id")})
 """(table, column) that is text, although a column of that name is a number elsewhere."""

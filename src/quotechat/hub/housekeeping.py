@@ -1,0 +1,77 @@
+"""Work that no sender waits for: what deletions have left to redact, and what has been remembered for long enough.
+
+Each transaction is bounded, and followed by a pause of three times its length: who writes gets most of the time.
+Every worker does this, and goes on where another one or a restart has left it. The clock is an argument.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from ..protocol.errors import Refused
+from ..store.base import Store
+from ..supervision import Supervised
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY = 2.0
+"""Seconds between two looks at whether another worker has left something to redact."""
+PRUNE_EVERY = 3600.0
+_FIRST_PRUNE = 5.0
+"""Seconds after the start; workers that are replaced often prune all the same."""
+_SHARE = 3.0
+_LEAST_PAUSE = 0.01
+
+
+class Housekeeper:
+    """`clock` gives ms since 1970; `remember_ms` is how long a client_id is remembered."""
+
+    def __init__(self, store: Store, clock: Callable[[], int], remember_ms: int) -> None:
+        self._store = store
+        self._clock = clock
+        self._remember_ms = remember_ms
+        self._wake = threading.Event()
+        self._ended = threading.Event()
+        self._prune_at = time.monotonic() + _FIRST_PRUNE
+        self.thread = Supervised("housekeeper", self._run)
+
+    def start(self) -> None:
+        """Begin; after the fork."""
+        self.thread.start()
+
+    def wake(self) -> None:
+        """Something was deleted."""
+        self._wake.set()
+
+    def close(self) -> None:
+        """End the thread, after the transaction that is open."""
+        self._ended.set()
+        self._wake.set()
+        self.thread.join(5)
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            self._wake.clear()
+            began = time.monotonic()
+            try:
+                more = self._do_some()
+            except Refused as refused:
+                log.warning("housekeeping was put off: %s", refused)
+                more = False
+            if more:
+                self._ended.wait(max(_LEAST_PAUSE, _SHARE * (time.monotonic() - began)))
+            else:
+                self._wake.wait(LOOK_EVERY)
+
+    def _do_some(self) -> bool:
+        """One bounded transaction of each kind; whether there is more to do now."""
+        more = self._store.redact()
+        if time.monotonic() >= self._prune_at:
+            now = self._clock()
+            if self._store.prune(now - self._remember_ms, now):
+                return True
+            self._prune_at = time.monotonic() + PRUNE_EVERY
+        return more

@@ -1,0 +1,202 @@
+"""Take text out of events that stay: numbers, tags and the chain remain as they are.
+
+The digest of what stood there first is kept beside a redacted event; with it the chain still verifies.
+
+A message may have any number of edits and replies, and all rooms wait for a transaction. So a transaction redacts a
+bounded number of events; what is left stands in the table ``redaction`` and is done in later ones. Until then nothing
+of it is served: `presenting` hides it from readers, and `Pending` from copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from ..protocol import cursor, json
+from .shapes import Row, Sql, deleted_stub, schema, without_excerpt
+
+MOST_EVENTS = 200
+"""Events redacted in one transaction."""
+MOST_BYTES = 500_000
+"""Bytes of events redacted in one transaction; one event more is."""
+_AT_ONCE = 20
+_SCHEMA = 4
+"""The migration that makes the table."""
+_END = 2**62
+_Change = Callable[[dict[str, Any]], dict[str, Any]]
+_REPLIES = (
+    "SELECT m.id, m.body, e.seq, e.body, e.digest FROM message m JOIN event e ON e.room_id = m.room_id AND e.seq = m.id"
+    " WHERE m.room_id = ? AND m.reply_to = ? AND m.id > ? ORDER BY m.id LIMIT ?"
+)
+
+
+class Budget:
+    """What one transaction may still redact."""
+
+    def __init__(self, events: int = MOST_EVENTS, size: int = MOST_BYTES) -> None:
+        self._events, self._bytes = events, size
+
+    @property
+    def spent(self) -> bool:
+        """Whether nothing is left."""
+        return self._events <= 0 or self._bytes <= 0
+
+    def spend(self, size: int) -> None:
+        """One event of `size` bytes was looked at."""
+        self._events -= 1
+        self._bytes -= size
+
+    @classmethod
+    def unbounded(cls) -> Budget:
+        """For an operator's work on what nobody else waits for."""
+        return cls(_END, _END)
+
+
+class _Place(NamedTuple):
+    """How far a redaction has come: event `seq` of the message `holder`, the one that goes or a reply to it."""
+
+    holder: int
+    seq: int
+
+
+def redact_message(sql: Sql, room_id: int, message_id: int, budget: Budget) -> None:
+    """Take a message's text out of its events, and out of the excerpts in replies to it: now or later."""
+    _begin(sql, room_id, message_id, _Place(message_id, 0), budget)
+
+
+def redact_excerpts(sql: Sql, room_id: int, message_id: int, budget: Budget) -> None:
+    """Take the excerpts out of replies to a message that is kept no longer: now or later."""
+    _begin(sql, room_id, message_id, _Place(message_id, _END), budget)
+
+
+def is_left(sql: Sql) -> bool:
+    """Whether anything waits to be redacted."""
+    return sql.one("SELECT 1 FROM redaction LIMIT 1") is not None
+
+
+def redact_some(sql: Sql) -> bool:
+    """Go on with what is left, in one open write transaction; whether there may be more."""
+    budget = Budget()
+    while not budget.spent:
+        row = sql.one("SELECT room_id, message_id FROM redaction ORDER BY room_id, message_id LIMIT 1")
+        if row is None:
+            return False
+        # It locks the room, in every dialect; what was read before it may be out of date.
+        sql.run("UPDATE room SET floor = floor WHERE id = ?", row[0])
+        found = sql.one("SELECT holder, seq FROM redaction WHERE room_id = ? AND message_id = ?", *row)
+        if found is None:
+            break  # another process has done it
+        _go_on(sql, row[0], row[1], _Place(*found), budget)
+    return True
+
+
+def _begin(sql: Sql, room_id: int, message_id: int, place: _Place, budget: Budget) -> None:
+    sql.run(
+        "INSERT INTO redaction (room_id, message_id, holder, seq) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (room_id, message_id) DO NOTHING", room_id, message_id, *place,
+    )  # fmt: skip
+    _go_on(sql, room_id, message_id, place, budget)
+
+
+def _go_on(sql: Sql, room_id: int, message_id: int, place: _Place, budget: Budget) -> None:
+    key = (room_id, message_id)
+    for at, row in _held(sql, room_id, message_id, place):
+        if budget.spent:
+            sql.run("UPDATE redaction SET holder = ?, seq = ? WHERE room_id = ? AND message_id = ?", *place, *key)
+            return
+        change = deleted_stub if at.holder == message_id else without_excerpt
+        _redact(sql, room_id, row, change)
+        budget.spend(len(row[1]))
+        place = at
+    sql.run("DELETE FROM redaction WHERE room_id = ? AND message_id = ?", *key)
+
+
+# --- The events that hold a message's words -------------------------------------------------------
+
+
+def _held(sql: Sql, room_id: int, message_id: int, place: _Place) -> Iterator[tuple[_Place, Row]]:
+    """What stands after `place`: the events of the message itself, then those of each reply to it."""
+    holder, seq = place
+    if seq < holder:
+        for row in list(sql.all("SELECT seq, body, digest FROM event WHERE room_id = ? AND seq = ?", room_id, holder)):
+            yield _Place(holder, row[0]), row
+    yield from _changes(sql, room_id, place)
+    while replies := list(sql.all(_REPLIES, room_id, message_id, holder, _AT_ONCE)):
+        for holder, shown, seq, body, digest in replies:
+            _strip(sql, room_id, holder, shown)
+            yield _Place(holder, seq), (seq, body, digest)
+            if '"edited_at":' in shown:
+                yield from _changes(sql, room_id, _Place(holder, seq))
+
+
+def _changes(sql: Sql, room_id: int, place: _Place) -> Iterator[tuple[_Place, Row]]:
+    """The later events that target `place.holder`: its edits hold text, reactions do not."""
+    holder, seq = place
+    while seq < _END:
+        rows = list(
+            sql.all(
+                "SELECT seq, body, digest FROM event WHERE room_id = ? AND target = ? AND seq > ?"
+                " ORDER BY seq LIMIT ?", room_id, holder, seq, _AT_ONCE,
+            )
+        )  # fmt: skip
+        for row in rows:
+            seq = row[0]
+            yield _Place(holder, seq), row
+        if len(rows) < _AT_ONCE:
+            return
+
+
+def _strip(sql: Sql, room_id: int, reply: int, shown: str) -> None:
+    """Version 0.1 kept the excerpt in the reply's row too."""
+    if '"excerpt":' in shown:
+        body = json.dumps(without_excerpt(json.own(shown))).decode()
+        sql.run("UPDATE message SET body = ? WHERE room_id = ? AND id = ?", body, room_id, reply)
+
+
+def _redact(sql: Sql, room_id: int, row: Row, change: _Change) -> None:
+    seq, encoded, digest = row
+    body, first = redacted(encoded, digest, change)
+    if body != encoded:
+        statement = "UPDATE event SET body = ?, digest = ? WHERE room_id = ? AND seq = ?"
+        sql.run(statement, body, first, room_id, seq)
+
+
+def redacted(encoded: str, digest: bytes | None, change: _Change) -> tuple[str, bytes | None]:
+    """The body of an event after `change`, and the digest of what stood there first."""
+    body = json.own(encoded)
+    if "user" not in body.get("message", {}):
+        return encoded, digest  # it carries an id and perhaps counts, and no text
+    changed = json.dumps(body | {"message": change(body["message"])}).decode()
+    if changed == encoded:
+        return encoded, digest
+    return changed, digest if digest is not None else cursor.digest(encoded.encode())
+
+
+# --- What is not done yet -------------------------------------------------------------------------
+
+
+class Pending(NamedTuple):
+    """The messages of a room whose text may still stand in the log: in `own` events, in `excerpts` of replies."""
+
+    own: frozenset[int]
+    excerpts: frozenset[int]
+
+    def redacted(self, encoded: str, digest: bytes | None) -> tuple[str, bytes | None]:
+        """The body and digest of an event as they will be."""
+        if not self.excerpts:
+            return encoded, digest
+        message = json.own(encoded).get("message", {})
+        if message.get("id") in self.own:
+            return redacted(encoded, digest, deleted_stub)
+        if message.get("reply_to", {}).get("id") in self.excerpts:
+            return redacted(encoded, digest, without_excerpt)
+        return encoded, digest
+
+
+def pending(sql: Sql, room_id: int) -> Pending:
+    """What waits to be redacted in a room; nothing in a store without the table, which only the commands look at."""
+    if schema(sql) < _SCHEMA:
+        return Pending(frozenset(), frozenset())
+    rows = list(sql.all("SELECT message_id, holder, seq FROM redaction WHERE room_id = ?", room_id))
+    own = frozenset(message for message, holder, seq in rows if holder == message and seq < _END)
+    return Pending(own, frozenset(row[0] for row in rows))
