@@ -11,7 +11,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import requests
 
 T = TypeVar("T")
 
@@ -54,6 +56,19 @@ def until(condition: Callable[[], T], seconds: float = 10.0, what: str = "the co
         assert time.monotonic() < deadline, f"{what} did not come true within {seconds:g} s"
         time.sleep(0.01)
     return found
+
+
+def whole_log(url: str, room: str = "lobby") -> list[dict[str, Any]]:
+    """All events of `room`, page by page: nobody knows how many a quick machine has stored."""
+    events: list[dict[str, Any]] = []
+    after, more = "0", True
+    while more:
+        answer = requests.get(f"{url}/api/v1/rooms/{room}/events?after={after}", timeout=10)
+        answer.raise_for_status()
+        page = answer.json()
+        events += page["events"]
+        after, more = page["cursor"], page["more"]
+    return events
 
 
 def environment(**changes: str) -> dict[str, str]:

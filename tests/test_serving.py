@@ -183,6 +183,20 @@ def test_a_reload_refuses_nobody_on_an_old_connection(tmp_path: Path) -> None:
             assert (answer.status_code, answer.headers["Connection"]) == (201, "close")
 
 
+def test_a_reload_refuses_nobody_who_sends_all_the_while(tmp_path: Path) -> None:
+    """A connection that is kept for its messages is answered once more after the drain, and told that it is closed."""
+    with served(tmp_path) as server:
+        with requests.Session() as kept, requests.get(
+            f"{server.url}{LOBBY}/events", headers={"Accept": "application/x-ndjson"}, stream=True, timeout=10
+        ) as stream:
+            for number in range(4):
+                assert post(server, f"before {number}", kept).headers["Connection"] == "keep-alive"
+            server.process.send_signal(signal.SIGHUP)
+            b"".join(stream.iter_content(None))  # until the drain ends it
+            answer = post(server, "after", kept)
+            assert (answer.status_code, answer.headers["Connection"]) == (201, "close")
+
+
 def test_a_server_that_stops_gives_up_its_address(tmp_path: Path) -> None:
     """At once, while it finishes what is on its way: who comes now hears so, and can ask elsewhere."""
     with served(tmp_path) as server:

@@ -217,16 +217,20 @@ def final(history: History) -> Iterator[str]:
             yield f"{_who(read)}: {len(read.got)} events here, {len(log)} elsewhere, or others"
 
 
-def too_little(history: History, least: Least) -> Iterator[str]:
-    """A run in which nothing happened proves nothing."""
-    happened = Least(
+def happened(history: History) -> Least:
+    """How much there is in `history`, so far."""
+    return Least(
         acked=len(_acked(history)),
         events=sum(len(read.got) for read in history.reads if not read.final),
         faults=len(history.faults),
         unknown=sum(send.outcome == "unknown" for send in history.sends),
         final=sum(read.final for read in history.reads),
     )
-    for name, there, wanted in zip(Least._fields, happened, least, strict=True):
+
+
+def too_little(history: History, least: Least) -> Iterator[str]:
+    """A run in which nothing happened proves nothing."""
+    for name, there, wanted in zip(Least._fields, happened(history), least, strict=True):
         if there < wanted:
             yield f"{there} {name}, at least {wanted} are needed"
 

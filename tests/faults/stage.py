@@ -11,13 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from checker import Least, Violation, check, figures
+from checker import Least, Violation, check, figures, happened
 from clients import READING, Client, Reader, Sender, Urls, read_whole
 from deployment import Deployment, Gunicorn, Several
 from history import History
 from private_postgres import Server, postgres
 from servers import until
 from shim import Orders
+
+MORE = 30.0
+"""Seconds that a scenario takes longer, at most, where too little has happened in its time."""
 
 
 @dataclass
@@ -32,6 +35,8 @@ class Stage:
     databases: Sequence[Server] = ()
     patience: float = 10.0
     """Seconds for the readers to come to the end."""
+    least: Least = field(default_factory=lambda: Least(0, 0, final=0))
+    """What must have happened: a slow machine gets more time for it."""
     history: History = field(default_factory=History)
     clients: list[Client] = field(default_factory=list)
 
@@ -80,8 +85,12 @@ class Stage:
     def until_over(self) -> Iterator[None]:
         """Again and again, until the scenario's time is up."""
         end = time.monotonic() + self.seconds
-        while time.monotonic() < end:
+        while time.monotonic() < end or (not self._enough("faults", "unknown") and time.monotonic() < end + MORE):
             yield
+
+    def _enough(self, *names: str) -> bool:
+        there = happened(self.history)
+        return all(getattr(there, name) >= getattr(self.least, name) for name in names)
 
     def outgrow(self, cursors: Sequence[str]) -> None:
         """Write past all `cursors`, so that their numbers are there again: where history was lost, in another one."""
@@ -122,6 +131,9 @@ class Stage:
     def settle(self) -> None:
         """End the senders, then let the readers come to the end of what was acknowledged; then end them."""
         senders = [each for each in self.clients if isinstance(each, Sender)]
+        if senders:
+            with contextlib.suppress(AssertionError):  # the checker says what was too little
+                until(lambda: self._enough("acked", "events"), MORE)
         end(senders)
         acked = [send.seq for send in self.history.sends if send.outcome == "ok" and send.epoch == self.history.epoch]
         last = max(acked, default=0)
@@ -195,7 +207,8 @@ def run(scenario: Scenario, data: Path, *, seed: int = 1, seconds: float = 3.0, 
     with databases(scenario.databases) as servers:
         deployment = _deployment(scenario, data, servers, orders, altered)
         # Of a mutant nobody expects that all readers come to the end.
-        stage = Stage(deployment, data, seed, seconds, orders, servers, patience=1.0 if altered else 10.0)
+        patience = 1.0 if altered else 10.0
+        stage = Stage(deployment, data, seed, seconds, orders, servers, patience, scenario.least)
         with stage.serving():
             scenario.play(stage)
     return Result(stage.history, check(stage.history, scenario.least))

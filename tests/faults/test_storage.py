@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 from deployment import Gunicorn
-from servers import until
+from servers import until, whole_log
 from shim import BROKEN, FULL, Orders, available
 
 ROOM = "/api/v1/rooms/lobby"
@@ -41,9 +41,7 @@ def send(server: Gunicorn, key: str) -> requests.Response:
 
 
 def log(server: Gunicorn) -> list[str]:
-    answer = requests.get(f"{server.urls[0]}{ROOM}/events?after=0", timeout=10)
-    answer.raise_for_status()
-    return [event["message"]["message"] for event in answer.json()["events"]]
+    return [event["message"]["message"] for event in whole_log(server.urls[0])]
 
 
 def answered(server: Gunicorn, key: str) -> requests.Response | None:

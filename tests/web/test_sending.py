@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import requests
 from flask import Flask
-from servers import Running, environment, quotechat, running, until
+from servers import Running, environment, quotechat, running, until, whole_log
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -217,8 +217,7 @@ def test_a_restart_answers_what_was_sent(tmp_path: Path, number: signal.Signals)
         sender.join(10)
         assert not sender.is_alive()
     with running(command, env=environment(QUOTECHAT_LIMITS="off")) as server:
-        page = requests.get(f"{server.url}{EVENTS}?after=0&limit=500").json()
-        stored = [event["seq"] for event in page["events"]]
+        stored = [event["seq"] for event in whole_log(server.url)]
     assert stored == list(range(1, len(stored) + 1))
     assert acknowledged == stored[: len(acknowledged)]
     assert len(stored) - len(acknowledged) <= 1

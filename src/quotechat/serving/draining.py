@@ -85,6 +85,10 @@ class Draining:
         signal.siginterrupt(signal.SIGTERM, False)
         self.thread.start()
 
+    def done(self) -> bool:
+        """Whether all clients have been told, and no connection is handed back any more."""
+        return self._done.is_set()
+
     def finish(self, seconds: float) -> None:
         """Wait at most `seconds` for the drain, then close the hub; in the main thread."""
         for number in self._SIGNALS:

@@ -166,6 +166,7 @@ def post_worker_init(worker: Any) -> None:
         _draining = Draining(worker, chat, _handover)
         for thread in worker.threads():
             chat.supervise(thread)
+        worker.drained = _draining.done
         _draining.start()
     _handover.ready(worker.age)
 

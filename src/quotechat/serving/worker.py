@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import select
 import selectors
 import socket
 import sqlite3
@@ -55,6 +56,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         self._request_seconds = float(os.environ.get(variable("request_seconds"), "30"))
         self._body_bytes = int(os.environ.get(variable("body_bytes"), "65536"))
         self._stops_at: float | None = None
+        self._held = False
+        self.drained: Callable[[], bool] = lambda: True
         self._accepts_from = self._told_of_descriptors = 0.0
         super().init_process()
 
@@ -90,6 +93,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """Accept or not; the loop asks for it in every turn."""
+        if not self.alive:
+            self._begin_to_stop()
         if not enabled or time.monotonic() >= self._accepts_from:
             self._safely(super().set_accept_enabled, enabled)
 
@@ -186,6 +191,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         self.nr_conns -= 1
         self._close(conn, status is not None)
 
+    def _end_arriving(self, conn: Any, status: str | None) -> None:
+        if id(conn) in self._arriving:
+            self._refuse(conn, status)
+
     def _forget(self, conn: Any) -> Arrival:
         del self._arriving[id(conn)]
         self._buffered -= len(conn.arrival.data)
@@ -237,17 +246,18 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
     def murder_pending(self) -> None:
         """End what is not whole in time; the loop calls this at least once a second."""
         now = time.monotonic()
-        if not self.alive and self._stops_at is None:
-            self._stops_at = now + STOP_SECONDS
-            # Who comes now is for another worker or, where the server stops, to be refused at once and not in the end.
-            self._stop_listening()
+        if not self.alive:
+            self._begin_to_stop()
+        if self._held and self.drained():
+            self._held = False
+            self.nr_conns -= 1
         for conn in list(self._arriving.values()):
             begun = bool(conn.arrival.data)
-            late = conn.deadline <= now
-            # Who has just connected, or been answered, may be about to ask.
-            patience = 0.0 if begun else STOP_SECONDS - LINGER_SECONDS
-            if late or (self._stops_at is not None and self._stops_at - patience <= now):
-                self._guard(conn, self._refuse, conn, "408 Request Timeout" if begun else None)
+            if conn.deadline <= now or (self._stops_at is not None and self._stops_at <= now):
+                if not begun:
+                    self._guard(conn, self._read, conn)  # what came since the loop looked
+                if begun or not conn.arrival.data:
+                    self._guard(conn, self._end_arriving, conn, "408 Request Timeout" if begun else None)
             elif self._stops_at is None:
                 break  # those behind it have more time
 
@@ -261,6 +271,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
 
     def murder_keepalived(self, force: bool = False) -> None:
         """End connections that were kept for long enough; the loop calls this at least once a second."""
+        now = time.monotonic()
+        for conn in list(self.keepalived_conns):
+            if conn.timeout > now or force:
+                break
+            if _readable(conn.sock):  # what came since the loop looked
+                self.on_client_socket_readable(conn, conn.sock)
         self._safely(super().murder_keepalived, force)
 
     # --- Answering, on a thread of the pool -------------------------------------------------------
@@ -332,6 +348,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
             listener.close()
         self.sockets = []
 
+    def _begin_to_stop(self) -> None:
+        if self._stops_at is None:
+            self._stops_at = time.monotonic() + STOP_SECONDS
+            # Who comes now is for another worker or, where the server stops, to be refused at once and not in the end.
+            self._stop_listening()
+            # The loop ends with its last connection; the application may still hand one back until it is drained.
+            self._held = True
+            self.nr_conns += 1
+
     def _close(self, conn: Any, graceful: bool) -> None:
         # gunicorn counts a connection out before it closes it, and once more after an error here.
         try:
@@ -342,6 +367,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         except Exception:
             self._fault("a connection could not be closed")
             conn.sock.close()
+
+
+def _readable(sock: socket.socket) -> bool:
+    """Whether a request, or the peer's end, can be read now."""
+    looking = select.poll()
+    looking.register(sock, select.POLLIN)
+    return bool(looking.poll(0))
 
 
 #: What gunicorn's parser refuses with another status than 400.

@@ -25,6 +25,9 @@ from .reactor import Peer
 IDLE_SECONDS = 2.0
 """For which a connection is kept after an answer, as gunicorn keeps its own."""
 
+LEAVE_SECONDS = 1.0
+"""For which an unused connection is kept when the worker drains."""
+
 _CHANGING = (access.HEADER, quota.STATE)
 """Lines that the first answer has as well, but not the same."""
 
@@ -110,6 +113,7 @@ class Kept(Peer):
         self._hand_back: HandBack = environ["quotechat.hand_back"]
         self._accepting: Callable[[], bool] = environ["quotechat.accepting"]
         self._last = closes(environ)
+        self._leaving = False
         self._idle_until = 0.0
         self._told = access.of(environ)
         self._request_id: str | None = environ["quotechat.request_id"]
@@ -133,7 +137,7 @@ class Kept(Peer):
     @property
     def done(self) -> bool:
         """Whether no request follows the one that is answered."""
-        return self._last
+        return self._last or self._leaving
 
     def more(self) -> str:
         """Lines of the header that are of this answer alone, each with its line break."""
@@ -158,6 +162,11 @@ class Kept(Peer):
     def last(self) -> None:
         """Take no request after this one."""
         self._last = True
+
+    def leave(self) -> None:
+        """Answer one more request, if it comes soon: a client that sends all the while is sending it now."""
+        self._leaving = True
+        self._idle_until = time.monotonic() + LEAVE_SECONDS
 
     def go(self, data: bytes) -> None:
         """`data` begins a request for somebody else: give it to the server that accepted the connection."""
@@ -186,5 +195,12 @@ class Kept(Peer):
             self.end()
 
     def swept(self, now: float) -> None:
-        if not self.busy and now >= self._idle_until:
-            self.end()
+        if self.unused and now >= self._idle_until:
+            self._read()  # what came since the loop looked
+            if self.unused:
+                self.end()
+
+    @property
+    def unused(self) -> bool:
+        """Whether no request has begun that is not answered."""
+        return not (self.busy or self.ending)

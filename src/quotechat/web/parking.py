@@ -142,7 +142,9 @@ class Parked(Kept):
         self._number += 1
         self.began = time.perf_counter()
         self._lot.enter(self)
-        if self.busy:
+        if self.busy and self._leaving:
+            self._end(early)
+        elif self.busy:
             # Jitter: those whom one event wakes together do not come back together for ever.
             until = time.monotonic() + self._seconds * random.uniform(0.8, 1.0)
             self.reactor.later(until, partial(self._nothing, self._number), self)
@@ -176,11 +178,9 @@ class Parked(Kept):
         self._read()
         if self.ending:
             return
-        self.last()
+        self.leave()
         if self.busy:
             self._end(early)
-        else:
-            self.end()
 
     def closed(self) -> None:
         self._lot.leave(self)

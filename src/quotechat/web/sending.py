@@ -170,11 +170,13 @@ class Sender(Kept):
         self._read()
         if self.ending:
             return
-        self.last()
+        self.leave()
         if self._late_at is not None:
             self._late_at = min(self._late_at, time.monotonic() + GRACE_SECONDS)
-        elif not self._came:
-            self.idle()
+
+    @property
+    def unused(self) -> bool:
+        return super().unused and not self._came
 
     @property
     def done(self) -> bool:
@@ -192,7 +194,7 @@ class Sender(Kept):
         if body is None or body[1] - body[0] > self._said.most_bytes:
             self.go(self._came)
         elif len(self._came) < body[1]:
-            seconds = min(self._said.seconds, GRACE_SECONDS) if self._last else self._said.seconds
+            seconds = min(self._said.seconds, GRACE_SECONDS) if self._leaving else self._said.seconds
             self._late_at = self._late_at or time.monotonic() + seconds
         else:
             self._late_at = None
@@ -217,7 +219,7 @@ class Sender(Kept):
     def _stored(self, outcome: Any, ends: int) -> None:
         if self.ending:
             return
-        if isinstance(outcome, OutcomeUnknown) or (isinstance(outcome, Refused) and self._last):
+        if isinstance(outcome, OutcomeUnknown) or (isinstance(outcome, Refused) and (self._last or self._leaving)):
             self.refuse(outcome)  # not to be asked again: it may be stored, or nobody is there to be asked
         elif isinstance(outcome, Refused):
             self.go(self._came)
