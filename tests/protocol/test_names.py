@@ -16,7 +16,10 @@ from quotechat.protocol import names
 from quotechat.protocol.errors import Invalid
 
 USERS = [
-    "Azin", "Zoë", "李小龙", "O'Neill", "Ann-Marie  Smith", "आदित्य", "한국", "ﬁn", "🎉", "a", "Æ", "x" * 40,
+    "علی\u200cرضا", "ශ\u0dca\u200dරී", "क\u094d\u200cष", "❤\ufe0f Anna", "Ann 👩🏽\u200d🚀",
+    "Wales 🏴\U000e0067\U000e0062\U000e0077\U000e006c\U000e0073\U000e007f",
+    "Bo 1\ufe0f\u20e3", "بی\u064e\u200cنام", "Azin", "Zoë", "李小龙",
+    "O'Neill", "Ann-Marie  Smith", "आदित्य", "한국", "ﬁn", "🎉", "a", "Æ", "x" * 40,
 ]
 
 
@@ -35,7 +38,10 @@ def test_ordinary_names_stay_as_typed(name: str) -> None:
         "Az\x7fin", "Az\u202ein", "Az\u2066in", "Az\u200bin", "Az\u200din", "Az\u200fin", "Az\u00adin",
         "Az\ufeffin", "Az\u034fin", "Az\u1160in", "Az\uffa0in", "Az\u2800in", "❤\ufe0f", "👩\u200d🚀",
         "Az\U000e0041in", "Az\U000e0fffin", "Az\u2065in", "Az\ud800in", "\udc00", "\u061cAzin",
-        "Az\u206ain", "Az\ufff9in",
+        "Az\u206ain", "Az\ufff9in", "Az\u200cin", "علی\u200c", "\u200cعلی", "علی\u200c رضا", "ر\u200cضا",
+        "علی\u200dرضا",
+        "ශ\u0dca\u200d\u200dරී", "🏴\U000e0067\U000e007f Al", "Anna ❤\ufe0f\ufe0f", "Anna a\ufe0f",
+        "Anna 👩\u200d\u200d🚀", "1\ufe0f\u20e3", "Anna ☠\ufe0e",
     ],
 )
 def test_what_deceives_is_refused(clean: Callable[[str], str], name: str) -> None:
@@ -112,7 +118,10 @@ def test_colours() -> None:
         ("Bob", "B0b"), ("Mama", "Marna"), ("Strauß", "STRAUSS"), ("Том", "том"), ("Νίκος", "νίκος"),
         ("Νίκος", "ΝΊΚΟΣ"), ("Zoë", "ZOE\u0308"), ("scope", "ѕсоре"), ("ﬁn", "fin"), ("Ian", "i\u0307an"),
         ("a b", "a  b"), ("a b", "a\u00a0b"), ("Ann", "𝐀𝐧𝐧"), ("Ann", "Ａnn"), ("azin", "azın"),
-        ("Hannah 🎉", "Нannah 🎉"),
+        ("Hannah 🎉", "Нannah 🎉"), ("Alice", "Aliϲe"), ("CAT", "ϹAT"), ("Alice", "A￨ice"), ("Alice", "Aꞁice"),
+        ("Alice", "Alice\u0345"), ("Alice", "A\u0335lice"), ("Alice", "Alic\u0323e"), ("Alice", "Ali\u0331\u0323ce"),
+        ("Alice", "Аl\u0323ice"), ("Zoë", "Zo\u0323e\u0308"), ("Jørgen", "Jo\u0338rgen"), ("Alice я", "Alice\u0345 я"),
+        ("علی\u200cرضا", "علیرضا"), ("❤\ufe0f Anna", "❤ Anna"),
     ],
 )
 def test_lookalikes_are_one_name(one: str, other: str) -> None:
@@ -124,7 +133,7 @@ def test_lookalikes_are_one_name(one: str, other: str) -> None:
     ("one", "other"),
     [
         ("Azin", "Azim"), ("Bo", "Bob"), ("Zoe", "Zoë"), ("a b", "ab"), ("Анна", "Anna"), ("李", "王"),
-        ("v", "n"),
+        ("v", "n"), ("Francois", "François"), ("Ann", "Añn"), ("שָלום", "שלום"),
     ],
 )
 def test_others_are_not(one: str, other: str) -> None:
@@ -163,3 +172,23 @@ def test_case_and_form_do_not_matter_to_a_skeleton(text: str) -> None:
 def test_ascii_case_never_makes_another_name(text: str) -> None:
     """Upper and lower case of a plain name are one name."""
     assert names.skeleton(text.upper()) == names.skeleton(text)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "N" + "\u0301" * 4, "שָּׁ֑לום", "རྒྱུད་", "ཧྐྵྨླྃ", "က္ကြွှို့", "เจี๊ยบ", "Nguyễn", "ស្ត្រី", "हिन्दी", "ก็"
+    ],
+)
+def test_scripts_have_the_marks_that_they_need(name: str) -> None:
+    """Points, tones, vowels and letters below letters, as people write them."""
+    assert names.clean_user(name) == unicodedata.normalize("NFC", name)
+
+
+@pytest.mark.parametrize("pile", ["\u0336" * 6, "\u0488" * 6, "\u0e47" * 6, "\u0f72" * 9, "\u0301\u0316" * 3])
+@pytest.mark.parametrize("base", ["N", "ก", "🎉"])
+def test_piles_of_marks_are_refused(base: str, pile: str) -> None:
+    """They would be drawn over other people's words; import takes what an earlier version took."""
+    with pytest.raises(Invalid, match="marks"):
+        names.clean_user(f"a{base}{pile}b")
+    assert names.kept_name(f"a{base}{pile}b", "user", 40)

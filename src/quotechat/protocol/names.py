@@ -11,12 +11,19 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Final
 
+from quotechat.protocol import joined
 from quotechat.protocol.errors import Invalid
 
 #: What `color` may be; the style sheet maps each to a pair of readable colours.
 COLORS: Final = (
     "red", "orange", "amber", "green", "teal", "cyan", "blue", "indigo", "purple", "pink", "brown", "gray",
 )
+
+MOST_MARKS: Final = 4
+"""Marks on one letter of a name. Hebrew with points and accents needs all of them."""
+MOST_STACKED: Final = 8
+"""The same in Tibetan and Burmese, which write letters below each other as marks."""
+_STACKING = re.compile("[\u0f00-\u109f]")
 
 _ROOM = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
@@ -33,6 +40,16 @@ _BLANK = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8"
     "\U000e0000-\U000e0fff]"
 )
+
+
+#: Combining classes (UAX 44, table 15) of marks through a letter, below it, and of the iota below.
+_FAINT = frozenset({1, 220, 240})
+
+#: Seen well enough, and the prototype of the cedilla: ç is no c.
+_COMMA_BELOW = "\u0326"
+
+#: What has another prototype than what NFKC makes of it, as the table of UTS 39 has it; and, beside that table, ꞁ.
+_LOOKS_BEFORE_NFKC = {0x03F2: "c", 0x03F9: "C", 0xFFE8: "l", 0xA781: "l"}
 
 
 def clean_user(text: str, limit: int = 40) -> str:
@@ -66,23 +83,43 @@ def clean_color(text: str) -> str:
 
 @lru_cache(4096)
 def clean_name(text: str, field: str, limit: int) -> str:
-    """`text` in NFC as a name on one line, all of it visible; `limit` in code points. Raises `Invalid`."""
+    """`text` in NFC as a name on one line, all of it to be seen; `limit` in code points. Raises `Invalid`."""
+    name = kept_name(text, field, limit)
+    if not name.isascii():
+        _check_marks(name, field)
+    return name
+
+
+def kept_name(text: str, field: str, limit: int) -> str:
+    """As `clean_name`, with any number of marks on a letter: earlier versions took such names. Raises `Invalid`."""
     name = normal(text, field, limit)
     if not name:
         raise Invalid(field, "Empty.")
+    invisible = [place for place, character in enumerate(name) if is_invisible(character)]
+    if invisible:
+        allowed = joined.permitted(name)
+        for place in invisible:
+            if place not in allowed:
+                raise Invalid(field, f"An invisible character, U+{ord(name[place]):04X}.")
     for character in name:
-        _check(character, field)
+        if unicodedata.category(character) in ("Cc", "Zl", "Zp"):
+            raise Invalid(field, f"A line break or control character, U+{ord(character):04X}.")
     if name[0].isspace() or name[-1].isspace():
         raise Invalid(field, "White space at the beginning or the end.")
     return name
 
 
-def _check(character: str, field: str) -> None:
-    """Refuses what a name may not hold anywhere."""
-    if unicodedata.category(character) in ("Cc", "Zl", "Zp"):
-        raise Invalid(field, f"A line break or control character, U+{ord(character):04X}.")
-    if is_invisible(character):
-        raise Invalid(field, f"An invisible character, U+{ord(character):04X}.")
+def _check_marks(name: str, field: str) -> None:
+    """Refuse piles of marks, which are drawn over what stands above and below."""
+    row = 0
+    for character in name:
+        if unicodedata.category(character) in ("Mn", "Me"):
+            row += 1
+            most = MOST_STACKED if _STACKING.match(character) else MOST_MARKS
+            if row > most:
+                raise Invalid(field, f"More than {most} marks on one letter.")
+        elif not is_invisible(character):
+            row = 0
 
 
 def normal(text: str, field: str, limit: int) -> str:
@@ -126,6 +163,8 @@ def skeleton(name: str) -> str:
     The skeleton of UTS 39, section 4, around NFKC case folding. Only for comparing; never shown.
     """
     name = "".join(character for character in name if not is_invisible(character))
+    # NFKC and case folding would make other letters of these.
+    name = _without_faint_marks(unicodedata.normalize("NFD", name.translate(_LOOKS_BEFORE_NFKC)))
     shape = _shape(unicodedata.normalize("NFKC", name))
     if not _looks_latin(shape):
         shape = _shape(_folded(name))
@@ -138,7 +177,22 @@ def skeleton(name: str) -> str:
 def _shape(text: str) -> str:
     """Each character's prototype, by the table of UTS 39."""
     decomposed = unicodedata.normalize("NFD", text)
-    return unicodedata.normalize("NFD", decomposed.translate(_prototypes()))
+    return _without_faint_marks(unicodedata.normalize("NFD", decomposed.translate(_prototypes())))
+
+
+def _without_faint_marks(decomposed: str) -> str:
+    """Without marks through and below Latin letters, which are hardly seen: there Alice would have many twins."""
+    if decomposed.isascii():
+        return decomposed
+    shown, on_latin = [], False
+    for character in decomposed:
+        place = unicodedata.combining(character)
+        if place in _FAINT and on_latin and character != _COMMA_BELOW:
+            continue
+        if not place:
+            on_latin = character.isascii() and character.isalpha()
+        shown.append(character)
+    return "".join(shown)
 
 
 def _looks_latin(shape: str) -> bool:

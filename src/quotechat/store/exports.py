@@ -176,7 +176,7 @@ class _Room(_Exact):
 
     def record(self) -> Record:
         if self.title is not None:
-            names.clean_title(self.title)
+            names.kept_name(self.title, "title", 100)
         _need(self.floor <= self.head, "floor", "It is above the head.")
         chains = (bytes.fromhex(self.floor_chain), bytes.fromhex(self.chain))
         return Room(self.room, self.title, self.at, self.floor, chains[0], self.head, chains[1])
@@ -329,7 +329,7 @@ def _check(event: wire.Event, private: _Private) -> None:
 
 
 def _check_message(said: wire.Message, *, blanked: bool) -> None:
-    names.clean_user(said.user, _MOST_IN_A_NAME)
+    names.kept_name(said.user, "user", _MOST_IN_A_NAME)
     if said.message is UNSET or said.deleted is not UNSET:
         _need(blanked, "message", "It is blank, without a digest of what it was.")
     else:
@@ -347,14 +347,14 @@ def _check_message(said: wire.Message, *, blanked: bool) -> None:
     _need(all(_HTTP.match(run["href"]) for run in runs if "href" in run), "runs", "A link leads to http or https.")
     if said.reply_to is not UNSET:
         _need(said.reply_to.id < said.id, "reply_to", "It is not an earlier message.")
-        names.clean_user(said.reply_to.user, _MOST_IN_A_NAME)
+        names.kept_name(said.reply_to.user, "user", _MOST_IN_A_NAME)
         excerpt = said.reply_to.excerpt
         _need(excerpt is UNSET or len(excerpt) <= _MOST_IN_AN_EXCERPT, "excerpt", "Too long.")
 
 
 def _check_quote(quote: wire.Quote) -> None:
     text.clean_quote(quote.quote, _MOST_CHARS)
-    names.clean_author(quote.author, _MOST_IN_A_NAME)
+    names.kept_name(quote.author, "author", _MOST_IN_A_NAME)
     _need(quote.id <= 2**53 - 1, "id", "Too large.")
     _ms(quote.at)
 
