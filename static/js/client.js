@@ -2,10 +2,12 @@
 // from one cursor. It knows no page. Times are in milliseconds. For other pages too: docs/reference/js-client.md.
 import { Api, baseOf } from "./api.js";
 import { Backoff } from "./backoff.js";
+import { subjectOf } from "./commands.js";
 import { seqOf } from "./cursor.js";
-import { deliverer, insist } from "./deliver.js";
+import { deliverer, insist, Lanes } from "./deliver.js";
+import { Holds } from "./holds.js";
 import { eventsOf } from "./iterate.js";
-import { Problem } from "./problem.js";
+import { Problem, reasonOf } from "./problem.js";
 import { Session } from "./session.js";
 import { longPoll, shortPoll } from "./transports/polling.js";
 import { Ended } from "./transports/ended.js";
@@ -36,7 +38,7 @@ export { Api, Problem };
  * @property {object} [quote]
  *
  * @typedef {object} Status
- * @property {"connecting" | "live" | "waiting" | "offline" | "stopped" | "closed"} state
+ * @property {"connecting" | "live" | "checking" | "waiting" | "offline" | "stopped" | "closed"} state
  * @property {"websocket" | "long-poll" | "short-poll"} transport the present one
  * @property {number} seq
  * @property {string} cursor
@@ -77,6 +79,7 @@ export class Connection extends EventTarget {
   #nudge = () => {}; // ends the present pause
   #state = "connecting";
   #bestWorked = false;
+  #lanes = new Lanes();
 
   constructor(options) {
     super();
@@ -94,6 +97,7 @@ export class Connection extends EventTarget {
       options,
     );
     this.api ??= new Api(this);
+    this.holds ??= new Holds(this.base);
     this.backoff = new Backoff({ random: this.random, ...this.backoff });
     this.#cursor = this.after;
     // Later, so that the caller can listen first.
@@ -128,12 +132,12 @@ export class Connection extends EventTarget {
 
   /**
    * Sends any command of the protocol, by the open socket or by POST, and repeats it under one client_id until it
-   * is answered (six attempts).
+   * is answered (six attempts). Commands about one message are sent one after the other.
    * @param {object} envelope such as {command: "send-message", message: {user: "Ada", message: "Hello"}}
    * @returns {Promise<object>} its ack; rejects with {@link Problem} where it is refused
    */
   send(envelope) {
-    return insist(deliverer(this, this.api), envelope);
+    return this.#lanes.run(subjectOf(envelope), () => insist(deliverer(this, this.api), envelope));
   }
 
   /** Look at once: after sleep, on coming back online, when the page is seen again. */
@@ -142,6 +146,13 @@ export class Connection extends EventTarget {
     if (this.canAsk) this.#session.probe();
     else if (this.#session?.name === "long-poll") this.#restart("Woken.");
     else this.#nudge();
+  }
+
+  /** There is reason to doubt that the connection lives: says so, and looks. */
+  check() {
+    if (this.#state !== "live") return;
+    this.#status("checking");
+    this.wake();
   }
 
   /** Reads on from another cursor: after `reset`, with that of the new snapshot. */
@@ -242,10 +253,10 @@ export class Connection extends EventTarget {
   }
 
   /** The pause before the next attempt. */
-  async #standBack({ retryIn = 0, message }) {
-    const pause = this.backoff.next(retryIn);
+  async #standBack(reason) {
+    const pause = this.backoff.next(reason.retryIn ?? 0);
     const offline = globalThis.navigator?.onLine === false;
-    this.#status(offline ? "offline" : "waiting", { retryIn: pause, reason: message });
+    this.#status(offline ? "offline" : "waiting", { retryIn: pause, reason: reasonOf(reason) });
     await this.pause(pause);
     if (this.#state !== "closed") this.#status("connecting");
   }

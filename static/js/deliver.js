@@ -6,7 +6,7 @@ import { newId } from "./ids.js";
 export const deliverer = (connection, api) => (envelope) =>
   connection.canAsk ? connection.ask({ room: api.room, ...envelope }) : api.command(envelope);
 
-/** For what is not kept in the outbox (edits, reactions): repeated a few times with one client_id. */
+/** Repeated a few times with one client_id. */
 export async function insist(deliver, envelope, { tries = 6, backoff = new Backoff({ max: 5_000 }) } = {}) {
   const command = { client_id: newId(), ...envelope };
   for (let attempt = 1; ; attempt += 1) {
@@ -18,5 +18,19 @@ export async function insist(deliver, envelope, { tries = 6, backoff = new Backo
         setTimeout(resolve, backoff.next(error.retryIn ?? 0));
       });
     }
+  }
+}
+
+/** Runs tasks about one subject one after the other, so that what was asked last holds; others at once. */
+export class Lanes {
+  #last = new Map(); // subject → a promise of its last task
+
+  run(subject, task) {
+    if (subject === null) return task();
+    const done = (this.#last.get(subject) ?? Promise.resolve()).then(task, task);
+    const forget = () => this.#last.get(subject) === done && this.#last.delete(subject);
+    this.#last.set(subject, done);
+    done.then(forget, forget);
+    return done;
   }
 }

@@ -7,10 +7,11 @@ const stateText = ({ state, transport }) =>
     live: `Live by ${NAMES[transport]}`,
     waiting: "Connection lost, reconnecting",
     offline: "Offline",
+    checking: "Checking the connection",
     stopped: "Loading anew",
   })[state] ?? "";
 
-/** `waiting` is how many messages are unsent. Pure, for the test. */
+/** `waiting` is how much is unsent. Pure, for the test. */
 export function pillText({ state, transport, seq, retryIn = 0 }, waiting = 0) {
   const name = NAMES[transport] ?? transport;
   const unsent = waiting ? ` · ${waiting} waiting` : "";
@@ -19,6 +20,8 @@ export function pillText({ state, transport, seq, retryIn = 0 }, waiting = 0) {
       return `Live · ${name} · complete to #${seq}${unsent}`;
     case "waiting":
       return `Reconnecting in ${Math.max(1, Math.ceil(retryIn / 1000))} s · ${name}${unsent}`;
+    case "checking":
+      return `Checking… · ${name}${unsent}`;
     case "offline":
       return `Offline${unsent}`;
     case "stopped":

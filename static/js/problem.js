@@ -1,4 +1,5 @@
 // What the server refused, as an error to catch. Switch on `code`, never on the text.
+import { Ended } from "./transports/ended.js";
 
 export class Problem extends Error {
   /** `body` is the problem object of RFC 9457; `retryAfter` the header, in seconds. */
@@ -21,3 +22,7 @@ export class Problem extends Error {
     return ["cursor-expired", "cursor-ahead", "history-changed"].includes(this.code);
   }
 }
+
+/** What to tell people of an error: our own words and the server's, never the browser's. */
+export const reasonOf = (error) =>
+  error instanceof Problem || error instanceof Ended ? error.message : "The server cannot be reached.";

@@ -9,6 +9,7 @@ export class Session {
   #previousHead = 0;
   #asked = new Map(); // client_id → the promise of its answer
   #socket = null;
+  #probing = false;
   isProved = false;
   isLive = false;
 
@@ -26,6 +27,7 @@ export class Session {
       WebSocket: this.WebSocket,
       locks: this.locks,
       Channel: this.Channel,
+      holds: this.holds,
     } = owner);
     this.heard();
     /** Resolves to the reason why it ended; never rejects. */
@@ -68,6 +70,9 @@ export class Session {
   heard() {
     clearTimeout(this.#silence);
     this.#silence = setTimeout(() => this.end(new Ended("Nothing was heard.")), this.owner.silence);
+    if (!this.#probing) return;
+    this.#probing = false;
+    this.owner.caughtUp(this, this.owner.cursor);
   }
 
   /** False where this page is still behind the head of the heartbeat before this one. */
@@ -111,6 +116,7 @@ export class Session {
   probe(within = 5_000) {
     this.#socket.send(JSON.stringify({ command: "ping" }));
     clearTimeout(this.#silence);
+    this.#probing = true;
     this.#silence = setTimeout(() => this.end(new Ended("Nothing was heard.", { atOnce: true })), within);
   }
 }

@@ -1,5 +1,6 @@
 // A new snapshot after the old cursor has become useless. What is unsent stays unsent.
 import { Backoff } from "./backoff.js";
+import { reasonOf } from "./problem.js";
 
 /** The snapshot, however long it takes. */
 export async function refreshed(api, tell) {
@@ -7,7 +8,7 @@ export async function refreshed(api, tell) {
     try {
       return await api.snapshot();
     } catch (error) {
-      tell(error.message);
+      tell(reasonOf(error));
       await new Promise((resolve) => {
         setTimeout(resolve, backoff.next(error.retryIn ?? 0));
       });

@@ -219,6 +219,69 @@ test("send goes over the open socket, and by POST where there is none, under one
   assert.equal(new Set(posted).size, 1);
 });
 
+test("commands about one message are sent one after the other, others at once", async () => {
+  const server = new Server();
+  const page = reader(server, { transports: ["long-poll"] });
+  const posted = [];
+  const answers = [];
+  page.api = {
+    room: "lobby",
+    command: ({ message }) => {
+      posted.push(message.message ?? message.reaction);
+      return new Promise((resolve, reject) => answers.push({ resolve, reject }));
+    },
+  };
+  const react = (reaction) => page.send({ command: "react", message: { id: 1, reaction } });
+  const first = react("like");
+  const second = react("none");
+  const other = page.send({ command: "edit-message", message: { id: 2, message: "other" } });
+  await until(() => posted.length === 2);
+  assert.deepEqual(posted, ["like", "other"]);
+  answers[1].resolve({ seq: 1 });
+  await other;
+  answers[0].reject(new TypeError("fetch failed"));
+  await until(() => posted.length === 3);
+  assert.deepEqual(posted, ["like", "other", "like"]);
+  answers[2].resolve({ seq: 2 });
+  await first;
+  await until(() => posted.length === 4);
+  answers[3].resolve({ seq: 3 });
+  assert.equal((await second).seq, 3);
+  assert.deepEqual(posted, ["like", "other", "like", "none"]);
+});
+
+test("a doubted connection is checked: live again with the answer, given up without one", async () => {
+  const server = new Server();
+  const page = reader(server, { transports: ["websocket"] });
+  await until(() => page.state === "live");
+  server.answer = (socket, { command }) => setTimeout(() => command === "ping" && socket.tell({ command: "pong" }), 5);
+  page.check();
+  assert.equal(page.state, "checking");
+  await until(() => page.state === "live");
+});
+
+test("long polling needs no AbortSignal.any", async () => {
+  const { any } = AbortSignal;
+  delete AbortSignal.any;
+  try {
+    const server = new Server();
+    const page = reader(server, {
+      transports: ["long-poll"],
+      locks: oneLock,
+      Channel: BroadcastChannel,
+    });
+    server.say(2);
+    await until(() => page.seen.length === 2 && page.state === "live");
+    page.use(["short-poll"]);
+    server.say(1);
+    await until(() => page.seen.length === 3);
+  } finally {
+    AbortSignal.any = any;
+  }
+});
+
+const oneLock = { request: (_name, _options, run) => run() };
+
 test("a url with a path leads everything, with or without its last slash", async () => {
   const asked = [];
   const fetch = async (url) => {

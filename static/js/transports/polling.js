@@ -22,7 +22,8 @@ export async function longPoll(link, signal) {
   const name = `quotechat:${link.base}:${link.room}`;
   const channel = new link.Channel(name);
   const ours = new AbortController();
-  const ended = AbortSignal.any([signal, ours.signal]);
+  signal.addEventListener("abort", () => ours.abort(signal.reason), { once: true });
+  const ended = ours.signal;
   const tell = ({ events, cursor }) => channel.postMessage({ events, cursor });
   try {
     await Promise.race([
@@ -37,11 +38,18 @@ export async function longPoll(link, signal) {
 }
 
 async function lead(link, signal, tell) {
-  for (let wait = 0; ; wait = 25) {
-    const page = await ask(link, signal, wait, tell);
-    // The first answer comes at once and proves nothing: a proxy may still cut the long ones.
-    if (wait) link.proved();
-    if (page.retry_in_ms) await link.pause(jittered(page.retry_in_ms, link.random), signal);
+  const place = link.holds.enter();
+  try {
+    for (let wait = 0; ;) {
+      const page = await ask(link, signal, wait, tell);
+      // The first answer comes at once and proves nothing: a proxy may still cut the long ones.
+      if (wait) link.proved();
+      wait = place.mayHold() ? 25 : 0;
+      const pause = Math.max(jittered(page.retry_in_ms ?? 0, link.random), wait ? 0 : link.interval);
+      if (pause) await link.pause(pause, signal);
+    }
+  } finally {
+    place.leave();
   }
 }
 
