@@ -25,7 +25,7 @@ export function showTime(element, at) {
   const date = new Date(at);
   if (Number.isNaN(date.getTime())) return;
   element.dateTime = at;
-  element.textContent = clock(date);
+  if (element.textContent !== clock(date)) element.textContent = clock(date);
   element.title = `${exact(date)} · ${at}`;
 }
 

@@ -6,6 +6,7 @@ const GROUP_MILLISECONDS = 5 * 60_000;
 
 export class Log {
   #articles = new Map(); // id → <article>
+  #marked = null; // the first that is new
   #last = null; // the one that was inserted last
 
   /** `decorate(article, entry)` adds what only this person sees. Entries above `read` are new to them. */
@@ -30,6 +31,13 @@ export class Log {
       this.#arrange(article);
       this.#arrange(neighbour(article, "nextElementSibling"));
     }
+    this.#markNew();
+  }
+
+  /** Nothing is new any more: the reader has answered it. */
+  allRead() {
+    this.read = Infinity;
+    this.#markNew();
   }
 
   /** Takes over the <article>s that the server rendered; `entry(id)` is what each shows. */
@@ -44,10 +52,10 @@ export class Log {
     this.show([...this.#articles.keys()].map(entry));
   }
 
-  /** Starts anew with these: after a reset. */
+  /** Shows these and no others: after a reset. What stays keeps its element. */
   replace(entries) {
-    this.element.replaceChildren();
-    this.#articles.clear();
+    const stays = new Set(entries.map(({ id }) => Number(id)));
+    for (const [id, article] of [...this.#articles]) if (!stays.has(id)) this.#take(article);
     this.show(entries);
   }
 
@@ -56,13 +64,29 @@ export class Log {
     const gone = [];
     while (this.size > count) {
       const article = this.element.querySelector("article");
-      headingOf(article)?.remove();
-      article.remove();
       gone.push(Number(article.dataset.id));
-      this.#articles.delete(gone.at(-1));
+      this.#take(article);
     }
     if (gone.length) this.#arrange(this.element.querySelector("article"));
     return gone;
+  }
+
+  #take(article) {
+    headingOf(article)?.remove();
+    article.remove();
+    this.#articles.delete(Number(article.dataset.id));
+  }
+
+  /** The line above the first that is new; what one wrote oneself is not. */
+  #markNew() {
+    if (this.read === Infinity && !this.#marked) return;
+    const articles = [...this.element.querySelectorAll("article")];
+    const first = articles.find((each) => Number(each.dataset.id) > this.read && !each.classList.contains("own"));
+    const mark = first === articles[0] ? null : (first ?? null);
+    if (mark === this.#marked) return;
+    this.#marked?.classList.remove("first-new");
+    mark?.classList.add("first-new");
+    this.#marked = mark;
   }
 
   #insert(entry) {
@@ -101,10 +125,6 @@ export class Log {
         before.dataset.user === article.dataset.user &&
         date - new Date(before.dataset.at) < GROUP_MILLISECONDS &&
         article.querySelector(".answers")?.hidden === true,
-    );
-    article.classList.toggle(
-      "first-new",
-      Number(article.dataset.id) > this.read && Boolean(before) && Number(before.dataset.id) <= this.read,
     );
   }
 }

@@ -1,6 +1,6 @@
 // One entry of the log as an element: a <template> of the page, filled. Showing it twice changes nothing.
 import { showTime } from "./dates.js";
-import { showText } from "./runs.js";
+import { setText, showText } from "./runs.js";
 
 const DELETED = "This message was deleted.";
 
@@ -16,29 +16,29 @@ export function showEntry(article, entry) {
 
 export function showMessage(article, message) {
   const part = (name) => article.querySelector(`.${name}`);
-  article.className = [
-    "message",
-    message.deleted && "deleted",
-    message.color && `color-${message.color}`,
-    article.classList.contains("follows") && "follows",
-  ]
-    .filter(Boolean)
-    .join(" ");
+  article.classList.toggle("deleted", Boolean(message.deleted));
+  showColor(article.classList, message.color);
   if (message.id) identify(article, message.id, `Message ${message.id}`);
   article.dataset.user = message.user;
-  part("user").textContent = message.user;
+  setText(part("user"), message.user);
   if (message.at) showTime(part("time"), message.at);
   showAnswered(article, message.reply_to);
-  if (message.deleted) part("text").textContent = DELETED;
+  if (message.deleted) setText(part("text"), DELETED);
   else showText(part("text"), message);
   showEdited(part("edited"), message);
   part("feet").hidden = Boolean(message.deleted);
 }
 
+function showColor(classes, color) {
+  const others = [...classes].filter((name) => name.startsWith("color-") && name !== `color-${color}`);
+  classes.remove(...others);
+  if (color) classes.add(`color-${color}`);
+}
+
 function showCard(article, { id, at, quote }) {
   identify(article, id, `Event ${id}`);
-  article.querySelector("blockquote").textContent = quote.quote;
-  article.querySelector(".author").textContent = quote.author;
+  setText(article.querySelector("blockquote"), quote.quote);
+  setText(article.querySelector(".author"), quote.author);
   showTime(article.querySelector(".time"), at);
 }
 
@@ -47,7 +47,7 @@ function identify(article, id, label) {
   article.id = `m${id}`;
   article.dataset.id = id;
   number.href = `#m${id}`;
-  number.textContent = id;
+  setText(number, id);
   number.setAttribute("aria-label", label);
 }
 
@@ -56,8 +56,8 @@ function showAnswered(article, answered) {
   link.hidden = !answered;
   if (!answered) return;
   link.href = `#m${answered.id}`;
-  link.querySelector(".answers-user").textContent = answered.user ?? "";
-  link.querySelector(".answers-text").textContent = answered.deleted ? DELETED : (answered.excerpt ?? "");
+  setText(link.querySelector(".answers-user"), answered.user ?? "");
+  setText(link.querySelector(".answers-text"), answered.deleted ? DELETED : (answered.excerpt ?? ""));
 }
 
 function showEdited(element, { edited_at: at, deleted }) {
@@ -74,7 +74,7 @@ export function showReactions(article, { likes = 0, dislikes = 0 }, own) {
     const button = article.querySelector(`[data-action="${action}"]`);
     button.setAttribute("aria-pressed", String(own === action));
     button.setAttribute("aria-label", `${label}: ${count}`);
-    button.querySelector(".count").textContent = count || "";
+    setText(button.querySelector(".count"), count || "");
     button.classList.toggle("some", count > 0);
   }
 }
