@@ -1,11 +1,10 @@
-// What a reader can do with a message. Each action says in words what went wrong.
-
-const UNDO_SECONDS = 5;
+// What a reader can do with a message. The outbox sends it; nothing is awaited here.
+import { copy } from "./copy.js";
 
 export class Actions {
-  /** `insist(envelope)` sends a command, `farewell(envelope)` does so as the page goes; `url` is the room's; `composer()`, `timeline()` are those of the page now. */
-  constructor({ log, url, mine, timeline, composer, tell, insist, farewell, repaint }) {
-    Object.assign(this, { log, url, mine, timeline, composer, tell, insist, farewell, repaint });
+  /** `url` is the room's; `reaction(id)` is this person's own, as the page shows it. */
+  constructor({ log, url, timeline, composer, outbox, deletions, reaction, tell }) {
+    Object.assign(this, { url, timeline, composer, outbox, deletions, reaction, tell });
     log.addEventListener("click", (event) => {
       const button = event.target.closest("[data-action]");
       const article = button?.closest("article");
@@ -13,84 +12,45 @@ export class Actions {
     });
   }
 
-  async run(action, article) {
+  run(action, article) {
     const message = this.timeline.get(article.dataset.id);
-    if (!message || message.deleted || message.quote) return;
-    try {
-      await this[action](message, article);
-    } catch (error) {
-      this.tell(error.message);
-    }
+    if (!message || message.deleted || message.quote || "leaving" in article.dataset) return;
+    this[action](message, article);
   }
 
-  like(message, article) {
-    return this.#react(message, article, "like");
+  like(message) {
+    this.#react(message, "like");
   }
-  dislike(message, article) {
-    return this.#react(message, article, "dislike");
+  dislike(message) {
+    this.#react(message, "dislike");
   }
   reply(message) {
     this.composer.reply(message);
   }
   edit(message) {
-    this.composer.change(message);
+    this.composer.change(message, this.outbox.wanted("edit-message", message.id)?.message.message);
   }
 
-  /** Deletes after a few seconds in which it can be undone; at once where the page is left. */
   delete({ id }, article) {
-    if ("leaving" in article.dataset) return;
-    const envelope = { command: "delete-message", message: { id } };
-    const stop = (send) => {
-      clearTimeout(timer);
-      removeEventListener("pagehide", leave);
-      send?.(envelope);
-    };
-    const failed = (error) => {
-      delete article.dataset.leaving;
-      this.tell(error.message);
-    };
-    const leave = () => stop(this.farewell);
-    const timer = setTimeout(() => stop(() => this.insist(envelope).catch(failed)), UNDO_SECONDS * 1000);
-    article.dataset.leaving = "";
-    addEventListener("pagehide", leave);
-    this.tell("Message deleted.", {
-      label: "Undo",
-      seconds: UNDO_SECONDS,
-      act: () => {
-        stop();
-        delete article.dataset.leaving;
-        article.focus();
-      },
-    });
-    if (article.contains(document.activeElement)) article.focus();
+    const focused = article.contains(document.activeElement);
+    this.deletions.add(id);
+    if (focused) article.focus();
   }
 
-  async quote(message) {
+  quote(message) {
     const { message: text, user } = message;
-    await this.insist({ command: "add-quote", quote: { quote: plain(message) || text, author: user } });
-    this.tell("Saved as a quote.");
+    this.outbox.add({ command: "add-quote", quote: { quote: plain(message) || text, author: user } });
   }
 
   async curl(message) {
-    await navigator.clipboard.writeText(curlLine(this.url, message.id));
-    this.tell("Copied: a curl line that reads on from here.");
+    const line = curlLine(this.url, message.id);
+    if (await copy(line)) this.tell("Copied: a curl line that reads on from here.");
+    else this.tell(`Copy this line: ${line}`, { seconds: 60 });
   }
 
-  async #react(message, article, reaction) {
-    const before = this.mine.reaction(message.id);
-    const now = before === reaction ? "none" : reaction;
-    this.#show(message, article, now);
-    try {
-      await this.insist({ command: "react", message: { id: message.id, reaction: now } });
-    } catch (error) {
-      this.#show(message, article, before);
-      throw error;
-    }
-  }
-
-  #show(message, article, reaction) {
-    this.mine.reacted(message.id, reaction);
-    this.repaint(article, message);
+  #react({ id }, reaction) {
+    const now = this.reaction(id) === reaction ? "none" : reaction;
+    this.outbox.add({ command: "react", message: { id, reaction: now } });
   }
 }
 

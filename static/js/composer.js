@@ -1,17 +1,27 @@
-// The form that people write in: its draft, its keys, what it answers to or edits.
+// The form that people write in: its keys, its draft, and what it answers to, edits or mends.
+import { replaceAll } from "./fields.js";
+import { watchLengths } from "./lengths.js";
 import { mark } from "./markup.js";
 import { load, save } from "./store.js";
 
 const MARKS = { b: "**", i: "*", u: "__" };
+const WORDS = { reply: ({ user }) => `Answering ${user}:`, edit: () => "Editing:", mend: () => "Not sent yet:" };
 
 export class Composer {
-  #context = null; // {kind: "reply" | "edit", message}
+  #about = null; // {kind: "reply" | "edit" | "mend", id, user, was}; of a reply or an edit the message's id
+  #aside = ""; // the new message that waits while another text is in the field
+  #left = {}; // changed texts of edits that were left: id → text
 
-  /** `send(message)` takes a new message on, `edit(id, text)` a changed one, `editLast()` is Up. */
-  constructor(form, { room, send, edit, editLast }) {
-    Object.assign(this, { form, send, edit, editLast, key: `draft:${room}` });
+  /** `send(message)` takes a new message on, `edit(id, text)` a changed one, `mend(id, message)` a refused one;
+   *  `message(id)` is what the page shows, `refused(id)` what the outbox keeps; `editLast()` is Up. */
+  constructor(form, { drafts, send, edit, mend, editLast, message, refused, tell }) {
+    Object.assign(this, { form, drafts, send, edit, mend, editLast, message, refused, tell });
     this.field = form.elements.message;
-    this.#remember();
+    this.#rememberSigns();
+    this.#offerTime();
+    this.#resume(drafts.load());
+    this.#keep();
+    this.#checkLengths = watchLengths(form);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();
@@ -22,39 +32,75 @@ export class Composer {
       if (sign) mark(this.field, sign);
     });
     form.querySelector("#cancel-context").addEventListener("click", () => this.leave());
+    this.field.addEventListener("input", ({ inputType }) => this.#typed(inputType));
+    // Another tab may have taken up what this one keeps for the next.
+    addEventListener("pagehide", () => this.#keep());
   }
+  #checkLengths = () => {};
 
   get user() {
-    return this.form.elements.user.value;
+    return this.form.elements.user.value.trim();
   }
   get text() {
     return this.field.value;
   }
-
-  reply(message) {
-    this.leave();
-    this.#enter("reply", message, `Answering ${message.user}:`);
+  /** True if nothing stands here that another text would push aside. */
+  get isFree() {
+    return !this.#about && !this.text;
   }
 
-  change(message) {
+  reply({ id, user, message }) {
     this.leave();
-    this.#enter("edit", message, "Editing:");
-    this.field.value = message.message;
-    this.field.setSelectionRange(message.message.length, message.message.length);
+    this.#enter({ kind: "reply", id, user }, message);
+    this.field.focus();
+    this.#keep();
   }
 
-  /** Back to writing a new message. The draft that an edit put aside returns. */
+  /** Begins an edit, or goes on with one that was left. `text` is the newest that is known. */
+  change({ id, message }, text = message) {
+    this.leave();
+    this.#put({ kind: "edit", id, was: text }, message, this.#left[id] ?? text);
+  }
+
+  /** Shows a refused message in its fields, the cursor in the one that was refused. */
+  correct({ client_id: id, envelope: { message }, field }) {
+    this.leave();
+    this.#put({ kind: "mend", id, was: message.message }, "", this.#left[id] ?? message.message);
+    const { user, color, send_at: sendAt } = this.form.elements;
+    color.value = message.color ?? "";
+    this.#showMoment(message.send_at);
+    const wrong = { user, send_at: sendAt.value === "at" ? this.#time : sendAt }[field?.split(".").at(-1)];
+    wrong?.focus();
+    if (wrong === user) user.select();
+  }
+
+  /** Back to the new message. What was changed is kept, and there again when it is edited again. */
   leave() {
-    if (this.#context?.kind === "edit") this.field.value = load(this.key, "");
-    this.#context = null;
-    this.form.querySelector("#context").hidden = true;
-    this.form.querySelector(".context-text").textContent = "";
-    this.form.elements.reply_to.value = "";
+    const about = this.#about;
+    if (!about) return;
+    const text = this.text;
+    this.#exit();
+    if (about.kind === "reply") return this.#keep();
+    const changed = text.trim() && text !== about.was;
+    if (changed) this.#left[about.id] = text;
+    else delete this.#left[about.id];
+    replaceAll(this.field, this.#aside);
+    this.#aside = "";
+    this.#keep();
+    if (changed) this.tell("Your change is kept until you edit again.");
+    return undefined;
   }
 
-  /** A message was deleted: it is not edited any more, and its words stand nowhere. */
+  /** A message was deleted, or a refused one discarded: its words stand nowhere, the undo history included. */
   gone(id) {
-    if (this.#context?.message.id === id) this.leave();
+    delete this.#left[id];
+    if (this.#about?.id === id) {
+      if (this.#about.kind !== "reply") this.field.value = this.#aside;
+      this.#aside = "";
+      this.#exit();
+      this.#checkLengths();
+    }
+    this.#keep();
   }
 
   /** Says why something was refused; no text takes it away. */
@@ -64,43 +110,67 @@ export class Composer {
     place.hidden = !text;
   }
 
-  #enter(kind, message, what) {
-    this.#context = { kind, message };
-    const context = this.form.querySelector("#context");
-    context.hidden = false;
-    context.querySelector(".context-what").textContent = what;
-    context.querySelector(".context-text").textContent = message.message.slice(0, 120);
+  /** Puts a text that exists already into the field, and the new message aside. */
+  #put(about, shown, text) {
+    this.#aside = this.text;
+    this.#enter(about, shown);
+    replaceAll(this.field, text);
     this.field.focus();
+    this.field.setSelectionRange(text.length, text.length);
+    this.#keep();
+  }
+
+  #enter(about, shown = "") {
+    this.#about = about;
+    this.form.querySelector("#context").hidden = false;
+    this.form.querySelector(".context-what").textContent = WORDS[about.kind](about);
+    this.form.querySelector(".context-text").textContent = shown;
+  }
+
+  #exit() {
+    this.#about = null;
+    this.form.querySelector("#context").hidden = true;
+    this.form.querySelector(".context-text").textContent = "";
+    this.form.elements.reply_to.value = "";
+  }
+
+  #typed(inputType) {
+    // Everything is undone, the beginning of the edit too.
+    const about = this.#about;
+    if (inputType === "historyUndo" && about && about.kind !== "reply" && this.text === this.#aside) {
+      this.#exit();
+      this.#aside = "";
+    }
+    this.#keep();
   }
 
   #submit() {
-    const text = this.field.value;
+    const text = this.text;
     if (!text.trim()) return;
     this.refuse();
-    const context = this.#context;
-    if (context?.kind === "edit") {
-      this.leave();
-      this.edit(context.message.id, text);
-      return;
-    }
-    const { user, color, send_at: sendAt } = this.form.elements;
-    const message = { user: user.value.trim(), message: text };
-    if (color.value) message.color = color.value;
-    if (context) message.reply_to = context.message.id;
-    if (sendAt.value) message.send_at = this.#moment(sendAt.value);
-    this.field.value = "";
-    sendAt.value = "";
-    sendAt.dispatchEvent(new Event("change"));
-    this.leave();
+    const about = this.#about;
+    const message = this.#message(text);
+    this.#exit();
+    if (about) delete this.#left[about.id];
+    if (about?.kind === "edit") this.edit(about.id, text);
+    else if (about?.kind === "mend") this.mend(about.id, message);
+    else this.send(about ? { ...message, reply_to: about.id } : message);
     // The outbox keeps the text from here on, through reloads too.
-    this.send(message);
-    save(this.key, null);
+    this.field.value = this.#aside;
+    this.#aside = "";
+    if (about?.kind !== "edit") this.#showMoment();
+    this.#keep();
+    this.#checkLengths();
     this.field.focus();
   }
 
-  #moment(choice) {
-    const at = this.form.querySelector("#at-time input").value;
-    return choice === "at" ? new Date(at).toISOString() : choice;
+  #message(text) {
+    const { color, send_at: sendAt } = this.form.elements;
+    const message = { user: this.user, message: text };
+    if (color.value) message.color = color.value;
+    if (sendAt.value === "at") message.send_at = new Date(this.#time.value).toISOString();
+    else if (sendAt.value) message.send_at = sendAt.value;
+    return message;
   }
 
   #pressed(event) {
@@ -119,43 +189,78 @@ export class Composer {
       event.preventDefault();
       return mark(this.field, MARKS[key.toLowerCase()]);
     }
-    if (key === "ArrowUp" && this.field.value === "") {
+    if (key === "ArrowUp" && !this.text) {
       event.preventDefault();
       return this.editLast();
     }
     return undefined;
   }
 
+  get #time() {
+    return this.form.querySelector("#at-time input");
+  }
+
   /** A moment of one's own needs the viewer's zone, so only the script offers it. */
   #offerTime() {
     const { send_at: choice } = this.form.elements;
-    const place = this.form.querySelector("#at-time");
     choice.add(new Option("at …", "at"));
     choice.addEventListener("change", () => {
+      const place = this.form.querySelector("#at-time");
       place.hidden = choice.value !== "at";
-      const [input] = place.children;
-      input.required = !place.hidden;
-      if (place.hidden || input.value) return;
-      const soon = new Date(Date.now() + 3_600_000 - new Date().getTimezoneOffset() * 60_000);
-      input.value = soon.toISOString().slice(0, 16);
+      this.#time.required = !place.hidden;
+      if (!place.hidden && !this.#time.value) this.#time.value = localTime(Date.now() + 3_600_000);
     });
   }
 
-  #remember() {
+  /** Chooses when to send: a time, a choice such as "+10m", or now. */
+  #showMoment(moment = "") {
+    const { send_at: choice } = this.form.elements;
+    const offered = [...choice.options].some(({ value }) => value === moment);
+    if (!offered) this.#time.value = localTime(new Date(moment).getTime());
+    choice.value = offered ? moment : "at";
+    choice.dispatchEvent(new Event("change"));
+  }
+
+  #rememberSigns() {
     const { user, color } = this.form.elements;
     user.value ||= load("user", "");
     color.value ||= load("color", "");
-    this.field.value ||= load(this.key, "");
     const tint = () => {
       this.field.className = color.value ? `color-${color.value}` : "";
     };
     tint();
-    this.#offerTime();
     user.addEventListener("change", () => save("user", user.value));
     color.addEventListener("change", () => {
       save("color", color.value);
       tint();
     });
-    this.field.addEventListener("input", () => this.#context?.kind === "edit" || save(this.key, this.field.value));
+  }
+
+  #keep() {
+    const left = Object.keys(this.#left).length > 0;
+    const empty = this.isFree && !left;
+    // Of what is answered or edited the draft has the number only: it may be deleted meanwhile.
+    const about = this.#about && { kind: this.#about.kind, id: this.#about.id, user: this.#about.user };
+    this.drafts.save(empty ? null : { text: this.text, about, aside: this.#aside, left: this.#left });
+  }
+
+  /** Goes on where the page before was. */
+  #resume({ text = "", about = null, aside = "", left = {} }) {
+    const deleted = (id) => this.message(id)?.deleted;
+    this.#left = Object.fromEntries(Object.entries(left).filter(([id]) => !deleted(id)));
+    const lost = about && about.kind !== "mend" && deleted(about.id);
+    if (!about || (lost && about.kind === "reply") || (about.kind === "mend" && !this.refused(about.id))) {
+      this.field.value ||= text || aside;
+    } else if (lost) {
+      this.field.value ||= aside;
+    } else {
+      this.field.value = text;
+      this.#aside = aside;
+      this.#enter(about, this.message(about.id)?.message);
+    }
   }
 }
+
+/** A moment in milliseconds as a `datetime-local` has it. */
+const localTime = (moment) =>
+  new Date(moment - new Date(moment).getTimezoneOffset() * 60_000).toISOString().slice(0, 16);

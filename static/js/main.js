@@ -5,7 +5,9 @@ import { Api } from "./api.js";
 import { Badge } from "./badge.js";
 import { connect } from "./client.js";
 import { Composer } from "./composer.js";
-import { deliverer, insist } from "./deliver.js";
+import { Deletions } from "./deletions.js";
+import { deliverer } from "./deliver.js";
+import { Drafts } from "./drafts.js";
 import { History } from "./history.js";
 import { jumps } from "./jump.js";
 import { keyboard } from "./keys.js";
@@ -44,9 +46,7 @@ const connection = connect({
   interval: Number(interval),
   transports: transports.split(" "),
 });
-const deliver = deliverer(connection, api);
-const command = (envelope) => insist(deliver, { room, ...envelope });
-const outbox = new Outbox({ room, place, deliver });
+const outbox = new Outbox({ room, place, deliver: deliverer(connection, api) });
 
 // --- What is shown --------------------------------------------------------------------------------
 
@@ -57,12 +57,20 @@ const scroll = new Scroll($("scroller"), $("newer"), { latest });
 const unread = new Unread(place, () => scroll.stuck && !latest);
 const log = new Log($("log"), {
   read: unread.before,
-  decorate: (article, entry) => {
-    if (entry.quote) return;
-    article.classList.toggle("own", mine.isOwn(entry.id));
-    showReactions(article, entry, mine.reaction(entry.id));
+  decorate: (article, { quote, id, deleted, ...counts }) => {
+    if (quote) return;
+    const leaves = !deleted && (mine.isDeleted(id) || outbox.wanted("delete-message", id));
+    article.toggleAttribute("data-leaving", Boolean(leaves));
+    article.classList.toggle("own", mine.isOwn(id));
+    showReactions(article, counts, reaction(id));
   },
 });
+// As asked for last, whether the server has answered yet or not.
+const reaction = (id) => outbox.wanted("react", id)?.message.reaction ?? mine.reaction(id);
+function repaint(id) {
+  const article = log.article(id);
+  if (article) log.decorate(article, timeline.get(id));
+}
 const history = new History({
   scroller: $("scroller"),
   link: $("earlier"),
@@ -82,42 +90,82 @@ const pill = new Pill($("pill"), $("diagnosis"), {
   waiting: () => outbox.waiting,
   told: $("pill-told"),
 });
-const pending = new Pending($("outbox"), outbox);
-const scheduled = new Scheduled($("scheduled"), { api, insist: command, tell });
+const pending = new Pending($("outbox"), outbox, {
+  message: (id) => timeline.get(id),
+  edit: (item) => {
+    if (item.envelope.command === "edit-message") editAgain(item);
+    else composer.correct(item);
+  },
+  retry: ({ client_id: id, envelope }) => {
+    const user = composer.user || envelope.message?.user;
+    if (envelope.command === "send-message") resend(id, { ...envelope.message, user });
+    else outbox.retry(id);
+  },
+});
+const scheduled = new Scheduled($("scheduled"), { api, outbox });
 
 // --- What is done ---------------------------------------------------------------------------------
 
 const composer = new Composer($("composer"), {
-  room: place,
-  send: (message) => {
-    save("user", message.user);
-    outbox.add(message);
-    if (latest) location.assign(latest); // the outbox goes on there
-    scroll.toBottom();
-  },
-  edit: (id, text) =>
-    command({ command: "edit-message", message: { id, message: text } }).catch((error) => tell(error.message)),
+  drafts: new Drafts(place),
+  tell,
+  message: (id) => timeline.get(id),
+  refused: (id) => outbox.find(id),
+  send,
+  mend: resend,
+  edit: (id, text) => outbox.add({ command: "edit-message", message: { id, message: text } }),
   editLast: () => {
     const last = timeline.messages.findLast(({ id, deleted }) => mine.isOwn(id) && !deleted);
-    if (last) composer.change(last);
+    if (last) actions.edit(last);
   },
+});
+
+function send(message) {
+  save("user", message.user);
+  outbox.add({ command: "send-message", message });
+  if (latest) location.assign(latest); // the outbox goes on there
+  scroll.toBottom();
+}
+
+/** A refused message again, as it is now. */
+function resend(id, message) {
+  const item = outbox.find(id);
+  if (!item) return send(message);
+  save("user", message.user);
+  const { reply_to: parent } = item.envelope.message;
+  outbox.retry(id, { command: "send-message", message: parent ? { ...message, reply_to: parent } : message });
+  return undefined;
+}
+
+function editAgain({ envelope: { message } }) {
+  const { id, message: text } = message;
+  composer.change({ id, message: timeline.get(id)?.message ?? "" }, text);
+}
+
+const deletions = new Deletions({
+  outbox,
+  tell,
+  farewell: (envelope) => api.command(envelope, { keepalive: true }).catch(() => {}),
+  back: (id) => log.article(id)?.focus(),
 });
 const actions = new Actions({
   log: $("log"),
   url: location.origin + api.roomUrl,
-  mine,
   timeline,
   composer,
+  outbox,
+  deletions,
+  reaction,
   tell,
-  insist: command,
-  farewell: (envelope) => api.command(envelope, { keepalive: true }),
-  repaint: (article, message) => log.decorate(article, message),
 });
 keyboard({
   log: $("log"),
   sheet: $("keys"),
   field: composer.field,
-  undo: () => tell.act(),
+  undo: () => {
+    tell.act();
+    deletions.undo();
+  },
   run: (action, article) => actions.run(action, article),
 });
 switches(connection, $("way-line"));
@@ -131,19 +179,34 @@ connection.addEventListener("event", ({ detail: event }) => {
   else show(event, timeline.apply(event));
 });
 
+// client_id → name: messages and quotes that this browser has sent and that have not come yet.
+const expected = new Map();
+function expect({ client_id: id, envelope: { command, message } }) {
+  if (["send-message", "add-quote"].includes(command)) expected.set(id, message?.user.normalize("NFC"));
+}
+outbox.items.forEach(expect);
+outbox.addEventListener("elsewhere", ({ detail: { item } }) => expect(item));
+
+function isOwn({ user, client_id: id, quote }) {
+  const sent = quote?.client_id ?? id;
+  return expected.has(sent) && (Boolean(quote) || expected.get(sent) === user);
+}
+
 function show({ seq }, { added, changed }) {
+  const own = Boolean(added) && isOwn(added);
   // Another page of this browser signs with the same name, and the server keeps the name for it.
-  if (added && added.user === me()) mine.wrote(added.id);
+  if (added && !added.quote && (own || added.user === me())) mine.wrote(added.id);
   log.show(added ? [added] : changed);
-  for (const { id, deleted } of changed) if (deleted) composer.gone(id);
+  for (const { id, deleted } of changed) if (deleted) forget(id);
+  pending.reached(seq);
   if (!added) return;
   $("nothing").hidden = true;
-  const own = pending.ids.includes(added.client_id) && added.user === me();
-  if (own) arrived(added.client_id);
+  if (own) arrived(added.quote?.client_id ?? added.client_id);
   else {
     announce(added);
     badge.add();
   }
+  if (own || mine.isOwn(added.id)) log.allRead();
   scroll.grown(own ? 0 : 1);
   unread.reached(seq);
   if (scroll.stuck && log.size > MOST_SHOWN) {
@@ -152,28 +215,66 @@ function show({ seq }, { added, changed }) {
   }
 }
 
+/** A message is deleted: its words stand nowhere. */
+function forget(id) {
+  outbox.gone(id);
+  composer.gone(id);
+}
+
 /** The server has it: in the log, or (an ack that comes first) soon. */
 function arrived(clientId) {
+  expected.delete(clientId);
   outbox.settle(clientId);
   pending.remove(clientId);
 }
 
-outbox.addEventListener("removed", ({ detail: { item, answer } }) => {
-  pill.show();
-  if (item.state !== "sent") return;
-  if (answer.scheduled) {
-    pending.remove(item.client_id);
-    scheduled.refresh();
-    tell("Scheduled.");
+outbox.addEventListener("removed", ({ detail: { item, answer, elsewhere = false } }) => {
+  const { client_id: id, envelope, state } = item;
+  if (state === "sent") stored(envelope, answer, elsewhere ? () => {} : tell);
+  if (state === "discarded") {
+    expected.delete(id);
+    composer.gone(id);
   }
+  repaint(envelope.message?.id ?? answer.seq);
   // Its event was here before (a repeat), or will take the row away when it comes.
-  else if (answer.seq <= connection.seq) pending.remove(item.client_id);
+  pending.reached(connection.seq);
+  pill.show();
 });
+
+function stored(envelope, answer, say) {
+  mine.did(envelope, answer);
+  if (envelope.command === "cancel-scheduled" || answer.scheduled) scheduled.refresh();
+  if (envelope.command === "send-message" && answer.scheduled) say("Scheduled.");
+  if (envelope.command === "add-quote") say("Saved as a quote.");
+}
+
 outbox.addEventListener("changed", ({ detail: { item } }) => {
+  expect(item);
+  repaint(item.envelope.message?.id);
   pill.show();
   scroll.grown(0);
-  if (item.state === "failed") composer.refuse(item.reason);
+  if (item.state === "failed") refused(item);
 });
+outbox.addEventListener("slow", () => connection.check());
+
+function refused(item) {
+  const { client_id: id, envelope, reason } = item;
+  const nowhereElse = document.activeElement === document.body || composer.form.contains(document.activeElement);
+  switch (envelope.command) {
+    case "react":
+    case "cancel-scheduled":
+      outbox.discard(id);
+      scheduled.refresh();
+      return tell(reason);
+    case "edit-message":
+      if (composer.isFree && nowhereElse) editAgain(item);
+      return composer.refuse(reason);
+    case "send-message":
+      return composer.refuse(reason);
+    default:
+      return tell(reason);
+  }
+}
 
 connection.addEventListener("status", ({ detail }) => {
   pill.show(detail);
@@ -186,6 +287,7 @@ connection.addEventListener("reset", async () => {
   log.replace(timeline.entries);
   for (const { client_id: id } of snapshot.messages) if (id) arrived(id);
   connection.resume(snapshot.cursor);
+  pending.reached(connection.seq);
   scroll.toBottom();
 });
 
@@ -193,10 +295,8 @@ onWaking(() => {
   connection.wake();
   outbox.flush();
 });
-addEventListener("storage", ({ key, newValue }) => {
-  const id = key?.split(`quotechat:outbox:${place}:`)[1];
-  if (id && newValue === null) arrived(id);
-});
+addEventListener("offline", () => connection.check());
+addEventListener("storage", (event) => outbox.heard(event));
 
 // --- The beginning --------------------------------------------------------------------------------
 

@@ -1,24 +1,18 @@
 // Puts markup around the selection of a text field: **bold**, *italic*, __underline__, `code`.
+import { replace } from "./fields.js";
 
-/** The text and selection after marking; marking twice takes the marks away. Pure. */
-export function marked(text, start, end, mark) {
-  const before = text.slice(0, start);
+/** What to replace from `from` to `to` and what to select then; marking twice takes the marks away. Pure. */
+export function marked(text, start, end, sign) {
   const inside = text.slice(start, end);
-  const after = text.slice(end);
-  if (before.endsWith(mark) && after.startsWith(mark)) {
-    return {
-      text: before.slice(0, -mark.length) + inside + after.slice(mark.length),
-      start: start - mark.length,
-      end: end - mark.length,
-    };
+  const size = sign.length;
+  if (text.slice(0, start).endsWith(sign) && text.slice(end).startsWith(sign)) {
+    return { from: start - size, to: end + size, by: inside, start: start - size, end: end - size };
   }
-  return { text: before + mark + inside + mark + after, start: start + mark.length, end: end + mark.length };
+  return { from: start, to: end, by: sign + inside + sign, start: start + size, end: end + size };
 }
 
 export function mark(field, sign) {
-  const { text, start, end } = marked(field.value, field.selectionStart, field.selectionEnd, sign);
-  field.value = text;
+  const { from, to, by, start, end } = marked(field.value, field.selectionStart, field.selectionEnd, sign);
+  replace(field, from, to, by);
   field.setSelectionRange(start, end);
-  field.focus();
-  field.dispatchEvent(new Event("input", { bubbles: true }));
 }

@@ -4,6 +4,7 @@
 export class Mine {
   #messages = new Set();
   #reactions = new Map(); // message id → "like" or "dislike"
+  #deleted = new Set();
 
   constructor(mine) {
     this.add(mine);
@@ -29,5 +30,20 @@ export class Mine {
   reacted(id, reaction) {
     if (reaction === "none") this.#reactions.delete(Number(id));
     else this.#reactions.set(Number(id), reaction);
+  }
+
+  /** The server has deleted it; the event may come later. */
+  deleted(id) {
+    this.#deleted.add(Number(id));
+  }
+  isDeleted(id) {
+    return this.#deleted.has(Number(id));
+  }
+
+  /** The server has done this. */
+  did({ command, message }, { seq }) {
+    if (command === "send-message" && seq) this.wrote(seq);
+    if (command === "react") this.reacted(message.id, message.reaction);
+    if (command === "delete-message") this.deleted(message.id);
   }
 }

@@ -1,23 +1,28 @@
-// What this person has said and the server has not yet answered. First in, first out, one in flight;
-// repeated with the same client_id until there is an answer, through reloads too.
+// What this person has said and done and the server has not yet answered: messages, edits, reactions, deletions.
+// First in, first out, one in flight, so that two changes of one message arrive in their order; repeated with the
+// same client_id until there is an answer, through reloads too.
 import { Backoff } from "./backoff.js";
+import { replaces, subjectOf } from "./commands.js";
 import { newId } from "./ids.js";
 import * as browser from "./store.js";
+
+const SLOW = 3_000; // ms without an answer, after which the connection is checked
 
 export class Outbox extends EventTarget {
   #items = [];
   #sending = false;
   #nudge = () => {};
 
-  /** `deliver(envelope)` resolves to the server's answer; it throws Problem where the server refused,
-   *  and anything else where no answer came. */
-  constructor({ room, place = room, deliver, store = browser, backoff = new Backoff() }) {
+  /** `deliver(envelope)` resolves to the server's answer; it throws Problem if the server refused,
+   *  and anything else if no answer came. */
+  constructor({ room, place = room, deliver, store = browser, backoff = new Backoff(), slow = SLOW }) {
     super();
-    Object.assign(this, { room, place, deliver, store, backoff });
+    Object.assign(this, { room, place, deliver, store, backoff, slow });
     this.#items = store
       .keys(this.#key(""))
       .map((key) => store.load(key))
-      .filter(Boolean)
+      .filter((item) => item && item.state !== "sent")
+      .map(revived)
       .sort((a, b) => a.order - b.order);
   }
 
@@ -31,9 +36,20 @@ export class Outbox extends EventTarget {
     return `outbox:${this.place}:${id}`;
   }
 
-  /** Takes a message on. Answers its item: {client_id, message, state}. */
-  add(message) {
-    const item = { client_id: newId(), message, state: "sending", order: Date.now() + this.#items.length / 1000 };
+  /** The latest command of this kind about a message that is not answered yet. */
+  wanted(command, id) {
+    return this.#items.findLast(
+      ({ envelope, state }) => state !== "failed" && envelope.command === command && envelope.message.id === id,
+    )?.envelope;
+  }
+
+  /** Takes a command on. Answers its item: {client_id, envelope, state}. One that is held waits for `release`. */
+  add(envelope, { held = false } = {}) {
+    // One that the server may have got already is repeated until its answer: a late copy of it would undo this one.
+    const needless = ({ tried, state, envelope: older }) => replaces(envelope, older) && (!tried || state === "failed");
+    for (const item of this.#items.filter(needless)) this.#remove(item, "replaced");
+    const order = Date.now() + this.#items.length / 1000;
+    const item = { client_id: newId(), envelope, state: held ? "held" : "sending", order };
     this.#items.push(item);
     this.#changed(item);
     this.flush();
@@ -49,42 +65,76 @@ export class Outbox extends EventTarget {
     this.#sending = false;
   }
 
-  retry(id) {
-    const item = this.#find(id);
+  release(id) {
+    const item = this.find(id);
+    if (item?.state !== "held") return;
+    item.state = "sending";
+    this.#changed(item);
+    this.flush();
+  }
+
+  /** Sends a refused command again, changed or as it was. */
+  retry(id, envelope) {
+    const item = this.find(id);
     if (!item) return;
     // The server knows the old id with other content; it would refuse it for ever.
     const renamed = item.code === "client-id-reused";
     if (renamed) this.store.save(this.#key(id), null);
-    Object.assign(item, { state: "sending", reason: null, code: null }, renamed && { client_id: newId() });
+    Object.assign(item, { state: "sending", reason: null, code: null, field: null });
+    Object.assign(item, envelope && { envelope }, renamed && { client_id: newId() });
     this.#changed(item, renamed ? id : null);
     this.flush();
   }
 
   discard(id) {
-    const item = this.#find(id);
+    const item = this.find(id);
     if (item) this.#remove(item, "discarded");
+  }
+
+  /** A message is deleted: what else was to be done about it is needless. */
+  gone(id) {
+    const about = ({ envelope }) => subjectOf(envelope) === `message ${id}` && envelope.command !== "delete-message";
+    for (const item of this.#items.filter(about)) this.#remove(item, "discarded");
   }
 
   /** Another tab, or an event, says that this one is stored. */
   settle(id, answer = {}) {
-    const item = this.#find(id);
+    const item = this.find(id);
     if (item) this.#remove(item, "sent", answer);
   }
 
+  /** Another tab has changed what is kept under a key of the storage. */
+  heard({ key, newValue }) {
+    const id = key?.split(`quotechat:${this.#key("")}`)[1];
+    if (!id) return;
+    const item = newValue === null ? null : JSON.parse(newValue);
+    if (item?.state === "sent" && !this.find(id)) this.#tell("removed", { item, answer: item.answer, elsewhere: true });
+    else if (item?.state === "sent") this.settle(id, item.answer);
+    else if (item === null) this.discard(id);
+    else this.#tell("elsewhere", { item });
+  }
+
+  find(id) {
+    return this.#items.find((item) => item.client_id === id);
+  }
+
   async #send(item) {
-    const { client_id, message } = item;
+    const slow = setTimeout(() => this.#tell("slow", { item }), this.slow);
+    item.tried = true;
     try {
-      const answer = await this.deliver({ command: "send-message", room: this.room, client_id, message });
+      const answer = await this.deliver({ ...item.envelope, room: this.room, client_id: item.client_id });
       this.backoff.reset();
-      this.settle(client_id, answer);
+      this.settle(item.client_id, answer);
     } catch (error) {
       if (!this.#items.includes(item)) return;
       if (error.final) {
-        Object.assign(item, { state: "failed", reason: error.message, code: error.code });
+        Object.assign(item, { state: "failed", reason: error.message, code: error.code, field: error.field });
         this.#changed(item);
       } else {
         await this.#pause(this.backoff.next(error.retryIn ?? 0));
       }
+    } finally {
+      clearTimeout(slow);
     }
   }
 
@@ -98,18 +148,28 @@ export class Outbox extends EventTarget {
     });
   }
 
-  #find(id) {
-    return this.#items.find((item) => item.client_id === id);
-  }
-
   #changed(item, was = null) {
     this.store.save(this.#key(item.client_id), item);
-    this.dispatchEvent(new CustomEvent("changed", { detail: { item, was } }));
+    this.#tell("changed", { item, was });
   }
 
   #remove(item, state, answer = {}) {
     this.#items.splice(this.#items.indexOf(item), 1);
+    // Other tabs see both steps: that it was stored, and that it is kept no longer.
+    if (state === "sent") this.store.save(this.#key(item.client_id), { ...item, state, answer });
     this.store.save(this.#key(item.client_id), null);
-    this.dispatchEvent(new CustomEvent("removed", { detail: { item: { ...item, state }, answer } }));
+    this.#tell("removed", { item: { ...item, state }, answer });
+  }
+
+  #tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 }
+
+/** An item as a page before kept it. What it held back it would have sent; version 0.1.0 kept messages only. */
+const revived = ({ message, envelope = { command: "send-message", message }, ...item }) => ({
+  ...item,
+  envelope,
+  state: item.state === "held" ? "sending" : item.state,
+  tried: true,
+});

@@ -1,36 +1,88 @@
 // The rows of the outbox: on their way, or refused with a choice.
 import { blank, showMessage } from "./message.js";
 
+// What has no row is seen in the message itself: a reaction, a deletion that is on its way.
+const ROWS = {
+  "send-message": {
+    going: ({ message }) => (message.send_at ? "scheduling…" : "sending…"),
+    refused: () => "not sent",
+  },
+  "edit-message": {
+    // Nearly always saved at once: a row that comes and goes would only flicker.
+    after: 400,
+    going: ({ message }) => `saving the change of ${message.id}…`,
+    refused: ({ message }) => `change of ${message.id} not saved`,
+  },
+  "add-quote": { after: 400, going: () => "saving as a quote…", refused: () => "quote not saved" },
+  "delete-message": { after: Infinity, refused: ({ message }) => `message ${message.id} not deleted` },
+};
+
 export class Pending {
-  constructor(element, outbox, api) {
-    Object.assign(this, { element, outbox, api });
-    for (const item of outbox.items) this.#show(item);
-    outbox.addEventListener("changed", ({ detail: { item, was } }) => this.#show(item, was));
+  #timers = new Map(); // client_id → when to show its row
+
+  /** `message(id)` is what the page shows, `edit(item)` puts a text back into the field, `retry(item)` sends it. */
+  constructor(element, outbox, { message, edit, retry }) {
+    Object.assign(this, { element, outbox, message, edit, retry });
+    for (const item of outbox.items) this.#changed(item);
+    outbox.addEventListener("changed", ({ detail: { item, was } }) => this.#changed(item, was));
+    outbox.addEventListener("removed", ({ detail: { item, answer } }) => this.#removed(item, answer));
   }
 
   /** Takes a row away: its event is in the log now. */
   remove(id) {
+    clearTimeout(this.#timers.get(id));
     this.#row(id)?.remove();
   }
-  get ids() {
-    return [...this.element.children].map((row) => row.dataset.clientId);
+
+  /** The log is complete to `seq`: what was answered with it is seen there. */
+  reached(seq) {
+    for (const row of [...this.element.children]) if (Number(row.dataset.seq) <= seq) row.remove();
   }
 
   #row(id) {
     return [...this.element.children].find((row) => row.dataset.clientId === id);
   }
 
-  #show(item, was = null) {
-    const row = this.#row(was ?? item.client_id) ?? this.element.appendChild(blank());
-    row.dataset.clientId = item.client_id;
-    row.dataset.state = item.state;
-    showMessage(row, { user: item.message.user, message: item.message.message, color: item.message.color });
-    row.querySelector(".byline .time").textContent = item.message.send_at ? "scheduling…" : "sending…";
-    row.querySelector(".feet").hidden = item.state !== "failed";
-    if (item.state === "failed") this.#offer(row, item);
+  #changed(item, was = null) {
+    const { client_id: id, envelope, state } = item;
+    const { after = 0 } = ROWS[envelope.command] ?? {};
+    clearTimeout(this.#timers.get(id));
+    if (!ROWS[envelope.command] || state === "held") return;
+    if (!after || state === "failed") this.#show(item, was);
+    else if (after < Infinity)
+      this.#timers.set(
+        id,
+        setTimeout(() => this.#show(item), after),
+      );
   }
 
-  #offer(row, { client_id: id, reason }) {
+  #removed({ client_id: id, state }, { seq }) {
+    clearTimeout(this.#timers.get(id));
+    const row = this.#row(id);
+    // A row that is stored goes when its event comes.
+    if (state === "sent" && seq && row) row.dataset.seq = seq;
+    else row?.remove();
+  }
+
+  #show(item, was = null) {
+    const { client_id: id, envelope, state } = item;
+    const row = this.#row(was ?? id) ?? this.element.appendChild(blank());
+    row.dataset.clientId = id;
+    row.dataset.state = state;
+    showMessage(row, this.#said(envelope));
+    const words = ROWS[envelope.command];
+    row.querySelector(".byline .time").textContent = (state === "failed" ? words.refused : words.going)(envelope);
+    row.querySelector(".feet").hidden = state !== "failed";
+    if (state === "failed") this.#offer(row, item);
+  }
+
+  #said({ message, quote }) {
+    if (quote) return { user: quote.author, message: quote.quote };
+    const { user = "", message: text = "", color } = this.message(message.id) ?? {};
+    return { user: message.user ?? user, message: message.message ?? text, color: message.color ?? color };
+  }
+
+  #offer(row, item) {
     const choice = (label, act) => {
       const button = document.createElement("button");
       button.type = "button";
@@ -38,17 +90,15 @@ export class Pending {
       button.addEventListener("click", act);
       return button;
     };
-    row.querySelector(".byline .time").textContent = "not sent";
     const why = document.createElement("span");
     why.className = "why";
-    why.textContent = reason;
-    row.querySelector(".feet").replaceChildren(
-      why,
-      choice("Retry", () => this.outbox.retry(id)),
-      choice("Discard", () => {
-        this.outbox.discard(id);
-        this.remove(id);
-      }),
-    );
+    why.textContent = item.reason;
+    const choices = [
+      choice("Retry", () => this.retry(item)),
+      choice("Discard", () => this.outbox.discard(item.client_id)),
+    ];
+    const hasText = ["send-message", "edit-message"].includes(item.envelope.command);
+    if (hasText) choices.unshift(choice("Edit", () => this.edit(item)));
+    row.querySelector(".feet").replaceChildren(why, ...choices);
   }
 }

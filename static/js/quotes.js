@@ -1,6 +1,8 @@
 // The page of quotes: another one without a reload, and reasons beside the fields.
 import { Api } from "./api.js";
 import { newId } from "./ids.js";
+import { watchLengths } from "./lengths.js";
+import { reasonOf } from "./problem.js";
 import { load, save } from "./store.js";
 
 const $ = (id) => document.getElementById(id);
@@ -52,7 +54,7 @@ $("another").addEventListener("submit", async (event) => {
   try {
     choose(await api.get("/quotes/random"));
   } catch (error) {
-    fail(error.message);
+    fail(reasonOf(error));
   }
 });
 
@@ -73,9 +75,11 @@ $("add-quote").addEventListener("submit", async (event) => {
     choose(added);
   } catch (error) {
     $("added").textContent = "";
-    refuse(error.field?.endsWith("author") ? "author" : "quote", error.message);
+    refuse(error.field?.endsWith("author") ? "author" : "quote", reasonOf(error));
   }
 });
+
+for (const form of document.forms) watchLengths(form);
 
 const signature = $("post-quote")?.elements.user;
 if (signature) {

@@ -4,8 +4,8 @@ import { dayAndTime } from "./dates.js";
 const REASONS = { conflict: "somebody else has the name" };
 
 export class Scheduled {
-  constructor(element, { api, insist, tell }) {
-    Object.assign(this, { element, api, insist, tell, list: element.querySelector("ul") });
+  constructor(element, { api, outbox }) {
+    Object.assign(this, { element, api, outbox, list: element.querySelector("ul") });
   }
 
   /** Asks the server what waits; shows nothing where it cannot be asked. */
@@ -41,17 +41,11 @@ export class Scheduled {
     const cancel = document.createElement("button");
     cancel.type = "button";
     cancel.textContent = refused ? "Dismiss" : "Cancel";
-    cancel.addEventListener("click", () => this.#cancel(id));
+    cancel.addEventListener("click", () => {
+      cancel.disabled = true;
+      this.outbox.add({ command: "cancel-scheduled", scheduled: { id } });
+    });
     row.append(time, text, cancel);
     return row;
-  }
-
-  async #cancel(id) {
-    try {
-      await this.insist({ command: "cancel-scheduled", scheduled: { id } });
-    } catch (error) {
-      this.tell(error.message);
-    }
-    this.refresh();
   }
 }

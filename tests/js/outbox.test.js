@@ -15,8 +15,10 @@ function memory() {
   };
 }
 const outbox = (deliver, store = memory()) =>
-  new Outbox({ room: "lobby", deliver, store, backoff: new Backoff({ min: 1, max: 5 }) });
-const text = (message) => ({ user: "Ada", message });
+  new Outbox({ room: "lobby", deliver, store, backoff: new Backoff({ min: 1, max: 5 }), slow: 20 });
+const text = (message) => ({ command: "send-message", message: { user: "Ada", message } });
+const edit = (id, message) => ({ command: "edit-message", message: { id, message } });
+const react = (id, reaction) => ({ command: "react", message: { id, reaction } });
 
 test("one at a time, first in first out", async () => {
   let inFlight = 0;
@@ -94,4 +96,127 @@ test("a client_id that the server knows with other content gets a new one on ret
   box.retry(item.client_id);
   await until(() => box.items.length === 0);
   assert.notEqual(ids[0], ids[1]);
+});
+
+/** A server that fails `failures` times, then takes what comes; `seen` has the client_id and content of each try. */
+function flaky(failures) {
+  const seen = [];
+  const deliver = async ({ client_id: id, message }) => {
+    seen.push({ id, said: message.message ?? message.reaction });
+    if (seen.length <= failures) throw new TypeError("fetch failed");
+    return { seq: seen.length };
+  };
+  return { seen, deliver };
+}
+
+test("changes of one message go one after the other, and the last one holds", async () => {
+  const { seen, deliver } = flaky(2);
+  const box = outbox(deliver);
+  box.add(edit(1, "v1"));
+  box.add(edit(1, "v2 final"));
+  await until(() => box.items.length === 0);
+  assert.deepEqual(
+    seen.map(({ said }) => said),
+    ["v1", "v1", "v1", "v2 final"],
+  );
+  assert.equal(new Set(seen.slice(0, 3).map(({ id }) => id)).size, 1);
+});
+
+test("what was never tried is dropped once a newer one exists; of another message or kind it is not", async () => {
+  const { seen, deliver } = flaky(1);
+  const box = outbox(deliver);
+  box.add(text("first"));
+  for (const reaction of ["like", "none", "dislike"]) box.add(react(1, reaction));
+  box.add(react(2, "like"));
+  box.add(edit(1, "new"));
+  await until(() => box.items.length === 0);
+  assert.deepEqual(
+    seen.map(({ said }) => said),
+    ["first", "first", "dislike", "like", "new"],
+  );
+});
+
+test("a deletion makes all else about its message needless; one that is held is not sent", async () => {
+  const { seen, deliver } = flaky(0);
+  const box = outbox(deliver);
+  const held = box.add({ command: "delete-message", message: { id: 1 } }, { held: true });
+  const undone = box.add({ command: "delete-message", message: { id: 2 } }, { held: true });
+  box.add(text("meanwhile"));
+  await until(() => seen.length === 1);
+  assert.ok(box.wanted("delete-message", 1));
+  box.discard(undone.client_id);
+  box.release(held.client_id);
+  await until(() => box.items.length === 0);
+  assert.equal(seen.length, 2);
+});
+
+test("a refused edit keeps its text, and goes again with another", async () => {
+  const store = memory();
+  const box = outbox(async ({ message }) => {
+    if (message.message === "bad") throw new Problem({ status: 422, code: "invalid", field: "message", detail: "No." });
+    return { seq: 1 };
+  }, store);
+  const item = box.add(edit(1, "bad"));
+  await until(() => item.state === "failed");
+  const [key] = store.keys("outbox:");
+  assert.deepEqual([store.load(key).envelope.message.message, item.field, item.reason], ["bad", "message", "No."]);
+  assert.equal(box.wanted("edit-message", 1), undefined);
+  box.retry(item.client_id, edit(1, "good"));
+  await until(() => box.items.length === 0);
+});
+
+test("another tab learns what was stored, and drops what was taken away", async () => {
+  const store = memory();
+  const heard = [];
+  const other = outbox(() => new Promise(() => {}), memory());
+  other.addEventListener("removed", ({ detail: { item, answer } }) => heard.push([item.envelope.message, answer.seq]));
+  const box = outbox(async () => ({ seq: 9 }), {
+    ...store,
+    save: (key, value) => {
+      store.save(key, value);
+      other.heard({ key: `quotechat:${key}`, newValue: value && JSON.stringify(value) });
+    },
+  });
+  box.add(react(4, "like"));
+  await until(() => heard.length === 1);
+  assert.deepEqual(heard, [[{ id: 4, reaction: "like" }, 9]]);
+});
+
+test("a command that is unanswered for long says so, once", async () => {
+  let slow = 0;
+  let answer = null;
+  const box = outbox(
+    () =>
+      new Promise((resolve) => {
+        answer = resolve;
+      }),
+  );
+  box.addEventListener("slow", () => {
+    slow += 1;
+  });
+  box.add(text("x"));
+  await until(() => slow === 1);
+  answer({ seq: 1 });
+  await until(() => box.items.length === 0);
+  assert.equal(slow, 1);
+});
+
+test("a message as version 0.1.0 kept it is sent", async () => {
+  const store = memory();
+  store.save("outbox:lobby:a", {
+    client_id: "a",
+    message: { user: "Ada", message: "old" },
+    state: "sending",
+    order: 1,
+  });
+  const sent = [];
+  const box = outbox(async (envelope) => {
+    sent.push(envelope);
+    return { seq: 1 };
+  }, store);
+  box.flush();
+  await until(() => box.items.length === 0);
+  assert.deepEqual(sent, [
+    { command: "send-message", room: "lobby", client_id: "a", message: { user: "Ada", message: "old" } },
+  ]);
 });

@@ -6,10 +6,15 @@ import { spoken } from "../../static/js/announcer.js";
 import { Backoff } from "../../static/js/backoff.js";
 import { dayName } from "../../static/js/dates.js";
 import { shortened } from "../../static/js/excerpt.js";
+import { Drafts } from "../../static/js/drafts.js";
+import { Holds } from "../../static/js/holds.js";
 import { newId } from "../../static/js/ids.js";
+import { lengthOf, tooLong } from "../../static/js/lengths.js";
 import { marked } from "../../static/js/markup.js";
 import { Mine } from "../../static/js/mine.js";
 import { pillText } from "../../static/js/pill.js";
+import { Problem, reasonOf } from "../../static/js/problem.js";
+import { remembering } from "../../static/js/store.js";
 import { entriesOf, Timeline } from "../../static/js/timeline.js";
 import { sent } from "./fakes.js";
 
@@ -127,9 +132,102 @@ test("what is mine is told by the server and grows here", () => {
 });
 
 test("marking twice gives the text back", () => {
+  const by = (text, { from, to, by }) => text.slice(0, from) + by + text.slice(to);
   const once = marked("say hi now", 4, 6, "**");
-  assert.deepEqual(once, { text: "say **hi** now", start: 6, end: 8 });
-  assert.deepEqual(marked(once.text, once.start, once.end, "**"), { text: "say hi now", start: 4, end: 6 });
+  const text = by("say hi now", once);
+  assert.deepEqual([text, once.start, once.end], ["say **hi** now", 6, 8]);
+  const twice = marked(text, once.start, once.end, "**");
+  assert.deepEqual([by(text, twice), twice.start, twice.end], ["say hi now", 4, 6]);
+});
+
+test("texts are counted in code points after NFC, a line end as one, as the server does", () => {
+  assert.equal(lengthOf("😀".repeat(4000)), 4000);
+  assert.equal(lengthOf("e\u0301\r\nx\ry"), 5);
+  assert.equal(lengthOf("\u0958"), 2);
+  assert.equal(tooLong("a".repeat(4000), 4000, "The message"), "");
+  assert.equal(
+    tooLong("a".repeat(4500), 4000, "The message"),
+    "The message: 500 characters too many (4,500 of at most 4,000).",
+  );
+  assert.equal(tooLong("ab", 1, "The name"), "The name: 1 character too many (2 of at most 1).");
+});
+
+test("what the browser refuses to keep is kept while the page is open", () => {
+  const refusing = remembering(() => {
+    throw new Error("no");
+  });
+  refusing.save("user", "Ada");
+  assert.equal(refusing.load("user"), "Ada");
+  assert.deepEqual(refusing.keys("us"), ["user"]);
+  refusing.save("user", null);
+  assert.equal(refusing.load("user", "nobody"), "nobody");
+});
+
+/** Two storages of a browser: of all its tabs, and a new one for each tab. */
+const browser = () => {
+  const storage = () => {
+    const kept = {};
+    Object.defineProperties(kept, {
+      getItem: { value: (key) => kept[key] ?? null },
+      setItem: { value: (key, text) => (kept[key] = text) },
+      removeItem: { value: (key) => delete kept[key] },
+    });
+    return kept;
+  };
+  const all = storage();
+  return { shared: remembering(() => all), newTab: () => ((own) => remembering(() => own))(storage()) };
+};
+
+test("a draft is taken away only by the tab that sent it", () => {
+  const { shared, newTab } = browser();
+  const [one, two] = [newTab(), newTab()];
+  const drafts = (tab) => new Drafts("lobby", { shared, tab });
+  const [first, second] = [drafts(one), drafts(two)];
+  first.save({ text: "of the first" });
+  second.save({ text: "of the second" });
+  second.save(null);
+  assert.equal(drafts(one).load().text, "of the first");
+  assert.deepEqual(drafts(two).load(), {}, "a tab that has sent its own takes up no other");
+  assert.equal(drafts(newTab()).load().text, "of the first", "a new tab takes up what is left");
+  assert.deepEqual(drafts(newTab()).load(), {}, "and only one does");
+  assert.equal(drafts(one).load().text, "of the first");
+});
+
+test("a draft of version 0.1.0 is taken up, one of a month ago is not", () => {
+  const { shared, newTab } = browser();
+  shared.save("draft:lobby", "half a thou");
+  assert.equal(new Drafts("lobby", { shared, tab: newTab() }).load().text, "half a thou");
+  new Drafts("tea", { shared, tab: newTab(), now: () => 0 }).save({ text: "old" });
+  new Drafts("tea", { shared, tab: newTab(), now: () => 40 * 86_400_000 }).load();
+  assert.deepEqual(shared.keys("draft:tea"), []);
+});
+
+test("four pages of a browser hold a request, the last place is for one that is seen, and places come free", () => {
+  const { shared: store } = browser();
+  let now = 0;
+  const page = (seen) => {
+    now += 1;
+    return new Holds("/api/v1", { store, now: () => now, isSeen: () => seen.is }).enter();
+  };
+  const seen = Array.from({ length: 6 }, () => ({ is: false }));
+  const pages = seen.map(page);
+  const holders = () => pages.map((each) => each.mayHold());
+  assert.deepEqual(holders(), [true, true, true, true, false, false]);
+  seen[5].is = true;
+  assert.equal(pages[5].mayHold(), false, "the fourth still holds a request");
+  assert.deepEqual(holders(), [true, true, true, false, false, true]);
+  pages[0].leave();
+  assert.deepEqual(
+    pages.slice(1).map((each) => each.mayHold()),
+    [true, true, true, false, true],
+  );
+  now += 70_000;
+  assert.deepEqual(pages[4].mayHold(), true, "those that are not heard of for a minute are gone");
+});
+
+test("people are told what the server or we say, never the words of the browser", () => {
+  assert.equal(reasonOf(new TypeError("Failed to fetch")), "The server cannot be reached.");
+  assert.equal(reasonOf(new Problem({ status: 422, detail: "Too long." })), "Too long.");
 });
 
 test("the pill tells state, transport, completeness and what waits", () => {
@@ -138,6 +236,7 @@ test("the pill tells state, transport, completeness and what waits", () => {
     pillText({ state: "waiting", transport: "long-poll", seq: 1, retryIn: 2100 }, 1),
     "Reconnecting in 3 s · long poll · 1 waiting",
   );
+  assert.equal(pillText({ state: "checking", transport: "websocket" }, 1), "Checking… · WebSocket · 1 waiting");
   assert.equal(pillText({ state: "offline" }, 2), "Offline · 2 waiting");
 });
 

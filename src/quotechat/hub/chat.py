@@ -91,7 +91,7 @@ class Chat:
         self._drained_at = 0.0
         self._store = store
         self._bell = bell
-        self._bounds = bounds or commands.Bounds()
+        self.bounds = bounds or commands.Bounds()
         self._clock = clock
         self._feeds: dict[str, Feed] = {}
         self._feeds_lock = threading.Lock()
@@ -154,7 +154,7 @@ class Chat:
         if isinstance(command, commands.Subscribe | commands.Unsubscribe | commands.Ping):
             raise MalformedEnvelope("This command belongs on a WebSocket.")
         self.welcome(begun)
-        clean = command.normalised(self._bounds)
+        clean = command.normalised(self.bounds)
         source = self._source(address)
         self.limits.allow("message", identity or address, source)
         self._writer.submit(Write(clean, self._clock(), identity, source=source or None), done)

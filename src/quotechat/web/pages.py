@@ -259,6 +259,7 @@ def _chat_page(
         rooms=chat.rooms(),
         colors=sorted(COLORS),
         interval=SHORT_POLL_INTERVAL,
+        bounds=chat.bounds,
         draft=draft or {"user": _signs_as()},
         signed_in=security.given_name() is not None,
         # A form that is sent twice is stored once; after a refusal the same number still holds.
@@ -293,6 +294,7 @@ def _quotes_page(
     page = chat.quotes(_number(request.args.get("before")), LATEST, search)
     html = render_template(
         "quotes.html",
+        bounds=chat.bounds,
         chosen=chosen,
         search=search,
         rooms=chat.rooms(),

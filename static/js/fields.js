@@ -1,0 +1,16 @@
+// Changes the text of a field as if it was typed, so that Ctrl+Z takes it back.
+
+/** Replaces what stands between `start` and `end`. Leaves the cursor behind it. */
+export function replace(field, start, end, text) {
+  field.focus();
+  field.setSelectionRange(start, end);
+  if (start === end && !text) return;
+  // Deprecated, and the only way that keeps the undo history of a field; browsers keep it for editors.
+  const done = document.execCommand(text ? "insertText" : "delete", false, text);
+  if (done) return;
+  field.setRangeText(text, start, end, "end");
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+/** Replaces the whole text. */
+export const replaceAll = (field, text) => field.value === text || replace(field, 0, field.value.length, text);

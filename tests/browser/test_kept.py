@@ -1,0 +1,526 @@
+"""Nothing that a person typed or did is lost: through failures, refusals, reloads, other tabs, and undo."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+from server import Server
+from test_behaviour import tab
+from test_pages import post, texts, waits, write
+
+Open = Callable[..., Any]
+COMMANDS = "**/api/v1/rooms/lobby/commands"
+FIELD = "[name=message]"
+
+
+def stored(server: Server, number: int) -> dict[str, Any]:
+    """A message as the server has it."""
+    with urllib.request.urlopen(f"{server.url}/api/v1/rooms/lobby", timeout=10) as answer:
+        messages = json.load(answer)["messages"]
+    found: dict[str, Any] = next(message for message in messages if message["id"] == number)
+    return found
+
+
+def said(page: Any, *words: str) -> None:
+    """These messages by Ada, in the log."""
+    for word in words:
+        write(page, word, "Ada")
+        expect(page.locator("#log article .text").last).to_have_text(word)
+
+
+def act(page: Any, number: int, action: str) -> None:
+    """Press a button of a message, wherever it stands under the mouse."""
+    page.eval_on_selector(f"#m{number} [data-action={action}]", "button => button.click()")
+
+
+def fail(page: Any, times: int, only: str = "") -> list[str]:
+    """Break the next requests with commands, or only those with this text; answers what each asked for."""
+    asked: list[str] = []
+
+    def handle(route: Any) -> None:
+        message = route.request.post_data_json.get("message", {})
+        asked.append(message.get("message") or message.get("reaction") or "")
+        matching = [text for text in asked if only in text]
+        breaks = only in asked[-1] and len(matching) <= times
+        route.abort() if breaks else route.continue_()
+
+    page.route(COMMANDS, handle)
+    return asked
+
+
+def settled(page: Any) -> None:
+    """Nothing waits for the server."""
+    unsent = "Object.keys(localStorage).filter(key => key.startsWith('quotechat:outbox:')).length"
+    waits(page, lambda: page.evaluate(unsent) == 0, "nothing is unsent")
+
+
+def test_the_last_of_two_edits_holds(server: Server, open_page: Open) -> None:
+    """Although the requests of the first fail: the second is not sent before the first is answered."""
+    page = open_page("/polling")
+    said(page, "v0")
+    asked = fail(page, 2)
+    for text in ("v1", "v2 final"):
+        page.press(FIELD, "ArrowUp")
+        write(page, text)
+    expect(page.locator("#m1 .text")).to_have_text("v2 final")
+    settled(page)
+    assert asked == ["v1", "v1", "v1", "v2 final"]
+    assert stored(server, 1)["message"] == "v2 final"
+
+
+def test_a_reaction_that_is_taken_back_is_not_there(server: Server, open_page: Open) -> None:
+    """Although the request that set it fails at first, and the page and the server agree."""
+    page = open_page("/polling")
+    said(page, "x")
+    asked = fail(page, 2, "like")
+    act(page, 1, "like")
+    waits(page, lambda: len(asked) == 1, "the first try")
+    act(page, 1, "like")
+    settled(page)
+    assert asked == ["like", "like", "like", "none"]
+    assert "likes" not in stored(server, 1)
+    expect(page.locator("#m1 [data-action=like]")).to_have_attribute("aria-pressed", "false")
+    expect(page.locator("#m1 [data-action=like] .count")).to_have_text("")
+
+
+def test_a_double_click_sends_one_after_the_other(server: Server, open_page: Open) -> None:
+    """The second request is not there before the first is answered, so nothing can overtake."""
+    page = open_page("/polling")
+    said(page, "x")
+    held: list[Any] = []
+    page.route(COMMANDS, lambda route: route.continue_() if held else held.append(route))
+    asked: list[str] = []
+    page.on("request", lambda request: request.url.endswith("/commands") and asked.append(request.post_data))
+    page.hover("#m1")
+    page.dblclick("#m1 [data-action=like]")
+    waits(page, lambda: held, "the first request")
+    page.wait_for_timeout(300)
+    assert len(asked) == 1
+    held[0].continue_()
+    settled(page)
+    assert len(asked) == 2
+    assert "likes" not in stored(server, 1)
+    expect(page.locator("#m1 [data-action=like]")).to_have_attribute("aria-pressed", "false")
+
+
+@pytest.mark.parametrize("path", ["/polling", "/websocket"])
+def test_an_outage_loses_nothing(path: str, server: Server, open_page: Open) -> None:
+    """An edit, a reaction, a deletion and a quote while the server is away come to it afterwards, once."""
+    page = open_page(path)
+    said(page, "to edit", "to like", "to delete", "to quote")
+    server.kill()
+    act(page, 1, "edit")
+    write(page, "edited meanwhile")
+    act(page, 2, "like")
+    act(page, 3, "delete")
+    act(page, 4, "quote")
+    expect(page.locator("#outbox")).to_contain_text("edited meanwhile")
+    expect(page.locator("#m2 [data-action=like]")).to_have_attribute("aria-pressed", "true")
+    # Longer than the time for undoing, and than six attempts took once.
+    page.wait_for_timeout(7_000)
+    expect(page.locator("#outbox")).to_contain_text("edited meanwhile")
+    server.start()
+    expect(page.locator("#m1 .text")).to_have_text("edited meanwhile", timeout=40_000)
+    expect(page.locator("#m3.deleted")).to_have_count(1, timeout=20_000)
+    expect(page.locator("#log .quote-card")).to_contain_text("to quote", timeout=20_000)
+    settled(page)
+    expect(page.locator("#outbox article")).to_have_count(0)
+    assert stored(server, 1)["message"] == "edited meanwhile"
+    assert stored(server, 2)["likes"] == 1
+    assert stored(server, 3)["deleted"] is True
+
+
+def test_an_edit_survives_a_reload(server: Server, open_page: Open) -> None:
+    """Unsent when the page goes, it is sent by the next one; what is deleted there is deleted."""
+    page = open_page("/polling")
+    said(page, "v0", "gone")
+    fail(page, 1_000)
+    act(page, 2, "delete")
+    act(page, 1, "edit")
+    write(page, "after the reload")
+    expect(page.locator("#outbox")).to_contain_text("after the reload")
+    page.unroute(COMMANDS)
+    page.reload()
+    expect(page.locator("#m1 .text")).to_have_text("after the reload", timeout=20_000)
+    expect(page.locator("#m2.deleted")).to_have_count(1, timeout=20_000)
+
+
+def test_a_refused_edit_comes_back(server: Server, open_page: Open) -> None:
+    """Into the field, with the reason; mended there, it is saved, and nothing is left over."""
+    page = open_page("/")
+    said(page, "v0")
+    page.press(FIELD, "ArrowUp")
+    write(page, "a new\u000btext")
+    expect(page.locator("#refusal")).to_contain_text("control character")
+    expect(page.locator(FIELD)).to_have_value("a new\u000btext")
+    expect(page.locator("#context")).to_be_visible()
+    page.reload()
+    expect(page.locator(FIELD)).to_have_value("a new\u000btext")
+    expect(page.locator("#outbox [data-state=failed]")).to_contain_text("control character")
+    write(page, "a new text")
+    expect(page.locator("#m1 .text")).to_have_text("a new text")
+    expect(page.locator("#outbox article")).to_have_count(0)
+
+
+def test_a_refused_edit_does_not_push_a_draft_aside(server: Server, open_page: Open) -> None:
+    """Who writes on already finds it in its row, and by Edit in the field; what was written returns after it."""
+    page = open_page("/polling")
+    said(page, "v0")
+    held: list[Any] = []
+    page.route(COMMANDS, lambda route: held.append(route))
+    page.press(FIELD, "ArrowUp")
+    write(page, "bad\u000btext")
+    page.fill(FIELD, "half a thou")
+    waits(page, lambda: held, "the request")
+    held[0].continue_()
+    row = page.locator("#outbox [data-state=failed]")
+    expect(row).to_contain_text("bad")
+    expect(page.locator(FIELD)).to_have_value("half a thou")
+    page.unroute(COMMANDS)
+    row.get_by_role("button", name="Edit").click()
+    expect(page.locator(FIELD)).to_have_value("bad\u000btext")
+    write(page, "good text")
+    expect(page.locator(FIELD)).to_have_value("half a thou")
+    expect(page.locator("#m1 .text")).to_have_text("good text")
+
+
+def test_a_refused_deletion_says_so(server: Server, open_page: Open) -> None:
+    """The message stands there as before, and what was told is taken back in words."""
+    page = open_page("/")
+    said(page, "kept")
+    # As after the server's data was replaced: it is not this person's any more.
+    page.context.clear_cookies()
+    page.reload()
+    page.wait_for_selector("#pill[data-state=live]")
+    page.evaluate("document.querySelector('#m1').classList.add('own')")
+    act(page, 1, "delete")
+    row = page.locator("#outbox [data-state=failed]")
+    expect(row).to_contain_text("not deleted", timeout=10_000)
+    expect(page.locator("#m1[data-leaving]")).to_have_count(0)
+    row.get_by_role("button", name="Discard").click()
+    expect(row).to_have_count(0)
+
+
+def test_a_name_in_use_can_be_mended(server: Server, open_page: Open) -> None:
+    """Edit puts the text back and the cursor into the name; Retry takes the name that stands there now."""
+    ada, bo = open_page("/"), open_page("/")
+    said(ada, "it is me")
+    row = bo.locator("#outbox [data-state=failed]")
+    write(bo, "one", "Ada")
+    expect(row).to_contain_text("in use")
+    bo.fill("[name=user]", "Bo")
+    row.get_by_role("button", name="Retry").click()
+    expect(bo.locator("#m2 .text")).to_have_text("one")
+    expect(bo.locator("#m2 .user")).to_have_text("Bo")
+    write(bo, "two", "Ada")
+    bo.fill(FIELD, "half a thou")
+    row.get_by_role("button", name="Edit").click()
+    expect(bo.locator(FIELD)).to_have_value("two")
+    expect(bo.locator("[name=user]")).to_be_focused()
+    bo.keyboard.type("Bo")
+    bo.keyboard.press("Enter")
+    expect(bo.locator("#m3 .text")).to_have_text("two")
+    expect(bo.locator("#outbox article")).to_have_count(0)
+    expect(bo.locator(FIELD)).to_have_value("half a thou")
+
+
+def test_a_moment_in_the_past_can_be_mended(server: Server, open_page: Open) -> None:
+    """Edit puts the cursor into the time, which stands there as it was."""
+    page = open_page("/")
+    page.select_option("[name=send_at]", "at")
+    page.fill("#at-time input", "2020-01-01T12:00")
+    write(page, "too late", "Ada")
+    row = page.locator("#outbox [data-state=failed]")
+    row.get_by_role("button", name="Edit").click()
+    expect(page.locator("#at-time input")).to_be_focused()
+    expect(page.locator("#at-time input")).to_have_value("2020-01-01T12:00")
+    page.select_option("[name=send_at]", "")
+    page.press(FIELD, "Enter")
+    expect(page.locator("#m1 .text")).to_have_text("too late")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("a" * 4500, "500 characters too many"), ("😀" * 4001, "1 character too many")]
+)
+def test_a_long_text_is_not_cut(text: str, words: str, server: Server, open_page: Open) -> None:
+    """It says how much is too much and is not sent, as a message and as an edit, until it is short enough."""
+    page = open_page("/")
+    said(page, "v0")
+    for begin in ("End", "ArrowUp"):
+        page.press(FIELD, begin)
+        page.fill(FIELD, "")
+        page.focus(FIELD)
+        page.keyboard.insert_text(text)
+        assert page.input_value(FIELD) == text
+        expect(page.locator("#too-long")).to_contain_text(words)
+        page.press(FIELD, "Enter")
+        assert page.input_value(FIELD) == text
+        expect(page.locator("#outbox article")).to_have_count(0)
+        page.press(FIELD, "Escape")
+        page.fill(FIELD, "")
+        expect(page.locator("#too-long")).to_be_hidden()
+    assert texts(page) == ["v0"]
+
+
+def test_4000_emoji_are_a_message(server: Server, open_page: Open) -> None:
+    """As many as the server takes: they count as one character each."""
+    page = open_page("/")
+    page.fill("[name=user]", "Ada")
+    page.focus(FIELD)
+    page.keyboard.insert_text("😀" * 4000)
+    page.press(FIELD, "Enter")
+    waits(page, lambda: texts(page) == ["😀" * 4000], "the whole message")
+
+
+def test_other_fields_are_not_cut_either(server: Server, open_page: Open) -> None:
+    """Name, quote and author."""
+    page = open_page("/quotes", live=False)
+    for name, count in [("quote", 1001), ("author", 101)]:
+        page.focus(f"#{name}")
+        page.keyboard.insert_text("x" * count)
+        assert len(page.input_value(f"#{name}")) == count
+        expect(page.locator(f"#{name}-wrong")).to_contain_text("1 character too many")
+    page.click("#add-quote button")
+    expect(page.locator("#added")).to_be_empty()
+    expect(page.locator("#quote-list")).not_to_contain_text("xxxxx")
+    page = open_page("/")
+    page.focus("[name=user]")
+    page.keyboard.insert_text("x" * 43)
+    expect(page.locator("#too-long")).to_contain_text("3 characters too many")
+
+
+@pytest.mark.parametrize("way", ["keys", "button"])
+def test_formatting_can_be_undone(way: str, server: Server, open_page: Open) -> None:
+    """Ctrl+Z takes the marks away, and then what was typed before them."""
+    page = open_page("/")
+    keys = page.keyboard
+    page.focus(FIELD)
+    keys.type("hello world")
+    page.eval_on_selector(FIELD, "field => field.setSelectionRange(0, 5)")
+    if way == "keys":
+        keys.press("Control+b")
+    else:
+        page.click("[data-mark='**']")
+    expect(page.locator(FIELD)).to_have_value("**hello** world")
+    assert page.evaluate("getSelection().toString()") == "hello"
+    keys.press("Control+z")
+    expect(page.locator(FIELD)).to_have_value("hello world")
+    keys.press("Control+z")
+    expect(page.locator(FIELD)).not_to_have_value("hello world")
+
+
+def test_the_beginning_of_an_edit_can_be_undone(server: Server, open_page: Open) -> None:
+    """Then the page edits no more, and what stood in the field before is there, and can be undone too."""
+    page = open_page("/")
+    said(page, "v0")
+    page.focus(FIELD)
+    page.keyboard.type("half")
+    act(page, 1, "edit")
+    expect(page.locator(FIELD)).to_have_value("v0")
+    page.keyboard.press("Control+z")
+    expect(page.locator(FIELD)).to_have_value("half")
+    expect(page.locator("#context")).to_be_hidden()
+    act(page, 1, "edit")
+    page.keyboard.press("Escape")
+    expect(page.locator(FIELD)).to_have_value("half")
+    page.keyboard.press("Control+z")
+    expect(page.locator(FIELD)).to_have_value("v0")
+
+
+def test_what_is_edited_or_answered_is_in_the_draft(server: Server, open_page: Open) -> None:
+    """A reload, Esc or another message lose neither the text nor what it is about."""
+    post(server, "question")
+    page = open_page("/")
+    said(page, "v0")
+    page.fill(FIELD, "half a thou")
+    act(page, 2, "edit")
+    page.fill(FIELD, "v1 with many words")
+    page.reload()
+    page.wait_for_selector("#pill[data-state=live]")
+    expect(page.locator(FIELD)).to_have_value("v1 with many words")
+    expect(page.locator("#context")).to_contain_text("Editing")
+    page.press(FIELD, "Escape")
+    expect(page.locator(FIELD)).to_have_value("half a thou")
+    act(page, 2, "edit")
+    expect(page.locator(FIELD)).to_have_value("v1 with many words")
+    act(page, 1, "reply")
+    expect(page.locator(FIELD)).to_have_value("half a thou")
+    page.reload()
+    page.wait_for_selector("#pill[data-state=live]")
+    expect(page.locator("#context")).to_contain_text("question")
+    page.press(FIELD, "Enter")
+    expect(page.locator("#m3 .answers")).to_contain_text("question")
+    act(page, 2, "edit")
+    page.press(FIELD, "Enter")
+    expect(page.locator("#m2 .text")).to_have_text("v1 with many words")
+
+
+def test_a_draft_belongs_to_its_tab(server: Server, open_page: Open) -> None:
+    """What another tab sends does not take it away."""
+    one = open_page("/")
+    two = tab(one, server.url)
+    one.fill(FIELD, "of the first tab")
+    write(two, "of the second", "Ada")
+    expect(two.locator("#m1 .text")).to_have_text("of the second")
+    one.reload()
+    expect(one.locator(FIELD)).to_have_value("of the first tab")
+    two.reload()
+    expect(two.locator(FIELD)).to_have_value("")
+    one.close()
+    expect(tab(two, server.url).locator(FIELD)).to_have_value("of the first tab")
+
+
+@pytest.mark.parametrize("path", ["/polling", "/websocket"])
+def test_ones_own_reaction_is_pressed_in_all_tabs(path: str, server: Server, open_page: Open) -> None:
+    """And a click in the other tab takes it back."""
+    one = open_page(path)
+    said(one, "x")
+    two = tab(one, server.url + path)
+    like = "#m1 [data-action=like]"
+    act(one, 1, "like")
+    for page in (one, two):
+        expect(page.locator(like)).to_have_attribute("aria-pressed", "true")
+        expect(page.locator(f"{like} .count")).to_have_text("1")
+    act(two, 1, "like")
+    for page in (one, two):
+        expect(page.locator(like)).to_have_attribute("aria-pressed", "false")
+        expect(page.locator(f"{like} .count")).to_have_text("")
+
+
+def test_a_selection_survives_the_reactions_of_others(server: Server, open_page: Open) -> None:
+    """And the focus on a link: only the counts change."""
+    page, other = open_page("/"), open_page("/")
+    said(page, "see https://a.example now")
+    expect(other.locator("#m1")).to_be_visible()
+    page.evaluate("getSelection().selectAllChildren(document.querySelector('#m1 .text'))")
+    page.focus("#m1 .text a")
+    act(other, 1, "like")
+    expect(page.locator("#m1 [data-action=like] .count")).to_have_text("1")
+    post(server, "another")
+    expect(page.locator("#m3")).to_be_visible()
+    assert page.evaluate("getSelection().toString()") == "see https://a.example now"
+    expect(page.locator("#m1 .text a")).to_be_focused()
+
+
+def test_a_deleted_message_is_only_deleted(server: Server, open_page: Open) -> None:
+    """The stub is not struck through, and several deletions are undone together, by the button and by Z."""
+    page = open_page("/")
+    said(page, "one", "two", "three")
+    for undo in ("button", "key"):
+        act(page, 1, "delete")
+        act(page, 2, "delete")
+        expect(page.locator("#toast")).to_contain_text("2 messages deleted")
+        if undo == "button":
+            page.click("#toast button")
+        else:
+            page.focus("#m3")
+            page.keyboard.press("z")
+        expect(page.locator("[data-leaving]")).to_have_count(0)
+    act(page, 3, "delete")
+    expect(page.locator("#m3.deleted")).to_have_count(1, timeout=10_000)
+    expect(page.locator("[data-leaving]")).to_have_count(0)
+    assert [stored(server, number).get("deleted") for number in (1, 2, 3)] == [None, None, True]
+
+
+def test_ones_own_words_are_not_new(server: Server, open_page: Open) -> None:
+    """No line stands over them, and it goes when one writes; one's own quote does not count as new below."""
+    post(server, "before")
+    page = open_page("/")
+    page.reload()
+    page.wait_for_selector("#pill[data-state=live]")
+    said(page, "mine")
+    expect(page.locator(".first-new")).to_have_count(0)
+    address = page.url
+    page.goto("about:blank")
+    post(server, "new")
+    page.goto(address)
+    expect(page.locator(".first-new")).to_have_id("m3")
+    write(page, "an answer")
+    expect(page.locator("#m4")).to_be_visible()
+    expect(page.locator(".first-new")).to_have_count(0)
+
+
+def test_ones_own_quote_is_not_new(server: Server, open_page: Open) -> None:
+    """Scrolled up, saving a quote shows no count of new messages."""
+    for number in range(40):
+        post(server, f"word {number}")
+    page = open_page("/")
+    page.evaluate("document.getElementById('scroller').scrollTop = 200")
+    page.locator("#m10").scroll_into_view_if_needed()
+    act(page, 10, "quote")
+    expect(page.locator("#log .quote-card")).to_have_count(1)
+    expect(page.locator("#newer")).to_be_hidden()
+
+
+@pytest.mark.parametrize("path", ["/websocket", "/polling"])
+def test_a_silent_server_is_not_called_live(path: str, server: Server, open_page: Open) -> None:
+    """A message without an answer for 3 s, or a network that went: the page looks, and says so meanwhile."""
+    import os
+    import signal
+
+    page = open_page(path)
+    said(page, "x")
+    assert server.process is not None
+    group = server.process.pid
+    os.killpg(group, signal.SIGSTOP)
+    try:
+        write(page, "unanswered")
+        expect(page.locator("#pill")).not_to_have_attribute("data-state", "live", timeout=6_000)
+    finally:
+        os.killpg(group, signal.SIGCONT)
+    expect(page.locator("#m2 .text")).to_have_text("unanswered", timeout=40_000)
+    expect(page.locator("#pill")).to_have_attribute("data-state", "live", timeout=40_000)
+    page.evaluate("""() => {
+        window.states = [];
+        const pill = document.getElementById("pill");
+        new MutationObserver(() => states.push(pill.dataset.state)).observe(pill, { attributes: true });
+        dispatchEvent(new Event("offline"));
+    }""")
+    waits(page, lambda: "checking" in page.evaluate("states"), "the check")
+    expect(page.locator("#pill")).to_have_attribute("data-state", "live", timeout=10_000)
+
+
+def test_without_storage_ones_own_messages_can_be_edited(server: Server, open_page: Open) -> None:
+    """A browser that keeps nothing for the page does not take the page's knowledge away."""
+    page = open_page("/", live=False)
+    page.add_init_script("""for (const name of ["localStorage", "sessionStorage"])
+        Object.defineProperty(window, name, { get() { throw new DOMException("no", "SecurityError"); } });""")
+    page.reload()
+    page.wait_for_selector("#pill[data-state=live]")
+    said(page, "v0")
+    page.press(FIELD, "ArrowUp")
+    write(page, "v1")
+    expect(page.locator("#m1 .text")).to_have_text("v1")
+
+
+def test_a_line_is_copied_in_insecure_contexts(server: Server, open_page: Open) -> None:
+    """Without the clipboard interface by a field; if that is refused too, the line is shown."""
+    page = open_page("/", permissions=["clipboard-read", "clipboard-write"])
+    said(page, "x")
+    page.evaluate("window.read = navigator.clipboard.readText.bind(navigator.clipboard)")
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    act(page, 1, "curl")
+    expect(page.locator("#toast")).to_contain_text("Copied")
+    assert "curl -N" in page.evaluate("read()")
+    page.evaluate("document.execCommand = () => false")
+    act(page, 1, "curl")
+    expect(page.locator("#toast")).to_contain_text("Copy this line: curl -N")
+
+
+def test_many_rooms_by_polling_do_not_wait_for_each_other(server: Server, open_page: Open, no_websockets: str) -> None:
+    """A ninth room opens, and from the eighth one sends at once, though a browser has six connections."""
+    page = open_page("/", live=False, base=no_websockets)
+    for number in range(9):
+        body = json.dumps({"name": f"room-{number}"}).encode()
+        headers = {"Content-Type": "application/json"}
+        urllib.request.urlopen(urllib.request.Request(f"{server.url}/api/v1/rooms", body, headers)).close()
+    tabs = [tab(page, f"{no_websockets}/polling?room=room-{number}") for number in range(9)]
+    for number in (7, 8, 0):
+        write(tabs[number], "hello", "Ada")
+        expect(tabs[number].locator("#m1 .text")).to_have_text("hello", timeout=6_000)
+        expect(tabs[number].locator("#outbox article")).to_have_count(0, timeout=6_000)
