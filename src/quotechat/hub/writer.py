@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from ..protocol import commands
 from ..protocol.errors import Draining, OutcomeUnknown, Overloaded, Refused, StorageFull
 from ..store.base import CommitFailed, FlushFailed, Nothing, Outcome, Store, Write
 from ..supervision import Supervised
@@ -22,6 +23,8 @@ from .tally import Tally
 log = logging.getLogger(__name__)
 
 MOST_IN_A_BATCH = 512
+MOST_CHARS_IN_A_BATCH = 200_000
+"""Characters of messages in one transaction; one message more is."""
 MOST_WAITING = 20_000
 """Writes that may queue; more are `Overloaded`."""
 MOST_CHARS_WAITING = 16 * 1024 * 1024
@@ -94,8 +97,7 @@ class Writer:
                 if not self._queue:
                     return
                 self._linger()
-                batch, self._queue = self._queue[:MOST_IN_A_BATCH], self._queue[MOST_IN_A_BATCH:]
-                self._chars -= sum(_chars(asked.write) for asked in batch)
+                batch = self._take()
             count = len(batch)
             try:
                 self._store_batch(batch)
@@ -105,6 +107,16 @@ class Writer:
             # Those who were answered now and those who came meanwhile: as many may come together next.
             self._expected = count + len(self._queue)
         self._give_up()
+
+    def _take(self) -> list[_Asked]:
+        """The next batch, bounded in writes and in characters; the lock is held."""
+        count = chars = 0
+        while count < min(len(self._queue), MOST_IN_A_BATCH) and chars < MOST_CHARS_IN_A_BATCH:
+            chars += _chars(self._queue[count].write)
+            count += 1
+        self._chars -= chars
+        batch, self._queue = self._queue[:count], self._queue[count:]
+        return batch
 
     def _linger(self) -> None:
         """Wait a moment for as many as may come; the lock is held, and given up while waiting."""
@@ -171,5 +183,7 @@ class Writer:
 
 def _chars(write: Write) -> int:
     """About how much memory `write` takes: the characters of its text."""
-    text = getattr(write.command, "message", "")
-    return len(text if isinstance(text, str) else text.message)
+    command = write.command
+    if isinstance(command, commands.SendMessage | commands.EditMessage):
+        return len(command.message.message)
+    return len(command.quote.quote) if isinstance(command, commands.AddQuote) else 0
