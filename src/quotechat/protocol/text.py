@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, Literal, Required, TypedDict, cast
 
 from quotechat.protocol.errors import Invalid
+from quotechat.protocol.links import in_word, url_end
 from quotechat.protocol.names import clean_title, is_blank, normal
 
 __all__ = [
@@ -198,7 +199,7 @@ def _pieces(text: str) -> list[_Piece]:
             case "\n":
                 markers.forget()
             case _:
-                if (end := _url_end(text, start, at)) > start:
+                if (end := url_end(text, start, at)) > start:
                     cut(start, _Piece(text[start:end], href=text[start:end]), end)
                     at = end
     cut(len(text), _Piece(""), len(text))
@@ -309,25 +310,10 @@ class _Markers:
         return piece
 
 
-#: Scripts that put no spaces between words, or endings right after a word: Thai, Lao, Burmese, Khmer,
-#: Hangul, kana, Han. In them a marker within a "word" is no accident.
-_UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\u9fff\ua960-\ua97f\uac00-\ud7ff"
-    "\uf900-\ufaff\uff66-\uffdc\U00020000-\U0003ffff]"
-)
-
-
 @lru_cache(4096)
 def _side(character: str) -> tuple[bool, bool]:
     """What stands beside a marker: whether it is an edge, white space or nothing, and whether it is part of a word."""
-    return not character or character.isspace(), _in_word(character)
-
-
-def _in_word(character: str) -> bool:
-    """Whether `character` is part of a word: a letter, digit or accent, but no emoji's variation selector."""
-    if not character or "\ufe00" <= character <= "\ufe0f" or _UNSPACED.match(character):
-        return False
-    return unicodedata.category(character)[0] in "LNM"
+    return not character or character.isspace(), in_word(character)
 
 
 class _CodeSpans:
@@ -360,38 +346,3 @@ def _trimmed(code: str) -> str:
     """`code` without the one space or line break on each side that sets it off from its backticks."""
     off = code[0] in " \n" and code[-1] in " \n" and not code.isspace()
     return code[1:-1] if off else code
-
-
-#: Never in a URL: quotes around it, the brackets and stops of Chinese and Japanese, which have no space
-#: behind them, and what shows nothing or turns the direction.
-_NOT_IN_URL = re.compile(
-    "[\\s<>\"`\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2018-\u201f\u3000-\u3003"
-    "\u3008-\u3011\u3014-\u301b\ufeff\uff01\uff08\uff09\uff0c\uff1a\uff1b\uff1f\ufff9-\ufffb]"
-)
-_HOST = re.compile(r"[^\W_]|\[[0-9a-fA-F:.]+\]")
-_CLOSING: Final = {")": "(", "]": "[", "}": "{"}
-#: At its end, rather the sentence's, or markup around the URL.
-_TRAILING: Final = "?!.,:;*_~'([{…"
-
-
-def _url_end(text: str, start: int, host: int) -> int:
-    """The end of the URL whose scheme stands from `start` to `host`; `start` if there is none."""
-    if _in_word(text[start - 1 : start]) or not _HOST.match(text, host):
-        return start
-    return host + len(text[host : _url_stop(text, host)].rstrip(_TRAILING))
-
-
-def _url_stop(text: str, host: int) -> int:
-    """Where the characters end that may belong to a URL: before a bracket, too, that it did not open."""
-    unclosed: Counter[str] = Counter()
-    for at in range(host, len(text)):
-        character = text[at]
-        if character in "([{":
-            unclosed[character] += 1
-        elif opening := _CLOSING.get(character):
-            if not unclosed[opening]:
-                return at
-            unclosed[opening] -= 1
-        elif _NOT_IN_URL.match(character):
-            return at
-    return len(text)
