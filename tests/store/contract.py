@@ -102,6 +102,22 @@ class StoreContract:
         assert [event.seq for event in found] == list(range(1, 8))
         assert store.read("lobby", NOW, 3).cursor == page.cursor
 
+    def test_pages_are_bounded_in_bytes(self, store: Store) -> None:
+        """A page ends with the event that reaches the bound, tells of what is left, and has one event at least."""
+        texts = ["x", "é" * 3000, "😀" * 4000, "y"] * 3
+        for text in texts:
+            do(store, said(text=text))
+        sizes = [len(event.encoded) for event in store.read("lobby", START, 500).events]
+        found, position, more = [], START, True
+        while more:
+            page = store.read("lobby", position, 500, 10_000)
+            assert page.events and sum(len(event.encoded) for event in page.events[:-1]) < 10_000
+            found += page.events
+            position, more = cursor.parse(page.cursor), page.more  # type: ignore[assignment]
+        assert [len(event.encoded) for event in found] == sizes and len(found) == len(texts)
+        none = store.read("lobby", START, 0)
+        assert (none.events, none.cursor.partition(".")[0], none.more) == ([], "0", True)
+
     # --- Cursors ----------------------------------------------------------------------------------
 
     def test_a_cursor_that_cannot_be_served_is_refused(self, store: Store) -> None:

@@ -12,7 +12,7 @@ import random
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from .. import supervision
@@ -32,6 +32,7 @@ from ..protocol.errors import (
 )  # fmt: skip
 from ..protocol.events import MESSAGE_DELETED, Event
 from ..store.base import (
+    PAGE_BYTES,
     Cancelled,
     Created,
     CreateRoom,
@@ -184,8 +185,11 @@ class Chat:
 
     # --- Reading ----------------------------------------------------------------------------------
 
-    def read(self, room: str, after: Cursor | Now, limit: int = _PAGE) -> Page:
-        """What is after `after`, now. Raises RoomUnknown, CursorExpired, CursorAhead, HistoryChanged."""
+    def read(self, room: str, after: Cursor | Now, limit: int = _PAGE, most: int = PAGE_BYTES) -> Page:
+        """What is after `after`, now: at most `limit` events, up to the one with which they reach `most` bytes.
+
+        Raises RoomUnknown, CursorExpired, CursorAhead, HistoryChanged.
+        """
         feed = self._feeds.get(room)
         known = 0 if feed is None else feed.head
         head = self._store.head(room)
@@ -193,7 +197,26 @@ class Chat:
             self._renew(feed)
         if isinstance(after, Now):
             return Page([], head.cursor)
-        return self._from_memory(room, after, limit, head) or self._store.read(room, after, limit)
+        return self._from_memory(room, after, limit, most, head) or self._store.read(room, after, limit, most)
+
+    def place(self, room: str, after: Cursor | Now) -> Page:
+        """`after` as a whole cursor, without events. Raises as `read`."""
+        return self.read(room, after, limit=0)
+
+    def read_any(self, after: Mapping[str, Cursor | Now], limit: int) -> dict[str, Page]:
+        """A page for each room, as `read`; together they have the bytes of one.
+
+        A room for which nothing is left has no events, and `more` as it is. The rooms take turns, so that a reader
+        that asks again and again gets on in each. Raises as `read`.
+        """
+        rooms = list(after)
+        random.shuffle(rooms)
+        found: dict[str, Page] = {}
+        left = PAGE_BYTES
+        for room in rooms:
+            found[room] = self.read(room, after[room], limit if left > 0 else 0, left)
+            left -= sum(len(event.encoded) for event in found[room].events)
+        return {room: found[room] for room in after}
 
     def wait(
         self,
@@ -234,7 +257,7 @@ class Chat:
         `limit` holds for each room. It takes one place among the held polls, however many rooms there are.
         """
         feeds = [self.feed(room) for room in after]
-        pages = {room: self.read(room, position, limit) for room, position in after.items()}
+        pages = self.read_any(after, limit)
         if seconds <= 0 or any(page.events for page in pages.values()):
             return pages, None
         if self.draining or not self._places.take_for_poll():
@@ -445,7 +468,7 @@ class Chat:
         while True:
             # Cleared before it is read: what is published from here on sets it again.
             news.clear()
-            found = {room: self.read(room, position, limit) for room, position in positions.items()}
+            found = self.read_any(positions, limit)
             if any(page.events for page in found.values()):
                 return found, None
             if self.draining:
@@ -461,7 +484,7 @@ class Chat:
                 continue
             news.wait(min(left, _LOOK_FOR_PEER))
 
-    def _from_memory(self, room: str, after: Cursor, limit: int, head: Head) -> Page | None:
+    def _from_memory(self, room: str, after: Cursor, limit: int, most: int, head: Head) -> Page | None:
         """The page where the feed's tail holds all of it; None where only the store can tell."""
         feed = self._feeds.get(room)
         if feed is None:
@@ -473,7 +496,7 @@ class Chat:
         there = feed.cursor_at(after.seq)
         if there is None or (after.tag is not None and str(after) != there):
             return None
-        found = feed.after(after.seq, limit)
+        found = feed.after(after.seq, limit, most)
         if found is None:
             return None
         position = found[-1].cursor if found else there

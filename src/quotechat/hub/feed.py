@@ -12,7 +12,7 @@ import time
 
 from ..protocol import json
 from ..protocol.events import MESSAGE_DELETED, MESSAGE_EDITED, Event
-from ..store.base import Head
+from ..store.base import PAGE_BYTES, Head
 
 MOST_EVENTS = 1000
 MOST_BYTES = 1_000_000
@@ -70,8 +70,11 @@ class Feed:
                 self._floor = floor
                 self._tail, self._bytes = [], 0
 
-    def after(self, seq: int, limit: int = 500) -> list[Event] | None:
-        """At most `limit` events above `seq`, oldest first; None where the tail begins later."""
+    def after(self, seq: int, limit: int = 500, most: int = PAGE_BYTES) -> list[Event] | None:
+        """At most `limit` events above `seq`, oldest first, up to the one with which they reach `most` bytes.
+
+        None if the tail begins later.
+        """
         with self._changed:
             missing = self._head.seq - seq
             if missing <= 0:
@@ -79,7 +82,7 @@ class Feed:
             if missing > len(self._tail):
                 return None
             start = len(self._tail) - missing
-            return self._tail[start : start + limit]
+            return _within(most, self._tail[start : start + limit])
 
     def cursor_at(self, seq: int) -> str | None:
         """The cursor at `seq`, where the tail knows it."""
@@ -162,3 +165,13 @@ class Feed:
             kept += 1
         self._tail = self._tail[-kept:]
         self._bytes = size
+
+
+def _within(most: int, events: list[Event]) -> list[Event]:
+    """Those up to the one with which they reach `most` bytes."""
+    size = 0
+    for count, event in enumerate(events, 1):
+        size += len(event.encoded)
+        if size >= most:
+            return events[:count]
+    return events

@@ -32,6 +32,13 @@ from .shapes import Sql
 T = TypeVar("T")
 
 
+PAGE_BYTES = 256 * 1024
+"""Bytes of one answer to a reader: it ends with the item that reaches them, however many are asked for.
+
+Many may be asked for at once, and a message may be of one byte or of many thousands.
+"""
+
+
 class Impossible(Exception):
     """What an operator asked for cannot be done; the message says why. Nothing was changed."""
 
@@ -225,18 +232,20 @@ class Store(Protocol):
     def heads(self, rooms: Collection[str]) -> dict[str, Head]:
         """The heads of those of `rooms` that there are."""
 
-    def read(self, room: str, after: Cursor | Now, limit: int) -> Page:
-        """At most `limit` events after `after`.
+    def read(self, room: str, after: Cursor | Now, limit: int, most: int = PAGE_BYTES) -> Page:
+        """At most `limit` events after `after`, up to the one with which they reach `most` bytes.
 
-        Raises RoomUnknown, CursorExpired, CursorAhead, HistoryChanged.
+        With a `limit` of 0 it is `after` itself, checked and written in full. Raises RoomUnknown, CursorExpired,
+        CursorAhead, HistoryChanged.
         """
 
     def snapshot(self, room: str, limit: int, identity: str | None = None) -> dict[str, Any]:
         """{`room`, `cursor`, `messages`, `has_more`, `quotes`?, `mine`?}: the latest messages, oldest first.
 
         `quotes` are those that were added in the same stretch of the log, each with the `seq` of its event, at
-        most `limit`. `mine` is {`messages`: ids, `reactions`: {id: ``like`` or ``dislike``}} of `identity`
-        among `messages`. What is empty is left out. Raises RoomUnknown.
+        most `limit`. Messages and quotes end, each, with the one that reaches `PAGE_BYTES`. `mine` is {`messages`:
+        ids, `reactions`: {id: ``like`` or ``dislike``}} of `identity` among `messages`. What is empty is left out.
+        Raises RoomUnknown.
         """
 
     def messages(

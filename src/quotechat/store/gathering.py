@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 
 from . import ledger
-from .shapes import Row
+from .shapes import ROW_BYTES, Row
 from .statements import (
     Key,
     Shape,
@@ -184,6 +184,16 @@ class Plain:
         if self._scan:
             return _scan(self._connection, statement, values)
         return self._connection.execute(for_psycopg(statement), values)
+
+    def within(self, most: int, statement: str, *values: Any, order: str) -> Iterable[Row]:
+        # octet_length reads no more of a long text than its header, so the server does not fetch what it leaves out.
+        bounded = (
+            f"SELECT * FROM (SELECT *, sum(octet_length(body) + {ROW_BYTES}) OVER (ORDER BY {order})"
+            f" - octet_length(body) - {ROW_BYTES} AS before FROM ({statement}) AS found) AS summed"
+            f" WHERE before < ? ORDER BY {order}"
+        )
+        for row in self._connection.execute(for_psycopg(bounded), (*values, most)):
+            yield row[:-1]
 
     def run(self, statement: str, *values: Any) -> None:
         self._connection.execute(for_psycopg(statement), values)

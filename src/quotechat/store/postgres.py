@@ -23,7 +23,7 @@ from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Overloaded, Refused, StorageFull
 from ..protocol.principal import account_id
 from . import founding, ledger, migrate, pruning, reading, rebuild, redaction, retention, rules
-from .base import CommitFailed, CreateRoom, Deliver, Due, Head, Impossible, Outcome, Page, Step, Write
+from .base import PAGE_BYTES, CommitFailed, CreateRoom, Deliver, Due, Head, Impossible, Outcome, Page, Step, Write
 from .connections import Away, Connection, Pool, connect, lost
 from .gathering import Gathering, Plain, Read
 from .ledger import Ledger
@@ -167,8 +167,8 @@ class PostgresStore:
     def heads(self, rooms: Collection[str]) -> dict[str, Head]:
         return self._single(lambda sql: reading.heads(sql, rooms))
 
-    def read(self, room: str, after: Cursor | Now, limit: int) -> Page:
-        return self._whole(lambda sql: reading.page(sql, room, after, limit))
+    def read(self, room: str, after: Cursor | Now, limit: int, most: int = PAGE_BYTES) -> Page:
+        return self._whole(lambda sql: reading.page(sql, room, after, limit, most))
 
     def snapshot(self, room: str, limit: int, identity: str | None = None) -> dict[str, Any]:
         return self._whole(lambda sql: reading.snapshot(sql, room, limit, identity))
@@ -347,11 +347,11 @@ class PostgresStore:
 
     # --- Other transactions -----------------------------------------------------------------------
 
-    def _single(self, work: Callable[[Sql], T]) -> T:
+    def _single(self, work: Callable[[Plain], T]) -> T:
         """For one statement, which is its own snapshot."""
         return self._pool.use(lambda connection: work(Plain(connection)))
 
-    def _whole(self, work: Callable[[Sql], T]) -> T:
+    def _whole(self, work: Callable[[Plain], T]) -> T:
         """For several statements that see the same commits."""
 
         def inside(connection: Connection) -> T:

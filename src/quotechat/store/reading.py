@@ -13,8 +13,19 @@ from ..protocol import cursor, json, text
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import CursorAhead, CursorExpired, HistoryChanged, MalformedJson, QuoteUnknown, RoomUnknown
 from . import callers, presenting
-from .base import Census, Due, Head, Page, Step
-from .shapes import PART, Row, Sql, counted, deleted_stub, described, event_of, waiting_message, without_excerpt
+from .base import PAGE_BYTES, Census, Due, Head, Page, Step
+from .shapes import (
+    PART,
+    BoundedSql,
+    Row,
+    Sql,
+    counted,
+    deleted_stub,
+    described,
+    event_of,
+    waiting_message,
+    without_excerpt,
+)  # fmt: skip
 
 _MOST_NAMED = 1000
 _MOST_OF_ONE = 20
@@ -42,7 +53,7 @@ def heads(sql: Sql, rooms: Collection[str]) -> dict[str, Head]:
     return {name: Head(seq, cursor.at(seq, chain), floor) for name, seq, chain, floor in rows}
 
 
-def page(sql: Sql, room: str, after: Cursor | Now, limit: int) -> Page:
+def page(sql: BoundedSql, room: str, after: Cursor | Now, limit: int, most: int = PAGE_BYTES) -> Page:
     """Events after a cursor that is checked first."""
     row = sql.one(f"SELECT id, head, chain, floor, floor_chain, {presenting.REDACTING} FROM room WHERE name = ?", room)
     if row is None:
@@ -51,9 +62,10 @@ def page(sql: Sql, room: str, after: Cursor | Now, limit: int) -> Page:
     if isinstance(after, Now):
         return Page([], cursor.at(end, chain))
     start, position = _checked(sql, after, room_id, end, chain, floor, floor_chain)
-    rows = sql.all(
+    rows = sql.within(
+        most,
         "SELECT seq, tag, command, at, body FROM event WHERE room_id = ? AND seq > ? ORDER BY seq LIMIT ?",
-        room_id, start, limit,
+        room_id, start, limit, order="seq",
     )  # fmt: skip
     found = [event_of(room, each) for each in presenting.events(sql, room_id, rows, redacting=bool(redacting))]
     if found:
@@ -85,7 +97,7 @@ def _checked(
     return seq, f"{seq}.{there}"
 
 
-def snapshot(sql: Sql, room: str, limit: int, identity: str | None) -> dict[str, Any]:
+def snapshot(sql: BoundedSql, room: str, limit: int, identity: str | None) -> dict[str, Any]:
     """The latest messages and the cursor at which they are so."""
     row = sql.one("SELECT id, head, chain FROM room WHERE name = ?", room)
     if row is None:
@@ -93,22 +105,22 @@ def snapshot(sql: Sql, room: str, limit: int, identity: str | None) -> dict[str,
     return {"room": room, "cursor": cursor.at(row[1], row[2])} | _stretch(sql, row[0], None, limit, identity)
 
 
-def messages(sql: Sql, room: str, before: int | None, limit: int, identity: str | None) -> dict[str, Any]:
+def messages(sql: BoundedSql, room: str, before: int | None, limit: int, identity: str | None) -> dict[str, Any]:
     """Older messages."""
     return _stretch(sql, room_id(sql, room), before, limit, identity)
 
 
-def _stretch(sql: Sql, room_id: int, before: int | None, limit: int, identity: str | None) -> dict[str, Any]:
+def _stretch(sql: BoundedSql, room_id: int, before: int | None, limit: int, identity: str | None) -> dict[str, Any]:
     """The last `limit` messages before an event, and what belongs to them."""
     end = 2**62 if before is None else before
     rows = list(
-        sql.all(
+        sql.within(
+            PAGE_BYTES,
             "SELECT id, identity, body, likes, dislikes FROM message WHERE room_id = ? AND id < ?"
-            " ORDER BY id DESC LIMIT ?", room_id, end, limit + 1,
+            " ORDER BY id DESC LIMIT ?", room_id, end, limit, order="id DESC",
         )
-    )  # fmt: skip
-    has_more = len(rows) > limit
-    rows = rows[:limit][::-1]
+    )[::-1]  # fmt: skip
+    has_more = bool(rows) and _is_older(sql, room_id, rows[0][0])
     found = [counted(text.bounded(json.own(body)), likes, dislikes) for _, _, body, likes, dislikes in rows]
     presenting.messages(sql, room_id, found)
     stretch: dict[str, Any] = {"messages": found, "has_more": has_more}
@@ -119,10 +131,16 @@ def _stretch(sql: Sql, room_id: int, before: int | None, limit: int, identity: s
     return stretch | ({"mine": mine} if mine else {})
 
 
-def _quotes_between(sql: Sql, room_id: int, start: int, end: int, limit: int) -> list[dict[str, Any]]:
-    rows = sql.all(
+def _is_older(sql: Sql, room_id: int, message_id: int) -> bool:
+    """Whether the room has a message before this one."""
+    return sql.one("SELECT 1 FROM message WHERE room_id = ? AND id < ? LIMIT 1", room_id, message_id) is not None
+
+
+def _quotes_between(sql: BoundedSql, room_id: int, start: int, end: int, limit: int) -> list[dict[str, Any]]:
+    rows = sql.within(
+        PAGE_BYTES,
         "SELECT seq, body FROM quote WHERE room_id = ? AND seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?",
-        room_id, start, end, limit,
+        room_id, start, end, limit, order="seq DESC",
     )  # fmt: skip
     return [json.own(body) | {"seq": seq} for seq, body in rows][::-1]
 
@@ -178,22 +196,36 @@ def next_due(sql: Sql) -> int | None:
     return None if row is None else row[0]
 
 
-def quotes(sql: Sql, before: int | None, limit: int, search: str) -> dict[str, Any]:
+def quotes(sql: BoundedSql, before: int | None, limit: int, search: str) -> dict[str, Any]:
     """The newest quotes; a search looks at one after the other, at `MOST_QUOTES_SEARCHED` and no more."""
     words = search.casefold().split()
-    rows = sql.all(
-        "SELECT body FROM quote WHERE id < ? ORDER BY id DESC LIMIT ?",
-        2**62 if before is None else before, MOST_QUOTES_SEARCHED if words else limit + 1,
-    )  # fmt: skip
     found: list[dict[str, Any]] = []
-    for (body,) in rows:
+    size = 0
+    for body in _newest_quotes(sql, before, MOST_QUOTES_SEARCHED if words else limit + 1):
         quote = json.own(body)
         said = f"{quote['quote']} {quote['author']}".casefold() if words else ""
         if all(word in said for word in words):
-            if len(found) == limit:
+            if len(found) == limit or size >= PAGE_BYTES:
                 return {"quotes": found, "has_more": True}
             found.append(quote)
+            size += len(body.encode())
     return {"quotes": found, "has_more": False}
+
+
+def _newest_quotes(sql: BoundedSql, before: int | None, most: int) -> Iterator[str]:
+    """The bodies of at most `most` quotes, the newest first, read in parts of `PAGE_BYTES`."""
+    end = 2**62 if before is None else before
+    while most > 0:
+        rows = list(
+            sql.within(
+                PAGE_BYTES, "SELECT id, body FROM quote WHERE id < ? ORDER BY id DESC LIMIT ?", end, most,
+                order="id DESC",
+            )
+        )  # fmt: skip
+        if not rows:
+            return
+        yield from (body for _, body in rows)
+        end, most = rows[-1][0], most - len(rows)
 
 
 def newest_quote(sql: Sql) -> int:

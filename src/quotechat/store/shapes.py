@@ -23,6 +23,21 @@ class Sql(Protocol):
         """From here to the commit nobody else adds to `table` who asks for this too."""
 
 
+ROW_BYTES = 220
+"""What the envelope of an event adds to its body, at most; counted for every row."""
+
+
+class BoundedSql(Sql, Protocol):
+    """A transaction that can stop reading rows early."""
+
+    def within(self, most: int, statement: str, *values: Any, order: str) -> Iterable[Row]:
+        """Return the rows of `statement` up to the one with which they reach `most` bytes.
+
+        A row counts with its column `body` and `ROW_BYTES`. `order` repeats the ORDER BY of `statement`. What lies
+        beyond is neither fetched nor sent.
+        """
+
+
 _ORDER = (
     "id", "user", "by", "message", "runs", "color", "reply_to", "likes", "dislikes", "at", "edited_at", "deleted",
     "client_id",

@@ -21,13 +21,13 @@ from ..protocol import events
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Overloaded, Refused, StorageFull
 from . import founding, migrate, pruning, reading, rebuild, redaction, retention, rules
-from .base import CommitFailed, Due, FlushFailed, Head, Impossible, Outcome, Page, Step, Stored, Write
+from .base import PAGE_BYTES, CommitFailed, Due, FlushFailed, Head, Impossible, Outcome, Page, Step, Stored, Write
 from .files import settle
 from .ledger import Ledger
 from .lock import FileLock, Presence
 from .rules import Settings
 from .secret import keep_secret, load_secret
-from .shapes import Row, Sql
+from .shapes import ROW_BYTES, Row, Sql
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -139,9 +139,9 @@ class SqliteStore:
         with self._reading() as sql:
             return reading.heads(sql, rooms)
 
-    def read(self, room: str, after: Cursor | Now, limit: int) -> Page:
+    def read(self, room: str, after: Cursor | Now, limit: int, most: int = PAGE_BYTES) -> Page:
         with self._reading() as sql:
-            return reading.page(sql, room, after, limit)
+            return reading.page(sql, room, after, limit, most)
 
     def snapshot(self, room: str, limit: int, identity: str | None = None) -> dict[str, Any]:
         with self._reading() as sql:
@@ -384,6 +384,17 @@ class SqlOn:
 
     def all(self, statement: str, *values: Any) -> Iterable[Row]:
         return self._execute(statement, values)
+
+    def within(self, most: int, statement: str, *values: Any, order: str) -> Iterable[Row]:
+        # SQLite finds one row after the other, so the rest is never read.
+        with contextlib.closing(self._execute(statement, values)) as rows:
+            body = [column[0] for column in rows.description].index("body")
+            size = 0
+            for row in rows:
+                yield row
+                size += len(row[body].encode()) + ROW_BYTES
+                if size >= most:
+                    return
 
     def run(self, statement: str, *values: Any) -> None:
         self._execute(statement, values)

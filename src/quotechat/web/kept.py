@@ -20,13 +20,17 @@ from ..protocol import json
 from ..protocol.errors import Refused
 from . import access, measure, problems, quota
 from .detach import can_detach, is_guarded
-from .reactor import Peer
+from .peer import Peer
 
 IDLE_SECONDS = 2.0
 """For which a connection is kept after an answer, as gunicorn keeps its own."""
 
 LEAVE_SECONDS = 1.0
 """For which an unused connection is kept when the worker drains."""
+PATIENCE_SECONDS = 60.0
+"""For which a peer may take nothing of its answer."""
+_COPIED_BYTES = 16 * 1024
+"""A shorter answer leaves in one packet with its header; a longer one is shared by all who get it."""
 
 _CHANGING = (access.HEADER, quota.STATE)
 """Lines that the first answer has as well, but not the same."""
@@ -115,6 +119,7 @@ class Kept(Peer):
         self._last = closes(environ)
         self._leaving = False
         self._idle_until = 0.0
+        self._going: bytes | None = None
         self._told = access.of(environ)
         self._request_id: str | None = environ["quotechat.request_id"]
         self.began = time.perf_counter()
@@ -129,7 +134,11 @@ class Kept(Peer):
         head = self.head.of(
             len(answer), keep=not self.done, status=status, request_id=request_id, more=self.more()
         )
-        self.send(head + answer)
+        if len(answer) < _COPIED_BYTES:
+            self.send(head + answer)
+        else:
+            self.send(head)
+            self.send(answer)
         self._tell(request_id, int(status[:3]), len(answer))
         if not self.blocked:
             self.idle()
@@ -172,6 +181,9 @@ class Kept(Peer):
         """`data` begins a request for somebody else: give it to the server that accepted the connection."""
         if self._last:
             self.end()
+        elif self.blocked:
+            self._going = data  # when the answer before it has left
+            self.listen(False)
         else:
             self.reactor.release(self)
             self._hand_back(self.sock, data, self._missed)
@@ -191,11 +203,17 @@ class Kept(Peer):
             access.answered(self._told, request_id, status, size, self.began, self.transport)
 
     def idle(self) -> None:
-        if self.done and not self.busy:
+        self._idle_until = time.monotonic() + (LEAVE_SECONDS if self._leaving else IDLE_SECONDS)
+        if self._going is not None:
+            self.go(self._going)
+        elif self.done and not self.busy:
             self.end()
 
     def swept(self, now: float) -> None:
-        if self.unused and now >= self._idle_until:
+        if self.blocked:
+            if self.stalled(now) > PATIENCE_SECONDS:
+                self.drop()
+        elif self.unused and now >= self._idle_until:
             self._read()  # what came since the loop looked
             if self.unused:
                 self.end()

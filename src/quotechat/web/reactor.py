@@ -3,7 +3,8 @@
 A `Peer` is a socket and, per room that it follows, a position. Nothing is queued for it: when a room has
 news, the reactor sends it the slice of the feed's tail after its position, encoded once for all who stand
 there. A peer whose socket is full merely lags; when it can take more, it goes on from its position, out of
-the tail or, where that begins later, out of the store. So being behind costs no memory per event.
+the tail or, if that begins later, out of the store. A peer that begins far behind does so in the same way.
+So being behind costs one slice of memory, however many events it is, and whatever they hold.
 
 Other threads reach the reactor only through `call`.
 """
@@ -16,11 +17,10 @@ import itertools
 import logging
 import os
 import select
-import socket
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -32,7 +32,7 @@ from ..hub.feed import Feed
 from ..hub.tally import Tally
 from ..protocol.cursor import Cursor
 from ..protocol.errors import Overloaded, Refused
-from ..protocol.events import Event
+from .peer import CLOSING_SECONDS, Peer, Subscription
 
 log = logging.getLogger(__name__)
 
@@ -41,209 +41,14 @@ TICK = 0.004
 SWEEP = 1.0
 """Seconds between two looks at every peer: for time-outs, and for wake-ups that were lost."""
 SLICE_EVENTS = 500
-SLICE_BYTES = 256 * 1024
-MOST_QUEUED = 512 * 1024
-"""Bytes of answers that may wait for a peer which does not read; beyond it is `too_far_behind`."""
-READ_BYTES = 64 * 1024
-CLOSING_SECONDS = 1.0
-"""How long a closing peer may take to read the rest and hang up."""
+SLICE_BYTES = 64 * 1024
+"""Bytes of events that are sent to a peer at once; the next are read when these have left. One event may be larger."""
+MOST_WAITING = 64 * 1024 * 1024
+"""Bytes that may wait for all peers together; beyond, those go that have taken nothing for longest."""
+STALLED_SECONDS = 5.0
+"""For which a peer must have taken nothing to be among them."""
 GRACE_SECONDS = 2.0
 """What a drain gives to requests that are on their way, as gunicorn's worker does."""
-
-
-class Subscription:
-    """A room that a peer follows, and up to where it has got it."""
-
-    __slots__ = ("began", "caught_up", "feed", "position", "reading")
-
-    def __init__(self, feed: Feed, position: Cursor) -> None:
-        self.feed = feed
-        self.began = position.seq
-        self.position = position
-        self.caught_up = False
-        self.reading = False
-
-
-class Peer:
-    """One live socket. Subclasses say how events are framed and what incoming bytes mean.
-
-    All methods run on the reactor's thread.
-    """
-
-    framing = "raw"
-    read_bytes = READ_BYTES
-    """How much is read in one turn of the loop, at the end of which others have their turn."""
-
-    def __init__(self, sock: socket.socket, left: Callable[[], None]) -> None:
-        self.sock = sock
-        self.subscriptions: dict[str, Subscription] = {}
-        self._left = left
-        self._out: deque[memoryview] = deque()
-        self._queued = 0
-        self._interest = select.EPOLLIN
-        self._ends_at: float | None = None
-        self.bytes_in = self.bytes_out = 0
-        self.events = 0
-        """Sent, of rooms that it follows no more."""
-        self.reactor: Reactor
-
-    # --- What a subclass says ---------------------------------------------------------------------
-
-    def opened(self) -> None:
-        """It has joined the reactor."""
-
-    def received(self, data: bytes) -> None:
-        """Bytes came."""
-
-    def join(self, events: Sequence[Event]) -> bytes:
-        """`events` as they are sent to every peer of this framing."""
-        raise NotImplementedError
-
-    def caught_up(self, room: str, cursor: str) -> None:
-        """All that was there has been sent; what follows is live."""
-
-    def reset(self, room: str, refused: Refused) -> None:
-        """The position cannot be served any more."""
-
-    def swept(self, now: float) -> None:
-        """A second has passed."""
-
-    def too_far_behind(self) -> None:
-        """More answers wait than are kept."""
-        self.drop()
-
-    def restart(self) -> None:
-        """The worker drains: say goodbye."""
-        self.end()
-
-    def idle(self) -> None:
-        """Everything queued has been sent."""
-
-    # --- What a subclass may do -------------------------------------------------------------------
-
-    @property
-    def blocked(self) -> bool:
-        """Whether something waits for the socket to take it."""
-        return bool(self._out)
-
-    @property
-    def ending(self) -> bool:
-        """Whether nothing more will be sent."""
-        return self._ends_at is not None
-
-    def send(self, data: bytes) -> None:
-        """Send `data` after what waits."""
-        if self._ends_at is not None or not data:
-            return
-        sent = 0
-        if not self._out:
-            # Nearly always the socket takes all at once, and nothing is queued.
-            try:
-                sent = self.sock.send(data)
-            except BlockingIOError:
-                pass
-            except OSError:
-                self.drop()
-                return
-            self.bytes_out += sent
-            if sent == len(data):
-                return
-            self._watch(self._interest | select.EPOLLOUT)
-        self._out.append(memoryview(data)[sent:])
-        self._queued += len(data) - sent
-        if self._queued > MOST_QUEUED + SLICE_BYTES:
-            self.too_far_behind()
-
-    def listen(self, on: bool) -> None:
-        """Whether to read from the socket; what is not read slows its sender down."""
-        self._watch(self._interest | select.EPOLLIN if on else self._interest & ~select.EPOLLIN)
-
-    def end(self) -> None:
-        """Send what waits, then close; the peer has a moment to read it and hang up."""
-        if not self.ending:
-            self._ends_at = time.monotonic() + CLOSING_SECONDS
-            for room in list(self.subscriptions):
-                self.reactor.unfollow(self, room)
-            self._shut()
-
-    def drop(self) -> None:
-        """Close at once."""
-        self.reactor.forget(self)
-
-    # --- The reactor's side -----------------------------------------------------------------------
-
-    def ready(self, mask: int) -> None:
-        """epoll says something."""
-        if mask & select.EPOLLOUT:
-            self._flush()
-        if mask & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR):
-            self._read()
-
-    def overdue(self, now: float) -> bool:
-        """Whether it has had its moment."""
-        return self._ends_at is not None and now >= self._ends_at
-
-    def closed(self) -> None:
-        """It is out of the reactor."""
-        self._ends_at = 0.0
-        self._out.clear()
-        self.sock.close()
-        self._left()
-
-    def released(self) -> None:
-        """Its socket is somebody else's."""
-        self._ends_at = 0.0
-        self._left()
-
-    def _read(self) -> None:
-        try:
-            data = self.sock.recv(self.read_bytes)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        self.bytes_in += len(data)
-        if not data:
-            self.drop()
-        elif not self.ending:
-            self.received(data)
-
-    def _flush(self) -> None:
-        while self._out:
-            head = self._out[0]
-            try:
-                sent = self.sock.send(head)
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                self.drop()
-                return
-            self._queued -= sent
-            self.bytes_out += sent
-            if sent < len(head):
-                self._out[0] = head[sent:]
-                self._watch(self._interest | select.EPOLLOUT)
-                return
-            self._out.popleft()
-        if self._interest & select.EPOLLOUT:
-            self._watch(self._interest & ~select.EPOLLOUT)
-            if self.ending:
-                self._shut()
-            else:
-                self.reactor.unblocked(self)
-
-    def _shut(self) -> None:
-        if not self._out:
-            with contextlib.suppress(OSError):
-                self.sock.shutdown(socket.SHUT_WR)
-            # Until the peer hangs up, its bytes are read and thrown away: closing over them would reset
-            # the connection, and the last words might not arrive (RFC 9112 §9.6).
-            self.listen(True)
-
-    def _watch(self, interest: int) -> None:
-        if interest != self._interest:
-            self._interest = interest
-            self.reactor.watch(self, interest)
 
 
 class Reactor:
@@ -387,9 +192,13 @@ class Reactor:
 
     def pump(self, peer: Peer) -> None:
         """Send what is new to `peer`, as far as its socket takes it."""
-        # Most peers follow one room; a copy, since a fault may take the peer away.
-        for subscription in tuple(peer.subscriptions.values()):
-            self._advance_all(peer, subscription)
+        # Most peers follow one room. The others take turns, also from one pump to the next: one may always have news.
+        going = list(peer.subscriptions.items())
+        while going and not peer.blocked:
+            room, subscription = going.pop(0)
+            if peer.subscriptions.get(room) is subscription and self._advance(peer, subscription):
+                going.append((room, subscription))
+                peer.subscriptions[room] = peer.subscriptions.pop(room)
 
     def unblocked(self, peer: Peer) -> None:
         """Its socket took all, after it had been full."""
@@ -521,7 +330,7 @@ class Reactor:
 
     def _advance(self, peer: Peer, subscription: Subscription) -> bool:
         """One slice further; whether there may be more."""
-        if subscription.reading or peer.ending:
+        if peer.ending or peer.reading is subscription:
             return False
         feed, position = subscription.feed, subscription.position
         if feed.ended and not self._draining:
@@ -534,11 +343,10 @@ class Reactor:
             if feed.head <= position.seq:
                 self._arrived(peer, subscription)
                 return False
-            events = feed.after(position.seq, SLICE_EVENTS)
+            events = feed.after(position.seq, SLICE_EVENTS, SLICE_BYTES)
             if events is None:
                 self._read_on(peer, subscription)
                 return False
-            events = _bounded(events)
             found = self._slices[key] = (peer.join(events), _position(events[-1].cursor))
         # The position moves with the slice, sent or not: a slice that was begun is finished.
         subscription.position = found[1]
@@ -555,32 +363,39 @@ class Reactor:
             peer.caught_up(subscription.feed.room, str(subscription.position))
 
     def _read_on(self, peer: Peer, subscription: Subscription) -> None:
-        """The position is older than the tail: read one page from the store."""
+        """The position is older than the tail: read one slice from the store, for one room at a time."""
+        if peer.reading is not None:
+            return  # the pump after that read comes to this room
         room, position = subscription.feed.room, subscription.position
-        subscription.reading = True
+        peer.reading = subscription
 
         def then(found: object) -> None:
-            subscription.reading = False
+            peer.reading = None
             feed, page = found if isinstance(found, tuple) else (subscription.feed, found)
-            if peer.subscriptions.get(room) is not subscription:
-                return
-            if isinstance(page, Overloaded):
-                return  # the store is away: the next sweep asks again
-            if isinstance(page, Refused):
-                self.unfollow(peer, room)
-                peer.reset(room, page)
-            elif isinstance(page, Page) and (page.events or subscription.feed is not feed):
-                subscription.feed, subscription.position = feed, _position(page.cursor)
-                if page.events:
-                    peer.send(peer.join(page.events))
-                self.pump(peer)
+            if peer.subscriptions.get(room) is subscription and not self._found(peer, subscription, feed, page):
+                return  # nothing was found, or the store is unavailable: the next sweep asks again
+            self.pump(peer)
 
-        self.read(lambda: (self.chat.feed(room), self.chat.read(room, position, SLICE_EVENTS)), then, peer)
+        self.read(lambda: (self.chat.feed(room), self.chat.read(room, position, SLICE_EVENTS, SLICE_BYTES)), then, peer)
+
+    def _found(self, peer: Peer, subscription: Subscription, feed: Feed, page: object) -> bool:
+        """Send what the store had, or tell why it has nothing; whether anything changed."""
+        if isinstance(page, Refused) and not isinstance(page, Overloaded):
+            self.unfollow(peer, feed.room)
+            peer.reset(feed.room, page)
+            return True
+        if not isinstance(page, Page) or not (page.events or subscription.feed is not feed):
+            return False
+        subscription.feed, subscription.position = feed, _position(page.cursor)
+        if page.events:
+            peer.send(peer.join(page.events))
+        return True
 
     def _sweep(self) -> None:
         now = time.monotonic()
         for action in self._each_sweep:
             self._safely(action)
+        self._make_room(now)
         for peer in list(self._peers.values()):
             self.guard(peer, self._sweep_one, peer, now)
 
@@ -593,6 +408,17 @@ class Reactor:
             each.feed.ended or each.feed.head > each.position.seq for each in peer.subscriptions.values()
         ):
             self.pump(peer)
+
+    def _make_room(self, now: float) -> None:
+        """Let go of peers that do not read, the longest first, while more waits for all than may."""
+        waiting = sum(peer.waiting for peer in self._peers.values() if peer.blocked)
+        if waiting <= MOST_WAITING:
+            return
+        for peer in sorted(self._peers.values(), key=lambda peer: peer.stalled(now), reverse=True):
+            if waiting <= MOST_WAITING or peer.stalled(now) < STALLED_SECONDS:
+                return
+            waiting -= peer.waiting
+            self.guard(peer, peer.too_far_behind)
 
     def _drain(self) -> None:
         self._draining = True
@@ -613,16 +439,6 @@ def install(app: Flask, chat: Chat) -> None:
     chat.listen(reactor.news)
     chat.on_drain(reactor.drain)
     chat.on_close(reactor.settle)
-
-
-def _bounded(events: list[Event]) -> list[Event]:
-    """As many as make a slice, and at least one."""
-    size = 0
-    for count, event in enumerate(events):
-        size += len(event.encoded)
-        if size > SLICE_BYTES and count:
-            return events[:count]
-    return events
 
 
 def _position(cursor: str) -> Cursor:

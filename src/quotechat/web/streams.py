@@ -24,7 +24,8 @@ from ..protocol.errors import NotAcceptable, Refused
 from ..protocol.events import Event
 from . import access, parameters, problems, security
 from .detach import can_detach, detach, has_body
-from .reactor import SLICE_EVENTS, Peer, Reactor
+from .peer import Peer
+from .reactor import Reactor
 
 Kind = Literal["ndjson", "sse"]
 _TYPES = {"ndjson": "application/x-ndjson", "sse": "text/event-stream; charset=utf-8"}
@@ -44,7 +45,7 @@ def stream(room: str, after: Cursor | Now, kind: Kind) -> Response:
     if not can_detach(request.environ) or request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
         raise NotAcceptable("Streams need HTTP/1.1, from a server that hands its sockets over.")
     beat = parameters.heartbeat()
-    feed, page = chat.feed(room), chat.read(room, after, SLICE_EVENTS)
+    feed, page = chat.feed(room), chat.place(room, after)
     if request.method == "HEAD":
         # The header alone, from the server that has the socket.
         return Response(status=200, content_type=_TYPES[kind], headers={"Cache-Control": "no-store", "Vary": "Accept"})
@@ -146,10 +147,8 @@ class Stream(Peer):
         if self.framing == "sse":
             hello = _chunk(b": heartbeat\n" + _retry())
         self.send(self._head + hello)
-        if self._page.events:
+        if self._page.more:
             self.reactor.resumes += 1
-            self.events += len(self._page.events)
-            self.send(self.join(self._page.events))
         seq, _, tag = self._page.cursor.partition(".")
         self.reactor.follow(self, self._feed, Cursor(int(seq), tag))
 
@@ -171,7 +170,7 @@ class Stream(Peer):
         if now >= self._next_heartbeat and not self.blocked:
             self._next_heartbeat = now + self._beat
             followed = self.subscriptions.get(self._feed.room)
-            self.send(self._heartbeat((followed.feed if followed else self._feed).cursor()))
+            self.send(self._heartbeat(followed.progress() if followed else self._page.cursor))
 
     def restart(self) -> None:
         self.send(_LAST_CHUNK)

@@ -35,12 +35,15 @@ from . import access, parameters, problems, security, site
 from .connection import POLICY, RESTART, TOO_FAR_BEHIND, Connection, frame
 from .described import described
 from .detach import can_detach, detach, has_body
-from .reactor import SLICE_EVENTS, Peer, Reactor
+from .peer import Peer
+from .reactor import Reactor
 
 _ALLOWED = "GET, OPTIONS"
 SUBPROTOCOL = "quotechat.v1"
 HEARTBEAT_SECONDS = 20.0
 PONG_SECONDS = 60.0
+SLOWEST_BYTES_PER_SECOND = 8 * 1024
+"""A peer that reads as fast as this has time to come to a ping behind all that was sent."""
 UNFINISHED_SECONDS = 30.0
 MOST_ERRORS = 100
 """Errors within `ERROR_SECONDS` that close the socket."""
@@ -223,6 +226,8 @@ class Socket(Peer):
         self._unfinished_since: float | None = None
         self._frames_left: float = FRAMES_BURST
         self._pausing = False
+        self._listening = True
+        self._heard_at_byte = 0
 
     # --- What the reactor calls -------------------------------------------------------------------
 
@@ -239,7 +244,7 @@ class Socket(Peer):
     def received(self, data: bytes) -> None:
         now, frames = time.monotonic(), self._connection.frames
         self._frames_left = min(FRAMES_BURST, self._frames_left + (now - self._last_heard) * FRAMES_PER_SECOND)
-        self._last_heard = now
+        self._last_heard, self._heard_at_byte = now, self.bytes_out
         self._inbox.extend(self._connection.receive(data))
         self._frames_left -= self._connection.frames - frames
         began = self._unfinished_since
@@ -260,16 +265,23 @@ class Socket(Peer):
         self._tell({"command": "reset", "room": room, "error": problems.body(refused)})
 
     def swept(self, now: float) -> None:
-        if self._unfinished_since is not None and now - self._unfinished_since > UNFINISHED_SECONDS:
+        if self._listening and self._unfinished_since is not None and now - self._unfinished_since > UNFINISHED_SECONDS:
             self._close(POLICY, "a message took too long")
-        elif now - self._last_heard > PONG_SECONDS:
+        elif now - self._last_heard > self._patience():
             self.drop()
-        elif now >= self._next_heartbeat:
+        elif now >= self._next_heartbeat and not self.blocked:
             self._next_heartbeat = now + HEARTBEAT_SECONDS
-            heads = {room: each.feed.cursor() for room, each in self.subscriptions.items()}
-            self._tell({"command": "heartbeat", "cursors": heads})
+            reached = {room: each.progress() for room, each in self.subscriptions.items()}
+            self._tell({"command": "heartbeat", "cursors": reached})
             self._connection.ping()
             self._after_connection()
+
+    def _patience(self) -> float:
+        """Seconds without a word from the peer after which it is taken for dead.
+
+        It answers a ping when it has read what was sent before, which may take a slow one long.
+        """
+        return PONG_SECONDS + (self.bytes_out - self._heard_at_byte) / SLOWEST_BYTES_PER_SECOND
 
     def too_far_behind(self) -> None:
         # The close frame could only be sent after all that waits: the peer learns of it by the end.
@@ -280,6 +292,9 @@ class Socket(Peer):
 
     def idle(self) -> None:
         self._work()
+
+    def filled(self) -> None:
+        self._listen()
 
     def closed(self) -> None:
         super().closed()
@@ -295,7 +310,15 @@ class Socket(Peer):
         """Handle what has come, in order, as long as its answers can go out."""
         while self._inbox and self._can_work():
             self._handle_text(self._inbox.popleft())
-        self.listen(self.ending or not (self._inbox or self._pausing))
+        self._listen()
+
+    def _listen(self) -> None:
+        """Read on, unless something has to go out first: what is not read slows its sender down."""
+        listening = self.ending or not (self._inbox or self._pausing or self.blocked)
+        if listening and not self._listening and self._unfinished_since is not None:
+            self._unfinished_since = time.monotonic()
+        self._listening = listening
+        self.listen(listening)
 
     def _finish(self) -> None:
         """The peer closes, or sent what ends the connection: do what came whole before that, as many send and close
@@ -379,7 +402,7 @@ class Socket(Peer):
         # What comes next on this socket may depend on it, so it waits.
         self._busy = True
         self.reactor.read(
-            lambda: (chat.feed(command.room), chat.read(command.room, after, SLICE_EVENTS)),
+            lambda: (chat.feed(command.room), chat.place(command.room, after)),
             partial(self._subscribed, command),
             self,
         )
@@ -394,10 +417,8 @@ class Socket(Peer):
         elif found is not None and not self.ending:
             feed, page = found
             assert isinstance(page, Page)
-            if page.events:
+            if page.more:
                 self.reactor.resumes += 1
-                self.events += len(page.events)
-                self.send(self.join(page.events))
             seq, _, tag = page.cursor.partition(".")
             self.reactor.follow(self, feed, Cursor(int(seq), tag))
         self._work()

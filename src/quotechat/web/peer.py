@@ -1,0 +1,237 @@
+"""One live socket, as the reactor has it: what waits to be sent, and where its rooms stand."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from ..hub.feed import Feed
+from ..protocol.cursor import Cursor
+from ..protocol.errors import Refused
+from ..protocol.events import Event
+
+if TYPE_CHECKING:
+    from .reactor import Reactor
+
+READ_BYTES = 64 * 1024
+CLOSING_SECONDS = 1.0
+"""How long a closing peer may take to read the rest and hang up."""
+
+
+class Subscription:
+    """A room that a peer follows, and up to where it has got it."""
+
+    __slots__ = ("began", "caught_up", "feed", "position")
+
+    def __init__(self, feed: Feed, position: Cursor) -> None:
+        self.feed = feed
+        self.began = position.seq
+        self.position = position
+        self.caught_up = False
+
+    def progress(self) -> str:
+        """The cursor that its reader must have by now: the head, unless it is still catching up."""
+        return self.feed.cursor() if self.caught_up else str(self.position)
+
+
+class Peer:
+    """One live socket. Subclasses say how events are framed and what incoming bytes mean.
+
+    All methods run on the reactor's thread.
+    """
+
+    framing = "raw"
+    read_bytes = READ_BYTES
+    """How much is read in one turn of the loop, at the end of which others have their turn."""
+
+    def __init__(self, sock: socket.socket, left: Callable[[], None]) -> None:
+        self.sock = sock
+        self.subscriptions: dict[str, Subscription] = {}
+        self.reading: Subscription | None = None
+        """What the store is being asked for; one room at a time."""
+        self._left = left
+        self._out: deque[memoryview] = deque()
+        self._moved_at = time.monotonic()
+        self._interest = select.EPOLLIN
+        self._ends_at: float | None = None
+        self.bytes_in = self.bytes_out = 0
+        self.events = 0
+        """Sent, of rooms that it follows no more."""
+        self.reactor: Reactor
+
+    # --- What a subclass says ---------------------------------------------------------------------
+
+    def opened(self) -> None:
+        """It has joined the reactor."""
+
+    def received(self, data: bytes) -> None:
+        """Bytes came."""
+
+    def join(self, events: Sequence[Event]) -> bytes:
+        """`events` as they are sent to every peer of this framing."""
+        raise NotImplementedError
+
+    def caught_up(self, room: str, cursor: str) -> None:
+        """All that was there has been sent; what follows is live."""
+
+    def reset(self, room: str, refused: Refused) -> None:
+        """The position cannot be served any more."""
+
+    def swept(self, now: float) -> None:
+        """A second has passed."""
+
+    def too_far_behind(self) -> None:
+        """It does not read, and others need the memory that it takes."""
+        self.drop()
+
+    def restart(self) -> None:
+        """The worker drains: say goodbye."""
+        self.end()
+
+    def idle(self) -> None:
+        """Everything queued has been sent."""
+
+    def filled(self) -> None:
+        """Its socket takes no more for now; `idle` tells when it has taken all."""
+
+    # --- What a subclass may do -------------------------------------------------------------------
+
+    @property
+    def blocked(self) -> bool:
+        """Whether something waits for the socket to take it."""
+        return bool(self._out)
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that wait for the socket to take them."""
+        return sum(map(len, self._out))
+
+    def stalled(self, now: float) -> float:
+        """Seconds for which it has taken nothing of what waits."""
+        return now - self._moved_at if self._out else 0.0
+
+    @property
+    def ending(self) -> bool:
+        """Whether nothing more will be sent."""
+        return self._ends_at is not None
+
+    def send(self, data: bytes) -> None:
+        """Send `data` after what waits."""
+        if self._ends_at is not None or not data:
+            return
+        sent = 0
+        if not self._out:
+            # Nearly always the socket takes all at once, and nothing is queued.
+            try:
+                sent = self.sock.send(data)
+            except BlockingIOError:
+                pass
+            except OSError:
+                self.drop()
+                return
+            self.bytes_out += sent
+            if sent == len(data):
+                return
+            self._moved_at = time.monotonic()
+            self._watch(self._interest | select.EPOLLOUT)
+            self._out.append(memoryview(data)[sent:])
+            self.filled()
+        else:
+            self._out.append(memoryview(data))
+
+    def listen(self, on: bool) -> None:
+        """Whether to read from the socket; what is not read slows its sender down."""
+        self._watch(self._interest | select.EPOLLIN if on else self._interest & ~select.EPOLLIN)
+
+    def end(self) -> None:
+        """Send what waits, then close; the peer has a moment to read it and hang up."""
+        if not self.ending:
+            self._ends_at = time.monotonic() + CLOSING_SECONDS
+            for room in list(self.subscriptions):
+                self.reactor.unfollow(self, room)
+            self._shut()
+
+    def drop(self) -> None:
+        """Close at once."""
+        self.reactor.forget(self)
+
+    # --- The reactor's side -----------------------------------------------------------------------
+
+    def ready(self, mask: int) -> None:
+        """epoll says something."""
+        if mask & select.EPOLLOUT:
+            self._flush()
+        if mask & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR):
+            self._read()
+
+    def overdue(self, now: float) -> bool:
+        """Whether it has had its moment."""
+        return self._ends_at is not None and now >= self._ends_at
+
+    def closed(self) -> None:
+        """It is out of the reactor."""
+        self._ends_at = 0.0
+        self._out.clear()
+        self.sock.close()
+        self._left()
+
+    def released(self) -> None:
+        """Its socket is somebody else's."""
+        self._ends_at = 0.0
+        self._left()
+
+    def _read(self) -> None:
+        try:
+            data = self.sock.recv(self.read_bytes)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        self.bytes_in += len(data)
+        if not data:
+            self.drop()
+        elif not self.ending:
+            self.received(data)
+
+    def _flush(self) -> None:
+        while self._out:
+            head = self._out[0]
+            try:
+                sent = self.sock.send(head)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self.drop()
+                return
+            self.bytes_out += sent
+            if sent:
+                self._moved_at = time.monotonic()
+            if sent < len(head):
+                self._out[0] = head[sent:]
+                self._watch(self._interest | select.EPOLLOUT)
+                return
+            self._out.popleft()
+        if self._interest & select.EPOLLOUT:
+            self._watch(self._interest & ~select.EPOLLOUT)
+            if self.ending:
+                self._shut()
+            else:
+                self.reactor.unblocked(self)
+
+    def _shut(self) -> None:
+        if not self._out:
+            with contextlib.suppress(OSError):
+                self.sock.shutdown(socket.SHUT_WR)
+            # Until the peer hangs up, its bytes are read and thrown away: closing over them would reset
+            # the connection, and the last words might not arrive (RFC 9112 §9.6).
+            self.listen(True)
+
+    def _watch(self, interest: int) -> None:
+        if interest != self._interest:
+            self._interest = interest
+            self.reactor.watch(self, interest)
