@@ -142,10 +142,16 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
     # Imported late: quotechat.app is also what `quotechat verify` needs, without any of the web.
     from .web import (
         access,
+        account_pages,
+        administration,
+        authentication,
+        gate,
         health,
+        me,
         measure,
         messages,
         metrics,
+        own_pages,
         pages,
         parameters,
         parking,
@@ -158,6 +164,7 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         robots,
         rooms,
         security,
+        signing_in,
         site,
         specs,
         streams,
@@ -175,12 +182,20 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
     access.install(scope, settings)
     quota.install(scope)
     security.install(app, scope, settings, chat.secret())
+    authentication.install(app, chat, settings)
+    gate.install(scope, whole=whole)
     reactor.install(app, chat)
     parking.install(app, chat)
     metrics.install(app, chat)
     for module in (pages, rooms, messages, quotes, polling, health, specs, reference, websocket, robots):
         ours.register_blueprint(module.blueprint)
+    for module in (me, administration):
+        ours.register_blueprint(module.blueprint)
     if whole:
+        # Inside another application that one signs people in.
+        ours.register_blueprint(signing_in.blueprint)
+        ours.register_blueprint(account_pages.blueprint)
+        ours.register_blueprint(own_pages.blueprint)
         websocket.install(app)
         unknown.install(app)
     elif prefix:
@@ -199,6 +214,7 @@ def _limits(settings: Settings) -> Limits:
             # Nothing takes a room away but an operator.
             "room": Rate(settings.rooms_per_hour, settings.rooms_per_hour / hour, _ROOM_MAKERS),
             "guest": Rate(settings.guests_per_hour, settings.guests_per_hour / hour),
+            "invitation": Rate(20, 20 / hour),
         },
         {
             "socket": Budget(settings.sockets_per_client, settings.sockets_per_worker),

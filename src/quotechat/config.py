@@ -27,6 +27,7 @@ _OF_CLIENTS = frozenset({"QUOTECHAT_URL", "QUOTECHAT_USER", "QUOTECHAT_TOKEN"})
 _THREADS_KEPT_FREE = 4
 
 _LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+_ACCESS = ("open", "invite", "private")
 _LOG_FORMATS = ("auto", "text", "json")
 _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,252}[a-z0-9_])?")
 
@@ -144,6 +145,22 @@ class Settings:
         low=0,
         high=4095,
     )
+
+    # Who may be here.
+    access: str = _setting(
+        "open",
+        "Who reads and writes: `open`, everybody; `invite`, people with an account, which an invitation makes;"
+        " `private`, the same, but an invitation is for one person.",
+    )
+    public_url: str = _setting(
+        "", "The address at which people reach the server, for links: `https://chat.example.org`. Empty: as asked."
+    )
+    contact: str = _setting(
+        "", "Shown at sign-in to people who need help: `mailto:` or an `https` address; `/admin` can set another."
+    )
+    password_chars: int = _setting(10, "Characters that a new password has at least.", low=8, high=100)
+    session_days: int = _setting(180, "Days after which a session ends.", low=1, high=400)
+    session_idle_days: int = _setting(30, "Days without use after which a session ends.", low=1, high=400)
 
     # Limits per client: an identity, or an address where there is none.
     limits: bool = _setting(
@@ -292,12 +309,23 @@ class Settings:
             raise SettingsError(
                 f"{variable('log_level')} must be one of {', '.join(_LOG_LEVELS)}, not {self.log_level!r}"
             )
+        self._check_people()
         for name in ("database", "listen_database"):
             self._check_database(name)
         if not self.host or any(sign.isspace() or sign == "/" for sign in self.host):
             raise SettingsError(f"{variable('host')} must be a host name or an address, not {self.host!r}")
         # gunicorn and URLs want brackets, everything else does not: kept without them.
         self._replace("host", self.host.strip("[]"))
+
+    def _check_people(self) -> None:
+        self._replace("access", self.access.lower())
+        if self.access not in _ACCESS:
+            raise SettingsError(f"{variable('access')} must be one of {', '.join(_ACCESS)}, not {self.access!r}")
+        self._replace("public_url", self.public_url.rstrip("/"))
+        if self.public_url and not re.fullmatch(r"https?://[^\s?#@/]+(/[^\s?#]*)?", self.public_url):
+            raise SettingsError(f"{variable('public_url')} must be such as https://chat.example.org")
+        if self.contact and not re.fullmatch(r"(mailto:|https://)[!-~]{3,200}", self.contact):
+            raise SettingsError(f"{variable('contact')} must begin with mailto: or https://")
 
     def _check_database(self, name: str) -> None:
         # Its text holds a password: it is not repeated.

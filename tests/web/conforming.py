@@ -41,7 +41,7 @@ class Conforming:
             return
         content = operation["responses"][str(status)].get("content", {})
         assert media in content, f"{where} is not declared"
-        if media.endswith("json"):
+        if media.endswith("json") and not media.endswith("ndjson"):
             self._validate(where, content[media]["schema"], self.openapi, json.loads(body))
 
     def check_envelope(self, text: str | bytes) -> None:

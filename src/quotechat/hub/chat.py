@@ -13,7 +13,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from .. import supervision
 from ..protocol import commands, names
@@ -47,6 +47,7 @@ from ..store.base import (
     Stored,
     Write,
 )  # fmt: skip
+from ..store.shapes import Sql
 from ..supervision import Supervised
 from .bell import NET, Bell
 from .feed import Feed
@@ -59,6 +60,7 @@ from .tally import Tally
 from .writer import Done, Writer
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 ANSWER_SECONDS = 10.0
 """How long `submit` waits for the disk before it says that the outcome is unknown."""
@@ -103,6 +105,7 @@ class Chat:
         self._listeners: list[Callable[[str], None]] = []
         self._commits: list[Callable[[list[Event]], None]] = []
         self._drains: list[Callable[[], None]] = []
+        self._accesses: list[Callable[[], None]] = []
         self._closes: list[Callable[[], None]] = []
         self._closing = False
         self._closed = threading.Event()
@@ -125,16 +128,20 @@ class Chat:
     # --- Writing ----------------------------------------------------------------------------------
 
     def submit(
-        self, command: commands.Command, *, identity: str | None, address: str = "", begun: float | None = None
+        self, command: commands.Command, *, identity: str | None, address: str = "", begun: float | None = None,
+        proof: bytes | None = None,
     ) -> Stored | Scheduled | Cancelled:
         """Store `command` and return when it is on the disk. Raises Refused.
 
         `identity` owns what it sends; `address` stands for the client where there is no identity. `begun` is when the
         request began (time.monotonic), None for now: one that was on its way when the drain began is still stored.
+        `proof` is the hash of the session or token that it rests on.
         """
         with self._places.sending():
             outcome = _Answer().of(
-                lambda done: self.submit_then(command, done, identity=identity, address=address, begun=begun)
+                lambda done: self.submit_then(
+                    command, done, identity=identity, address=address, begun=begun, proof=proof
+                )
             )
         assert not isinstance(outcome, Created | Nothing)
         return outcome
@@ -147,6 +154,7 @@ class Chat:
         identity: str | None,
         address: str = "",
         begun: float | None = None,
+        proof: bytes | None = None,
     ) -> None:
         """As `submit`, at once: `done` gets the outcome or the refusal, on another thread, after the commit.
 
@@ -158,7 +166,7 @@ class Chat:
         clean = command.normalised(self.bounds)
         source = self._source(address)
         self.limits.allow("message", identity or address, source)
-        self._writer.submit(Write(clean, self._clock(), identity, source=source or None), done)
+        self._writer.submit(Write(clean, self._clock(), identity, proof, source=source or None), done)
 
     def create_room(
         self,
@@ -299,6 +307,14 @@ class Chat:
             raise Unauthenticated()
         return self._store.scheduled(room, identity)
 
+    def read_with(self, work: Callable[[Sql], T]) -> T:
+        """See `Transactions`."""
+        return self._store.read_with(work)
+
+    def write_with(self, work: Callable[[Sql], T]) -> T:
+        """See `Transactions`."""
+        return self._store.write_with(work)
+
     def newest_quote(self) -> int:
         """The id of the newest quote, 0 where there is none."""
         return self._store.newest_quote()
@@ -342,6 +358,15 @@ class Chat:
     def on_drain(self, callback: Callable[[], None]) -> None:
         """Call `callback` when this worker drains; it returns when its clients have been told."""
         self._drains.append(callback)
+
+    def on_access(self, callback: Callable[[], None]) -> None:
+        """Call `callback` after each change that may end what somebody holds; it must not block."""
+        self._accesses.append(callback)
+
+    def access_changed(self) -> None:
+        """Somebody may do less now than a moment ago."""
+        for callback in self._accesses:
+            callback()
 
     def on_close(self, callback: Callable[[], None]) -> None:
         """Call `callback` when everything is stored and nothing more will be, before the store is closed."""

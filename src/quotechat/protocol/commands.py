@@ -184,19 +184,24 @@ _FIELD = re.compile(r" - at `\$\.?(.*)`")
 _MISSING = re.compile(r"missing required field `(\w+)`")
 
 
-def decode(envelope: Any) -> Command:
+def decode(envelope: Any, name: str | None = None) -> Command:
     """The command that `envelope`, a parsed JSON value, asks for; texts are not yet normalised.
+
+    `name` signs a message that names no `user`.
 
     Raises MalformedEnvelope for what is no envelope, Invalid for a field that is missing or wrong.
     """
     if not isinstance(envelope, dict):
         raise MalformedEnvelope("An envelope is a JSON object.")
-    name = envelope.get("command")
-    kind = _KNOWN.get(name) if isinstance(name, str) else None
+    asked = envelope.get("command")
+    kind = _KNOWN.get(asked) if isinstance(asked, str) else None
     if kind is None:
         raise MalformedEnvelope(
-            f"There is no command {name[:40]!r}." if isinstance(name, str) else "An envelope needs a command."
+            f"There is no command {asked[:40]!r}." if isinstance(asked, str) else "An envelope needs a command."
         )
+    said = envelope.get("message")
+    if name is not None and kind is SendMessage and isinstance(said, dict) and said.get("user") is None:
+        envelope = {**envelope, "message": {**said, "user": name}}
     try:
         return msgspec.convert(envelope, kind)
     except msgspec.ValidationError as fault:

@@ -220,6 +220,13 @@ def claim(sql: Sql, account: Account, identity: str) -> int:
     return written_by(sql, identity)
 
 
+def unclaimed(sql: Sql, identity: str) -> int:
+    """How many messages a visitor wrote that belong to no account."""
+    if sql.one("SELECT 1 FROM claim WHERE identity = ?", identity) is not None:
+        return 0
+    return written_by(sql, identity)
+
+
 def written_by(sql: Sql, identity: str) -> int:
     """How many messages of `identity` there are."""
     row = sql.one("SELECT count(*) FROM message WHERE identity = ? AND deleted IS NULL", identity)

@@ -216,7 +216,17 @@ class Census(NamedTuple):
     waiting: int
 
 
-class Store(Protocol):
+class Transactions(Protocol):
+    """Accounts, and what belongs to them, are read and changed by functions of one transaction."""
+
+    def read_with(self, work: Callable[[Sql], T]) -> T:
+        """The result of `work`, in one read transaction."""
+
+    def write_with(self, work: Callable[[Sql], T]) -> T:
+        """The result of `work`, in one durable write transaction, which a refusal undoes."""
+
+
+class Store(Transactions, Protocol):
     """All that the hub asks of a store. Every method but `commit` may be called from any thread."""
 
     def commit(self, writes: Sequence[Write]) -> list[Outcome | Refused]:
@@ -288,12 +298,6 @@ class Store(Protocol):
 
         What goes with them, `store.retention` says. Raises RoomUnknown; Impossible where history is not whole.
         """
-
-    def read_with(self, work: Callable[[Sql], T]) -> T:
-        """The result of `work`, in one read transaction: accounts and what belongs to them."""
-
-    def write_with(self, work: Callable[[Sql], T]) -> T:
-        """The result of `work`, in one durable write transaction, which a refusal undoes."""
 
     def redact(self) -> bool:
         """Go on with what deletions and cuts have left to redact, in one bounded transaction; whether there is more.

@@ -16,8 +16,9 @@ from . import site
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-#: Every call may meet these: a `Host` that is not ours, and our own faults.
-ALWAYS = ("parameter-invalid", "internal")
+#: Every call may meet these: a `Host` that is not ours, a server that is for accounts, a token that is not for this,
+#: and our own faults.
+ALWAYS = ("parameter-invalid", "unauthenticated", "scope-missing", "internal")
 #: What any write may meet. Nothing is stored then, but after `outcome-unknown` it is not known.
 WRITES = ("origin-refused", "draining", "overloaded", "outcome-unknown", "storage-full")
 BODIES = ("malformed-json", "unsupported-media-type", "too-large", "invalid")
@@ -40,6 +41,7 @@ QUERY: dict[str, tuple[dict[str, Any], str]] = {
     "heartbeat": ({"type": "number", "minimum": 1, "maximum": 15}, "Seconds between two heartbeats of a stream."),
     "user": ({"type": "string"}, "With a body that is plain text: how the sender signs."),
     "q": ({"type": "string", "maxLength": 100}, "Words that quote or author must have."),
+    "before_account": ({"type": "string"}, "Only accounts that are older than the one with this id."),
     "room": ({"type": "string"}, "A first subscription."),
     "rooms": ({"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 50},
               "ROOM:CURSOR, once for each of 1 to 50 rooms."),
@@ -49,6 +51,10 @@ PATH: dict[str, tuple[dict[str, Any], str]] = {
     "room": ({"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,62}$", "examples": ["lobby"]}, "The room's name."),
     "message_id": ({"type": "integer", "minimum": 1, "maximum": 2**53 - 1, "examples": [1]}, "The message's id."),
     "scheduled_id": ({"type": "integer", "minimum": 1, "maximum": 2**53 - 1, "examples": [1]}, "As listed."),
+    "account_id": ({"type": "string", "pattern": "^[a-z2-7]{12}$", "examples": ["k3v9aaaabbbb"]}, "The account's id."),
+    "session_id": ({"type": "string", "examples": ["k3v9aaaa"]}, "As listed."),
+    "token_id": ({"type": "string", "examples": ["this"]}, "As listed, or `this`."),
+    "ticket_id": ({"type": "string", "examples": ["k3v9aaaa"]}, "As listed."),
     "quote_id": ({"type": "integer", "minimum": 1, "maximum": 2**53 - 1, "examples": [1]}, "The quote's id."),
 }  # fmt: skip
 
@@ -127,7 +133,7 @@ def envelope(name: str) -> dict[str, Any]:
 
 
 #: Blueprints that answer people.
-_PAGES = ("static", "pages", "reference", "robots", "unknown")
+_PAGES = ("static", "pages", "account_pages", "own_pages", "reference", "robots", "unknown")
 
 
 def calls(app: Flask) -> Iterator[tuple[Rule, str, Call | None, str]]:

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, current_app, request
 from ..hub.chat import Cancelled, Chat, Scheduled, Stored
 from ..protocol import commands, json, wire
 from ..protocol.errors import Invalid, MalformedEnvelope, ParameterInvalid
-from . import access, parameters, security, sending
+from . import access, authentication, parameters, security, sending
 from .described import COMMANDS, OWN_MESSAGE, Example, described, envelope
 
 blueprint = Blueprint("messages", __name__, url_prefix="/api/v1")
@@ -25,7 +25,7 @@ _LOBBY = "/api/v1/rooms/lobby/"
     query=("user",),
     body=wire.MessageBody,
     text_body=True,
-    problems=("room-unknown", "conflict", "client-id-reused", "rate-limited"),
+    problems=("room-unknown", "forbidden", "conflict", "client-id-reused", "rate-limited"),
     writes=True,
     limit="message",
     identity="optional",
@@ -43,9 +43,10 @@ def send(room: str) -> Response:
     if parameters.is_text():
         fields: dict[str, Any] = {"user": _signed(), "message": _without_last_newline(parameters.text_body())}
         return _done(_submit("send-message", room, {}, message=fields), created=True)
-    command = _said(room, request.headers.get("Idempotency-Key"), parameters.json_body())
+    key, name = request.headers.get("Idempotency-Key"), security.given_name()
+    command = _said(room, key, parameters.json_body(), name=name)
     answer = _done(_submitted(command), created=True)
-    return sending.keep(answer, partial(_said, room, None), partial(_shown, created=True))
+    return sending.keep(answer, partial(_said, room, None, name=name), partial(_shown, created=True))
 
 
 @blueprint.patch("/rooms/<room>/messages/<int:message_id>")
@@ -154,7 +155,7 @@ def command(room: str) -> Response:
     if not isinstance(envelope, dict):
         raise MalformedEnvelope("An envelope is a JSON object.")
     envelope = _in_room(_keyed(envelope, request.headers.get("Idempotency-Key")), room)
-    asked = commands.decode(envelope)
+    asked = commands.decode(envelope, security.given_name())
     if isinstance(asked, commands.Ping):
         _chat().feed(room)  # nothing is there where there is no such room
         return live({"command": "pong", **_client_id(asked.client_id)})
@@ -188,14 +189,16 @@ def _submit(command: str, room: str, fields: dict[str, Any], **inner: Any) -> An
 def _submitted(command: commands.Command) -> Any:
     command = security.signed(command, security.given_name())
     return _chat().submit(
-        command, identity=security.identity(), address=security.address(), begun=access.begun()
-    )
+        command, identity=security.identity(), address=security.address(), begun=access.begun(),
+        proof=authentication.proof(),
+    )  # fmt: skip
 
 
-def _said(room: str, key: str | None, value: Any) -> commands.SendMessage:
-    """The message in a JSON body; `key` is that of the header."""
+def _said(room: str, key: str | None, value: Any, *, name: str | None) -> commands.SendMessage:
+    """The message in a JSON body; `key` is that of the header, `name` signs it if it has no `user`."""
     fields = parameters.an_object(value)
-    command = _decoded("send-message", room, key, fields, message=fields)
+    message = fields if name is None or fields.get("user") is not None else {**fields, "user": name}
+    command = _decoded("send-message", room, key, fields, message=message)
     assert isinstance(command, commands.SendMessage)
     return command
 

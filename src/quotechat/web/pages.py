@@ -20,7 +20,7 @@ from ..hub.chat import Chat
 from ..protocol import commands
 from ..protocol.errors import Refused
 from ..protocol.names import COLORS
-from . import access, problems, security, site
+from . import access, authentication, problems, security, site
 from .quotes import MOST_SEARCHED
 from .runs import show_text
 from .site import render_template, url_for
@@ -199,10 +199,12 @@ def _chat() -> Chat:
 
 
 def _submit(envelope: dict[str, object]) -> Any:
-    command = security.signed(commands.decode(envelope), security.given_name())
+    name = security.given_name()
+    command = security.signed(commands.decode(envelope, name), name)
     return _chat().submit(
-        command, identity=security.identity(), address=security.address(), begun=access.begun()
-    )
+        command, identity=security.identity(), address=security.address(), begun=access.begun(),
+        proof=authentication.proof(),
+    )  # fmt: skip
 
 
 def _signs_as() -> str:

@@ -18,7 +18,7 @@ from ..hub.chat import Chat, Page, early
 from ..protocol import cursor, wire
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import NotAcceptable, Overloaded, Refused
-from . import access, conditional, parameters, parking, security
+from . import access, authentication, conditional, parameters, parking, security
 from .described import CURSORS, Example, described
 
 blueprint = Blueprint("polling", __name__, url_prefix="/api/v1")
@@ -75,6 +75,8 @@ def events_of_rooms() -> Response:
     if request.accept_mimetypes and not parameters.accepted("application/json"):
         raise NotAcceptable("Events of several rooms come as application/json.")
     after, limit = parameters.after_by_room(), parameters.limit(_DEFAULT_LIMIT, _MOST)
+    for room in after:
+        authentication.check_room(security.principal(), room)
     seconds, preferred = parameters.wait()
     with _place(chat, security.client()) if seconds else contextlib.nullcontext():
         pages, retry_in_ms = chat.wait_any(after, limit, seconds, gone=_peer_gone(request.environ))

@@ -28,12 +28,18 @@ _PROBLEMS: dict[str, tuple[int, str]] = {
     "parameter-invalid": (400, "A parameter cannot be read"),
     "cursor-invalid": (400, "Not a cursor"),
     "unauthenticated": (401, "An identity is needed"),
+    "sign-in-failed": (401, "Name or password is wrong"),
     "forbidden": (403, "Not yours"),
+    "proof-needed": (403, "The password is needed again"),
+    "scope-missing": (403, "The token may not do this"),
     "origin-refused": (403, "Another site's page"),
     "room-unknown": (404, "No such room"),
     "message-unknown": (404, "No such message"),
     "quote-unknown": (404, "No such quote"),
     "scheduled-unknown": (404, "Nothing waits under this id"),
+    "account-unknown": (404, "No such account"),
+    "token-unknown": (404, "No such token"),
+    "link-unknown": (404, "This link is not valid"),
     "not-found": (404, "Nothing here"),
     "method-not-allowed": (405, "Not this method"),
     "not-acceptable": (406, "Not in this form"),
@@ -128,7 +134,7 @@ def response(refused: Refused) -> Response:
     retry = retry_after(refused)
     if retry is not None:
         answer.headers["Retry-After"] = retry
-    if refused.code == "unauthenticated":
+    if refused.code in ("unauthenticated", "sign-in-failed"):
         answer.headers["WWW-Authenticate"] = 'Bearer realm="quotechat"'  # RFC 9110 §11.6.1 asks for one
     return answer
 

@@ -23,10 +23,11 @@ _MOST = 200
 
 
 @blueprint.get("/rooms")
-@described(answers={200: wire.Rooms}, examples=(Example("/api/v1/rooms"),))
+@described(answers={200: wire.Rooms}, identity="optional", examples=(Example("/api/v1/rooms"),))
 def rooms() -> Response:
     """{`rooms`}: all of them, by name."""
-    return live({"rooms": _chat().rooms()})
+    only = security.principal().rooms
+    return live({"rooms": [room for room in _chat().rooms() if only is None or room["name"] in only]})
 
 
 @blueprint.post("/rooms")

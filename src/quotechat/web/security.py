@@ -17,8 +17,9 @@ from itsdangerous import BadSignature, URLSafeSerializer
 
 from ..config import Settings
 from ..protocol import names
-from ..protocol.errors import Forbidden, ParameterInvalid, Refused, Unauthenticated
-from . import parameters, problems, same_origin, site
+from ..protocol.errors import Forbidden, Invalid, ParameterInvalid, Refused, Unauthenticated
+from ..protocol.principal import Principal
+from . import authentication, parameters, problems, same_origin, site
 from .detach import guard
 from .proxies import address as address  # it says who asks, as the rest of this module
 
@@ -57,9 +58,36 @@ def client() -> tuple[str, str]:
 
 
 def given_name() -> str | None:
-    """The only name that the client may write under, if the application around us knows one."""
-    who = _from_host()
+    """The only name that the client may write under: its account's, or what the application around us calls it."""
+    who = _from_host() or _from_account()
     return who[1] if who else None
+
+
+def principal() -> Principal:
+    """Who asks. Raises Unauthenticated for a token that is not ours."""
+    caller = None if is_known() else authentication.caller()
+    if caller is not None:
+        return caller.principal
+    return Principal(identity(), name=given_name(), role="member" if is_known() else "visitor")
+
+
+def is_known() -> bool:
+    """Whether the application around us knows the client."""
+    return _from_host() is not None
+
+
+def visitor() -> str | None:
+    """The identity in the visitor's cookie, if there is one."""
+    found = _from_cookie()
+    return found[0] if found else None
+
+
+def guest_identity(token: str) -> str:
+    """The identity in the token of a guest. Raises Invalid."""
+    try:
+        return str(_signer("token").loads(token.strip())[0])
+    except BadSignature:
+        raise Invalid("token", "This token was not given by this server.") from None
 
 
 def signed(command: Any, name: str | None) -> Any:
@@ -73,7 +101,7 @@ def signed(command: Any, name: str | None) -> Any:
 
 def new_token(name: str) -> str:
     """A bearer token with a new identity for `name`. Raises Forbidden if the application around us knows the client."""
-    if _from_host() is not None:
+    if _from_host() is not None or _from_account() is not None:
         raise Forbidden("You are signed in: a guest would be somebody else.")
     return _signer("token").dumps([secrets.token_hex(16), name])
 
@@ -86,7 +114,7 @@ def cookie_name() -> str:
 
 def give_cookie(answer: Response) -> None:
     """Give a browser an identity with `answer`, if it has none, or has it under the old name."""
-    if _from_host() is None and _cookie(cookie_name()) is None:
+    if _from_host() is None and _from_account() is None and _cookie(cookie_name()) is None:
         _set_cookie(answer, _cookie(_OLD_COOKIE) or g.get("quotechat_renewed") or secrets.token_hex(16))
 
 
@@ -105,8 +133,16 @@ def _set_cookie(answer: Response, identity: str) -> None:
 def _who() -> tuple[str, str | None] | None:
     if "quotechat_who" not in g:
         # The host first: a token beside its session must not make somebody else of its user.
-        g.quotechat_who = _from_host() or _from_token() or _from_cookie() or _renewed()
+        g.quotechat_who = _from_host() or _from_account() or _from_token() or _from_cookie() or _renewed()
     return cast("tuple[str, str | None] | None", g.quotechat_who)
+
+
+def _from_account() -> tuple[str, str | None] | None:
+    """The identity and name of the account that asks."""
+    caller = authentication.caller()
+    if caller is None or caller.principal.identity is None:
+        return None
+    return caller.principal.identity, caller.principal.name
 
 
 def _from_token() -> tuple[str, str | None] | None:
@@ -257,7 +293,7 @@ def _headers(answer: Response) -> Response:
     # Whoever can reach the server may read; a search engine must not make that everybody.
     headers["X-Robots-Tag"] = "noindex"
     headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
-    if "quotechat_who" in g or "Set-Cookie" in headers:
+    if "quotechat_who" in g or "quotechat_caller" in g or "Set-Cookie" in headers:
         # no-store is for caches that know it; one that was told to keep all must not give it to another.
         answer.vary.update(("Cookie", "Authorization"))
     if _settings().origins:

@@ -23,7 +23,7 @@ from ..protocol import json
 from ..protocol.commands import SendMessage
 from ..protocol.errors import OutcomeUnknown, Refused
 from ..refusal import refusal
-from . import measure, quota, security
+from . import authentication, measure, quota, security
 from .detach import detach
 from .kept import Head, Kept, Taking, can_keep, closes
 from .reactor import GRACE_SECONDS, Reactor
@@ -61,8 +61,9 @@ def keep(answer: Response, read: Read, show: Show) -> Response:
     except Refused:
         return answer
     said = Said(
-        chat, read, show, security.identity(), security.address(), settings.body_bytes, settings.request_seconds
-    )
+        chat, read, show, security.identity(), authentication.proof(), security.address(), settings.body_bytes,
+        settings.request_seconds,
+    )  # fmt: skip
     reactor: Reactor = current_app.extensions["quotechat.reactor"]
     first = answer.get_data(), answer.status
     return Taking(
@@ -79,6 +80,7 @@ class Said(NamedTuple):
     read: Read
     show: Show
     identity: str | None
+    proof: bytes | None
     address: str
     most_bytes: int
     seconds: float
@@ -210,6 +212,7 @@ class Sender(Kept):
                 # On the writer's thread, after the commit.
                 lambda outcome: self.reactor.call(lambda: self._stored(outcome, ends), self),
                 identity=said.identity,
+                proof=said.proof,
                 address=said.address,
                 begun=0.0,  # `restart` says what is too late
             )

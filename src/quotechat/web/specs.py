@@ -149,7 +149,7 @@ def _unwrapped(said: str) -> str:
 
 def _parameter(name: str, place: str, about: tuple[dict[str, Any], str]) -> dict[str, Any]:
     # Several rooms share the name of one: the list is only told apart here.
-    named = {"rooms": "after"}.get(name, name) if place == "query" else name
+    named = {"rooms": "after", "before_account": "before"}.get(name, name) if place == "query" else name
     return {
         "name": named,
         "in": place,

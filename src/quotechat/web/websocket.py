@@ -31,6 +31,7 @@ from ..protocol.errors import (
     Refused,
 )  # fmt: skip
 from ..protocol.events import Event
+from ..protocol.principal import VISITOR, Principal
 from . import access, parameters, problems, security, site
 from .connection import POLICY, RESTART, TOO_FAR_BEHIND, Connection, frame
 from .described import described
@@ -171,7 +172,7 @@ def upgraded(ws: Any) -> None:
         first = parameters.one("room"), parameters.one("after")
     except Refused as refused:
         first = refused  # told over the socket: a browser could not read why there is none
-    client = Client(security.identity(), security.address(), security.given_name())
+    client = Client(security.identity(), security.address(), security.given_name(), security.principal())
     sock, ahead = detach(request.environ)
     limit = current_app.config["QUOTECHAT"].socket_bytes
     place = g.pop("quotechat_socket_place")
@@ -185,12 +186,15 @@ First = tuple[str | None, str | None] | Refused
 class Client:
     """In whose name a socket sends."""
 
-    __slots__ = ("address", "identity", "name")
+    __slots__ = ("address", "identity", "name", "principal")
 
-    def __init__(self, identity: str | None, address: str, name: str | None = None) -> None:
+    def __init__(
+        self, identity: str | None, address: str, name: str | None = None, principal: Principal = VISITOR
+    ) -> None:
         self.identity = identity
         self.address = address
         self.name = name
+        self.principal = principal
 
 
 class Socket(Peer):
@@ -351,7 +355,7 @@ class Socket(Peer):
 
     def _handle(self, envelope: Any) -> None:
         try:
-            command = commands.decode(envelope)
+            command = commands.decode(envelope, self._client.name)
         except Refused as refused:
             self._refuse(refused, _client_id(envelope))
             return
@@ -375,6 +379,7 @@ class Socket(Peer):
                 # On the writer's thread, after the commit.
                 lambda outcome: self.reactor.call(lambda: done(outcome), self),
                 identity=self._client.identity,
+                proof=self._client.principal.proof,
                 address=self._client.address,
             )
         except Refused as refused:

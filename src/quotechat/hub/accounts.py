@@ -1,0 +1,343 @@
+"""Signing in and what accounts do with their own: begin, end, prove. Who administers others is in `people`.
+
+Every method is one or two short transactions of the store; a password is hashed outside of them.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ..protocol import names
+from ..protocol.errors import (
+    Forbidden,
+    Invalid,
+    LinkUnknown,
+    Overloaded,
+    ProofNeeded,
+    RateLimited,
+    SignInFailed,
+)  # fmt: skip
+from ..protocol.events import rfc3339
+from ..protocol.principal import SCOPES, Principal
+from ..store import accounts, attempts, sessions, site, tickets
+from ..store.accounts import Account
+from ..store.base import Transactions
+from ..store.sessions import Session, Token, hashed
+from ..store.shapes import Sql
+from .credentials import DAY_MS, TOKEN_PREFIX, Rules
+from .passwords import Passwords
+
+PROOF_MS = 600_000
+"""How long a password that was given counts as proof."""
+AGENT_CHARS = 120
+_AT_ONCE, _EVERY_MS = 10, 20_000
+"""Tries to sign in of an address, or of a known device: at once, and then one every so often."""
+_LINKS_AT_ONCE, _LINKS_EVERY_MS = 10, 6_000
+_NAME_CHARS = 200
+
+
+class Client(NamedTuple):
+    """The browser or program that signs in."""
+
+    address: str = ""
+    agent: str = ""
+    host: str = ""
+    place: str = ""
+    """The address without its last part, as its owner is shown it."""
+    device: str | None = None
+    """The random id in its device cookie."""
+    known: frozenset[str] = frozenset()
+    """Public ids of accounts that have signed in on the device."""
+    visitor: str | None = None
+    """The identity of its visitor cookie."""
+    session: bytes | None = None
+    """The hash of the session that it has, which ends when another begins."""
+
+
+class SignedIn(NamedTuple):
+    """A session that has begun; `secret` is for its cookie."""
+
+    account: Account
+    session: Session
+    secret: str
+
+
+class Accounts:
+    """What the web and the command line ask for; `told` is called after each change that may end what is held."""
+
+    def __init__(
+        self, store: Transactions, passwords: Passwords, rules: Rules, clock: Callable[[], int],
+        told: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        self.store = store
+        self.passwords = passwords
+        self.rules = rules
+        self.clock = clock
+        self.told = told
+
+    # --- Beginning ----------------------------------------------------------------------------------
+
+    def sign_in(self, name: object, password: object, client: Client) -> SignedIn:
+        """Begin a session. Raises SignInFailed for all that is wrong, RateLimited, Overloaded, Forbidden if banned."""
+        name, password = _text(name, "name"), _text(password, "password")
+        account = self._verified(name[:_NAME_CHARS], password, client)
+        now = self.clock()
+        if account.state == "banned" and not account.is_active(now):
+            until = "" if account.until is None else f" until {rfc3339(account.until)}"
+            raise Forbidden(f"This account is banned{until}.")
+        return self.store.write_with(lambda sql: self._begin(sql, account, client))
+
+    def set_up(self, code: object, name: object, password: object, client: Client) -> SignedIn:
+        """Make the first owner, by a setup link. Raises LinkUnknown, Invalid, Conflict."""
+
+        def work(sql: Sql, hash_: str) -> Account:
+            sql.alone("account")
+            tickets.use(sql, "setup", _text(code, "code"), self.clock())
+            if accounts.has_owner(sql):
+                raise LinkUnknown()
+            made = self._make(sql, _text(name, "name"), "owner", hash_, client)
+            tickets.revoke_kind(sql, "setup")
+            return made
+
+        return self._by_link("setup", code, name, password, client, work)
+
+    def join(self, code: object, name: object, password: object, client: Client) -> SignedIn:
+        """Make an account, by an invitation. Raises LinkUnknown, Invalid, Conflict."""
+
+        def work(sql: Sql, hash_: str) -> Account:
+            ticket = tickets.use(sql, "join", _text(code, "code"), self.clock())
+            return self._make(sql, _text(name, "name"), ticket.role or "member", hash_, client, ticket.made_by)
+
+        return self._by_link("join", code, name, password, client, work)
+
+    def reset(self, code: object, password: object, client: Client) -> SignedIn:
+        """Choose a new password, by a reset link; every other session ends. Raises LinkUnknown, Invalid."""
+
+        def work(sql: Sql, hash_: str) -> Account:
+            ticket = tickets.use(sql, "reset", _text(code, "code"), self.clock())
+            account = accounts.by_id(sql, ticket.account_id or 0)
+            if not account.is_active(self.clock()):
+                raise LinkUnknown()
+            accounts.set_password(sql, account, hash_)
+            sessions.end_all(sql, account.id)
+            tickets.revoke_kind(sql, "reset", account.id)
+            attempts.clear(sql, attempts.key("name", account.skeleton))
+            return account
+
+        signed_in = self._by_link("reset", code, "", password, client, work)
+        self.told()
+        return signed_in
+
+    # --- Proof, and what needs it -------------------------------------------------------------------
+
+    def prove(self, session: Session, password: object, client: Client) -> int:
+        """Note that the password was given; until when that counts. Raises SignInFailed, RateLimited."""
+        text = _text(password, "password")
+        account = self.store.read_with(lambda sql: accounts.by_id(sql, session.account_id))
+        if self._verified(account.name, text, client).id != account.id:
+            raise SignInFailed()
+        now = self.clock()
+        self.store.write_with(lambda sql: sessions.prove(sql, session.hash, now))
+        return now + PROOF_MS
+
+    def need_proof(self, session: Session, what: str) -> None:
+        """Raise ProofNeeded where the password was not given lately; `what` it is needed for."""
+        if self.proved_until(session) is None:
+            raise ProofNeeded(what)
+
+    def proved_until(self, session: Session) -> int | None:
+        """Until when the session is proved, None where it is not."""
+        until = (session.proved_at or 0) + PROOF_MS
+        return until if until > self.clock() else None
+
+    def change_password(self, session: Session, password: object, client: Client, *, end_tokens: bool = False) -> None:
+        """Set a new password; every other session ends, and tokens if asked. Raises Invalid."""
+        account = self.store.read_with(lambda sql: accounts.by_id(sql, session.account_id))
+        hash_ = self.passwords.hash(self._checked(password, account.name, client))
+
+        def work(sql: Sql) -> None:
+            accounts.set_password(sql, account, hash_)
+            sessions.end_all(sql, account.id, session.hash)
+            tickets.revoke_kind(sql, "reset", account.id)
+            if end_tokens:
+                sessions.revoke_tokens(sql, account.id)
+
+        self.store.write_with(work)
+        self.told()
+
+    def change_name(self, principal: Principal, name: object, visitor: str | None) -> Account:
+        """Give the asker another name, once a day. Raises Invalid, Conflict, RateLimited."""
+        assert principal.account is not None
+        now, number, text = self.clock(), principal.account, _text(name, "name")
+
+        def work(sql: Sql) -> Account:
+            account = accounts.by_id(sql, number)
+            if account.named_at is not None and text != account.name:
+                left = account.named_at + accounts.RENAME_EVERY_MS - now
+                if left > 0:
+                    raise RateLimited(left, "A name can be changed once a day.")
+            if text != account.name:
+                accounts.rename(sql, account, text, now, held=self._held(visitor))
+            return accounts.by_id(sql, number)
+
+        changed = self.store.write_with(work)
+        self.told()
+        return changed
+
+    def close(self, principal: Principal) -> None:
+        """Close the asker's own account for good. Raises Conflict for the last owner."""
+        assert principal.account is not None
+        now, number = self.clock(), principal.account
+        self.store.write_with(lambda sql: accounts.close(sql, accounts.by_id(sql, number), now))
+        self.told()
+
+    def claim(self, principal: Principal, visitor: str) -> int:
+        """Make what a visitor wrote the asker's own; how many messages. Raises Conflict."""
+        assert principal.account is not None
+        number = principal.account
+        return self.store.write_with(lambda sql: accounts.claim(sql, accounts.by_id(sql, number), visitor))
+
+    # --- Ending -------------------------------------------------------------------------------------
+
+    def sign_out(self, digest: bytes) -> None:
+        """End one session."""
+        self.store.write_with(lambda sql: sessions.end(sql, digest))
+        self.told()
+
+    def sign_out_everywhere(self, account_id: int, but: bytes = b"") -> None:
+        """End the sessions of an account, all or all but one."""
+        self.store.write_with(lambda sql: sessions.end_all(sql, account_id, but))
+        self.told()
+
+    # --- Tokens -------------------------------------------------------------------------------------
+
+    def new_token(
+        self, account_id: int, name: str, scopes: tuple[str, ...] = SCOPES, rooms: tuple[str, ...] | None = None,
+        lasts_ms: int | None = None,
+    ) -> tuple[Token, str]:  # fmt: skip
+        """A new token and its text, which is not kept. Raises Conflict."""
+        number, secret, now = accounts.public_id()[:8], secrets.token_urlsafe(32), self.clock()
+        token = Token(
+            number, hashed(secret), account_id, name, " ".join(scopes), None if rooms is None else " ".join(rooms), now,
+            None, None if lasts_ms is None else now + lasts_ms,
+        )  # fmt: skip
+        self.store.write_with(lambda sql: sessions.add_token(sql, token))
+        return token, f"{TOKEN_PREFIX}{number}_{secret}"
+
+    def revoke_token(self, account_id: int, token_id: str) -> None:
+        """Revoke one of the account's tokens. Raises TokenUnknown."""
+        self.store.write_with(lambda sql: sessions.revoke_token(sql, account_id, token_id))
+        self.told()
+
+    # --- Inside -------------------------------------------------------------------------------------
+
+    def _verified(self, name: str, password: str, client: Client) -> Account:
+        """The account of that name and password. The same is done for a name that nobody has."""
+        now = self.clock()
+        account = self.store.read_with(lambda sql: accounts.by_name(sql, name))
+        known = account is not None and client.device is not None and account.key in client.known
+        of_name = attempts.key("name", names.skeleton(name))
+        wait = self.store.write_with(lambda sql: self._admit(sql, client, of_name, now, known=known))
+        if wait:
+            raise RateLimited(wait, "Too many tries; wait a little.")
+        usable = account if account is not None and account.state != "closed" else None
+        try:
+            right = self.passwords.matches(usable.password if usable else None, password)
+        except Overloaded:
+            self.store.write_with(lambda sql: attempts.forgive(sql, of_name))
+            raise
+        if not right or usable is None:
+            raise SignInFailed()
+        is_weak = usable.password is not None and self.passwords.is_weak(usable.password)
+        stronger = self.passwords.hash(password) if is_weak else None
+
+        def cleared(sql: Sql) -> None:
+            attempts.clear(sql, of_name)
+            if stronger is not None:
+                accounts.rehash(sql, usable, stronger)
+
+        self.store.write_with(cleared)
+        return usable
+
+    def _admit(self, sql: Sql, client: Client, of_name: bytes, now: int, *, known: bool) -> int:
+        """Milliseconds to wait before this try; 0 for now. A device that is known has an allowance of its own."""
+        if known:
+            of = attempts.key("device", client.device or "")
+            return attempts.take(sql, of, now, at_once=_AT_ONCE, every_ms=_EVERY_MS) if self.rules.limits else 0
+        wait = attempts.begin(sql, of_name, now)
+        if wait or not self.rules.limits:
+            return wait
+        of = attempts.key("address", client.address)
+        wait = attempts.take(sql, of, now, at_once=_AT_ONCE, every_ms=_EVERY_MS)
+        if wait:
+            attempts.forgive(sql, of_name)
+        return wait
+
+    def _by_link(
+        self, kind: str, code: object, name: object, password: object, client: Client,
+        work: Callable[[Sql, str], Account],
+    ) -> SignedIn:  # fmt: skip
+        """Use a link: nothing is hashed, and no name looked up, before the code is known to be right."""
+        text, now = _text(code, "code"), self.clock()
+        if self.rules.limits:
+            of = attempts.key("link", client.address)
+            wait = self.store.write_with(
+                lambda sql: attempts.take(sql, of, now, at_once=_LINKS_AT_ONCE, every_ms=_LINKS_EVERY_MS)
+            )
+            if wait:
+                raise RateLimited(wait, "Too many tries; wait a little.")
+        self.store.read_with(lambda sql: tickets.check(sql, kind, text, now))
+        said = accounts.clean_name(_text(name, "name")) if kind != "reset" else ""
+        hash_ = self.passwords.hash(self._checked(password, said, client))
+
+        def whole(sql: Sql) -> SignedIn:
+            return self._begin(sql, work(sql, hash_), client)
+
+        return self.store.write_with(whole)
+
+    def _make(
+        self, sql: Sql, name: str, role: str, hash_: str, client: Client, made_by: int | None = None
+    ) -> Account:
+        held = self._held(client.visitor)
+        return accounts.make(sql, name, role, self.clock(), password=hash_, made_by=made_by, held=held)
+
+    def _held(self, visitor: str | None) -> tuple[str | None, int]:
+        """Names that visitors hold count where visitors can write."""
+        return (visitor, self.clock() - self.rules.name_hold_ms) if self.rules.access == "open" else (None, 0)
+
+    def _begin(self, sql: Sql, account: Account, client: Client) -> SignedIn:
+        now, secret = self.clock(), secrets.token_urlsafe(32)
+        if client.session is not None:
+            sessions.end(sql, client.session)
+        session = Session(
+            hashed(secret), account.id, label_of(client.agent), now, now, now, now + self.rules.session_days * DAY_MS,
+            client.agent[:AGENT_CHARS] or None, client.place or None,
+        )  # fmt: skip
+        sessions.start(sql, session)
+        sql.run("UPDATE account SET seen_at = ? WHERE id = ?", now, account.id)
+        return SignedIn(account, session, secret)
+
+    def _checked(self, password: object, name: str, client: Client) -> str:
+        title = self.store.read_with(site.all_of)["title"]
+        return self.passwords.check(password, name, title, client.host, "quotechat")
+
+
+def label_of(agent: str) -> str:
+    """The name of a device, as far as its user agent tells."""
+    kinds = {"Firefox/": "Firefox", "Edg/": "Edge", "OPR/": "Opera", "Chrome/": "Chrome", "Safari/": "Safari",
+             "curl/": "curl"}  # fmt: skip
+    systems = {"iPhone": "iPhone", "iPad": "iPad", "Android": "Android", "Windows": "Windows", "Mac OS": "macOS",
+               "Linux": "Linux"}  # fmt: skip
+    kind = next((name for sign, name in kinds.items() if sign in agent), "")
+    system = next((name for sign, name in systems.items() if sign in agent), "")
+    if kind and system:
+        return f"{kind} on {system}"
+    return kind or system or "A program"
+
+
+def _text(value: object, field: str) -> str:
+    if not isinstance(value, str):
+        raise Invalid(field, f"{field} is missing, or no text.")
+    return value

@@ -1,0 +1,98 @@
+"""Who asks, by the secret of a session or a token; and whether what a held connection rests on is still there."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Collection
+from typing import NamedTuple
+
+from ..protocol.errors import Unauthenticated
+from ..protocol.principal import Principal
+from ..store import accounts, sessions
+from ..store.accounts import Account
+from ..store.base import Transactions
+from ..store.sessions import Session, hashed
+
+DAY_MS = 86_400_000
+TOUCH_MS = 3_600_000
+"""Milliseconds between two notes of when a session or token was used."""
+TOKEN_PREFIX = "qct_"
+
+
+class Rules(NamedTuple):
+    """What the operator may set."""
+
+    access: str = "open"
+    session_days: int = 180
+    idle_days: int = 30
+    limits: bool = True
+    name_hold_ms: int = DAY_MS
+
+
+class Credentials:
+    """Looks up sessions and tokens in the store, each time anew: nothing is remembered that could be old."""
+
+    def __init__(self, store: Transactions, rules: Rules, clock: Callable[[], int]) -> None:
+        self._store = store
+        self._rules = rules
+        self._clock = clock
+
+    def by_session(self, secret: str) -> tuple[Principal, Session] | None:
+        """The principal and session of a cookie; None where there is none that counts."""
+        digest, now = hashed(secret), self._clock()
+        found = self._store.read_with(lambda sql: sessions.find(sql, digest))
+        if found is None:
+            return None
+        session, account = found
+        ends_at = min(session.ends_at, session.used_at + self._rules.idle_days * DAY_MS)
+        if now >= ends_at or not account.is_active(now):
+            return None
+        return principal_of(account, digest, ends_at), session
+
+    def by_token(self, text: str) -> Principal:
+        """The principal of a bearer token. Raises Unauthenticated."""
+        number, _, secret = text.removeprefix(TOKEN_PREFIX).partition("_")
+        found = self._store.read_with(lambda sql: sessions.find_token(sql, number)) if number and secret else None
+        now = self._clock()
+        if found is None or not hmac.compare_digest(found[0].hash, hashed(secret)):
+            raise Unauthenticated("This token is not valid, or not any more.")
+        token, account = found
+        if (token.ends_at is not None and now >= token.ends_at) or not account.is_active(now):
+            raise Unauthenticated("This token is not valid, or not any more.")
+        if token.used_at is None or now - token.used_at >= TOUCH_MS:
+            self._store.write_with(lambda sql: sessions.touch_token(sql, token.id, now))
+        return principal_of(account, token.hash, token.ends_at)._replace(
+            scopes=frozenset(token.scopes.split()),
+            rooms=None if token.rooms is None else frozenset(token.rooms.split()),
+        )
+
+    def touch(self, session: Session, address: str) -> None:
+        """Note, at most once an hour, that a session is used."""
+        now = self._clock()
+        if now - session.used_at >= TOUCH_MS:
+            self._store.write_with(lambda sql: sessions.touch(sql, session.hash, now, address))
+
+    def current(self, principals: Collection[Principal]) -> dict[Principal, Principal | None]:
+        """What each of `principals`, which have accounts, is now; None for one that has ended."""
+        now, idle = self._clock(), self._rules.idle_days * DAY_MS
+        keys = sorted({each.account for each in principals if each.account is not None})
+        proofs = sorted({each.proof for each in principals if each.proof is not None})
+        standing, living = self._store.read_with(
+            lambda sql: (sessions.standings(sql, keys), sessions.living(sql, proofs, now, idle) if proofs else set())
+        )
+        found: dict[Principal, Principal | None] = {}
+        for each in principals:
+            there = standing.get(each.account or 0)
+            ended = there is None or not accounts.is_active(there.state, there.until, now)
+            if there is None or ended or (each.proof is not None and each.proof not in living):
+                found[each] = None
+            else:
+                found[each] = each._replace(name=there.name, role=there.role)
+        return found
+
+
+def principal_of(account: Account, proof: bytes | None, ends_at: int | None) -> Principal:
+    """The principal that an account is, by a session or a token."""
+    return Principal(
+        account.identity, account.id, account.key, account.name, account.role, proof=proof, ends_at=ends_at
+    )

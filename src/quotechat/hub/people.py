@@ -1,0 +1,221 @@
+"""Accounts of others: what administrators do on the pages, and the operator on the command line.
+
+`by` is the administrator; None stands for the operator, who may do everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ..protocol.errors import Conflict, Forbidden, Invalid
+from ..protocol.principal import ROLES, Principal, outranks
+from ..store import accounts, sessions, site, tickets
+from ..store.accounts import Account
+from ..store.base import Transactions
+from ..store.shapes import Sql
+from ..store.tickets import Ticket
+from .credentials import DAY_MS
+
+SETUP_MS = DAY_MS
+RESET_MS = DAY_MS
+LEAST_MS, MOST_MS = 3_600_000, 30 * DAY_MS
+"""How long an invitation may last."""
+MOST_USES = 1000
+_MOST_SHOWN = 200
+_GIVEN = ("owner", "admin", "member")
+"""Roles that an account can be given: guests come with closed rooms, bots with their tokens."""
+
+
+class Invited(NamedTuple):
+    """A link that has been made; `code` is not kept."""
+
+    ticket: Ticket
+    code: str
+
+
+class People:
+    """See above; `told` is called after each change that may end what is held."""
+
+    def __init__(
+        self, store: Transactions, clock: Callable[[], int], told: Callable[[], None] = lambda: None,
+        access: str = "open",
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._clock = clock
+        self._told = told
+        self._access = access
+
+    # --- Looking ------------------------------------------------------------------------------------
+
+    def listed(self, search: str = "", limit: int = _MOST_SHOWN, before: str | None = None) -> list[Account]:
+        """Accounts that are not closed, the newest first, one more than `limit`. Raises AccountUnknown."""
+
+        def work(sql: Sql) -> list[Account]:
+            below = None if before is None else accounts.by_key(sql, before).id
+            return accounts.listed(sql, search, limit + 1, below)
+
+        return self._store.read_with(work)
+
+    def one(self, key: str) -> Account:
+        """One account by its public id. Raises AccountUnknown."""
+        return self._store.read_with(lambda sql: accounts.by_key(sql, key))
+
+    def named(self, name: str) -> Account | None:
+        """One account by its name."""
+        return self._store.read_with(lambda sql: accounts.by_name(sql, name))
+
+    def any_there(self) -> bool:
+        """Whether there is any account."""
+        return self._store.read_with(accounts.any_there)
+
+    def has_owner(self) -> bool:
+        """Whether there is an owner."""
+        return self._store.read_with(accounts.has_owner)
+
+    def ids(self, keys: set[int]) -> dict[int, str]:
+        """Public ids by the store's own keys."""
+        return self._store.read_with(lambda sql: accounts.names_of(sql, keys))
+
+    # --- Links --------------------------------------------------------------------------------------
+
+    def setup_link(self) -> Invited:
+        """A link that makes the first owner. Raises Conflict where there is one."""
+
+        def work(sql: Sql) -> Invited:
+            if accounts.has_owner(sql):
+                raise Conflict("There is an owner already.")
+            return Invited(*tickets.make(sql, "setup", self._clock(), SETUP_MS))
+
+        return self._store.write_with(work)
+
+    def invite(
+        self, by: Principal | None, *, role: str = "member", uses: int = 1, lasts_ms: int = 7 * DAY_MS,
+        note: str | None = None,
+    ) -> Invited:  # fmt: skip
+        """An invitation. Raises Invalid."""
+        if role != "member":
+            raise Invalid("role", "An invitation is for members; guests come with closed rooms.")
+        if not 1 <= uses <= (1 if self._access == "private" else MOST_USES):
+            raise Invalid("uses", "On a private server an invitation is for one." if self._access == "private"
+                          else f"An invitation has 1 to {MOST_USES} uses.")  # fmt: skip
+        if not LEAST_MS <= lasts_ms <= MOST_MS:
+            raise Invalid("expires_in", "An invitation lasts between an hour and 30 days.")
+        made_by = None if by is None else by.account
+        return self._store.write_with(
+            lambda sql: Invited(
+                *tickets.make(sql, "join", self._clock(), lasts_ms, uses=uses, role=role, made_by=made_by, note=note)
+            )
+        )
+
+    def invitations(self, by: Principal) -> list[Ticket]:
+        """Those that can be used: all for an administrator, else one's own."""
+        made_by = None if by.is_admin else by.account
+        return self._store.read_with(lambda sql: tickets.listed(sql, "join", self._clock(), made_by))
+
+    def revoke_invitation(self, by: Principal, ticket_id: str) -> None:
+        """Revoke one. Raises LinkUnknown."""
+        made_by = None if by.is_admin else by.account
+        self._store.write_with(lambda sql: tickets.revoke(sql, ticket_id, made_by))
+
+    def reset_link(self, by: Principal | None, key: str) -> Invited:
+        """A link by which an account chooses a new password. Raises AccountUnknown, Forbidden, Conflict."""
+
+        def work(sql: Sql) -> Invited:
+            account = self._below(sql, by, key)
+            if account.state == "closed" or account.role == "bot":
+                raise Conflict("This account has no password.")
+            return self._reset(sql, account, by)
+
+        return self._store.write_with(work)
+
+    # --- Changing -----------------------------------------------------------------------------------
+
+    def make(self, by: Principal | None, name: str, role: str, password: str | None = None) -> tuple[Account, Invited]:
+        """A new account, and a link by which its owner chooses a password. `password` is a hash."""
+        _check_role(by, role)
+
+        def work(sql: Sql) -> tuple[Account, Invited]:
+            account = accounts.make(
+                sql, name, role, self._clock(), password=password, made_by=None if by is None else by.account
+            )
+            return account, self._reset(sql, account, by)
+
+        return self._store.write_with(work)
+
+    def set_role(self, by: Principal | None, key: str, role: str) -> Account:
+        """Give another role. Raises AccountUnknown, Forbidden, Conflict, Invalid."""
+        _check_role(by, role)
+        return self._changed(by, key, lambda sql, account: accounts.set_role(sql, account, role))
+
+    def rename(self, by: Principal | None, key: str, name: str) -> Account:
+        """Give another name. Raises AccountUnknown, Forbidden, Conflict, Invalid."""
+        return self._changed(by, key, lambda sql, account: accounts.rename(sql, account, name, self._clock()))
+
+    def sign_out(self, by: Principal | None, key: str) -> None:
+        """End all sessions of an account."""
+        self._changed(by, key, lambda sql, account: sessions.end_all(sql, account.id))
+
+    def ban(self, by: Principal | None, key: str, until: int | None) -> None:
+        """Let an account do nothing, until a time or for good; its sessions end, tokens stay for after the ban."""
+
+        def work(sql: Sql, account: Account) -> None:
+            accounts.ban(sql, account, until)
+            sessions.end_all(sql, account.id)
+
+        self._changed(by, key, work)
+
+    def unban(self, by: Principal | None, key: str) -> None:
+        """Let an account sign in again."""
+        self._changed(by, key, accounts.unban)
+
+    def close(self, by: Principal | None, key: str) -> Account:
+        """Close an account for good."""
+        return self._changed(by, key, lambda sql, account: accounts.close(sql, account, self._clock()))
+
+    # --- The site -----------------------------------------------------------------------------------
+
+    def site(self) -> dict[str, str]:
+        """The settings of the site."""
+        return self._store.read_with(site.all_of)
+
+    def change_site(self, changed: dict[str, object]) -> dict[str, str]:
+        """Set some of them; all as they are then. Raises Invalid."""
+        values = site.clean(changed)
+        self._store.write_with(lambda sql: site.change(sql, values))
+        return self.site()
+
+    # --- Inside -------------------------------------------------------------------------------------
+
+    def _changed(self, by: Principal | None, key: str, change: Callable[[Sql, Account], None]) -> Account:
+        def work(sql: Sql) -> Account:
+            account = self._below(sql, by, key)
+            if account.state == "closed":
+                raise Conflict("This account is closed.")
+            change(sql, account)
+            return accounts.by_key(sql, key)
+
+        changed = self._store.write_with(work)
+        self._told()
+        return changed
+
+    def _below(self, sql: Sql, by: Principal | None, key: str) -> Account:
+        """The account, which `by` may change. Raises AccountUnknown, Forbidden."""
+        account = accounts.by_key(sql, key)
+        if by is not None and not outranks(by.role, account.role):
+            raise Forbidden("Only an owner changes administrators and owners.")
+        return account
+
+    def _reset(self, sql: Sql, account: Account, by: Principal | None) -> Invited:
+        made_by = None if by is None else by.account
+        made = tickets.make(sql, "reset", self._clock(), RESET_MS, account_id=account.id, made_by=made_by)
+        return Invited(*made)
+
+
+def _check_role(by: Principal | None, role: str) -> None:
+    if role not in ROLES:
+        raise Invalid("role", f"A role is one of: {', '.join(_GIVEN)}.")
+    if role not in _GIVEN:
+        raise Invalid("role", "Guests come with closed rooms, bots with their tokens.")
+    if by is not None and not outranks(by.role, role) and not (by.role == "admin" and role == "admin"):
+        raise Forbidden("Only an owner makes owners.")

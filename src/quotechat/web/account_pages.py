@@ -1,0 +1,161 @@
+"""Pages to sign in, join, set up and reset, and to sign out. Forms, without JavaScript too."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from flask import Blueprint, Response, current_app, make_response, redirect, request
+
+from ..hub.accounts import Accounts, Client, SignedIn
+from ..protocol.errors import Refused
+from . import authentication, problems, security, site
+
+blueprint = Blueprint("account_pages", __name__)
+
+_OWN_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]{0,1000}")
+
+
+class Door(NamedTuple):
+    """A page to come in by: its heading, what it says, its fields."""
+
+    heading: str
+    said: str
+    fields: tuple[str, ...]
+    new_password: bool = True
+
+
+DOORS = {
+    "sign-in": Door("Sign in", "Sign in with your name and password.", ("name", "password"), new_password=False),
+    "setup": Door(
+        "Set up", "You become the owner of this server. The link was printed where it was started.",
+        ("code", "name", "password"),
+    ),
+    "join": Door("Join", "Somebody has invited you. Choose a name and a password.", ("code", "name", "password")),
+    "reset": Door("Choose a password", "Choose a new password. Every device is signed out.", ("code", "password")),
+}  # fmt: skip
+
+
+@blueprint.get("/sign-in")
+def sign_in() -> Response:
+    """The form; whoever is signed in goes on."""
+    if authentication.caller() is not None:
+        return _to(_next(request.args.get("next")))
+    return _page("sign-in")
+
+
+@blueprint.post("/sign-in")
+def begin() -> Response:
+    """Sign in, and return to where one was."""
+    form = request.form
+    return _enter("sign-in", lambda: _accounts().sign_in(form.get("name"), form.get("password"), _client()))
+
+
+@blueprint.post("/sign-out")
+def sign_out() -> Response:
+    """End this session."""
+    caller = authentication.caller()
+    if caller is not None and caller.session is not None:
+        _accounts().sign_out(caller.session.hash)
+    return authentication.end(_to(site.url_for("account_pages.sign_in")))
+
+
+@blueprint.get("/setup")
+def setup() -> Response:
+    """The form for the first owner."""
+    return _page("setup")
+
+
+@blueprint.post("/setup")
+def set_up() -> Response:
+    """Make the first owner."""
+    form = request.form
+    return _enter(
+        "setup", lambda: _accounts().set_up(form.get("code"), form.get("name"), form.get("password"), _client())
+    )
+
+
+@blueprint.get("/join")
+def join() -> Response:
+    """The form for whom was invited."""
+    return _page("join")
+
+
+@blueprint.post("/join")
+def joined() -> Response:
+    """Make the account."""
+    form = request.form
+    return _enter("join", lambda: _accounts().join(form.get("code"), form.get("name"), form.get("password"), _client()))
+
+
+@blueprint.get("/reset")
+def reset() -> Response:
+    """The form for a new password."""
+    return _page("reset")
+
+
+@blueprint.post("/reset")
+def new_password() -> Response:
+    """Set it."""
+    form = request.form
+    return _enter("reset", lambda: _accounts().reset(form.get("code"), form.get("password"), _client()))
+
+
+def _enter(door: str, begin: Callable[[], SignedIn]) -> Response:
+    try:
+        signed_in = begin()
+    except Refused as refused:
+        return _page(door, refused)
+    return authentication.begin(_to(_next(request.form.get("next"))), signed_in)
+
+
+def _page(door: str, refused: Refused | None = None) -> Response:
+    about, found = DOORS[door], authentication.services().people.site()
+    problem = None if refused is None else problems.body(refused)
+    html = site.render_template(
+        "enter.html",
+        here=door,
+        heading=about.heading,
+        said=about.said,
+        fields=about.fields,
+        action=request.path if door != "sign-in" else site.url_for("account_pages.begin"),
+        problem=problem,
+        # The password is never sent back.
+        draft={name: request.form.get(name, "") for name in ("code", "name")},
+        next=_next(request.values.get("next"), default=""),
+        site_title=found["title"],
+        contact=found["contact"] or current_app.config["QUOTECHAT"].contact,
+        password_label="Password" if not about.new_password else "New password" if door == "reset" else "Password",
+        password_kind="new-password" if about.new_password else "current-password",
+        password_help=f"At least {current_app.config['QUOTECHAT'].password_chars} characters, such as several words."
+        if about.new_password
+        else "",
+    )
+    answer = make_response(html, 200 if problem is None else problem["status"])
+    answer.headers["Cache-Control"] = "no-store"
+    retry = None if refused is None else problems.retry_after(refused)
+    if retry is not None:
+        answer.headers["Retry-After"] = retry
+    return answer
+
+
+def _next(path: str | None, default: str | None = None) -> str:
+    """Where to go on: a path of ours, and nothing else (CWE-601)."""
+    if path and _OWN_PATH.fullmatch(path):
+        return path if default is not None else site.base() + path
+    return site.url_for("pages.auto") if default is None else default
+
+
+def _to(path: str) -> Response:
+    answer = make_response(redirect(path, 303))
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def _client() -> Client:
+    return authentication.client(security.visitor())
+
+
+def _accounts() -> Accounts:
+    return authentication.services().accounts

@@ -1,0 +1,246 @@
+"""Who there is, and what administrators do: accounts, invitations, the site."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, current_app
+
+from ..hub.chat import Chat
+from ..hub.credentials import DAY_MS
+from ..hub.people import People
+from ..protocol import account_types as types
+from ..protocol.errors import Forbidden, Invalid
+from ..protocol.events import rfc3339
+from ..protocol.permissions import INVITE, allows_on_server
+from ..protocol.principal import Principal
+from . import authentication, parameters, showing
+from .described import described
+from .messages import live
+
+blueprint = Blueprint("administration", __name__, url_prefix="/api/v1")
+
+_DEFAULT, _MOST = 50, 200
+_ADMIN = ("forbidden", "scope-missing")
+
+
+# --- Accounts ---------------------------------------------------------------------------------------
+
+
+@blueprint.get("/accounts")
+@described(
+    answers={200: types.Accounts},
+    query=("q", "limit", "before_account"),
+    problems=("account-unknown", "scope-missing"),
+    identity="needed",
+)
+def accounts() -> Response:
+    """{`accounts`, `has_more`}: who there is, the newest first; `?q=` is a part of a name."""
+    principal = authentication.need_account()
+    limit = parameters.limit(_DEFAULT, _MOST)
+    found = _people().listed(parameters.one("q") or "", limit, parameters.one("before"))
+    shown = [showing.account(each, whole=principal.is_admin) for each in found[:limit]]
+    return live({"accounts": shown, "has_more": len(found) > limit})
+
+
+@blueprint.post("/accounts")
+@described(
+    answers={201: types.NewAccount},
+    body=types.AccountBody,
+    problems=("conflict", "proof-needed", *_ADMIN),
+    writes=True,
+    identity="needed",
+)
+def make() -> Response:
+    """Make an account: {`name`, `role`} → 201, once with the link by which its owner chooses a password."""
+    principal, fields = _admin(), parameters.json_object()
+    role = _text(fields, "role", "member")
+    _prove_for(role)
+    account, made = _people().make(principal, _text(fields, "name"), role)
+    return live({**showing.account(account, whole=True), "link": showing.link("reset", made.code)}, 201)
+
+
+@blueprint.get("/accounts/<account_id>")
+@described(
+    answers={200: types.Account}, problems=("account-unknown", "scope-missing"), identity="needed"
+)
+def account(account_id: str) -> Response:
+    """One account."""
+    principal = authentication.need_account()
+    return live(showing.account(_people().one(account_id), whole=principal.is_admin))
+
+
+@blueprint.patch("/accounts/<account_id>")
+@described(
+    answers={200: types.Account},
+    body=types.AccountChange,
+    problems=("account-unknown", "conflict", "proof-needed", *_ADMIN),
+    writes=True,
+    identity="needed",
+)
+def change(account_id: str) -> Response:
+    """Change another's {`name`?, `role`?, `state`?: `closed`} → the account."""
+    principal, fields, people = _admin(), parameters.json_object(), _people()
+    people.one(account_id)
+    if fields.get("state") not in (None, "closed"):
+        raise Invalid("state", "An account can be closed; a ban has an address of its own.")
+    if fields.get("name") is not None:
+        people.rename(principal, account_id, _text(fields, "name"))
+    if fields.get("role") is not None:
+        role = _text(fields, "role")
+        _prove_for(role)
+        people.set_role(principal, account_id, role)
+    if fields.get("state") is not None:
+        people.close(principal, account_id)
+    return live(showing.account(people.one(account_id), whole=True))
+
+
+@blueprint.post("/accounts/<account_id>/reset")
+@described(
+    answers={200: types.ResetLink},
+    problems=("account-unknown", "conflict", "invalid", *_ADMIN),
+    writes=True,
+    identity="needed",
+)
+def reset(account_id: str) -> Response:
+    """A link by which its owner chooses a new password: {`link`, `expires_at`}."""
+    made = _people().reset_link(_admin(), account_id)
+    return live({"link": showing.link("reset", made.code), "expires_at": rfc3339(made.ticket.ends_at)})
+
+
+@blueprint.delete("/accounts/<account_id>/sessions")
+@described(
+    answers={204: None}, problems=("account-unknown", "conflict", *_ADMIN), writes=True, identity="needed"
+)
+def sign_out(account_id: str) -> Response:
+    """Sign somebody out everywhere."""
+    _people().sign_out(_admin(), account_id)
+    return Response(status=204)
+
+
+@blueprint.put("/accounts/<account_id>/ban")
+@described(
+    answers={204: None},
+    body=types.BanBody,
+    problems=("account-unknown", "conflict", *_ADMIN),
+    writes=True,
+    identity="needed",
+)
+def ban(account_id: str) -> Response:
+    """Let somebody do nothing: {`until`?}, or for good."""
+    principal, fields = _admin(), parameters.json_object()
+    until = None if fields.get("until") is None else showing.until(fields["until"], "until", _chat().now())
+    _people().ban(principal, account_id, until)
+    return Response(status=204)
+
+
+@blueprint.delete("/accounts/<account_id>/ban")
+@described(
+    answers={204: None}, problems=("account-unknown", "conflict", *_ADMIN), writes=True, identity="needed"
+)
+def unban(account_id: str) -> Response:
+    """Let somebody sign in again."""
+    _people().unban(_admin(), account_id)
+    return Response(status=204)
+
+
+# --- Invitations ------------------------------------------------------------------------------------
+
+
+@blueprint.get("/invitations")
+@described(answers={200: types.Invitations}, problems=_ADMIN, identity="needed")
+def invitations() -> Response:
+    """{`invitations`} that can be used, the newest first: all for administrators, else one's own."""
+    found = _people().invitations(_inviter())
+    makers = _people().ids({each.made_by for each in found if each.made_by is not None})
+    return live({"invitations": [showing.ticket(each, makers) for each in found]})
+
+
+@blueprint.post("/invitations")
+@described(
+    answers={201: types.NewInvitation},
+    body=types.InvitationBody,
+    problems=("rate-limited", *_ADMIN),
+    writes=True,
+    identity="needed",
+)
+def invite() -> Response:
+    """Make a link: {`role`?, `uses`?, `expires_in`?, `note`?} → 201, once with its address."""
+    principal, fields = _inviter(), parameters.json_object()
+    uses = fields.get("uses", 1)
+    if not isinstance(uses, int) or isinstance(uses, bool):
+        raise Invalid("uses", "uses is a whole number.")
+    if fields.get("rooms") not in (None, []):
+        raise Invalid("rooms", "Invitations into rooms come with closed rooms.")
+    lasts = showing.span(fields.get("expires_in", "+7d"), "expires_in", _chat().now())
+    note = fields.get("note")
+    if note is not None and (not isinstance(note, str) or len(note) > 200):
+        raise Invalid("note", "A note is a text of at most 200 characters.")
+    _chat().limits.allow("invitation", principal.identity or "")
+    role = _text(fields, "role", "member")
+    made = _people().invite(principal, role=role, uses=uses, lasts_ms=min(lasts, 3650 * DAY_MS), note=note)
+    makers = {} if principal.account is None else {principal.account: principal.id or ""}
+    return live({**showing.ticket(made.ticket, makers), "link": showing.link("join", made.code)}, 201)
+
+
+@blueprint.delete("/invitations/<ticket_id>")
+@described(answers={204: None}, problems=("link-unknown", *_ADMIN), writes=True, identity="needed")
+def revoke(ticket_id: str) -> Response:
+    """Revoke an invitation; accounts that it made stay."""
+    _people().revoke_invitation(_inviter(), ticket_id)
+    return Response(status=204)
+
+
+# --- The site ---------------------------------------------------------------------------------------
+
+
+@blueprint.get("/site")
+@described(answers={200: types.Site}, problems=_ADMIN, identity="needed")
+def site() -> Response:
+    """What administrators set: {`title`, `contact`, `rooms_by`, `invites_by`, `directs`, `bots_by`}."""
+    _admin()
+    return live(_people().site())
+
+
+@blueprint.patch("/site")
+@described(answers={200: types.Site}, body=types.SiteBody, problems=_ADMIN, writes=True, identity="needed")
+def change_site() -> Response:
+    """Set some of it; all as it is then."""
+    _admin()
+    return live(_people().change_site(parameters.json_object()))
+
+
+# --- Inside -----------------------------------------------------------------------------------------
+
+
+def _admin() -> Principal:
+    return authentication.need_admin()
+
+
+def _inviter() -> Principal:
+    principal = authentication.need_account()
+    if not allows_on_server(principal, INVITE, _people().site()):
+        raise Forbidden("Only administrators invite here.")
+    return principal
+
+
+def _prove_for(role: str) -> None:
+    """Administrators are made only by somebody who gave the password lately."""
+    if role in ("admin", "owner"):
+        authentication.need_proof("role")
+
+
+def _text(fields: dict[str, Any], name: str, default: str | None = None) -> str:
+    found = fields.get(name, default)
+    if not isinstance(found, str):
+        raise Invalid(name, f"{name} is missing, or no text.")
+    return found
+
+
+def _people() -> People:
+    return authentication.services().people
+
+
+def _chat() -> Chat:
+    chat: Chat = current_app.extensions["quotechat"]
+    return chat

@@ -1,0 +1,211 @@
+"""Which account asks: by the token of a program, or by the session of a browser. Once for each request.
+
+Both are looked up in the store each time, so what has ended counts for nothing from the commit on, at every worker.
+Visitors, and users of the application around us, are recognised in `security`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import NamedTuple, cast
+
+from flask import Flask, Response, current_app, g, request
+from itsdangerous import BadSignature, URLSafeSerializer
+
+from ..config import Settings
+from ..hub.accounts import Accounts, Client, SignedIn
+from ..hub.chat import Chat
+from ..hub.credentials import TOKEN_PREFIX, Credentials, Rules
+from ..hub.passwords import Passwords
+from ..hub.people import People
+from ..protocol.errors import Forbidden, RoomUnknown, ScopeMissing, Unauthenticated
+from ..protocol.principal import Principal
+from ..store.sessions import Session, hashed
+from . import proxies, site
+
+_SESSION = "quotechat-session"
+_DEVICE = "quotechat-device"
+_DEVICE_SECONDS = 400 * 24 * 3600
+"""As long as browsers keep any cookie (RFC 6265bis §5.5)."""
+_MOST_KNOWN = 5
+"""Accounts that a device is known for."""
+
+
+class Services(NamedTuple):
+    """What views ask of accounts."""
+
+    accounts: Accounts
+    people: People
+    credentials: Credentials
+    access: str
+    signer: URLSafeSerializer
+
+
+class Caller(NamedTuple):
+    """Who asks, and the session if it is one."""
+
+    principal: Principal
+    session: Session | None = None
+
+
+def install(app: Flask, chat: Chat, settings: Settings) -> None:
+    """Give `app` its accounts."""
+    rules = Rules(
+        settings.access, settings.session_days, settings.session_idle_days, settings.limits,
+        settings.name_hold_seconds * 1000,
+    )  # fmt: skip
+    told = chat.access_changed
+    app.extensions["quotechat.accounts"] = Services(
+        Accounts(chat, Passwords(settings.password_chars), rules, chat.now, told),
+        People(chat, chat.now, told, settings.access),
+        Credentials(chat, rules, chat.now),
+        settings.access,
+        URLSafeSerializer(chat.secret(), salt="quotechat.device"),
+    )
+
+
+def services() -> Services:
+    """Those of the current application."""
+    return cast(Services, current_app.extensions["quotechat.accounts"])
+
+
+# --- Who asks ---------------------------------------------------------------------------------------
+
+
+def caller() -> Caller | None:
+    """The account that asks, or None. Raises Unauthenticated for a token that is not valid."""
+    if "quotechat_caller" not in g:
+        g.quotechat_caller = _by_token() if "Authorization" in request.headers else _by_session()
+    return cast("Caller | None", g.quotechat_caller)
+
+
+def forget() -> None:
+    """Look up anew who asks: the request itself has changed it."""
+    g.pop("quotechat_caller", None)
+    g.pop("quotechat_who", None)
+
+
+def need_account() -> Principal:
+    """The account that asks. Raises Unauthenticated."""
+    found = caller()
+    if found is None:
+        raise Unauthenticated("This needs an account: sign in, or send a token.")
+    return found.principal
+
+
+def need_session() -> tuple[Principal, Session]:
+    """The account and its session. Raises Unauthenticated, and ScopeMissing for a token."""
+    need_account()
+    found = caller()
+    assert found is not None
+    if found.session is None:
+        raise ScopeMissing("session")
+    return found.principal, found.session
+
+
+def need_proof(what: str) -> tuple[Principal, Session]:
+    """As `need_session`, where the password was given lately. Raises ProofNeeded."""
+    principal, session = need_session()
+    services().accounts.need_proof(session, what)
+    return principal, session
+
+
+def need_admin() -> Principal:
+    """The administrator that asks. Raises Unauthenticated, Forbidden."""
+    principal = need_account()
+    if not principal.is_admin:
+        raise Forbidden("Only administrators may do this.")
+    return principal
+
+
+def proof() -> bytes | None:
+    """The hash of the session or token that the request rests on."""
+    found = caller()
+    return None if found is None else found.principal.proof
+
+
+def check_room(principal: Principal | None, room: str) -> None:
+    """Raise RoomUnknown where the token of `principal` is for other rooms."""
+    if principal is not None and principal.rooms is not None and room not in principal.rooms:
+        raise RoomUnknown(room)
+
+
+def check_scope(principal: Principal | None, scope: str) -> None:
+    """Raise ScopeMissing where the token of `principal` lacks `scope`."""
+    if principal is not None and scope not in principal.scopes:
+        raise ScopeMissing(scope)
+
+
+def _by_token() -> Caller | None:
+    scheme, _, token = request.headers["Authorization"].partition(" ")
+    if scheme.lower() != "bearer" or not token.strip().startswith(TOKEN_PREFIX):
+        return None
+    return Caller(services().credentials.by_token(token.strip()))
+
+
+def _by_session() -> Caller | None:
+    secret = request.cookies.get(session_cookie())
+    if not secret:
+        return None
+    found = services().credentials.by_session(secret)
+    if found is None:
+        return None
+    services().credentials.touch(found[1], short_address())
+    return Caller(*found)
+
+
+# --- Cookies ----------------------------------------------------------------------------------------
+
+
+def session_cookie() -> str:
+    """The name of the cookie: over https, and not under a prefix, one that no other host can set."""
+    return f"__Host-{_SESSION}" if request.is_secure and not site.base() else _SESSION
+
+
+def client(visitor: str | None = None) -> Client:
+    """The browser or program that asks, as signing in sees it; `visitor` is the identity of its cookie."""
+    device, known = _device()
+    secret = request.cookies.get(session_cookie())
+    return Client(
+        proxies.address(), request.headers.get("User-Agent", ""), request.host.partition(":")[0],
+        short_address(), device, frozenset(known), visitor, hashed(secret) if secret else None,
+    )  # fmt: skip
+
+
+def begin(answer: Response, signed_in: SignedIn) -> Response:
+    """`answer` with the cookies of a session that has begun."""
+    days = current_app.config["QUOTECHAT"].session_days
+    _set(answer, session_cookie(), signed_in.secret, days * 86_400)
+    device, known = _device()
+    accounts = [signed_in.account.key, *(each for each in known if each != signed_in.account.key)][:_MOST_KNOWN]
+    _set(answer, _DEVICE, services().signer.dumps([device or secrets.token_hex(16), accounts]), _DEVICE_SECONDS)
+    return answer
+
+
+def end(answer: Response) -> Response:
+    """`answer` that takes the session's cookie away."""
+    answer.delete_cookie(session_cookie(), path=site.base() or "/", secure=request.is_secure, httponly=True,
+                         samesite="Lax")  # fmt: skip
+    return answer
+
+
+def short_address() -> str:
+    """The address without its last part: /24, or /48, as sessions show it."""
+    found = proxies.address()
+    if ":" in found:
+        return ":".join(found.split("/")[0].split(":")[:3]) + "::"
+    return ".".join([*found.split(".")[:3], "0"]) if found.count(".") == 3 else found
+
+
+def _device() -> tuple[str | None, list[str]]:
+    try:
+        device, known = services().signer.loads(request.cookies.get(_DEVICE, ""))
+        return str(device), [str(each) for each in known]
+    except (BadSignature, TypeError, ValueError):
+        return None, []
+
+
+def _set(answer: Response, name: str, value: str, seconds: int) -> None:
+    answer.set_cookie(
+        name, value, max_age=seconds, path=site.base() or "/", httponly=True, samesite="Lax", secure=request.is_secure
+    )

@@ -1,0 +1,84 @@
+"""Who is let in at all (the setting `access`), by what, and with which scope; before anything is looked up.
+
+A stranger gets the same answer for every address, whether there is anything or not.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from flask import Response, redirect, request
+from flask.sansio.scaffold import Scaffold
+
+from ..protocol.errors import OriginRefused, Unauthenticated
+from . import authentication, same_origin, security, site
+
+_FOR_ALL = frozenset({
+    "/sign-in", "/join", "/reset", "/setup", "/api/v1/seen", "/sw.js", "/healthz", "/readyz", "/openapi.json",
+    "/asyncapi.json", "/reference", "/robots.txt", "/favicon.ico",
+})  # fmt: skip
+_FOR_ALL_BELOW = ("/static/", "/.well-known/")
+_TO_SIGN_IN = frozenset({"/api/v1/sessions", "/api/v1/setup", "/api/v1/joins", "/api/v1/resets"})
+_OWN_GUARD = frozenset({"/metrics"})
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+#: Blueprints whose writes are what the scope `write` means.
+_WRITES = frozenset({"messages", "quotes", "pages"})
+
+
+def install(scope: Scaffold, *, whole: bool) -> None:
+    """Guard every request of `scope`; the application is `whole` ours, and then has a page to sign in."""
+
+    @scope.before_request
+    def guard() -> Response | None:
+        if _is_for_all():
+            return None
+        caller = authentication.caller()
+        if caller is not None:
+            _check_session(caller)
+            _check_token(caller)
+        elif authentication.services().access != "open" and not security.is_known():
+            return _refused(whole=whole)
+        return None
+
+
+def _is_for_all() -> bool:
+    path = site.path()
+    if path in _FOR_ALL or path in _OWN_GUARD or path.startswith(_FOR_ALL_BELOW):
+        return True
+    return path in _TO_SIGN_IN and request.method == "POST"
+
+
+def _refused(*, whole: bool) -> Response:
+    if site.path().startswith("/api/") or not whole:
+        raise Unauthenticated("Sign in first: this server is for people who have an account.")
+    there = site.path() if request.method in _SAFE else "/"
+    if request.query_string and request.method in _SAFE:
+        there += f"?{request.query_string.decode('latin-1')}"
+    to = site.url_for("account_pages.sign_in")
+    answer = redirect(to if there == "/" else f"{to}?{urlencode({'next': there})}", 303)
+    answer.headers["Cache-Control"] = "no-store"
+    return answer  # type: ignore[return-value]  # Flask's own class, as everywhere
+
+
+def _check_session(caller: authentication.Caller) -> None:
+    """A write by a cookie, which browsers send by themselves, has to come from a page of ours."""
+    if caller.session is None or request.method in _SAFE:
+        return
+    if not (same_origin.is_our_page() or same_origin.is_listed()):
+        raise OriginRefused("A write with a session needs Origin or Sec-Fetch-Site; programs use a token.")
+
+
+def _check_token(caller: authentication.Caller) -> None:
+    if caller.session is not None:
+        return
+    room = (request.view_args or {}).get("room")
+    if room is not None:
+        authentication.check_room(caller.principal, room)
+    authentication.check_scope(caller.principal, _scope())
+
+
+def _scope() -> str:
+    if request.method in _SAFE:
+        return "read"
+    blueprint = (request.endpoint or "").removeprefix(f"{site.NAME}.").partition(".")[0]
+    return "write" if blueprint in _WRITES else "manage"

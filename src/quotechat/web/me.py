@@ -1,0 +1,247 @@
+"""The account that asks, about itself: name, password, tokens, what it wrote as a visitor, and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Blueprint, Response, current_app
+
+from ..hub.accounts import Accounts
+from ..hub.chat import Chat
+from ..protocol import account_types as types
+from ..protocol import json
+from ..protocol.errors import Invalid, ParameterInvalid
+from ..protocol.events import rfc3339
+from ..protocol.names import clean_name, clean_room
+from ..protocol.principal import SCOPES, Principal
+from ..store import accounts, own, sessions
+from . import authentication, parameters, security, showing
+from .described import described
+from .messages import live
+
+blueprint = Blueprint("me", __name__, url_prefix="/api/v1")
+
+_SETTINGS = {"presence": ("on", "off"), "level": ("everything", "mentions", "nothing"), "notify": ("on", "off")}
+_MOST_TOKEN_MS = 2 * 365 * 86_400_000
+_LEAST_TOKEN_MS = 3_600_000
+
+
+@blueprint.get("/me")
+@described(answers={200: types.Me}, identity="optional")
+def me() -> Response:
+    """Who asks: {`account`?, `access`, `site`, `scopes`, `session`?, `proved_until`?, `settings`?}."""
+    services = authentication.services()
+    found = services.people.site()
+    shown: dict[str, Any] = {"access": services.access, "site": {"title": found["title"]}, "scopes": list(SCOPES)}
+    contact = found["contact"] or current_app.config["QUOTECHAT"].contact
+    if contact:
+        shown["site"]["contact"] = contact
+    caller = authentication.caller()
+    return live(shown if caller is None else shown | _told(caller))
+
+
+def _told(caller: authentication.Caller) -> dict[str, Any]:
+    principal, session = caller
+    account = _own(principal)
+    shown: dict[str, Any] = {
+        "account": showing.account(account, whole=True),
+        "scopes": [each for each in SCOPES if each in principal.scopes],
+        "settings": json.loads(account.settings.encode()),
+    }
+    if session is not None:
+        shown["session"] = showing.session(session, session.hash)
+        until = _accounts().proved_until(session)
+        if until is not None:
+            shown["proved_until"] = rfc3339(until)
+    return shown
+
+
+@blueprint.patch("/me")
+@described(
+    answers={200: types.Account},
+    body=types.MeBody,
+    problems=("conflict", "rate-limited", "scope-missing"),
+    writes=True,
+    identity="needed",
+)
+def change() -> Response:
+    """Change name or settings: {`name`?, `settings`?} → the account."""
+    principal, fields = authentication.need_account(), parameters.json_object()
+    settings = _settings(fields.get("settings", {}))
+    if "name" in fields:
+        _accounts().change_name(principal, fields["name"], security.visitor())
+    if settings:
+        _chat().write_with(lambda sql: accounts.change_settings(sql, _row(sql, principal), settings))
+    return live(showing.account(_own(principal), whole=True))
+
+
+@blueprint.put("/me/password")
+@described(
+    answers={204: None},
+    body=types.PasswordBody,
+    problems=("scope-missing", "proof-needed"),
+    writes=True,
+    identity="needed",
+)
+def password() -> Response:
+    """Set a new password: {`password`, `end_tokens`?}. Needs a proof; every other session ends."""
+    _, session = authentication.need_proof("password")
+    fields = parameters.json_object()
+    end_tokens = fields.get("end_tokens", False)
+    if not isinstance(end_tokens, bool):
+        raise Invalid("end_tokens", "end_tokens is true or false.")
+    _accounts().change_password(session, fields.get("password"), authentication.client(), end_tokens=end_tokens)
+    return Response(status=204)
+
+
+@blueprint.delete("/me")
+@described(
+    answers={202: None},
+    problems=("scope-missing", "proof-needed", "conflict"),
+    writes=True,
+    identity="needed",
+)
+def close() -> Response:
+    """Close the account for good; its messages stay. Needs a proof."""
+    principal, _ = authentication.need_proof("account")
+    _accounts().close(principal)
+    return authentication.end(Response(status=202))
+
+
+@blueprint.get("/me/export")
+@described(answers={200: str}, media=("application/x-ndjson",), problems=("scope-missing",), identity="needed")
+def export() -> Response:
+    """One's own data, as lines of JSON: account, sessions, tokens, messages, reactions."""
+    principal, _ = authentication.need_session()
+    number = principal.account or 0
+    lines: list[dict[str, Any]] = _chat().read_with(lambda sql: list(own.lines(sql, accounts.by_id(sql, number))))
+
+    def body() -> Iterator[bytes]:
+        for line in lines:
+            yield json.dumps(line) + b"\n"
+
+    answer = Response(b"".join(body()), content_type="application/x-ndjson")
+    answer.headers["Cache-Control"] = "no-store"
+    answer.headers["Content-Disposition"] = 'attachment; filename="quotechat.ndjson"'
+    return answer
+
+
+@blueprint.post("/me/claims")
+@described(
+    answers={200: types.Claimed},
+    body=types.ClaimBody,
+    problems=("conflict", "scope-missing"),
+    writes=True,
+    identity="needed",
+)
+def claim() -> Response:
+    """Make what one wrote as a visitor one's own: {`token`}, or the visitor's cookie → {`messages`}."""
+    principal, fields = authentication.need_account(), parameters.json_object()
+    token = fields.get("token")
+    if token is not None and not isinstance(token, str):
+        raise Invalid("token", "token is no text.")
+    visitor = security.visitor() if token is None else security.guest_identity(token)
+    if visitor is None:
+        raise Invalid("token", "There is no visitor's cookie, and no token.")
+    return live({"messages": _accounts().claim(principal, visitor)})
+
+
+# --- Tokens -----------------------------------------------------------------------------------------
+
+
+@blueprint.get("/tokens")
+@described(answers={200: types.Tokens}, problems=("scope-missing",), identity="needed")
+def tokens() -> Response:
+    """{`tokens`}: one's own, the newest first, without their secrets."""
+    principal, _ = authentication.need_session()
+    found = _chat().read_with(lambda sql: sessions.tokens_of(sql, principal.account or 0))
+    return live({"tokens": [showing.token(each) for each in found]})
+
+
+@blueprint.post("/tokens")
+@described(
+    answers={201: types.NewToken},
+    body=types.TokenBody,
+    problems=("scope-missing", "proof-needed", "conflict"),
+    writes=True,
+    identity="needed",
+)
+def new_token() -> Response:
+    """Make a token for a program: {`name`, `scopes`?, `rooms`?, `expires_in`?} → 201, once with its secret."""
+    principal, _ = authentication.need_proof("token")
+    fields = parameters.json_object()
+    name = fields.get("name")
+    if not isinstance(name, str):
+        raise Invalid("name", "name is missing, or no text.")
+    lasts = None
+    if fields.get("expires_in") is not None:
+        lasts = showing.span(fields["expires_in"], "expires_in", _chat().now())
+        if not _LEAST_TOKEN_MS <= lasts <= _MOST_TOKEN_MS:
+            raise Invalid("expires_in", "A token lasts between an hour and two years.")
+    scopes, rooms = _listed(fields, "scopes"), _listed(fields, "rooms")
+    if scopes is not None and (not scopes or set(scopes) - set(SCOPES)):
+        raise Invalid("scopes", f"Scopes are some of: {', '.join(SCOPES)}.")
+    if rooms is not None and not 1 <= len(rooms) <= parameters.MOST_ROOMS:
+        raise Invalid("rooms", f"1 to {parameters.MOST_ROOMS} rooms; leave it out for all.")
+    found, text = _accounts().new_token(
+        principal.account or 0, clean_name(name, "name", 100),
+        tuple(each for each in SCOPES if scopes is None or each in scopes),
+        None if rooms is None else tuple(clean_room(each, "rooms") for each in rooms), lasts,
+    )  # fmt: skip
+    return live({**showing.token(found), "token": text}, 201)
+
+
+@blueprint.delete("/tokens/<token_id>")
+@described(answers={204: None}, problems=("token-unknown", "scope-missing"), writes=True, identity="needed")
+def revoke(token_id: str) -> Response:
+    """Revoke a token: an id of the list; or `this`, by the token itself."""
+    if token_id == "this":
+        principal = authentication.need_account()
+        found = authentication.caller()
+        if found is None or found.session is not None:
+            raise ParameterInvalid("Only a token revokes itself so.", "Authorization")
+        listed = _chat().read_with(lambda sql: sessions.tokens_of(sql, principal.account or 0))
+        token_id = next(each.id for each in listed if each.hash == principal.proof)
+    else:
+        principal, _ = authentication.need_session()
+    _accounts().revoke_token(principal.account or 0, token_id)
+    return Response(status=204)
+
+
+# --- Inside -----------------------------------------------------------------------------------------
+
+
+def _settings(found: Any) -> dict[str, Any]:
+    if not isinstance(found, dict):
+        raise Invalid("settings", "settings is an object.")
+    for name, value in found.items():
+        if name not in _SETTINGS or value not in _SETTINGS[name]:
+            raise Invalid("settings", f"Settings are: {', '.join(f'{n} {v}' for n, v in _SETTINGS.items())}.")
+    return found
+
+
+def _listed(fields: dict[str, Any], name: str) -> list[str] | None:
+    found = fields.get(name)
+    if found is None:
+        return None
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise Invalid(name, f"{name} is a list of texts.")
+    return found
+
+
+def _row(sql: Any, principal: Principal) -> accounts.Account:
+    return accounts.by_id(sql, principal.account or 0)
+
+
+def _own(principal: Principal) -> accounts.Account:
+    return _chat().read_with(lambda sql: _row(sql, principal))
+
+
+def _accounts() -> Accounts:
+    return authentication.services().accounts
+
+
+def _chat() -> Chat:
+    chat: Chat = current_app.extensions["quotechat"]
+    return chat

@@ -1,0 +1,311 @@
+"""The pages of somebody who is signed in: /me, /people, /admin. Forms, without JavaScript too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, Response, current_app, make_response, redirect, request
+
+from ..hub.chat import Chat
+from ..hub.people import Invited
+from ..protocol.errors import Forbidden, Invalid, Refused, Unauthenticated
+from ..protocol.names import clean_name
+from ..protocol.principal import Principal, outranks
+from ..store import accounts, sessions
+from ..store.sessions import Session
+from . import authentication, parameters, problems, security, showing, site
+
+blueprint = Blueprint("own_pages", __name__)
+
+_SHOWN = 100
+
+
+@site.template_filter("clock_day")
+def clock_day(at: str) -> str:
+    """Day and time of an RFC 3339 time in UTC."""
+    return f"{at[:10]} {at[11:16]} UTC"
+
+
+@blueprint.errorhandler(Unauthenticated)
+def _to_sign_in(_: Unauthenticated) -> Response:
+    return _to(site.url_for("account_pages.sign_in", next=site.path()))
+
+
+# --- /me --------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/me")
+def me() -> Response:
+    """One's own account."""
+    return _me()
+
+
+@blueprint.post("/me/name")
+def rename() -> Response:
+    """Take another name."""
+    principal, _ = authentication.need_session()
+    return _own("name", lambda: _services().accounts.change_name(
+        principal, request.form.get("name"), security.visitor()), "Your name is changed.")  # fmt: skip
+
+
+@blueprint.post("/me/password")
+def password() -> Response:
+    """Choose another password."""
+    _, session = authentication.need_session()
+
+    def change() -> None:
+        _prove(session)
+        _services().accounts.change_password(
+            session, request.form.get("password"), authentication.client(), end_tokens="end_tokens" in request.form
+        )
+
+    return _own("password", change, "Your password is changed, and every other device is signed out.")
+
+
+@blueprint.post("/me/sessions/<session_id>/end")
+def end_session(session_id: str) -> Response:
+    """Sign a device out."""
+    _, session = authentication.need_session()
+    for each in _chat().read_with(lambda sql: sessions.of_account(sql, session.account_id)):
+        if each.id == session_id:
+            _services().accounts.sign_out(each.hash)
+    if session_id == session.id:
+        return authentication.end(_to(site.url_for("account_pages.sign_in")))
+    return _to(site.url_for("own_pages.me"))
+
+
+@blueprint.post("/me/sessions/others/end")
+def end_others() -> Response:
+    """Sign every other device out."""
+    _, session = authentication.need_session()
+    _services().accounts.sign_out_everywhere(session.account_id, session.hash)
+    return _to(site.url_for("own_pages.me"))
+
+
+@blueprint.post("/me/tokens")
+def new_token() -> Response:
+    """Make a token for a program, and show it once."""
+    principal, session = authentication.need_session()
+    made: list[str] = []
+
+    def make() -> None:
+        name = clean_name(request.form.get("name", ""), "name", 100)
+        _prove(session)
+        made.append(_services().accounts.new_token(principal.account or 0, name)[1])
+
+    return _own("token", make, "", made)
+
+
+@blueprint.post("/me/tokens/<token_id>/revoke")
+def revoke_token(token_id: str) -> Response:
+    """Revoke a token."""
+    principal, _ = authentication.need_session()
+    return _own("token", lambda: _services().accounts.revoke_token(principal.account or 0, token_id), "Revoked.")
+
+
+@blueprint.post("/me/claims")
+def claim() -> Response:
+    """Make what was written in this browser without an account one's own."""
+    principal, _ = authentication.need_session()
+    visitor = security.visitor()
+    return _own("claim", lambda: visitor and _services().accounts.claim(principal, visitor), "They are yours now.")
+
+
+@blueprint.post("/me/close")
+def close() -> Response:
+    """Close the account for good."""
+    principal, session = authentication.need_session()
+    try:
+        _prove(session)
+        _services().accounts.close(principal)
+    except Refused as refused:
+        return _me("close", refused)
+    return authentication.end(_to(site.url_for("account_pages.sign_in")))
+
+
+def _own(part: str, change: Callable[[], object], done: str, made: list[str] | None = None) -> Response:
+    """Do it and show the page again, with what was refused beside its form."""
+    try:
+        change()
+    except Refused as refused:
+        return _me(part, refused)
+    # Somebody else from here on, as far as the name goes.
+    authentication.forget()
+    return _me(part, done=done, token=made[0] if made else None)
+
+
+def _me(part: str = "", refused: Refused | None = None, *, done: str = "", token: str | None = None) -> Response:
+    principal, session = authentication.need_session()
+    chat, number, visitor = _chat(), session.account_id, security.visitor()
+    found, tokens, written = chat.read_with(
+        lambda sql: (
+            sessions.of_account(sql, number), sessions.tokens_of(sql, number),
+            accounts.unclaimed(sql, visitor) if visitor else 0,
+        )
+    )  # fmt: skip
+    return _page(
+        "me.html", principal, refused, here="me", heading=principal.name, part=part, done=done, token=token,
+        sessions=[showing.session(each, session.hash) for each in found],
+        tokens=[showing.token(each) for each in tokens], claimable=written,
+    )  # fmt: skip
+
+
+def _prove(session: Session) -> None:
+    _services().accounts.prove(session, request.form.get("old"), authentication.client())
+
+
+# --- /people ----------------------------------------------------------------------------------------
+
+
+@blueprint.get("/people")
+def people() -> Response:
+    """Who there is."""
+    return _people()
+
+
+@blueprint.post("/people/<account_id>")
+def change_person(account_id: str) -> Response:
+    """What an administrator does to an account; `do` says what."""
+    principal, found = _admin(), _services().people
+    what, link = request.form.get("do", ""), None
+    try:
+        if what == "reset":
+            link = found.reset_link(principal, account_id)
+        elif what == "sign-out":
+            found.sign_out(principal, account_id)
+        elif what == "ban":
+            found.ban(principal, account_id, None)
+        elif what == "unban":
+            found.unban(principal, account_id)
+        else:
+            raise Invalid("do", "Nothing is known under this word.")
+    except Refused as refused:
+        return _people(refused)
+    return _people(link=link, done="" if link else "Done.")
+
+
+def _people(refused: Refused | None = None, *, link: Invited | None = None, done: str = "") -> Response:
+    principal = _signed_in()
+    search = request.args.get("q", "")[:100]
+    found = _services().people.listed(search, _SHOWN, parameters.one("before"))
+    return _page(
+        "people.html", principal, refused, here="people", heading="People", search=search, done=done,
+        people=[showing.account(each, whole=principal.is_admin) for each in found[:_SHOWN]],
+        has_more=len(found) > _SHOWN,
+        can_change=lambda person: person["id"] != principal.id and outranks(principal.role, person["role"]),
+        **_link("reset", link, "With this link a new password is chosen."),
+    )  # fmt: skip
+
+
+# --- /admin -----------------------------------------------------------------------------------------
+
+
+@blueprint.get("/admin")
+def admin() -> Response:
+    """Invitations and the site."""
+    return _administration()
+
+
+@blueprint.post("/admin/invitations")
+def invite() -> Response:
+    """Make an invitation, and show its link once."""
+    principal, form = _admin(), request.form
+    try:
+        lasts = showing.span(form.get("expires_in", "+7d"), "expires_in", _chat().now())
+        uses = form.get("uses", "1")
+        if not uses.isascii() or not uses.isdigit() or len(uses) > 6:
+            raise Invalid("uses", "uses is a whole number.")
+        note = form.get("note", "").strip()[:200] or None
+        made = _services().people.invite(principal, uses=int(uses), lasts_ms=lasts, note=note)
+    except Refused as refused:
+        return _administration("invite", refused)
+    return _administration("invite", link=made)
+
+
+@blueprint.post("/admin/invitations/<ticket_id>/revoke")
+def revoke(ticket_id: str) -> Response:
+    """Revoke an invitation."""
+    try:
+        _services().people.revoke_invitation(_admin(), ticket_id)
+    except Refused as refused:
+        return _administration("invite", refused)
+    return _to(site.url_for("own_pages.admin"))
+
+
+@blueprint.post("/admin/site")
+def site_settings() -> Response:
+    """Change the site."""
+    _admin()
+    given = {name: request.form[name] for name in _services().people.site() if name in request.form}
+    try:
+        _services().people.change_site(dict(given))
+    except Refused as refused:
+        return _administration("site", refused, given=given)
+    return _administration(done="Saved.")
+
+
+def _administration(
+    part: str = "", refused: Refused | None = None, *, link: Invited | None = None, done: str = "",
+    given: dict[str, str] | None = None,
+) -> Response:  # fmt: skip
+    principal = _admin()
+    found = _services().people
+    return _page(
+        "admin.html", principal, refused, here="admin", heading="Administration", part=part, done=done,
+        access=_services().access, site=found.site() | (given or {}),
+        invitations=[showing.ticket(each, {}) for each in found.invitations(principal)],
+        **_link("join", link, "With this link people join."),
+    )  # fmt: skip
+
+
+# --- Inside -----------------------------------------------------------------------------------------
+
+
+def _signed_in() -> Principal:
+    return authentication.need_session()[0]
+
+
+def _admin() -> Principal:
+    principal = _signed_in()
+    if not principal.is_admin:
+        raise Forbidden("Only administrators may see this.")
+    return principal
+
+
+def _link(kind: str, made: Invited | None, said: str) -> dict[str, Any]:
+    if made is None:
+        return {"link": None}
+    import segno
+
+    link = showing.link(kind, made.code)
+    return {"link": link, "link_said": said, "qr": segno.make(link, error="m").svg_data_uri(scale=4)}
+
+
+def _page(template: str, principal: Principal, refused: Refused | None, **about: Any) -> Response:
+    problem = None if refused is None else problems.body(refused)
+    html = site.render_template(
+        template, account={"name": principal.name, "role": principal.role}, problem=problem, draft=request.form,
+        site_title=_services().people.site()["title"], **about,
+    )  # fmt: skip
+    answer = make_response(html, 200 if problem is None else problem["status"])
+    answer.headers["Cache-Control"] = "no-store"
+    retry = None if refused is None else problems.retry_after(refused)
+    if retry is not None:
+        answer.headers["Retry-After"] = retry
+    return answer
+
+
+def _to(path: str) -> Response:
+    answer = make_response(redirect(path, 303))
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def _services() -> authentication.Services:
+    return authentication.services()
+
+
+def _chat() -> Chat:
+    chat: Chat = current_app.extensions["quotechat"]
+    return chat

@@ -1,0 +1,105 @@
+"""Accounts, sessions, tokens and links as the API shows them; and links, made of codes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flask import current_app, request
+
+from ..hub.accounts import SignedIn
+from ..protocol import commands
+from ..protocol.errors import Invalid
+from ..protocol.events import rfc3339
+from ..store.accounts import Account
+from ..store.sessions import Session, Token
+from ..store.tickets import Ticket
+from . import site
+
+
+def account(found: Account, *, whole: bool = False) -> dict[str, Any]:
+    """An account; `whole` for itself and for administrators."""
+    shown: dict[str, Any] = {"id": found.key, "name": found.name, "role": found.role, "at": rfc3339(found.made_at)}
+    if found.role == "bot":
+        shown["bot"] = True
+    if found.state != "active":
+        shown["state"] = found.state
+    if whole:
+        shown["password"] = found.password is not None
+        if found.seen_at is not None:
+            shown["seen_at"] = rfc3339(found.seen_at)
+        if found.state == "banned" and found.until is not None:
+            shown["until"] = rfc3339(found.until)
+    return shown
+
+
+def session(found: Session, this: bytes | None = None) -> dict[str, Any]:
+    """A session; `this` is the hash of the one that asks."""
+    shown: dict[str, Any] = {
+        "id": found.id, "label": found.label, "at": rfc3339(found.at), "used_at": rfc3339(found.used_at),
+        "expires_at": rfc3339(found.ends_at),
+    }  # fmt: skip
+    for name in ("agent", "address"):
+        if getattr(found, name) is not None:
+            shown[name] = getattr(found, name)
+    return shown | ({"this": True} if found.hash == this else {})
+
+
+def signed_in(found: SignedIn) -> dict[str, Any]:
+    """What a session begins with."""
+    return {"account": account(found.account, whole=True), "session": session(found.session, found.session.hash)}
+
+
+def token(found: Token) -> dict[str, Any]:
+    """A token, without its secret."""
+    shown: dict[str, Any] = {
+        "id": found.id, "name": found.name, "scopes": found.scopes.split(), "at": rfc3339(found.at),
+    }  # fmt: skip
+    if found.rooms is not None:
+        shown["rooms"] = found.rooms.split()
+    if found.used_at is not None:
+        shown["used_at"] = rfc3339(found.used_at)
+    if found.ends_at is not None:
+        shown["expires_at"] = rfc3339(found.ends_at)
+    return shown
+
+
+def ticket(found: Ticket, makers: dict[int, str]) -> dict[str, Any]:
+    """An invitation; `makers` are public ids by store key."""
+    shown: dict[str, Any] = {
+        "id": found.id, "kind": found.kind, "uses": found.uses, "used": found.used,
+        "expires_at": rfc3339(found.ends_at),
+    }  # fmt: skip
+    if found.role is not None:
+        shown["role"] = found.role
+    if found.made_by in makers:
+        shown["by"] = makers[found.made_by]
+    if found.note is not None:
+        shown["note"] = found.note
+    return shown
+
+
+def link(kind: str, code: str) -> str:
+    """The address that somebody opens; the code stands behind the #, where no log and no proxy sees it."""
+    public: str = current_app.config["QUOTECHAT"].public_url
+    return f"{public or request.host_url.rstrip('/') + site.base()}/{kind}#{code}"
+
+
+def span(value: object, field: str, now: int) -> int:
+    """Milliseconds from `now` on to a time such as ``+7d``, or an RFC 3339 time. Raises Invalid."""
+    if not isinstance(value, str):
+        raise Invalid(field, f"{field} is no text.")
+    try:
+        return commands.due(value, now, 3650) - now
+    except Invalid as fault:
+        raise Invalid(field, fault.detail.replace("send_at", field)) from None
+
+
+def until(value: object, field: str, now: int) -> int:
+    """The time that `span` gives, in milliseconds since 1970."""
+    return now + span(value, field, now)
+
+
+def day(ms: int) -> str:
+    """A day, for a page."""
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,0 +1,227 @@
+"""The pages of accounts, as forms: everything works without JavaScript; and what a stranger sees."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from people import ORIGIN, PASSWORD, Browser, joined, owner, setup_code
+
+from quotechat import create_app
+from quotechat.config import Settings
+from quotechat.web.described import calls
+
+NEW = "another horse 77 battery"
+
+
+@pytest.fixture
+def app(tmp_path: Path, new_database: Callable[[], str]) -> Iterator[Flask]:
+    app = create_app(Settings(data=tmp_path / "data", database=new_database(), limits=False, access="invite"))
+    yield app
+    app.extensions["quotechat"].close()
+
+
+def post(browser: Browser, path: str, **form: str) -> Any:
+    return browser.client.post(path, data=form, headers=ORIGIN)
+
+
+def link_on(answer: Any) -> str:
+    """The code of the link that a page shows."""
+    return re.search(r"<code>[^<#]*#([a-z2-7-]+)</code>", answer.get_data(as_text=True))[1]  # type: ignore[index]
+
+
+# --- In and out -------------------------------------------------------------------------------------
+
+
+def test_from_the_setup_link_to_two_people(app: Flask) -> None:
+    """The owner sets up, invites by a page, and somebody joins; each page is a form."""
+    boss, guest = Browser(app), Browser(app)
+    page = boss.client.get("/setup").get_data(as_text=True)
+    assert 'name="code"' in page and 'name="password"' in page and "js/account.js" in page
+    assert post(boss, "/setup", code=setup_code(app), name="Azin", password=PASSWORD).status_code == 303
+    link = post(boss, "/admin/invitations", uses="1", expires_in="+7d", note="for Bo")
+    assert "data:image/svg+xml" in link.get_data(as_text=True)
+    joined_ = post(guest, "/join", code=link_on(link), name="Bo", password=PASSWORD)
+    assert (joined_.status_code, joined_.headers["Location"]) == (303, "/")
+    assert guest.client.get("/").status_code == 200
+    people = guest.client.get("/people").get_data(as_text=True)
+    assert "Azin" in people and "Bo" in people and "Ban" not in people
+    assert "Ban" in boss.client.get("/people").get_data(as_text=True)
+
+
+def test_what_was_typed_is_kept_but_for_the_password(app: Flask) -> None:
+    """A refused form says why beside its field, and does not send the password back."""
+    owner(app)
+    answer = post(Browser(app), "/join", code="wr-ong", name="Bo <b>", password="my secret words 1")
+    page = answer.get_data(as_text=True)
+    assert answer.status_code == 404 and "This link is not valid" in page
+    assert 'value="wr-ong"' in page and "Bo &lt;b&gt;" in page and "my secret words" not in page
+    answer = post(Browser(app), "/sign-in", name="Azin", password="wrong", next="/rooms/tea")
+    page = answer.get_data(as_text=True)
+    assert answer.status_code == 401 and 'value="Azin"' in page and 'value="/rooms/tea"' in page
+    assert "Name or password is wrong." in page
+
+
+@pytest.mark.parametrize(
+    ("asked", "there"),
+    [
+        ("/rooms/tea?before=7", "/rooms/tea?before=7"), ("//evil.example/x", "/"), ("/\\evil.example", "/"),
+        ("https://evil.example/", "/"), ("", "/"), ("/a\r\nSet-Cookie: x=1", "/"), ("/" + "x" * 2000, "/"),
+    ],
+)  # fmt: skip
+def test_after_signing_in_one_is_back_where_one_was(app: Flask, asked: str, there: str) -> None:
+    """On this server only."""
+    owner(app)
+    answer = post(Browser(app), "/sign-in", name="Azin", password=PASSWORD, next=asked)
+    assert (answer.status_code, answer.headers["Location"]) == (303, there)
+
+
+def test_signing_out_by_the_page(app: Flask) -> None:
+    """The session is gone from the store, not only its cookie."""
+    browser = owner(app)
+    cookie = browser.client.get_cookie("quotechat-session")
+    assert cookie is not None
+    assert post(browser, "/sign-out").headers["Location"] == "/sign-in"
+    other = app.test_client()
+    other.set_cookie("quotechat-session", cookie.value)
+    assert other.get("/").status_code == 303
+
+
+def test_a_form_of_another_page_signs_nobody_in_or_out(app: Flask) -> None:
+    """Also signing in is refused from elsewhere: one would be somebody else without knowing."""
+    browser = owner(app)
+    for path in ("/sign-in", "/sign-out", "/setup", "/join", "/reset"):
+        answer = browser.client.post(path, data={}, headers={"Origin": "http://evil.example"})
+        assert answer.status_code == 403, path
+
+
+# --- /me, /people, /admin ---------------------------------------------------------------------------
+
+
+def test_ones_own_page(app: Flask) -> None:
+    """Name, password, devices, tokens, and the end of the account, each by a form."""
+    boss = owner(app)
+    member, other = joined(app, boss, "Bo"), Browser(app)
+    other.sign_in("Bo")
+    assert "Firefox" not in member.client.get("/me").get_data(as_text=True)
+    assert post(member, "/me/name", name="Bob").status_code == 200
+    assert post(member, "/me/name", name="Bo").status_code == 429
+    wrong = post(member, "/me/password", old="wrong", password=NEW)
+    assert wrong.status_code == 401 and "Name or password is wrong" in wrong.get_data(as_text=True)
+    weak = post(member, "/me/password", old=PASSWORD, password="short")
+    assert weak.status_code == 422 and 'aria-invalid="true"' in weak.get_data(as_text=True)
+    assert post(member, "/me/password", old=PASSWORD, password=NEW).status_code == 200
+    assert other.client.get("/me").status_code == 303
+    shown = post(member, "/me/tokens", name="curl", old=NEW).get_data(as_text=True)
+    token = re.search(r"qct_[\w-]+", shown)[0]  # type: ignore[index]
+    bearer = {"Authorization": f"Bearer {token}"}
+    assert app.test_client().get("/api/v1/me", headers=bearer).get_json()["account"]["name"] == "Bob"
+    assert post(member, f"/me/tokens/{token.split('_')[1]}/revoke").status_code == 200
+    assert app.test_client().get("/api/v1/me", headers=bearer).status_code == 401
+    other.sign_in("Bob", NEW)
+    assert post(member, "/me/sessions/others/end").status_code == 303
+    assert other.client.get("/me").status_code == 303
+    assert post(member, "/me/close", old="wrong").status_code == 401
+    assert post(member, "/me/close", old=NEW).headers["Location"] == "/sign-in"
+    assert post(boss, "/me/close", old=PASSWORD).status_code == 409
+
+
+def test_administration_by_pages(app: Flask) -> None:
+    """A link for a new password, a ban and its end, the site; members are told that it is not for them."""
+    boss = owner(app)
+    member = joined(app, boss, "Bo")
+    number = member.ask("GET", "/me").get_json()["account"]["id"]
+    link = link_on(post(boss, f"/people/{number}", do="reset"))
+    assert post(Browser(app), "/reset", code=link, password=NEW).status_code == 303
+    assert post(boss, f"/people/{number}", do="ban").status_code == 200
+    assert "banned" in post(Browser(app), "/sign-in", name="Bo", password=NEW).get_data(as_text=True)
+    post(boss, f"/people/{number}", do="unban")
+    again = Browser(app)
+    assert post(again, "/sign-in", name="Bo", password=NEW).status_code == 303
+    assert post(boss, "/admin/site", title="Class 7b", contact="javascript:1").status_code == 422
+    post(boss, "/admin/site", title="Class 7b", contact="mailto:azin@example.org")
+    page = Browser(app).client.get("/sign-in").get_data(as_text=True)
+    assert "Class 7b" in page and "mailto:azin@example.org" in page
+    for path in ("/admin", f"/people/{number}", "/admin/site"):
+        answer = again.client.get(path) if path == "/admin" else post(again, path, do="ban")
+        assert answer.status_code == 403, path
+
+
+# --- What a stranger sees ---------------------------------------------------------------------------
+
+FOR_ALL = {
+    "/healthz", "/readyz", "/openapi.json", "/asyncapi.json", "/api/v1/seen", "/metrics", "/reference", "/sign-in",
+    "/join", "/reset", "/setup", "/robots.txt",
+}  # fmt: skip
+BEGINNINGS = {"/api/v1/sessions", "/api/v1/setup", "/api/v1/joins", "/api/v1/resets"}
+
+
+def filled(rule: str, room: str) -> str:
+    """An address of that rule."""
+    return re.sub(r"<[^>]*?(\w+)>", lambda found: room if found[1] in ("room", "name") else "11111111", rule)
+
+
+def told(answer: Any, room: str) -> tuple[Any, ...]:
+    """What a stranger learns, without what differs between any two requests."""
+    headers = sorted((name, value) for name, value in answer.headers if name not in ("Date", "X-Request-Id"))
+    body = answer.get_data(as_text=True)
+    body = re.sub(r'"request_id":"[^"]*"', "", body).replace(room, "ROOM")
+    return answer.status_code, [(name, value.replace(room, "ROOM")) for name, value in headers], body
+
+
+def test_a_stranger_gets_the_same_answer_everywhere(app: Flask) -> None:
+    """Every path and method of the API is 401, every page 303, whether the room is there or not; also none such."""
+    boss = owner(app)
+    boss.ask("POST", "/rooms", {"name": "staff"})
+    boss.ask("POST", "/rooms/staff/messages", {"message": "secret plans"})
+    stranger = app.test_client()
+    guest = {"Authorization": "Bearer qct_aaaaaaaa_" + "x" * 43}
+    walked = 0
+    for rule in app.url_map.iter_rules():
+        if rule.rule.startswith("/static/"):
+            continue
+        for method in sorted((rule.methods or set()) - {"OPTIONS"}):
+            if rule.rule in FOR_ALL or (rule.rule in BEGINNINGS and method == "POST"):
+                continue
+            answers = []
+            for room in ("staff", "zzzzz"):
+                path = filled(rule.rule, room)
+                answer = stranger.open(path, method=method, json={} if method in ("POST", "PUT", "PATCH") else None)
+                answers.append(told(answer, room))
+                if rule.rule.startswith("/api/"):
+                    assert answer.status_code == 401, (method, path, answer.status_code)
+                    if method != "HEAD":
+                        assert answer.get_json()["code"] == "unauthenticated"
+                    assert stranger.open(path, method=method, headers=guest).status_code == 401
+                else:
+                    assert answer.status_code == 303, (method, path, answer.status_code)
+                    assert answer.headers["Location"].startswith("/sign-in")
+                assert "secret plans" not in answers[-1][2]
+                walked += 1
+            assert answers[0] == answers[1], rule.rule
+    assert walked > 100
+    assert stranger.get("/api/v1/no/such/address").status_code == 401
+    assert stranger.get("/no-such-page").status_code == 303
+    documented = {rule.rule for rule, _, _, _ in calls(app)}
+    assert {"/api/v1/rooms/<room>/events", "/api/v1/ws"} <= documented
+
+
+def test_a_stranger_opens_no_stream_and_no_socket(app: Flask) -> None:
+    """401 before anything else is looked at: NDJSON, events, the handshake, with a guest's token of before too."""
+    owner(app)
+    stranger = app.test_client()
+    token = app.extensions["quotechat.signers"]["token"].dumps(["ab" * 16, "Guest"])
+    for headers in ({}, {"Authorization": f"Bearer {token}"}):
+        for accept in ("application/x-ndjson", "text/event-stream", "application/json"):
+            for room in ("lobby", "none"):
+                answer = stranger.get(f"/api/v1/rooms/{room}/events", headers={"Accept": accept, **headers})
+                assert answer.status_code == 401 and answer.get_json()["code"] == "unauthenticated"
+        upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13",
+                   "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}  # fmt: skip
+        answer = stranger.get("/api/v1/ws?room=lobby", headers={**upgrade, **headers})
+        assert answer.status_code == 401
+        assert stranger.post("/api/v1/guests", json={"user": "Eve"}, headers=headers).status_code == 401

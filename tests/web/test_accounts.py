@@ -1,0 +1,549 @@
+"""Accounts over HTTP: setup, joining, signing in and out, tokens, administration; on both stores."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conforming import Conforming
+from flask import Flask, Response, request
+from people import ORIGIN, PASSWORD, Browser, joined, owner, setup_code
+
+from quotechat import create_app
+from quotechat.config import Settings
+
+
+@pytest.fixture
+def make_app(tmp_path: Path, new_database: Callable[[], str]) -> Iterator[Callable[..., Flask]]:
+    """Applications on one store; what they answer is what their documents say."""
+    apps: list[Flask] = []
+    settings = Settings(data=tmp_path / "data", database=new_database(), limits=False)
+
+    def make(**changed: Any) -> Flask:
+        app = create_app(replace(settings, **changed))
+        checker: list[Conforming] = []
+
+        @app.after_request
+        def conforms(answer: Response) -> Response:
+            if checker and not answer.is_streamed and not request.path.endswith("api.json"):
+                checker[0].check_answer(
+                    request.method, request.path, answer.status_code, answer.mimetype, answer.get_data()
+                )
+            return answer
+
+        checker.append(Conforming(app))
+        apps.append(app)
+        return app
+
+    yield make
+    for app in apps:
+        app.extensions["quotechat"].close()
+
+
+@pytest.fixture
+def app(make_app: Callable[..., Flask]) -> Flask:
+    return make_app(access="invite")
+
+
+def code(answer: Any) -> tuple[int, str]:
+    return answer.status_code, answer.get_json()["code"]
+
+
+# --- The first owner --------------------------------------------------------------------------------
+
+
+def test_a_setup_link_makes_the_first_owner_once(app: Flask) -> None:
+    """Several links may be out; the first that is used makes all of them worthless."""
+    first, second = setup_code(app), setup_code(app)
+    browser = owner(app)
+    me = browser.ask("GET", "/me").get_json()
+    assert (me["account"]["name"], me["account"]["role"], me["access"]) == ("Azin", "owner", "invite")
+    assert me["scopes"] == ["read", "write", "manage"] and me["session"]["this"]
+    for each in (first, second, "wrong", "a" * 32):
+        answer = Browser(app).ask("POST", "/setup", {"code": each, "name": "Eve", "password": PASSWORD})
+        assert code(answer) == (404, "link-unknown")
+
+
+@pytest.mark.parametrize(
+    ("password", "why"),
+    [
+        ("short", "at least 10"), ("x" * 1001, "at most 1000"), ("password1234", "guess"), ("Azin-Azin-1", "guess"),
+        ("quotechat2026", "guess"), ("1234567890", "guess"), (12345678901, "no text"), (None, "missing"),
+    ],
+)  # fmt: skip
+def test_passwords_that_are_guessed_too_easily_are_refused(app: Flask, password: Any, why: str) -> None:
+    """Short, common, or made of what everybody knows: 422, which says why; the link is not used up."""
+    setup = setup_code(app)
+    answer = Browser(app).ask("POST", "/setup", {"code": setup, "name": "Azin", "password": password})
+    assert code(answer) == (422, "invalid")
+    assert answer.get_json()["field"] == "password" and why in answer.get_json()["detail"]
+    again = Browser(app).ask("POST", "/setup", {"code": setup, "name": "Azin", "password": PASSWORD})
+    assert again.status_code == 201
+
+
+# --- Joining ----------------------------------------------------------------------------------------
+
+
+def test_an_invitation_makes_as_many_accounts_as_it_says(app: Flask) -> None:
+    """Then it is unknown, as one that was revoked, has ended, or never was."""
+    admin = owner(app)
+    made = admin.ask("POST", "/invitations", {"uses": 2, "note": "7b"}).get_json()
+    link = made["link"].partition("#")[2]
+    assert made["link"].startswith("http://localhost/join#") and made["by"] == me(admin)["id"]
+
+    def join(name: str) -> Any:
+        return Browser(app).ask("POST", "/joins", {"code": link, "name": name, "password": PASSWORD})
+
+    assert join("Bo").get_json()["account"]["role"] == "member"
+    # Only who has a valid code is told that a name is taken; and the code is not used up by it.
+    assert code(join("BO")) == (409, "conflict")
+    assert join("Chidi").status_code == 201
+    assert code(join("Dee")) == code(join("Bo")) == (404, "link-unknown")
+    again = admin.ask("POST", "/invitations", {}).get_json()
+    listed = admin.ask("GET", "/invitations").get_json()["invitations"]
+    assert [each["id"] for each in listed] == [again["id"]] and "link" not in listed[0]
+    assert admin.ask("DELETE", f"/invitations/{again['id']}").status_code == 204
+    link = again["link"].partition("#")[2]
+    assert code(join("Dee")) == (404, "link-unknown")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"uses": 0}, "uses"), ({"uses": 1001}, "uses"), ({"uses": True}, "uses"),
+        ({"expires_in": "+59m"}, "expires_in"),
+        ({"expires_in": "+31d"}, "expires_in"), ({"expires_in": "soon"}, "expires_in"),
+        ({"role": "owner"}, "role"),
+        ({"role": 1}, "role"), ({"note": "x" * 201}, "note"),
+    ],
+)  # fmt: skip
+def test_an_invitation_has_bounds(app: Flask, body: dict[str, Any], field: str) -> None:
+    """What is out of them is refused, with its field."""
+    answer = owner(app).ask("POST", "/invitations", body)
+    assert code(answer) == (422, "invalid") and answer.get_json()["field"] == field
+
+
+def test_who_invites_is_for_the_site_to_say(app: Flask) -> None:
+    """Members do where the owner lets them; each sees his own links, administrators all."""
+    admin = owner(app)
+    member = joined(app, admin, "Bo")
+    assert code(member.ask("POST", "/invitations", {})) == (403, "forbidden")
+    assert admin.ask("PATCH", "/site", {"invites_by": "all", "title": "Class 7b"}).status_code == 200
+    own = member.ask("POST", "/invitations", {}).get_json()
+    admin.ask("POST", "/invitations", {})
+    assert [each["id"] for each in member.ask("GET", "/invitations").get_json()["invitations"]] == [own["id"]]
+    assert len(admin.ask("GET", "/invitations").get_json()["invitations"]) == 2
+    assert member.ask("GET", "/me").get_json()["site"]["title"] == "Class 7b"
+    assert code(member.ask("PATCH", "/site", {"title": "Mine"})) == (403, "forbidden")
+
+
+def test_on_a_private_server_an_invitation_is_for_one(make_app: Callable[..., Flask]) -> None:
+    """More uses are refused."""
+    admin = owner(make_app(access="private"))
+    assert code(admin.ask("POST", "/invitations", {"uses": 2})) == (422, "invalid")
+    assert admin.ask("POST", "/invitations", {"uses": 1}).status_code == 201
+
+
+# --- Sessions ---------------------------------------------------------------------------------------
+
+
+def test_signing_in_and_out(app: Flask) -> None:
+    """The same person in two browsers; one is signed out, and the other is not."""
+    one = owner(app)
+    two = Browser(app)
+    assert two.sign_in("azin").get_json()["account"]["name"] == "Azin"
+    listed = one.ask("GET", "/sessions").get_json()["sessions"]
+    assert len(listed) == 2 and [each.get("this") for each in listed].count(True) == 1
+    other = next(each["id"] for each in listed if not each.get("this"))
+    assert one.ask("DELETE", f"/sessions/{other}").status_code == 204
+    assert code(two.ask("GET", "/sessions")) == (401, "unauthenticated")
+    assert one.ask("DELETE", "/sessions/zzzzzzzz").status_code == 404
+    assert one.ask("DELETE", "/sessions/this").status_code == 204
+    assert code(one.ask("GET", "/sessions")) == (401, "unauthenticated")
+
+
+def test_the_cookie_of_a_session_is_kept_from_scripts_and_other_sites(app: Flask) -> None:
+    """HttpOnly, Lax; over https Secure and with a prefix that no other host can set; new at each sign-in."""
+    browser = owner(app)
+    first = browser.client.get_cookie("quotechat-session")
+    assert first is not None and first.http_only and first.same_site == "Lax" and not first.secure
+    again = browser.sign_in("Azin")
+    assert again.status_code == 201
+    second = browser.client.get_cookie("quotechat-session")
+    assert second is not None and second.value != first.value
+    stale = app.test_client()
+    stale.set_cookie("quotechat-session", first.value)
+    assert stale.get("/api/v1/me").status_code == 401
+    secure = app.test_client().post(
+        "/api/v1/sessions", json={"name": "Azin", "password": PASSWORD}, base_url="https://localhost"
+    )
+    cookies = secure.headers.getlist("Set-Cookie")
+    host = next(each for each in cookies if each.startswith("__Host-quotechat-session="))
+    assert "Secure" in host and "HttpOnly" in host and "Path=/;" in host and "Domain" not in host
+
+
+def test_a_write_with_a_session_comes_from_our_page(app: Flask) -> None:
+    """With neither Origin nor Sec-Fetch-Site it is refused: a browser sends one. Programs use a token."""
+    browser = owner(app)
+    send = "/api/v1/rooms/lobby/messages"
+    assert browser.client.post(send, json={"message": "hi"}).get_json()["code"] == "origin-refused"
+    for headers in ({"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "none"}):
+        assert browser.client.post(send, json={"message": "hi"}, headers=headers).status_code == 403
+    for good in (ORIGIN, {"Sec-Fetch-Site": "same-origin"}):
+        assert browser.client.post(send, json={"message": "hi"}, headers=good).status_code == 201
+    token = {"Authorization": f"Bearer {browser.token()}"}
+    assert app.test_client().post(send, json={"message": "hi"}, headers=token).status_code == 201
+
+
+def test_what_matters_needs_the_password_again(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten minutes after it was given, 403 with what it is needed for; given again, it works."""
+    browser = owner(app)
+    accounts = app.extensions["quotechat.accounts"].accounts
+    later = accounts.clock() + 600_001
+    monkeypatch.setattr(accounts, "clock", lambda: later)
+    asked = {
+        ("PUT", "/me/password"): ({"password": "another horse 77 battery"}, "password"),
+        ("POST", "/tokens"): ({"name": "x"}, "token"),
+        ("DELETE", "/sessions"): (None, "sessions"),
+        ("DELETE", "/me"): (None, "account"),
+        ("POST", "/accounts"): ({"name": "Bo", "role": "admin"}, "role"),
+    }
+    for (method, path), (body, field) in asked.items():
+        answer = browser.ask(method, path, body)
+        assert code(answer) == (403, "proof-needed") and answer.get_json()["field"] == field
+    assert code(browser.ask("POST", "/sessions/proof", {"password": "wrong"})) == (401, "sign-in-failed")
+    browser.prove()
+    assert browser.ask("POST", "/tokens", {"name": "x"}).status_code == 201
+
+
+def test_a_new_password_ends_every_other_session(app: Flask) -> None:
+    """And tokens, if that is asked; the old password is worth nothing."""
+    one, two = owner(app), Browser(app)
+    two.sign_in("Azin")
+    token = {"Authorization": f"Bearer {one.token()}"}
+    new = "another horse 77 battery"
+    assert one.ask("PUT", "/me/password", {"password": new}).status_code == 204
+    assert one.ask("GET", "/me").status_code == 200 and two.ask("GET", "/me").status_code == 401
+    assert app.test_client().get("/api/v1/me", headers=token).status_code == 200
+    one.ask("PUT", "/me/password", {"password": new, "end_tokens": True})
+    assert app.test_client().get("/api/v1/me", headers=token).status_code == 401
+    assert code(Browser(app).sign_in("Azin")) == (401, "sign-in-failed")
+    assert Browser(app).sign_in("Azin", new).status_code == 201
+
+
+def test_a_restart_forgets_nobody(make_app: Callable[..., Flask]) -> None:
+    """Another process on the same store knows every session and token; a session that is idle too long has ended."""
+    app = make_app(access="invite")
+    browser = owner(app)
+    token = {"Authorization": f"Bearer {browser.token()}"}
+    cookie = browser.client.get_cookie("quotechat-session")
+    assert cookie is not None
+    other = make_app(access="invite")
+    client = other.test_client()
+    client.set_cookie("quotechat-session", cookie.value)
+    assert client.get("/api/v1/me").get_json()["account"]["name"] == "Azin"
+    assert other.test_client().get("/api/v1/me", headers=token).get_json()["account"]["name"] == "Azin"
+    credentials = other.extensions["quotechat.accounts"].credentials
+    credentials._clock = lambda: time.time_ns() // 1_000_000 + 30 * 86_400_000
+    assert client.get("/api/v1/me").status_code == 401
+
+
+# --- Guessing ---------------------------------------------------------------------------------------
+
+
+def test_one_answer_for_all_that_is_wrong(app: Flask) -> None:
+    """Unknown name, wrong password, closed account: the same bytes but for the id of the request."""
+    admin = owner(app)
+    joined(app, admin, "Bo").token()
+    gone = joined(app, admin, "Gone")
+    gone.prove()
+    assert gone.ask("DELETE", "/me").status_code == 202
+
+    def told(name: str) -> Any:
+        answer = Browser(app).sign_in(name, "wrong password")
+        found = answer.get_json()
+        del found["request_id"]
+        return answer.status_code, found, {k: v for k, v in answer.headers if k not in ("X-Request-Id", "Date")}
+
+    assert told("Bo") == told("Nobody") == told("Gone") == told("x" * 5000)
+    assert told("Bo")[0] == 401
+
+
+def test_an_unknown_name_takes_as_long(app: Flask) -> None:
+    """The medians of known and unknown names do not tell them apart."""
+    owner(app)
+    services = app.extensions["quotechat.accounts"]
+    client = Browser(app)
+    times: dict[str, list[float]] = {"Azin": [], "Nobody": []}
+    for number in range(24):
+        for name, found in times.items():
+            services.accounts.store.write_with(lambda sql: sql.run("DELETE FROM attempt"))
+            began = time.perf_counter()
+            assert client.sign_in(name, f"wrong {number}").status_code == 401
+            found.append(time.perf_counter() - began)
+    known, unknown = (statistics.median(found[4:]) for found in times.values())
+    assert 0.75 < known / unknown < 1.33
+
+
+def test_a_name_that_is_guessed_waits(app: Flask) -> None:
+    """After five wrong passwords a strange device waits, with the right one too; a known device never does."""
+    own = owner(app)
+    stranger = Browser(app)
+    for _ in range(5):
+        assert code(stranger.sign_in("Azin", "wrong")) == (401, "sign-in-failed")
+    refused = stranger.sign_in("Azin")
+    assert code(refused) == (429, "rate-limited") and 0 < refused.get_json()["retry_in_ms"] <= 1000
+    assert int(refused.headers["Retry-After"]) >= 1
+    # Names that nobody has wait as well.
+    for _ in range(5):
+        Browser(app).sign_in("Nobody", "wrong")
+    assert code(Browser(app).sign_in("Nobody", "wrong")) == (429, "rate-limited")
+    own.ask("DELETE", "/sessions/this")
+    assert own.sign_in("Azin").status_code == 201
+    assert stranger.sign_in("Azin").status_code == 201
+
+
+def test_two_workers_count_alike(make_app: Callable[..., Flask]) -> None:
+    """Tries of an address and links that are guessed are counted in the store: ten at once, whatever worker."""
+    workers = [make_app(access="invite", limits=True) for _ in range(2)]
+    now = workers[0].extensions["quotechat"].now()
+    for worker in workers:
+        worker.extensions["quotechat.accounts"].accounts.clock = lambda: now
+    owner(workers[0])
+    answers = [Browser(workers[number % 2]).sign_in(f"N{number}", "wrong").status_code for number in range(12)]
+    assert answers == [401] * 10 + [429] * 2
+    body = {"code": "a" * 32, "name": "Eve", "password": PASSWORD}
+    links = [Browser(workers[number % 2]).ask("POST", "/joins", body).status_code for number in range(12)]
+    # The setup was a try of this address too.
+    assert links == [404] * 9 + [429] * 3
+
+
+# --- Tokens -----------------------------------------------------------------------------------------
+
+
+def test_a_token_is_shown_once_and_does_what_its_scopes_say(app: Flask) -> None:
+    """`read` reads, `write` writes, `manage` does the rest of the role; sessions and tokens need a session."""
+    browser = owner(app)
+    bearers = {
+        scope: {"Authorization": f"Bearer {browser.token(scopes=[scope])}"} for scope in ("read", "write", "manage")
+    }
+    asked: list[tuple[str, str, Any, str]] = [
+        ("GET", "/rooms", None, "read"),
+        ("GET", "/rooms/lobby/events?after=0", None, "read"),
+        ("POST", "/rooms/lobby/messages", {"message": "hi"}, "write"),
+        ("POST", "/rooms/lobby/commands", {"command": "ping"}, "write"),
+        ("POST", "/rooms", {"name": "tea"}, "manage"),
+        ("POST", "/invitations", {}, "manage"),
+    ]
+    client = app.test_client()
+    for method, path, body, needed in asked:
+        for scope, headers in bearers.items():
+            answer = client.open(f"/api/v1{path}", method=method, json=body, headers=headers)
+            if scope == needed:
+                assert answer.status_code < 300, (path, scope, answer.get_json())
+            else:
+                assert code(answer) == (403, "scope-missing") and answer.get_json()["field"] == needed
+    for method, path in (("GET", "/sessions"), ("GET", "/tokens"), ("GET", "/me/export")):
+        answer = client.open(f"/api/v1{path}", method=method, headers=bearers["read"])
+        assert code(answer) == (403, "scope-missing") and answer.get_json()["field"] == "session"
+    listed = browser.ask("GET", "/tokens").get_json()["tokens"]
+    assert len(listed) == 3 and not [each for each in listed if "token" in each]
+    assert all("used_at" in each for each in listed)
+
+
+def test_a_token_for_rooms_knows_no_others(app: Flask) -> None:
+    """Another room is as unknown to it as one that is not there."""
+    browser = owner(app)
+    browser.ask("POST", "/rooms", {"name": "tea"})
+    headers = {"Authorization": f"Bearer {browser.token(rooms=['tea'])}"}
+    client = app.test_client()
+    assert client.get("/api/v1/rooms/tea", headers=headers).status_code == 200
+    for path in ("rooms/lobby", "rooms/none", "rooms/lobby/events", "rooms/lobby/messages", "rooms/lobby/scheduled",
+                 "events?after=lobby:0", "events?after=tea:0&after=lobby:0"):  # fmt: skip
+        assert code(client.get(f"/api/v1/{path}", headers=headers)) == (404, "room-unknown"), path
+    assert [each["name"] for each in client.get("/api/v1/rooms", headers=headers).get_json()["rooms"]] == ["tea"]
+    assert client.post("/api/v1/rooms/lobby/messages", json={"message": "hi"}, headers=headers).status_code == 404
+
+
+def test_tokens_end(app: Flask) -> None:
+    """Revoked by the account or by itself, or at their time: 401, even beside a cookie that is good."""
+    browser = owner(app)
+    first, second, third = browser.token(), browser.token(), browser.token(expires_in="+1h")
+    listed = {each["at"]: each["id"] for each in browser.ask("GET", "/tokens").get_json()["tokens"]}
+    assert len(listed) <= 3
+    bearer = {"Authorization": f"Bearer {first}"}
+    assert app.test_client().delete("/api/v1/tokens/this", headers=bearer).status_code == 204
+    assert code(browser.ask("GET", "/me", None, **bearer)) == (401, "unauthenticated")
+    assert browser.ask("DELETE", f"/tokens/{second.split('_')[1]}").status_code == 204
+    assert code(browser.ask("DELETE", f"/tokens/{second.split('_')[1]}")) == (404, "token-unknown")
+    credentials = app.extensions["quotechat.accounts"].credentials
+    assert app.test_client().get("/api/v1/me", headers={"Authorization": f"Bearer {third}"}).status_code == 200
+    credentials._clock = lambda: time.time_ns() // 1_000_000 + 3_600_001
+    assert app.test_client().get("/api/v1/me", headers={"Authorization": f"Bearer {third}"}).status_code == 401
+    for wrong in ("qct_", "qct_abcdefgh_", f"{second[:-1]}x", "qct_abcdefgh_" + "x" * 43):
+        headers = {"Authorization": f"Bearer {wrong}"}
+        assert app.test_client().get("/api/v1/me", headers=headers).status_code == 401
+
+
+# --- What an account says ---------------------------------------------------------------------------
+
+
+def test_an_account_signs_with_its_name(app: Flask) -> None:
+    """`user` may be left out, over JSON, text, commands and forms; another name is refused; `by` is its id."""
+    browser = owner(app)
+    send = "/api/v1/rooms/lobby/messages"
+    answers = [
+        browser.ask("POST", "/rooms/lobby/messages", {"message": "json"}),
+        browser.client.post(send, data="text", content_type="text/plain", headers=ORIGIN),
+        browser.ask("POST", "/rooms/lobby/commands", {"command": "send-message", "message": {"message": "command"}}),
+        browser.client.post("/rooms/lobby/messages", data={"message": "form"}, headers=ORIGIN),
+    ]
+    assert [each.status_code for each in answers] == [201, 201, 200, 303], answers[2].get_json()
+    found = browser.ask("GET", "/rooms/lobby").get_json()
+    assert [each["message"] for each in found["messages"]] == ["json", "text", "command", "form"]
+    assert {each["user"] for each in found["messages"]} == {"Azin"}
+    assert {each["by"] for each in found["messages"]} == {me(browser)["id"]}
+    assert found["mine"]["messages"] == [1, 2, 3, 4]
+    assert code(browser.ask("POST", "/rooms/lobby/messages", {"user": "Bo", "message": "hi"})) == (403, "forbidden")
+    # The same person with a token: the same messages are its own.
+    headers = {"Authorization": f"Bearer {browser.token()}"}
+    assert app.test_client().get("/api/v1/rooms/lobby", headers=headers).get_json()["mine"]["messages"] == [1, 2, 3, 4]
+
+
+def test_open_access_is_what_it_was(make_app: Callable[..., Flask]) -> None:
+    """Visitors read and write, with and without a token; only the names of accounts are not theirs."""
+    app = make_app()
+    account = owner(app)
+    guest = app.test_client().post("/api/v1/guests", json={"user": "Bo"}).get_json()["token"]
+    headers = {"Authorization": f"Bearer {guest}"}
+    client = app.test_client()
+    send = "/api/v1/rooms/lobby/messages"
+    assert client.post(send, json={"user": "Bo", "message": "guest"}, headers=headers).status_code == 201
+    assert client.post(f"{send}?user=Me", data="curl", content_type="text/plain").status_code == 201
+    refused = client.post(f"{send}?user=AZIN", data="it is me", content_type="text/plain")
+    assert code(refused) == (409, "conflict") and refused.get_json()["field"] == "user"
+    assert "sign in" in refused.get_json()["detail"]
+    assert client.get("/api/v1/me").get_json() == {
+        "access": "open", "site": {"title": "quotechat"}, "scopes": ["read", "write", "manage"],
+    }  # fmt: skip
+    # The account takes over what it wrote as a visitor.
+    assert account.ask("POST", "/me/claims", {"token": guest}).get_json() == {"messages": 1}
+    assert account.ask("GET", "/rooms/lobby").get_json()["mine"]["messages"] == [1]
+    assert account.ask("DELETE", "/rooms/lobby/messages/1").status_code == 200
+
+
+# --- Administration ---------------------------------------------------------------------------------
+
+
+def me(browser: Browser) -> dict[str, Any]:
+    found: dict[str, Any] = browser.ask("GET", "/me").get_json()["account"]
+    return found
+
+
+def test_an_administrator_makes_accounts_and_never_learns_a_password(app: Flask) -> None:
+    """The answer has a link by which its owner chooses one, once; a reset is the same."""
+    admin = owner(app)
+    made = admin.ask("POST", "/accounts", {"name": "Bo", "role": "member"}).get_json()
+    new = Browser(app)
+    body = {"code": made["link"].partition("#")[2], "password": "another horse 77 battery"}
+    assert new.ask("POST", "/resets", body).status_code == 204
+    assert me(new)["id"] == made["id"]
+    assert code(Browser(app).ask("POST", "/resets", body)) == (404, "link-unknown")
+    link = admin.ask("POST", f"/accounts/{made['id']}/reset").get_json()["link"]
+    body = {"code": link.partition("#")[2], "password": PASSWORD}
+    assert Browser(app).ask("POST", "/resets", body).status_code == 204
+    assert new.ask("GET", "/me").status_code == 401  # every other session has ended
+    assert Browser(app).sign_in("Bo").status_code == 201
+
+
+def test_who_may_do_what_to_whom(app: Flask) -> None:
+    """Members nothing; administrators to those below them; owners to all, but the last owner stays."""
+    boss = owner(app)
+    admin, member = joined(app, boss, "Ada"), joined(app, boss, "Bo")
+    ids = {name: me(each)["id"] for name, each in (("boss", boss), ("ada", admin), ("bo", member))}
+    assert boss.ask("PATCH", f"/accounts/{ids['ada']}", {"role": "admin"}).get_json()["role"] == "admin"
+    for method, path, body in (
+        ("POST", "/accounts", {"name": "X", "role": "member"}), ("PATCH", f"/accounts/{ids['ada']}", {"name": "Y"}),
+        ("POST", f"/accounts/{ids['ada']}/reset", None), ("DELETE", f"/accounts/{ids['ada']}/sessions", None),
+        ("PUT", f"/accounts/{ids['ada']}/ban", {}), ("DELETE", f"/accounts/{ids['ada']}/ban", None),
+        ("GET", "/site", None),
+    ):  # fmt: skip
+        assert code(member.ask(method, path, body)) == (403, "forbidden"), path
+    for path, body in ((f"/accounts/{ids['boss']}", {"name": "Z"}), (f"/accounts/{ids['boss']}", {"role": "member"}),
+                       (f"/accounts/{ids['bo']}", {"role": "owner"})):  # fmt: skip
+        assert code(admin.ask("PATCH", path, body)) == (403, "forbidden")
+    assert admin.ask("PATCH", f"/accounts/{ids['bo']}", {"name": "Bob"}).get_json()["name"] == "Bob"
+    for change in ({"role": "member"}, {"state": "closed"}):
+        assert code(boss.ask("PATCH", f"/accounts/{ids['boss']}", change)) == (409, "conflict")
+    assert code(boss.ask("PATCH", "/accounts/aaaaaaaaaaaa", {"name": "Q"})) == (404, "account-unknown")
+    listed = member.ask("GET", "/accounts?limit=2").get_json()
+    assert [each["name"] for each in listed["accounts"]] == ["Bob", "Ada"] and listed["has_more"]
+    rest = member.ask("GET", f"/accounts?before={listed['accounts'][-1]['id']}").get_json()
+    assert [each["name"] for each in rest["accounts"]] == ["Azin"] and "password" not in rest["accounts"][0]
+    assert [each["name"] for each in admin.ask("GET", "/accounts?q=bO").get_json()["accounts"]] == ["Bob"]
+
+
+def test_a_ban_is_told_to_whom_has_the_password(app: Flask) -> None:
+    """Its sessions and tokens are worth nothing; signing in says so only after the right password."""
+    admin = owner(app)
+    member = joined(app, admin, "Bo")
+    token = {"Authorization": f"Bearer {member.token()}"}
+    number = me(member)["id"]
+    assert admin.ask("PUT", f"/accounts/{number}/ban", {"until": "+1h"}).status_code == 204
+    assert member.ask("GET", "/me").status_code == 401
+    assert app.test_client().get("/api/v1/me", headers=token).status_code == 401
+    assert code(Browser(app).sign_in("Bo", "wrong")) == (401, "sign-in-failed")
+    told = Browser(app).sign_in("Bo")
+    assert code(told) == (403, "forbidden") and "banned until" in told.get_json()["detail"]
+    assert admin.ask("GET", f"/accounts/{number}").get_json()["state"] == "banned"
+    assert admin.ask("DELETE", f"/accounts/{number}/ban").status_code == 204
+    assert Browser(app).sign_in("Bo").status_code == 201
+    assert app.test_client().get("/api/v1/me", headers=token).status_code == 200
+
+
+# --- One's own --------------------------------------------------------------------------------------
+
+
+def test_a_name_is_changed_once_a_day(app: Flask) -> None:
+    """The second time it is 429, with the time until it may be."""
+    browser = owner(app)
+    assert browser.ask("PATCH", "/me", {"name": "Azin Dee"}).get_json()["name"] == "Azin Dee"
+    again = browser.ask("PATCH", "/me", {"name": "Azin"})
+    assert code(again) == (429, "rate-limited") and again.get_json()["retry_in_ms"] > 86_000_000
+    assert browser.ask("PATCH", "/me", {"settings": {"presence": "off"}}).status_code == 200
+    assert browser.ask("GET", "/me").get_json()["settings"] == {"presence": "off"}
+    assert code(browser.ask("PATCH", "/me", {"settings": {"x": 1}})) == (422, "invalid")
+
+
+def test_ones_own_data_holds_no_secret_and_nothing_of_others(app: Flask) -> None:
+    """Lines of JSON: account, sessions, messages and reactions of all rooms."""
+    admin = owner(app)
+    member = joined(app, admin, "Bo")
+    admin.ask("POST", "/rooms/lobby/messages", {"message": "of Azin"})
+    member.ask("POST", "/rooms/lobby/messages", {"message": "of Bo"})
+    member.ask("PUT", "/rooms/lobby/messages/1/reaction", {"reaction": "like"})
+    answer = member.ask("GET", "/me/export")
+    lines = [json.loads(line) for line in answer.get_data(as_text=True).splitlines()]
+    assert [each["command"] for each in lines] == ["export-own", "account", "session", "message", "reaction"]
+    text = answer.get_data(as_text=True)
+    assert "of Bo" in text and "of Azin" not in text and "argon2" not in text
+    cookie = member.client.get_cookie("quotechat-session")
+    assert cookie is not None and cookie.value not in text
+
+
+def test_a_closed_account_leaves_its_messages(app: Flask) -> None:
+    """It is signed out everywhere, its name is kept from others; the last owner cannot go."""
+    admin = owner(app)
+    member = joined(app, admin, "Bo")
+    member.ask("POST", "/rooms/lobby/messages", {"message": "stays"})
+    assert member.ask("DELETE", "/me").status_code == 202
+    assert member.ask("GET", "/me").status_code == 401
+    assert admin.ask("GET", "/rooms/lobby").get_json()["messages"][0]["user"] == "Bo"
+    assert code(admin.ask("POST", "/accounts", {"name": "Bo", "role": "member"})) == (409, "conflict")
+    assert code(admin.ask("DELETE", "/me")) == (409, "conflict")
