@@ -1,4 +1,5 @@
 // The form that people write in: its keys, its draft, and what it answers to, edits or mends.
+import { inOrder } from "./direction.js";
 import { replaceAll } from "./fields.js";
 import { watchLengths } from "./lengths.js";
 import { mark } from "./markup.js";
@@ -124,7 +125,7 @@ export class Composer {
     this.#about = about;
     this.form.querySelector("#context").hidden = false;
     this.form.querySelector(".context-what").textContent = WORDS[about.kind](about);
-    this.form.querySelector(".context-text").textContent = shown;
+    this.form.querySelector(".context-text").textContent = inOrder(shown);
   }
 
   #exit() {

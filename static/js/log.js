@@ -1,5 +1,6 @@
 // The visible log: which entry stands where, under which day, in whose group.
 import { dayName, dayOf } from "./dates.js";
+import { fold } from "./fold.js";
 import { blank, showEntry } from "./message.js";
 
 const GROUP_MILLISECONDS = 5 * 60_000;
@@ -27,6 +28,7 @@ export class Log {
       const article = this.article(entry.id) ?? this.#insert(entry);
       article.dataset.at = entry.at;
       showEntry(article, entry);
+      fold(article.querySelector(".text, blockquote"));
       this.decorate(article, entry);
       this.#arrange(article);
       this.#arrange(neighbour(article, "nextElementSibling"));

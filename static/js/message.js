@@ -1,5 +1,6 @@
 // One entry of the log as an element: a <template> of the page, filled. Showing it twice changes nothing.
 import { showTime } from "./dates.js";
+import { inOrder } from "./direction.js";
 import { setText, showText } from "./runs.js";
 
 const DELETED = "This message was deleted.";
@@ -37,7 +38,7 @@ function showColor(classes, color) {
 
 function showCard(article, { id, at, quote }) {
   identify(article, id, `Event ${id}`);
-  setText(article.querySelector("blockquote"), quote.quote);
+  setText(article.querySelector("blockquote"), inOrder(quote.quote));
   setText(article.querySelector(".author"), quote.author);
   showTime(article.querySelector(".time"), at);
 }
@@ -57,7 +58,7 @@ function showAnswered(article, answered) {
   if (!answered) return;
   link.href = `#m${answered.id}`;
   setText(link.querySelector(".answers-user"), answered.user ?? "");
-  setText(link.querySelector(".answers-text"), answered.deleted ? DELETED : (answered.excerpt ?? ""));
+  setText(link.querySelector(".answers-text"), answered.deleted ? DELETED : inOrder(answered.excerpt ?? ""));
 }
 
 function showEdited(element, { edited_at: at, deleted }) {

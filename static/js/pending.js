@@ -1,4 +1,5 @@
 // The rows of the outbox: on their way, or refused with a choice.
+import { fold } from "./fold.js";
 import { blank, showMessage } from "./message.js";
 
 // What has no row is seen in the message itself: a reaction, a deletion that is on its way.
@@ -70,6 +71,7 @@ export class Pending {
     row.dataset.clientId = id;
     row.dataset.state = state;
     showMessage(row, this.#said(envelope));
+    fold(row.querySelector(".text"));
     const words = ROWS[envelope.command];
     row.querySelector(".byline .time").textContent = (state === "failed" ? words.refused : words.going)(envelope);
     row.querySelector(".feet").hidden = state !== "failed";

@@ -1,5 +1,7 @@
 // The page of quotes: another one without a reload, and reasons beside the fields.
 import { Api } from "./api.js";
+import { inOrder } from "./direction.js";
+import { fold } from "./fold.js";
 import { newId } from "./ids.js";
 import { watchLengths } from "./lengths.js";
 import { reasonOf } from "./problem.js";
@@ -16,7 +18,8 @@ function choose({ id, quote, author }) {
     form.elements.client_id.value = newId();
   }
   fail("");
-  $("chosen-quote").textContent = quote;
+  $("chosen-quote").textContent = inOrder(quote);
+  fold($("chosen-quote"));
   $("chosen-author").textContent = author;
 }
 
@@ -32,10 +35,11 @@ function list({ id, quote, author }) {
   const text = document.createElement("blockquote");
   const cite = document.createElement("cite");
   text.dir = cite.dir = "auto";
-  text.textContent = quote;
+  text.textContent = inOrder(quote);
   cite.textContent = author;
   item.append(text, cite);
   $("quote-list").prepend(item);
+  fold(text);
 }
 
 function refuse(field, reason) {
@@ -48,6 +52,8 @@ function refuse(field, reason) {
   }
   if (field) $(field).focus();
 }
+
+for (const quote of document.querySelectorAll("#quotes blockquote")) fold(quote);
 
 $("another").addEventListener("submit", async (event) => {
   event.preventDefault();

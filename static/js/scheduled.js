@@ -1,5 +1,6 @@
 // This person's messages that wait for their time, and those that were refused when it came.
 import { dayAndTime } from "./dates.js";
+import { inOrder } from "./direction.js";
 
 const REASONS = { conflict: "somebody else has the name" };
 
@@ -35,7 +36,7 @@ export class Scheduled {
     time.textContent = dayAndTime(new Date(at));
     const text = document.createElement("span");
     text.dir = "auto";
-    text.textContent = typeof message === "string" ? message : message.message;
+    text.textContent = inOrder(typeof message === "string" ? message : message.message);
     const refused = state === "refused";
     if (refused) time.append(` not sent: ${REASONS[code] ?? code}`);
     const cancel = document.createElement("button");

@@ -98,6 +98,15 @@ def day(at: str) -> str:
     return f"{date:%A}, {date.day} {date:%B %Y}"
 
 
+@site.template_filter("in_order")
+def in_order(text: str) -> str:
+    """Return a text without the marks that turn letters around (LRO, RLO), as in static/js/direction.js.
+
+    In a line about a text, such as an excerpt, they would make an address read as another one.
+    """
+    return text.replace("\u202d", "").replace("\u202e", "")
+
+
 @blueprint.get("/")
 def auto() -> Response:
     """The room of `?room=`, over whatever transport works."""
@@ -178,7 +187,7 @@ def post_quote() -> BaseResponse:
     room = form.get("room", "")
     try:
         quote = _chat().quote(_number(form.get("id")) or 0)
-        message = {"user": form.get("user", ""), "message": f"“{quote['quote']}” — {quote['author']}"}
+        message = {"user": form.get("user", ""), "message": f"“{in_order(quote['quote'])}” — {quote['author']}"}
         outcome = _submit({"command": "send-message", "room": room, **_client_id(form), "message": message})
     except Refused as refused:
         return _quotes_page(refused, sharing=True)
