@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ from typing import Any
 
 import pytest
 import requests
-from deployment import Gunicorn
+from deployment import Gunicorn, kill
 from servers import until, whole_log
 from shim import BROKEN, FULL, Orders, available
 
@@ -89,6 +91,88 @@ def test_a_file_system_that_is_really_full(tmp_path: Path) -> None:
     finally:
         server.stop()
         subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, of 8 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(disk)], capture_output=True).returncode:
+        pytest.skip("only root may mount, and not in every container")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def _fill_up(disk: Path) -> None:
+    """To the last byte."""
+    with (disk / "ballast").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+def test_reading_goes_on_through_a_reload_on_a_full_disk(disk: Path) -> None:
+    """SIGHUP there: no read fails, new workers take over, and with space again writing goes on."""
+    server = Gunicorn(disk / "data", workers=2)
+    server.start()
+    try:
+        server.ready()
+        assert send(server, "before").status_code == 201
+        _fill_up(disk)
+        _fill(server)
+        old = set(server.workers())
+        kill(server.masters()[0], signal.SIGHUP)
+
+        def replaced() -> bool:
+            assert log(server)[0] == "before"
+            return not old & set(server.workers())
+
+        until(replaced, 30, "the new workers")
+        for _ in range(5):
+            assert log(server)[0] == "before"
+        assert requests.get(f"{server.urls[0]}/metrics", timeout=10).status_code == 200
+        (disk / "ballast").unlink()
+        assert send(server, "after").status_code == 201
+        assert "SIGBUS" not in server.output()
+    finally:
+        server.stop()
+
+
+def test_a_start_on_a_full_disk_serves_reads(disk: Path) -> None:
+    """After a stop in order, of which SQLite's log and its index are gone, and with nothing free."""
+    server = Gunicorn(disk / "data")
+    server.start()
+    assert send(server, "before").status_code == 201
+    server.stop()
+    _fill_up(disk)
+    server.start()
+    try:
+        assert log(server) == ["before"]
+        assert "SIGBUS" not in server.output()
+        (disk / "ballast").unlink()
+        assert send(server, "after").status_code == 201
+    finally:
+        server.stop()
+
+
+def test_new_workers_that_die_are_replaced_while_the_old_ones_serve(tmp_path: Path) -> None:
+    """However many new ones are killed before they serve: nobody is refused, and in the end the reload is done."""
+    server = Gunicorn(tmp_path / "data", workers=2, altered=["slow-start"])
+    server.start()
+    try:
+        server.ready()
+        old = set(server.workers())
+        kill(server.masters()[0], signal.SIGHUP)
+        for _ in range(2):
+            new = until(lambda: set(server.workers()) - old, what="a new worker")
+            for worker in new:
+                kill(worker)
+            until(lambda new=new: not new & set(server.workers()), what="its end")  # type: ignore[misc]
+            assert send(server, "meanwhile").status_code in (200, 201)
+        until(lambda: log(server) and not old & set(server.workers()), 30, "the new workers")
+        server.ready()
+    finally:
+        server.stop()
 
 
 def _fill(server: Gunicorn) -> list[tuple[int, Any]]:

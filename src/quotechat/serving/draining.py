@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import select
 import signal
@@ -18,8 +19,6 @@ log = logging.getLogger(__name__)
 
 #: Seconds that gunicorn's arbiter waits for a worker to end before it kills it.
 GRACEFUL_SECONDS = 10
-#: Seconds that an old worker serves on while the new ones start; below GRACEFUL_SECONDS, or it is killed.
-_HANDOVER_SECONDS = 8.0
 #: Seconds between two looks at whether gunicorn wants this worker to end without a signal (max_requests).
 _LOOK_EVERY = 0.25
 
@@ -156,7 +155,8 @@ class Draining:
 
     def _hand_over(self) -> None:
         """Serve on until the successors do, stop accepting, let open connections have their answers."""
-        _while(lambda: self._wanted() and self._handover.pending(self._worker.age), _HANDOVER_SECONDS)
+        # However long they take: a disk that is full may keep them from it.
+        _while(lambda: self._wanted() and self._handover.pending(self._worker.age), math.inf)
         if self._worker.alive:
             self._end_worker()
         _while(lambda: not (self._handover.stopping or self._orphaned()), LINGER_SECONDS)

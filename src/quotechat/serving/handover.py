@@ -13,7 +13,7 @@ LINGER_SECONDS = 0.4
 
 
 class Handover:
-    """Which workers a SIGHUP starts, and which of them are ready: memory shared by all processes.
+    """Which workers a SIGHUP starts, and how many of them are ready: memory shared by all processes.
 
     Every byte has one writer, so there is no lock that a killed process could keep.
     """
@@ -33,8 +33,7 @@ class Handover:
         """In the master: workers of age `first_age` and above take over."""
         if self._shared is None:
             return
-        for age in range(first_age, first_age + workers):
-            self._shared[self._slot(age)] = 0
+        self._shared[self._HEAD.size :] = bytes(self._SLOTS)
         self._HEAD.pack_into(self._shared, 0, first_age, workers, 0)
 
     def stop(self) -> None:
@@ -60,7 +59,14 @@ class Handover:
         first, workers, stopping = self._HEAD.unpack_from(self._shared, 0)
         if age >= first or stopping:
             return False
-        return not all(self._shared[self._slot(new)] for new in range(first, first + workers))
+        return bool(self._shared[self._HEAD.size :].count(1) < workers)
+
+    def missed(self, age: int) -> bool:
+        """In the master, when the worker of `age` has ended: whether it should have taken over and never served."""
+        if self._shared is None:
+            return False
+        first = self._HEAD.unpack_from(self._shared, 0)[0]
+        return self.pending(first - 1) and bool(age >= first and not self._shared[self._slot(age)])
 
     def succeeded(self, age: int) -> bool:
         """In a worker of `age`: whether it is an old one, whose end is a restart and not a stop."""

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import sqlite3
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from .. import __version__, logs
 from ..config import Settings, variable
+from . import figures
 from .draining import GRACEFUL_SECONDS, Draining, Requests, find_chat
 from .handover import Handover
 from .worker import Worker
 
 log = logging.getLogger(__name__)
+
+_AGAIN_SECONDS = 0.5
+"""Between the end of a new worker that never served and the start of another one."""
 
 _handover = Handover()
 _requests = Requests()
@@ -33,8 +37,8 @@ def on_starting(server: Any) -> None:
         sys.exit(f"quotechat: {refusal}")
     _handover.open()
     _tell_of_the_end(server)
-    _share_figures()
     _setup_logs()
+    figures.share(_data())
     notice = sqlite_notice(sqlite3.sqlite_version_info)
     if notice and not Settings.from_env().database:
         print(notice, file=sys.stderr, flush=True)
@@ -53,44 +57,26 @@ def unservable(cfg: Any) -> str | None:
     return None
 
 
-def child_exit(server: Any, worker: Any) -> None:
-    """In the master, a worker has ended: what it held is no more. What it counted stays."""
-    from prometheus_client.multiprocess import mark_process_dead
+def on_exit(server: Any) -> None:
+    """The master ends."""
+    figures.end()
 
-    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]  # as it is published
+
+def child_exit(server: Any, worker: Any) -> None:
+    """In the master, a worker has ended."""
+    figures.forget(worker.pid)
+    if _handover.missed(worker.age):
+        # gunicorn counts the old workers, which stay until the new ones serve, and would start no other one.
+        time.sleep(_AGAIN_SECONDS)
+        server.spawn_worker()
 
 
 def _setup_logs() -> None:
     logs.setup(os.environ.get(variable("log_format"), "auto"), os.environ.get(variable("log_level"), "info"))
 
 
-def _share_figures() -> None:
-    """A private, empty directory for the workers' figures; those of masters that have ended are removed.
-
-    prometheus-client reads its name from the environment when a worker imports it, not before.
-    """
-    data = Path(os.environ.get(variable("data")) or Settings().data).resolve()
-    # By itself: a directory that is made as a parent gets the mode that everybody may read.
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    shared = data / "metrics"
-    shared.mkdir(mode=0o700, exist_ok=True)
-    for old in shared.iterdir():
-        if old.name == str(os.getpid()) or not _lives(old.name):
-            shutil.rmtree(old, ignore_errors=True)
-    mine = shared / str(os.getpid())
-    mine.mkdir(mode=0o700)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(mine)
-
-
-def _lives(number: str) -> bool:
-    """Whether there is a process of that number."""
-    try:
-        os.kill(int(number), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:  # somebody else's
-        pass
-    return True
+def _data() -> Path:
+    return Path(os.environ.get(variable("data")) or Settings().data).resolve()
 
 
 def _tell_of_the_end(server: Any) -> None:
@@ -111,6 +97,7 @@ def when_ready(server: Any) -> None:
 
 def on_reload(server: Any) -> None:
     """SIGHUP: new workers are about to be forked, and the old ones to be sent SIGTERM."""
+    figures.share(_data())
     _handover.begin(first_age=server.worker_age + 1, workers=server.cfg.workers)
 
 
@@ -154,6 +141,7 @@ def post_fork(server: Any, worker: Any) -> None:
     for name in ("threads", "workers"):
         os.environ[variable(name)] = str(getattr(worker.cfg, name))
     _setup_logs()
+    figures.prepare()
 
 
 def post_worker_init(worker: Any) -> None:

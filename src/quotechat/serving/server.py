@@ -15,7 +15,7 @@ from gunicorn.app.base import BaseApplication
 from ..config import Settings, variable
 from ..protocol.errors import Refused
 from ..store.open import check_driver
-from . import hooks
+from . import figures, hooks
 from .draining import GRACEFUL_SECONDS
 from .worker import Worker
 
@@ -57,6 +57,8 @@ def gunicorn_settings(settings: Settings) -> dict[str, Any]:
         "worker_connections": _connections(settings, _file_limit()),
         # On by default since 25.1, at one path for all servers of a user.
         "control_socket_disable": True,
+        # What tells that a worker lives must not need a disk.
+        "worker_tmp_dir": str(figures.MEMORY) if os.access(figures.MEMORY, os.W_OK) else None,
         # Which proxies to believe is decided in the application, by count (trusted_proxies).
         "forwarded_allow_ips": "",
         # gunicorn's own "info" is eight lines for one start; ours is one.
@@ -70,6 +72,7 @@ def gunicorn_settings(settings: Settings) -> dict[str, Any]:
         "post_request": hooks.post_request,
         "worker_exit": hooks.worker_exit,
         "child_exit": hooks.child_exit,
+        "on_exit": hooks.on_exit,
     }
 
 

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from ..protocol import events
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Overloaded, Refused, StorageFull
-from . import founding, migrate, pruning, reading, rebuild, redaction, retention, rules
+from . import founding, migrate, pruning, reading, rebuild, redaction, reserve, retention, rules
 from .base import PAGE_BYTES, CommitFailed, Due, FlushFailed, Head, Impossible, Outcome, Page, Step, Stored, Write
 from .files import settle
 from .ledger import Ledger
@@ -58,7 +58,7 @@ class SqliteStore:
         self._closed = self._lost = False
         self._told = 0.0
         try:
-            with self._lock:
+            with self._lock, reserve.used(path.parent):
                 settle(path)
                 self._writer = self._open_writer()
                 self._migrate()
