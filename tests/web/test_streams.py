@@ -97,6 +97,33 @@ def test_a_parameter_of_a_media_type_changes_nothing(server: Running, kind: Kind
             assert answer.headers["Content-Type"].startswith(KINDS[kind])
 
 
+def event_source(server: Running, last: str | None, until: str) -> tuple[str | None, list[Any]]:
+    """What an EventSource keeps of a stream in which it stops after `until`: its last id, and its envelopes."""
+    headers = {"Accept": KINDS["sse"]} | ({"Last-Event-ID": last} if last else {})
+    found: list[Any] = []
+    with requests.get(f"{server.url}{EVENTS}", headers=headers, stream=True, timeout=5) as answer:
+        for line in answer.iter_lines(chunk_size=1, decode_unicode=True):
+            if line.startswith("id: "):
+                last = line.removeprefix("id: ")
+            elif line.startswith("data: "):
+                found.append(json.loads(line.removeprefix("data: ")))
+            if until in line:
+                return last, found
+    raise AssertionError(found)
+
+
+@pytest.mark.parametrize("until", ["retry: ", "caught-up"])
+def test_a_reader_that_begins_at_the_head_can_resume(server: Running, until: str) -> None:
+    """It knows its position before the first event, so nothing that is said while it is away is lost to it."""
+    messages = f"{server.url}/api/v1/rooms/lobby/messages"
+    requests.post(messages, json={"user": "Ann", "message": "before"})
+    last, _ = event_source(server, None, until)
+    said = requests.post(messages, json={"user": "Ann", "message": "meanwhile"}).json()
+    assert last is not None
+    resumed, found = event_source(server, last, "caught-up")
+    assert found[0] == said and resumed == said["cursor"]
+
+
 def test_not_over_http_1_0(server: Running) -> None:
     """It has no chunks; 406, as every request is that no stream can answer (protocol §8)."""
     with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=5) as sock:
@@ -127,7 +154,7 @@ def test_while_draining(app: Flask) -> None:
     client = app.test_client()
     answer = client.get(f"{EVENTS}?after=0", headers={"Accept": KINDS["sse"]})
     assert answer.status_code == 200 and answer.mimetype == KINDS["sse"]
-    assert re.fullmatch(rb": draining\nretry: [0-9]+\n\n", answer.data)
+    assert re.fullmatch(rb": draining\nid: 0\.[0-9a-f]{16}\nretry: [0-9]+\n\n", answer.data)
     for accept in ("application/json", KINDS["ndjson"]):
         refused = client.get(f"{EVENTS}?after=0", headers={"Accept": accept})
         assert (refused.status_code, refused.get_json()["code"]) == (503, "draining")
@@ -190,14 +217,16 @@ def test_heartbeats(wire: Callable[[Kind], Wire], kind: Kind) -> None:
     stream = wire(kind)
     first = stream.came()
     beat = b": heartbeat\n" if kind == "sse" else b'{"command":"heartbeat","cursors":{"lobby":'
-    assert first.startswith(beat) and b"caught-up" in first and b"\nid:" not in first
+    assert first.startswith(beat) and b"caught-up" in first
     if kind == "sse":
-        retry = re.match(rb": heartbeat\nretry: ([0-9]+)\n\ndata: ", first)
+        retry = re.match(rb": heartbeat\nid: 0\.[0-9a-f]{16}\nretry: ([0-9]+)\n\nid: 0\.[0-9a-f]{16}\ndata: ", first)
         assert retry and 500 <= int(retry[1]) <= 1500
+    position = b"\nid: " + stream.stream.subscriptions["lobby"].feed.cursor().encode() + b"\n"
     for seconds, beats in [(HEARTBEAT - 0.5, 0), (HEARTBEAT + 0.5, 1), (HEARTBEAT + 1, 0),
                            (2 * HEARTBEAT + 1, 1)]:  # fmt: skip
         stream.stream.swept(stream.began + seconds)
-        assert stream.came().count(beat) == beats, seconds
+        came = stream.came()
+        assert came.count(beat) == beats and (kind == "ndjson" or came.count(position) == beats), seconds
 
 
 @pytest.mark.parametrize("kind", KINDS)

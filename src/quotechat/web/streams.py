@@ -6,6 +6,7 @@ The events are those of every other transport. The answer is written by the reac
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ from ..protocol.errors import NotAcceptable, Refused
 from ..protocol.events import Event
 from . import access, parameters, problems, security
 from .detach import can_detach, detach, has_body
-from .peer import Peer
+from .peer import Peer, Subscription
 from .reactor import Reactor
 
 Kind = Literal["ndjson", "sse"]
@@ -38,7 +39,7 @@ def stream(room: str, after: Cursor | Now, kind: Kind) -> Response:
     chat: Chat = current_app.extensions["quotechat"]
     reactor: Reactor = current_app.extensions["quotechat.reactor"]
     if chat.draining and kind == "sse":
-        return _come_back()
+        return _come_back(chat, room, after)
     chat.welcome(access.begun())
     if has_body(request.environ):
         raise NotAcceptable("A stream is a GET without a body.")
@@ -55,13 +56,22 @@ def stream(room: str, after: Cursor | Now, kind: Kind) -> Response:
     return _Detached(_headers(kind), partial(_begin, reactor, feed, page, kind, beat, leave))
 
 
-def _come_back() -> Response:
+def _come_back(chat: Chat, room: str, after: Cursor | Now) -> Response:
     """What a worker answers to an EventSource when it is about to stop.
 
-    That gives up for good at any status but 200, and comes back when a stream ends (HTML §9.2.2).
+    That gives up for good at any status but 200, and comes back when a stream ends (HTML §9.2.2). It comes back with
+    its position: what is said meanwhile would be lost to one that begins at the head.
     """
+    position = b""
+    with contextlib.suppress(Refused):  # the next worker tells the reason
+        position = _id(chat.place(room, after).cursor)
     headers = {"Cache-Control": "no-store", "Vary": "Accept", "Connection": "close"}
-    return Response(b": draining\n" + _retry(), content_type=_TYPES["sse"], headers=headers)
+    return Response(b": draining\n" + position + _retry(), content_type=_TYPES["sse"], headers=headers)
+
+
+def _id(cursor: str) -> bytes:
+    """The line from which an EventSource knows its position, also without any event (HTML §9.2.6)."""
+    return b"id: " + cursor.encode() + b"\n"
 
 
 def _retry() -> bytes:
@@ -143,9 +153,10 @@ class Stream(Peer):
         self._next_heartbeat = time.monotonic() + beat
 
     def opened(self) -> None:
-        hello = self._heartbeat(self._page.cursor)
-        if self.framing == "sse":
-            hello = _chunk(b": heartbeat\n" + _retry())
+        if self.framing == "ndjson":
+            hello = self._heads(self._page.cursor)
+        else:
+            hello = _chunk(b": heartbeat\n" + _id(self._page.cursor) + _retry())
         self.send(self._head + hello)
         if self._page.more:
             self.reactor.resumes += 1
@@ -154,13 +165,13 @@ class Stream(Peer):
 
     def join(self, events: Sequence[Event]) -> bytes:
         if self.framing == "sse":
-            lines = [b"id: " + event.cursor.encode() + b"\ndata: " + event.encoded + b"\n\n" for event in events]
+            lines = [_id(event.cursor) + b"data: " + event.encoded + b"\n\n" for event in events]
         else:
             lines = [event.encoded + b"\n" for event in events]
         return _chunk(b"".join(lines))
 
     def caught_up(self, room: str, cursor: str) -> None:
-        self._tell({"command": "caught-up", "room": room, "cursor": cursor})
+        self._tell({"command": "caught-up", "room": room, "cursor": cursor}, _id(cursor))
 
     def reset(self, room: str, refused: Refused) -> None:
         self._tell({"command": "reset", "room": room, "error": problems.body(refused)})
@@ -170,7 +181,8 @@ class Stream(Peer):
         if now >= self._next_heartbeat and not self.blocked:
             self._next_heartbeat = now + self._beat
             followed = self.subscriptions.get(self._feed.room)
-            self.send(self._heartbeat(followed.progress() if followed else self._page.cursor))
+            if followed is not None:
+                self.send(self._heartbeat(followed))
 
     def restart(self) -> None:
         self.send(_LAST_CHUNK)
@@ -184,13 +196,17 @@ class Stream(Peer):
                 bytes_in=self.bytes_in, bytes_out=self.bytes_out, events=self.events,
             )  # fmt: skip
 
-    def _tell(self, envelope: dict[str, Any]) -> None:
+    def _tell(self, envelope: dict[str, Any], position: bytes = b"") -> None:
         encoded = json.dumps(envelope)
-        self.send(_chunk(b"data: " + encoded + b"\n\n" if self.framing == "sse" else encoded + b"\n"))
+        self.send(_chunk(position + b"data: " + encoded + b"\n\n" if self.framing == "sse" else encoded + b"\n"))
 
-    def _heartbeat(self, cursor: str) -> bytes:
+    def _heartbeat(self, followed: Subscription) -> bytes:
         if self.framing == "sse":
-            return _chunk(b": heartbeat\n\n")
+            # Where the reader stands, not the head: what lies between may be on its way.
+            return _chunk(b": heartbeat\n" + _id(str(followed.position)) + b"\n")
+        return self._heads(followed.progress())
+
+    def _heads(self, cursor: str) -> bytes:
         return _chunk(json.dumps({"command": "heartbeat", "cursors": {self._feed.room: cursor}}) + b"\n")
 
 
