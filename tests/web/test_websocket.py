@@ -20,6 +20,8 @@ from servers import Running, environment, quotechat, running, until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from quotechat.web.connection import Connection
+
 SHORTEST = {"command": "send-message", "message": {"user": "Azin", "message": "Hello!"}}
 
 
@@ -137,6 +139,22 @@ def test_a_long_history_comes_whole(tmp_path: Path) -> None:
 
 
 # --- Refusals -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("piece", [1, 3, 7, 1000])
+def test_what_is_announced_counts(piece: int) -> None:
+    """Whole messages before it are taken; then the header alone closes, in whatever pieces it comes."""
+    mask = b"\0\0\0\0"
+    ok = b"\x81\x82" + mask + b"hi"
+    parts = b"\x01\xfe" + struct.pack("!H", 900) + mask + b"x" * 900 + b"\x89\x80" + mask
+    for announced, taken in [(ok + b"\x81\xff" + struct.pack("!Q", 2**62) + mask, ["hi"]), (ok + ok, ["hi", "hi"]),
+                             (ok + parts + b"\x80\xfe" + struct.pack("!H", 200) + mask, ["hi"])]:  # fmt: skip
+        connection = Connection(1000)
+        texts = []
+        for at in range(0, len(announced), piece):
+            assert not connection.closing
+            texts += connection.receive(announced[at : at + piece])
+        assert texts == taken and connection.code == (1009 if len(taken) == 1 else None)
 
 
 @pytest.mark.parametrize(

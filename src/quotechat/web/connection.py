@@ -30,12 +30,57 @@ def frame(payload: bytes) -> bytes:
     return struct.pack("!BBQ", 0x81, 127, size) + payload
 
 
+class Announced:
+    """How long messages will be, by the headers of their frames alone (§5.2). What is malformed, wsproto says."""
+
+    def __init__(self) -> None:
+        self._header = bytearray()
+        self._skipped = 0
+        self._message = 0
+
+    def follow(self, data: bytes) -> int:
+        """Return the size of the longest message that is announced by now and goes on in `data`."""
+        at, longest = 0, 0
+        while at < len(data):
+            if self._skipped:
+                step = min(self._skipped, len(data) - at)
+                self._skipped -= step
+            else:
+                step = min(self._missing(), len(data) - at)
+                self._header += data[at : at + step]
+                if not self._missing():
+                    longest = max(longest, self._begun())
+            at += step
+        return longest
+
+    def _missing(self) -> int:
+        """Bytes until the header is whole, as far as it shows by now; 0 when it is."""
+        size = 6
+        if len(self._header) > 1:
+            size += {126: 2, 127: 8}.get(self._header[1] & 0x7F, 0)
+        return max(0, (size if len(self._header) > 1 else 2) - len(self._header))
+
+    def _begun(self) -> int:
+        first, second = self._header[:2]
+        extended = self._header[2:-4]
+        self._skipped = int.from_bytes(extended, "big") if extended else second & 0x7F
+        self._header.clear()
+        if first & 0x08:
+            return 0  # a control frame, which may come within a message
+        self._message = self._skipped + (self._message if first & 0x0F == 0 else 0)
+        whole = self._message
+        if first & 0x80:
+            self._message = 0
+        return whole
+
+
 class Connection:
     """The server's side after the handshake. `limit` is the most bytes of a message, inclusive."""
 
     def __init__(self, limit: int) -> None:
         self._framing = Framing(ConnectionType.SERVER, extensions=[])
         self._limit = limit
+        self._announced = Announced()
         self._parts: list[str] = []
         self._bytes = 0
         self._out: list[bytes] = []
@@ -74,6 +119,9 @@ class Connection:
             elif isinstance(event, CloseConnection):
                 self._closed(event)
                 break
+        # Last, so that what came whole before is taken, and what breaks the protocol is called so.
+        if self._announced.follow(data) > self._limit:
+            self._too_big()
         return texts
 
     def close(self, code: int, reason: str = "") -> None:
@@ -100,7 +148,7 @@ class Connection:
         data = event.data
         self._bytes += len(data) if data.isascii() else len(data.encode())
         if self._bytes > self._limit:
-            self.close(TOO_BIG, f"at most {self._limit} bytes")
+            self._too_big()
             return None
         self.unfinished = not event.message_finished
         if data:  # empty ones are allowed (§5.4), as many as somebody likes
@@ -111,6 +159,9 @@ class Connection:
         self._parts.clear()
         self._bytes = 0
         return text
+
+    def _too_big(self) -> None:
+        self.close(TOO_BIG, f"at most {self._limit} bytes")
 
     def _closed(self, event: CloseConnection) -> None:
         if self._framing.state is ConnectionState.OPEN:
