@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +26,8 @@ _ROOM_MAKERS = 2
 """Clients whose allowance of rooms one address may use up."""
 _PATIENCE = 20.0
 """Seconds that a worker waits at its start for a database; gunicorn gives it 30 in all."""
+_FILES_KEPT_FREE = 512
+"""Descriptors for all but connections that are held: those that come, the store, pipes, static files."""
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -218,15 +221,24 @@ def _limits(settings: Settings) -> Limits:
         },
         {
             "socket": Budget(settings.sockets_per_client, settings.sockets_per_worker),
-            # Streams are sockets of the reactor; how many polls all may hold, the chat says with early answers.
+            # How many polls threads may hold, the chat says with early answers.
             "poll": Budget(settings.polls_per_client, settings.sockets_per_worker),
             # Over it, messages are answered on threads: nobody is refused for it.
             "sender": Budget(settings.sockets_per_client, settings.sockets_per_worker),
         },
         per_client=settings.limits,
         per_address=settings.clients_per_address,
+        most_held=_most_held(settings),
         buckets=_buckets(settings.data) if settings.limits else None,
     )
+
+
+def _most_held(settings: Settings) -> int:
+    """Connections that may be held for long, of all kinds: each takes a descriptor, and a quarter is for others."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return settings.sockets_per_worker
+    return min(settings.sockets_per_worker, max(files // 8, files * 3 // 4 - _FILES_KEPT_FREE))
 
 
 def _buckets(data: Path) -> Buckets:

@@ -134,7 +134,8 @@ class Settings:
     threads: int = _setting(64, "Threads for HTTP requests in each worker.", low=1, high=4096)
     sockets_per_worker: int = _setting(
         10_000,
-        "Live WebSockets that one worker holds; more get 503 `overloaded`. As many streams and held polls again.",
+        "Connections that one worker holds for long: WebSockets, streams, held polls and kept senders together. More"
+        " get 503 `overloaded`; one address has half of them at most. Fewer if there are few file descriptors.",
         low=1, high=1_000_000
     )
     held_polls: int = _setting(

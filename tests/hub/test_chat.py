@@ -403,6 +403,23 @@ def position(text: str) -> Cursor:
     return found
 
 
+def test_all_kinds_share_one_budget() -> None:
+    """Each kind that is held takes a descriptor: together they have so many, and one address half of them."""
+    limits = Limits({}, dict.fromkeys(("socket", "poll", "sender"), Budget(2, 100)), per_address=50, most_held=8)
+    kinds = ["socket", "poll", "sender", "poll"]
+    for number, kind in enumerate(kinds):
+        limits.enter(kind, f"ann{number}", "a")
+    with pytest.raises(RateLimited):
+        limits.enter("socket", "ann9", "a")
+    for number, kind in enumerate(kinds):
+        limits.enter(kind, f"bob{number}", "b")
+    for kind in kinds:
+        with pytest.raises(Overloaded):
+            limits.enter(kind, "cid", "c")
+    limits.leave("poll", "bob1", "b")
+    limits.enter("socket", "cid", "c")
+
+
 def test_an_address_has_limits_whoever_it_says_it_is() -> None:
     """New identities do not bring new allowances without end; another address is not touched."""
     now = 0.0

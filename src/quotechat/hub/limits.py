@@ -35,7 +35,8 @@ class Budget(NamedTuple):
 class Limits:
     """`rates` for `allow`, `budgets` for `enter`; with `per_client` False only the totals hold.
 
-    `per_address` is the number of clients whose limits one address may use up. `clock` is the system's monotonic one
+    `per_address` is the number of clients whose limits one address may use up. `most_held` is what all kinds may hold
+    together, half of it one address. `clock` is the system's monotonic one
     if other processes share `buckets`.
     """
 
@@ -46,6 +47,7 @@ class Limits:
         *,
         per_client: bool = True,
         per_address: int = 50,
+        most_held: int = 1_000_000,
         clock: Callable[[], float] = time.monotonic,
         buckets: Buckets | None = None,
     ) -> None:
@@ -54,6 +56,8 @@ class Limits:
         self.per_client = per_client
         """Whether clients have limits; read only."""
         self._per_address = per_address
+        self._most_held = most_held
+        self._held_at: dict[str, int] = {}
         self._clock = clock
         self._lock = threading.Lock()
         self._buckets = buckets or OwnBuckets()
@@ -124,8 +128,12 @@ class Limits:
             for name, times in shares if self.per_client else ():
                 if held.get(name, 0) >= per_client * times:
                     raise RateLimited(1000, f"At most {per_client * times} at once.")
-            if self._totals[kind] >= most:
+            of_address = max(per_client, self._most_held // 2)
+            if address and self.per_client and self._held_at.get(address, 0) >= of_address:
+                raise RateLimited(1000, f"At most {of_address} at once.")
+            if self._totals[kind] >= most or sum(self._totals.values()) >= self._most_held:
                 raise Overloaded()
+            self._held_at[address] = self._held_at.get(address, 0) + 1
             for name, _ in shares:
                 held[name] = held.get(name, 0) + 1
             self._totals[kind] += 1
@@ -135,6 +143,9 @@ class Limits:
         with self._lock:
             held = self._held[kind]
             self._totals[kind] -= 1
+            self._held_at[address] -= 1
+            if not self._held_at[address]:
+                del self._held_at[address]
             for name, _ in self._shares(key, address):
                 held[name] -= 1
                 if not held[name]:

@@ -37,13 +37,20 @@ def has_body(environ: dict[str, Any]) -> bool:
 
 
 def detach(environ: dict[str, Any]) -> tuple[socket.socket, bytes]:
-    """The peer's socket, not blocking, and the bytes that the server had read beyond the request."""
+    """The peer's socket, not blocking, and the bytes that the server had read beyond the request.
+
+    Raises OSError if there is no descriptor left; then the server has the socket as before.
+    """
     theirs = _socket_of(environ)
     assert theirs is not None, "see can_detach"
+    ours = socket.socket(fileno=os.dup(theirs.fileno()))
+    try:
+        dead, other = socket.socketpair()
+    except OSError:
+        ours.close()
+        raise
     environ["quotechat.detached"] = True
     ahead = _read_ahead(environ)
-    ours = socket.socket(fileno=os.dup(theirs.fileno()))
-    dead, other = socket.socketpair()
     other.close()
     os.dup2(dead.fileno(), theirs.fileno(), inheritable=False)
     dead.close()

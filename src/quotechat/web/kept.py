@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from flask import Response, request
+from werkzeug.datastructures import Headers
 from werkzeug.http import http_date
 
 from ..protocol import json
@@ -31,6 +32,8 @@ PATIENCE_SECONDS = 60.0
 """For which a peer may take nothing of its answer."""
 _COPIED_BYTES = 16 * 1024
 """A shorter answer leaves in one packet with its header; a longer one is shared by all who get it."""
+
+_OF_THE_BODY = ("Content-Type", "Content-Length", "Transfer-Encoding", "Connection", "X-Accel-Buffering")
 
 _CHANGING = (access.HEADER, quota.STATE)
 """Lines that the first answer has as well, but not the same."""
@@ -60,19 +63,40 @@ def closes(environ: dict[str, Any]) -> bool:
 class Taking(Response):
     """Until the server asks for it, a response like any other, so that all headers come to it.
 
-    Then `take` gets the environment and those headers: the socket is its own from there on.
+    Then `take` gets the environment and those headers: the socket is its own from there on. If there is no descriptor
+    for it, `left` gives the place back, and the server writes `instead`.
     """
 
     taken = True
 
-    def __init__(self, take: Callable[[dict[str, Any], list[tuple[str, str]]], None], **about: Any) -> None:
+    def __init__(
+        self,
+        take: Callable[[dict[str, Any], list[tuple[str, str]]], None],
+        left: Callable[[], None],
+        instead: Callable[[], Response],
+        **about: Any,
+    ) -> None:
         super().__init__(content_type="application/json", **about)
         self._take = take
+        self._left = left
+        self._instead = instead
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        self._take(environ, [each for each in self.headers if each[0] != "Content-Length"])
+        try:
+            self._take(environ, [each for each in self.headers if each[0] != "Content-Length"])
+        except OSError:
+            self._left()
+            return with_headers(self._instead(), self.headers)(environ, start_response)
         # gunicorn takes this for "the connection is done", which ends its own half of it.
         raise StopIteration
+
+
+def with_headers(answer: Response, headers: Headers) -> Response:
+    """`answer` with those of `headers` that are about the server, and not about another body."""
+    for name, value in headers:
+        if name not in answer.headers and name not in _OF_THE_BODY:
+            answer.headers.add(name, value)
+    return answer
 
 
 class Head:

@@ -21,8 +21,8 @@ from flask import Flask, Response, current_app, request
 
 from ..hub.chat import Chat, Page, early
 from ..protocol import cursor
-from ..protocol.errors import Refused
-from . import conditional
+from ..protocol.errors import Overloaded, Refused
+from . import conditional, problems
 from .detach import detach, has_body, is_guarded
 from .kept import Head, Kept, Taking, can_take
 from .reactor import Reactor
@@ -72,7 +72,8 @@ def park(place: Place, seconds: float, left: Callable[[], None], page: Page | No
     connection is closed or given back.
     """
     lot: Lot = current_app.extensions["quotechat.parking"]
-    return Taking(partial(lot.take, place, seconds, left, page, conditional.next_link()))
+    take = partial(lot.take, place, seconds, left, page, conditional.next_link())
+    return Taking(take, left, lambda: problems.response(Overloaded()))
 
 
 def body(page: Page) -> bytes:

@@ -55,9 +55,9 @@ def keep(answer: Response, read: Read, show: Show) -> Response:
     ):
         return answer
     chat: Chat = current_app.extensions["quotechat"]
-    key, settings = security.client_key(), current_app.config["QUOTECHAT"]
+    who, settings = security.client(), current_app.config["QUOTECHAT"]
     try:
-        chat.limits.enter("sender", key)
+        chat.limits.enter("sender", *who)
     except Refused:
         return answer
     said = Said(
@@ -66,8 +66,11 @@ def keep(answer: Response, read: Read, show: Show) -> Response:
     )  # fmt: skip
     reactor: Reactor = current_app.extensions["quotechat.reactor"]
     first = answer.get_data(), answer.status
+    left = partial(chat.limits.leave, "sender", *who)
     return Taking(
-        partial(_take, reactor, partial(chat.limits.leave, "sender", key), said, first),
+        partial(_take, reactor, left, said, first),
+        left,
+        lambda: answer,
         status=answer.status,
         headers=answer.headers,
     )

@@ -21,10 +21,11 @@ from ..hub.chat import Chat, Page
 from ..hub.feed import Feed
 from ..protocol import json
 from ..protocol.cursor import Cursor, Now
-from ..protocol.errors import NotAcceptable, Refused
+from ..protocol.errors import NotAcceptable, Overloaded, Refused
 from ..protocol.events import Event
 from . import access, parameters, problems, security
 from .detach import can_detach, detach, has_body
+from .kept import with_headers
 from .peer import Peer, Subscription
 from .reactor import Reactor
 
@@ -53,7 +54,7 @@ def stream(room: str, after: Cursor | Now, kind: Kind) -> Response:
     who = security.client()
     chat.limits.enter("poll", *who)
     leave = partial(chat.limits.leave, "poll", *who)
-    return _Detached(_headers(kind), partial(_begin, reactor, feed, page, kind, beat, leave))
+    return _Detached(_headers(kind), partial(_begin, reactor, feed, page, kind, beat, leave), leave)
 
 
 def _come_back(chat: Chat, room: str, after: Cursor | Now) -> Response:
@@ -87,14 +88,21 @@ class _Detached(Response):
 
     taken = True
 
-    def __init__(self, headers: Headers, begin: Callable[[dict[str, Any], bytes], None]) -> None:
+    def __init__(
+        self, headers: Headers, begin: Callable[[dict[str, Any], bytes], None], left: Callable[[], None]
+    ) -> None:
         super().__init__(status=200, headers=headers)
         self._begin = begin
+        self._left = left
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         lines = [f"{name}: {value}" for name, value in self.headers if name.lower() != "content-length"]
         head = "\r\n".join(["HTTP/1.1 200 OK", f"Date: {http_date()}", *lines, "", ""])
-        self._begin(environ, head.encode("latin-1"))
+        try:
+            self._begin(environ, head.encode("latin-1"))
+        except OSError:  # there is no descriptor for it
+            self._left()
+            return with_headers(problems.response(Overloaded()), self.headers)(environ, start_response)
         # gunicorn takes this for "the connection is done"; flask-sock ends its requests in the same way.
         raise StopIteration
 
