@@ -4,6 +4,7 @@ import { replaceAll } from "./fields.js";
 import { watchLengths } from "./lengths.js";
 import { mark } from "./markup.js";
 import { load, save } from "./store.js";
+import { TimeField } from "./time_field.js";
 
 const MARKS = { b: "**", i: "*", u: "__" };
 const WORDS = { reply: ({ user }) => `Answering ${user}:`, edit: () => "Editing:", mend: () => "Not sent yet:" };
@@ -11,6 +12,7 @@ const WORDS = { reply: ({ user }) => `Answering ${user}:`, edit: () => "Editing:
 export class Composer {
   #about = null; // {kind: "reply" | "edit" | "mend", id, user, was}; of a reply or an edit the message's id
   #aside = ""; // the new message that waits while another text is in the field
+  #time;
   #left = {}; // changed texts of edits that were left: id → text
 
   /** `send(message)` takes a new message on, `edit(id, text)` a changed one, `mend(id, message)` a refused one;
@@ -18,6 +20,7 @@ export class Composer {
   constructor(form, { drafts, send, edit, mend, editLast, message, refused, tell }) {
     Object.assign(this, { form, drafts, send, edit, mend, editLast, message, refused, tell });
     this.field = form.elements.message;
+    this.#time = new TimeField(form.querySelector("#at-time input"), form.querySelector("#at-offset"));
     this.#rememberSigns();
     this.#offerTime();
     this.#resume(drafts.load());
@@ -70,7 +73,7 @@ export class Composer {
     const { user, color, send_at: sendAt } = this.form.elements;
     color.value = message.color ?? "";
     this.#showMoment(message.send_at);
-    const wrong = { user, send_at: sendAt.value === "at" ? this.#time : sendAt }[field?.split(".").at(-1)];
+    const wrong = { user, send_at: sendAt.value === "at" ? this.#time.input : sendAt }[field?.split(".").at(-1)];
     wrong?.focus();
     if (wrong === user) user.select();
   }
@@ -169,7 +172,7 @@ export class Composer {
     const { color, send_at: sendAt } = this.form.elements;
     const message = { user: this.user, message: text };
     if (color.value) message.color = color.value;
-    if (sendAt.value === "at") message.send_at = new Date(this.#time.value).toISOString();
+    if (sendAt.value === "at") message.send_at = new Date(this.#time.moment).toISOString();
     else if (sendAt.value) message.send_at = sendAt.value;
     return message;
   }
@@ -197,10 +200,6 @@ export class Composer {
     return undefined;
   }
 
-  get #time() {
-    return this.form.querySelector("#at-time input");
-  }
-
   /** A moment of one's own needs the viewer's zone, so only the script offers it. */
   #offerTime() {
     const { send_at: choice } = this.form.elements;
@@ -208,8 +207,8 @@ export class Composer {
     choice.addEventListener("change", () => {
       const place = this.form.querySelector("#at-time");
       place.hidden = choice.value !== "at";
-      this.#time.required = !place.hidden;
-      if (!place.hidden && !this.#time.value) this.#time.value = localTime(Date.now() + 3_600_000);
+      this.#time.input.required = !place.hidden;
+      if (!place.hidden && !this.#time.input.value) this.#time.moment = Date.now() + 3_600_000;
     });
   }
 
@@ -217,7 +216,7 @@ export class Composer {
   #showMoment(moment = "") {
     const { send_at: choice } = this.form.elements;
     const offered = [...choice.options].some(({ value }) => value === moment);
-    if (!offered) this.#time.value = localTime(new Date(moment).getTime());
+    if (!offered) this.#time.moment = new Date(moment).getTime();
     choice.value = offered ? moment : "at";
     choice.dispatchEvent(new Event("change"));
   }
@@ -261,7 +260,3 @@ export class Composer {
     }
   }
 }
-
-/** A moment in milliseconds as a `datetime-local` has it. */
-const localTime = (moment) =>
-  new Date(moment - new Date(moment).getTimezoneOffset() * 60_000).toISOString().slice(0, 16);

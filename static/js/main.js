@@ -17,6 +17,7 @@ import { Mine } from "./mine.js";
 import { Outbox } from "./outbox.js";
 import { Pending } from "./pending.js";
 import { Pill } from "./pill.js";
+import { Rooms } from "./rooms.js";
 import { Scheduled } from "./scheduled.js";
 import { Scroll } from "./scroll.js";
 import { refreshed } from "./snapshot.js";
@@ -103,6 +104,7 @@ const pending = new Pending($("outbox"), outbox, {
   },
 });
 const scheduled = new Scheduled($("scheduled"), { api, outbox });
+new Rooms($("rooms-menu"), { url: `${base}/rooms` });
 
 // --- What is done ---------------------------------------------------------------------------------
 

@@ -236,3 +236,14 @@ def test_options_and_405_tell_the_methods(client: FlaskClient) -> None:
         assert answer.status_code == 200 and told <= allowed <= told | {"HEAD", "OPTIONS"}, path
         wrong = client.open(place, method="PURGE")
         assert wrong.status_code == 405 and told <= {each.strip() for each in wrong.headers["Allow"].split(",")}, path
+
+
+def test_the_list_of_rooms_is_asked_for_again_cheaply(client: FlaskClient) -> None:
+    """304 while no room was made and nothing was said, a new list after either."""
+    first = client.get("/api/v1/rooms")
+    tag = {"If-None-Match": first.headers["ETag"]}
+    same = client.get("/api/v1/rooms", headers=tag)
+    assert (same.status_code, same.data, same.headers["ETag"]) == (304, b"", first.headers["ETag"])
+    client.post("/api/v1/rooms", json={"name": "tea"})
+    again = client.get("/api/v1/rooms", headers=tag)
+    assert again.status_code == 200 and again.headers["ETag"] != first.headers["ETag"]

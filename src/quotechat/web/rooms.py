@@ -23,11 +23,15 @@ _MOST = 200
 
 
 @blueprint.get("/rooms")
-@described(answers={200: wire.Rooms}, identity="optional", examples=(Example("/api/v1/rooms"),))
+@described(
+    answers={200: wire.Rooms}, conditional=True, identity="optional", examples=(Example("/api/v1/rooms"),)
+)
 def rooms() -> Response:
     """{`rooms`}: all of them, by name."""
     only = security.principal().rooms
-    return live({"rooms": [room for room in _chat().rooms() if only is None or room["name"] in only]})
+    found = [room for room in _chat().rooms() if only is None or room["name"] in only]
+    tag = conditional.tag([(room["name"], room.get("title"), room["cursor"]) for room in found])
+    return conditional.unchanged(tag) or conditional.marked(live({"rooms": found}), tag)
 
 
 @blueprint.post("/rooms")

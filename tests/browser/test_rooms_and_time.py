@@ -1,0 +1,44 @@
+"""The list of rooms of a page that is open, and the field for a time of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import requests
+from playwright.sync_api import Browser, expect
+from server import Server
+
+Open = Callable[..., Any]
+
+
+def test_a_room_that_another_made_comes_into_the_list(open_page: Open, server: Server) -> None:
+    """When the menu is opened, under its name and title, in its place, and its link leads there."""
+    page = open_page("/rooms/lobby")
+    names = page.locator("#rooms-menu li a")
+    for name in ("zebra", "apes"):
+        made = requests.post(f"{server.url}/api/v1/rooms", json={"name": name, "title": f"All {name}"}, timeout=10)
+        assert made.status_code == 201
+    page.click("[popovertarget=rooms-menu]")
+    expect(names).to_have_text(["apes", "lobby", "zebra"])
+    expect(page.locator("#rooms-menu li").first).to_contain_text("All apes")
+    names.first.click()
+    page.wait_for_url("**/rooms/apes")
+
+
+def test_an_hour_ahead_in_the_hour_that_comes_twice(chromium: Browser, server: Server) -> None:
+    """At 02:10 summer time in Berlin, an hour ahead is 02:10 winter time, and the field says which one it means."""
+    context = chromium.new_context(timezone_id="Europe/Berlin")
+    page = context.new_page()
+    page.clock.set_fixed_time("2027-10-31T02:10:30+02:00")
+    page.goto(f"{server.url}/polling")
+    page.select_option("[name=send_at]", "at")
+    offset = page.locator("#at-offset")
+    expect(page.locator("#at-time input")).to_have_value("2027-10-31T02:10")
+    expect(offset).to_have_text("UTC+1")
+    page.fill("[name=user]", "Ada")
+    page.fill("[name=message]", "later")
+    with page.expect_request(lambda request: "send_at" in (request.post_data or "")) as asked:
+        page.click("#composer [type=submit]")
+    assert "2027-10-31T01:10:00.000Z" in (asked.value.post_data or "")
+    context.close()
