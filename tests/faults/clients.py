@@ -119,6 +119,8 @@ class Sender(Client):
         self.rate = rate
         self.acked = 0
         self.fresh = False
+        self.padding = ""
+        """What follows the key in each message."""
         self._http = Http()
         self._socket: WebSocket | None = None
 
@@ -170,11 +172,11 @@ class Sender(Client):
         return operation
 
     def _post(self, key: str) -> dict[str, Any]:
-        body = {"user": self.name, "message": key, "client_id": key}
+        body = {"user": self.name, "message": key + self.padding, "client_id": key}
         return self._http.ask(self.url(), "POST", f"{ROOM}/messages", body)
 
     def _over_socket(self, key: str) -> dict[str, Any]:
-        message = {"user": self.name, "message": key}
+        message = {"user": self.name, "message": key + self.padding}
         try:
             if self._socket is None:
                 self._socket = WebSocket(self.url())

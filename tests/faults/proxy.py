@@ -24,7 +24,8 @@ class Plan:
 
     `reset_at`: the request goes through, and instead of byte `reset_at` of the answer the client gets a reset.
     `cut_at`: the stream ends in order after so many bytes. `delay`: seconds before each chunk is passed on.
-    `stall_at`, `stall`: after so many bytes nothing passes for so many seconds.
+    `stall_at`, `stall`: after so many bytes nothing passes for so many seconds. `rate`: bytes per second that pass at
+    most, with little in between, so that the server notices how slow its reader is.
     """
 
     reset_at: int | None = None
@@ -32,6 +33,7 @@ class Plan:
     delay: float = 0.0
     stall_at: int | None = None
     stall: float = 0.0
+    rate: int | None = None
 
     @property
     def name(self) -> str:
@@ -41,6 +43,8 @@ class Plan:
 
 
 PASS = Plan()
+_SLOW_BYTES = 16_384
+"""Held of an answer for a slow reader."""
 Choice = Callable[[random.Random], Plan]
 
 
@@ -112,7 +116,7 @@ class Proxy:
         self._open.add(writer)
         up_writer = None
         try:
-            up_reader, up_writer = await asyncio.open_connection(*self._chance.choice(self._upstreams))
+            up_reader, up_writer = await self._connect(plan)
             up = asyncio.create_task(self._up(reader, up_writer))
             try:
                 await self._down(up_reader, writer, plan)
@@ -126,6 +130,16 @@ class Proxy:
                 if each is not None:
                     each.close()
 
+    async def _connect(self, plan: Plan) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        upstream = self._chance.choice(self._upstreams)
+        if plan.rate is None:
+            return await asyncio.open_connection(*upstream)
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SLOW_BYTES)  # before it connects: it sets the window
+        sock.setblocking(False)
+        await self._loop.sock_connect(sock, upstream)
+        return await asyncio.open_connection(sock=sock, limit=_SLOW_BYTES)
+
     async def _up(self, reader: asyncio.StreamReader, up: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65_536):
@@ -135,9 +149,11 @@ class Proxy:
 
     async def _down(self, up: asyncio.StreamReader, writer: asyncio.StreamWriter, plan: Plan) -> None:
         passed, stall_at = 0, plan.stall_at
-        while data := await up.read(65_536):
+        while data := await up.read(65_536 if plan.rate is None else _SLOW_BYTES):
             if plan.delay:
                 await asyncio.sleep(plan.delay)
+            if plan.rate is not None:
+                await asyncio.sleep(len(data) / plan.rate)
             if stall_at is not None and passed + len(data) > stall_at:
                 stall_at = None
                 await asyncio.sleep(plan.stall)

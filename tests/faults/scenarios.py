@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import machines
+import reading
 from checker import Least
 from clients import READING, ROOM, Http, Reader, Sender
 from deployment import Deployment, Gunicorn, any_worker, kill, stopped
@@ -353,6 +354,7 @@ SCENARIOS: dict[str, Scenario] = {
         Scenario(disk_error, Least(10, 50, faults=1, unknown=1), {"workers": 2}, orders={}),
         Scenario(clock_jumps, Least(20, 50, faults=2), servers=2, orders={}),
         Scenario(network, Least(20, 50, faults=1, unknown=2), servers=2),
+        *reading.SCENARIOS,
         *machines.SCENARIOS,
     ]
 }

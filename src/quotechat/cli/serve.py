@@ -8,7 +8,6 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import click
@@ -17,7 +16,6 @@ from quotechat import __version__
 
 from ..config import Settings, SettingsError, unknown_variables
 from .options import option, settings_of
-from .users import new_setup_code
 
 #: (user, colour, text, index of the message it answers, index of those who like it)
 _CONVERSATION: list[tuple[str, str, str, int | None, list[str]]] = [
@@ -41,10 +39,8 @@ def serve(**flags: str | None) -> None:
     from quotechat.serving import serve as run
 
     settings = settings_of(**flags)
-    code = _setup_code(settings) if settings.access != "open" else None
-    ready = None if code is None else partial(_ask_for_owner, settings, code)
     try:
-        run(replace(settings, data=settings.data.absolute()), ready=ready)
+        run(replace(settings, data=settings.data.absolute()))
     except SettingsError as fault:
         raise click.UsageError(str(fault)) from None
 
@@ -85,25 +81,7 @@ def config(show: bool) -> None:
         click.echo(f"{name:{names}}  {value:{values}}  {source}".rstrip())
 
 
-def _setup_code(settings: Settings) -> str | None:
-    """The code of a new setup link; None if somebody can sign in already."""
-    read, write = os.pipe()
-    # In a child: gunicorn forks this process later, and connections do not survive that.
-    _in_child(lambda: os.write(write, (new_setup_code(settings) or "").encode()))
-    os.close(write)
-    with open(read) as pipe:
-        return pipe.read() or None
-
-
-def _ask_for_owner(settings: Settings, code: str, url: str) -> None:
-    click.echo(
-        f"quotechat {__version__} at {url} (Ctrl-C stops it)\n"
-        "Nobody can sign in yet. Open this link, once and within a day, to become the owner:\n"
-        f"  {settings.public_url or url}/setup#{code}"
-    )
-
-
-def _in_child(work: Callable[[], object]) -> None:
+def _in_child(work: Callable[[], None]) -> None:
     """Do `work` in a child process and wait for it. Raises ClickException where it failed."""
     child = os.fork()
     if child == 0:
@@ -115,7 +93,7 @@ def _in_child(work: Callable[[], object]) -> None:
             sys.stderr.flush()
             os._exit(status)
     if os.waitpid(child, 0)[1] != 0:
-        raise click.ClickException("it could not be set up")
+        raise click.ClickException("the demo could not be set up")
 
 
 def _seed(settings: Settings) -> None:

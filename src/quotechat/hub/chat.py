@@ -65,8 +65,8 @@ T = TypeVar("T")
 ANSWER_SECONDS = 10.0
 """How long `submit` waits for the disk before it says that the outcome is unknown."""
 _PAGE = 500
-_LOOK_FOR_PEER = 0.5
-"""Seconds between two looks at whether the one who waits is still there, and may still be answered."""
+_LOOK_FOR_PEER = 2.0
+"""Seconds between two looks at whether the one who waits is still there; protocol §7 allows 5."""
 
 
 def now_ms() -> int:
