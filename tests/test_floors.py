@@ -27,6 +27,7 @@ FLOORS = {
     "quotechat.app": 5,
     "quotechat": 6,
     "quotechat.serving.arrival": 0,
+    "quotechat.serving.beginning": 7,
     "quotechat.serving.figures": 7,
     "quotechat.serving.handover": 7,
     "quotechat.serving.lingering": 7,

@@ -42,7 +42,8 @@ def serve(**flags: str | None) -> None:
     try:
         run(replace(settings, data=settings.data.absolute()))
     except SettingsError as fault:
-        raise click.UsageError(str(fault)) from None
+        click.echo(f"quotechat: {fault}", err=True)
+        sys.exit(2)  # as for a setting that cannot be read
 
 
 @click.command()

@@ -52,6 +52,11 @@ class Handover:
         if self._shared is not None:
             self._shared[self._slot(age)] = 1
 
+    @property
+    def serving(self) -> bool:
+        """In the master: whether any worker is ready."""
+        return self._shared is not None and 1 in self._shared[self._HEAD.size :]
+
     def pending(self, age: int) -> bool:
         """In a worker of `age`: whether successors are on their way and not all ready."""
         if self._shared is None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from .. import __version__, logs
 from ..config import Settings, variable
-from . import figures
+from . import beginning, figures
 from .draining import GRACEFUL_SECONDS, Draining, Requests, find_chat
 from .handover import Handover
 from .worker import Worker
@@ -26,22 +28,29 @@ _AGAIN_SECONDS = 0.5
 _handover = Handover()
 _requests = Requests()
 _draining: Draining | None = None
+_systemd: str | None = None
 
 # --- In the master --------------------------------------------------------------------------------
 
 
 def on_starting(server: Any) -> None:
     """Before anything is bound or forked."""
-    refusal = unservable(server.cfg)
+    global _systemd
+    refusal = unservable(server.cfg) or beginning.unbindable(server.cfg)
     if refusal:
         sys.exit(f"quotechat: {refusal}")
+    # gunicorn would say that it is ready before any worker is.
+    _systemd = os.environ.pop("NOTIFY_SOCKET", None)
     _handover.open()
     _tell_of_the_end(server)
     _setup_logs()
-    figures.share(_data())
-    notice = sqlite_notice(sqlite3.sqlite_version_info)
-    if notice and not Settings.from_env().database:
+    settings = Settings.from_env()
+    notices = [beginning.notice_of_others(settings)]
+    if not settings.database:
+        notices.append(sqlite_notice(sqlite3.sqlite_version_info))
+    for notice in filter(None, notices):
         print(notice, file=sys.stderr, flush=True)
+    figures.share(_data())
 
 
 def unservable(cfg: Any) -> str | None:
@@ -91,8 +100,22 @@ def _tell_of_the_end(server: Any) -> None:
 
 
 def when_ready(server: Any) -> None:
-    """Bound: connections queue from here on. Says where."""
-    print(f"quotechat {__version__} at {url(server)} (Ctrl-C stops it)", flush=True)
+    """Bound: connections queue from here on."""
+    announce(server, lambda url: print(f"quotechat {__version__} at {url} (Ctrl-C stops it)", flush=True))
+
+
+def announce(server: Any, tell: Callable[[str], None]) -> None:
+    """Call `tell` with the URL, and tell systemd, as soon as a worker serves."""
+    manage = server.manage_workers
+
+    def looked() -> None:
+        manage()
+        if _handover.serving:
+            server.manage_workers = manage
+            tell(url(server))
+            beginning.tell_systemd(_systemd)
+
+    server.manage_workers = looked
 
 
 def on_reload(server: Any) -> None:
@@ -157,6 +180,9 @@ def post_worker_init(worker: Any) -> None:
         worker.drained = _draining.done
         _draining.start()
     _handover.ready(worker.age)
+    # The master looks after its workers at this signal, and announces the first that serves.
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(worker.ppid, signal.SIGCHLD)
 
 
 def pre_request(worker: Any, request: Any) -> None:

@@ -15,7 +15,7 @@ from gunicorn.app.base import BaseApplication
 from ..config import Settings, variable
 from ..protocol.errors import Refused
 from ..store.open import check_driver
-from . import figures, hooks
+from . import beginning, figures, hooks
 from .draining import GRACEFUL_SECONDS
 from .worker import Worker
 
@@ -32,6 +32,7 @@ def prepare(settings: Settings) -> Settings:
     how they reach the workers, those after a SIGHUP and a re-executed master too. Raises SettingsError.
     """
     check_driver(settings)
+    beginning.check_directory(settings.data)
     fitting = _fit(settings, _raise_file_limit())
     found = fitting.to_env()
     if variable("held_polls") not in os.environ:
@@ -97,7 +98,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is published wi
             self.cfg.set(name, value)
         if self._ready is not None:
             tell = self._ready
-            self.cfg.set("when_ready", lambda server: tell(hooks.url(server)))
+            self.cfg.set("when_ready", lambda server: hooks.announce(server, tell))
 
     def load(self) -> Any:
         # Imported in the worker, after the fork: the database and its threads begin where they will live.
@@ -111,6 +112,9 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is published wi
             sys.exit(_APP_LOAD_ERROR)
         except sqlite3.Error as fault:
             print(f"quotechat: the database cannot be used: {fault}", file=sys.stderr, flush=True)
+            sys.exit(_APP_LOAD_ERROR)
+        except OSError as fault:
+            print(f"quotechat: the data directory cannot be used: {fault}", file=sys.stderr, flush=True)
             sys.exit(_APP_LOAD_ERROR)
 
 
