@@ -49,6 +49,7 @@ from ..store.base import (
 )  # fmt: skip
 from ..store.shapes import Sql
 from ..supervision import Supervised
+from . import feeds
 from .bell import NET, Bell
 from .feed import Feed
 from .housekeeping import Housekeeper
@@ -65,6 +66,8 @@ T = TypeVar("T")
 ANSWER_SECONDS = 10.0
 """How long `submit` waits for the disk before it says that the outcome is unknown."""
 _PAGE = 500
+_SPARE_EVERY = 1.0
+"""Seconds between two looks at what the feeds hold."""
 _LOOK_FOR_PEER = 2.0
 """Seconds between two looks at whether the one who waits is still there; protocol §7 allows 5."""
 
@@ -102,6 +105,7 @@ class Chat:
         self._waiting = 0
         self._key: bytes | None = None
         self._appended = 0
+        self._followers: list[Callable[[str], bool]] = []
         self._listeners: list[Callable[[str], None]] = []
         self._commits: list[Callable[[list[Event]], None]] = []
         self._drains: list[Callable[[], None]] = []
@@ -335,6 +339,7 @@ class Chat:
         """The live end of `room`. Raises RoomUnknown."""
         found = self._feeds.get(room)
         if found is not None:
+            found.used_at = time.monotonic()
             return found
         head = self._store.head(room)
         with self._feeds_lock:
@@ -350,6 +355,10 @@ class Chat:
     def listen(self, callback: Callable[[str], None]) -> None:
         """Call `callback` with a room's name after each publish there; it must not block."""
         self._listeners.append(callback)
+
+    def followed_by(self, follows: Callable[[str], bool]) -> None:
+        """Keep the feed of each room, by name, for which `follows` is true."""
+        self._followers.append(follows)
 
     def on_commit(self, callback: Callable[[list[Event]], None]) -> None:
         """Call `callback` with what this process has stored, after each commit; it must not block."""
@@ -590,10 +599,23 @@ class Chat:
         feed.end()
         self._tell(feed.room)
 
+    def _spare_memory(self) -> None:
+        """Drop what readers do not need now; one that comes for it reads from the store, and begins a feed anew."""
+        with self._feeds_lock:
+            held = list(self._feeds.values())
+            for feed in feeds.idle(held, self._is_followed, time.monotonic()):
+                del self._feeds[feed.room]
+                feed.end()  # for a reader that has taken hold of it just now
+        feeds.shrink(held)
+
+    def _is_followed(self, room: str) -> bool:
+        return any(follows(room) for follows in self._followers)
+
     def _watch(self) -> None:
         """See what other processes commit: at a ring of the bell, and now and then without one."""
         seen: int | None = None
         rooms: set[str] | None = None
+        spared_at = time.monotonic()
         while not self._closed.is_set():
             try:
                 if rooms is not None:
@@ -601,6 +623,9 @@ class Chat:
                 elif (version := self._store.version()) != seen:
                     self._look(self._feeds)
                     seen = version
+                if time.monotonic() >= spared_at + _SPARE_EVERY:
+                    spared_at = time.monotonic()
+                    self._spare_memory()
             except Refused as away:
                 log.warning("the store could not be watched: %s", away)
             except Exception:

@@ -30,6 +30,9 @@ class Feed:
         self._bytes = 0
         self._ended = False
         self._attending: set[threading.Event] = set()
+        self._waiting = 0
+        self.used_at = time.monotonic()
+        """When a reader last asked for it."""
 
     @property
     def head(self) -> int:
@@ -44,6 +47,21 @@ class Feed:
     def ended(self) -> bool:
         """Whether nothing is published here any more: the worker drains, or the room has another history now."""
         return self._ended
+
+    @property
+    def size(self) -> int:
+        """Bytes of the events that are kept in memory."""
+        return self._bytes
+
+    @property
+    def awaited(self) -> bool:
+        """Whether a thread waits for news here."""
+        return bool(self._waiting or self._attending)
+
+    def forget(self) -> None:
+        """Drop the events in memory; the store has them."""
+        with self._changed:
+            self._tail, self._bytes = [], 0
 
     def publish(self, events: list[Event], after: str | None = None) -> bool:
         """Append what is new of `events`, which are contiguous, and wake the readers.
@@ -76,6 +94,7 @@ class Feed:
         None if the tail begins later.
         """
         with self._changed:
+            self.used_at = time.monotonic()
             missing = self._head.seq - seq
             if missing <= 0:
                 return []
@@ -93,11 +112,15 @@ class Feed:
         """Wait until the head is above `seq`, at most `seconds`; whether it is."""
         deadline = time.monotonic() + seconds
         with self._changed:
-            while self._head.seq <= seq and not self._ended:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    break
-                self._changed.wait(left)
+            self._waiting += 1
+            try:
+                while self._head.seq <= seq and not self._ended:
+                    left = deadline - time.monotonic()
+                    if left <= 0:
+                        break
+                    self._changed.wait(left)
+            finally:
+                self._waiting -= 1
             return self._head.seq > seq
 
     def attend(self, event: threading.Event) -> None:
@@ -141,7 +164,7 @@ class Feed:
                 new = new[place:]
                 break
         self._tail.extend(new)
-        self._bytes += sum(len(event.encoded) for event in new)
+        self._bytes += sum(map(_size, new))
         if len(self._tail) > 2 * MOST_EVENTS or self._bytes > 2 * MOST_BYTES:
             self._shrink()
 
@@ -158,13 +181,18 @@ class Feed:
         # By half at a time, so that an append costs the same however long the tail is.
         kept, size = 0, 0
         for event in reversed(self._tail):
-            size += len(event.encoded)
+            size += _size(event)
             if kept and (kept >= MOST_EVENTS or size > MOST_BYTES):
-                size -= len(event.encoded)
+                size -= _size(event)
                 break
             kept += 1
         self._tail = self._tail[-kept:]
         self._bytes = size
+
+
+def _size(event: Event) -> int:
+    """What an event takes in memory: its body is there twice, by itself and in the envelope."""
+    return len(event.encoded) + len(event.body)
 
 
 def _within(most: int, events: list[Event]) -> list[Event]:

@@ -241,6 +241,10 @@ class Lot:
             self._news.add(room)
             self._reactor.call(lambda: self._settle(room))
 
+    def has_waiting(self, room: str) -> bool:
+        """Whether a poll waits in `room`; for `Chat.followed_by`."""
+        return room in self._waiting
+
     def enter(self, parked: Parked) -> None:
         """It waits from now on."""
         place = parked.place
@@ -343,4 +347,5 @@ def install(app: Flask, chat: Chat) -> None:
     lot = Lot(reactor, chat)
     app.extensions["quotechat.parking"] = lot
     chat.listen(lot.news)
+    chat.followed_by(lot.has_waiting)
     reactor.every_sweep(lot.look)

@@ -104,6 +104,10 @@ class Reactor:
             self._news.add(room)
             self._ring()
 
+    def has_followers(self, room: str) -> bool:
+        """Whether a peer follows `room`; for `Chat.followed_by`."""
+        return room in self._followers
+
     def drain(self) -> None:
         """Tell every peer to come back, and return when they have been told, `GRACE_SECONDS` + 0.5 s at most."""
         if not self._begun:
@@ -437,6 +441,7 @@ def install(app: Flask, chat: Chat) -> None:
     app.extensions["quotechat.reactor"] = reactor
     chat.supervise(reactor.thread)
     chat.listen(reactor.news)
+    chat.followed_by(reactor.has_followers)
     chat.on_drain(reactor.drain)
     chat.on_close(reactor.settle)
 

@@ -1,0 +1,32 @@
+"""How much the feeds of all rooms may hold together, and which of them may go. Pure: the clock is an argument."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from .feed import Feed
+
+MOST_BYTES = 32_000_000
+"""Bytes in the tails of all rooms; beyond, those that nobody has read for longest are read from the store."""
+IDLE_SECONDS = 60.0
+"""A feed that nobody follows goes when nobody has used it for so long."""
+
+
+def shrink(feeds: Iterable[Feed]) -> None:
+    """Drop tails, the least recently used first, until all have `MOST_BYTES` at most."""
+    by_use = sorted(feeds, key=lambda feed: feed.used_at)
+    size = sum(feed.size for feed in by_use)
+    for feed in by_use:
+        if size <= MOST_BYTES:
+            return
+        size -= feed.size
+        feed.forget()
+
+
+def idle(feeds: Iterable[Feed], followed: Callable[[str], bool], now: float) -> list[Feed]:
+    """Those that nobody follows, waits on or has used for `IDLE_SECONDS`."""
+    return [
+        feed
+        for feed in feeds
+        if now - feed.used_at > IDLE_SECONDS and not feed.awaited and not followed(feed.room)
+    ]

@@ -1,0 +1,57 @@
+"""What all feeds hold together is bounded, and those that nobody needs go."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from servers import until
+from test_chat import Opened, opened, said  # noqa: F401  # the fixture of the hub's tests
+
+from quotechat.hub import chat as module
+from quotechat.hub import feeds
+from quotechat.hub.feed import Feed
+from quotechat.protocol.cursor import START
+from quotechat.protocol.events import event
+from quotechat.store.base import Head
+
+
+def filled(room: str, size: int, used_at: float) -> Feed:
+    """A feed with one event of `size` bytes or more."""
+    feed = Feed(room, Head(0, "0.0000000000000000"))
+    feed.publish([event(room, 1, "1.0000000000000001", "message-sent", 0, b'{"a":"%b"}' % (b"x" * size))])
+    feed.used_at = used_at
+    return feed
+
+
+def test_the_least_used_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tails have so many bytes together; what has been read lately stays, and a head is never forgotten."""
+    monkeypatch.setattr(feeds, "MOST_BYTES", 50_000)
+    held = [filled(f"r{number}", 5_000, used_at=number) for number in (3, 1, 4, 2, 5)]
+    assert sum(feed.size for feed in held) > 50_000
+    feeds.shrink(held)
+    assert [feed.room for feed in held if feed.size] == ["r3", "r4", "r2", "r5"]
+    assert sum(feed.size for feed in held) <= 50_000
+    assert held[1].head == 1 and held[1].after(0) is None and held[1].after(1) == []
+
+
+def test_what_is_followed_stays() -> None:
+    """A feed goes when nobody follows it, waits on it, or has used it for a while."""
+    held = {room: filled(room, 10, used_at=0.0) for room in ("left", "followed", "awaited", "recent")}
+    held["awaited"].attend(threading.Event())
+    held["recent"].used_at = 50.0
+    gone = feeds.idle(held.values(), lambda room: room == "followed", feeds.IDLE_SECONDS + 1)
+    assert gone == [held["left"]]
+
+
+def test_a_feed_that_went_begins_anew(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    """A reader that held it is sent on, and misses nothing."""
+    monkeypatch.setattr(feeds, "IDLE_SECONDS", -1.0)
+    monkeypatch.setattr(module, "_SPARE_EVERY", 0.01)
+    chat = opened()
+    first = chat.feed("lobby")
+    until(lambda: first.ended, what="its end")
+    monkeypatch.setattr(feeds, "IDLE_SECONDS", 60.0)
+    chat.submit(said(), identity="ann")
+    assert [each.seq for each in chat.read("lobby", START).events] == [1]
+    assert chat.feed("lobby") is not first and chat.feed("lobby").head == 1
