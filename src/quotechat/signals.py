@@ -32,6 +32,7 @@ message_edited = _signals.signal(events.MESSAGE_EDITED)
 message_deleted = _signals.signal(events.MESSAGE_DELETED)
 reactions_changed = _signals.signal(events.REACTIONS_CHANGED)
 quote_added = _signals.signal(events.QUOTE_ADDED)
+quote_removed = _signals.signal(events.QUOTE_REMOVED)
 
 
 class Teller:

@@ -29,7 +29,7 @@ export { Api, Problem };
 
 /**
  * @typedef {object} ChatEvent one entry of the room's log, as the protocol has it
- * @property {"message-sent" | "message-edited" | "message-deleted" | "reactions-changed" | "quote-added"} command
+ * @property {"message-sent" | "message-edited" | "message-deleted" | "reactions-changed" | "quote-added" | "quote-removed"} command
  * @property {string} room
  * @property {number} seq its number; of a sent message also its id
  * @property {string} cursor the position after it

@@ -38,7 +38,7 @@ function showColor(classes, color) {
 
 function showCard(article, { id, at, quote }) {
   identify(article, id, `Event ${id}`);
-  setText(article.querySelector("blockquote"), inOrder(quote.quote));
+  setText(article.querySelector("blockquote"), quote.removed ? "This quote was taken back." : inOrder(quote.quote));
   setText(article.querySelector(".author"), quote.author);
   showTime(article.querySelector(".time"), at);
 }

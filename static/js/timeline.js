@@ -56,6 +56,8 @@ export class Timeline {
         return this.#add({ at, ...message });
       case "quote-added":
         return this.#add(card(seq, at, quote));
+      case "quote-removed":
+        return this.#remove(quote);
       case "message-edited":
         return this.#edit(message);
       case "message-deleted":
@@ -84,6 +86,12 @@ export class Timeline {
     const entry = change(old);
     this.#entries.set(id, entry);
     return { added: null, changed: [entry] };
+  }
+
+  /** The card of a quote that was taken back. */
+  #remove(quote) {
+    const entry = this.entries.find((each) => each.quote?.id === quote.id);
+    return entry ? this.#change(entry.id, (old) => ({ ...old, quote })) : NOTHING;
   }
 
   /** Replies show its new text. */

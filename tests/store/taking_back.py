@@ -9,9 +9,9 @@ from contract import T0, Open, delete, do, edit, react, said
 
 from quotechat.protocol import commands
 from quotechat.protocol.cursor import START
-from quotechat.protocol.errors import Conflict
+from quotechat.protocol.errors import Conflict, Forbidden, QuoteUnknown, Unauthenticated
 from quotechat.store import copying, pruning, redaction, rules
-from quotechat.store.base import Store, Write
+from quotechat.store.base import CreateRoom, Store, Write
 
 WORD = "xyzzy"
 
@@ -176,6 +176,45 @@ class TakingBack:
             left.append(rows(store, "SELECT count(*) FROM sent")[0][0])
         assert left == [count + 1, count + 1 - pruning.AT_ONCE, 2, 1]
         assert len(rows(store, "SELECT * FROM name")) == 1
+
+    def test_a_quote_is_taken_back(self, store: Any) -> None:
+        """By who added it, once: its words are nowhere, its number is not given again, and the history is whole."""
+        do(store, CreateRoom("tea"))
+        add = commands.AddQuote(quote=commands.NewQuote(WORD, "W. S."), room="tea", client_id="q")
+        quote = do(store, add).event.envelope["quote"]
+
+        def remove(number: int, room: str = "tea") -> Any:
+            return commands.RemoveQuote(quote=commands.QuoteId(number), room=room)
+
+        assert store.quote_room(quote["id"]) == "tea" and store.quote_room(1) is None
+        for command, who, refused in (
+            (remove(quote["id"]), None, Unauthenticated), (remove(quote["id"]), "bob", Forbidden),
+            (remove(1), "ann", Forbidden), (remove(quote["id"], "lobby"), "ann", QuoteUnknown),
+            (remove(99_999), "ann", QuoteUnknown),
+        ):  # fmt: skip
+            with pytest.raises(refused):
+                do(store, command, who=who)
+        removed = do(store, remove(quote["id"]))
+        stub = {"id": quote["id"], "quote": "", "author": "", "at": quote["at"], "removed": True}
+        assert removed.event.envelope["quote"] == stub and store.removed_quotes() == 1
+        assert do(store, remove(quote["id"])).duplicate
+        added, _ = store.read("tea", START, 9).events
+        assert added.envelope["quote"] == stub and do(store, add).event == added
+        with pytest.raises(QuoteUnknown):
+            store.quote(quote["id"])
+        assert store.newest_quote() < quote["id"]
+        assert WORD not in repr((store.quotes(None, 500), store.snapshot("tea", 9), dumped(store)))
+        for table in ("event", "quote"):
+            assert WORD not in repr(rows(store, f"SELECT * FROM {table}"))
+        store.rebuild(lambda done, all_there_are: None)
+        with pytest.raises(QuoteUnknown):
+            store.quote(quote["id"])
+        another = do(store, commands.AddQuote(quote=commands.NewQuote("new", "a"))).event.envelope["quote"]
+        assert another["id"] > quote["id"]
+        store.cut("tea", T0 + 1, 9)
+        with pytest.raises(QuoteUnknown):
+            store.quote(quote["id"])
+        assert whole(store)
 
     def test_a_message_is_edited_a_bounded_number_of_times(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         """Each edit stays in the log with the whole text; beyond the bound it is refused, and deleting still serves."""

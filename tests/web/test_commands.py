@@ -120,7 +120,15 @@ def quoting(guest: Guest) -> Prepared:
     return Prepared({"command": "add-quote", "quote": quote}, "quote-added", {"quote": {**quote, "client_id": "k"}})
 
 
-EVENTFUL = [sending, editing, deleting, reacting, quoting]
+def unquoting(guest: Guest) -> Prepared:
+    quote = {"quote": "Less is more.", "author": "Mies"}
+    guest.ask("post", {"command": "add-quote", "quote": quote})
+    quote_id = requests.get(f"{guest.server.url}/api/v1/quotes?limit=1").json()["quotes"][0]["id"]
+    shown = {"id": quote_id, "quote": "", "author": "", "removed": True}
+    return Prepared({"command": "remove-quote", "quote": {"id": quote_id}}, "quote-removed", {"quote": shown})
+
+
+EVENTFUL = [sending, editing, deleting, reacting, quoting, unquoting]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -157,7 +165,7 @@ def test_its_event_comes_over_every_transport(guest: Guest, prepare: Callable[[G
 #: What an event holds beside what was sent: times, and the id of a quote, which is another's business.
 OWN_TIME = {
     "message-sent": ("at",), "message-edited": ("at", "edited_at"), "message-deleted": (),
-    "reactions-changed": (), "quote-added": ("at", "id"),
+    "reactions-changed": (), "quote-added": ("at", "id"), "quote-removed": ("at",),
 }  # fmt: skip
 
 
@@ -197,7 +205,7 @@ def test_a_deleted_parent_shows_as_such(guest: Guest, way: str) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_scheduled_waits_and_can_be_cancelled(guest: Guest, way: str) -> None:
-    """Seen by its sender alone; a repeat gets the same; cancelled it is gone, and so says a second time."""
+    """Seen by its sender alone; a repeat gets the same; cancelled it is gone, and its text with it."""
     before = guest.head()
     message = {"user": "Azin", "message": "later", "send_at": "+1h", "color": "pink"}
     send = {"command": "send-message", "client_id": "k", "message": message}
@@ -209,7 +217,9 @@ def test_scheduled_waits_and_can_be_cancelled(guest: Guest, way: str) -> None:
     cancel = {"command": "cancel-scheduled", "client_id": "c", "scheduled": {"id": ack["scheduled"]["id"]}}
     assert guest.ask(way, cancel) == {**ack, "client_id": "c"}
     assert guest.waiting() == []
-    assert guest.ask(way, cancel) == {**ack, "client_id": "c", "duplicate": True}
+    without_text = {**ack["scheduled"], "message": {"client_id": "k"}}
+    assert guest.ask(way, cancel) == {**ack, "scheduled": without_text, "client_id": "c", "duplicate": True}
+    assert guest.ask(way, send) == {**ack, "duplicate": True}
     assert guest.ask(way, {**cancel, "client_id": "d"})["code"] == "scheduled-unknown"
     assert guest.head() == before
 
@@ -357,6 +367,23 @@ def test_quotes_stand_in_the_stretch_where_they_were_added(guest: Guest) -> None
             page = requests.get(f"{guest.url}/messages?before={page['messages'][0]['id']}&limit={limit}").json()
             seen = page.get("quotes", []) + seen
         assert [quote["seq"] for quote in seen] == [2, 4, 6, 8]
+
+
+def test_a_quote_is_removed_over_http(guest: Guest) -> None:
+    """By its own address, whatever its room; then it is unknown, and a page that was kept is out of date."""
+    url = f"{guest.server.url}/api/v1/quotes"
+    body = {"quote": "taken back", "author": "a", "room": guest.room}
+    quote = requests.post(url, json=body, headers=guest.headers).json()
+    kept = requests.get(f"{url}?limit=1").headers["ETag"]
+    assert requests.delete(f"{url}/{quote['id']}").status_code == 401
+    assert requests.delete(f"{url}/1", headers=guest.headers).status_code == 403
+    removed = requests.delete(f"{url}/{quote['id']}", headers=guest.headers)
+    event = removed.json()
+    assert (removed.status_code, event["command"], event["room"]) == (200, "quote-removed", guest.room)
+    assert requests.delete(f"{url}/{quote['id']}", headers=guest.headers).json() == {**event, "duplicate": True}
+    assert requests.get(f"{url}/{quote['id']}").json()["code"] == "quote-unknown"
+    assert requests.get(f"{url}?limit=1", headers={"If-None-Match": kept}).status_code == 200
+    assert "quotes" not in requests.get(guest.url).json()
 
 
 # --- Restart --------------------------------------------------------------------------------------

@@ -152,8 +152,11 @@ def _fill(client: FlaskClient, owner: dict[str, str], room: str) -> dict[str, in
     later = {"user": "Azin", "message": "Later", "send_at": "+1h"}
     waits = client.post(f"/api/v1/rooms/{room}/messages", json=later, headers=owner)
     quote = {"quote": "Less is more.", "author": "Mies", "room": room}
-    client.post("/api/v1/quotes", json=quote, headers=owner)
-    return {"message": said.get_json()["seq"], "scheduled": waits.get_json()["scheduled"]["id"]}
+    added = client.post("/api/v1/quotes", json=quote, headers=owner)
+    return {
+        "message": said.get_json()["seq"], "scheduled": waits.get_json()["scheduled"]["id"],
+        "quote": added.get_json()["id"],
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("method", "example"), EXAMPLES, ids=lambda each: getattr(each, "path", each))
@@ -163,12 +166,13 @@ def test_example_works(settled: tuple[Flask, dict[str, str]], method: str, examp
     client = app.test_client()
     room = f"r{EXAMPLES.index((method, example))}"
     ids = _fill(client, owner, room)
-    # Each in a room of its own; scheduled messages are numbered over all rooms.
+    # Each in a room of its own; scheduled messages and quotes are numbered over all rooms.
     path = example.path.replace("lobby", room)
-    path = re.sub(r"scheduled/1$", f"scheduled/{ids['scheduled']}", path)
-    body = json.loads(
-        json.dumps(example.body).replace('"scheduled": {"id": 1}', f'"scheduled": {{"id": {ids["scheduled"]}}}')
-    )
+    written = json.dumps(example.body)
+    for name in ("scheduled", "quote"):
+        path = re.sub(rf"({name}s?)/1$", rf"\1/{ids[name]}", path)
+        written = written.replace(f'"{name}": {{"id": 1}}', f'"{name}": {{"id": {ids[name]}}}')
+    body = json.loads(written)
     sent = {"json": body} if isinstance(body, dict) else {"data": body} if body else {}
     answer = client.open(path, method=method, headers={**owner, **example.headers}, **sent)
     assert answer.status_code == example.status, answer.get_data()
@@ -186,11 +190,14 @@ def test_examples_of_commands_work(tmp_path: Path, app: Flask) -> None:
         owner = {"Authorization": f"Bearer {token}"}
         for message in ({"user": "Azin", "message": "Hi"}, {"user": "Azin", "message": "Later", "send_at": "+1h"}):
             assert requests.post(f"{server.url}/api/v1/rooms/lobby/messages", json=message, headers=owner).ok
+        quote = {"quote": "Less is more.", "author": "Mies"}
+        quote_id = requests.post(f"{server.url}/api/v1/quotes", json=quote, headers=owner).json()["id"]
         # What changes the message before what deletes it.
         names = sorted(COMMANDS, key=lambda name: (name == "delete-message", name != "subscribe"))
         with connect(_socket(server), additional_headers=owner) as ws:
             for number, name in enumerate(names):
-                ws.send(json.dumps({**envelope(name), "client_id": f"n{number}"}))
+                asked = {**envelope(name), "client_id": f"n{number}"}
+                ws.send(json.dumps(asked | ({"quote": {"id": quote_id}} if name == "remove-quote" else {})))
                 while True:
                     found = json.loads(ws.recv(timeout=5))
                     checker.check_envelope(json.dumps(found))

@@ -235,7 +235,7 @@ class _Lines:
         self._colors = colors
 
     def event(self, event: Event) -> None:
-        if event.quote is not None:
+        if event.quote is not None and not event.quote.get("removed"):
             _print(f"{_clock(event.at)}  {self._quote(event.quote)}")
         elif event.message is not None:
             self._happened(event.command, event.message)

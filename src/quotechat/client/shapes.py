@@ -41,6 +41,7 @@ class Quote(TypedDict, total=False):
     at: str
     seq: int
     client_id: str
+    removed: bool
 
 
 class Snapshot(TypedDict, total=False):
@@ -59,7 +60,7 @@ class Event:
     """One entry of a room's log. `cursor` is the position after it: keep that one to go on from here.
 
     `command` says what has happened (``message-sent``, ``message-edited``, ``message-deleted``,
-    ``reactions-changed``, ``quote-added``; more may come). `envelope` is all of it, as it came.
+    ``reactions-changed``, ``quote-added``, ``quote-removed``; more may come). `envelope` is all of it, as it came.
     """
 
     command: str

@@ -323,6 +323,14 @@ class Chat:
         """The id of the newest quote, 0 where there is none."""
         return self._store.newest_quote()
 
+    def removed_quotes(self) -> int:
+        """How many quotes were removed: with `newest_quote`, it tells whether anything has changed."""
+        return self._store.removed_quotes()
+
+    def quote_room(self, quote_id: int) -> str:
+        """The room whose log has the quote, the lobby if none has. Raises QuoteUnknown."""
+        return self._store.quote_room(quote_id) or commands.LOBBY
+
     def quotes(self, before: int | None, limit: int, search: str = "") -> dict[str, Any]:
         """{`quotes`, `has_more`}, the newest first; see `Store.quotes`."""
         return self._store.quotes(before, limit, search)

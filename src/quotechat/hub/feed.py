@@ -11,7 +11,7 @@ import threading
 import time
 
 from ..protocol import json
-from ..protocol.events import MESSAGE_DELETED, MESSAGE_EDITED, Event
+from ..protocol.events import MESSAGE_DELETED, MESSAGE_EDITED, QUOTE_REMOVED, Event
 from ..store.base import PAGE_BYTES, Head
 
 MOST_EVENTS = 1000
@@ -170,7 +170,7 @@ class Feed:
 
     def _takes_words(self, event: Event, before: list[Event]) -> bool:
         """Whether events in memory may hold words that `event` takes back: a text, or its excerpt in a reply."""
-        if event.command == MESSAGE_DELETED:
+        if event.command in (MESSAGE_DELETED, QUOTE_REMOVED):
             return True
         if event.command != MESSAGE_EDITED:
             return False

@@ -72,6 +72,12 @@ class ScheduledId(msgspec.Struct, frozen=True):
     id: Id
 
 
+class QuoteId(msgspec.Struct, frozen=True):
+    """The inner object of `RemoveQuote`."""
+
+    id: Id
+
+
 class NewQuote(msgspec.Struct, frozen=True):
     """The inner object of `AddQuote`."""
 
@@ -160,6 +166,12 @@ class AddQuote(_Command, frozen=True, tag="add-quote"):
         return identity or self.quote.author
 
 
+class RemoveQuote(_Command, frozen=True, tag="remove-quote"):
+    """Take one's own quote out of the collection; its room hears of it."""
+
+    quote: QuoteId
+
+
 class Subscribe(_Command, frozen=True, tag="subscribe"):
     """Read a room from a cursor on (WebSocket only)."""
 
@@ -176,7 +188,7 @@ class Ping(_Command, frozen=True, tag="ping"):
     measure: bool = False
 
 
-Write = SendMessage | EditMessage | DeleteMessage | React | CancelScheduled | AddQuote
+Write = SendMessage | EditMessage | DeleteMessage | React | CancelScheduled | AddQuote | RemoveQuote
 Command = Write | Subscribe | Unsubscribe | Ping
 
 _KNOWN: dict[str, type[Command]] = {kind.__struct_config__.tag: kind for kind in get_args(Command)}

@@ -14,6 +14,7 @@ MESSAGE_EDITED = "message-edited"
 MESSAGE_DELETED = "message-deleted"
 REACTIONS_CHANGED = "reactions-changed"
 QUOTE_ADDED = "quote-added"
+QUOTE_REMOVED = "quote-removed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,7 @@ class Quote(msgspec.Struct, kw_only=True):
     author: str
     at: At
     client_id: str | UnsetType = UNSET
+    removed: Annotated[bool, Meta(description="It was taken back: `quote` and `author` are empty.")] | UnsetType = UNSET
 
 
 class AddedQuote(Quote, kw_only=True):
@@ -169,7 +170,13 @@ class QuoteAdded(_Event, tag="quote-added"):
     quote: Quote
 
 
-Event = MessageSent | MessageEdited | MessageDeleted | ReactionsChanged | QuoteAdded
+class QuoteRemoved(_Event, tag="quote-removed"):
+    """Its sender took it back: what stays of it."""
+
+    quote: Quote
+
+
+Event = MessageSent | MessageEdited | MessageDeleted | ReactionsChanged | QuoteAdded | QuoteRemoved
 
 
 # --- Answers on sockets and streams ---------------------------------------------------------------

@@ -281,6 +281,12 @@ class Store(Transactions, Protocol):
     def newest_quote(self) -> int:
         """The id of the newest quote, 0 where there is none."""
 
+    def removed_quotes(self) -> int:
+        """How many quotes were removed."""
+
+    def quote_room(self, quote_id: int) -> str | None:
+        """The room whose log has the quote, None if none has. Raises QuoteUnknown."""
+
     def quotes(self, before: int | None, limit: int, search: str = "") -> dict[str, Any]:
         """{`quotes`, `has_more`}: the newest first, with an id below `before`.
 

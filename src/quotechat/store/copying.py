@@ -464,8 +464,9 @@ def _add_quotes(store: Target, rows: list[dict[str, Any]]) -> None:
         for row in rows:
             there = sql.one("SELECT body FROM quote WHERE id = ?", row["id"])
             if there is None:
-                values = (row["id"], row["identity"], row["body"])
-                sql.run("INSERT INTO quote (id, identity, body) VALUES (?, ?, ?)", *values)
+                removed = 0 if json.own(row["body"]).get("removed") else None
+                values = (row["id"], row["identity"], row["body"], removed)
+                sql.run("INSERT INTO quote (id, identity, body, removed) VALUES (?, ?, ?, ?)", *values)
             elif _said(there[0]) != _said(row["body"]):
                 raise Impossible(f"quote {row['id']} is another one here; load into a store of its own")
 

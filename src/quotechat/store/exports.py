@@ -296,7 +296,9 @@ def _logged(command: str, line: dict[str, Any]) -> Logged:
     event: wire.Event = msgspec.convert(line | {"command": command}, wire.Event)
     body = {name: value for name, value in line.items() if name not in _AROUND}
     # Strict types before, so that equal is the same here.
-    known_of_it = msgspec.to_builtins(event.quote if isinstance(event, wire.QuoteAdded) else event.message)
+    known_of_it = msgspec.to_builtins(
+        event.quote if isinstance(event, wire.QuoteAdded | wire.QuoteRemoved) else event.message
+    )
     _need([*body.values()] == [known_of_it], command, "It holds what no such event has.")
     seq, _, tag = event.cursor.partition(".")
     _need(seq == str(event.seq), "cursor", "It is of another seq.")
@@ -312,6 +314,11 @@ def _check(event: wire.Event, private: _Private) -> None:
     """What its type does not say of an event. Raises Invalid."""
     target = None
     if isinstance(event, wire.QuoteAdded):
+        removed = event.quote.removed is not UNSET
+        _need(not removed or private.digest is not None, "quote", "It is blank, without a digest of what it was.")
+        _check_quote(event.quote)
+    elif isinstance(event, wire.QuoteRemoved):
+        _need(event.quote.removed is not UNSET, "quote", "It is there.")
         _check_quote(event.quote)
     elif isinstance(event, wire.MessageSent):
         said = event.message
@@ -353,6 +360,11 @@ def _check_message(said: wire.Message, *, blanked: bool) -> None:
 
 
 def _check_quote(quote: wire.Quote) -> None:
+    if quote.removed is not UNSET:
+        _need(quote.quote == quote.author == "", "quote", "It is removed, and has a text.")
+        _need(quote.id <= 2**53 - 1, "id", "Too large.")
+        _ms(quote.at)
+        return
     text.clean_quote(quote.quote, _MOST_CHARS)
     names.kept_name(quote.author, "author", _MOST_IN_A_NAME)
     _need(quote.id <= 2**53 - 1, "id", "Too large.")

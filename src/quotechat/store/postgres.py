@@ -196,6 +196,12 @@ class PostgresStore:
     def newest_quote(self) -> int:
         return self._single(reading.newest_quote)
 
+    def removed_quotes(self) -> int:
+        return self._single(reading.removed_quotes)
+
+    def quote_room(self, quote_id: int) -> str | None:
+        return self._single(lambda sql: reading.quote_room(sql, quote_id))
+
     def quotes(self, before: int | None, limit: int, search: str = "") -> dict[str, Any]:
         return self._single(lambda sql: reading.quotes(sql, before, limit, search))
 

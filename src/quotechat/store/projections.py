@@ -97,10 +97,18 @@ def _quote_added(sql: Sql, entry: Entry) -> None:
     )  # fmt: skip
 
 
+def _quote_removed(sql: Sql, entry: Entry) -> None:
+    quote = entry.body["quote"]
+    sql.run(
+        "UPDATE quote SET body = ?, removed = ? WHERE id = ?", json.dumps(quote).decode(), entry.seq, quote["id"]
+    )  # fmt: skip
+
+
 _PROJECTIONS: dict[str, Callable[[Sql, Entry], None]] = {
     events.MESSAGE_SENT: _message_sent,
     events.MESSAGE_EDITED: _message_edited,
     events.MESSAGE_DELETED: _message_deleted,
     events.REACTIONS_CHANGED: _reactions_changed,
     events.QUOTE_ADDED: _quote_added,
+    events.QUOTE_REMOVED: _quote_removed,
 }

@@ -23,6 +23,7 @@ from .shapes import (
     deleted_stub,
     described,
     event_of,
+    removed_quote,
     waiting_message,
     without_excerpt,
 )  # fmt: skip
@@ -139,7 +140,8 @@ def _is_older(sql: Sql, room_id: int, message_id: int) -> bool:
 def _quotes_between(sql: BoundedSql, room_id: int, start: int, end: int, limit: int) -> list[dict[str, Any]]:
     rows = sql.within(
         PAGE_BYTES,
-        "SELECT seq, body FROM quote WHERE room_id = ? AND seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?",
+        "SELECT seq, body FROM quote WHERE room_id = ? AND seq > ? AND seq < ? AND removed IS NULL"
+        " ORDER BY seq DESC LIMIT ?",
         room_id, start, end, limit, order="seq DESC",
     )  # fmt: skip
     return [json.own(body) | {"seq": seq} for seq, body in rows][::-1]
@@ -218,8 +220,8 @@ def _newest_quotes(sql: BoundedSql, before: int | None, most: int) -> Iterator[s
     while most > 0:
         rows = list(
             sql.within(
-                PAGE_BYTES, "SELECT id, body FROM quote WHERE id < ? ORDER BY id DESC LIMIT ?", end, most,
-                order="id DESC",
+                PAGE_BYTES, "SELECT id, body FROM quote WHERE id < ? AND removed IS NULL ORDER BY id DESC LIMIT ?",
+                end, most, order="id DESC",
             )
         )  # fmt: skip
         if not rows:
@@ -230,25 +232,42 @@ def _newest_quotes(sql: BoundedSql, before: int | None, most: int) -> Iterator[s
 
 def newest_quote(sql: Sql) -> int:
     """The highest id, or 0."""
-    row = sql.one("SELECT max(id) FROM quote")
+    row = sql.one("SELECT max(id) FROM quote WHERE removed IS NULL")
     return 0 if row is None or row[0] is None else int(row[0])
 
 
 def quote(sql: Sql, quote_id: int) -> dict[str, Any]:
     """One quote."""
-    row = sql.one("SELECT body FROM quote WHERE id = ?", quote_id)
+    row = sql.one("SELECT body FROM quote WHERE id = ? AND removed IS NULL", quote_id)
     if row is None:
         raise QuoteUnknown()
     found: dict[str, Any] = json.own(row[0])
     return found
 
 
+def removed_quotes(sql: Sql) -> int:
+    """How many were removed."""
+    row = sql.one("SELECT count(*) FROM quote WHERE removed IS NOT NULL")
+    return 0 if row is None else int(row[0])
+
+
+def quote_room(sql: Sql, quote_id: int) -> str | None:
+    """The room whose log has it."""
+    row = sql.one("SELECT r.name FROM quote q LEFT JOIN room r ON r.id = q.room_id WHERE q.id = ?", quote_id)
+    if row is None:
+        raise QuoteUnknown()
+    found: str | None = row[0]
+    return found
+
+
 def random_quote(sql: Sql) -> dict[str, Any]:
-    """Any quote; ids have no hole, but the next one above would do as well."""
+    """Any quote; where one was removed, the next one above."""
     newest = newest_quote(sql)
     if not newest:
         raise QuoteUnknown()
-    chosen = sql.one("SELECT body FROM quote WHERE id >= ? ORDER BY id LIMIT 1", 1 + secrets.randbelow(newest))
+    chosen = sql.one(
+        "SELECT body FROM quote WHERE id >= ? AND removed IS NULL ORDER BY id LIMIT 1", 1 + secrets.randbelow(newest)
+    )
     assert chosen is not None
     found: dict[str, Any] = json.own(chosen[0])
     return found
@@ -300,6 +319,8 @@ def is_redacted(body: str) -> bool:
     """
     try:
         found = json.loads(body)
+        if "quote" in found:
+            return len(found) == 1 and bool(found["quote"] == removed_quote(found["quote"]))
         message = found["message"]
         stub = message == deleted_stub(message)
         without = "reply_to" in message and message == without_excerpt(message)

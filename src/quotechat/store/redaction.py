@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from ..protocol import cursor, json
-from .shapes import Row, Sql, deleted_stub, schema, without_excerpt
+from .shapes import Row, Sql, deleted_stub, removed_quote, schema, without_excerpt
 
 MOST_EVENTS = 200
 """Events redacted in one transaction."""
@@ -109,6 +109,17 @@ def _go_on(sql: Sql, room_id: int, message_id: int, place: _Place, budget: Budge
         budget.spend(len(row[1]))
         place = at
     sql.run("DELETE FROM redaction WHERE room_id = ? AND message_id = ?", *key)
+
+
+def redact_quote(sql: Sql, room_id: int, quote_id: int) -> None:
+    """Take a quote's text out of the event that added it, if that is kept."""
+    row = sql.one("SELECT seq FROM quote WHERE id = ? AND room_id = ?", quote_id, room_id)
+    event = row and sql.one("SELECT body, digest FROM event WHERE room_id = ? AND seq = ?", room_id, row[0])
+    if row is None or not event:
+        return
+    body = json.dumps({"quote": removed_quote(json.own(event[0])["quote"])}).decode()
+    digest = event[1] if event[1] is not None else cursor.digest(event[0].encode())
+    sql.run("UPDATE event SET body = ?, digest = ? WHERE room_id = ? AND seq = ?", body, digest, room_id, row[0])
 
 
 # --- The events that hold a message's words -------------------------------------------------------

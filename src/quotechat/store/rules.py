@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 from msgspec import structs
 
 from ..protocol import commands, events, json, names, text
-from ..protocol.commands import AddQuote, CancelScheduled, DeleteMessage, EditMessage, React, SendMessage
+from ..protocol.commands import AddQuote, CancelScheduled, DeleteMessage, EditMessage, React, RemoveQuote, SendMessage
 from ..protocol.errors import (
     Conflict,
     Forbidden,
     Invalid,
     MessageUnknown,
+    QuoteUnknown,
     RateLimited,
     Refused,
     ScheduledUnknown,
@@ -27,9 +28,9 @@ from ..protocol.principal import account_id
 from . import callers, held_names, presenting
 from .base import Cancelled, CreateRoom, Deliver, Nothing, Outcome, Scheduled, Stored, Write
 from .ledger import SENT, Ledger, Room
-from .redaction import redact_message
+from .redaction import redact_message, redact_quote
 from .rooms import MOST_ROOMS, create_room
-from .shapes import content_of, counted, in_order
+from .shapes import content_of, counted, in_order, removed_quote
 
 MOST_WAITING = 100
 """Scheduled messages of one identity that may wait, those that were refused included."""
@@ -212,6 +213,20 @@ def _add_quote(asked: Asked, command: AddQuote) -> Stored:
     return asked.append(events.QUOTE_ADDED, {"quote": quote})
 
 
+def _remove_quote(asked: Asked, command: RemoveQuote) -> Stored:
+    quote_id, identity, sql = command.quote.id, asked.need_identity(), asked.ledger.sql
+    row = sql.one("SELECT room_id, identity, removed, body FROM quote WHERE id = ?", quote_id)
+    # One whose event is kept no longer belongs to no room.
+    if row is None or row[0] not in (None, asked.room.id):
+        raise QuoteUnknown()
+    if not callers.owns(sql, identity, row[1]):
+        raise Forbidden("Only the one who added a quote can remove it.")
+    if row[2] is not None:
+        return asked.ledger.stored(asked.room, row[2])
+    redact_quote(sql, asked.room.id, quote_id)
+    return asked.append(events.QUOTE_REMOVED, {"quote": removed_quote(json.own(row[3]))})
+
+
 _RULES: dict[type, Callable[[Asked, Any], Stored | Scheduled | Cancelled]] = {
     SendMessage: _send,
     EditMessage: _edit,
@@ -219,6 +234,7 @@ _RULES: dict[type, Callable[[Asked, Any], Stored | Scheduled | Cancelled]] = {
     React: _react,
     CancelScheduled: _cancel,
     AddQuote: _add_quote,
+    RemoveQuote: _remove_quote,
 }
 
 

@@ -64,6 +64,11 @@ def deleted_stub(message: dict[str, Any]) -> dict[str, Any]:
     return {"id": message["id"], "user": message["user"], "at": message["at"], "deleted": True}
 
 
+def removed_quote(quote: dict[str, Any]) -> dict[str, Any]:
+    """What stays of a quote that its author took back; whoever knows nothing of that finds empty texts."""
+    return {"id": quote["id"], "quote": "", "author": "", "at": quote["at"], "removed": True}
+
+
 def without_words_of_others(message: dict[str, Any]) -> dict[str, Any]:
     """A message as its row keeps it: what it shows of its parent is made when it is read (store/presenting.py)."""
     parent = message.get("reply_to")

@@ -177,6 +177,14 @@ class SqliteStore:
         with self._reading() as sql:
             return reading.newest_quote(sql)
 
+    def removed_quotes(self) -> int:
+        with self._reading() as sql:
+            return reading.removed_quotes(sql)
+
+    def quote_room(self, quote_id: int) -> str | None:
+        with self._reading() as sql:
+            return reading.quote_room(sql, quote_id)
+
     def quotes(self, before: int | None, limit: int, search: str = "") -> dict[str, Any]:
         with self._reading() as sql:
             return reading.quotes(sql, before, limit, search)
@@ -411,4 +419,4 @@ def _code(fault: sqlite3.Error) -> int:
 def _is_deletion(outcome: Outcome | Refused) -> bool:
     if not isinstance(outcome, Stored) or outcome.duplicate:
         return False
-    return outcome.event.command == events.MESSAGE_DELETED
+    return outcome.event.command in (events.MESSAGE_DELETED, events.QUOTE_REMOVED)

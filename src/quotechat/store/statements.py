@@ -39,7 +39,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
 _NUMBERS = frozenset(
     "id room_id seq at target reaction likes dislikes deleted reply_to message_id value scheduled due_at head floor"
     " created_at account_id used_at proved_at ends_at made_at named_at seen_at until revision keeper made_by uses used"
-    " failures try_at holder edits".split()
+    " failures try_at holder edits removed".split()
 )
 _TEXTS = frozenset({("token", "id"), ("ticket", "id")})
 """(table, column) that is text, although a column of that name is a number elsewhere."""

@@ -121,6 +121,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
     "react": {"message": {"id": 1, "reaction": "like"}},
     "cancel-scheduled": {"scheduled": {"id": 1}},
     "add-quote": {"quote": {"quote": "Less is more.", "author": "Mies"}},
+    "remove-quote": {"quote": {"id": 1}},
     "subscribe": {"room": "lobby", "after": "0"},
     "unsubscribe": {"room": "lobby"},
     "ping": {"client_id": "k2", "measure": True},

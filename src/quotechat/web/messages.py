@@ -140,8 +140,8 @@ def cancel(room: str, scheduled_id: int) -> Response:
 @described(
     answers={200: wire.Ack | wire.Pong},
     body=commands.Write | commands.Ping,
-    problems=("malformed-envelope", "forbidden", "room-unknown", "message-unknown", "scheduled-unknown", "conflict",
-              "client-id-reused", "rate-limited"),
+    problems=("malformed-envelope", "forbidden", "room-unknown", "message-unknown", "scheduled-unknown",
+              "quote-unknown", "conflict", "client-id-reused", "rate-limited"),
     writes=True,
     limit="message",
     identity="optional",
@@ -168,6 +168,12 @@ def submit_quote(room: str, fields: dict[str, Any]) -> Response:
     outcome = _submit("add-quote", room, fields, quote=fields)
     quote = outcome.event.envelope["quote"]
     return live(quote | {"duplicate": True}, 200) if outcome.duplicate else live(quote, 201)
+
+
+def remove_quote(quote_id: int) -> Response:
+    """Take one's own quote back: 200 and the event, in the room that has the quote."""
+    room = _chat().quote_room(quote_id)
+    return _done(_submit("remove-quote", room, {}, quote={"id": quote_id}))
 
 
 def live(value: Any, status: int = 200) -> Response:

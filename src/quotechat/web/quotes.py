@@ -10,7 +10,7 @@ from ..protocol.commands import LOBBY
 from ..protocol.errors import Invalid, ParameterInvalid
 from . import conditional, parameters
 from .described import Example, described
-from .messages import live, submit_quote
+from .messages import live, remove_quote, submit_quote
 
 blueprint = Blueprint("quotes", __name__, url_prefix="/api/v1")
 
@@ -33,8 +33,8 @@ def quotes() -> Response:
     if len(search) > MOST_SEARCHED:
         raise ParameterInvalid(f"At most {MOST_SEARCHED} characters are looked for.", "q")
     chat, before, limit = _chat(), parameters.before(), parameters.limit(_DEFAULT_LIMIT, _MOST)
-    # Quotes are added and never changed: the newest one tells of all.
-    tag = conditional.tag(chat.newest_quote(), before, limit, search)
+    # Quotes are added and removed, and never changed.
+    tag = conditional.tag(chat.newest_quote(), chat.removed_quotes(), before, limit, search)
     same = conditional.unchanged(tag)
     if same is not None:
         return same
@@ -57,6 +57,21 @@ def one(quote_id: int) -> Response:
     found = _chat().quote(quote_id)
     tag = conditional.tag(found)
     return conditional.unchanged(tag) or conditional.marked(live(found), tag)
+
+
+@blueprint.delete("/quotes/<int(max=9007199254740991):quote_id>")
+@described(
+    answers={200: wire.QuoteRemoved},
+    problems=("quote-unknown", "not-found", "forbidden", "conflict", "client-id-reused", "rate-limited", "room-unknown",
+              "invalid"),
+    writes=True,
+    limit="message",
+    identity="needed",
+    examples=(Example("/api/v1/quotes/1"),),
+)  # fmt: skip
+def remove(quote_id: int) -> Response:
+    """Take one's own quote back."""
+    return remove_quote(quote_id)
 
 
 @blueprint.post("/quotes")
