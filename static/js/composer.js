@@ -84,6 +84,7 @@ export class Composer {
     if (!about) return;
     const text = this.text;
     this.#exit();
+    this.refuse();
     if (about.kind === "reply") return this.#keep();
     const changed = text.trim() && text !== about.was;
     if (changed) this.#left[about.id] = text;

@@ -5,6 +5,7 @@ import { newId } from "./ids.js";
 import { Arm } from "./lab/arm.js";
 import { Plot } from "./lab/plot.js";
 import { csv, summary } from "./lab/stats.js";
+import { reasonOf } from "./problem.js";
 
 const READERS = [
   ["Short polling", "short-poll", "--orange"],
@@ -95,7 +96,7 @@ class Run {
       this.#sent.set(id, this.#pending.get(id));
     } catch (error) {
       if (error.status === 409) this.user = newName(); // another run has it
-      tell(error.message); // it was not sent, so nobody can miss it
+      tell(reasonOf(error)); // it was not sent, so nobody can miss it
     }
   }
 
@@ -183,7 +184,7 @@ $("controls").addEventListener("submit", async (event) => {
     await run.begin();
     tell("Done. Missed is what was acknowledged and never arrived.");
   } catch (error) {
-    tell(`It could not be measured: ${error.message}`);
+    tell(`It could not be measured: ${reasonOf(error)}`);
   }
   run.close();
   finished = run.rows;

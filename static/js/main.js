@@ -134,7 +134,8 @@ function resend(id, message) {
   const item = outbox.find(id);
   if (!item) return send(message);
   save("user", message.user);
-  const { reply_to: parent } = item.envelope.message;
+  // What it answers may be what was refused: it is kept no longer.
+  const parent = item.field?.endsWith("reply_to") ? null : item.envelope.message.reply_to;
   outbox.retry(id, { command: "send-message", message: parent ? { ...message, reply_to: parent } : message });
   return undefined;
 }
@@ -236,6 +237,7 @@ outbox.addEventListener("removed", ({ detail: { item, answer, elsewhere = false 
   if (state === "discarded") {
     expected.delete(id);
     composer.gone(id);
+    composer.refuse();
   }
   repaint(envelope.message?.id ?? answer.seq);
   // Its event was here before (a repeat), or will take the row away when it comes.

@@ -36,17 +36,18 @@ export class Outbox extends EventTarget {
     return `outbox:${this.place}:${id}`;
   }
 
-  /** The latest command of this kind about a message that is not answered yet. */
+  /** The latest command of this kind about a message, or a scheduled one, that is not answered yet. */
   wanted(command, id) {
-    return this.#items.findLast(
-      ({ envelope, state }) => state !== "failed" && envelope.command === command && envelope.message.id === id,
-    )?.envelope;
+    const about = ({ message, scheduled }) => (message ?? scheduled).id === id;
+    const found = ({ envelope, state }) => state !== "failed" && envelope.command === command && about(envelope);
+    return this.#items.findLast(found)?.envelope;
   }
 
   /** Takes a command on. Answers its item: {client_id, envelope, state}. One that is held waits for `release`. */
   add(envelope, { held = false } = {}) {
     // One that the server may have got already is repeated until its answer: a late copy of it would undo this one.
     const needless = ({ tried, state, envelope: older }) => replaces(envelope, older) && (!tried || state === "failed");
+    this.#adopt(subjectOf(envelope));
     for (const item of this.#items.filter(needless)) this.#remove(item, "replaced");
     const order = Date.now() + this.#items.length / 1000;
     const item = { client_id: newId(), envelope, state: held ? "held" : "sending", order };
@@ -116,6 +117,18 @@ export class Outbox extends EventTarget {
 
   find(id) {
     return this.#items.find((item) => item.client_id === id);
+  }
+
+  /** What another tab has not sent yet about the same thing comes first; under its client_id it is stored once. */
+  #adopt(subject) {
+    if (subject === null) return;
+    const others = this.store
+      .keys(this.#key(""))
+      .map((key) => this.store.load(key))
+      .filter((item) => item?.state === "sending" && !this.find(item.client_id))
+      .map(revived)
+      .filter(({ envelope }) => subjectOf(envelope) === subject);
+    this.#items = [...this.#items, ...others].sort((a, b) => a.order - b.order);
   }
 
   async #send(item) {

@@ -10,19 +10,15 @@ const ELEMENTS = [
 // Elements for one message; the server sends no more, but events that version 0.1 stored may have thousands.
 const MOST_RUNS = 200;
 
-const shown = new WeakMap(); // element → the runs in it
-
 /** Fills an element with a message's text: its runs, or the plain text where nothing is formatted. What is shown
  *  already stays, and with it what a reader has selected in it. */
 export function showText(element, { message = "", runs }) {
-  const all = runs && runs.length <= MOST_RUNS ? runs : [{ text: message }];
-  const text = JSON.stringify(all);
-  if (shown.get(element) === text && element.textContent === plainOf(all)) return;
-  shown.set(element, text);
-  element.replaceChildren(...all.map((run) => showRun(run, element.ownerDocument)));
+  const shown = runs && runs.length <= MOST_RUNS ? runs : [{ text: message }];
+  const nodes = shown.map((run) => showRun(run, element.ownerDocument));
+  const old = element.childNodes;
+  if (old.length === nodes.length && nodes.every((node, i) => node.isEqualNode(old[i]))) return;
+  element.replaceChildren(...nodes);
 }
-
-const plainOf = (runs) => runs.map(({ text }) => text).join("");
 
 /** Sets a text that has no markup, if it is another one. */
 export function setText(element, text) {

@@ -42,6 +42,7 @@ export class Scheduled {
     const cancel = document.createElement("button");
     cancel.type = "button";
     cancel.textContent = refused ? "Dismiss" : "Cancel";
+    cancel.disabled = Boolean(this.outbox.wanted("cancel-scheduled", id));
     cancel.addEventListener("click", () => {
       cancel.disabled = true;
       this.outbox.add({ command: "cancel-scheduled", scheduled: { id } });

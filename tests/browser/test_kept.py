@@ -73,6 +73,24 @@ def test_the_last_of_two_edits_holds(server: Server, open_page: Open) -> None:
     assert stored(server, 1)["message"] == "v2 final"
 
 
+def test_the_last_of_two_edits_holds_in_two_tabs(server: Server, open_page: Open) -> None:
+    """Although the first tab is still repeating its own: the second sends that one first."""
+    one = open_page("/polling")
+    said(one, "v0")
+    two = tab(one, f"{server.url}/polling")
+    fail(one, 1_000)
+    one.press(FIELD, "ArrowUp")
+    write(one, "v1")
+    expect(one.locator("#outbox")).to_contain_text("v1")
+    two.press(FIELD, "ArrowUp")
+    write(two, "v2 final")
+    expect(two.locator("#m1 .text")).to_have_text("v2 final")
+    one.unroute(COMMANDS)
+    settled(one)
+    expect(one.locator("#outbox article")).to_have_count(0)
+    assert stored(server, 1)["message"] == "v2 final"
+
+
 def test_a_reaction_that_is_taken_back_is_not_there(server: Server, open_page: Open) -> None:
     """Although the request that set it fails at first, and the page and the server agree."""
     page = open_page("/polling")

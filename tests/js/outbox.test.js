@@ -182,6 +182,21 @@ test("another tab learns what was stored, and drops what was taken away", async 
   assert.deepEqual(heard, [[{ id: 4, reaction: "like" }, 9]]);
 });
 
+test("what another tab has not sent yet about the same message goes first", async () => {
+  const store = memory();
+  outbox(() => new Promise(() => {}), store).add(edit(1, "of the first tab"));
+  const { seen, deliver } = flaky(0);
+  const second = outbox(deliver, { ...store, keys: () => [] });
+  second.store = store;
+  second.add(edit(2, "other"));
+  second.add(edit(1, "of the second tab"));
+  await until(() => second.items.length === 0);
+  assert.deepEqual(
+    seen.map(({ said }) => said),
+    ["other", "of the first tab", "of the second tab"],
+  );
+});
+
 test("a command that is unanswered for long says so, once", async () => {
   let slow = 0;
   let answer = null;
