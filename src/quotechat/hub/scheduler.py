@@ -23,10 +23,12 @@ LOOK_EVERY = 0.5
 MOST_AT_ONCE = 500
 _TRY_AGAIN = 0.05
 """Seconds between two deliveries that follow on each other."""
-_PORTION_SECONDS = 0.02
-"""How long a portion may keep the writer: what people send meanwhile waits for it."""
-_MOST_IN_A_PORTION = 64
-_LONGEST_PAUSE = 0.2
+_PORTION = 64
+"""Messages that go to the writer at once: what people send meanwhile waits for some milliseconds more."""
+_LONGEST_PAUSE = 0.01
+"""Seconds between two portions, at most."""
+_TOKENS_EVERY = 0.2
+"""Seconds between two looks while what is due waits for the rate of its sender."""
 
 
 class Scheduler:
@@ -51,7 +53,6 @@ class Scheduler:
         self._end = threading.Event()
         self._refused: dict[int, str] = {}
         self._failures = 0
-        self._size = 4
         self.thread = Supervised("scheduler", self._run)
 
     def start(self) -> None:
@@ -97,20 +98,17 @@ class Scheduler:
                 limited.add(each.identity)
                 continue
             portion.append(each)
-            if len(portion) >= self._size:
+            if len(portion) >= _PORTION:
                 yield portion
                 portion = []
         if portion:
             yield portion
 
     def _hand_over(self, portion: list[Due]) -> dict[int, str]:
-        """Deliver `portion`, learn how many may go at once, and leave the writer to others for as long as it took."""
+        """Deliver `portion`, and leave the writer to others for as long as it took."""
         began = time.monotonic()
         refused = self._deliver(portion)
-        took = time.monotonic() - began
-        fitting = len(portion) * _PORTION_SECONDS / max(took, 0.0001)
-        self._size = max(1, min(_MOST_IN_A_PORTION, 2 * self._size, int(fitting)))
-        self._end.wait(min(took, _LONGEST_PAUSE))
+        self._end.wait(min(time.monotonic() - began, _LONGEST_PAUSE))
         return refused
 
     def _run(self) -> None:
@@ -134,4 +132,4 @@ class Scheduler:
             # Another try, but not at once, and later each time.
             return max(left, min(LOOK_EVERY, _TRY_AGAIN * 2.0 ** min(self._failures, 8)))
         # What is due and was not handed over waits for tokens of its sender.
-        return left if left > 0 else _LONGEST_PAUSE
+        return left if left > 0 else _TOKENS_EVERY
