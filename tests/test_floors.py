@@ -30,6 +30,7 @@ FLOORS = {
     "quotechat.serving.beginning": 7,
     "quotechat.serving.figures": 7,
     "quotechat.serving.handover": 7,
+    "quotechat.serving.reliance": 0,
     "quotechat.serving.lingering": 7,
     "quotechat.serving.draining": 8,
     "quotechat.serving.worker": 8,

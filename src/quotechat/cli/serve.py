@@ -36,8 +36,7 @@ _QUOTE = ("The great enemy of communication, we find, is the illusion of it.", "
 @option("threads", "Threads for HTTP requests in each process.", metavar="N")
 def serve(**flags: str | None) -> None:
     """Serve, until Ctrl-C or SIGTERM. SIGHUP restarts the workers without refusing anyone."""
-    from quotechat.serving import serve as run
-
+    run = _server()
     settings = settings_of(**flags)
     try:
         run(replace(settings, data=settings.data.absolute()))
@@ -51,8 +50,7 @@ def serve(**flags: str | None) -> None:
 @option("port", "TCP port; 0 takes any free one.", short="-p", metavar="PORT")
 def demo(**flags: str | None) -> None:
     """Serve a room with a few messages in it, from a directory that is thrown away at the end."""
-    from quotechat.serving import serve as run
-
+    run = _server()
     directory = tempfile.mkdtemp(prefix="quotechat-demo-")
     settings = settings_of(data=directory, database="", listen_database="", **flags)
     master = os.getpid()
@@ -80,6 +78,15 @@ def config(show: bool) -> None:
     names, values = (max(len(row[part]) for row in rows) for part in (0, 1))
     for name, value, source in rows:
         click.echo(f"{name:{names}}  {value:{values}}  {source}".rstrip())
+
+
+def _server() -> Callable[..., None]:
+    """`serving.serve`, imported when it is needed."""
+    try:
+        from quotechat.serving import serve as run
+    except ImportError as fault:  # of gunicorn, which is not the one that we know
+        raise click.ClickException(str(fault)) from fault
+    return run
 
 
 def _in_child(work: Callable[[], None]) -> None:

@@ -17,14 +17,20 @@ What gunicorn alone does not do, and what each part here is for, from the top do
 * `lingering`: it waits too for a peer that does not read its answer, and a peer that does not close its side stalls
   its poller for 2 s.
 * `arrival`: when a request is whole.
+* `beginning`, `figures`, `reliance`: what is looked at before it begins, where workers share their figures, and what of
+  gunicorn must be there.
 """
 
-from .draining import find_chat
-from .handover import Handover
-from .hooks import sqlite_notice
-from .lingering import Lingering
-from .server import Server, gunicorn_settings, prepare, serve
-from .worker import Worker
+from . import reliance
+
+reliance.check()  # before gunicorn's names are imported one by one: a fault tells all that are missing
+
+from .draining import find_chat  # noqa: E402  # after the check
+from .handover import Handover  # noqa: E402  # after the check
+from .hooks import sqlite_notice  # noqa: E402  # after the check
+from .lingering import Lingering  # noqa: E402  # after the check
+from .server import Server, gunicorn_settings, prepare, serve  # noqa: E402  # after the check
+from .worker import Worker  # noqa: E402  # after the check
 
 __all__ = [
     "Handover",
