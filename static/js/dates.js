@@ -31,3 +31,6 @@ export function showTime(element, at) {
 
 /** "Thursday, 26 November, 14:05". */
 export const dayAndTime = (date) => `${dayName(date)}, ${clock(date)}`;
+
+/** "14:05" of today, else with its day. */
+export const sinceWhen = (date) => (dayOf(date) === dayOf(new Date()) ? clock(date) : dayAndTime(date));

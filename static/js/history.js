@@ -6,6 +6,7 @@ const REACH = 3; // requests to come to one of them; beyond that the server make
 
 export class History {
   #loading = null;
+  #held = null; // where the page began to scroll, not the reader
 
   /** `older(before, limit)` fetches {messages, has_more, …}, `show(page)` adds what it holds. */
   constructor({ scroller, link, oldest, older, show }) {
@@ -14,7 +15,20 @@ export class History {
       event.preventDefault();
       this.load();
     });
-    scroller.addEventListener("scroll", () => scroller.scrollTop < NEAR && this.load(), { passive: true });
+    this.scroller = scroller;
+    scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+  }
+
+  /** Loads nothing for as long as the reader does not scroll from here. */
+  hold() {
+    this.#held = this.scroller.scrollTop;
+  }
+
+  #scrolled() {
+    const { scrollTop } = this.scroller;
+    if (scrollTop === this.#held) return;
+    this.#held = null;
+    if (scrollTop < NEAR) this.load();
   }
 
   get more() {
@@ -46,13 +60,13 @@ export class History {
     }
   }
 
-  /** Loads until `shown()` answers an element, or goes to a page of the server's that has it. */
-  async reach(id, shown) {
+  /** Loads until `shown()` answers an element, or goes to a page of the server's that has it: to the `anchor` there. */
+  async reach(id, shown, { anchor = true } = {}) {
     for (let tries = 0; !shown() && this.more && tries < REACH; tries += 1) await this.load(AT_ONCE);
     if (shown() || !this.more) return shown();
     const url = new URL(this.link.href);
     url.searchParams.set("before", id + 25);
-    url.hash = `m${id}`;
+    url.hash = anchor ? `m${id}` : "";
     location.assign(url);
     return null;
   }

@@ -36,6 +36,11 @@ export class Log {
     this.#markNew();
   }
 
+  /** The first that is new, of those that are loaded. */
+  get firstNew() {
+    return this.#marked;
+  }
+
   /** Nothing is new any more: the reader has answered it. */
   allRead() {
     this.read = Infinity;
@@ -84,7 +89,7 @@ export class Log {
     if (this.read === Infinity && !this.#marked) return;
     const articles = [...this.element.querySelectorAll("article")];
     const first = articles.find((each) => Number(each.dataset.id) > this.read && !each.classList.contains("own"));
-    const mark = first === articles[0] ? null : (first ?? null);
+    const mark = first ?? null;
     if (mark === this.#marked) return;
     this.#marked?.classList.remove("first-new");
     mark?.classList.add("first-new");

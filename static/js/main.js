@@ -14,10 +14,12 @@ import { keyboard } from "./keys.js";
 import { Log } from "./log.js";
 import { readEntry, showReactions } from "./message.js";
 import { Mine } from "./mine.js";
+import { Missed } from "./missed.js";
 import { Outbox } from "./outbox.js";
 import { Pending } from "./pending.js";
 import { Pill } from "./pill.js";
 import { Rooms } from "./rooms.js";
+import { revealActions } from "./reveal.js";
 import { Scheduled } from "./scheduled.js";
 import { Scroll } from "./scroll.js";
 import { refreshed } from "./snapshot.js";
@@ -54,7 +56,13 @@ const outbox = new Outbox({ room, place, deliver: deliverer(connection, api) });
 const timeline = new Timeline([...$("log").querySelectorAll("article")].map(readEntry));
 const mine = new Mine(JSON.parse($("chat").dataset.mine));
 const me = () => load("user", "");
-const scroll = new Scroll($("scroller"), $("newer"), { latest });
+const scroll = new Scroll($("scroller"), $("newer"), {
+  latest,
+  reached: () => {
+    unread.reached(connection.seq);
+    missed.done();
+  },
+});
 const unread = new Unread(place, () => scroll.stuck && !latest);
 const log = new Log($("log"), {
   read: unread.before,
@@ -81,6 +89,17 @@ const history = new History({
     mine.add(page.mine);
     timeline.add(entriesOf(page));
     scroll.keepPlace(() => log.show(entriesOf(page)));
+    missed.show();
+  },
+});
+const missed = new Missed($("missed"), {
+  unread,
+  timeline,
+  history,
+  first: () => log.firstNew,
+  go: (article) => {
+    scroll.beginAt(article, 0);
+    article.focus({ preventScroll: true });
   },
 });
 const tell = toast($("toast"));
@@ -173,6 +192,7 @@ keyboard({
 });
 switches(connection, $("way-line"));
 fitAboveKeyboard(document.body);
+revealActions($("log"));
 
 // --- What comes -----------------------------------------------------------------------------------
 
@@ -302,6 +322,14 @@ onWaking(() => {
 addEventListener("offline", () => connection.check());
 addEventListener("storage", (event) => outbox.heard(event));
 
+/** At the first that is new, if there is one, else at the newest. */
+function begin() {
+  const news = log.element.querySelectorAll(".first-new, .first-new ~ article:not(.own)").length;
+  if (news) scroll.beginAt(log.firstNew, news);
+  else if (!latest) scroll.toBottom();
+  history.hold();
+}
+
 // --- The beginning --------------------------------------------------------------------------------
 
 log.adopt((id) => timeline.get(id));
@@ -312,7 +340,8 @@ const jumping = jumps($("log"), {
   },
   missing: (id) => tell(`There is no message ${id} here.`),
 });
-if (!jumping && !latest) scroll.toBottom();
+missed.show();
+if (!jumping) begin();
 unread.reached(connection.seq);
 scheduled.refresh();
 outbox.flush();

@@ -7,9 +7,9 @@ export class Scroll {
   #frame = null;
   #top = 0;
 
-  /** `latest` is the address of the newest, on a page that shows the past. */
-  constructor(scroller, button, { latest } = {}) {
-    Object.assign(this, { scroller, button, latest });
+  /** `latest` is the address of the newest, on a page that shows the past; `reached()` is called at the newest. */
+  constructor(scroller, button, { latest, reached = () => {} } = {}) {
+    Object.assign(this, { scroller, button, latest, reached });
     this.stuck = !latest;
     scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     button.addEventListener("click", () => (latest ? location.assign(latest) : this.toBottom()));
@@ -47,6 +47,14 @@ export class Scroll {
     this.#drop();
   }
 
+  /** Begins at an article, with so many new ones below; at the bottom where they are all in view. */
+  beginAt(article, count) {
+    this.leaveBottom();
+    article.scrollIntoView({ block: "start" });
+    if (!this.latest && this.atBottom) this.toBottom();
+    else this.grown(count);
+  }
+
   /** The reader looks at something else than the newest. */
   leaveBottom() {
     this.stuck = false;
@@ -66,7 +74,9 @@ export class Scroll {
     // Only a scroll upwards leaves the bottom: in a burst there is always something below already.
     if (scrollTop < this.#top || !this.stuck) this.stuck = !this.latest && this.atBottom;
     this.#top = scrollTop;
-    if (this.stuck) this.#seen();
+    if (!this.stuck) return;
+    this.#seen();
+    this.reached();
   }
 
   #drop() {

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 from playwright.sync_api import expect
 from server import Server
 from test_features import act
-from test_pages import post, write
+from test_pages import post, waits, write
 from test_quality import violations
 
 Open = Callable[..., Any]
@@ -342,3 +344,66 @@ def test_code_marks_are_told_beside_the_others(server: Server, open_page: Open) 
     assert "__init__" in (page.get_attribute("[data-mark='`']", "title") or "")
     page.click("[data-open=keys]")
     expect(page.locator("#keys")).to_contain_text("__init__")
+
+
+def test_actions_of_the_newest_are_in_view(server: Server, open_page: Open) -> None:
+    """On a phone a tap shows them; they are not below the log."""
+    for number in range(1, 31):
+        post(server, f"word {number}")
+    page = open_page("/", **phone(390))
+    page.tap("#m30 .text")
+    reply = page.locator("#m30 [data-action=reply]")
+    expect(reply).to_be_visible()
+
+    def above_the_composer() -> bool:
+        box, log = reply.bounding_box(), page.locator("#scroller").bounding_box()
+        return bool(box and log and box["y"] + box["height"] <= log["y"] + log["height"])
+
+    waits(page, above_the_composer, "the actions in view")
+
+
+def visited(server: Server, open_page: Open, missed: int, **options: Any) -> Any:
+    """A page that is opened again after so many messages."""
+    for number in range(1, 4):
+        post(server, f"word {number}")
+    page = open_page("/", **options)
+    address = page.url
+    page.goto("about:blank")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: post(server, f"news {number}"), range(missed)))
+    page.goto(address)
+    page.wait_for_selector("#pill[data-state=live]")
+    return page
+
+
+@pytest.mark.parametrize("missed", [70, 700])
+def test_more_than_a_page_was_missed(missed: int, server: Server, open_page: Open) -> None:
+    """The line stands above the first that is loaded, and a button leads to the first of all that is new."""
+    page = visited(server, open_page, missed)
+    expect(page.locator("#log article").first).to_have_class(re.compile("first-new"))
+    expect(page.locator(".first-new")).to_be_in_viewport()
+    expect(page.locator("#missed")).to_have_text(re.compile(r"More than 50 new since \d\d:\d\d"))
+    assert violations(page) == []
+    page.click("#missed")
+    expect(page.locator("#m4")).to_have_class(re.compile("first-new"), timeout=20_000)
+    expect(page.locator("#m4")).to_be_in_viewport()
+    expect(page.locator("#m3")).to_have_count(1)
+    expect(page.locator("#missed")).to_be_hidden()
+
+
+def test_the_page_opens_at_the_first_that_is_new(server: Server, open_page: Open) -> None:
+    """And what was not looked at is new at the next visit too; at the bottom all is read."""
+    page = visited(server, open_page, 40, viewport={"width": 800, "height": 500})
+    for _ in range(2):
+        expect(page.locator("#m4.first-new")).to_be_in_viewport()
+        expect(page.locator("#newer")).to_have_text("40 new ↓")
+        expect(page.locator("#missed")).to_be_hidden()
+        page.reload()
+        page.wait_for_selector("#pill[data-state=live]")
+    page.click("#newer")
+    expect(page.locator("#m43")).to_be_in_viewport()
+    expect(page.locator("#newer")).to_be_hidden()
+    page.reload()
+    page.wait_for_selector("#pill[data-state=live]")
+    expect(page.locator("#m43")).to_be_in_viewport()
+    expect(page.locator(".first-new")).to_have_count(0)
