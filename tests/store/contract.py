@@ -374,6 +374,7 @@ class StoreContract:
         assert isinstance(do(store, Deliver(number), at=T0 + 200_000_000), Nothing)
         do(store, commands.CancelScheduled(scheduled=commands.ScheduledId(number)), who="mal")
         assert store.scheduled("lobby", "mal") == [] and store.head("lobby").seq == 1
+        assert "state" not in do(store, later, who="mal").scheduled
 
     def test_a_delivered_message_holds_its_name(self, store: Store) -> None:
         """From the moment it is sent; what waits or was cancelled holds nothing."""

@@ -144,8 +144,10 @@ class Ledger:
         `keep` is set if that is the client_id of the command which cancels it.
         """
         if keep or self.sql.one("SELECT 1 FROM sent WHERE scheduled = ?", scheduled_id):
-            statement = "UPDATE scheduled SET state = 'cancelled', message = '{}', source = NULL WHERE id = ?"
-            self.sql.run(statement, scheduled_id)
+            self.sql.run(
+                "UPDATE scheduled SET state = 'cancelled', message = '{}', code = NULL, source = NULL WHERE id = ?",
+                scheduled_id,
+            )
         else:
             self.sql.run("DELETE FROM scheduled WHERE id = ?", scheduled_id)
 
