@@ -199,6 +199,12 @@ export class Connection extends EventTarget {
         this.dispatchEvent(new CustomEvent("reset", { detail: reason }));
         return;
       }
+      if (reason.code === "unauthenticated") {
+        // The session, token or account has ended: nothing is read before somebody signs in again.
+        this.#status("stopped", { problem: reason });
+        this.dispatchEvent(new CustomEvent("signed-out", { detail: reason }));
+        return;
+      }
       if (Date.now() - began >= this.stableAfter) this.backoff.reset();
       if (!reason.atOnce) await this.#standBack(reason);
     }

@@ -49,6 +49,11 @@ const connection = connect({
   interval: Number(interval),
   transports: transports.split(" "),
 });
+connection.addEventListener("signed-out", () => {
+  // What was not sent stays in this browser, and is sent after the next sign-in.
+  const { signIn } = $("chat").dataset;
+  if (signIn) location.assign(signIn);
+});
 const outbox = new Outbox({ room, place, deliver: deliverer(connection, api) });
 
 // --- What is shown --------------------------------------------------------------------------------

@@ -35,14 +35,15 @@ def until(probe: Callable[[], object], what: str, seconds: float = 30) -> None:
 class Server:
     """`quotechat serve` as a process group of its own, which can be killed and started again."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, **settings: str) -> None:
         self.data = data
+        self.settings = settings
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        environ = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "QUOTECHAT_LIMITS": "off"}
+        environ = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "QUOTECHAT_LIMITS": "off", **self.settings}
         command = [sys.executable, "-m", "quotechat", "serve"]
         command += ["--port", str(self.port), "--data", str(self.data)]
         with (self.data.parent / "server.log").open("ab") as log:

@@ -28,6 +28,11 @@ def url_for(endpoint: str, **values: Any) -> str:
     return flask.url_for(f"{NAME}.{endpoint}", **values)
 
 
+def has(endpoint: str) -> bool:
+    """Whether there is an endpoint of ours: inside another application, some are not."""
+    return f"{NAME}.{endpoint}" in current_app.view_functions
+
+
 def base() -> str:
     """The path under which everything of ours is, for clients: "" at the root, else such as ``/chat``."""
     return request.script_root + _prefix()

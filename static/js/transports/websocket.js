@@ -49,6 +49,10 @@ export function websocket(link, signal) {
       }
     };
     socket.onclose = ({ code }) => {
+      if (code === 4401) {
+        end(new Problem({ code: "unauthenticated", title: "You are signed out." }, 401));
+        return;
+      }
       // 1012: the server restarts, and everybody was told at the same moment.
       const pause = code === 1012 ? Math.max(retryIn, 400) : retryIn;
       end(new Ended(code === 1012 ? "The server restarts." : "The connection was closed.", { retryIn: pause }));

@@ -1,0 +1,102 @@
+"""The pages of accounts in a browser: from the setup link to two people who chat, by keyboard, on a phone, and out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from server import Server
+from test_quality import violations
+
+PASSWORD = "correct horse battery 9"
+Open = Callable[..., Any]
+
+
+@pytest.fixture
+def invite(tmp_path: Path, driver: Any) -> Iterator[Server]:
+    """A fresh server for people with accounts."""
+    data = tmp_path / "data"
+    data.mkdir()
+    running = Server(data, QUOTECHAT_ACCESS="invite")
+    running.start()
+    yield running
+    running.kill()
+
+
+def setup_link(server: Server) -> str:
+    """What the server printed when it started."""
+    log = (server.data.parent / "server.log").read_text()
+    return re.search(r"http://\S+/setup#\S+", log)[0]  # type: ignore[index]
+
+
+def fill(page: Any, **fields: str) -> None:
+    for name, value in fields.items():
+        page.fill(f"input[name={name}]", value)
+    page.click("button.primary")
+
+
+def test_two_people_from_a_link(invite: Server, chromium: Any) -> None:
+    """The code is filled in out of the fragment and leaves the address; the guest joins on a phone; both chat live."""
+    desk = chromium.new_context()
+    boss = desk.new_page()
+    boss.goto(setup_link(invite))
+    assert boss.input_value("input[name=code]") != "" and "#" not in boss.url
+    fill(boss, name="Azin", password=PASSWORD)
+    boss.wait_for_selector("#composer")
+    boss.goto(f"{invite.url}/admin")
+    boss.click("text=Make a link")
+    link = boss.inner_text(".account-link code")
+    assert boss.evaluate("document.querySelector('.account-link img').naturalWidth") > 0
+    phone = chromium.new_context(viewport={"width": 360, "height": 640})
+    guest = phone.new_page()
+    guest.goto(link)
+    fill(guest, name="Bo", password=PASSWORD)
+    guest.wait_for_selector("#composer")
+    boss.goto(invite.url)
+    guest.fill("textarea[name=message]", "Hello from the phone")
+    guest.press("textarea[name=message]", "Enter")
+    boss.wait_for_selector("text=Hello from the phone")
+    assert "Bo" in boss.inner_text("#log")
+    # Signed out by the owner: the page goes to the sign-in.
+    boss.goto(f"{invite.url}/people")
+    boss.click("li:has-text('Bo') button:has-text('Sign out')")
+    guest.wait_for_url(f"{invite.url}/sign-in*", timeout=15_000)
+    for context in (desk, phone):
+        context.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1280, "dark")])
+def test_the_pages_are_accessible_and_fit(invite: Server, chromium: Any, width: int, scheme: str) -> None:
+    """axe finds nothing, and nothing is wider than the window, in both themes, on a phone and a desk."""
+    context = chromium.new_context(viewport={"width": width, "height": 740}, color_scheme=scheme)
+    page = context.new_page()
+
+    def check(path: str) -> None:
+        page.goto(invite.url + path)
+        assert violations(page) == [], path
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+
+    for path in ("/sign-in", "/join", "/reset", "/setup"):
+        check(path)
+    page.goto(setup_link(invite))
+    fill(page, name="Azin", password=PASSWORD)
+    page.wait_for_selector("#composer")
+    for path in ("/me", "/people", "/admin"):
+        check(path)
+    context.close()
+
+
+def test_a_refused_form_keeps_what_was_typed(invite: Server, chromium: Any) -> None:
+    """Without a script, too: the name stays, the password does not, and the reason stands beside its field."""
+    for scripts in (True, False):
+        context = chromium.new_context(java_script_enabled=scripts)
+        page = context.new_page()
+        page.goto(f"{invite.url}/rooms/tea")
+        assert page.url == f"{invite.url}/sign-in?next=%2Frooms%2Ftea"
+        fill(page, name="Azin", password="wrong password")
+        assert page.input_value("input[name=name]") == "Azin" and page.input_value("input[name=password]") == ""
+        assert "Name or password is wrong." in page.inner_text("main")
+        context.close()
