@@ -26,11 +26,13 @@ def page() -> str:
     return "\n".join([_INTRODUCTION, *_sections()])
 
 
-def _sections() -> Iterator[str]:
-    for name in sorted(main.commands):
-        path = f"quotechat {name}"
-        context = click.Context(main.commands[name], info_name=path, terminal_width=100, max_content_width=100)
+def _sections(group: click.Group = main, above: str = "quotechat") -> Iterator[str]:
+    for name, command in sorted(group.commands.items()):
+        path = f"{above} {name}"
+        context = click.Context(command, info_name=path, terminal_width=100, max_content_width=100)
         yield f"## {path}\n\n```\n{context.get_help()}\n```\n"
+        if isinstance(command, click.Group):
+            yield from _sections(command, path)
 
 
 if __name__ == "__main__":

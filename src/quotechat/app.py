@@ -164,6 +164,7 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         quotes,
         reactor,
         reference,
+        revocation,
         robots,
         rooms,
         security,
@@ -189,6 +190,7 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
     gate.install(scope, whole=whole)
     reactor.install(app, chat)
     parking.install(app, chat)
+    revocation.install(app, chat)
     metrics.install(app, chat)
     for module in (pages, rooms, messages, quotes, polling, health, specs, reference, websocket, robots):
         ours.register_blueprint(module.blueprint)

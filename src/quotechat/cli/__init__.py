@@ -9,7 +9,7 @@ import click
 
 from quotechat import __version__
 
-from . import carry, doctor, figures, lab, operate, serve, talk
+from . import carry, doctor, figures, lab, operate, serve, talk, users
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -24,6 +24,7 @@ _COMMANDS = (
     *(figures.rooms, figures.stats),
     *(carry.backup, carry.restore, carry.export, carry.import_, carry.move),
     *(lab.lab,),
+    *(users.users, users.invite),
     *(talk.say, talk.tail, talk.quote, talk.sign_in, doctor.doctor),
 )
 for _command in _COMMANDS:

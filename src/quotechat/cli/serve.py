@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import click
@@ -16,6 +17,7 @@ from quotechat import __version__
 
 from ..config import Settings, SettingsError, unknown_variables
 from .options import option, settings_of
+from .users import new_setup_code
 
 #: (user, colour, text, index of the message it answers, index of those who like it)
 _CONVERSATION: list[tuple[str, str, str, int | None, list[str]]] = [
@@ -38,8 +40,10 @@ def serve(**flags: str | None) -> None:
     """Serve, until Ctrl-C or SIGTERM. SIGHUP restarts the workers without refusing anyone."""
     run = _server()
     settings = settings_of(**flags)
+    code = _setup_code(settings) if settings.access != "open" else None
+    ready = None if code is None else partial(_ask_for_owner, settings, code)
     try:
-        run(replace(settings, data=settings.data.absolute()))
+        run(replace(settings, data=settings.data.absolute()), ready=ready)
     except SettingsError as fault:
         click.echo(f"quotechat: {fault}", err=True)
         sys.exit(2)  # as for a setting that cannot be read
@@ -89,7 +93,25 @@ def _server() -> Callable[..., None]:
     return run
 
 
-def _in_child(work: Callable[[], None]) -> None:
+def _setup_code(settings: Settings) -> str | None:
+    """The code of a new setup link; None if somebody can sign in already."""
+    read, write = os.pipe()
+    # In a child: gunicorn forks this process later, and connections do not survive that.
+    _in_child(lambda: os.write(write, (new_setup_code(settings) or "").encode()))
+    os.close(write)
+    with open(read) as pipe:
+        return pipe.read() or None
+
+
+def _ask_for_owner(settings: Settings, code: str, url: str) -> None:
+    click.echo(
+        f"quotechat {__version__} at {url} (Ctrl-C stops it)\n"
+        "Nobody can sign in yet. Open this link, once and within a day, to become the owner:\n"
+        f"  {settings.public_url or url}/setup#{code}"
+    )
+
+
+def _in_child(work: Callable[[], object]) -> None:
     """Do `work` in a child process and wait for it. Raises ClickException where it failed."""
     child = os.fork()
     if child == 0:
@@ -101,7 +123,7 @@ def _in_child(work: Callable[[], None]) -> None:
             sys.stderr.flush()
             os._exit(status)
     if os.waitpid(child, 0)[1] != 0:
-        raise click.ClickException("the demo could not be set up")
+        raise click.ClickException("it could not be set up")
 
 
 def _seed(settings: Settings) -> None:

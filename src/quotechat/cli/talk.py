@@ -20,6 +20,7 @@ from click.shell_completion import CompletionItem
 from ..client import Backoff, Client, ClientError, Event, Message, Quote, Reset, Unanswered
 from ..protocol import ansi
 from ..protocol.names import COLORS
+from . import tokens
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -150,9 +151,16 @@ def _said(text: str | None, lines: bool) -> Iterator[str]:
 @click.command(name="sign-in")
 @click.argument("name")
 @_url
+@click.option("--account", is_flag=True, help="NAME is an account: ask for its password.")
 @_patience
-def sign_in(name: str, url: str, patience: float) -> None:
-    """Take a new identity for NAME and print its token, for QUOTECHAT_TOKEN."""
+def sign_in(name: str, url: str, account: bool, patience: float) -> None:
+    """Print a token for NAME, for QUOTECHAT_TOKEN: of its account, by its password, or of a new guest.
+
+    A server that is for people with accounts wants the password; --account asks for it elsewhere too.
+    """
+    if account or tokens.wants_password(url):
+        click.echo(tokens.new_token(url, name, click.prompt("Password", hide_input=True, err=True)))
+        return
     with _told(), Client(url, patience=patience) as client:
         click.echo(client.sign_in(name))
 
@@ -163,6 +171,7 @@ def sign_in(name: str, url: str, patience: float) -> None:
 @click.command()
 @click.argument("room", default="lobby", metavar="[ROOM]", shell_complete=_complete_room)
 @_url
+@click.option("--token", envvar="QUOTECHAT_TOKEN", show_envvar=True, metavar="TOKEN", help="In whose name.")
 @click.option("--since", metavar="CURSOR", help="Go on after this cursor; 0 is the oldest event that is kept.")
 @click.option("-n", "latest", type=click.IntRange(0, 200), default=10, show_default=True, metavar="N",
               help="Without --since: begin with so many of the latest messages.")  # fmt: skip
@@ -171,7 +180,10 @@ def sign_in(name: str, url: str, patience: float) -> None:
 @click.option("--interval", type=click.FloatRange(min=0.05), default=2.0, show_default=True, metavar="S",
               help="Seconds between two short polls.")  # fmt: skip
 @_as_json
-def tail(room: str, url: str, since: str | None, latest: int, transport: Any, interval: float, as_json: bool) -> None:
+def tail(
+    room: str, url: str, token: str | None, since: str | None, latest: int, transport: Any, interval: float,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Show what is said in ROOM (the lobby), as it is said, without missing anything.
 
     It goes on by itself after every failure. With --json each line is an envelope of the protocol, and the
@@ -179,7 +191,7 @@ def tail(room: str, url: str, since: str | None, latest: int, transport: Any, in
     """
     lines = _Lines(_colors())
     shown = _Envelopes(room) if as_json else lines
-    with _stopping(), _told(), Client(url, backoff=Backoff(most=10)) as client:
+    with _stopping(), _told(), Client(url, token, backoff=Backoff(most=10)) as client:
         if since is None:
             snapshot = client.snapshot(room, max(latest, 1))
             since = snapshot["cursor"]

@@ -68,8 +68,8 @@ ANSWER_SECONDS = 10.0
 _PAGE = 500
 _SPARE_EVERY = 1.0
 """Seconds between two looks at what the feeds hold."""
-_LOOK_FOR_PEER = 2.0
-"""Seconds between two looks at whether the one who waits is still there; protocol §7 allows 5."""
+_LOOK_FOR_PEER = 0.5
+"""Seconds between two looks at whether the one who waits is still there, and may still be answered."""
 
 
 def now_ms() -> int:

@@ -18,6 +18,7 @@ POLICY = 1008
 TOO_BIG = 1009
 RESTART = 1012
 TOO_FAR_BEHIND = 1013
+SIGNED_OUT = 4401
 
 
 def frame(payload: bytes) -> bytes:

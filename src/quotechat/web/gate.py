@@ -11,7 +11,8 @@ from flask import Response, redirect, request
 from flask.sansio.scaffold import Scaffold
 
 from ..protocol.errors import OriginRefused, Unauthenticated
-from . import authentication, same_origin, security, site
+from . import authentication, detach, same_origin, security, site
+from .revocation import PRINCIPAL
 
 _FOR_ALL = frozenset({
     "/sign-in", "/join", "/reset", "/setup", "/api/v1/seen", "/sw.js", "/healthz", "/readyz", "/openapi.json",
@@ -36,6 +37,11 @@ def install(scope: Scaffold, *, whole: bool) -> None:
         if caller is not None:
             _check_session(caller)
             _check_token(caller)
+            request.environ[PRINCIPAL] = caller.principal
+            if request.method in _SAFE:
+                # The next poll on the connection is a request of its own, and may be refused. What is sent is looked
+                # at in the transaction that stores it.
+                detach.guard(request.environ)
         elif authentication.services().access != "open" and not security.is_known():
             return _refused(whole=whole)
         return None

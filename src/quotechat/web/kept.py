@@ -144,6 +144,7 @@ class Kept(Peer):
         self._leaving = False
         self._idle_until = 0.0
         self._going: bytes | None = None
+        self.principal = environ.get("quotechat.principal")
         self._told = access.of(environ)
         self._request_id: str | None = environ["quotechat.request_id"]
         self.began = time.perf_counter()
@@ -211,6 +212,11 @@ class Kept(Peer):
         else:
             self.reactor.release(self)
             self._hand_back(self.sock, data, self._missed)
+
+    def revoked(self) -> None:
+        self.last()
+        if not self.busy:
+            self.end()
 
     def closed(self) -> None:
         super().closed()

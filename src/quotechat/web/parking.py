@@ -21,7 +21,7 @@ from flask import Flask, Response, current_app, request
 
 from ..hub.chat import Chat, Page, early
 from ..protocol import cursor
-from ..protocol.errors import Overloaded, Refused
+from ..protocol.errors import Overloaded, Refused, Unauthenticated
 from . import conditional, problems
 from .detach import detach, has_body, is_guarded
 from .kept import Head, Kept, Taking, can_take
@@ -182,6 +182,12 @@ class Parked(Kept):
         self.leave()
         if self.busy:
             self._end(early)
+
+    def revoked(self) -> None:
+        if self.busy:
+            self.refuse(Unauthenticated("This session has ended: sign in again."))
+        else:
+            self.end()
 
     def closed(self) -> None:
         self._lot.leave(self)

@@ -14,6 +14,7 @@ from ..hub.feed import Feed
 from ..protocol.cursor import Cursor
 from ..protocol.errors import Refused
 from ..protocol.events import Event
+from ..protocol.principal import Principal
 
 if TYPE_CHECKING:
     from .reactor import Reactor
@@ -62,6 +63,8 @@ class Peer:
         self.bytes_in = self.bytes_out = 0
         self.events = 0
         """Sent, of rooms that it follows no more."""
+        self.principal: Principal | None = None
+        """The account that it is held for, if any."""
         self.reactor: Reactor
 
     # --- What a subclass says ---------------------------------------------------------------------
@@ -71,6 +74,16 @@ class Peer:
 
     def received(self, data: bytes) -> None:
         """Bytes came."""
+
+    def now_is(self, principal: Principal | None) -> None:
+        """The account that it is held for is this now; None if its session, its token or itself has ended."""
+        self.principal = principal
+        if principal is None:
+            self.revoked()
+
+    def revoked(self) -> None:
+        """What it rests on has ended: say so, and end."""
+        self.end()
 
     def join(self, events: Sequence[Event]) -> bytes:
         """`events` as they are sent to every peer of this framing."""

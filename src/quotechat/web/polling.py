@@ -18,7 +18,7 @@ from ..hub.chat import Chat, Page, early
 from ..protocol import cursor, wire
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import NotAcceptable, Overloaded, Refused
-from . import access, authentication, conditional, parameters, parking, security
+from . import access, authentication, conditional, parameters, parking, revocation, security
 from .described import CURSORS, Example, described
 
 blueprint = Blueprint("polling", __name__, url_prefix="/api/v1")
@@ -78,8 +78,11 @@ def events_of_rooms() -> Response:
     for room in after:
         authentication.check_room(security.principal(), room)
     seconds, preferred = parameters.wait()
+    watch = revocation.watch()
     with _place(chat, security.client()) if seconds else contextlib.nullcontext():
-        pages, retry_in_ms = chat.wait_any(after, limit, seconds, gone=_peer_gone(request.environ))
+        pages, retry_in_ms = chat.wait_any(after, limit, seconds, gone=_gone(watch))
+    if seconds and watch is not None:
+        watch.check()
     rooms = b",".join(b'"%b":{%b}' % (room.encode(), parking.fields(page)) for room, page in pages.items())
     hint = b"" if retry_in_ms is None else b',"retry_in_ms":%d' % retry_in_ms
     body = b'{"rooms":{' + rooms + b"}" + hint + b"}"
@@ -93,8 +96,12 @@ def _held(chat: Chat, room: str, after: Cursor | Now, limit: int, seconds: float
     """The answer that comes when there is one; without a thread, where the server can give its socket away."""
     who = security.client()
     if not parking.can_park():
+        watch = revocation.watch()
         with _place(chat, who):
-            return _answer(chat.wait(room, after, limit, seconds, gone=_peer_gone(request.environ)))
+            page = chat.wait(room, after, limit, seconds, gone=_gone(watch))
+        if watch is not None:
+            watch.check()
+        return _answer(page)
     chat.feed(room)  # from here on news of the room are heard
     page = chat.read(room, after, limit)
     if page.events and not parking.repeats():
@@ -151,6 +158,14 @@ def _last_event() -> Cursor | Now:
     # What an EventSource sends when it reconnects; its URL still holds the first cursor.
     last = request.headers.get("Last-Event-ID")
     return cursor.parse(last) if last else parameters.after()
+
+
+def _gone(watch: revocation.Watch | None) -> Callable[[], bool] | None:
+    """A look at whether nobody may have the answer any more, or nobody is there to get it."""
+    gone = _peer_gone(request.environ)
+    if watch is None:
+        return gone
+    return lambda: watch.has_ended() or (gone is not None and gone())
 
 
 def _peer_gone(environ: dict[str, Any]) -> Callable[[], bool] | None:

@@ -144,6 +144,10 @@ class Reactor:
         """Counters and gauges, by name."""
         return {"resumes": self.resumes, "reactor_queue": len(self._calls)}
 
+    def peers(self) -> list[Peer]:
+        """All that it has; on its thread."""
+        return list(self._peers.values())
+
     def every_sweep(self, action: Callable[[], None]) -> None:
         """Run `action` on the reactor's thread once a second."""
         self._each_sweep.append(action)

@@ -21,7 +21,7 @@ from ..hub.chat import Chat, Page
 from ..hub.feed import Feed
 from ..protocol import json
 from ..protocol.cursor import Cursor, Now
-from ..protocol.errors import NotAcceptable, Overloaded, Refused
+from ..protocol.errors import NotAcceptable, Overloaded, Refused, Unauthenticated
 from ..protocol.events import Event
 from . import access, parameters, problems, security
 from .detach import can_detach, detach, has_body
@@ -150,6 +150,7 @@ class Stream(Peer):
         environ: dict[str, Any],
     ) -> None:
         super().__init__(sock, left)
+        self.principal = environ.get("quotechat.principal")
         self._told = access.of(environ)
         self._request_id: str = environ["quotechat.request_id"]
         self._began = time.monotonic()
@@ -184,6 +185,9 @@ class Stream(Peer):
     def reset(self, room: str, refused: Refused) -> None:
         self._tell({"command": "reset", "room": room, "error": problems.body(refused)})
         self.restart()
+
+    def revoked(self) -> None:
+        self.reset(self._feed.room, Unauthenticated("This session has ended: sign in again."))
 
     def swept(self, now: float) -> None:
         if now >= self._next_heartbeat and not self.blocked:

@@ -32,8 +32,8 @@ from ..protocol.errors import (
 )  # fmt: skip
 from ..protocol.events import Event
 from ..protocol.principal import VISITOR, Principal
-from . import access, parameters, problems, security, site
-from .connection import POLICY, RESTART, TOO_FAR_BEHIND, Connection, frame
+from . import access, authentication, parameters, problems, security, site
+from .connection import POLICY, RESTART, SIGNED_OUT, TOO_FAR_BEHIND, Connection, frame
 from .described import described
 from .detach import can_detach, detach, has_body
 from .peer import Peer
@@ -214,6 +214,7 @@ class Socket(Peer):
         environ: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(sock, left)
+        self.principal = (environ or {}).get("quotechat.principal")
         self._told = access.of(environ or {})
         self._request_id: str = (environ or {}).get("quotechat.request_id", "")
         self._connection = connection
@@ -291,6 +292,15 @@ class Socket(Peer):
         # The close frame could only be sent after all that waits: the peer learns of it by the end.
         self._close(TOO_FAR_BEHIND, "resume from your cursor")
 
+    def now_is(self, principal: Principal | None) -> None:
+        if principal is not None:
+            self._client.name = principal.name
+            self._client.principal = principal
+        super().now_is(principal)
+
+    def revoked(self) -> None:
+        self._close(SIGNED_OUT, "signed out")
+
     def restart(self) -> None:
         self._close(RESTART, "restarting")
 
@@ -356,6 +366,7 @@ class Socket(Peer):
     def _handle(self, envelope: Any) -> None:
         try:
             command = commands.decode(envelope, self._client.name)
+            self._check_token(command)
         except Refused as refused:
             self._refuse(refused, _client_id(envelope))
             return
@@ -369,6 +380,14 @@ class Socket(Peer):
             self._answer({"command": "pong", **counted}, command.client_id)
         else:
             self._submit(command)
+
+    def _check_token(self, command: commands.Command) -> None:
+        """Raise ScopeMissing or RoomUnknown if the socket rests on a token that is not for this."""
+        if isinstance(command, commands.Ping):
+            return
+        reads = isinstance(command, commands.Subscribe | commands.Unsubscribe)
+        authentication.check_room(self._client.principal, command.room)
+        authentication.check_scope(self._client.principal, "read" if reads else "write")
 
     def _submit(self, command: commands.Write) -> None:
         self._pending += 1

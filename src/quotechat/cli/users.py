@@ -1,0 +1,195 @@
+"""The operator's commands about accounts: who there is, links, bans. At the data, whether the server runs or not."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from ..config import Settings
+from ..protocol.errors import Refused
+from .options import option, settings_of
+from .telling import age, told
+
+_ROLES = ("owner", "admin", "member")
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@contextlib.contextmanager
+def _people(data: str | None) -> Iterator[tuple[Any, Settings]]:
+    """What changes accounts, on the store of the settings; what is refused becomes the command's message."""
+    from ..hub.people import People
+    from ..store.open import open_store
+
+    settings = settings_of(data=data)
+    with told(), contextlib.closing(open_store(settings)) as store:
+        try:
+            yield People(store, _now, access=settings.access), settings
+        except Refused as refused:
+            raise click.ClickException(refused.detail) from refused
+
+
+def _account(people: Any, name: str) -> Any:
+    found = people.named(name)
+    if found is None or found.state == "closed":
+        raise click.ClickException(f"there is no account {name}")
+    return found
+
+
+def link(settings: Settings, kind: str, code: str) -> str:
+    """The address that somebody opens; the code stands behind the #, where no log sees it."""
+    host = settings.host if settings.host not in ("0.0.0.0", "::") else "127.0.0.1"
+    shown = f"[{host}]" if ":" in host else host
+    # With port 0 the server says where it is when it has started.
+    here = f"http://{shown}:{settings.port}" if settings.port else ""
+    return f"{settings.public_url or here}/{kind}#{code}"
+
+
+def _shown(account: Any) -> dict[str, Any]:
+    at = datetime.fromtimestamp(account.made_at / 1000, UTC).isoformat(timespec="seconds")
+    return {"id": account.key, "name": account.name, "role": account.role, "state": account.state, "at": at}
+
+
+@click.group()
+def users() -> None:
+    """Accounts: who there is, links to come in by, roles, bans."""
+
+
+_data = option("data", "Directory that the server keeps its data in.", metavar="DIR")
+
+
+@users.command()
+@_data
+def setup(data: str | None) -> None:
+    """Print a link that makes the first owner, for a day."""
+    with _people(data) as (people, settings):
+        click.echo(link(settings, "setup", people.setup_link().code))
+
+
+@users.command()
+@click.argument("name")
+@click.option("--role", type=click.Choice(_ROLES), default="member", show_default=True, help="What it may do.")
+@click.option("--password-stdin", is_flag=True, help="Read the password from the standard input.")
+@_data
+def add(name: str, role: str, password_stdin: bool, data: str | None) -> None:
+    """Make an account NAME, and print a link by which its owner chooses a password."""
+    from ..hub.passwords import Passwords
+
+    hash_ = None
+    with _people(data) as (people, settings):
+        if password_stdin:
+            passwords = Passwords(settings.password_chars)
+            hash_ = passwords.hash(passwords.check(sys.stdin.readline().rstrip("\r\n"), name, "quotechat"))
+        account, made = people.make(None, name, role, hash_)
+        if password_stdin:
+            click.echo(f"{account.name} is {role}.")
+        else:
+            click.echo(link(settings, "reset", made.code))
+
+
+@users.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+@_data
+def list_(as_json: bool, data: str | None) -> None:
+    """Every account that is not closed."""
+    with _people(data) as (people, _):
+        for account in reversed(people.listed(limit=1_000_000)):
+            shown = _shown(account)
+            click.echo(json.dumps(shown, ensure_ascii=False) if as_json else "  ".join(map(str, shown.values())))
+
+
+@users.command()
+@click.argument("name")
+@_data
+def show(name: str, data: str | None) -> None:
+    """One account."""
+    with _people(data) as (people, _):
+        for key, value in _shown(_account(people, name)).items():
+            click.echo(f"{key:6} {value}")
+
+
+def _change(doc: str, change: Callable[..., Any], *arguments: Any, name: str | None = None) -> None:
+    """Add a command that changes one account."""
+
+    def run(data: str | None, **given: Any) -> None:
+        with _people(data) as (people, settings):
+            said = change(people, settings, _account(people, given.pop("name")), **given)
+        if said is not None:
+            click.echo(said)
+
+    command: Any = click.command(name or change.__name__.strip("_").replace("_", "-"), help=doc)(_data(run))
+    for argument in reversed((click.Argument(["name"]), *arguments)):
+        command.params.insert(0, argument)
+    users.add_command(command)
+
+
+def _role(people: Any, settings: Settings, account: Any, role: str) -> None:
+    people.set_role(None, account.key, role)
+
+
+def _rename(people: Any, settings: Settings, account: Any, new: str) -> None:
+    people.rename(None, account.key, new)
+
+
+def _reset(people: Any, settings: Settings, account: Any) -> str:
+    return link(settings, "reset", people.reset_link(None, account.key).code)
+
+
+def _sign_out(people: Any, settings: Settings, account: Any) -> None:
+    people.sign_out(None, account.key)
+
+
+def _ban(people: Any, settings: Settings, account: Any, until: str | None) -> None:
+    from ..protocol.commands import due
+
+    people.ban(None, account.key, None if until is None else due(until, _now(), 3650))
+
+
+def _unban(people: Any, settings: Settings, account: Any) -> None:
+    people.unban(None, account.key)
+
+
+def _close(people: Any, settings: Settings, account: Any) -> None:
+    people.close(None, account.key)
+
+
+_change("Give NAME another role.", _role, click.Argument(["role"], type=click.Choice(_ROLES)))
+_change("Give NAME another name.", _rename, click.Argument(["new"]))
+_change("Print a link by which NAME chooses a new password, for a day.", _reset)
+_change("Sign NAME out everywhere.", _sign_out)
+_change(
+    "Let NAME do nothing any more.", _ban,
+    click.Option(["--until"], metavar="T", help="Such as +30d, or 2030-01-01T09:00:00Z. Without it, for good."),
+)  # fmt: skip
+_change("Lift the ban of NAME.", _unban)
+_change("Close the account of NAME for good. Its messages stay.", _close)
+
+
+@click.command()
+@click.option("--uses", type=click.IntRange(1, 1000), default=1, show_default=True, help="For how many people.")
+@click.option("--for", "span", type=age, default="7d", show_default=True, metavar="AGE", help="For how long.")
+@click.option("--note", help="What it is for; administrators see it.")
+@_data
+def invite(uses: int, span: int, note: str | None, data: str | None) -> None:
+    """Print a link by which people join."""
+    with _people(data) as (people, settings):
+        click.echo(link(settings, "join", people.invite(None, uses=uses, lasts_ms=span, note=note).code))
+
+
+def new_setup_code(settings: Settings) -> str | None:
+    """The code of a link that makes the first owner; None if there is one."""
+    from ..hub.people import People
+    from ..store.open import open_store
+
+    with contextlib.closing(open_store(settings, patience=20.0)) as store:
+        people = People(store, _now)
+        return None if people.has_owner() else str(people.setup_link().code)

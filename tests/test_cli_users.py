@@ -1,0 +1,95 @@
+"""The operator's commands about accounts, beside a server that runs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import requests
+from servers import environment, quotechat, running
+
+PASSWORD = "correct horse battery 9"
+
+
+def run(*command: object, code: int = 0, given: str = "", **changes: str) -> str:
+    """What `quotechat` prints; its exit code is checked."""
+    done = subprocess.run(
+        quotechat(*map(str, command)), input=given, env=environment(**changes), text=True, capture_output=True
+    )
+    assert done.returncode == code, done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+def sign_in(url: str, name: str, password: str = PASSWORD) -> requests.Response:
+    return requests.post(f"{url}/api/v1/sessions", json={"name": name, "password": password}, timeout=30)
+
+
+def test_an_invite_server_prints_one_link_until_it_has_an_owner(tmp_path: Path) -> None:
+    """The link makes the owner, once; the next start prints none. An open server never asks."""
+    serve = quotechat("serve", "--port", "0", "--data", str(tmp_path / "data"))
+    env = environment(QUOTECHAT_ACCESS="invite")
+    with running(serve, env=env) as server:
+        code = re.search(r"http://\S+/setup#([a-z2-7-]+)", server.output)
+        assert code is not None, server.output
+        body = {"code": code[1], "name": "Azin", "password": PASSWORD}
+        assert requests.post(f"{server.url}/api/v1/setup", json=body, timeout=30).status_code == 201
+        assert requests.post(f"{server.url}/api/v1/setup", json=body, timeout=30).status_code == 404
+        assert requests.get(f"{server.url}/api/v1/rooms", timeout=30).status_code == 401
+    with running(serve, env=env) as server:
+        assert "setup#" not in server.output
+        assert sign_in(server.url, "Azin").status_code == 201
+    with running(quotechat("serve", "--port", "0", "--data", str(tmp_path / "open")), env=environment()) as server:
+        assert "setup#" not in server.output
+        assert requests.get(f"{server.url}/api/v1/rooms", timeout=30).status_code == 200
+
+
+def test_accounts_from_the_command_line(tmp_path: Path) -> None:
+    """Made, shown, renamed, banned, signed out and closed, while the server runs; links are printed."""
+    data = tmp_path / "data"
+    of = ("--data", data)
+    assert run("users", "add", "Azin", "--role", "owner", "--password-stdin", *of, given=f"{PASSWORD}\n")
+    assert "harder" in run("users", "add", "Weak", "--password-stdin", *of, given="password1234\n", code=1)
+    assert "owner already" in run("users", "setup", *of, code=1)
+    env = environment(QUOTECHAT_ACCESS="invite", QUOTECHAT_LIMITS="off")
+    with running(quotechat("serve", "--port", "0", "--data", str(data)), env=env) as server:
+        link = run("users", "add", "Bo", *of, QUOTECHAT_PUBLIC_URL="https://chat.example.org").strip()
+        assert link.startswith("https://chat.example.org/reset#")
+        body = {"code": link.partition("#")[2], "password": PASSWORD}
+        assert requests.post(f"{server.url}/api/v1/resets", json=body, timeout=30).status_code == 204
+        listed = run("users", "list", *of).splitlines()
+        assert [line.split()[1:3] for line in listed] == [["Azin", "owner"], ["Bo", "member"]]
+        run("users", "rename", "Bo", "Bob", *of)
+        run("users", "role", "bob", "admin", *of)
+        assert "admin" in run("users", "show", "Bob", *of)
+        session = requests.Session()
+        body = {"name": "Bob", "password": PASSWORD}
+        assert session.post(f"{server.url}/api/v1/sessions", json=body, timeout=30).status_code == 201
+        assert session.get(f"{server.url}/api/v1/me", timeout=30).status_code == 200
+        run("users", "sign-out", "Bob", *of)
+        assert session.get(f"{server.url}/api/v1/me", timeout=30).status_code == 401
+        run("users", "ban", "Bob", "--until", "+1h", *of)
+        assert sign_in(server.url, "Bob").json()["code"] == "forbidden"
+        run("users", "unban", "Bob", *of)
+        assert sign_in(server.url, "Bob").status_code == 201
+        assert "#" in run("users", "reset", "Bob", *of) and "/join#" in run("invite", "--uses", "3", *of)
+        token = run("sign-in", "Bob", "--url", server.url, given=f"{PASSWORD}\n").strip().splitlines()[-1]
+        assert token.startswith("qct_")
+        run("say", "lobby", "hello", "--user", "Bob", "--url", server.url, QUOTECHAT_TOKEN=token)
+        shown = requests.get(
+            f"{server.url}/api/v1/rooms/lobby", headers={"Authorization": f"Bearer {token}"}, timeout=30
+        )
+        assert shown.json()["messages"][0]["message"] == "hello"
+        run("users", "close", "Bob", *of)
+        assert sign_in(server.url, "Bob").status_code == 401
+    assert "only owner" in run("users", "role", "Azin", "member", *of, code=1)
+    assert "no account" in run("users", "show", "Nobody", *of, code=1)
+
+
+@pytest.mark.parametrize("command", ["setup", "list"])
+def test_a_store_is_made_if_there_is_none(tmp_path: Path, command: str) -> None:
+    """The owner may be prepared before the server has ever run, which then begins as always."""
+    run("users", command, "--data", tmp_path / "data")
+    with running(quotechat("serve", "--port", "0", "--data", str(tmp_path / "data")), env=environment()) as server:
+        assert requests.get(f"{server.url}/api/v1/rooms/lobby", timeout=30).status_code == 200
