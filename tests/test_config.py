@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
+from servers import environment, quotechat
 
 from quotechat.config import Settings, SettingsError, default_of, unknown_variables, variable
 
@@ -166,3 +168,45 @@ def expected_row(name: str) -> str:
     bounds = "" if low is None else f"{low:,} to {high:,}"
     default = f"`{default_of(name)}`" if default_of(name) else "(empty)"
     return f"{default} | {bounds} | {each.metadata['doc']}".replace("|  |", "| |")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://qc:p@ss:/w#rd%@127.0.0.1/qc", "postgresql://qc:hunter2%@h/db", "postgresql://qc:hunter#2@h/db",
+        "postgresql://qc:hunter/2@h/db", "postgresql://qc:hunter?2@h/db", "postgresql://qc:hunter 2@h/db",
+        "postgresql://qc:hunter2@h/db#x", "postgresql://qc:hunter2@h:port/db", "postgresql://qc:hunter2@[::1/db",
+        "postgresql://qc:hunter2@h/db?sslmode", "mysql://qc:hunter2@h/db", "host=h password=hunter2",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["QUOTECHAT_DATABASE", "QUOTECHAT_LISTEN_DATABASE"])
+def test_a_database_that_is_no_url_is_refused_without_its_value(name: str, url: str) -> None:
+    """The setting is named, and nothing of the value is repeated: it holds a password."""
+    environ = {"QUOTECHAT_DATABASE": "postgresql://h/db", name: url}
+    with pytest.raises(SettingsError, match=f"{name} must be a URL") as caught:
+        Settings.from_env(environ)
+    assert not any(part in str(caught.value) for part in ("hunter", "p@ss", "w#rd", "127.0.0.1"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://h/db", "postgres://qc:hunter%402@h:5432/db", "postgresql:///db", "postgresql://qc@/db",
+        "postgresql://qc:p%2Fw@a:1,b:2/db?target_session_attrs=read-write", "postgresql://[::1]:5432/db",
+        "postgresql://%2Fvar%2Frun/db", "postgresql://h/db?options=-csearch_path%3Dx&application_name=a",
+    ],
+)  # fmt: skip
+def test_urls_of_postgresql_are_taken(url: str) -> None:
+    """All forms that its driver reads."""
+    assert Settings(database=url).database == url
+
+
+@pytest.mark.parametrize("command", [["serve", "--port", "0"], ["config"], ["config", "--show"], ["stats"], ["verify"]])
+def test_no_command_repeats_a_password(tmp_path: Path, command: list[str]) -> None:
+    """Neither in a URL that cannot be read, nor in one that the driver refuses; and there is no traceback."""
+    for url in ("postgresql://qc:p@ss:/w#rd%@127.0.0.1/qc", "postgresql://qc:s3cret@127.0.0.1:1/qc?nonsense=s3cret"):
+        env = environment(QUOTECHAT_DATABASE=url, QUOTECHAT_DATA=str(tmp_path))
+        done = subprocess.run(quotechat(*command), env=env, capture_output=True, text=True, timeout=60)
+        told = done.stdout + done.stderr
+        assert "Traceback" not in told and not any(part in told for part in ("w#rd", "p@ss", "s3cret"))
+        assert done.returncode in (1, 2) and "QUOTECHAT_DATABASE" in told, told

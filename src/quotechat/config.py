@@ -32,6 +32,15 @@ _LOG_FORMATS = ("auto", "text", "json")
 _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,252}[a-z0-9_])?")
 
 
+#: RFC 3986 as libpq takes it: what is not understood there would be repeated in its words, and may be a password.
+_PART = r"(?:[^\s@:/?#\[\]%]|%[0-9A-Fa-f]{2})*"
+_HOST = r"(?:\[[0-9A-Fa-f:.]+\]|(?:[\w.~-]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?"
+_PARAMETER = r"\w+=(?:[^\s#&%]|%[0-9A-Fa-f]{2})*"
+_DATABASE = re.compile(
+    rf"postgres(?:ql)?://(?:{_PART}(?::{_PART})?@)?{_HOST}(?:,{_HOST})*(?:/{_PART})?(?:\?{_PARAMETER}(?:&{_PARAMETER})*)?"
+)
+
+
 class SettingsError(ValueError):
     """A setting that cannot be used; the message names its environment variable."""
 
@@ -331,8 +340,11 @@ class Settings:
     def _check_database(self, name: str) -> None:
         # Its text holds a password: it is not repeated.
         text = getattr(self, name)
-        if text and not re.fullmatch(r"postgres(ql)?://\S+", text):
-            raise SettingsError(f"{variable(name)} must be a URL such as postgresql://user:password@host/database")
+        if text and not _DATABASE.fullmatch(text):
+            raise SettingsError(
+                f"{variable(name)} must be a URL such as postgresql://user:password@host/database; in user and password"
+                " write @ as %40, : as %3A, / as %2F, ? as %3F, # as %23 and % as %25"
+            )
         if self.listen_database and not self.database:
             raise SettingsError(f"{variable('listen_database')} goes with {variable('database')}, which is not set")
 
@@ -362,7 +374,8 @@ def _read(each: Field[Any], text: str) -> Any:
     try:
         return each.metadata["read"](text)
     except ValueError as fault:
-        raise SettingsError(f"{variable(each.name)} {fault}, not {text!r}") from None
+        given = "" if each.metadata["secret"] else f", not {text!r}"
+        raise SettingsError(f"{variable(each.name)} {fault}{given}") from None
 
 
 def _written(value: object) -> str:

@@ -72,7 +72,13 @@ def demo(**flags: str | None) -> None:
 @click.option("--show", is_flag=True, help="Print every setting, its value and where that is from.")
 def config(show: bool) -> None:
     """Check the settings in the environment; with --show, print them."""
+    from ..store.open import check_driver
+
     settings = settings_of()
+    try:
+        check_driver(settings)
+    except SettingsError as fault:
+        raise click.UsageError(str(fault)) from None
     for name in unknown_variables():
         click.echo(f"warning: {name} is no setting of quotechat", err=True)
     if not show:

@@ -108,6 +108,20 @@ def check_driver(settings: Settings) -> None:
     """Raise SettingsError where what the store of `settings` needs is not installed."""
     if settings.database and not _installed("psycopg"):
         raise SettingsError(f"{variable('database')} needs the driver of PostgreSQL: pip install 'quotechat[postgres]'")
+    for name in ("database", "listen_database"):
+        if getattr(settings, name):
+            _check_url(name, getattr(settings, name))
+
+
+def _check_url(name: str, url: str) -> None:
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        conninfo_to_dict(url)
+    except psycopg.Error:
+        # Its words repeat a part of the URL, which may be the password.
+        raise SettingsError(f"{variable(name)} is no URL that PostgreSQL's driver can read") from None
 
 
 def _postgres(settings: Settings) -> ModuleType:
