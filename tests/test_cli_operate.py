@@ -8,6 +8,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -227,3 +228,36 @@ def test_the_reference_says_what_the_commands_say() -> None:
         env=environment(PYTHONPATH=f"{ROOT / 'src'}:{ROOT / 'tools'}"), capture_output=True, text=True, check=True,
     )
     assert (ROOT / "docs" / "reference" / "cli.md").read_text("utf-8") == made.stdout
+
+
+def test_an_operator_removes_messages_and_rooms_beside_a_server(tmp_path: Path) -> None:
+    """Readers are told: a message as any deletion, a room as one that is unknown; asked first, unless --yes."""
+    data = tmp_path / "data"
+    with running(quotechat("serve", "--port", "0", "--data", str(data)), env=environment()) as server:
+        api = f"{server.url}/api/v1"
+        token = requests.post(f"{api}/guests", json={"user": "Ann"}).json()["token"]
+        requests.post(f"{api}/rooms", json={"name": "tea"}, headers={"Authorization": f"Bearer {token}"})
+        for text in ("xyzzy", "stays"):
+            requests.post(f"{api}/rooms/tea/messages", json={"user": "Ann", "message": text})
+        before = requests.get(f"{api}/rooms/tea").json()["cursor"]
+        run("messages", "remove", "tea", "1", "--data", data, code=1)
+        assert "xyzzy" in requests.get(f"{api}/rooms/tea").text
+        assert "is deleted" in run("messages", "remove", "tea", "1", "--yes", "--data", data)
+        events = requests.get(f"{api}/rooms/tea/events?after={before}&wait=5").json()["events"]
+        assert [(each["command"], each["message"]["id"]) for each in events] == [("message-deleted", 1)]
+        assert "xyzzy" not in requests.get(f"{api}/rooms/tea/events?after=0").text
+        run("messages", "remove", "tea", "9", "--yes", "--data", data, code=1)
+        cursor = requests.get(f"{api}/rooms/tea").json()["cursor"]
+        held: list[requests.Response] = []
+        held_at = f"{api}/rooms/tea/events?after={cursor}&wait=20"
+        poll = threading.Thread(target=lambda: held.append(requests.get(held_at)))
+        poll.start()
+        until(lambda: "quotechat_held_polls 1" in requests.get(f"{server.url}/metrics").text, what="the hold")
+        assert "tea: removed." in run("rooms", "remove", "tea", "--yes", "--data", data)
+        poll.join(10)
+        assert [(answer.status_code, answer.json()["code"]) for answer in held] == [(404, "room-unknown")]
+        assert requests.get(f"{api}/rooms/tea").status_code == 404
+        requests.post(f"{api}/rooms", json={"name": "tea"}, headers={"Authorization": f"Bearer {token}"})
+        refused = requests.get(f"{api}/rooms/tea/events?after={cursor}")
+        assert (refused.status_code, refused.json()["code"]) == (410, "cursor-ahead")
+    assert "whole" in run("verify", "--data", data)

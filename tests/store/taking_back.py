@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from contract import T0, Open, delete, do, edit, react, said
 
-from quotechat.protocol import commands
+from quotechat.protocol import commands, cursor
 from quotechat.protocol.cursor import START
-from quotechat.protocol.errors import Conflict, Forbidden, QuoteUnknown, Unauthenticated
-from quotechat.store import copying, pruning, redaction, rules
-from quotechat.store.base import CreateRoom, Store, Write
+from quotechat.protocol.errors import (
+    Conflict,
+    Forbidden,
+    HistoryChanged,
+    MessageUnknown,
+    QuoteUnknown,
+    RoomUnknown,
+    Unauthenticated,
+)
+from quotechat.store import copying, pruning, redaction, removal, rules
+from quotechat.store.base import CreateRoom, Store, Stored, Write
 
 WORD = "xyzzy"
 
@@ -176,6 +185,65 @@ class TakingBack:
             left.append(rows(store, "SELECT count(*) FROM sent")[0][0])
         assert left == [count + 1, count + 1 - pruning.AT_ONCE, 2, 1]
         assert len(rows(store, "SELECT * FROM name")) == 1
+
+    def test_a_room_is_removed(self, store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is unknown at once; what it held goes in bounded steps; under its name another history may begin."""
+        monkeypatch.setattr(removal, "_AT_ONCE", 2)
+        do(store, CreateRoom("tea"))
+        for number in range(3):
+            do(store, said(text=f"{WORD} {number}", room="tea", key=f"k{number}"))
+        do(store, react(1, "like", room="tea"), who="bob")
+        do(store, said(text=WORD, room="tea", send_at="+1h"))
+        added = do(store, commands.AddQuote(quote=commands.NewQuote("q", "w"), room="tea")).event.envelope["quote"]
+        position = cursor.parse(store.read("tea", START, 2).cursor)
+        with pytest.raises(RoomUnknown):
+            store.remove_room("none", T0)
+        store.remove_room("tea", T0)
+        assert [room["name"] for room in store.rooms()] == ["lobby"] and store.heads(["tea"]) == {}
+        asks: list[Callable[[], Any]] = [
+            lambda: store.read("tea", position, 9), lambda: store.snapshot("tea", 9),
+            lambda: do(store, said(room="tea")),
+        ]  # fmt: skip
+        for ask in asks:
+            with pytest.raises(RoomUnknown):
+                ask()
+        do(store, CreateRoom("tea"))
+        assert whole(store) and WORD not in dumped(store)
+        steps = 0
+        while store.redact():
+            steps += 1
+            assert whole(store)
+            store.rebuild(lambda done, all_there_are: None)
+        assert steps > 5
+        for table in ("event", "message", "reaction", "sent", "scheduled", "name", "redaction"):
+            assert rows(store, f"SELECT * FROM {table}") == []
+        assert len(rows(store, "SELECT id FROM room")) == 2 and store.quote(added["id"]) == added
+        do(store, said(room="tea"))
+        do(store, said(room="tea"))
+        with pytest.raises(HistoryChanged):
+            store.read("tea", position, 9)
+
+    def test_the_lobby_is_made_anew(self, store: Any) -> None:
+        """Every page begins there: removed, it is empty, and of another history."""
+        do(store, said())
+        before = store.head("lobby")
+        store.remove_room("lobby", T0)
+        assert store.head("lobby").seq == 0 and store.head("lobby").cursor != before.cursor
+        while store.redact():
+            pass
+        assert do(store, said()).seq == 1 and whole(store)
+
+    def test_an_operator_deletes_any_message(self, store: Store) -> None:
+        """Whoever sent it, also without identity; unknown ones are refused, and a repeat gets the first event."""
+        do(store, said(text=WORD))
+        do(store, said("Guest", WORD), who=None)
+        for number in (1, 2):
+            asked = Write(delete(number), T0, operator=True)
+            first, again = store.commit([asked])[0], store.commit([asked])[0]
+            assert isinstance(first, Stored) and isinstance(again, Stored) and again.duplicate
+            assert first.event == again.event
+        assert isinstance(store.commit([Write(delete(9), T0, operator=True)])[0], MessageUnknown)
+        assert WORD not in served(store)
 
     def test_a_quote_is_taken_back(self, store: Any) -> None:
         """By who added it, once: its words are nowhere, its number is not given again, and the history is whole."""

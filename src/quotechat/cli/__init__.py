@@ -9,7 +9,7 @@ import click
 
 from quotechat import __version__
 
-from . import carry, doctor, figures, lab, operate, serve, talk, users
+from . import carry, doctor, figures, lab, operate, remove, serve, talk, users
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -21,7 +21,7 @@ def main() -> None:
 _COMMANDS = (
     *(serve.serve, serve.demo, serve.config),
     *(operate.verify, operate.migrate, operate.rebuild, operate.retain),
-    *(figures.rooms, figures.stats),
+    *(figures.rooms, figures.stats, remove.messages),
     *(carry.backup, carry.restore, carry.export, carry.import_, carry.move),
     *(lab.lab,),
     *(users.users, users.invite),

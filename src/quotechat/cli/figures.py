@@ -13,17 +13,21 @@ from .telling import told
 _COLUMNS = {"room": "room", "head": "head", "first": "first kept", "events": "events", "bytes": "bytes", "last": "last"}
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 @option("data", "Directory that the server keeps its data in.", metavar="DIR")
-def rooms(as_json: bool, data: str | None) -> None:
-    """Each room: its head, the first event that is kept, how many there are, their bytes, when the last came.
+@click.pass_context
+def rooms(ctx: click.Context, as_json: bool, data: str | None) -> None:
+    """Each room: its head, the first event that is kept, how many there are, their bytes, when the last came; or remove
+    one.
 
     The server may run: one moment of the data is looked at, and nothing is changed.
     """
     from ..store import inventory
     from ..store.open import look
 
+    if ctx.invoked_subcommand is not None:
+        return
     with told(), look(settings_of(data=data)) as sql:
         found = inventory.rooms(sql)
     if as_json:

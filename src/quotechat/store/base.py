@@ -92,6 +92,8 @@ class Write:
     proof: bytes | None = None
     """The hash of the session or token that it rests on, which must not have ended."""
     source: str | None = None
+    operator: bool = False
+    """Whether the operator asks, who may delete any message."""
     runs: list[text.Run] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -306,9 +308,15 @@ class Store(Transactions, Protocol):
         """
 
     def redact(self) -> bool:
-        """Go on with what deletions and cuts have left to redact, in one bounded transaction; whether there is more.
+        """Go on with what deletions, cuts and removed rooms left, in one bounded transaction; whether there is more.
 
         What is left is served to nobody, and stands in the log until then. Any process may do it at any time.
+        """
+
+    def remove_room(self, room: str, at: int) -> None:
+        """Remove `room` for good: it is unknown from here on, and `redact` deletes what it held. Raises RoomUnknown.
+
+        Its quotes stay in the collection; of the lobby a new, empty one takes its place.
         """
 
     def prune(self, before: int, now: int) -> bool:

@@ -22,7 +22,7 @@ from ..protocol import commands, cursor
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Overloaded, Refused, StorageFull
 from ..protocol.principal import account_id
-from . import founding, ledger, migrate, pruning, reading, rebuild, redaction, retention, rules
+from . import founding, ledger, migrate, pruning, reading, rebuild, redaction, removal, retention, rules
 from .base import PAGE_BYTES, CommitFailed, CreateRoom, Deliver, Due, Head, Impossible, Outcome, Page, Step, Write
 from .connections import Away, Connection, Pool, connect, lost
 from .gathering import Gathering, Plain, Read
@@ -116,10 +116,14 @@ class PostgresStore:
             return retention.cut(sql, room, before, limit)
 
     def redact(self) -> bool:
-        if not self._single(redaction.is_left):
+        if not (self._single(redaction.is_left) or self._single(removal.is_left)):
             return False
         with self.writing() as sql:
-            return redaction.redact_some(sql)
+            return redaction.redact_some(sql) or removal.sweep(sql)
+
+    def remove_room(self, room: str, at: int) -> None:
+        with self.writing() as sql:
+            removal.remove(sql, room, at)
 
     def forget(self) -> bool:
         """See `SqliteStore.forget`; what PostgreSQL overwrites and when is its own (VACUUM)."""

@@ -10,7 +10,9 @@ from collections.abc import Callable
 
 from ..protocol import json
 from .projections import Entry, project
-from .shapes import Sql
+from .shapes import REMOVED, Sql
+
+_REMOVED = "SELECT id FROM room WHERE name LIKE ?"
 
 
 def rebuild(sql: Sql, progress: Callable[[int, int], None]) -> int:
@@ -20,13 +22,17 @@ def rebuild(sql: Sql, progress: Callable[[int, int], None]) -> int:
     """
     count = sql.one("SELECT count(*) FROM event")
     assert count is not None
-    for statement in ("DELETE FROM message", "DELETE FROM reaction", "DELETE FROM quote WHERE seq IS NOT NULL"):
+    for statement in ("DELETE FROM message", "DELETE FROM reaction"):
         sql.run(statement)
+    # Of a room that is being removed only the quotes stay, and part of the log may be gone.
+    sql.run(f"DELETE FROM quote WHERE seq IS NOT NULL AND room_id NOT IN ({_REMOVED})", f"{REMOVED}%")
+    removed = {row[0] for row in sql.all(_REMOVED, f"{REMOVED}%")}
     floors: dict[int, int] = dict(sql.all("SELECT id, floor FROM room"))  # type: ignore[arg-type]  # rows of two
     done = 0
     rows = sql.all("SELECT room_id, seq, command, body, target, identity, reaction FROM event ORDER BY room_id, seq")
     for room_id, seq, command, body, target, identity, reaction in rows:
-        project(sql, Entry(room_id, seq, command, json.own(body), target, identity, reaction), floors[room_id])
+        if room_id not in removed:
+            project(sql, Entry(room_id, seq, command, json.own(body), target, identity, reaction), floors[room_id])
         done += 1
         if done % 1000 == 0:
             progress(done, count[0])

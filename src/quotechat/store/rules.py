@@ -151,10 +151,16 @@ def _delete(asked: Asked, command: DeleteMessage) -> Stored:
     row = asked.ledger.sql.one(
         "SELECT identity, deleted FROM message WHERE room_id = ? AND id = ?", asked.room.id, message_id
     )
-    if row and row[1] is not None and identity is not None and callers.owns(asked.ledger.sql, identity, row[0]):
+    operator = asked.write.operator
+    if row and row[1] is not None and (
+        operator or (identity is not None and callers.owns(asked.ledger.sql, identity, row[0]))
+    ):
         # DELETE is idempotent (RFC 9110 §9.2.2): it is gone, and this is the event that did it.
         return asked.ledger.stored(asked.room, row[1])
-    _own(asked, message_id, "This message is deleted.")
+    if not operator:
+        _own(asked, message_id, "This message is deleted.")
+    elif row is None:
+        raise MessageUnknown(message_id)
     redact_message(asked.ledger.sql, asked.room.id, message_id, asked.ledger.budget)
     return asked.append(events.MESSAGE_DELETED, {"message": {"id": message_id}}, target=message_id)
 

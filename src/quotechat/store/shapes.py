@@ -12,6 +12,10 @@ PART = ".part-"
 """In the name of a room that is still being loaded (store/copying.py); no room that can be made has it."""
 
 
+REMOVED = f"{PART}removed-"
+"""Before the number of a room that is removed, while what it held is deleted (store/removal.py)."""
+
+
 class Sql(Protocol):
     """One open transaction; ``?`` marks a parameter. SQLite and PostgreSQL both understand the statements."""
 

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from ..protocol import events
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Overloaded, Refused, StorageFull
-from . import founding, migrate, pruning, reading, rebuild, redaction, reserve, retention, rules
+from . import founding, migrate, pruning, reading, rebuild, redaction, removal, reserve, retention, rules
 from .base import PAGE_BYTES, CommitFailed, Due, FlushFailed, Head, Impossible, Outcome, Page, Step, Stored, Write
 from .files import settle
 from .ledger import Ledger
@@ -96,14 +96,18 @@ class SqliteStore:
 
     def redact(self) -> bool:
         with self._reading() as sql:
-            if not redaction.is_left(sql):
+            if not (redaction.is_left(sql) or removal.is_left(sql)):
                 return False
         with self._lock:
             with self._transaction() as sql:
-                more = redaction.redact_some(sql)
+                more = redaction.redact_some(sql) or removal.sweep(sql)
             if not more:
                 self._forget_the_log()
         return more
+
+    def remove_room(self, room: str, at: int) -> None:
+        with self.writing() as sql:
+            removal.remove(sql, room, at)
 
     def forget(self) -> bool:
         """Overwrite what was deleted in SQLite's log too; False where a reader is in the way now."""

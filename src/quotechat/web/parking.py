@@ -21,7 +21,7 @@ from flask import Flask, Response, current_app, request
 
 from ..hub.chat import Chat, Page, early
 from ..protocol import cursor
-from ..protocol.errors import Overloaded, Refused, Unauthenticated
+from ..protocol.errors import Overloaded, Refused, RoomUnknown, Unauthenticated
 from . import conditional, problems
 from .detach import detach, has_body, is_guarded
 from .kept import Head, Kept, Taking, can_take
@@ -297,9 +297,11 @@ class Lot:
                 self._read(place)
 
     def _moved(self, place: Place) -> bool:
-        """Whether the room may be elsewhere than `place`: further, or in another history."""
+        """Whether the room may be elsewhere than `place`: further, in another history, or gone."""
         try:
             there = self._chat.feed(place.room).cursor()
+        except RoomUnknown:  # it was removed, and the read says so
+            return True
         except Refused:  # the store is away; the next look asks again
             return False
         return place.after not in (there, there.partition(".")[0])
