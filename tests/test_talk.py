@@ -101,6 +101,37 @@ def test_say_lines(server: Running) -> None:
         assert [each["message"] for each in client.snapshot()["messages"][-3:]] == ["one", "two", "three"]
 
 
+@pytest.mark.parametrize("arguments", [["say", "-"], ["say"], ["say", "--lines"]])
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [("\ufeffmark\n".encode(), "mark"), ("é😀\r\n".encode(), "é😀"), ("é\n".encode("latin-1"), None),
+     ("text\n".encode("utf-16"), None)],
+    ids=["mark", "UTF-8", "Latin-1", "UTF-16"],
+)  # fmt: skip
+def test_say_takes_text_only(server: Running, arguments: list[str], sent: bytes, said: str | None) -> None:
+    """A byte order mark is no part of the text; what is not UTF-8 is one line, and nothing is sent."""
+    before = latest(server)
+    env = environment(QUOTECHAT_URL=server.url, QUOTECHAT_USER="Ada", PYTHONUTF8="1")
+    done = subprocess.run(quotechat(*arguments), env=env, cwd=ROOT, input=sent, capture_output=True, timeout=30)
+    if said is not None:
+        assert (done.returncode, latest(server)["message"]) == (0, said), done.stderr
+    else:
+        assert done.returncode == 1 and latest(server) == before
+        assert done.stderr.startswith(b"Error: the input is not UTF-8: byte 1 is 0x") and done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
+def test_tail_goes_on_at_what_a_terminal_cannot_show(server: Running, as_json: bool) -> None:
+    """On a Latin-1 terminal an emoji is a question mark, and an escape in JSON; what follows is shown."""
+    tail = Tail(server.url, *(["--json"] if as_json else []), PYTHONIOENCODING="latin-1", PYTHONUTF8="0")
+    with Client(server.url, user="Ada") as client:
+        until(lambda: client.post("are you there? 😀") and "are you there?" in tail.text, what="the emoji")
+        client.post("and on")
+        until(lambda: "and on" in tail.text, what="the next one")
+    assert (r"\ud83d\ude00" if as_json else "there? ?") in tail.text
+    tail.stop()
+
+
 def test_say_json_and_again(server: Running) -> None:
     """--json prints the acknowledgement; the same client_id again is stored once."""
     first = json.loads(run(server, "say", "once", "--client-id", "say-1", "--json").stdout)

@@ -5,6 +5,9 @@ Only words and options live in this package; what the commands do is elsewhere.
 
 from __future__ import annotations
 
+import io
+import sys
+
 import click
 
 from quotechat import __version__
@@ -16,6 +19,10 @@ from . import carry, doctor, figures, lab, operate, remove, serve, talk, users
 @click.version_option(__version__, prog_name="quotechat", message="%(prog)s %(version)s")
 def main() -> None:
     """A chat server that loses no message, over polling, streams or WebSockets."""
+    for stream in (sys.stdout, sys.stderr):
+        # What a terminal cannot show must not end the command.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
 
 
 _COMMANDS = (

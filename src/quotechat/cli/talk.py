@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 refused by the server, 2 wrong usage, 3 no answer, 130 sto
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import getpass
 import json
@@ -80,7 +81,8 @@ def _told() -> Iterator[None]:
 
 
 def _line(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    readable = sys.stdout.encoding.lower().replace("-", "") == "utf8"
+    return json.dumps(value, ensure_ascii=not readable, separators=(",", ":"))
 
 
 # --- say ------------------------------------------------------------------------------------------
@@ -139,13 +141,30 @@ def say(
 
 def _said(text: str | None, lines: bool) -> Iterator[str]:
     if lines:
-        yield from (line.rstrip("\r\n") for line in sys.stdin if line.strip())
+        yield from (line.rstrip("\r\n") for line in map(_decoded, _input()) if line.strip())
     elif text is None or text == "-":
         if sys.stdin.isatty():
             raise click.UsageError("say what? Give TEXT, or pipe something in")
-        yield sys.stdin.read().removesuffix("\n").removesuffix("\r")
+        whole = _decoded(b"".join(_input()))
+        yield whole.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n")
     else:
         yield text
+
+
+def _input() -> Iterator[bytes]:
+    """The lines of the standard input, without the mark that some editors put before a text (U+FEFF)."""
+    for number, line in enumerate(sys.stdin.buffer):
+        yield line if number else line.removeprefix(codecs.BOM_UTF8)
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode(sys.stdin.encoding)
+    except UnicodeDecodeError as fault:
+        raise click.ClickException(
+            f"the input is not {fault.encoding.upper()}: byte {fault.start + 1} is {data[fault.start]:#04x};"
+            " convert it first (iconv -f latin1 -t utf-8)"
+        ) from None
 
 
 @click.command(name="sign-in")
