@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 from conftest import FLAGS
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from server import ROOT, Server
 
 TALK = [
@@ -84,7 +84,9 @@ def plain(browser: Browser, url: str, **options: object) -> Page:
 def lab(page: Page, path: Path) -> None:
     page.select_option("[name=rate]", "4")
     page.click("#start")
-    page.wait_for_timeout(14_000)
+    # Until the last of the costs of silence is known.
+    for cell in page.locator("#table td:last-child").all():
+        expect(cell).not_to_have_text("–", timeout=60_000)
     page.click("#start")
     page.wait_for_selector("#progress:has-text('Done')")
     page.screenshot(path=path)
