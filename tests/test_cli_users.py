@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from servers import environment, quotechat, running
+from servers import environment, quotechat, running, until
 
 PASSWORD = "correct horse battery 9"
 
@@ -31,8 +31,8 @@ def test_an_invite_server_prints_one_link_until_it_has_an_owner(tmp_path: Path) 
     serve = quotechat("serve", "--port", "0", "--data", str(tmp_path / "data"))
     env = environment(QUOTECHAT_ACCESS="invite")
     with running(serve, env=env) as server:
-        code = re.search(r"http://\S+/setup#([a-z2-7-]+)", server.output)
-        assert code is not None, server.output
+        code = until(lambda: re.search(r"http://\S+/setup#([a-z2-7-]+)\n", server.output), what="a setup link")
+        assert code is not None
         body = {"code": code[1], "name": "Azin", "password": PASSWORD}
         assert requests.post(f"{server.url}/api/v1/setup", json=body, timeout=30).status_code == 201
         assert requests.post(f"{server.url}/api/v1/setup", json=body, timeout=30).status_code == 404

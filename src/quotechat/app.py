@@ -220,6 +220,7 @@ def _limits(settings: Settings) -> Limits:
             "room": Rate(settings.rooms_per_hour, settings.rooms_per_hour / hour, _ROOM_MAKERS),
             "guest": Rate(settings.guests_per_hour, settings.guests_per_hour / hour),
             "invitation": Rate(20, 20 / hour),
+            "export": Rate(2, 2 / hour),
         },
         {
             "socket": Budget(settings.sockets_per_client, settings.sockets_per_worker),

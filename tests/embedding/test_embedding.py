@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import host
 import pytest
 import requests
-from flask import Flask
+from flask import Flask, request
 from flask.testing import FlaskClient
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from servers import ROOT, Running, environment, running, until
@@ -474,3 +474,22 @@ def test_it_stops_gently(tmp_path: Path) -> None:
         server.process.wait(10)
         assert time.monotonic() - began < 5
     assert answers and answers[0].json()["retry_in_ms"]
+
+
+def test_access_inside_another_application(tmp_path: Path) -> None:
+    """Users that the application knows are let in, others get 401, and there is no page to sign in."""
+    host_app = Flask("host")
+    chat = QuoteChat(url_prefix="/chat", settings=Settings(data=tmp_path / "data", limits=False, access="invite"))
+    chat.identify(lambda: ("7", "Boss") if "X-User" in request.headers else None)
+    chat.init_app(host_app)
+    client, boss = host_app.test_client(), {"X-User": "7"}
+    try:
+        assert client.post(MESSAGES, json={"message": "hi"}, headers=boss).get_json()["message"]["user"] == "Boss"
+        for path in ("/chat/api/v1/rooms/lobby", "/chat/api/v1/rooms/none", "/chat/rooms/lobby", "/chat/"):
+            assert client.get(path).status_code == 401, path
+            assert client.get(path, headers=boss).status_code in (200, 404), path
+        for path in ("sign-in", "join", "setup", "reset", "me"):
+            assert client.get(f"/chat/{path}", headers=boss).status_code == 404, path
+        assert client.post("/chat/api/v1/sessions", json={}, headers=boss).status_code == 404
+    finally:
+        host_app.extensions["quotechat"].close()

@@ -130,6 +130,23 @@ def test_ones_own_page(app: Flask) -> None:
     assert post(boss, "/me/close", old=PASSWORD).status_code == 409
 
 
+def test_a_visitor_is_asked_about_messages_from_before(tmp_path: Path, new_database: Callable[[], str]) -> None:
+    """Who wrote without an account comes to the page that makes those messages theirs, once."""
+    app = create_app(Settings(data=tmp_path / "open", database=new_database(), limits=False))
+    try:
+        browser = Browser(app)
+        browser.client.get("/")
+        assert post(browser, "/rooms/lobby/messages", user="Azin", message="as a visitor").status_code == 303
+        made = post(browser, "/setup", code=setup_code(app), name="Azin", password=PASSWORD)
+        assert made.headers["Location"] == "/me"
+        assert "One message was written in this browser" in browser.client.get("/me").get_data(as_text=True)
+        assert post(browser, "/me/claims").status_code == 200
+        assert "Make them mine" not in browser.client.get("/me").get_data(as_text=True)
+        assert browser.ask("GET", "/rooms/lobby").get_json()["mine"]["messages"] == [1]
+    finally:
+        app.extensions["quotechat"].close()
+
+
 def test_administration_by_pages(app: Flask) -> None:
     """A link for a new password, a ban and its end, the site; members are told that it is not for them."""
     boss = owner(app)

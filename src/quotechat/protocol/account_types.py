@@ -223,12 +223,6 @@ class ClaimBody(msgspec.Struct):
     token: str | UnsetType = UNSET
 
 
-class CloseBody(msgspec.Struct):
-    """What becomes of the account's messages."""
-
-    messages: Literal["keep"] = "keep"
-
-
 class InvitationBody(msgspec.Struct):
     """What the link makes, how often, and for how long."""
 

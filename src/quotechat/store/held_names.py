@@ -27,7 +27,7 @@ def check(ledger: Ledger, room: Room, write: Write, user: str, hold_ms: int) -> 
     callers.check_free(ledger.sql, user, write.at)
     row = ledger.sql.one(NAME, room.id, names.skeleton(user))
     if row and row[0] != write.identity and write.at - row[1] < hold_ms:
-        raise Conflict(f"The name {user} is in use in this room.", "user")
+        raise Conflict(f"The name {user} is in use in this room: choose another, or sign in if it is yours.", "user")
     return row
 
 

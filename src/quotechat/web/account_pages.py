@@ -9,7 +9,9 @@ from typing import NamedTuple
 from flask import Blueprint, Response, current_app, make_response, redirect, request
 
 from ..hub.accounts import Accounts, Client, SignedIn
+from ..hub.chat import Chat
 from ..protocol.errors import Refused
+from ..store import accounts
 from . import authentication, problems, security, site
 
 blueprint = Blueprint("account_pages", __name__)
@@ -107,7 +109,18 @@ def _enter(door: str, begin: Callable[[], SignedIn]) -> Response:
         signed_in = begin()
     except Refused as refused:
         return _page(door, refused)
-    return authentication.begin(_to(_next(request.form.get("next"))), signed_in)
+    return authentication.begin(_to(_next(request.form.get("next")) if not _wrote_before() else _own()), signed_in)
+
+
+def _wrote_before() -> bool:
+    """Whether messages of this browser's visitor wait for an account to claim them."""
+    visitor = security.visitor()
+    chat: Chat = current_app.extensions["quotechat"]
+    return visitor is not None and chat.read_with(lambda sql: accounts.unclaimed(sql, visitor)) > 0
+
+
+def _own() -> str:
+    return site.url_for("own_pages.me")
 
 
 def _page(door: str, refused: Refused | None = None) -> Response:

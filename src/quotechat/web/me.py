@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from flask import Blueprint, Response, current_app
+from flask import Blueprint, Response, current_app, request
 
 from ..hub.accounts import Accounts
 from ..hub.chat import Chat
@@ -17,7 +17,8 @@ from ..protocol.names import clean_name, clean_room
 from ..protocol.principal import SCOPES, Principal
 from ..store import accounts, own, sessions
 from . import authentication, parameters, security, showing
-from .described import described
+from .described import BODIES, described
+from .detach import has_body
 from .messages import live
 
 blueprint = Blueprint("me", __name__, url_prefix="/api/v1")
@@ -98,22 +99,26 @@ def password() -> Response:
 @blueprint.delete("/me")
 @described(
     answers={202: None},
-    problems=("scope-missing", "proof-needed", "conflict"),
+    problems=("scope-missing", "proof-needed", "conflict", *BODIES),
     writes=True,
     identity="needed",
 )
 def close() -> Response:
-    """Close the account for good; its messages stay. Needs a proof."""
+    """Close the account for good; its messages stay: {`messages`?: `keep`}. Needs a proof."""
     principal, _ = authentication.need_proof("account")
+    if has_body(request.environ) and parameters.json_object().get("messages", "keep") != "keep":
+        raise Invalid("messages", "Messages are kept; delete those that should go before.")
     _accounts().close(principal)
     return authentication.end(Response(status=202))
 
 
 @blueprint.get("/me/export")
-@described(answers={200: str}, media=("application/x-ndjson",), problems=("scope-missing",), identity="needed")
+@described(answers={200: str}, media=("application/x-ndjson",), problems=("scope-missing", "rate-limited"),
+           identity="needed")  # fmt: skip
 def export() -> Response:
     """One's own data, as lines of JSON: account, sessions, tokens, messages, reactions."""
     principal, _ = authentication.need_session()
+    _chat().limits.allow("export", principal.identity or "")
     number = principal.account or 0
     lines: list[dict[str, Any]] = _chat().read_with(lambda sql: list(own.lines(sql, accounts.by_id(sql, number))))
 
