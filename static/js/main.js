@@ -8,6 +8,7 @@ import { Composer } from "./composer.js";
 import { Deletions } from "./deletions.js";
 import { deliverer } from "./deliver.js";
 import { Drafts } from "./drafts.js";
+import { Expected } from "./expected.js";
 import { History } from "./history.js";
 import { jumps } from "./jump.js";
 import { keyboard } from "./keys.js";
@@ -207,21 +208,12 @@ connection.addEventListener("event", ({ detail: event }) => {
   else show(event, timeline.apply(event));
 });
 
-// client_id → name: messages and quotes that this browser has sent and that have not come yet.
-const expected = new Map();
-function expect({ client_id: id, envelope: { command, message } }) {
-  if (["send-message", "add-quote"].includes(command)) expected.set(id, message?.user.normalize("NFC"));
-}
-outbox.items.forEach(expect);
-outbox.addEventListener("elsewhere", ({ detail: { item } }) => expect(item));
-
-function isOwn({ user, client_id: id, quote }) {
-  const sent = quote?.client_id ?? id;
-  return expected.has(sent) && (Boolean(quote) || expected.get(sent) === user);
-}
+const expected = new Expected();
+outbox.items.forEach((item) => expected.add(item));
+outbox.addEventListener("elsewhere", ({ detail: { item } }) => expected.add(item));
 
 function show({ seq }, { added, changed }) {
-  const own = Boolean(added) && isOwn(added);
+  const own = Boolean(added) && expected.has(added);
   // Another page of this browser signs with the same name, and the server keeps the name for it.
   if (added && !added.quote && (own || added.user === me())) mine.wrote(added.id);
   log.show(added ? [added] : changed);
@@ -278,7 +270,7 @@ function stored(envelope, answer, say) {
 }
 
 outbox.addEventListener("changed", ({ detail: { item } }) => {
-  expect(item);
+  expected.add(item);
   repaint(item.envelope.message?.id);
   pill.show();
   scroll.grown(0);

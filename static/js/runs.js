@@ -10,12 +10,18 @@ const ELEMENTS = [
 // Elements for one message; the server sends no more, but events that version 0.1 stored may have thousands.
 const MOST_RUNS = 200;
 
+const shown = new WeakMap(); // element → the runs in it, as JSON
+
 /** Fills an element with a message's text: its runs, or the plain text where nothing is formatted. What is shown
  *  already stays, and with it what a reader has selected in it. */
 export function showText(element, { message = "", runs }) {
-  const shown = runs && runs.length <= MOST_RUNS ? runs : [{ text: message }];
-  const nodes = shown.map((run) => showRun(run, element.ownerDocument));
+  const all = runs && runs.length <= MOST_RUNS ? runs : [{ text: message }];
+  const key = JSON.stringify(all);
+  if (shown.get(element) === key) return;
+  shown.set(element, key);
+  const nodes = all.map((run) => showRun(run, element.ownerDocument));
   const old = element.childNodes;
+  // As the server rendered it.
   if (old.length === nodes.length && nodes.every((node, i) => node.isEqualNode(old[i]))) return;
   element.replaceChildren(...nodes);
 }

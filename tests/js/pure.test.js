@@ -7,6 +7,7 @@ import { Backoff } from "../../static/js/backoff.js";
 import { dayName } from "../../static/js/dates.js";
 import { shortened } from "../../static/js/excerpt.js";
 import { Drafts } from "../../static/js/drafts.js";
+import { Expected } from "../../static/js/expected.js";
 import { Holds } from "../../static/js/holds.js";
 import { newId } from "../../static/js/ids.js";
 import { lengthOf, tooLong } from "../../static/js/lengths.js";
@@ -129,6 +130,19 @@ test("what is mine is told by the server and grows here", () => {
   mine.reacted(2, "none");
   mine.reacted(1, "dislike");
   assert.deepEqual([mine.reaction(1), mine.reaction(2)], ["dislike", "none"]);
+});
+
+test("what one sent oneself is expected, under one's own name only", () => {
+  const expected = new Expected();
+  expected.add({ client_id: "a", envelope: { command: "send-message", message: { user: "Ada", message: "x" } } });
+  expected.add({ client_id: "q", envelope: { command: "add-quote", quote: { quote: "x", author: "Bo" } } });
+  expected.add({ client_id: "r", envelope: { command: "react", message: { id: 1, reaction: "like" } } });
+  assert.equal(expected.has({ user: "Ada", client_id: "a" }), true);
+  assert.equal(expected.has({ user: "Eve", client_id: "a" }), false);
+  assert.equal(expected.has({ quote: { client_id: "q" } }), true);
+  assert.equal(expected.has({ user: "Ada" }), false);
+  expected.delete("a");
+  assert.equal(expected.has({ user: "Ada", client_id: "a" }), false);
 });
 
 test("marking twice gives the text back", () => {
