@@ -26,6 +26,8 @@ _ROOM_MAKERS = 2
 """Clients whose allowance of rooms one address may use up."""
 _PATIENCE = 20.0
 """Seconds that a worker waits at its start for a database; gunicorn gives it 30 in all."""
+_READERS = 10
+"""Clients whose reads one address may have: reading takes time of the one machine, whoever reads."""
 _FILES_KEPT_FREE = 512
 """Descriptors for all but connections that are held: those that come, the store, pipes, static files."""
 
@@ -163,6 +165,7 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         quota,
         quotes,
         reactor,
+        reads,
         reference,
         revocation,
         robots,
@@ -186,6 +189,7 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
     access.install(scope, settings)
     quota.install(scope)
     security.install(app, scope, settings, chat.secret())
+    reads.install(scope)  # after what security refuses
     authentication.install(app, chat, settings)
     gate.install(scope, whole=whole)
     reactor.install(app, chat)
@@ -218,6 +222,7 @@ def _limits(settings: Settings) -> Limits:
             "message": Rate(settings.messages_burst, settings.messages_per_second),
             # Nothing takes a room away but an operator.
             "room": Rate(settings.rooms_per_hour, settings.rooms_per_hour / hour, _ROOM_MAKERS),
+            "read": Rate(settings.reads_burst, settings.reads_per_second, _READERS),
             "guest": Rate(settings.guests_per_hour, settings.guests_per_hour / hour),
             "invitation": Rate(20, 20 / hour),
             "export": Rate(2, 2 / hour),

@@ -180,6 +180,15 @@ class Settings:
     messages_per_second: float = _setting(
         5.0, "Messages a second that a client may send in the long run.", low=0.001, high=1_000_000
     )
+    reads_burst: int = _setting(
+        20_000,
+        "Rows (messages, events, quotes) that a client may read at once. A request costs 4 rows besides, a search one"
+        " for each 5 quotes that it looks through. An address has 10 times as much.",
+        low=1000, high=1_000_000_000,
+    )  # fmt: skip
+    reads_per_second: float = _setting(
+        2000.0, "Rows a second that a client may read in the long run.", low=1, high=1_000_000_000
+    )
     sockets_per_client: int = _setting(20, "WebSockets that a client may hold.", low=1, high=1_000_000)
     polls_per_client: int = _setting(
         20, "Long-polls and streams that a client may hold.", low=1, high=1_000_000

@@ -82,6 +82,31 @@ class Limits:
         if wait > 0:
             raise RateLimited(1 + int(wait * 1000))
 
+    def afford(self, kind: str, key: str, address: str = "") -> None:
+        """Look whether client `key` at `address` may go on. Raises RateLimited with the time until it may.
+
+        For what costs as much as shows afterwards: `spend` takes that, also more than there is.
+        """
+        if not self.per_client:
+            return
+        rate, now = self._rates[kind], self._clock()
+        with self._buckets.locked():
+            wait = max(
+                -self._tokens(name, rate, times, now) / (rate.per_second * times)
+                for name, times in self._shares_of(kind, key, address)
+            )
+        if wait > 0:
+            raise RateLimited(1 + int(wait * 1000))
+
+    def spend(self, kind: str, key: str, address: str, cost: float) -> None:
+        """Take `cost` tokens of client `key` at `address`."""
+        if not self.per_client:
+            return
+        rate, now = self._rates[kind], self._clock()
+        with self._buckets.locked():
+            for name, times in self._shares_of(kind, key, address):
+                self._buckets.put(name, Bucket(self._tokens(name, rate, times, now) - cost, now))
+
     def refund(self, kind: str, key: str, address: str = "") -> None:
         """Give a token back that `allow` took for what came to nothing."""
         if not self.per_client:

@@ -112,7 +112,7 @@ def unreact(room: str, message_id: int) -> Response:
 @blueprint.get("/rooms/<room>/scheduled")
 @described(
     answers={200: wire.Waiting},
-    problems=("room-unknown",),
+    problems=("room-unknown", "rate-limited"),
     identity="needed",
     examples=(Example(_LOBBY + "scheduled"),),
 )

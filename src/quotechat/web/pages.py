@@ -20,7 +20,7 @@ from ..hub.chat import Chat
 from ..protocol import commands
 from ..protocol.errors import Refused
 from ..protocol.names import COLORS
-from . import access, authentication, problems, security, site
+from . import access, authentication, problems, reads, security, site
 from .quotes import MOST_SEARCHED
 from .runs import show_text
 from .site import render_template, url_for
@@ -253,6 +253,7 @@ def _chat_page(
         before = _number(request.args.get("before"))
         # Older history without a script; with one the page fetches it.
         page = snapshot if before is None else chat.messages(name, before, LATEST, identity)
+        reads.count(len(snapshot["messages"]) + len(page["messages"]))
     except Refused as problem:
         return _no_room(name, problem)
     html = render_template(
@@ -304,7 +305,9 @@ def _quotes_page(
         # There is none yet.
         chosen = None
     search = request.args.get("q", "")[:MOST_SEARCHED]
-    page = chat.quotes(_number(request.args.get("before")), LATEST, search)
+    before = _number(request.args.get("before"))
+    page = chat.quotes(before, LATEST, search)
+    reads.count_search(search, chat.newest_quote() if before is None else before)
     html = render_template(
         "quotes.html",
         bounds=chat.bounds,

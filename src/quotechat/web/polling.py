@@ -18,7 +18,7 @@ from ..hub.chat import Chat, Page, early
 from ..protocol import cursor, wire
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import NotAcceptable, Overloaded, Refused
-from . import access, authentication, conditional, parameters, parking, revocation, security
+from . import access, authentication, conditional, parameters, parking, reads, revocation, security
 from .described import CURSORS, Example, described
 
 blueprint = Blueprint("polling", __name__, url_prefix="/api/v1")
@@ -54,7 +54,7 @@ def events(room: str) -> Response:
     seconds, preferred = parameters.wait()
     if request.method == "HEAD":
         seconds = 0.0  # there is nothing to wait for
-    answer = _held(chat, room, after, limit, seconds) if seconds else _answer(chat.read(room, after, limit))
+    answer = _held(chat, room, after, limit, seconds) if seconds else _at_once(chat.read(room, after, limit))
     if preferred:
         _applied(answer, seconds)
     return answer
@@ -81,6 +81,7 @@ def events_of_rooms() -> Response:
     watch = revocation.watch()
     with _place(chat, security.client()) if seconds else contextlib.nullcontext():
         pages, retry_in_ms = chat.wait_any(after, limit, seconds, gone=_gone(watch))
+    reads.count(sum(len(page.events) for page in pages.values()))
     if seconds and watch is not None:
         watch.check()
     rooms = b",".join(b'"%b":{%b}' % (room.encode(), parking.fields(page)) for room, page in pages.items())
@@ -104,6 +105,7 @@ def _held(chat: Chat, room: str, after: Cursor | Now, limit: int, seconds: float
         return _answer(page)
     chat.feed(room)  # from here on news of the room are heard
     page = chat.read(room, after, limit)
+    reads.count(len(page.events))
     if page.events and not parking.repeats():
         return _answer(page)
     try:
@@ -126,6 +128,11 @@ def _place(chat: Chat, who: tuple[str, str]) -> Iterator[None]:
         yield
     finally:
         chat.limits.leave("poll", *who)
+
+
+def _at_once(page: Page) -> Response:
+    reads.count(len(page.events))
+    return _answer(page)
 
 
 def _answer(page: Page) -> Response:

@@ -8,7 +8,7 @@ from ..hub.chat import Chat
 from ..protocol import wire
 from ..protocol.commands import LOBBY
 from ..protocol.errors import Invalid, ParameterInvalid
-from . import conditional, parameters
+from . import conditional, parameters, reads
 from .described import Example, described
 from .messages import live, remove_quote, submit_quote
 
@@ -25,6 +25,7 @@ MOST_SEARCHED = 100
     answers={200: wire.Quotes},
     conditional=True,
     query=("before", "limit", "q"),
+    problems=("rate-limited",),
     examples=(Example("/api/v1/quotes?limit=20"), Example("/api/v1/quotes?q=less")),
 )
 def quotes() -> Response:
@@ -39,6 +40,8 @@ def quotes() -> Response:
     if same is not None:
         return same
     found = chat.quotes(before, limit, search)
+    reads.count(len(found["quotes"]))
+    reads.count_search(search, chat.newest_quote() if before is None else before)
     answer = conditional.marked(live(found), tag)
     if found["has_more"]:
         conditional.next_page(answer, before=found["quotes"][-1]["id"], limit=limit)
@@ -49,7 +52,7 @@ def quotes() -> Response:
 @described(
     answers={200: wire.Quote},
     conditional=True,
-    problems=("quote-unknown", "not-found"),
+    problems=("quote-unknown", "not-found", "rate-limited"),
     examples=(Example("/api/v1/quotes/1"),),
 )
 def one(quote_id: int) -> Response:
@@ -96,7 +99,7 @@ def add() -> Response:
 @blueprint.get("/quotes/random")
 @described(
     answers={200: wire.Quote},
-    problems=("quote-unknown",),
+    problems=("quote-unknown", "rate-limited"),
     media=("application/json", "text/plain"),
     examples=(Example("/api/v1/quotes/random"), Example("/api/v1/quotes/random", headers={"Accept": "text/plain"})),
 )

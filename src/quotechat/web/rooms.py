@@ -11,7 +11,7 @@ from ..protocol import wire
 from ..protocol.cursor import NOW
 from ..protocol.errors import Invalid
 from ..protocol.names import clean_user
-from . import access, conditional, parameters, security
+from . import access, conditional, parameters, reads, security
 from .described import Example, described
 from .messages import live
 from .site import url_for
@@ -24,7 +24,11 @@ _MOST = 200
 
 @blueprint.get("/rooms")
 @described(
-    answers={200: wire.Rooms}, conditional=True, identity="optional", examples=(Example("/api/v1/rooms"),)
+    answers={200: wire.Rooms},
+    conditional=True,
+    problems=("rate-limited",),
+    identity="optional",
+    examples=(Example("/api/v1/rooms"),),
 )
 def rooms() -> Response:
     """{`rooms`}: all of them, by name."""
@@ -63,7 +67,7 @@ def create() -> Response:
     answers={200: wire.Snapshot},
     conditional=True,
     query=("limit",),
-    problems=("room-unknown",),
+    problems=("room-unknown", "rate-limited"),
     identity="optional",
     examples=(Example("/api/v1/rooms/lobby?limit=20"),),
 )
@@ -74,6 +78,7 @@ def snapshot(room: str) -> Response:
     if same is not None:
         return same
     found = chat.snapshot(room, limit, identity)
+    reads.count(len(found["messages"]))
     # By its own cursor: there may have been an event since the look.
     answer = conditional.marked(live(found), conditional.tag(found["cursor"], limit, identity))
     return _older(answer, found, limit, f"/api/v1/rooms/{room}/messages")
@@ -84,7 +89,7 @@ def snapshot(room: str) -> Response:
     answers={200: wire.Messages},
     conditional=True,
     query=("before", "limit"),
-    problems=("room-unknown",),
+    problems=("room-unknown", "rate-limited"),
     identity="optional",
     examples=(Example("/api/v1/rooms/lobby/messages?before=2&limit=20"),),
 )
@@ -98,6 +103,7 @@ def messages(room: str) -> Response:
     if same is not None:
         return same
     found = chat.messages(room, before, limit, identity)
+    reads.count(len(found["messages"]))
     return _older(conditional.marked(live(found), tag), found, limit)
 
 

@@ -23,7 +23,7 @@ from ..protocol import json
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import NotAcceptable, Overloaded, Refused, Unauthenticated
 from ..protocol.events import Event
-from . import access, parameters, problems, security
+from . import access, parameters, problems, reads, security
 from .detach import can_detach, detach, has_body
 from .kept import with_headers
 from .peer import Peer, Subscription
@@ -48,6 +48,7 @@ def stream(room: str, after: Cursor | Now, kind: Kind) -> Response:
         raise NotAcceptable("Streams need HTTP/1.1, from a server that hands its sockets over.")
     beat = parameters.heartbeat()
     feed, page = chat.feed(room), chat.place(room, after)
+    reads.count(min(feed.head - int(page.cursor.partition(".")[0]), reads.MOST_BEGUN))
     if request.method == "HEAD":
         # The header alone, from the server that has the socket.
         return Response(status=200, content_type=_TYPES[kind], headers={"Cache-Control": "no-store", "Vary": "Accept"})

@@ -32,7 +32,7 @@ from ..protocol.errors import (
 )  # fmt: skip
 from ..protocol.events import Event
 from ..protocol.principal import VISITOR, Principal
-from . import access, authentication, parameters, problems, security, site
+from . import access, authentication, parameters, problems, reads, security, site
 from .connection import POLICY, RESTART, SIGNED_OUT, TOO_FAR_BEHIND, Connection, frame
 from .described import described
 from .detach import can_detach, detach, has_body
@@ -423,6 +423,11 @@ class Socket(Peer):
             self._refuse(Invalid("room", f"At most {MOST_ROOMS} rooms over one socket."), command.client_id)
             return
         chat = self.reactor.chat
+        try:
+            chat.limits.afford("read", *self._reader())
+        except Refused as refused:
+            self._refuse(refused, command.client_id)
+            return
         # What comes next on this socket may depend on it, so it waits.
         self._busy = True
         self.reactor.read(
@@ -430,6 +435,9 @@ class Socket(Peer):
             partial(self._subscribed, command),
             self,
         )
+
+    def _reader(self) -> tuple[str, str]:
+        return self._client.identity or self._client.address, self._client.address
 
     def _subscribed(self, command: commands.Subscribe, found: Any) -> None:
         self._busy = False
@@ -444,6 +452,7 @@ class Socket(Peer):
             if page.more:
                 self.reactor.resumes += 1
             seq, _, tag = page.cursor.partition(".")
+            reads.begun(self.reactor.chat.limits, *self._reader(), feed.head - int(seq))
             self.reactor.follow(self, feed, Cursor(int(seq), tag))
         self._work()
 

@@ -1,0 +1,64 @@
+"""What reading costs its reader: a token bucket of rows, so that nobody reads at the cost of the others.
+
+A request is looked at before it is answered, and pays afterwards for what it has read: it may go into debt once, and
+then waits. People do not come near it (docs/reference/settings.md).
+"""
+
+from __future__ import annotations
+
+from flask import Response, current_app, g, request
+from flask.sansio.scaffold import Scaffold
+
+from ..hub.chat import Chat
+from ..hub.limits import Limits
+from ..store.reading import MOST_QUOTES_SEARCHED
+from . import security
+
+REQUEST = 4
+"""Rows that a read costs before it finds any."""
+LOOKED_THROUGH = 5
+"""Rows of a search that are not in its answer, at the cost of one that is."""
+MOST_BEGUN = 500
+"""Rows for which a stream or a subscription pays at most, when it begins."""
+_READING = {"rooms", "messages", "quotes", "polling", "pages"}
+"""Blueprints whose GETs read the log."""
+
+
+def install(scope: Scaffold) -> None:
+    """Refuse reads of clients that have read too much, and let the others pay."""
+    scope.before_request(_look)
+    scope.after_request(_pay)
+
+
+def count(rows: int) -> None:
+    """This request has read so many rows."""
+    g.quotechat_rows = g.get("quotechat_rows", 0) + rows
+
+
+def count_search(search: str, below: int) -> None:
+    """This request has looked for words in the quotes with ids up to `below`."""
+    if search.strip():
+        count(min(below, MOST_QUOTES_SEARCHED) // LOOKED_THROUGH)
+
+
+def begun(limits: Limits, key: str, address: str, rows: int) -> None:
+    """A subscription begins with so many rows before it, for client `key`."""
+    limits.spend("read", key, address, REQUEST + min(rows, MOST_BEGUN))
+
+
+def _limits() -> Limits:
+    chat: Chat = current_app.extensions["quotechat"]
+    return chat.limits
+
+
+def _look() -> None:
+    if request.method in ("GET", "HEAD") and (request.blueprint or "").rpartition(".")[2] in _READING:
+        _limits().afford("read", *security.client())
+        count(REQUEST)
+
+
+def _pay(answer: Response) -> Response:
+    rows = g.pop("quotechat_rows", 0)
+    if rows:
+        _limits().spend("read", *security.client(), rows)
+    return answer

@@ -1,0 +1,87 @@
+"""Reading has a limit: whoever reads without end waits, and others do not pay for it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from servers import Running, environment, quotechat, running
+from websockets.sync.client import connect
+
+TARGETS = {
+    "events": "/api/v1/rooms/lobby/events?after=0",
+    "rooms": "/api/v1/events?after=lobby:0",
+    "snapshot": "/api/v1/rooms/lobby?limit=200",
+    "messages": "/api/v1/rooms/lobby/messages?limit=200",
+    "search": "/api/v1/quotes?q=zzzz",
+    "page": "/",
+}
+
+
+def serving(data: Path, **settings: str) -> Iterator[Running]:
+    env = environment(QUOTECHAT_READS_BURST="1000", QUOTECHAT_READS_PER_SECOND="200", **settings)
+    with running(quotechat("serve", "--port", "0", "--data", str(data)), env=env) as server:
+        for number in range(15):
+            body = {"user": "Ann", "message": f"{number}"}
+            assert requests.post(f"{server.url}/api/v1/rooms/lobby/messages", json=body).status_code == 201
+        yield server
+
+
+@pytest.fixture
+def limited(tmp_path: Path) -> Iterator[Running]:
+    yield from serving(tmp_path)
+
+
+@pytest.fixture
+def free(tmp_path: Path) -> Iterator[Running]:
+    yield from serving(tmp_path, QUOTECHAT_LIMITS="off")
+
+
+def reader(server: Running) -> dict[str, str]:
+    """The header of a client that has read nothing yet."""
+    token = requests.post(f"{server.url}/api/v1/guests", json={"user": "Bo"}).json()["token"]
+    return {"Authorization": f"Bearer {token}"}
+
+
+def test_each_way_of_reading_is_limited(limited: Running) -> None:
+    """429 with the time after which it goes on; then it does. Another client, and writing, go on all the while."""
+    for name, target in TARGETS.items():
+        mine, others = reader(limited), reader(limited)
+        for _ in range(400):
+            answer = requests.get(limited.url + target, headers=mine)
+            if answer.status_code != 200:
+                break
+        assert answer.status_code == 429 and int(answer.headers["Retry-After"]) >= 1, target
+        assert requests.get(limited.url + target, headers=others).status_code == 200
+        body = {"user": name, "message": "still"}
+        assert requests.post(f"{limited.url}/api/v1/rooms/lobby/messages", json=body, headers=mine).status_code == 201
+        time.sleep(int(answer.headers["Retry-After"]))
+        assert requests.get(limited.url + target, headers=mine).status_code == 200
+
+
+def test_subscribing_is_counted(limited: Running) -> None:
+    """Over a socket it is an error that says when; the socket stays, and what it follows goes on."""
+    with connect(f"{limited.url.replace('http', 'ws')}/api/v1/ws", additional_headers=reader(limited)) as ws:
+        found = {"command": ""}
+        asked = 0
+        while found["command"] != "error":
+            ws.send(json.dumps({"command": "subscribe", "after": "0"}))
+            asked += 1
+            while (found := json.loads(ws.recv(timeout=5)))["command"] not in ("caught-up", "error"):
+                pass
+        assert 10 < asked < 400
+        assert found["error"]["code"] == "rate-limited" and found["error"]["retry_in_ms"] > 0  # type: ignore[index]
+        body = {"user": "Ann", "message": "live"}
+        requests.post(f"{limited.url}/api/v1/rooms/lobby/messages", json=body)
+        assert json.loads(ws.recv(timeout=5))["message"]["message"] == "live"
+
+
+def test_limits_off_is_off(free: Running) -> None:
+    """As for every other limit of clients."""
+    with requests.Session() as session:
+        for _ in range(150):
+            assert session.get(free.url + TARGETS["events"]).status_code == 200
