@@ -1,4 +1,4 @@
-"""What a program may ask of a server. Every write is repeated, under one client_id, until it is answered."""
+"""Call a server's API. Every write is repeated, under one client_id, until the server answers it."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ LOBBY = "lobby"
 
 
 class Client:
-    """A server, and who we are to it. Threads may share one.
+    """A connection to one server under one identity. Threads may share one.
 
     `url` is the server's address, with the path under which it lives if it has one
     (``https://example.org/chat``). `token` is the identity that owns what is sent; `sign_in` gets one.
-    `user` is the name to sign with where a call does not say another. `patience` is for how many seconds a
+    `user` is the author's name when a call gives no other. `patience` is for how many seconds a
     request is repeated that gets no answer; None, the default, means for ever (each attempt is logged as a
     warning). `timeout` (seconds) is how long one attempt may be silent.
     """
@@ -91,11 +91,11 @@ class Client:
         send_at: datetime | timedelta | str | None = None,
         client_id: str | None = None,
     ) -> Ack:
-        """Say something, once, however often it has to be sent. Returns when it is on the server's disk.
+        """Send a message, once, however often it has to be repeated. Returns when it is on the server's disk.
 
         `reply_to` is the id of a message. `send_at` schedules it: a datetime with a time zone, a timedelta
-        from now, or what the protocol takes (``+10m``). `client_id` is made up unless it is given. Raises
-        Problem where it is refused and Unanswered where the patience ends.
+        from now, or any form that the protocol takes (``+10m``). `client_id` is made up unless it is given. Raises
+        Problem if it is refused and Unanswered when the patience ends.
         """
         signed = user or self.user
         if signed is None:
@@ -190,7 +190,7 @@ class Client:
         return cast(list[Quote], self._get("/quotes", q=search, before=before, limit=limit)["quotes"])
 
     def random_quote(self) -> Quote:
-        """One quote by chance. Raises QuoteUnknown where there is none."""
+        """Return a random quote. Raises QuoteUnknown if there is none."""
         return cast(Quote, self._get("/quotes/random"))
 
     # --- Asking until there is an answer ------------------------------------------------------------
@@ -224,7 +224,7 @@ class Client:
 
 
 def _unanswered(refused: Problem) -> bool:
-    """Whether this is no answer to what was asked: it says "later", or comes from a proxy with nobody behind it."""
+    """Return True if the request is still open: the server says "later", or a proxy answers for a dead server."""
     return isinstance(refused, RateLimited | Unavailable) or refused.status in (408, 425, 502, 504)
 
 

@@ -16,7 +16,7 @@ class Backoff:
         self._failures = 0
 
     def next(self, asked: float = 0.0) -> float:
-        """The next pause. `asked` is what the server asked for; the jitter comes on top, so it is never less."""
+        """Return the next pause. `asked` is the server's own request; the jitter comes on top, so it is never less."""
         ceiling = min(self._most, self._least * 2.0 ** min(self._failures, 30))
         self._failures += 1
         return self.stretched(asked) + self._chance() * ceiling

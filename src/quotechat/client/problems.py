@@ -28,11 +28,11 @@ from .shapes import Snapshot
 
 
 class ClientError(Exception):
-    """Whatever this package raises."""
+    """The base of all exceptions of this package."""
 
 
 class Unreachable(ClientError):
-    """The server was not reached, or its answer broke off. Whether it did what was asked is not known."""
+    """The server was not reached, or its answer broke off. Whether the request was executed is not known."""
 
 
 class Unanswered(ClientError):
@@ -99,7 +99,7 @@ class ScheduledUnknown(NotFound):
 
 
 class Conflict(Problem):
-    """What is there contradicts it: a deleted message, a room that exists, a name that is taken."""
+    """The server's state contradicts it: a deleted message, a room that exists, a name that is taken."""
 
 
 class LostCursor(Problem):
@@ -107,7 +107,7 @@ class LostCursor(Problem):
 
 
 class CursorExpired(LostCursor):
-    """Older than what is kept."""
+    """The cursor is older than the oldest event kept."""
 
 
 class CursorAhead(LostCursor):
@@ -155,9 +155,9 @@ class Internal(Problem):
 
 
 class Reset(ClientError):
-    """The events after the cursor cannot be had, so something may have been missed; here is how it is now.
+    """The events after the cursor cannot be had, so some may have been missed; here is a new snapshot.
 
-    Show `snapshot` instead of what was shown before. The reader that raised this goes on from
+    Show `snapshot` instead of all that was shown before. The reader that raised this goes on from
     ``snapshot["cursor"]`` when it is iterated again. `problem` says why.
     """
 

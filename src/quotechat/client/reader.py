@@ -36,8 +36,8 @@ SILENCE = 40.0
 class Reader(Iterator[Event]):
     """The events of one room after a cursor, without end. Made by `Client.events`.
 
-    Iterating blocks until there is an event. It raises `Reset` where its cursor cannot be served any more,
-    and goes on from the new snapshot when it is iterated again; it raises `Problem` where asking again cannot
+    Iterating blocks until there is an event. It raises `Reset` when its cursor cannot be served any more,
+    and goes on from the new snapshot when it is iterated again; it raises `Problem` when asking again cannot
     help (the room is unknown, …). Every other failure is waited out, for ever, and logged as a warning.
 
     `cursor` is the position after the last event that was handed out: keep it, and begin with it next time.
@@ -74,7 +74,7 @@ class Reader(Iterator[Event]):
         self._pause = 0.0
         self._limit = MOST_EVENTS
         self._path = f"/rooms/{quote(room, '')}/events"
-        weakref.finalize(self, wire.close)  # where nobody closes it
+        weakref.finalize(self, wire.close)  # if it is never closed
         self.resume(after)
 
     def __enter__(self) -> Reader:
@@ -109,7 +109,7 @@ class Reader(Iterator[Event]):
         self._seq = None if cursor == "now" else int(cursor.partition(".")[0])
 
     def pin(self) -> None:
-        """Learn where "now" is, so that nothing from here on is missed; waits for the server."""
+        """Fetch the cursor of the head, so that nothing from here on is missed; waits for the server."""
         while self._seq is None and not self.closed:
             try:
                 self._page(wait=0)
@@ -128,7 +128,7 @@ class Reader(Iterator[Event]):
     # --- Applying ---------------------------------------------------------------------------------
 
     def _apply(self) -> Event | None:
-        """The next event of those that have come; None where more must be fetched."""
+        """Return the next event that was received; None when more must be fetched."""
         while self._next:
             envelope = self._next.popleft()
             own = self._seq
@@ -154,7 +154,7 @@ class Reader(Iterator[Event]):
         self._hang_up()
         if self.closed:
             return
-        # Where long answers break, shorter ones may pass.
+        # When long answers break, shorter ones may pass.
         self._limit = max(1, self._limit // 2)
         pause = self._backoff.next(asked)
         log.warning("%s: %s; again in %.1f s", self.room, why, pause)
@@ -172,7 +172,7 @@ class Reader(Iterator[Event]):
     # --- Fetching ---------------------------------------------------------------------------------
 
     def _fetch(self) -> None:
-        """Put what is new into `_next`; or nothing, where there is nothing yet."""
+        """Put new events into `_next`; leave it empty if there are none yet."""
         if self.transport == "stream":
             self._line()
         elif self.transport == "short-poll":
@@ -213,7 +213,7 @@ class Reader(Iterator[Event]):
             line = self._stream.readline()
             envelope = json.loads(line) if line.endswith(b"\n") else None
         except (OSError, http.client.HTTPException, ValueError, AttributeError) as fault:
-            # AttributeError: http.client's own, where another thread has closed the response.
+            # AttributeError: http.client raises it when another thread has closed the response.
             raise Unreachable(str(fault) or "the stream broke off") from fault
         if not isinstance(envelope, dict):
             raise Unreachable("the stream ended")
@@ -239,5 +239,5 @@ class Reader(Iterator[Event]):
 
 
 def _passing(refused: Problem) -> bool:
-    """Whether the same request may be answered later: the server's or a proxy's trouble, or too much at once."""
+    """Return True if a repeat may succeed: a fault of the server or a proxy, or too many requests at once."""
     return refused.status >= 500 or isinstance(refused, RateLimited) or refused.status in (408, 425)

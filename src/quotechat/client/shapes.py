@@ -1,4 +1,4 @@
-"""What comes from the server, as types. The wire is docs/protocol.md; unknown fields are kept, not refused."""
+"""The server's answers as types. The wire is docs/protocol.md; unknown fields are kept, not refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Reply(TypedDict, total=False):
 
 
 class Message(TypedDict, total=False):
-    """A message as it was at its event, or as it is now in a snapshot. What holds nothing is left out."""
+    """A message as it was at its event, or as it is now in a snapshot. Empty fields are left out."""
 
     id: Required[int]
     user: str
@@ -33,7 +33,7 @@ class Message(TypedDict, total=False):
 
 
 class Quote(TypedDict, total=False):
-    """What somebody said that is worth keeping."""
+    """A quotation that a user added to the collection."""
 
     id: Required[int]
     quote: Required[str]

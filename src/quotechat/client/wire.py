@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 
 from .problems import Problem, Unreachable, problem
 
-#: What the parts below may raise where the network, or something on the way, fails.
+#: The exceptions of the modules below when the network, or a proxy on the way, fails.
 _FAILURES = (OSError, http.client.HTTPException, ValueError)
 
 
 class Wire:
-    """Requests under `url`, whose path is where the server lives. Not for two threads at once."""
+    """Requests under `url`, whose path is the server's prefix. Not for two threads at once."""
 
     def __init__(self, url: str, timeout: float, context: ssl.SSLContext | None = None) -> None:
         parts = urlsplit(url if "://" in url else f"http://{url}")
@@ -62,7 +62,7 @@ class Wire:
         self._connection.close()
         response, self._response = self._response, None
         if response is not None:
-            # Its own where it goes on until the end of the connection.
+            # A connection of its own if the answer lasts until the connection ends.
             response.close()
 
     def _request(self, method: str, path: str, body: Any, headers: dict[str, str]) -> http.client.HTTPResponse:
@@ -95,7 +95,7 @@ class Wire:
         return problem(found, response.status, retry_in)
 
     def _object(self, response: http.client.HTTPResponse) -> dict[str, Any] | None:
-        """The JSON object of an answer, None where it is none. Raises Unreachable where it is cut short."""
+        """Return the JSON object of an answer, None if it is none. Raises Unreachable if it is truncated."""
         try:
             text = response.read()
         except _FAILURES as fault:
@@ -117,7 +117,7 @@ def _told(fault: Exception) -> str:
 
 
 def _seconds(header: str | None) -> float:
-    """A ``Retry-After``, which is seconds or a date (RFC 9110 §10.2.3); 0 where it cannot be read."""
+    """Parse a ``Retry-After``, which is seconds or a date (RFC 9110 §10.2.3); 0 if it cannot be read."""
     if header is None:
         return 0.0
     try:
