@@ -1,6 +1,6 @@
 """The command ``quotechat``: the group here, its commands by theme in the files beside.
 
-Only words and options live in this package; what the commands do is elsewhere.
+Only words and options live in this package; the work is done elsewhere.
 """
 
 from __future__ import annotations

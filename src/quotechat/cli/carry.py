@@ -28,7 +28,7 @@ def backup(file: Path, data: str | None) -> None:
     """Copy everything into the new FILE, and check the copy. For SQLite; of PostgreSQL, pg_dump makes backups.
 
     The server may run: it goes on writing meanwhile. FILE holds the secret that signs identities; keep it as private
-    as the data. What exists is not overwritten.
+    as the data. A FILE that exists is not overwritten.
     """
     from ..store.backup import back_up
     from ..store.open import database_path, secret_path
@@ -45,8 +45,8 @@ def backup(file: Path, data: str | None) -> None:
 def restore(file: Path, data: str | None) -> None:
     """Make an empty data directory from FILE, which `quotechat backup` made. For SQLite.
 
-    The server must not run. What was written after the backup is lost: clients whose cursor is beyond it get 410 and
-    take a new snapshot, even where other events have their numbers by then.
+    The server must not run. Events after the backup are lost: clients whose cursor is beyond it get 410 and
+    take a new snapshot, even if other events have their numbers by then.
     """
     from ..store.backup import restore as run
     from ..store.open import database_path, secret_path
@@ -64,8 +64,8 @@ def restore(file: Path, data: str | None) -> None:
 def export(what: tuple[str, ...], everything: bool, data: str | None) -> None:
     """Write ROOM, or with --all all that there is, as lines of JSON into the new FILE, or to standard output.
 
-    Events are the envelopes that readers get, each with its cursor; beside them stands what `quotechat import` needs
-    to go on with the room: who owns what, which client_ids were used, what is scheduled; with --all, the
+    Events are the envelopes that readers get, each with its cursor; beside them stands all that `quotechat import`
+    needs to go on with the room: owners, used client_ids, scheduled messages; with --all, the
     secret that signs identities too. So keep it private. The server may run: one moment of the data is written.
     """
     from ..store import copying, exports
@@ -100,8 +100,8 @@ def import_(file: BinaryIO, name: str | None, data: str | None) -> None:
 
     Numbers, times and cursors stay: a client goes on where it was. The chain is checked; a room is seen only when it
     is whole, and one that there is with another history is not overwritten. Interrupted, or given a FILE that is
-    broken, the command says so, and goes on where it was when it is given again. The server may run, but for a FILE
-    with the secret, where nothing was said yet: then its identities become the server's.
+    broken, the command says so, and goes on from there when it is given again. The server may run, but for a FILE
+    with the secret if it has stored messages of its own: an empty server takes over the identities of FILE.
     """
     from ..protocol import names
     from ..store import copying, exports
@@ -136,8 +136,8 @@ def move(target: str, data: str | None) -> None:
 
     Every cursor, identity and scheduled message goes on there; counts and chains are compared at the end, and until
     then nothing is to be seen there. What is here stays as it is. Beside a server that runs, all is copied but for the
-    end, with exit code 1: stop the server and give the command again, and what is new since follows. Interrupted, it
-    goes on where it was in the same way.
+    end, with exit code 1: stop the server and give the command again, and the rest follows. Interrupted, it
+    goes on from there in the same way.
     """
     from ..store.moving import move as run
 

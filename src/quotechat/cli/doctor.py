@@ -1,4 +1,4 @@
-"""The command ``doctor``: what stands in the way to a server."""
+"""The command ``doctor``: find out why a server cannot be reached as it should."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MARKS = {"ok": ("ok", "green"), "warning": ("look", "yellow"), "wrong": ("WRONG
 def doctor(url: str, hold: float, patience: float, as_json: bool) -> None:
     """Test the way to the server at URL, through all proxies, and say which line to change.
 
-    It takes about as long as --hold and writes nothing. Exit code 1 where something is wrong, 3 where nobody
+    It takes about as long as --hold and writes nothing. Exit code 1 if something is wrong, 3 if no server
     answers.
     """
     from ..doctor import Doctor

@@ -1,4 +1,4 @@
-"""The operator's commands that tell what there is: rooms, stats."""
+"""The operator's commands that list and count: rooms, stats."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def rooms(ctx: click.Context, as_json: bool, data: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @option("data", "Directory that the server keeps its data in.", metavar="DIR")
 def stats(as_json: bool, data: str | None) -> None:
-    """How much there is of everything, and where.
+    """Count what the server keeps, and show the space that it takes.
 
     The server may run: one moment of the data is looked at, and nothing is changed.
     """

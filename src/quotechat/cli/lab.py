@@ -1,4 +1,4 @@
-"""The command ``lab``: what the transports cost, measured."""
+"""The command ``lab``: measure the cost of each transport."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operator's commands that look at the data and mend it, where it lies: verify, migrate, rebuild, retain."""
+"""The operator's commands that check the data and mend it, in place: verify, migrate, rebuild, retain."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FORGET_SECONDS = 5.0
 @click.command()
 @option("data", "Directory that the server keeps its data in.", metavar="DIR")
 def verify(data: str | None) -> None:
-    """Walk the hash chain of every room; exit with 1 where history is not whole.
+    """Walk the hash chain of every room; exit with 1 if a history is not complete.
 
     The server may run: one moment of the data is looked at, and nothing is changed.
     """
@@ -51,7 +51,7 @@ def verify(data: str | None) -> None:
 def migrate(data: str | None) -> None:
     """Bring the tables of an older version up to date, in one transaction, as a server does when it starts.
 
-    For whoever wants that done before. Tables that a newer version has written are refused.
+    For an operator who wants that done before. Tables that a newer version has written are refused.
     """
     from ..store import inventory
     from ..store.open import look, open_store
@@ -87,10 +87,10 @@ def rebuild(data: str | None) -> None:
 def retain(rooms: tuple[str, ...], keep: int, dry_run: bool, data: str | None) -> None:
     """Forget events of each ROOM (of all) that are older than AGE, and the messages that they sent, for good.
 
-    Only ever the oldest: events behind a younger one stay. Readers whose cursor is older than what is kept get 410
-    cursor-expired. Quotes stay in the collection, and client_ids are remembered as long as ever.
+    Only ever the oldest: events behind a younger one stay. Readers whose cursor is older than the oldest kept event get
+    410 cursor-expired. Quotes stay in the collection, and client_ids are remembered as long as ever.
 
-    The server may run: it goes on between small steps. Interrupted, the command goes on where it was when it is
+    The server may run: it goes on between small steps. Interrupted, the command goes on from there when it is
     given again. A SQLite file does not shrink; its space is used again.
     """
     from ..store import copying, retention
@@ -122,7 +122,7 @@ def _cut(settings: Settings, counts: dict[str, int], before: int) -> dict[str, i
                 cut[room] += gone
                 done = sum(cut.values())
                 follow(done, max(done, all_there_are))
-                # Others who write get at least half of the time.
+                # Other writers get at least half of the time.
                 time.sleep(time.monotonic() - began)
         while store.redact():
             time.sleep(_PAUSE)
@@ -132,7 +132,7 @@ def _cut(settings: Settings, counts: dict[str, int], before: int) -> dict[str, i
 
 
 def _within(seconds: float, attempt: Callable[[], bool]) -> bool:
-    """Whether `attempt` succeeds before so many seconds have gone."""
+    """Call `attempt` until it succeeds or so many seconds have gone; return True if it did."""
     deadline = time.monotonic() + seconds
     while not attempt():
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""What several commands share: options that are settings, and the settings that come of them."""
+"""Options that several commands share because they are settings, and the settings that come of them."""
 
 from __future__ import annotations
 

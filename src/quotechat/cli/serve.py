@@ -1,4 +1,4 @@
-"""Serving: serve, demo, and config, which says with what."""
+"""Serving: serve, demo, and config, which shows the settings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..config import Settings, SettingsError, unknown_variables
 from .options import option, settings_of
 from .users import new_setup_code
 
-#: (user, colour, text, index of the message it answers, index of those who like it)
+#: (user, colour, text, index of the message it answers, indexes of the users who like it)
 _CONVERSATION: list[tuple[str, str, str, int | None, list[str]]] = [
     ("Azin", "teal", "Good morning! Is anybody here?", None, []),
     ("Bo", "orange", "**Here.** I came over *long-polling*, and you?", 0, []),

@@ -29,7 +29,7 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 _TRANSPORTS = ("long-poll", "stream", "short-poll")
 
 
-# --- What the commands share ----------------------------------------------------------------------
+# --- Shared by the commands -----------------------------------------------------------------------
 
 
 def _url(command: _Command) -> _Command:
@@ -51,7 +51,7 @@ def _patience(command: _Command) -> _Command:
 
 
 def _complete_room(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The rooms that the server has, for a shell; none where it does not answer at once."""
+    """List the server's rooms for the completion of a shell; none if it does not answer at once."""
     url = ctx.params.get("url") or os.environ.get("QUOTECHAT_URL") or DEFAULT_URL
     try:
         with Client(url, patience=0, timeout=2) as client:
@@ -234,13 +234,13 @@ def _stopping() -> Iterator[None]:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        # What is left in the buffer has nowhere to go; without this, Python says so at its end.
+        # The rest of the buffer cannot be written; without this, Python reports that at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
 
 
 def _colors() -> bool:
-    """Whether to show colours: on a terminal, unless NO_COLOR is set (https://no-color.org)."""
+    """Return True to show colours: on a terminal, unless NO_COLOR is set (https://no-color.org)."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
@@ -260,7 +260,7 @@ class _Envelopes:
 
 
 class _Lines:
-    """For people: a line for what was said, shorter ones for what happened to it."""
+    """Write for people: a line for each message, shorter ones for its changes."""
 
     def __init__(self, colors: bool) -> None:
         self._colors = colors
@@ -313,7 +313,7 @@ class _Lines:
 
 
 def _print(line: str) -> None:
-    # Flushed: whoever reads a pipe wants each line when it comes.
+    # Flushed: a reader of a pipe wants each line when it comes.
     print(line, flush=True)
 
 
@@ -359,7 +359,7 @@ def add(found: tuple[Client, bool], text: str, author: str, room: str) -> None:
               help="At most so many.")  # fmt: skip
 @click.pass_obj
 def search(found: tuple[Client, bool], words: tuple[str, ...], most: int) -> None:
-    """Quotes that have all WORDS, the newest first; exit code 1 where there is none."""
+    """List quotes that have all WORDS, the newest first; exit code 1 if there is none."""
     client, as_json = found
     with _told():
         quotes = client.quotes(" ".join(words), limit=most)

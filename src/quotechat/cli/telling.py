@@ -1,4 +1,4 @@
-"""How commands are told and tell: time spans, progress on a terminal, a fault in one line with exit code 1."""
+"""Input and output of commands: time spans, progress on a terminal, a fault in one line with exit code 1."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from ..store.migrate import SchemaTooNew
 
 @contextlib.contextmanager
 def told() -> Iterator[None]:
-    """What makes a command impossible becomes its message."""
+    """Turn an exception that makes a command impossible into its message."""
     try:
         yield
     except BrokenPipeError:
-        raise  # whoever read the output has enough: click ends quietly
+        raise  # the reader of the output has enough: click ends quietly
     except (Impossible, CommitFailed, SchemaTooNew, SettingsError, OSError, sqlite3.Error) as fault:
         raise click.ClickException(str(fault)) from fault
     except Refused as refused:
@@ -31,7 +31,7 @@ def told() -> Iterator[None]:
 
 @contextlib.contextmanager
 def progress(label: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
-    """A bar that follows (done, all there is) on standard error; nothing where that is no terminal, or `quiet`."""
+    """Show a bar that follows (done, total) on standard error; nothing if that is no terminal, or `quiet`."""
     if quiet or not sys.stderr.isatty():
         yield lambda done, all_there_is: None
         return
