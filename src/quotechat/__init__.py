@@ -15,9 +15,9 @@ __all__ = ["QuoteChat", "__version__", "create_app"]
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """The application; `settings` left out means those of the environment.
+    """Make the application; `settings` left out means those of the environment.
 
-    Raises quotechat.config.SettingsError where a setting is wrong.
+    Raises quotechat.config.SettingsError if a setting is wrong.
     """
     # Imported late: `import quotechat.protocol` must not cost Flask and a database.
     from quotechat.app import create_app as build

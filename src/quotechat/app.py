@@ -33,10 +33,10 @@ _FILES_KEPT_FREE = 512
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """The application, with its own store and threads; ``app.extensions["quotechat"]`` is the `Chat`.
+    """Make the application, with its own store and threads; ``app.extensions["quotechat"]`` is the `Chat`.
 
     `settings` default to the environment's (QUOTECHAT_…). Call it in the process that serves, after any
-    fork. Raises SettingsError, and OSError where the data directory cannot be used.
+    fork. Raises SettingsError, and OSError if the data directory cannot be used.
     """
     from .web import proxies
 
@@ -49,7 +49,7 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 
 User = str | tuple[str, str] | None
-"""An id, or an id and the name to write under; None where nobody is signed in."""
+"""An id, or an id and the author's name; None if no user is signed in."""
 
 Identify = Callable[[], User]
 
@@ -83,9 +83,9 @@ class QuoteChat:
         atexit.register(app.extensions["quotechat"].close)
 
     def identify(self, hook: Identify) -> Identify:
-        """Decorator: `hook` says which user of the application asks, within the request: an id, (id, name) or None.
+        """Decorator: `hook` returns the application's user, within the request: an id, (id, name) or None.
 
-        The id owns what is sent, and no token beside it gives another. With a name, that user writes under no
+        The id owns the messages sent, and no token beside it gives another. With a name, that user writes under no
         other one. None leaves it to a token or the chat's own cookie. A WebSocket asks once, when it is opened.
         """
         self._identify = hook
@@ -130,7 +130,7 @@ def open_chat(settings: Settings) -> Chat:
 
 
 def _bell(settings: Settings) -> Bell:
-    """What wakes the other workers, of this machine or of all."""
+    """Choose the notifier of the other workers, of this machine or of all."""
     if not settings.database:
         return SocketBell(settings.data / "bells")
     # Imported here: it needs quotechat[postgres].
@@ -142,7 +142,7 @@ def _bell(settings: Settings) -> Bell:
 
 
 def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: bool) -> None:
-    """Hang everything under one blueprint at `prefix`. Where the application is `whole` ours, unknown addresses and
+    """Register everything under one blueprint at `prefix`. If the application is `whole` ours, unknown addresses and
     faults of any kind are ours to answer too."""
     # Imported late: quotechat.app is also what `quotechat verify` needs, without any of the web.
     from .web import (
@@ -184,7 +184,7 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
     )
     scope = app if whole else ours
     problems.install(scope)
-    # What is registered first runs last: it counts the headers of the others.
+    # The hook that is registered first runs last: it counts the headers of the others.
     measure.install(scope)
     access.install(scope, settings)
     quota.install(scope)

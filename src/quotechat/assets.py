@@ -1,4 +1,4 @@
-"""Where templates and static files are, however quotechat was installed.
+"""Find templates and static files, however quotechat was installed.
 
 In a wheel they lie inside the package; in a checkout, and in an editable installation of one, they
 lie beside ``src``. An editable installation does not map folders without ``__init__.py``
@@ -14,12 +14,12 @@ _CHECKOUT = _PACKAGE.parent.parent
 
 
 def templates_dir() -> Path:
-    """The directory of the Jinja templates. Raises FileNotFoundError where there is none."""
+    """Return the directory of the Jinja templates. Raises FileNotFoundError if there is none."""
     return _first("templates")
 
 
 def static_dir() -> Path:
-    """The directory of style sheets, scripts and images. Raises FileNotFoundError where there is none."""
+    """Return the directory of style sheets, scripts and images. Raises FileNotFoundError if there is none."""
     return _first("static")
 
 

@@ -1,4 +1,4 @@
-"""Settings: what the operator may turn, each with its default, its bounds and its reason.
+"""Settings: the operator's choices, each with its default, its bounds and its reason.
 
 Only values and their checks live here. Nothing of quotechat is imported, so that every floor, a
 test and ``gunicorn.conf.py`` may read settings without starting anything.
@@ -103,9 +103,9 @@ def _setting(
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings of one server. Raises SettingsError where a value is out of its bounds."""
+    """All settings of one server. Raises SettingsError if a value is out of its bounds."""
 
-    # Where it listens and what it keeps.
+    # Addresses and files.
     host: str = _setting("127.0.0.1", "Address to listen on; `0.0.0.0` or `::` for all.")
     port: int = _setting(8000, "TCP port to listen on; 0 takes any free one.", low=0, high=65535)
     data: Path = _setting(
@@ -156,7 +156,7 @@ class Settings:
         high=4095,
     )
 
-    # Who may be here.
+    # Access.
     access: str = _setting(
         "open",
         "Who reads and writes: `open`, everybody; `invite`, people with an account, which an invitation makes;"
@@ -172,7 +172,7 @@ class Settings:
     session_days: int = _setting(180, "Days after which a session ends.", low=1, high=400)
     session_idle_days: int = _setting(30, "Days without use after which a session ends.", low=1, high=400)
 
-    # Limits per client: an identity, or an address where there is none.
+    # Limits per client: an identity, or an address if there is none.
     limits: bool = _setting(
         True, "`on` or `off`: whether the limits per client hold. Off for load tests and trusted networks."
     )
@@ -210,7 +210,7 @@ class Settings:
         30.0, "Seconds within which a request must have come whole.", low=0.1, high=3600
     )
 
-    # Sizes of what comes in.
+    # Sizes of requests.
     message_chars: int = _setting(4000, "Characters of a message.", low=1, high=100_000)
     user_chars: int = _setting(40, "Characters of a user's name.", low=1, high=200)
     quote_chars: int = _setting(1000, "Characters of a quote.", low=1, high=100_000)
@@ -229,7 +229,7 @@ class Settings:
         86_400, "Seconds for which a name stays with the identity that used it last.", low=0, high=31_536_000
     )
 
-    # Who may talk to it.
+    # Trusted peers: proxies, origins, hosts.
     origins: tuple[str, ...] = _setting(
         (),
         "Other origins whose pages may use the API, such as `https://chat.example.org`, separated by"
@@ -291,10 +291,10 @@ class Settings:
         return rows
 
     def allows_host(self, header: str) -> bool:
-        """Whether a request whose ``Host`` is `header` (port included) is for this server.
+        """Return True if a request whose ``Host`` is `header` (port included) is for this server.
 
-        A page of somebody else reaches a server on this machine by DNS rebinding, and for that it
-        needs a *name* that it owns. So addresses pass where no names are set, names only if known.
+        A foreign page reaches a server on this machine by DNS rebinding, and for that it
+        needs a *name* that it owns. So addresses pass if no names are set, names only if known.
         """
         name = _host_of(header)
         if name is None:
@@ -428,7 +428,7 @@ def _clean_host(text: str) -> str:
 
 
 def _host_of(header: str) -> str | None:
-    """The name or address in a ``Host`` header (RFC 9110 §7.2), or None where it is none."""
+    """Return the name or address in a ``Host`` header (RFC 9110 §7.2), or None if it is none."""
     found = re.fullmatch(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9_.-]+))(?::[0-9]{0,5})?", header.lower())
     if not found:
         return None

@@ -1,7 +1,7 @@
 """Tests the real way to a server, proxies and all, and says which line of their configuration to change.
 
 It is a client like any other, on the standard library alone. It writes nothing into any room. Each check is one
-function; what one finds out, later ones may need.
+function; its findings may serve later ones.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ State = Literal["ok", "warning", "wrong"]
 
 
 class Finding(NamedTuple):
-    """What one check found; `fix` are the lines to change, by the proxy that has them."""
+    """The result of one check; `fix` are the lines to change, by the proxy that has them."""
 
     check: str
     state: State
@@ -91,7 +91,7 @@ class Doctor:
         self._upstream_is_old = False
 
     def examine(self) -> Iterator[Finding]:
-        """The findings, each as soon as there is one. Raises OSError where nobody answers at all."""
+        """Yield the findings, each as soon as there is one. Raises OSError if no server answers at all."""
         with contextlib.suppress(Stop):
             yield from self._reached()
             yield self._host_header()
@@ -100,7 +100,7 @@ class Doctor:
             yield self._clock()
             yield from self._held()
 
-    # --- What one answer tells --------------------------------------------------------------------
+    # --- Read from one answer ---------------------------------------------------------------------
 
     def _reached(self) -> Iterator[Finding]:
         began = time.time()
@@ -150,7 +150,7 @@ class Doctor:
         fix = {"system": "timedatectl set-ntp true    # on the machine whose clock is wrong"}
         return Finding("clock", "warning", f"{told}: times and scheduling look wrong", fix)
 
-    # --- What has to last -------------------------------------------------------------------------
+    # --- Connections that have to last ------------------------------------------------------------
 
     def _held(self) -> Iterator[Finding]:
         """WebSocket, stream and long poll, held at the same time."""
@@ -206,7 +206,7 @@ class Doctor:
             timeout = max(self._patience, 2.5)  # the server looks once a second whether a second has passed
             connection = stack.enter_context(contextlib.closing(self._connection(timeout)))
             headers = {"Host": self._authority, "Accept": "application/x-ndjson", "Accept-Encoding": "gzip"}
-            # Something each second: what comes with the header passes even where the rest is gathered.
+            # Something each second: data that comes with the header passes even if a proxy buffers the rest.
             connection.request("GET", f"{self._base}{_ROOM}?heartbeat=1", headers=headers)
             sock = connection.sock
             try:
@@ -276,7 +276,7 @@ class Doctor:
         return sock
 
     def _get(self, path: str, timeout: float = 10.0) -> tuple[int, dict[str, Any]]:
-        """Status and JSON object of an answer; an empty object where it is none."""
+        """Return status and JSON object of an answer; an empty object if it is none."""
         with contextlib.closing(self._connection(timeout)) as connection:
             try:
                 headers = {"Host": self._authority, "Accept": "application/json"}
@@ -293,7 +293,7 @@ class Doctor:
 
 
 def _three_lines(response: http.client.HTTPResponse) -> bool:
-    """Whether three lines come: more than one send of the server. Raises TimeoutError where they are kept back."""
+    """Return True if three lines come: more than one send of the server. Raises TimeoutError if they are held back."""
     # As browsers do, gzip was asked for: a proxy that compresses gathers most of all.
     zipped = response.headers.get("Content-Encoding") == "gzip"
     unzip = zlib.decompressobj(wbits=31)
@@ -310,7 +310,7 @@ def _three_lines(response: http.client.HTTPResponse) -> bool:
 
 
 def _until(sock: socket.socket, end: bytes) -> bytes:
-    """What comes up to `end`, or until nothing more does."""
+    """Read up to `end`, or until nothing more comes."""
     found = b""
     with contextlib.suppress(TimeoutError):
         while end not in found and (data := sock.recv(4096)):

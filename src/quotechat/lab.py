@@ -1,6 +1,6 @@
-"""The lab without a browser: three readers of one room, probes, and what each way of reading costs.
+"""The lab without a browser: three readers of one room, probes, and the cost of each transport.
 
-Three more readers, of a room where nobody writes, measure what silence costs. It is a client like any other and
+Three more readers, of a room without writers, measure the cost of silence. It is a client like any other and
 knows the server only by its protocol. Latencies are taken at this end. Bytes are those of HTTP as the server counts
 them (``?measure=1``), and of WebSocket the frames that came.
 """
@@ -29,7 +29,7 @@ _GRACE = 1.5
 
 
 class Row(NamedTuple):
-    """One reader: milliseconds, counts, bytes, and what a minute of silence costs, None if that took no answer."""
+    """One reader: milliseconds, counts, bytes, and the cost of a minute of silence, None if that took no answer."""
 
     reader: str
     p50: float
@@ -46,7 +46,7 @@ class Row(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """What a reader has cost until `at`, when its last answer or frame had come."""
+    """The cost of a reader until `at`, when its last answer or frame had come."""
 
     requests: int = 0
     bytes_in: int = 0
@@ -54,7 +54,7 @@ class Cost(NamedTuple):
     at: float = 0.0
 
     def since(self, before: Cost) -> Cost:
-        """Return what was added after `before`, and in `at` the seconds that it took."""
+        """Return the difference to `before`, and in `at` the seconds that it took."""
         return Cost(*(now - then for now, then in zip(self, before, strict=True)))  # type: ignore[arg-type]  # alike
 
 
@@ -84,7 +84,7 @@ class Reader(threading.Thread):
         self.live.set()
 
     def read(self) -> None:
-        """What a transport does."""
+        """Read by one transport, until it is stopped."""
         raise NotImplementedError
 
     def apply(self, event: dict[str, Any]) -> None:
@@ -107,7 +107,7 @@ class Reader(threading.Thread):
         )
 
     def caught_up(self) -> None:
-        """What comes from here on is news or silence."""
+        """Mark the end of catching up: anything from here on is news or silence."""
         if not self.live.is_set():
             self.begun = self.cost
             self.live.set()
@@ -170,10 +170,10 @@ class Socket(Reader):
 def measure(
     url: str, *, probes: int, rate: float, interval: float, idle: float, progress: Callable[[int], None]
 ) -> list[Row]:
-    """A row for each reader of the server at `url`; `progress` hears of each probe and each second after them.
+    """Return a row for each reader of the server at `url`; `progress` is called for each probe and each second after.
 
     Silence is measured beside the probes, for `idle` seconds or for as long as they take.
-    Raises OSError where the server is not reached, RuntimeError where it refuses or a reader fails.
+    Raises OSError if the server is not reached, RuntimeError if it refuses or a reader fails.
     """
     connection = _connection(url)
     readers = _readers(url, ROOM, _cursor(connection, ROOM, "Probes of the lab"), interval)
@@ -271,7 +271,7 @@ def _connection(url: str) -> http.client.HTTPConnection:
 
 
 def _cursor(connection: http.client.HTTPConnection, room: str, title: str) -> str:
-    """Return where a room ends; the room is created where it is not there."""
+    """Return the cursor at a room's end; the room is created if there is none."""
     try:
         return str(_ask(connection, "GET", f"/api/v1/rooms/{room}?limit=1")[0]["cursor"])
     except RuntimeError:
@@ -284,13 +284,13 @@ def _cursor(connection: http.client.HTTPConnection, room: str, title: str) -> st
 def _ask(
     connection: http.client.HTTPConnection, method: str, path: str, body: dict[str, Any] | None = None
 ) -> tuple[Any, str]:
-    """The JSON of the answer, and what it says of its bytes."""
+    """Return the JSON of the answer, and the bytes that it reports."""
     headers = {"Accept": "application/json"} | ({"Content-Type": "application/json"} if body else {})
     try:
         connection.request(method, path, json.dumps(body) if body else None, headers)
         answer = connection.getresponse()
     except ConnectionError:
-        # It was idle for longer than the server keeps it; what is sent again has the same client_id.
+        # It was idle for longer than the server keeps it; the repeat has the same client_id.
         connection.close()
         connection.request(method, path, json.dumps(body) if body else None, headers)
         answer = connection.getresponse()

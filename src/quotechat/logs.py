@@ -1,7 +1,7 @@
 """How the server logs: one event is one line, as text for people or as JSON for programs.
 
-Nothing of quotechat is imported. What is logged is said where it happens: never a message's text, a name, a token, a
-cookie or a query.
+Nothing of quotechat is imported. Each event is logged by the code that causes it: never a message's text, a name,
+a token, a cookie or a query.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Json(logging.Formatter):
 
 
 class Text(logging.Formatter):
-    """The same to read: what a fault adds follows on lines of its own, set in."""
+    """The same as text: the traceback of a fault follows on lines of its own, indented."""
 
     def format(self, record: logging.LogRecord) -> str:
         about = getattr(record, "about", {})

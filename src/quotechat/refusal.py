@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from email.utils import formatdate
 
-#: Code, title and detail, where the protocol has a code with this status (§4).
+#: Code, title and detail, if the protocol has a code with this status (§4).
 _CODES = {
     400: ("parameter-invalid", "A parameter cannot be read", "The request is broken off, or it is not HTTP/1.1."),
     500: ("internal", "Our fault", "Something broke here; it has been logged."),
@@ -13,9 +13,9 @@ _CODES = {
 
 
 def refusal(status: str) -> bytes:
-    """The answer with `status`, such as ``408 Request Timeout``, after which the connection ends.
+    """Return the answer with `status`, such as ``408 Request Timeout``, after which the connection ends.
 
-    What follows a colon in `status` is told to people instead of the usual detail.
+    The text after a colon in `status` is shown to people instead of the usual detail.
     """
     status, _, detail = status.partition(": ")
     problem = _problem(status)
@@ -35,7 +35,7 @@ def refusal(status: str) -> bytes:
 
 def _problem(status: str) -> dict[str, str | int]:
     number, phrase = int(status[:3]), status[4:]
-    if number not in _CODES:  # it is only what its status says (RFC 9457 §4.2.1)
+    if number not in _CODES:  # it has no meaning beyond its status (RFC 9457 §4.2.1)
         return {"type": "about:blank", "title": phrase, "status": number}
     code, title, detail = _CODES[number]
     return {

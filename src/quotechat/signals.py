@@ -1,11 +1,11 @@
-"""Blinker signals for the application around the chat: what was stored, told after its commit.
+"""Blinker signals for the application around the chat: stored events, sent after their commit.
 
-They are sent by the process that stored it, once, on a thread of their own: a receiver may take its time, and holds
-up neither who sends nor who reads. Receivers get the application as the sender, within its context, and `event`, the
-envelope that readers get (protocol §2). What a receiver raises is logged.
+They are sent by the process that stored the event, once, on a thread of their own: a slow receiver holds up
+neither senders nor readers. Receivers get the application as the sender, within its context, and `event`, the
+envelope that readers get (protocol §2). An exception of a receiver is logged.
 
-A signal is told at most once: it is gone where the process dies before. Who must miss nothing reads the log with a
-cursor, like every client.
+A signal is sent at most once: it is lost if the process dies before. A receiver that must miss nothing reads the log
+with a cursor, like every client.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Teller:
                 log.error("receivers of signals are %d events behind: one was dropped", MOST_WAITING)
 
     def close(self, seconds: float = 5.0) -> None:
-        """Tell what waits, then end."""
+        """Send the pending signals, then end."""
         try:
             self._waiting.put(None, timeout=seconds)
         except queue.Full:

@@ -39,7 +39,7 @@ def counted() -> dict[str, int]:
 
 
 class Supervised:
-    """A thread that does `work`. What `work` raises is logged and counted, and `work` is called again after a pause.
+    """A thread that does `work`. A fault of `work` is logged and counted; it is called again after a pause.
 
     It ends when `work` returns; `work` must be able to go on from any state that a fault left.
     """
@@ -57,7 +57,7 @@ class Supervised:
 
     @property
     def alive(self) -> bool:
-        """Whether the thread has begun and not ended; it may be in a pause."""
+        """Return True if the thread has begun and not ended; it may be in a pause."""
         return self._thread.is_alive()
 
     @property
