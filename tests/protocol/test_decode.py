@@ -24,6 +24,7 @@ WHOLE: list[dict[str, Any]] = [
     {"command": "react", "message": {"id": 1, "reaction": "none"}},
     {"command": "cancel-scheduled", "scheduled": {"id": 1}},
     {"command": "add-quote", "quote": {"quote": "So it goes.", "author": "Kurt Vonnegut"}},
+    {"command": "remove-quote", "quote": {"id": 1}},
     {"command": "subscribe", "room": "tea", "after": "0"},
     {"command": "unsubscribe", "room": "tea"},
     {"command": "ping", "measure": True},
