@@ -1,4 +1,4 @@
-"""What the server says of accounts, and what it takes for them, as types; see `wire`."""
+"""The server's answers about accounts, and the bodies that it takes for them, as types; see `wire`."""
 
 from __future__ import annotations
 
@@ -75,14 +75,14 @@ class Proved(msgspec.Struct):
 
 
 class SiteInfo(msgspec.Struct):
-    """What everybody is told of the site."""
+    """The site, as everybody sees it."""
 
     title: str
     contact: str | UnsetType = UNSET
 
 
 class Me(msgspec.Struct, kw_only=True):
-    """Who asks."""
+    """The caller's account."""
 
     access: Literal["open", "invite", "private"]
     site: SiteInfo
@@ -94,7 +94,7 @@ class Me(msgspec.Struct, kw_only=True):
 
 
 class Claimed(msgspec.Struct):
-    """How many messages are the account's own now."""
+    """How many messages the account has taken over."""
 
     messages: Annotated[int, Meta(ge=0)]
 
@@ -162,7 +162,7 @@ class Tokens(msgspec.Struct):
 
 
 class Site(msgspec.Struct):
-    """What administrators set."""
+    """The site's settings, as administrators set them."""
 
     title: str
     contact: str
@@ -211,7 +211,7 @@ class PasswordBody(msgspec.Struct):
 
 
 class MeBody(msgspec.Struct):
-    """What changes; a name once a day."""
+    """Changes to the account; a name once a day."""
 
     name: Name | UnsetType = UNSET
     settings: dict[str, Any] | UnsetType = UNSET
@@ -224,7 +224,7 @@ class ClaimBody(msgspec.Struct):
 
 
 class InvitationBody(msgspec.Struct):
-    """What the link makes, how often, and for how long."""
+    """The kind of the link, the number of its uses and its term."""
 
     role: Literal["member"] = "member"
     uses: Annotated[int, Meta(ge=1, le=1000)] = 1
@@ -240,7 +240,7 @@ class AccountBody(msgspec.Struct):
 
 
 class AccountChange(msgspec.Struct):
-    """What changes of an account."""
+    """Changes to an account."""
 
     name: Name | UnsetType = UNSET
     role: Literal["owner", "admin", "member"] | UnsetType = UNSET
@@ -263,7 +263,7 @@ class TokenBody(msgspec.Struct):
 
 
 class SiteBody(msgspec.Struct):
-    """What changes of the site."""
+    """Changes to the site."""
 
     title: str | UnsetType = UNSET
     contact: str | UnsetType = UNSET

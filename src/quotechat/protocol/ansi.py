@@ -1,6 +1,6 @@
 """Runs of text as lines for a terminal, in ANSI escape sequences (ECMA-48, SGR).
 
-The sequences are ours alone: what strangers wrote cannot move the cursor, set a title or hide a line.
+The sequences are ours alone: text of strangers cannot move the cursor, set a title or hide a line.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _COLORS: Final = {
     "blue": 33, "indigo": 62, "purple": 133, "pink": 162, "brown": 130, "gray": 244,
 }
 
-#: Category Cc but tab and newline, and what turns the direction of the text (UAX 9, section 2): a terminal
-#: has no element around a message that would keep either inside.
+#: Category Cc but tab and newline, and the characters that turn the direction of the text (UAX 9, section 2): a
+#: terminal has no element around a message that would keep either inside.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 

@@ -1,7 +1,7 @@
-"""What may be asked: one tagged union on ``command`` (protocol §2).
+"""Commands: one tagged union on ``command`` (protocol §2).
 
-`decode` is the only way in, from whatever transport: types and bounds are checked here, texts and
-names are normalised by `text` and `names` in `normalised`, so that what results can be stored.
+`decode` is the only way in, for every transport: types and bounds are checked here, texts and
+names are normalised by `text` and `names` in `normalised`, so that the result can be stored.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Id = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
 
 @dataclass(frozen=True)
 class Bounds:
-    """How long texts may be, in characters, and how far ahead a message may be scheduled, in days."""
+    """Bounds of texts, in characters, and of how far ahead a message may be scheduled, in days."""
 
     message: int = 4000
     user: int = 40
@@ -90,15 +90,15 @@ class _Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="command"):
     client_id: ClientId | None = None
 
     def normalised(self, bounds: Bounds) -> Self:
-        """This command with its texts and names cleaned: what is stored and compared. Raises Invalid."""
+        """Return this command with its texts and names cleaned, as it is stored and compared. Raises Invalid."""
         return self
 
     def sender(self, identity: str | None) -> str:
-        """In whose name a `client_id` is unique (protocol §7, Who is who)."""
+        """Return the name in which a `client_id` is unique (protocol §7, Who is who)."""
         return identity or ""
 
     def content(self) -> bytes:
-        """What must be equal for a repeat (protocol §7, Answers): all but ``client_id`` and ``room``."""
+        """Return the part that is equal in a repeat (protocol §7, Answers): all but ``client_id`` and ``room``."""
         inner = [getattr(self, name) for name in self.__struct_fields__ if name not in ("room", "client_id")]
         return msgspec.json.encode((self.__struct_config__.tag, *inner))
 
@@ -119,7 +119,7 @@ class SendMessage(_Command, frozen=True, tag="send-message"):
         return replace(self, message=clean)
 
     def sender(self, identity: str | None) -> str:
-        # An account is the sender whatever its name is by then.
+        # An account is the sender even if its name changes.
         return identity if identity is not None and account_id(identity) else self.message.user
 
 
@@ -197,11 +197,11 @@ _MISSING = re.compile(r"missing required field `(\w+)`")
 
 
 def decode(envelope: Any, name: str | None = None) -> Command:
-    """The command that `envelope`, a parsed JSON value, asks for; texts are not yet normalised.
+    """Return the command in `envelope`, a parsed JSON value; texts are not yet normalised.
 
-    `name` signs a message that names no `user`.
+    `name` is the author of a message that names no `user`.
 
-    Raises MalformedEnvelope for what is no envelope, Invalid for a field that is missing or wrong.
+    Raises MalformedEnvelope if it is no envelope, Invalid for a field that is missing or wrong.
     """
     if not isinstance(envelope, dict):
         raise MalformedEnvelope("An envelope is a JSON object.")
@@ -229,7 +229,7 @@ _MOMENT = re.compile(
 
 
 def due(send_at: str, now_ms: int, days: int) -> int:
-    """When `send_at` is, in milliseconds since 1970. Raises Invalid where it is past or too far."""
+    """Return `send_at` in milliseconds since 1970. Raises Invalid if it is past or too far."""
     moment = _moment(send_at, now_ms)
     if moment < now_ms:
         raise Invalid("send_at", "send_at is in the past.")

@@ -50,7 +50,7 @@ def parse(text: str) -> Cursor | Now:
 
 
 def at(seq: int, chain: bytes) -> str:
-    """The cursor, as text, of `seq` where the chain stands at `chain`."""
+    """Return the cursor, as text, of `seq` when the chain stands at `chain`."""
     return f"{seq}.{tag(chain)}"
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 class Refused(Exception):
-    """What was asked cannot be done. `code` says why to programs, `detail` to people.
+    """The request cannot be done. `code` gives the reason to programs, `detail` to people.
 
     `field` names the faulty field or parameter; `retry_in_ms` (milliseconds) says when asking again helps.
     """
@@ -56,7 +56,7 @@ class CursorInvalid(Refused):
         super().__init__("cursor-invalid", detail, field="after")
 
 
-# --- Who asks -------------------------------------------------------------------------------------
+# --- The caller -----------------------------------------------------------------------------------
 
 
 class Unauthenticated(Refused):
@@ -88,7 +88,7 @@ class SignInFailed(Refused):
 
 
 class ProofNeeded(Refused):
-    """The password was not given within the last 10 minutes; `field` says what it is needed for."""
+    """The password was not given within the last 10 minutes; `field` names the action that needs it."""
 
     def __init__(self, what: str) -> None:
         super().__init__("proof-needed", "Give the password again: POST /api/v1/sessions/proof.", field=what)
@@ -196,14 +196,14 @@ class UnsupportedMediaType(Refused):
 
 
 class Conflict(Refused):
-    """What is there contradicts it: a deleted message, a room that exists, a name that is taken."""
+    """The state contradicts it: a deleted message, a room that exists, a name that is taken."""
 
     def __init__(self, detail: str, field: str | None = None) -> None:
         super().__init__("conflict", detail, field=field)
 
 
 class CursorExpired(Refused):
-    """The cursor is older than what is kept."""
+    """The cursor is older than the oldest event kept."""
 
     def __init__(self, detail: str = "This cursor is older than what is kept; take a new snapshot.") -> None:
         super().__init__("cursor-expired", detail)

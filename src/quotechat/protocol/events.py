@@ -1,4 +1,4 @@
-"""What has happened. An event is encoded once, as the envelope that every transport sends (protocol §2)."""
+"""Events. Each is encoded once, as the envelope that every transport sends (protocol §2)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ QUOTE_REMOVED = "quote-removed"
 class Event:
     """One entry of a room's log.
 
-    `body` is the JSON of what it carries (``{"message": …}`` or ``{"quote": …}``); `encoded` the whole
+    `body` is the JSON of its content (``{"message": …}`` or ``{"quote": …}``); `encoded` the whole
     envelope, without a newline; `cursor` the position after it.
     """
 

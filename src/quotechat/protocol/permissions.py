@@ -1,6 +1,6 @@
-"""What a principal may do: pure tables, one for rooms, one for the whole server.
+"""The permissions of a principal: pure tables, one for rooms, one for the whole server.
 
-Whether a visitor may be here at all is decided before (the setting `access`); the tables begin behind that.
+The setting `access` decides before that if a visitor may use the server at all; the tables begin behind it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ CHANGE_OWN: Final = "change-own"
 """Edit and delete one's own messages, and react."""
 DELETE_OTHERS: Final = "delete-others"
 MANAGE: Final = "manage"
-"""Change what the room is, its members and its hooks."""
+"""Change the room's kind, its members and its hooks."""
 MENTION_FEW: Final = "mention-few"
 """Mention ``@room`` in a room with at most 20 members."""
 MENTION_ALL: Final = "mention-all"
@@ -34,7 +34,7 @@ _OWN = {READ, WRITE, CHANGE_OWN}
 _MEMBER = _OWN | {MENTION_FEW, LIST_MEMBERS}
 _MANAGER = _MEMBER | {WRITE_RESTRICTED, DELETE_OTHERS, MANAGE, MENTION_ALL}
 
-#: By standing: what is allowed in an open room, and in a closed or direct one.
+#: By standing: the actions allowed in an open room, and in a closed or direct one.
 _ROOMS: Mapping[str, tuple[set[str], set[str]]] = {
     "visitor": (_OWN, set()),
     "guest": (set(), set()),
@@ -47,7 +47,7 @@ _ROOMS: Mapping[str, tuple[set[str], set[str]]] = {
 
 
 def allows(principal: Principal, action: str, room_kind: str = "open", membership: str | None = None) -> bool:
-    """Whether `principal` may do `action` in a room of `room_kind` in which it is `membership`.
+    """Return True if `principal` may do `action` in a room of `room_kind` in which it is `membership`.
 
     `room_kind` is ``open``, ``closed``, ``direct`` or ``log``; `membership` is None, ``member`` or ``manager``. The
     rooms and scopes of a token are not looked at.
@@ -76,7 +76,7 @@ _SERVER: Mapping[str, Mapping[str, str | None]] = {
 
 
 def allows_on_server(principal: Principal, action: str, site: Mapping[str, str]) -> bool:
-    """Whether `principal` may do `action`, which is about no room; `site` are the settings of the site."""
+    """Return True if `principal` may do `action`, which is about no room; `site` are the settings of the site."""
     actions = _SERVER["admin" if principal.role == "owner" else principal.role]
     if action not in actions:
         return False

@@ -1,4 +1,4 @@
-"""Who asks: one value, made once for each request and handed down. Pure."""
+"""The caller of a request: one value, made once for each request and handed down. Pure."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from typing import Final, NamedTuple
 
 SCOPES: Final = ("read", "write", "manage")
 ROLES: Final = ("guest", "bot", "member", "admin", "owner")
-"""Roles of accounts, the weakest first; whoever has no account is a ``visitor``."""
+"""Roles of accounts, the weakest first; a person without an account is a ``visitor``."""
 ACCOUNT: Final = "acct:"
-"""What the identity of an account begins with."""
+"""The prefix of the identity of an account."""
 HOST: Final = "host:"
-"""What the identity of a user of the application around us begins with."""
+"""The prefix of the identity of a user of the application around us."""
 
 _ALL = frozenset(SCOPES)
 
 
 class Principal(NamedTuple):
-    """Who asks, in which role, with which scopes, and with what it can be ended."""
+    """A caller, with role and scopes, and the session or token by which it can be ended."""
 
     identity: str | None
     """``acct:<id>``, ``host:<id>``, 32 hexadecimal digits of a visitor, or None."""
@@ -28,27 +28,27 @@ class Principal(NamedTuple):
     """The name that it must write under."""
     role: str = "visitor"
     scopes: frozenset[str] = _ALL
-    """What a token may do; all for a session."""
+    """The scopes of a token; all for a session."""
     rooms: frozenset[str] | None = None
     """The rooms that a token is for; None for all."""
     proof: bytes | None = None
-    """The hash of the session or token: what ends with it."""
+    """The hash of the session or token; when that ends, the caller's connections end."""
     ends_at: int | None = None
     """When the session or token ends, in milliseconds since 1970."""
 
     @property
     def has_account(self) -> bool:
-        """Whether an account asks."""
+        """Return True if the caller has an account."""
         return self.account is not None
 
     @property
     def is_known(self) -> bool:
-        """Whether this server, or the application around it, knows who asks."""
+        """Return True if this server, or the application around it, knows the caller."""
         return self.has_account or (self.identity or "").startswith(HOST)
 
     @property
     def is_admin(self) -> bool:
-        """Whether it may administer the server."""
+        """Return True if the caller may administer the server."""
         return self.role in ("admin", "owner")
 
 
@@ -62,5 +62,5 @@ def account_id(identity: str | None) -> str | None:
 
 
 def outranks(role: str, other: str) -> bool:
-    """Whether `role` may change an account that has the role `other`: an owner any, an admin those below it."""
+    """Return True if `role` may change an account that has the role `other`: an owner any, an admin those below it."""
     return role == "owner" or (role == "admin" and other not in ("admin", "owner"))

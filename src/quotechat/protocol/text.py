@@ -1,7 +1,7 @@
 """Text and its small markup: ``**bold**``, ``*italic*``, ``__underline__``, code in backticks, links.
 
 Text becomes runs, never HTML, so no reader has anything to sanitise. docs/explanation/text.md has the
-rules in words. Everything here takes time linear in the text: it reads what strangers send.
+rules in words. Everything here takes time linear in the text: the texts come from strangers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MOST_RUNS: Final = 200
 
 
 class Run(TypedDict, total=False):
-    """A stretch of text in one style. What is not set is not there; `href` is an http(s) URL."""
+    """A part of a text in one style. Fields that are not set are absent; `href` is an http(s) URL."""
 
     text: Required[str]
     bold: bool
@@ -106,24 +106,24 @@ def _shortened(shown: str, limit: int) -> str:
     if len(line) <= limit:
         return line
     end = limit - 1
-    # Not within what people see as one character; but a pile of accents is cut somewhere.
+    # Not within one character as people see it; but a pile of accents is cut somewhere.
     while end > limit // 2 and _joined(line, end):
         end -= 1
     return line[:end].rstrip() + "…"
 
 
-#: What belongs to the character before it and is no mark: joiners, skin tones, the letters of a flag's tag, halfwidth
-#: voiced marks, Thai and Lao am, and the vowels and finals of Hangul.
+#: Characters that belong to the one before and are no marks: joiners, skin tones, the letters of a flag's tag,
+#: halfwidth voiced marks, Thai and Lao am, and the vowels and finals of Hangul.
 _EXTENDS = re.compile(
     "[\u200c\u200d\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f\uff9e\uff9f\u0e33\u0eb3\u1160-\u11ff\ud7b0-\ud7fb]"
 )
 _FLAG_LETTERS = re.compile("[\U0001f1e6-\U0001f1ff]+\\Z")
 _VIRAMA: Final = 9
-"""The combining class of what joins two consonants."""
+"""The combining class of the sign that joins two consonants."""
 
 
 def _joined(line: str, at: int) -> bool:
-    """Whether no character ends before `at`, near enough to the grapheme clusters of UAX 29."""
+    """Return True if no character ends before `at`, near enough to the grapheme clusters of UAX 29."""
     left, right = line[at - 1], line[at]
     if left == "\u200d" or _EXTENDS.match(right) or unicodedata.category(right) in ("Mn", "Mc", "Me"):
         return True
@@ -134,14 +134,14 @@ def _joined(line: str, at: int) -> bool:
 
 
 def parse(text: str) -> list[Run]:
-    """`text` as runs. Never fails: what is no markup, such as a marker that nothing closes, is text.
+    """Parse `text` into runs. Never fails: a marker that nothing closes, or other false markup, is text.
 
     Joined, the runs give `text` without the markers; neighbours differ in style.
     """
     return _emitted(_pieces(text))
 
 
-# What may begin markup, or ends what is open: an empty line.
+# The characters that may begin markup, or the empty line that ends open markup.
 _SPECIAL = re.compile(r"`+|\*+|__+|https?://|\n[ \t]*\n", re.IGNORECASE)
 _EMPTY_LINE = re.compile(r"\n[ \t]*(?=\n)")
 _BACKTICKS = re.compile("`+")
@@ -150,7 +150,7 @@ _FENCE: Final = 3
 
 
 class _Piece:
-    """A stretch of text, or a marker: what is left of it is text too. Styles end before, start after it."""
+    """A part of a text, or a marker: the rest of an unused one is text too. Styles end before, start after it."""
 
     __slots__ = ("code", "ends", "href", "starts", "text")
 
@@ -162,7 +162,7 @@ class _Piece:
         self.ends: tuple[Style, ...] = ()
 
     def own(self) -> dict[str, Any]:
-        """What it is whatever stands around it."""
+        """Return the style that is its own, whatever stands around it."""
         return {"code": True} if self.code else {"href": self.href}
 
 
@@ -207,7 +207,7 @@ def _pieces(text: str) -> list[_Piece]:
 
 
 def _emitted(pieces: list[_Piece]) -> list[Run]:
-    """The runs: pieces in the styles that are open around them, joined where nothing differs."""
+    """Return the runs: pieces in the styles that are open around them, joined if nothing differs."""
     found: list[Run] = []
     opened = dict.fromkeys(_NAMES, 0)
     open_now = 0  # their bits
@@ -238,7 +238,7 @@ def _emitted(pieces: list[_Piece]) -> list[Run]:
 
 _NAMES: Final[tuple[Style, ...]] = ("bold", "italic", "underline")
 _BITS: Final[dict[Style, int]] = {"bold": 1, "italic": 2, "underline": 4}
-#: What a run has of the styles that are open, by their bits.
+#: The fields of a run for the styles that are open, by their bits.
 _AROUND: Final[list[dict[str, Any]]] = [
     {name: True for name in _NAMES if bits & _BITS[name]} for bits in range(8)
 ]
@@ -260,7 +260,7 @@ class _Markers:
 
     def __init__(self) -> None:
         self._open: list[_Piece] = []
-        #: How many of `_open` could give a marker: without a look through them, when there is none.
+        #: How many of `_open` could give a marker: saves a search through them if there is none.
         self._waiting = dict.fromkeys(_STYLES, 0)
 
     def forget(self) -> None:
@@ -281,7 +281,7 @@ class _Markers:
         return opens or closes
 
     def _close(self, piece: _Piece) -> None:
-        """Ends what `piece` can end, from the inside out."""
+        """End the styles that `piece` can end, from the inside out."""
         while piece.text and self._awaits(piece.text):
             opener = self._pop()
             if (marker := _COMMON.get((opener.text, piece.text))) is None:
@@ -312,12 +312,12 @@ class _Markers:
 
 @lru_cache(4096)
 def _side(character: str) -> tuple[bool, bool]:
-    """What stands beside a marker: whether it is an edge, white space or nothing, and whether it is part of a word."""
+    """Return two facts on `character` beside a marker: is it an edge, space or nothing; is it part of a word."""
     return not character or character.isspace(), in_word(character)
 
 
 class _CodeSpans:
-    """Where code ends: rows of backticks by their length, and the empty lines that short ones can't cross."""
+    """The ends of code spans: rows of backticks by their length, and the empty lines that short ones can't cross."""
 
     def __init__(self, text: str) -> None:
         self._rows: defaultdict[int, list[int]] = defaultdict(list)

@@ -1,7 +1,7 @@
-"""What the server sends, as types: what the specifications are made of, and what tests hold answers against.
+"""The server's answers as types: specifications are made of them, and tests hold answers against them.
 
-Nothing is encoded by way of these: events are encoded once, by hand (`events`). What is left out when it holds
-nothing may be `UNSET` here. The commands, which come in, are in `commands`.
+Nothing is encoded by way of these: events are encoded once, by hand (`events`). A field that is left out when it is
+empty may be `UNSET` here. The commands, which come in, are in `commands`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Duplicate = Annotated[bool, Meta(description="It was stored before; left out whe
 Retry = Annotated[int, Meta(ge=0, description="Ask again after so many milliseconds.")]
 
 
-# --- What messages and quotes look like -----------------------------------------------------------
+# --- Messages and quotes --------------------------------------------------------------------------
 
 
 class ReplyTo(msgspec.Struct):
@@ -52,7 +52,7 @@ class ReplyTo(msgspec.Struct):
 
 
 class Message(msgspec.Struct):
-    """A message; what holds nothing is left out. A deleted one has only `id`, `user`, `at` and `deleted`."""
+    """A message; empty fields are left out. A deleted one has only `id`, `user`, `at` and `deleted`."""
 
     id: MessageId
     user: str
@@ -200,7 +200,7 @@ class _Answer(msgspec.Struct, kw_only=True, tag_field="command"):
 
 
 class Ack(_Answer, kw_only=True, tag="ack"):
-    """It is on the disk: `seq` and `cursor` of its event, or what is `scheduled`."""
+    """It is on the disk: `seq` and `cursor` of its event, or the `scheduled` message."""
 
     client_id: str | UnsetType = UNSET
     seq: Seq | UnsetType = UNSET
@@ -225,20 +225,20 @@ class CaughtUp(_Answer, kw_only=True, tag="caught-up"):
 
 
 class Reset(_Answer, kw_only=True, tag="reset"):
-    """The cursor cannot be served: take a new snapshot, keep what is unsent."""
+    """The cursor cannot be served: take a new snapshot, keep unsent commands."""
 
     room: str
     error: Problem
 
 
 class Heartbeat(_Answer, kw_only=True, tag="heartbeat"):
-    """The heads of the rooms that are followed; whoever stays behind for two of them resumes."""
+    """The heads of the rooms that are followed; a client that stays behind for two of them resumes."""
 
     cursors: dict[str, Cursor]
 
 
 class Bytes(msgspec.Struct):
-    """What a socket has carried since its handshake."""
+    """The bytes that a socket has carried since its handshake."""
 
     incoming: Count = msgspec.field(name="in")
     outgoing: Count = msgspec.field(name="out")
@@ -258,7 +258,7 @@ Answer = Ack | Error | CaughtUp | Reset | Heartbeat | Pong
 
 
 class RoomInfo(msgspec.Struct):
-    """A room, and where its log ends."""
+    """A room, and the cursor at its end."""
 
     name: Room
     cursor: Cursor
@@ -273,7 +273,7 @@ class Rooms(msgspec.Struct):
 
 
 class Mine(msgspec.Struct):
-    """What of it is the asker's own."""
+    """The caller's own messages and reactions in it."""
 
     messages: list[MessageId] | UnsetType = UNSET
     reactions: dict[str, Literal["like", "dislike"]] | UnsetType = UNSET
@@ -355,7 +355,7 @@ Key = Annotated[
 
 
 class MessageBody(NewMessage, frozen=True, kw_only=True):
-    """What is said."""
+    """A message to send."""
 
     client_id: Key = None
 
@@ -391,7 +391,7 @@ class RoomBody(msgspec.Struct):
 
 
 class GuestBody(msgspec.Struct):
-    """How the program signs."""
+    """The name that the program writes under."""
 
     user: str
 
