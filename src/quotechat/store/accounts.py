@@ -1,4 +1,4 @@
-"""Accounts: who there is, under which name and in which role. Statements only; who may do it, `hub` decides.
+"""Accounts: their names, roles and states. Statements only; `hub` decides if the caller may use them.
 
 A name is unique among all accounts by its skeleton, also a closed one's until its year is over. Every change of what
 an account may do moves its `revision` in the same transaction, by which workers see it.
@@ -18,7 +18,7 @@ from .shapes import Row, Sql
 
 NAME_CHARS = 40
 KEPT_NAME_MS = 365 * 86_400_000
-"""How long the name of a closed account stays with it."""
+"""For how long the name of a closed account stays reserved."""
 RENAME_EVERY_MS = 86_400_000
 _RESERVED = {names.skeleton(each) for each in ("room", "here", "all", "everyone", "me", "system")}
 _COLUMNS = (
@@ -48,12 +48,12 @@ class Account(NamedTuple):
     seen_at: int | None
 
     def is_active(self, at: int) -> bool:
-        """Whether it may do anything at the time `at`: a ban may be over."""
+        """Return True if it may act at the time `at`: a ban may be over."""
         return is_active(self.state, self.until, at)
 
 
 def is_active(state: str, until: int | None, at: int) -> bool:
-    """Whether an account in `state` may do anything at the time `at`."""
+    """Return True if an account in `state` may act at the time `at`."""
     return state == "active" or (state == "banned" and until is not None and until <= at)
 
 
@@ -100,12 +100,12 @@ def listed(sql: Sql, search: str = "", limit: int = 200, before: int | None = No
 
 
 def any_there(sql: Sql) -> bool:
-    """Whether there is any account."""
+    """Return True if there is any account."""
     return sql.one("SELECT 1 FROM account LIMIT 1") is not None
 
 
 def has_owner(sql: Sql) -> bool:
-    """Whether there is an owner who can sign in."""
+    """Return True if there is an owner who can sign in."""
     return _owners(sql) > 0
 
 
@@ -127,7 +127,7 @@ def make(
     made_by: int | None = None,
     held: tuple[str | None, int] = (None, 0),
 ) -> Account:
-    """A new account. Raises Invalid, and Conflict where the name is taken.
+    """Create an account. Raises Invalid, and Conflict if the name is taken.
 
     `held` is a visitor's identity and a time: names that other visitors have used in a room since are taken too.
     """
@@ -158,7 +158,7 @@ def rename(sql: Sql, account: Account, name: str, at: int, *, held: tuple[str | 
 
 
 def set_role(sql: Sql, account: Account, role: str) -> None:
-    """Give it another role. Raises Conflict where there would be no owner."""
+    """Give it another role. Raises Conflict if there would be no owner."""
     sql.alone("account")
     if role != "owner":
         _keep_an_owner(sql, account)
@@ -171,18 +171,18 @@ def set_password(sql: Sql, account: Account, password: str) -> None:
 
 
 def rehash(sql: Sql, account: Account, password: str) -> None:
-    """Store the same password under stronger parameters, where nobody has changed it meanwhile."""
+    """Store the same password under stronger parameters, unless it has changed meanwhile."""
     sql.run("UPDATE account SET password = ? WHERE id = ? AND password = ?", password, account.id, account.password)
 
 
 def change_settings(sql: Sql, account: Account, changed: dict[str, Any]) -> None:
-    """Set what its owner may set."""
+    """Set the settings that are the owner's own."""
     settings = json.dumps(json.loads(account.settings) | changed)
     sql.run("UPDATE account SET settings = ?, revision = revision + 1 WHERE id = ?", settings, account.id)
 
 
 def ban(sql: Sql, account: Account, until: int | None) -> None:
-    """Let it do nothing, until a time or for good. Raises Conflict where there would be no owner."""
+    """Let it do nothing, until a time or for good. Raises Conflict if there would be no owner."""
     sql.alone("account")
     _keep_an_owner(sql, account)
     sql.run("UPDATE account SET state = 'banned', until = ?, revision = revision + 1 WHERE id = ?", until, account.id)
@@ -221,20 +221,20 @@ def claim(sql: Sql, account: Account, identity: str) -> int:
 
 
 def unclaimed(sql: Sql, identity: str) -> int:
-    """How many messages a visitor wrote that belong to no account."""
+    """Count a visitor's messages that belong to no account."""
     if sql.one("SELECT 1 FROM claim WHERE identity = ?", identity) is not None:
         return 0
     return written_by(sql, identity)
 
 
 def written_by(sql: Sql, identity: str) -> int:
-    """How many messages of `identity` there are."""
+    """Count the messages of `identity`."""
     row = sql.one("SELECT count(*) FROM message WHERE identity = ? AND deleted IS NULL", identity)
     return 0 if row is None else int(row[0])
 
 
 def _free_name(sql: Sql, name: str, at: int, held: tuple[str | None, int]) -> None:
-    """Raise Conflict where `name` is somebody's; take it from a closed account whose year is over."""
+    """Raise Conflict if `name` is taken; take it from a closed account whose year is over."""
     there = by_name(sql, name)
     if there is not None:
         if there.state != "closed" or (there.until or 0) > at:

@@ -1,4 +1,4 @@
-"""How often somebody tries to sign in, counted in the store, so that all workers and machines count alike.
+"""Count attempts to sign in, in the store, so that all workers and machines count alike.
 
 An address and a known device have a bucket: so many tries at once, then one in a while. A name has a count of
 failures, after which strange devices wait longer and longer.

@@ -23,13 +23,13 @@ from .sqlite import SqlOn, look
 _PAGES_A_STEP = 512
 _BLOCK = 1 << 20
 _LEFT_ALONE = ("lost+found",)
-"""What lies in a directory that is empty all the same."""
+"""Entries that a directory may have and count as empty all the same."""
 
 
 def back_up(database: Path, secret: Path, target: Path, progress: Progress, at: int) -> Census:
-    """Copy the store at `database` to the new file `target`; what the copy holds.
+    """Copy the store at `database` to the new file `target`; return the census of the copy.
 
-    Raises Impossible where `target` exists, or the copy is not whole.
+    Raises Impossible if `target` exists, or the copy is not complete.
     """
     if os.path.lexists(target):
         raise Impossible(f"{target} exists already")
@@ -43,9 +43,9 @@ def back_up(database: Path, secret: Path, target: Path, progress: Progress, at: 
 
 
 def restore(backup: Path, database: Path, secret: Path, progress: Progress) -> Census:
-    """Make the store at `database` from a file that `back_up` made; what it holds.
+    """Make the store at `database` from a file that `back_up` made; return its census.
 
-    The directory is empty, but for what a restore that was interrupted has left. Raises Impossible, and InUse where
+    The directory is empty, but for files that an interrupted restore has left. Raises Impossible, and InUse if
     a server uses the directory.
     """
     if not backup.is_file():
@@ -90,12 +90,12 @@ def _copy_file(source: Path, target: Path, progress: Progress) -> None:
 
 
 def _plain(path: Path) -> sqlite3.Connection:
-    """A connection for a file that nobody else has open: without a log beside it, flushed by whoever names it."""
+    """Open a file that no other connection has open: without a log beside it, flushed by the caller that names it."""
     return sqlite3.connect(path, isolation_level=None)
 
 
 def _examine(copy: sqlite3.Connection) -> Census:
-    """What a copy holds. Raises Impossible where it is not whole."""
+    """Return the census of a copy. Raises Impossible if it is not complete."""
     try:
         # A copy of a database with a write-ahead log wants one too; nobody shares this one.
         copy.execute("PRAGMA journal_mode = DELETE")
@@ -115,7 +115,7 @@ def _examine(copy: sqlite3.Connection) -> Census:
 
 
 def _redact(copy: sqlite3.Connection) -> None:
-    """Take out what the store was still to redact: no copy carries it on."""
+    """Redact all that the store was still to redact: no copy carries it on."""
     copy.execute("BEGIN")
     while redaction.redact_some(SqlOn(copy)):
         pass
@@ -132,7 +132,7 @@ def _check_empty(directory: Path, own: set[str]) -> None:
 
 
 def _unmarked(copy: sqlite3.Connection) -> str | None:
-    """The secret in a backup, which is the store's own again: without that and without what marks it."""
+    """Return the secret in a backup, and make it a plain store: without that and without the mark of a backup."""
     marks = dict(copy.execute("SELECT key, value FROM meta WHERE key IN ('backup', 'secret')").fetchall())
     if "backup" not in marks:
         raise Impossible("this was not made by `quotechat backup`, and may lack what was written last")

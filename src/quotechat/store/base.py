@@ -1,11 +1,11 @@
-"""The contract of a store: what is kept, in which order, and what a repeat gets.
+"""The contract of a store: its data, their order, and the answer to a repeat.
 
 * **Order.** Each room has one log; `commit` gives out seq 1, 2, 3 … in commit order, without a hole.
 * **Atomicity.** A batch is one transaction: when `commit` returns, what it accepted is on the disk; what it
   refused left no trace; and if it raises `CommitFailed`, nothing of the batch is known to be stored.
 * **Repeats.** A `client_id` is stored at most once per room and sender. The same content again gets the
   first outcome with `duplicate`; other content is `ClientIdReused`. This is looked up before any rule that
-  depends on the moment (names held, quotas), so a repeat never fails where the first send succeeded.
+  depends on the moment (names held, quotas), so a repeat never fails if the first send succeeded.
 * **Reading.** Each read is one transaction: a snapshot's cursor is that of its messages, and `Page.more`
   is true exactly when an event above `Page.cursor` was committed when the page was read.
 * **Deletion.** From the commit on, nothing of a deleted message is read, copied or exported, however many events and
@@ -40,11 +40,11 @@ Many may be asked for at once, and a message may be of one byte or of many thous
 
 
 class Impossible(Exception):
-    """What an operator asked for cannot be done; the message says why. Nothing was changed."""
+    """An operator's order cannot be carried out; the message gives the reason. Nothing was changed."""
 
 
 class CommitFailed(Exception):
-    """The transaction broke; `certain` where it is certain that nothing was stored."""
+    """The transaction broke; `certain` if it is certain that nothing was stored."""
 
     def __init__(self, reason: str, *, certain: bool) -> None:
         super().__init__(reason)
@@ -52,14 +52,14 @@ class CommitFailed(Exception):
 
 
 class FlushFailed(CommitFailed):
-    """The disk did not take a flush: nothing that this process writes can be trusted from here on.
+    """The disk did not take a flush: no write of this process can be trusted from here on.
 
     The system may have thrown the pages away and report the next flush as good. The process has to end; the next one
-    writes what it finds anew before it believes it.
+    writes everything it finds anew before it believes it.
     """
 
 
-# --- What can be written --------------------------------------------------------------------------
+# --- Writes ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Deliver:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One thing to store: a normalised command, who asks for it, and when.
+    """One thing to store: a normalised command, its caller, and its time.
 
     `source` stands for the address that it came from; None if limits of addresses do not hold. `runs` are those of the
     text that is sent. They are made here, before the transaction: parsing takes longer than storing, and all rooms wait
@@ -101,14 +101,14 @@ class Write:
             object.__setattr__(self, "runs", text.runs(self.command.message.message))
 
 
-# --- What comes of it -----------------------------------------------------------------------------
+# --- Outcomes -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """It is event `seq` of `room`; `duplicate` where it was before.
+    """It is event `seq` of `room`; `duplicate` if it was stored before.
 
-    `after` is the cursor before it, which tells whether it continues a history that somebody knows; of a duplicate
+    `after` is the cursor before it, which tells if it continues a history that a client knows; of a duplicate
     it is empty.
     """
 
@@ -163,7 +163,7 @@ class Nothing:
 Outcome = Stored | Scheduled | Cancelled | Created | Nothing
 
 
-# --- What can be read -----------------------------------------------------------------------------
+# --- Reads ----------------------------------------------------------------------------------------
 
 
 class Due(NamedTuple):
@@ -175,7 +175,7 @@ class Due(NamedTuple):
 
 
 class Head(NamedTuple):
-    """Where a room's log ends, and the seq of the newest event that is kept no longer."""
+    """The end of a room's log, and the seq of the newest event that is kept no longer."""
 
     seq: int
     cursor: str
@@ -186,7 +186,7 @@ class Head(NamedTuple):
 class Page:
     """Events after a cursor, contiguous, oldest first; `cursor` is the position after them.
 
-    `retry_in_ms` is set where a held request ended early: come back after so many milliseconds.
+    `retry_in_ms` is set if a held request ended early: come back after so many milliseconds.
     """
 
     events: list[Event]
@@ -196,7 +196,7 @@ class Page:
 
 
 class Step(NamedTuple):
-    """One event verified: its room, its seq, the room's head, and what is wrong with it or None."""
+    """One event verified: its room, its seq, the room's head, and its fault or None."""
 
     room: str
     seq: int
@@ -209,7 +209,7 @@ Progress = Callable[[int, int], None]
 
 
 class Census(NamedTuple):
-    """How much a store holds."""
+    """Counts of all that a store holds."""
 
     rooms: int
     events: int
@@ -219,7 +219,7 @@ class Census(NamedTuple):
 
 
 class Transactions(Protocol):
-    """Accounts, and what belongs to them, are read and changed by functions of one transaction."""
+    """Accounts, and their belongings, are read and changed by functions of one transaction."""
 
     def read_with(self, work: Callable[[Sql], T]) -> T:
         """The result of `work`, in one read transaction."""
@@ -234,12 +234,12 @@ class Store(Transactions, Protocol):
     def commit(self, writes: Sequence[Write]) -> list[Outcome | Refused]:
         """Store a batch, in order, in one transaction; one outcome or refusal for each.
 
-        Raises CommitFailed, and Refused where nothing can be stored now. Only one thread of a process may call it
+        Raises CommitFailed, and Refused if nothing can be stored now. Only one thread of a process may call it
         at a time.
         """
 
     def head(self, room: str) -> Head:
-        """The head of `room`, as committed by whatever process. Raises RoomUnknown."""
+        """Return the head of `room`, as any process committed it. Raises RoomUnknown."""
 
     def heads(self, rooms: Collection[str]) -> dict[str, Head]:
         """The heads of those of `rooms` that there are."""
@@ -252,11 +252,11 @@ class Store(Transactions, Protocol):
         """
 
     def snapshot(self, room: str, limit: int, identity: str | None = None) -> dict[str, Any]:
-        """{`room`, `cursor`, `messages`, `has_more`, `quotes`?, `mine`?}: the latest messages, oldest first.
+        """Return {`room`, `cursor`, `messages`, `has_more`, `quotes`?, `mine`?}: the latest messages, oldest first.
 
         `quotes` are those that were added in the same stretch of the log, each with the `seq` of its event, at
         most `limit`. Messages and quotes end, each, with the one that reaches `PAGE_BYTES`. `mine` is {`messages`:
-        ids, `reactions`: {id: ``like`` or ``dislike``}} of `identity` among `messages`. What is empty is left out.
+        ids, `reactions`: {id: ``like`` or ``dislike``}} of `identity` among `messages`. Empty fields are left out.
         Raises RoomUnknown.
         """
 
@@ -269,19 +269,19 @@ class Store(Transactions, Protocol):
         """All rooms, by name: {`name`, `title`, `head`, `at`}."""
 
     def scheduled(self, room: str, identity: str) -> list[dict[str, Any]]:
-        """What waits for `identity` in `room`, and what was refused when it was due. Raises RoomUnknown."""
+        """Return the messages that wait for `identity` in `room`, and those refused when due. Raises RoomUnknown."""
 
     def due(self, now: int, limit: int) -> list[Due]:
         """Waiting messages whose time has come: the oldest of each sender, then the second of each, and so on."""
 
     def waiting(self) -> int:
-        """How many scheduled messages wait, of all rooms."""
+        """Count the scheduled messages that wait, of all rooms."""
 
     def next_due(self) -> int | None:
         """When the next waiting message is due, or None."""
 
     def newest_quote(self) -> int:
-        """The id of the newest quote, 0 where there is none."""
+        """Return the id of the newest quote, 0 if there is none."""
 
     def removed_quotes(self) -> int:
         """How many quotes were removed."""
@@ -290,27 +290,27 @@ class Store(Transactions, Protocol):
         """The room whose log has the quote, None if none has. Raises QuoteUnknown."""
 
     def quotes(self, before: int | None, limit: int, search: str = "") -> dict[str, Any]:
-        """{`quotes`, `has_more`}: the newest first, with an id below `before`.
+        """Return {`quotes`, `has_more`}: the newest first, with an id below `before`.
 
-        With `search`, only those that hold all its words in quote or author, whatever their case.
+        With `search`, only those that hold all its words in quote or author, regardless of case.
         """
 
     def quote(self, quote_id: int) -> dict[str, Any]:
         """One quote. Raises QuoteUnknown."""
 
     def random_quote(self) -> dict[str, Any]:
-        """Any quote. Raises QuoteUnknown where there is none."""
+        """Return a random quote. Raises QuoteUnknown if there is none."""
 
     def cut(self, room: str, before: int, limit: int) -> int:
-        """Forget at most `limit` of the oldest events of `room`, of before the time `before`; how many.
+        """Forget at most `limit` of the oldest events of `room`, of before the time `before`; return how many.
 
-        What goes with them, `store.retention` says. Raises RoomUnknown; Impossible where history is not whole.
+        `store.retention` lists all that goes with them. Raises RoomUnknown; Impossible if the history is not complete.
         """
 
     def redact(self) -> bool:
         """Go on with what deletions, cuts and removed rooms left, in one bounded transaction; whether there is more.
 
-        What is left is served to nobody, and stands in the log until then. Any process may do it at any time.
+        The rest is served to nobody, and stands in the log until then. Any process may do it at any time.
         """
 
     def remove_room(self, room: str, at: int) -> None:
@@ -323,7 +323,7 @@ class Store(Transactions, Protocol):
         """Forget some client_ids of before `before`, and some names that nobody holds `now`; whether there is more."""
 
     def secret(self) -> str:
-        """What identities are signed with: the same for all processes on this store, made with it."""
+        """Return the secret that signs identities: the same for all processes on this store, made with it."""
 
     def version(self) -> int:
         """A number that changes when another process has committed."""

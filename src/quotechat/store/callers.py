@@ -1,7 +1,7 @@
-"""What the rules ask of accounts, in the transaction that writes: may its sender still write, and under which name.
+"""Checks of the rules on accounts, in the transaction that writes: may the sender still write, and under which name.
 
 Read after the room's lock, so nothing of a banned account, or of a session that has ended, is stored after that was
-committed, whatever was queued.
+committed, however long the command was queued.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CLAIMED = (
 
 
 def check(sql: Sql, command: commands.Write, write: Write) -> None:
-    """Raise Unauthenticated where the account may write no more, Forbidden for a name that is not its own."""
+    """Raise Unauthenticated if the account may write no more, Forbidden for a name that is not its own."""
     if account_id(write.identity) is None:
         return
     row = sql.one(ACCOUNT, write.identity)
@@ -53,14 +53,14 @@ def current_name(sql: Sql, identity: str | None, at: int) -> str | None:
 
 
 def check_free(sql: Sql, user: str, at: int) -> None:
-    """Raise Conflict where `user`, whom no account writes under, looks like the name of one."""
+    """Raise Conflict if `user`, a name under which no account writes, looks like the name of one."""
     row = sql.one(_TAKEN, names.skeleton(user))
     if row is not None and (row[0] != "closed" or (row[1] or 0) > at):
         raise Conflict(f"{user} is the name of an account: sign in, or choose another name.", "user")
 
 
 def owns(sql: Sql, identity: str, owner: str | None) -> bool:
-    """Whether `owner` is `identity`, or a visitor whose messages the account `identity` has claimed."""
+    """Return True if `owner` is `identity`, or a visitor whose messages the account `identity` has claimed."""
     if owner == identity:
         return True
     return owner is not None and account_id(identity) is not None and sql.one(_CLAIMED, owner, identity) is not None
@@ -77,7 +77,7 @@ def claimed(sql: Sql, identity: str) -> set[str]:
 
 
 def foreseen(command: commands.Write, write: Write) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """What `check` and `check_free` will read, as (statement, values)."""
+    """Yield the reads of `check` and `check_free`, as (statement, values)."""
     if account_id(write.identity) is not None:
         yield ACCOUNT, (write.identity,)
         if write.proof is not None:

@@ -1,7 +1,7 @@
 """Accounts on their way into another store: as rows of their tables, and as lines of an export.
 
-Sessions, tokens, tickets and passwords travel as the hashes that they are kept as, so they go on working there. What
-counts attempts to sign in stays behind.
+Sessions, tokens, tickets and passwords travel as the hashes that they are kept as, so they go on working there. The
+counts of attempts to sign in stay behind.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ TABLES: dict[str, tuple[str, ...]] = {
     ),
     "site": ("key", "value"),
 }  # fmt: skip
-"""Columns of what is carried, the primary key first."""
+"""Columns of the rows carried, the primary key first."""
 
 Row = tuple[str, dict[str, Any]]
 
 
 def dump(sql: Sql) -> Iterator[Row]:
-    """(table, row) of all accounts and what belongs to them."""
+    """Yield (table, row) of all accounts and their belongings."""
     if not _has_tables(sql):
         return
     for table, columns in TABLES.items():
@@ -48,10 +48,10 @@ def dump(sql: Sql) -> Iterator[Row]:
 
 
 def load(sql: Sql, rows: Iterable[Row], *, new: bool) -> None:
-    """Store rows of another store. Raises Impossible where an account here is another one.
+    """Store rows of another store. Raises Impossible if an account here is another one.
 
-    In a `new` store, where nobody has said anything, what an earlier load has brought is replaced: a session may have
-    ended since. Elsewhere what is there stays.
+    In a `new` store, without messages of its own, the rows of an earlier load are replaced: a session may have
+    ended since. Elsewhere the rows that are there stay.
     """
     rows = list(rows)
     if not rows:
@@ -73,7 +73,7 @@ def load(sql: Sql, rows: Iterable[Row], *, new: bool) -> None:
 
 
 def counts(sql: Sql) -> dict[str, int]:
-    """How many rows each table has."""
+    """Count the rows of each table."""
     found = dict.fromkeys(TABLES, 0)
     for table in TABLES if _has_tables(sql) else ():
         row = sql.one(f"SELECT count(*) FROM {table}")
@@ -82,7 +82,7 @@ def counts(sql: Sql) -> dict[str, int]:
 
 
 def _check(sql: Sql, rows: list[Row]) -> None:
-    """Raise Impossible where an account of this store has the key or the name of another one in `rows`."""
+    """Raise Impossible if an account of this store has the key or the name of another one in `rows`."""
     there = {key: (number, skeleton) for number, key, skeleton in sql.all("SELECT id, key, skeleton FROM account")}
     numbers, skeletons = ({value[place]: key for key, value in there.items()} for place in (0, 1))
     for table, row in rows:
@@ -98,7 +98,7 @@ def _check(sql: Sql, rows: list[Row]) -> None:
 
 
 def _has_tables(sql: Sql) -> bool:
-    """Whether the store has had the migration that makes accounts: the commands look at older ones too."""
+    """Return True if the store has had the migration that makes accounts: the commands read older ones too."""
     row = sql.one("SELECT value FROM meta WHERE key = 'schema'")
     return row is not None and int(row[0]) >= 2
 

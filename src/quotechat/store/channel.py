@@ -14,7 +14,7 @@ _RING = f"SELECT set_config('synchronous_commit', 'off', true), pg_notify('{_CHA
 
 
 class Channel:
-    """One connection, which listens or rings. Every method raises Away where it was lost; then it is of no use."""
+    """One connection, which listens or rings. Every method raises Away if it was lost; then it is of no use."""
 
     def __init__(self, url: str, *, listen: bool = False) -> None:
         self._connection: Connection = connect(url)
@@ -26,11 +26,11 @@ class Channel:
                 raise Away(str(fault).strip()) from fault
 
     def fileno(self) -> int:
-        """Readable where something has come, or the connection ended."""
+        """The descriptor: readable if a notification has come, or the connection ended."""
         return self._connection.fileno()
 
     def ring(self, payload: str) -> None:
-        """Tell all who listen; at once, by itself."""
+        """Notify all listeners; at once, by itself."""
         try:
             self._connection.execute(_RING, [payload])
         except psycopg.Error as fault:

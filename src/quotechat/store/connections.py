@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: how they are opened, kept and given up. A few for all who read, one for who writes.
+"""Connections to PostgreSQL: open, keep and give them up. A few for all readers, one for the writer.
 
 No state of a session is relied on and no statement is prepared on the server, so that a pooler in transaction
 mode may stand in between.
@@ -26,7 +26,7 @@ _IDLE = psycopg.pq.TransactionStatus.IDLE
 
 _TRY_AGAIN_MS = 1000
 _WAIT_SECONDS = 5.0
-"""How long a reader waits for a connection that others have."""
+"""How long a reader waits for a connection while others have them all."""
 PATIENCE = 8.0
 """Seconds within which a statement is answered: longer than the locks are waited for, shorter than a sender waits."""
 _DEFAULTS = {
@@ -45,7 +45,7 @@ class Away(Overloaded):
 
     def __init__(self, reason: str) -> None:
         super().__init__(_TRY_AGAIN_MS, "The database cannot be reached just now.")
-        self.args = (reason,)  # what str() gives, for logs
+        self.args = (reason,)  # the result of str(), for logs
 
 
 class Connection(psycopg.Connection[Any]):
@@ -62,7 +62,7 @@ class Connection(psycopg.Connection[Any]):
         try:
             wanted = next(gen)
             while True:
-                # psycopg comes back every tenth of a second, with nothing where nothing has come.
+                # psycopg comes back every tenth of a second, with nothing if nothing has come.
                 ready = yield wanted
                 if not ready and time.monotonic() > deadline:
                     self.close()
@@ -76,7 +76,7 @@ class Connection(psycopg.Connection[Any]):
 def connect(url: str, **more: str) -> Connection:
     """A new connection, in autocommit: transactions are begun by hand; `more` are parameters of libpq. Raises Away."""
     try:
-        # What the URL says itself comes first.
+        # Options in the URL come first.
         parameters: dict[str, Any] = _DEFAULTS | more | conninfo_to_dict(url)
         connection = Connection.connect(make_conninfo(**parameters), autocommit=True, prepare_threshold=None)
     except psycopg.OperationalError as fault:
@@ -109,8 +109,8 @@ class _ArrayDumper(Dumper):
 
 
 def lost(fault: psycopg.Error, connection: Connection) -> bool:
-    """Whether `connection` is of no use any more, rather than the statement refused."""
-    # 25006: what was the primary takes no writes now, so another machine does.
+    """Return True if `connection` is of no use any more, False if only the statement was refused."""
+    # 25006: the former primary takes no writes now, so another machine does.
     return connection.closed or connection.broken or fault.sqlstate in ("57P01", "57P02", "57P03", "25006")
 
 
@@ -124,7 +124,7 @@ class Pool:
         self._closed = False
 
     def use(self, work: Callable[[Connection], T]) -> T:
-        """What `work`, which changes nothing, makes of a connection.
+        """Call `work`, which changes nothing, with a connection, and return its result.
 
         Connections that were lost while they were idle are thrown away, and the work is done again.
         Raises Overloaded.
@@ -153,7 +153,7 @@ class Pool:
                 self._give_back(connection)
 
     def close(self) -> None:
-        """Close what is idle now, and the rest when it comes back."""
+        """Close idle connections now, and the rest when they come back."""
         self._closed = True
         while self._idle:
             self._idle.pop().close()

@@ -32,7 +32,7 @@ KEPT = {
     "sent": ("sender", "client_id", "hash", "at", "seq", "scheduled"),
     "name": ("skeleton", "identity", "at"),
 }
-"""What the log does not tell, table by table: the columns beside ``room_id``."""
+"""Private rows, which are not in the log, table by table: the columns beside ``room_id``."""
 _WITH_CODE = 3
 """The migration that gives scheduled messages a code."""
 _ROOM = "name, title, created_at, floor, floor_chain, head, chain"
@@ -43,7 +43,7 @@ _LOGGED = "seq, command, at, body, tag, digest, target, identity, reaction"
 
 
 class Secret(NamedTuple):
-    """What identities are signed with."""
+    """The secret that signs identities."""
 
     secret: str
 
@@ -96,7 +96,7 @@ Record = Secret | Room | Logged | Kept | Whole
 
 
 class Loaded(NamedTuple):
-    """A room that is whole in the store; `there` where it was before. `hidden` until `publish`."""
+    """A room that is complete in the store; `there` if it was before. `hidden` until `publish`."""
 
     room: Room
     id: int
@@ -104,7 +104,7 @@ class Loaded(NamedTuple):
 
 
 class Target(Protocol):
-    """What a load asks of a store."""
+    """The methods that a load needs of a store."""
 
     def writing(self) -> AbstractContextManager[Sql]:
         """One durable write transaction."""
@@ -113,7 +113,7 @@ class Target(Protocol):
         """Do `work` in one durable write transaction."""
 
     def adopt(self, secret: str) -> None:
-        """Sign identities with `secret` from now on. Raises InUse where anybody else uses the store."""
+        """Sign identities with `secret` from now on. Raises InUse if another process uses the store."""
 
 
 # --- Out ------------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ def rooms(sql: Sql, only: Collection[str] = ()) -> list[Room]:
 
 
 def dump(sql: Sql, secret: str | None, only: Collection[str] = ()) -> Iterator[Record]:
-    """All that the store holds, or the rooms `only` with what belongs to them. Raises RoomUnknown."""
+    """Yield all that the store holds, or the rooms `only` with their belongings. Raises RoomUnknown."""
     if not only:
         if secret is not None:
             yield Secret(secret)
@@ -141,7 +141,7 @@ def dump(sql: Sql, secret: str | None, only: Collection[str] = ()) -> Iterator[R
         row = sql.one("SELECT id FROM room WHERE name = ?", room.name)
         assert row is not None
         yield room
-        # What is still to be redacted stays here.
+        # Text that is still to be redacted stays here.
         hidden = pending(sql, row[0])
         for event in sql.all(f"SELECT {_LOGGED} FROM event WHERE room_id = ? ORDER BY seq", row[0]):
             logged = Logged(*event)
@@ -165,10 +165,10 @@ def _room(row: Any) -> Room:
 def load(
     store: Target, records: Iterable[Record], progress: Progress, all_there_are: int, *, hidden: bool = False
 ) -> list[Loaded]:
-    """Store what `records` tell; the rooms, as they are now. With `hidden` they keep their names to themselves.
+    """Store `records`; return the rooms, as they are now. With `hidden` they keep their names to themselves.
 
-    Raises Impossible where a room of that name has another history, Broken where the records are not whole; what is
-    whole before them stays, and the same again goes on behind it.
+    Raises Impossible if a room of that name has another history, Broken if the records are not complete; the rooms
+    that are complete before them stay, and the same again goes on behind them.
     """
     found: list[Loaded] = []
     done, loading = 0, None
@@ -205,7 +205,7 @@ def publish(store: Target, loaded: Iterable[Loaded]) -> None:
 
 
 def empty(sql: Sql) -> bool:
-    """Whether nobody has said anything here: there is no room, or but new ones."""
+    """Return True if nothing was ever said here: there is no room, or only new ones."""
     return sql.one("SELECT 1 FROM room WHERE head > 0 AND name NOT LIKE ? LIMIT 1", f"%{PART}%") is None
 
 
@@ -234,10 +234,10 @@ class _Loading:
             self._there = _is_there(sql, room)
             self._id, self._stored, self._tag = (0, room.head, "") if self._there else _begun(sql, room)
         self._found = self._stored
-        """What an earlier load had stored."""
+        """The rows that an earlier load had stored."""
 
     def event(self, event: Logged) -> None:
-        """The next event. Raises Impossible where it does not continue the history so far."""
+        """Take the next event. Raises Impossible if it does not continue the history so far."""
         if event.seq != self._seq + 1:
             raise Broken(f"{self._room.name}: event {self._seq + 1} is missing; {event.seq} is the next")
         digest = event.digest if event.digest is not None else cursor.digest(event.body.encode())
@@ -257,7 +257,7 @@ class _Loading:
             )
 
     def _note(self, event: Logged) -> None:
-        """Which events brought a message that is there. Raises Broken where one changes another."""
+        """Note the events that brought a message that is there. Raises Broken if one changes another."""
         floor, target = self._room.floor, event.target
         self._messages.append(event.command == events.MESSAGE_SENT)
         if target is None or target <= floor:
@@ -284,7 +284,7 @@ class _Loading:
                 self._flush()
 
     def finish(self, *, hidden: bool) -> Loaded:
-        """All was told: the room is whole. Raises Impossible where it is not."""
+        """End the room: it is complete. Raises Impossible if it is not."""
         room = self._room
         if (self._seq, self._chain) != (room.head, room.chain):
             raise Broken(f"{room.name}: the log ends at event {self._seq}, but its head is {room.head}")
@@ -343,7 +343,7 @@ class _Loading:
         sql.run("UPDATE room SET head = ?, chain = ? WHERE id = ?", self._seq, self._chain, self._id)
 
     def _clear(self, sql: Sql) -> None:
-        """Away with what an earlier load knew beside the log: it may have changed since."""
+        """Remove the private rows of an earlier load: they may have changed since."""
         if not self._cleared:
             for table in KEPT:
                 sql.run(f"DELETE FROM {table} WHERE room_id = ?", self._id)
@@ -351,7 +351,7 @@ class _Loading:
 
 
 def _is_there(sql: Sql, room: Room) -> bool:
-    """Whether the store has that room already, with the same history. Raises Impossible where it has another."""
+    """Return True if the store has that room already, with the same history. Raises Impossible if with another."""
     row = sql.one("SELECT id, head, chain FROM room WHERE name = ?", room.name)
     if row is None:
         return False
@@ -363,7 +363,7 @@ def _is_there(sql: Sql, room: Room) -> bool:
 
 
 def _is_new(sql: Sql, room_id: int, head: int) -> bool:
-    """Whether nothing was ever said in it, as in the lobby of a server that has only been started."""
+    """Return True if nothing was ever said in it, as in the lobby of a server that has only been started."""
     return head == 0 and sql.one("SELECT 1 FROM scheduled WHERE room_id = ? LIMIT 1", room_id) is None
 
 
@@ -410,7 +410,7 @@ def _add(sql: Sql, table: str, room_id: int, row: dict[str, Any]) -> None:
 
 
 def _add_scheduled(sql: Sql, room_id: int, rows: list[dict[str, Any]]) -> dict[int, int]:
-    """Add scheduled messages under their ids, or under new ones where others have them: {old: new}."""
+    """Add scheduled messages under their ids, or under new ones if others have them: {old: new}."""
     if not rows:
         return {}
     numbers = [row["id"] for row in rows]
@@ -449,7 +449,7 @@ def _adopt(store: Target, record: Secret) -> None:
 
 
 def _add_beside(store: Target, records: list[Kept]) -> None:
-    """What stands before all rooms."""
+    """Add the records that stand before all rooms."""
     _add_quotes(store, [each.row for each in records if each.table == "quote"])
     rows = [(each.table, each.row) for each in records if each.table != "quote"]
     if rows:
@@ -457,7 +457,7 @@ def _add_beside(store: Target, records: list[Kept]) -> None:
 
 
 def _add_quotes(store: Target, rows: list[dict[str, Any]]) -> None:
-    """Quotes that have no event. Those that came with the program are there already where a server has run."""
+    """Add quotes that have no event. Those that came with the program are there already if a server has run."""
     if not rows:
         return
     with store.writing() as sql:

@@ -1,7 +1,7 @@
 """An export: a store's records as lines of JSON, of which the events are the stream's own envelopes.
 
-What readers never see of an event stands in its field ``private``. Binary values are hexadecimal. The first line tells
-which rooms there are, each with the cursor at its head, so a file that is cut off is known as such.
+The parts of an event that readers never see stand in its field ``private``. Binary values are hexadecimal. The first
+line names the rooms, each with the cursor at its head, so a file that is cut off is known as such.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .projections import known
 VERSION = 1
 _START = datetime.fromtimestamp(0, UTC)
 _AROUND = frozenset({"command", "room", "seq", "cursor", "at", "private"})
-"""What stands around the body of an event."""
+"""The fields around the body of an event."""
 _PRIVATE = ("target", "identity", "reaction")
 
 
@@ -49,7 +49,7 @@ def lines(header: Header, records: Iterable[Record]) -> Iterator[bytes]:
 
 
 def header_of(line: bytes) -> Header:
-    """What the first line tells. Raises Impossible."""
+    """Parse the first line. Raises Impossible."""
     try:
         found = json.loads(line)
         version = msgspec.convert(found, _AnyVersion).version
@@ -61,9 +61,9 @@ def header_of(line: bytes) -> Header:
 
 
 def records(header: Header, rest: Iterable[bytes], rename: str | None = None) -> Iterator[Record]:
-    """What the lines after the first tell. Raises Broken where one is not as `lines` makes it, or the end is missing.
+    """Parse the lines after the first. Raises Broken if one is not as `lines` makes it, or the end is missing.
 
-    `rename` is what the only room is to be called.
+    `rename` is the new name of the only room.
     """
     reader, number = _Reader(header), 1
     for number, line in enumerate(rest, start=2):
@@ -108,7 +108,7 @@ def _written(room: str, record: Record) -> dict[str, Any]:
 
 
 def _hexed(row: dict[str, Any], *without: str) -> dict[str, Any]:
-    """What holds something, fit for JSON."""
+    """Return the fields that are not empty, fit for JSON."""
     return {
         name: bytes(value).hex() if isinstance(value, bytes | memoryview) else value
         for name, value in row.items()
@@ -120,10 +120,10 @@ def _line(value: dict[str, Any]) -> bytes:
     return json.dumps(value) + b"\n"
 
 
-# --- In: what a line may hold ---------------------------------------------------------------------
+# --- In: bounds of a line -------------------------------------------------------------------------
 
 _MOST_CHARS, _MOST_IN_A_NAME, _MOST_IN_AN_EXCERPT = 100_000, 200, 80
-"""What settings may allow at most (config.py), and text.excerpt."""
+"""The highest bounds that settings may set (config.py), and that of text.excerpt."""
 _BOUNDS = commands.Bounds(_MOST_CHARS, _MOST_IN_A_NAME, _MOST_CHARS, _MOST_IN_A_NAME)
 _Ms = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
 _Position = Annotated[int, Meta(ge=0, le=2**53 - 1)]
@@ -201,7 +201,7 @@ class _Scheduled(_Exact):
         said = msgspec.convert(found, commands.NewMessage)
         _need(found.keys() <= _WAITING, "message", "It holds what no waiting message has.")
         commands.SendMessage(message=said).normalised(_BOUNDS)
-        # Made anew: what a file says of them proves nothing.
+        # Made anew: a file's own value proves nothing.
         runs = text.runs(said.message)
         kept = {name: value for name, value in found.items() if name != "runs"} | ({"runs": runs} if runs else {})
         return _kept("scheduled", self, message=json.dumps(kept).decode())
@@ -311,7 +311,7 @@ def _logged(command: str, line: dict[str, Any]) -> Logged:
 
 
 def _check(event: wire.Event, private: _Private) -> None:
-    """What its type does not say of an event. Raises Invalid."""
+    """Check the parts of an event that its type leaves open. Raises Invalid."""
     target = None
     if isinstance(event, wire.QuoteAdded):
         removed = event.quote.removed is not UNSET
@@ -377,7 +377,7 @@ _AT, _MISSING = re.compile(r"- at `\$\.?(.*?)`"), re.compile("missing required f
 
 
 def _ms(at: str) -> int:
-    """Milliseconds since 1970. Raises Invalid where there is no such moment, or it is before that."""
+    """Parse a time into milliseconds since 1970. Raises Invalid if there is no such moment, or it is before that."""
     try:
         found = (datetime.fromisoformat(at) - _START) // timedelta(milliseconds=1)
     except ValueError:

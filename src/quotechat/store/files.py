@@ -16,9 +16,9 @@ _BLOCK = 1 << 20
 
 @contextlib.contextmanager
 def part_of(target: Path) -> Iterator[Path]:
-    """A file beside `target`, which must not be there, that gets its name at the end, if all goes well; else it goes.
+    """Yield a file beside `target`, which must not exist; it gets that name at the end if all goes well, else it goes.
 
-    It is on the disk then. Raises Impossible where the name was taken meanwhile.
+    It is on the disk then. Raises Impossible if the name was taken meanwhile.
     """
     number, name = tempfile.mkstemp(prefix=f"{target.name}.", suffix=".part", dir=target.parent)
     os.close(number)
@@ -34,7 +34,7 @@ def part_of(target: Path) -> Iterator[Path]:
 
 
 def files_of(part: Path) -> list[str]:
-    """What SQLite may leave of a copy."""
+    """Return the files that SQLite may leave of a copy."""
     return [part.name + suffix for suffix in ("", "-journal", "-wal", "-shm")]
 
 
@@ -48,7 +48,7 @@ def flush(path: Path) -> None:
 
 
 def settle(path: Path) -> None:
-    """Flush what an earlier process left in SQLite's log: the next commit to be read may not be on the disk yet.
+    """Flush the frames that an earlier process left in SQLite's log: the next commit read may not be on the disk yet.
 
     It may have died between writing and flushing, and then its frames are read as committed. Or its flush failed, and
     then the system takes their pages for written: so they are written again, the same bytes. The lock is held.
@@ -61,7 +61,7 @@ def settle(path: Path) -> None:
 
 
 def give_to_owner(file: int, directory: Path) -> None:
-    """What root makes in somebody's `directory` must not keep its owner out; `file` is a descriptor."""
+    """Give a file that root makes in a user's `directory` to that user; `file` is a descriptor."""
     if os.geteuid() == 0:
         owner = directory.stat()
         os.fchown(file, owner.st_uid, owner.st_gid)

@@ -1,4 +1,4 @@
-"""What an empty store begins with: the lobby, and quotes that came with the program."""
+"""Seed an empty store: the lobby, and quotes that came with the program."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .shapes import PART, Sql
 
 
 def found(sql: Sql, at: int) -> None:
-    """Create the lobby and load the first quotes, where that was never done.
+    """Create the lobby and load the first quotes, unless that was done before.
 
-    Raises Impossible where nothing but an unfinished load is there.
+    Raises Impossible if nothing but an unfinished load is there.
     """
     names = [name for (name,) in sql.all("SELECT name FROM room")]
     if any(PART not in name for name in names):

@@ -1,8 +1,8 @@
 """A batch's transaction in PostgreSQL in few round trips, behind the same `shapes.Sql` that the rules know.
 
-What the rules will most likely read is asked for at once, before they run (`foresee`), and answered from memory.
-What they write is gathered and goes out in one trip, at the end or as soon as something has to be read that it may
-touch. So the rules see what they would see one statement at a time, whatever was foreseen or not; only the number
+The rows that the rules will most likely read are asked for at once, before they run (`foresee`), and answered from
+memory. Their writes are gathered and go out in one trip, at the end or as soon as a read may touch one of their
+rows. So the rules see the same as one statement at a time, with prefetch or without; only the number
 of round trips differs.
 """
 
@@ -81,7 +81,7 @@ class Gathering:
             self.flush()
 
     def alone(self, table: str) -> None:
-        # Held to the commit, after all rooms: whoever waits for it holds nothing that its owner still needs.
+        # Lock order: rooms first, then this lock, held until the commit; so there is no deadlock.
         self._ask(shape(""), "SELECT pg_advisory_xact_lock(hashtext(?))", (f"quotechat.{table}",))
 
     # --- Round trips ------------------------------------------------------------------------------
@@ -104,7 +104,7 @@ class Gathering:
             self._foreseen.append((statement, rows, cursor))
 
     def learn(self) -> None:
-        """Take the answers to what was foreseen; the pipeline is closed."""
+        """Take the answers to the prefetch; the pipeline is closed."""
         foreseen, self._foreseen = self._foreseen, []
         for statement, rows, cursor in foreseen:
             if len(rows) == 1:
@@ -114,7 +114,7 @@ class Gathering:
                 self._known[statement, values] = found[1:] if found[0] else None
 
     def flush(self) -> None:
-        """Write what was gathered."""
+        """Write the gathered rows."""
         with self._connection.pipeline():
             self.send()
 
@@ -132,7 +132,7 @@ class Gathering:
             else:
                 for values in rows:
                     self._execute(for_psycopg(statement), values)
-        # What was known of the rows that are changed now is out of date.
+        # The prefetched rows that are changed now are out of date.
         self._known = {
             (statement, values): row
             for (statement, values), row in self._known.items()
@@ -186,7 +186,7 @@ class Plain:
         return self._connection.execute(for_psycopg(statement), values)
 
     def within(self, most: int, statement: str, *values: Any, order: str) -> Iterable[Row]:
-        # octet_length reads no more of a long text than its header, so the server does not fetch what it leaves out.
+        # octet_length reads only the header of a long text, so the server does not fetch the rows that it leaves out.
         bounded = (
             f"SELECT * FROM (SELECT *, sum(octet_length(body) + {ROW_BYTES}) OVER (ORDER BY {order})"
             f" - octet_length(body) - {ROW_BYTES} AS before FROM ({statement}) AS found) AS summed"

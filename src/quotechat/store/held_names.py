@@ -1,6 +1,6 @@
-"""Who holds a name in a room: the identity that last said something under it, for a time.
+"""Holders of names in a room: the identity that last sent something under a name holds it, for a time.
 
-What is only scheduled holds nothing, and one identity holds few names: nobody keeps names from others unseen.
+A scheduled message holds nothing, and one identity holds few names: nobody keeps names from others unseen.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What there is in a store, in figures: for operators, who may wait for a look at every event."""
+"""Count the contents of a store: for operators, who may wait for a look at every event."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""One transaction's work on the log: rooms, numbers, the hash chain, and what a repeat gets.
+"""One transaction's work on the log: rooms, numbers, the hash chain, and answers to repeats.
 
 A `Ledger` lives for one transaction, in which the rooms that it touches are locked. It speaks SQL that
-SQLite and PostgreSQL both understand, through `Sql`. What each command needs and does, `rules` has.
+SQLite and PostgreSQL both understand, through `Sql`. The needs and work of each command are in `rules`.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Ledger:
         return room
 
     def has_locked(self, name: str) -> bool:
-        """Whether this transaction has used the room of that name."""
+        """Return True if this transaction has used the room of that name."""
         return name in self._rooms
 
     def append(
@@ -70,7 +70,7 @@ class Ledger:
         target: int | None = None,
         reaction: int | None = None,
     ) -> Stored:
-        """The next event of `room`, and what it makes of the projections."""
+        """Append the next event of `room`, with its changes to the projections."""
         before = cursor.at(room.head, room.chain)
         entry = Entry(room.id, room.head + 1, command, body, target, write.identity, reaction)
         encoded = json.dumps(body)
@@ -88,7 +88,7 @@ class Ledger:
         return Stored(room.name, entry.seq, where, event, after=before)
 
     def finally_run(self, statement: str, *values: Any) -> None:
-        """Run `statement` once before the commit, when all reads are done: what it touches is not asked for anew."""
+        """Run `statement` once before the commit, when all reads are done: the rows it touches are not read again."""
         self._last[statement, values] = None
 
     def flush(self) -> None:
@@ -102,7 +102,7 @@ class Ledger:
     # --- Repeats ----------------------------------------------------------------------------------
 
     def earlier(self, room: Room, command: commands.Write, write: Write) -> Outcome | None:
-        """The first outcome, where this is a repeat. Raises ClientIdReused."""
+        """Return the first outcome if this is a repeat. Raises ClientIdReused."""
         if command.client_id is None:
             return None
         row = self.sql.one(SENT, room.id, command.sender(write.identity), command.client_id)
@@ -122,7 +122,7 @@ class Ledger:
     def remember(
         self, room: Room, command: commands.Write, write: Write, *, seq: int | None = None, scheduled: int | None = None
     ) -> None:
-        """What a repeat of `command` will be answered with."""
+        """Store the answer for repeats of `command`."""
         if command.client_id is None:
             return
         self.sql.run(

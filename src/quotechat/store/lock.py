@@ -1,4 +1,4 @@
-"""One writer at a time over all processes that share a data directory, and who is there at all.
+"""Lock a data directory: one writer at a time over all processes that share it, and a count of its users.
 
 SQLite's own lock is polled with growing pauses, so that a process may wait for seconds while others
 overtake it: with 8 processes the 99th percentile of an append was 3.6 s so, and 8 ms with this
@@ -68,12 +68,12 @@ class Presence:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Have the directory alone for a while; who comes meanwhile is refused. Raises InUse."""
+        """Hold the directory exclusively for a while; processes that come meanwhile are refused. Raises InUse."""
         try:
             self._lock(alone=True)
             yield
         finally:
-            # Also where it was refused: flock(2) gives up the old lock before it asks for the new one.
+            # Also if it was refused: flock(2) gives up the old lock before it asks for the new one.
             self._lock(alone=False)
 
     def _lock(self, *, alone: bool) -> None:

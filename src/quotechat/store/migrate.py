@@ -32,7 +32,7 @@ def migrations(dialect: str) -> list[Migration]:
 
 
 def pending(dialect: str, version: int) -> list[Migration]:
-    """The steps above `version`. Raises SchemaTooNew where `version` is above them all."""
+    """Return the steps above `version`. Raises SchemaTooNew if `version` is above them all."""
     known = migrations(dialect)
     if version > known[-1].number:
         raise SchemaTooNew(

@@ -1,7 +1,7 @@
-"""A whole store into another one, of whichever kind: rooms, cursors, identities, what waits, everything.
+"""Copy a whole store into another one, of either kind: rooms, cursors, identities, scheduled messages, everything.
 
 It may be given beside a running server: then all is there but for the names of the rooms, and given again after the
-server has ended it copies what is new since. So the chat stands still for as long as the last part takes.
+server has ended it copies the rest. So the downtime is only the copy of that rest.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .open import look, open_store, secret_of
 
 
 class Unfinished(Impossible):
-    """All but the last part is copied; the message says what to do."""
+    """All but the last part is copied; the message names the next step."""
 
 
 Follow = Callable[[str], contextlib.AbstractContextManager[Progress]]
@@ -25,10 +25,10 @@ Follow = Callable[[str], contextlib.AbstractContextManager[Progress]]
 
 
 def move(source: Settings, target: Settings, progress: Follow) -> Census:
-    """Copy the store of `source` into the empty one of `target`, and check the copy; what it holds.
+    """Copy the store of `source` into the empty one of `target`, check the copy and return its census.
 
-    Given again after it was interrupted, it goes on where it was. Raises Impossible where the target holds something
-    else, InUse where somebody uses that, and Unfinished where somebody uses the source.
+    Given again after it was interrupted, it goes on from there. Raises Impossible if the target holds other
+    data, InUse if another process uses that, and Unfinished if one uses the source.
     """
     if _place(source) == _place(target):
         raise Impossible("that is where it is already")
@@ -71,7 +71,7 @@ def _place(settings: Settings) -> str:
 
 
 def _is_same(source: Settings, rooms: list[copying.Room]) -> bool:
-    """Whether nobody uses the source, and it is as it was when it was read."""
+    """Return True if no process uses the source, and it is as it was when it was read."""
     try:
         with look(source, alone=True) as sql:
             return copying.rooms(sql) == rooms
@@ -80,7 +80,7 @@ def _is_same(source: Settings, rooms: list[copying.Room]) -> bool:
 
 
 def _compare(census: Census, target: Settings, loaded: list[copying.Loaded], progress: Progress) -> list[str]:
-    """What is not the same: counts, heads, and every chain, read again from the target."""
+    """Return the differences: counts, heads, and every chain, read again from the target."""
     with look(target) as sql:
         problems = []
         for done, step in enumerate(reading.verify(sql), 1):

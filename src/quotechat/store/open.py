@@ -26,22 +26,22 @@ if TYPE_CHECKING:
 
 
 def database_path(settings: Settings) -> Path:
-    """The file that holds the log, where that is SQLite's."""
+    """Return the path of SQLite's file, if the log is in SQLite."""
     return settings.data / "quotechat.db"
 
 
 def secret_path(settings: Settings) -> Path:
-    """The file that holds the secret which signs identities, where the log is SQLite's."""
+    """Return the path of the secret that signs identities, if the log is in SQLite."""
     return settings.data / "secret"
 
 
 def open_store(
     settings: Settings, *, make: bool = True, patience: float = 0.0
 ) -> sqlite.SqliteStore | PostgresStore:
-    """The store of `settings`; without `make`, Impossible where there is none yet.
+    """Open the store of `settings`; without `make`, Impossible if there is none yet.
 
-    A PostgreSQL that is away is waited for, `patience` seconds at most. Raises SettingsError, OSError where the
-    data directory cannot be used, Overloaded where PostgreSQL cannot be reached.
+    A PostgreSQL that is unavailable is waited for, `patience` seconds at most. Raises SettingsError, OSError if the
+    data directory cannot be used, Overloaded if PostgreSQL cannot be reached.
     """
     known = rules.Settings(settings.schedule_days, settings.name_hold_seconds * 1000, settings.most_rooms)
     if settings.database:
@@ -67,9 +67,9 @@ def open_store(
 
 @contextlib.contextmanager
 def look(settings: Settings, *, alone: bool = False) -> Iterator[Sql]:
-    """One moment of the store, which changes nothing. Raises as `open_store` without `make`.
+    """Open the store read-only, at one moment. Raises as `open_store` without `make`.
 
-    With `alone`, InUse where a server or another command uses it; SQLite's is kept from others meanwhile.
+    With `alone`, InUse if a server or another command uses it; SQLite's is kept from others meanwhile.
     """
     if settings.database:
         with _postgres(settings).look(settings.database, alone=alone) as sql:
@@ -80,7 +80,7 @@ def look(settings: Settings, *, alone: bool = False) -> Iterator[Sql]:
 
 
 def secret_of(settings: Settings, sql: Sql) -> str | None:
-    """What the store signs identities with, where it has come to that; `sql` looks at it."""
+    """Return the secret that signs the store's identities, None if it has none yet; `sql` reads the store."""
     if settings.database:
         row = sql.one("SELECT value FROM meta WHERE key = 'secret'")
         return None if row is None else str(row[0])
@@ -105,7 +105,7 @@ def _there(settings: Settings) -> Path:
 
 
 def check_driver(settings: Settings) -> None:
-    """Raise SettingsError where what the store of `settings` needs is not installed."""
+    """Raise SettingsError if the driver for the store of `settings` is not installed."""
     if settings.database and not _installed("psycopg"):
         raise SettingsError(f"{variable('database')} needs the driver of PostgreSQL: pip install 'quotechat[postgres]'")
     for name in ("database", "listen_database"):

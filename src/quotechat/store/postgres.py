@@ -1,7 +1,7 @@
 """The store in PostgreSQL, for several machines. No waiting here but for the database; the hub waits.
 
 The number of an event comes from its room's row, locked from the first round trip to the commit: PostgreSQL makes
-a commit visible before it frees the lock, so numbers are seen in their order, by whatever machine. All locks are
+a commit visible before it frees the lock, so numbers are seen in their order, from any machine. All locks are
 taken in one order (scheduled messages, rooms by id, the quotes), so batches never wait for each other in a ring.
 """
 
@@ -35,8 +35,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
-# For this transaction only: what the server or a pooler has as its default does not count. Who waits for a room
-# gives up before its sender does; who holds one and says nothing (a stopped process) loses it.
+# For this transaction only: the defaults of the server or a pooler do not count. A transaction that waits for a room
+# gives up before its sender does; one that holds a room and is silent (a stopped process) loses it.
 _HOLD = (
     "SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
     " WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true), set_config('lock_timeout', '5s', true),"
@@ -65,7 +65,7 @@ _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 class PostgresStore:
     """See `base.Store`. `url` is a connection URI of libpq; `connections` is how many may read at once.
 
-    Without `make`, Impossible where the database has no tables yet. Raises Overloaded.
+    Without `make`, Impossible if the database has no tables yet. Raises Overloaded.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class PostgresStore:
         self._pool = Pool(url, connections)
         self._writer: Connection | None = None
         self._writing = threading.Lock()
-        # Rooms keep their id; where one does not, the lock of the room shows it.
+        # Rooms keep their id; if one does not, the lock of the room shows it.
         self._ids: dict[str, int] = {}
         try:
             self._migrate(make)
@@ -87,7 +87,7 @@ class PostgresStore:
     # --- Writing ----------------------------------------------------------------------------------
 
     def found(self, at: int) -> None:
-        """Create the lobby and load the first quotes, where that was never done."""
+        """Create the lobby and load the first quotes, unless that was done before."""
 
         def work(sql: Sql) -> None:
             sql.alone("schema")
@@ -126,7 +126,7 @@ class PostgresStore:
             removal.remove(sql, room, at)
 
     def forget(self) -> bool:
-        """See `SqliteStore.forget`; what PostgreSQL overwrites and when is its own (VACUUM)."""
+        """See `SqliteStore.forget`; PostgreSQL decides itself which pages it overwrites and when (VACUUM)."""
         return True
 
     @contextlib.contextmanager
@@ -224,7 +224,7 @@ class PostgresStore:
         return self._single(work)
 
     def adopt(self, secret: str) -> None:
-        """Sign identities with `secret` from now on. Raises InUse where anybody else is connected."""
+        """Sign identities with `secret` from now on. Raises InUse if another process is connected."""
 
         def work(sql: Sql) -> None:
             # A server that starts waits for this before it asks for the secret.
@@ -256,7 +256,7 @@ class PostgresStore:
     # --- A batch ----------------------------------------------------------------------------------
 
     def _commit(self, connection: Connection, writes: Sequence[Write]) -> list[Outcome | Refused]:
-        """One batch on `connection`, in two round trips where all goes as foreseen."""
+        """Store one batch on `connection`, in two round trips if the prefetch had all."""
         sql = Gathering(connection)
         try:
             self._begin(connection, sql, writes)
@@ -285,7 +285,7 @@ class PostgresStore:
         return outcomes
 
     def _begin(self, connection: Connection, sql: Gathering, writes: Sequence[Write]) -> None:
-        """The first trip: begin, lock all that the batch needs, and look up what it will most likely read."""
+        """Make the first trip: begin, lock all that the batch needs, and prefetch its most likely reads."""
         names = list({write.command.room for write in writes if not isinstance(write.command, CreateRoom | Deliver)})
         if not self._ids.keys() >= set(names):
             self._learn_ids(connection)
@@ -297,7 +297,7 @@ class PostgresStore:
         with connection.pipeline():
             connection.execute(_BEGIN)
             connection.execute(_HOLD)
-            # Claimed before the rooms: what another machine delivers just now is skipped, not waited for.
+            # Claimed before the rooms: messages that another machine delivers just now are skipped, not waited for.
             claimed = connection.execute(_CLAIM, [delivered]) if delivered else None
             if cancelled:
                 connection.execute(_HOLD_SCHEDULED, [cancelled])
@@ -312,7 +312,7 @@ class PostgresStore:
             self._remember_claims(sql, delivered, {row[0] for row in claimed.fetchall()})
         ids = {row[0]: row[1] for row in found}
         if any(self._ids.get(name) != number for name, number in ids.items()):
-            # A room that is new here, or was made anew: what was foreseen is of another.
+            # A room that is new here, or was made anew: the prefetched rows are of another.
             self._ids.update(ids)
             with connection.pipeline():
                 sql.foresee(self._foreseen(writes))
@@ -373,7 +373,7 @@ class PostgresStore:
         return self._pool.use(inside)
 
     def _apart(self, work: Callable[[Sql], T]) -> T:
-        """A write transaction beside the writer's, for what is rare."""
+        """Run a write transaction beside the writer's, for rare work."""
         with self._pool.connection() as connection, connection.transaction():
             connection.execute(_HOLD)
             return work(Plain(connection))
@@ -401,9 +401,9 @@ class PostgresStore:
 
 @contextlib.contextmanager
 def look(url: str, *, alone: bool = False) -> Iterator[Plain]:
-    """One moment of the store at `url`, of this program's schema; nothing is changed.
+    """Open the store at `url` read-only, at one moment, if it has this program's schema.
 
-    Raises Impossible, Away; with `alone`, InUse where another quotechat is connected to it.
+    Raises Impossible, Away; with `alone`, InUse if another quotechat is connected to it.
     """
     with contextlib.closing(connect(url, application_name="quotechat-look")) as connection:
         connection.patience = None
@@ -428,7 +428,7 @@ class _LostBeforeCommit(Exception):
 
 
 def _translated(fault: psycopg.Error) -> Exception:
-    """What the refusal of a statement means to the one who asked; the transaction has been rolled back."""
+    """Return the exception for a refused statement; the transaction has been rolled back."""
     if isinstance(fault, errors.DiskFull):
         return StorageFull()
     if isinstance(fault, errors.LockNotAvailable | errors.QueryCanceled | errors.InsufficientResources):

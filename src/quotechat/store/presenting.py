@@ -1,4 +1,4 @@
-"""What is served of events and messages now, whatever was stored when.
+"""Present events and messages as they are served now, independent of when they were stored.
 
 Nothing of a deleted message is served from the commit on, though its events are redacted later (`redaction`). A reply
 shows its parent as it is now: an excerpt that was stored would outlive an edit.
@@ -43,7 +43,7 @@ def events(sql: Sql, room_id: int, rows: Iterable[Row], *, redacting: bool) -> l
 
 
 def parent(message: dict[str, Any]) -> dict[str, Any]:
-    """What a reply shows of the message that it answers, beside its id and user."""
+    """Return the fields of the parent that a reply shows, beside its id and user."""
     return {"deleted": True} if message.get("deleted") else {"excerpt": text.excerpt_of(message)}
 
 

@@ -1,6 +1,6 @@
-"""What each event makes of messages, reactions and quotes: the tables that readers of a snapshot see.
+"""Apply each event to messages, reactions and quotes: the tables that readers of a snapshot see.
 
-Every projection is a function of its entry and of what the earlier ones left, so it runs twice: when the
+Every projection is a function of its entry and of the results of earlier ones, so it runs twice: when the
 event is appended, in the same transaction, and again when all is rebuilt from the log. Then the message that an
 entry changes may be kept no longer; such an entry makes nothing.
 """
@@ -15,9 +15,9 @@ from .shapes import Sql, deleted_stub, without_words_of_others
 
 
 class Entry(NamedTuple):
-    """One entry of the log: the event, and beside it what readers never see.
+    """One entry of the log: the event, and beside it fields that readers never see.
 
-    `target` is the message that it changes, `identity` who did it, `reaction` 1, -1 or 0.
+    `target` is the message that it changes, `identity` its author, `reaction` 1, -1 or 0.
     """
 
     room_id: int
@@ -30,14 +30,14 @@ class Entry(NamedTuple):
 
 
 def project(sql: Sql, entry: Entry, floor: int = 0) -> None:
-    """Bring the tables up to `entry`; what was sent up to `floor` is kept no longer."""
+    """Bring the tables up to `entry`; messages sent up to `floor` are kept no longer."""
     if entry.target is not None and entry.target <= floor:
         return
     _PROJECTIONS[entry.command](sql, entry)
 
 
 def known(command: str) -> bool:
-    """Whether there are such events."""
+    """Return True if there are such events."""
     return command in _PROJECTIONS
 
 

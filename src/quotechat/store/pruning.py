@@ -1,4 +1,4 @@
-"""Forget what nobody asks for: old client_ids, names that nobody holds, what was scheduled and is over, ended sessions.
+"""Forget rows that are over: old client_ids, names without a holder, past scheduled messages, ended sessions.
 
 A transaction is bounded; it is done again until nothing is left.
 """
@@ -19,7 +19,7 @@ _ENDED = {
     "session": ("hash", "ends_at"), "token": ("id", "ends_at"), "ticket": ("hash", "ends_at"),
     "attempt": ("key", "try_at"),
 }  # fmt: skip
-"""Of what ends: the primary key, and when it has ended."""
+"""Tables of rows that end: the primary key, and the time of the end."""
 
 
 def prune(sql: Sql, sent_before: int, held_before: int) -> bool:
@@ -34,7 +34,7 @@ def prune(sql: Sql, sent_before: int, held_before: int) -> bool:
             sql.run(_OVER, scheduled, scheduled)
     free = list(sql.all(_FREE, held_before, AT_ONCE))
     for room_id, skeleton in free:
-        # It may have been used since, where others write beside this.
+        # It may have been used since, if other processes write beside this.
         sql.run("DELETE FROM name WHERE room_id = ? AND skeleton = ? AND at < ?", room_id, skeleton, held_before)
     return _forget_ended(sql, sent_before) or len(old) == AT_ONCE or len(free) == AT_ONCE
 

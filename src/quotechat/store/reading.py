@@ -1,6 +1,6 @@
-"""What is read, whatever the database: each function gets one open read transaction.
+"""Reads, for every database: each function gets one open read transaction.
 
-Only what all dialects share stands here; how a transaction begins is the backend's.
+Only the parts common to all dialects stand here; how a transaction begins is the backend's.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def page(sql: BoundedSql, room: str, after: Cursor | Now, limit: int, most: int 
 def _checked(
     sql: Sql, after: Cursor, room_id: int, end: int, chain: bytes, floor: int, floor_chain: bytes
 ) -> tuple[int, str]:
-    """The seq to read after and the whole cursor there. Raises what cannot be served exactly."""
+    """Return the seq to read after and the whole cursor there. Raises if it cannot be served exactly."""
     seq, tag = after
     if seq > end:
         raise CursorAhead()
@@ -113,7 +113,7 @@ def messages(sql: BoundedSql, room: str, before: int | None, limit: int, identit
 
 
 def _stretch(sql: BoundedSql, room_id: int, before: int | None, limit: int, identity: str | None) -> dict[str, Any]:
-    """The last `limit` messages before an event, and what belongs to them."""
+    """Return the last `limit` messages before an event, with their quotes and the reader's own marks."""
     end = 2**62 if before is None else before
     rows = list(
         sql.within(
@@ -134,7 +134,7 @@ def _stretch(sql: BoundedSql, room_id: int, before: int | None, limit: int, iden
 
 
 def _is_older(sql: Sql, room_id: int, message_id: int) -> bool:
-    """Whether the room has a message before this one."""
+    """Return True if the room has a message before this one."""
     return sql.one("SELECT 1 FROM message WHERE room_id = ? AND id < ? LIMIT 1", room_id, message_id) is not None
 
 
@@ -167,7 +167,7 @@ def rooms(sql: Sql) -> list[dict[str, Any]]:
 
 
 def scheduled(sql: Sql, room: str, identity: str) -> list[dict[str, Any]]:
-    """What waits."""
+    """Return the scheduled messages that wait."""
     rows = sql.all(
         "SELECT id, due_at, message, client_id, code FROM scheduled"
         " WHERE room_id = ? AND identity = ? AND state IN ('waiting', 'refused') ORDER BY due_at, id",
@@ -188,7 +188,7 @@ def due(sql: Sql, now: int, limit: int) -> list[Due]:
 
 
 def waiting(sql: Sql) -> int:
-    """How many scheduled messages wait."""
+    """Count the scheduled messages that wait."""
     row = sql.one("SELECT count(*) FROM scheduled WHERE state = 'waiting'")
     return 0 if row is None else int(row[0])
 
@@ -284,7 +284,7 @@ def room_id(sql: Sql, room: str) -> int:
 
 
 def census(sql: Sql) -> Census:
-    """How much there is of each."""
+    """Count each kind of row."""
     tables = ("room", "event", "message", "quote", "scheduled WHERE state = 'waiting'")
     rows = [sql.one(f"SELECT count(*) FROM {table}") for table in tables]
     return Census(*[row[0] for row in rows if row is not None])
@@ -316,9 +316,9 @@ def verify(sql: Sql) -> Iterator[Step]:
 
 
 def is_redacted(body: str) -> bool:
-    """Whether redaction (store/redaction.py) would change nothing in the `body` of an event.
+    """Return True if redaction (store/redaction.py) would change nothing in the `body` of an event.
 
-    Only then may a digest stand for the text that was there: beside any other body it would prove what was never said.
+    Only then may a digest stand for the text that was there: beside any other body it would prove words never said.
     """
     try:
         found = json.loads(body)

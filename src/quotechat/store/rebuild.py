@@ -1,6 +1,6 @@
 """Make the projections anew from the log: messages, reactions and quotes are what the events say.
 
-Shipped quotes have no event and stay. `sent`, `scheduled` and `name` are not projections: what they hold is
+Shipped quotes have no event and stay. `sent`, `scheduled` and `name` are not projections: their contents are
 private, and the log does not tell it.
 """
 

@@ -1,9 +1,9 @@
 """Take text out of events that stay: numbers, tags and the chain remain as they are.
 
-The digest of what stood there first is kept beside a redacted event; with it the chain still verifies.
+The digest of the first body is kept beside a redacted event; with it the chain still verifies.
 
 A message may have any number of edits and replies, and all rooms wait for a transaction. So a transaction redacts a
-bounded number of events; what is left stands in the table ``redaction`` and is done in later ones. Until then nothing
+bounded number of events; the rest stands in the table ``redaction`` and is done in later ones. Until then nothing
 of it is served: `presenting` hides it from readers, and `Pending` from copies.
 """
 
@@ -31,14 +31,14 @@ _REPLIES = (
 
 
 class Budget:
-    """What one transaction may still redact."""
+    """The events that one transaction may still redact."""
 
     def __init__(self, events: int = MOST_EVENTS, size: int = MOST_BYTES) -> None:
         self._events, self._bytes = events, size
 
     @property
     def spent(self) -> bool:
-        """Whether nothing is left."""
+        """Return True if nothing is left."""
         return self._events <= 0 or self._bytes <= 0
 
     def spend(self, size: int) -> None:
@@ -48,7 +48,7 @@ class Budget:
 
     @classmethod
     def unbounded(cls) -> Budget:
-        """For an operator's work on what nobody else waits for."""
+        """Return a budget without a bound, for an operator's work that holds up nobody."""
         return cls(_END, _END)
 
 
@@ -70,18 +70,18 @@ def redact_excerpts(sql: Sql, room_id: int, message_id: int, budget: Budget) -> 
 
 
 def is_left(sql: Sql) -> bool:
-    """Whether anything waits to be redacted."""
+    """Return True if anything waits to be redacted."""
     return sql.one("SELECT 1 FROM redaction LIMIT 1") is not None
 
 
 def redact_some(sql: Sql) -> bool:
-    """Go on with what is left, in one open write transaction; whether there may be more."""
+    """Redact some of the rest, in one open write transaction; return True if there may be more."""
     budget = Budget()
     while not budget.spent:
         row = sql.one("SELECT room_id, message_id FROM redaction ORDER BY room_id, message_id LIMIT 1")
         if row is None:
             return False
-        # It locks the room, in every dialect; what was read before it may be out of date.
+        # It locks the room, in every dialect; a read before it may be out of date.
         sql.run("UPDATE room SET floor = floor WHERE id = ?", row[0])
         found = sql.one("SELECT holder, seq FROM redaction WHERE room_id = ? AND message_id = ?", *row)
         if found is None:
@@ -126,7 +126,7 @@ def redact_quote(sql: Sql, room_id: int, quote_id: int) -> None:
 
 
 def _held(sql: Sql, room_id: int, message_id: int, place: _Place) -> Iterator[tuple[_Place, Row]]:
-    """What stands after `place`: the events of the message itself, then those of each reply to it."""
+    """Yield the events after `place`: those of the message itself, then those of each reply to it."""
     holder, seq = place
     if seq < holder:
         for row in list(sql.all("SELECT seq, body, digest FROM event WHERE room_id = ? AND seq = ?", room_id, holder)):
@@ -173,7 +173,7 @@ def _redact(sql: Sql, room_id: int, row: Row, change: _Change) -> None:
 
 
 def redacted(encoded: str, digest: bytes | None, change: _Change) -> tuple[str, bytes | None]:
-    """The body of an event after `change`, and the digest of what stood there first."""
+    """Return the body of an event after `change`, and the digest of its first body."""
     body = json.own(encoded)
     if "user" not in body.get("message", {}):
         return encoded, digest  # it carries an id and perhaps counts, and no text
@@ -183,7 +183,7 @@ def redacted(encoded: str, digest: bytes | None, change: _Change) -> tuple[str, 
     return changed, digest if digest is not None else cursor.digest(encoded.encode())
 
 
-# --- What is not done yet -------------------------------------------------------------------------
+# --- Pending work ---------------------------------------------------------------------------------
 
 
 class Pending(NamedTuple):
@@ -205,7 +205,7 @@ class Pending(NamedTuple):
 
 
 def pending(sql: Sql, room_id: int) -> Pending:
-    """What waits to be redacted in a room; nothing in a store without the table, which only the commands look at."""
+    """Return the pending redactions of a room; none in a store without the table, which only the commands open."""
     if schema(sql) < _SCHEMA:
         return Pending(frozenset(), frozenset())
     rows = list(sql.all("SELECT message_id, holder, seq FROM redaction WHERE room_id = ?", room_id))

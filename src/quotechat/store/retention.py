@@ -1,13 +1,13 @@
-"""Forget the oldest events of a room, and what they made.
+"""Forget the oldest events of a room, and their projections.
 
 Always a prefix of the log: the room's floor rises in the same transaction, and the chain at the floor is kept, so
-that what is left still verifies, and a cursor at the floor goes on. What an event made goes with it:
+the rest still verifies, and a cursor at the floor goes on. The projections of an event go with it:
 
 * Messages that were sent in the prefix are gone from snapshots and history, with their reactions. Later events
   that change them stay in the log and change nothing, now and when all is rebuilt.
 * A reply that stays shows no excerpt of a message that is gone, as if that had been deleted.
 * Quotes are a collection: they stay, without their place in the room.
-* `client_id`s are remembered as long as ever: whose event is gone is told so, and nothing is stored twice.
+* `client_id`s are remembered as long as ever: a repeat of a forgotten event is told so, and nothing is stored twice.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .shapes import Row, Sql
 
 
 class Prefix(NamedTuple):
-    """What there is to forget in a room: events `first` to `last`, of the `head` there are."""
+    """The events of a room to forget: `first` to `last`, of the `head` there are."""
 
     first: int
     last: int
@@ -37,9 +37,9 @@ def older(sql: Sql, room: str, before: int) -> Prefix:
 
 
 def cut(sql: Sql, room: str, before: int, limit: int) -> int:
-    """Forget at most `limit` of them, in one open write transaction; how many.
+    """Forget at most `limit` of them, in one open write transaction; return how many.
 
-    Raises RoomUnknown, and Impossible where the history is not whole: who hides that makes it worse.
+    Raises RoomUnknown, and Impossible if the history is not complete: a cut would hide that.
     """
     # It locks the room, in every dialect.
     sql.run("UPDATE room SET floor = floor WHERE name = ?", room)

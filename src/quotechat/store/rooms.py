@@ -39,7 +39,7 @@ def _make_place(ledger: Ledger, at: int, most: int) -> None:
     if row is None or row[0] < most:
         return
     unused = sql.all(_ABANDONED, at - _EMPTY_FOR, commands.LOBBY)
-    # What this transaction has said in a room is not in its row yet.
+    # The events of this transaction are not in the room's row yet.
     free = [number for number, name in unused if not ledger.has_locked(name)]
     if not free:
         raise Conflict(f"There are {most} rooms, and there may be no more.", "name")

@@ -1,4 +1,4 @@
-"""The rules: what each command needs, and which event comes of it. One function for each command.
+"""The rules: the conditions of each command, and the event that comes of it. One function for each command.
 
 A rule checks all before it changes anything, so a refusal leaves no trace in the batch.
 """
@@ -35,12 +35,12 @@ from .shapes import content_of, counted, in_order, removed_quote
 MOST_WAITING = 100
 """Scheduled messages of one identity that may wait, those that were refused included."""
 MOST_WAITING_OF_ADDRESS = 500
-"""Scheduled messages from one address that may wait, whatever identities sent them."""
+"""Scheduled messages from one address that may wait, over all its identities."""
 MOST_EDITS = 1000
 """Edits of one message: each stays in the log, with the whole text."""
 _VALUES = {"like": 1, "dislike": -1, "none": 0}
 
-# What the common commands read: asked for in one go where that is faster (`foreseen`).
+# Reads of the common commands: prefetched together if that is faster (`foreseen`).
 _PARENT = "SELECT body FROM message WHERE room_id = ? AND id = ?"
 _OWN = "SELECT identity, deleted, body, likes, dislikes, edits FROM message WHERE room_id = ? AND id = ?"
 _COUNTS = "SELECT likes, dislikes, deleted FROM message WHERE room_id = ? AND id = ?"
@@ -54,7 +54,7 @@ STILL_WAITING = "SELECT 1 FROM scheduled WHERE id = ? AND state = 'waiting'"
 
 @dataclass(frozen=True)
 class Settings:
-    """What the operator may set."""
+    """The operator's settings for the rules."""
 
     schedule_days: int = 365
     name_hold_ms: int = 86_400_000
@@ -62,7 +62,7 @@ class Settings:
 
 
 class Asked(NamedTuple):
-    """A command under its rule: in which transaction and room, by whom, and what holds here."""
+    """A command under its rule: its transaction, room, sender and bounds."""
 
     ledger: Ledger
     room: Room
@@ -70,7 +70,7 @@ class Asked(NamedTuple):
     settings: Settings
 
     def need_identity(self, reason: str | None = None) -> str:
-        """Who asks. Raises Unauthenticated."""
+        """Return the sender's identity. Raises Unauthenticated."""
         if self.write.identity is None:
             raise Unauthenticated(reason) if reason else Unauthenticated()
         return self.write.identity
@@ -101,7 +101,7 @@ def apply(ledger: Ledger, write: Write, settings: Settings) -> Outcome:
     if isinstance(command, Deliver):
         return _deliver(ledger, command, write, settings)
     room = ledger.room(command.room)
-    # Before the look at repeats: who may do nothing any more is not told what there was.
+    # Before the look-up of repeats: a sender that has lost its rights does not learn an earlier outcome.
     callers.check(ledger.sql, command, write)
     earlier = ledger.earlier(room, command, write)
     if earlier is not None:
@@ -122,7 +122,7 @@ def _send(asked: Asked, command: SendMessage) -> Stored | Scheduled:
     parent = _parent(asked, said.reply_to)
     if said.send_at is not None:
         _check_waiting(asked)
-        # What waits holds no name: nobody has said anything under it yet.
+        # A scheduled message holds no name: nothing was sent under it yet.
         held_names.check(asked.ledger, asked.room, write, said.user, asked.settings.name_hold_ms)
         return _schedule(asked, command, due)
     # The last check is the first change: nothing below it refuses.
@@ -245,9 +245,9 @@ _RULES: dict[type, Callable[[Asked, Any], Stored | Scheduled | Cancelled]] = {
 
 
 def foreseen(command: commands.Write, write: Write, room_id: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """What `apply` will most likely read of one row at most, as (statement, values).
+    """Yield the single-row reads that `apply` will most likely make, as (statement, values).
 
-    It may be wrong: what is missing here costs a round trip, and nothing else.
+    It may be wrong: a read that is missing here costs a round trip, and nothing else.
     """
     yield from callers.foreseen(command, write)
     if command.client_id is not None:
@@ -318,7 +318,7 @@ def _deliver(ledger: Ledger, command: Deliver, write: Write, settings: Settings)
     asked = Asked(ledger, room, replace(write, identity=row[1]), settings)
     parent = _parent_if_kept(asked, said.reply_to)
     try:
-        # What holds for a send holds now: the name may have become another's since.
+        # The conditions of a send hold now: the name may have become another's since.
         held_names.hold(ledger, room, asked.write, said.user, settings.name_hold_ms)
     except Refused as refused:
         sql.run(
@@ -340,7 +340,7 @@ def _deliver(ledger: Ledger, command: Deliver, write: Write, settings: Settings)
     return stored
 
 
-# --- What rules share -----------------------------------------------------------------------------
+# --- Shared by rules ------------------------------------------------------------------------------
 
 
 def _say(
@@ -363,7 +363,7 @@ def _say(
 
 
 def _own(asked: Asked, message_id: int, deleted: str) -> tuple[str, int, int, int]:
-    """Body, likes, dislikes and edits of the message; only for the one who sent it. `deleted` is said if it is."""
+    """Return body, likes, dislikes and edits of the sender's own message; `deleted` is the refusal if it is deleted."""
     identity = asked.need_identity()
     row = asked.ledger.sql.one(_OWN, asked.room.id, message_id)
     if row is None:
@@ -376,7 +376,7 @@ def _own(asked: Asked, message_id: int, deleted: str) -> tuple[str, int, int, in
 
 
 def _parent_if_kept(asked: Asked, message_id: int | None) -> dict[str, Any] | None:
-    """As `_parent`; what was there when it was scheduled may be kept no longer."""
+    """As `_parent`; the parent at the time of scheduling may be kept no longer."""
     try:
         return _parent(asked, message_id)
     except Invalid:
@@ -384,7 +384,7 @@ def _parent_if_kept(asked: Asked, message_id: int | None) -> dict[str, Any] | No
 
 
 def _parent(asked: Asked, message_id: int | None) -> dict[str, Any] | None:
-    """What a reply shows of the message that it answers, as it is now."""
+    """Return the excerpt of its parent that a reply shows, as it is now."""
     if message_id is None:
         return None
     row = asked.ledger.sql.one(_PARENT, asked.room.id, message_id)

@@ -1,4 +1,4 @@
-"""Sessions and tokens: what an account is recognised by. Only hashes of the secrets are kept."""
+"""Sessions and tokens, by which an account is recognised. Only hashes of the secrets are kept."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Token(NamedTuple):
 
 
 def hashed(secret: str) -> bytes:
-    """What is kept of a secret."""
+    """Return the hash that is kept of a secret."""
     return hashlib.sha256(secret.encode()).digest()
 
 
@@ -75,7 +75,7 @@ def start(sql: Sql, session: Session) -> None:
 
 
 def find(sql: Sql, digest: bytes) -> tuple[Session, Account] | None:
-    """The session with that hash and its account, whatever the state of both."""
+    """Return the session with that hash and its account, in any state."""
     row = sql.one(
         f"SELECT {', '.join('s.' + each for each in _COLUMNS.split(', '))}, {_ACCOUNT} FROM session s"
         " JOIN account a ON a.id = s.account_id WHERE s.hash = ?", digest,
@@ -119,7 +119,7 @@ def _session(row: Row) -> Session:
 
 
 def add_token(sql: Sql, token: Token) -> None:
-    """Store a new token. Raises Conflict where the account has too many."""
+    """Store a new token. Raises Conflict if the account has too many."""
     row = sql.one("SELECT count(*) FROM token WHERE account_id = ?", token.account_id)
     if row is not None and row[0] >= MOST:
         raise Conflict(f"An account may have {MOST} tokens.")
@@ -127,7 +127,7 @@ def add_token(sql: Sql, token: Token) -> None:
 
 
 def find_token(sql: Sql, token_id: str) -> tuple[Token, Account] | None:
-    """The token with that id and its account, whatever the state of both."""
+    """Return the token with that id and its account, in any state."""
     row = sql.one(
         f"SELECT {', '.join('t.' + each for each in _TOKENS.split(', '))}, {_ACCOUNT} FROM token t"
         " JOIN account a ON a.id = t.account_id WHERE t.id = ?", token_id,
@@ -162,11 +162,11 @@ def _token(row: Row) -> Token:
     return Token(row[0], bytes(row[1]), *row[2:])
 
 
-# --- What is held -----------------------------------------------------------------------------------
+# --- Held connections -------------------------------------------------------------------------------
 
 
 class Standing(NamedTuple):
-    """What a connection that is held rests on, as it is now."""
+    """The session or token and the account that a held connection rests on, as they are now."""
 
     revision: int
     state: str

@@ -1,4 +1,4 @@
-"""How what is kept is shown: messages, rooms and waiting messages as the API has them. Pure."""
+"""Turn rows into the API's messages, rooms and scheduled messages. Pure."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Sql(Protocol):
     def run(self, statement: str, *values: Any) -> None: ...
 
     def alone(self, table: str) -> None:
-        """From here to the commit nobody else adds to `table` who asks for this too."""
+        """Lock `table` for inserts until the commit, against other callers of this method."""
 
 
 ROW_BYTES = 220
-"""What the envelope of an event adds to its body, at most; counted for every row."""
+"""The most that the envelope of an event adds to its body; counted for every row."""
 
 
 class BoundedSql(Sql, Protocol):
@@ -37,8 +37,8 @@ class BoundedSql(Sql, Protocol):
     def within(self, most: int, statement: str, *values: Any, order: str) -> Iterable[Row]:
         """Return the rows of `statement` up to the one with which they reach `most` bytes.
 
-        A row counts with its column `body` and `ROW_BYTES`. `order` repeats the ORDER BY of `statement`. What lies
-        beyond is neither fetched nor sent.
+        A row counts with its column `body` and `ROW_BYTES`. `order` repeats the ORDER BY of `statement`. Rows
+        beyond are neither fetched nor sent.
         """
 
 
@@ -55,7 +55,7 @@ def in_order(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def counted(message: dict[str, Any], likes: int, dislikes: int) -> dict[str, Any]:
-    """`message` with its counts; what holds nothing is left out."""
+    """Return `message` with its counts; empty fields are left out."""
     if likes:
         message["likes"] = likes
     if dislikes:
@@ -64,7 +64,7 @@ def counted(message: dict[str, Any], likes: int, dislikes: int) -> dict[str, Any
 
 
 def deleted_stub(message: dict[str, Any]) -> dict[str, Any]:
-    """What stays of a deleted message."""
+    """Return the stub of a deleted message."""
     return {"id": message["id"], "user": message["user"], "at": message["at"], "deleted": True}
 
 
@@ -74,7 +74,7 @@ def removed_quote(quote: dict[str, Any]) -> dict[str, Any]:
 
 
 def without_words_of_others(message: dict[str, Any]) -> dict[str, Any]:
-    """A message as its row keeps it: what it shows of its parent is made when it is read (store/presenting.py)."""
+    """Return a message as its row keeps it: the excerpt of its parent is made at each read (store/presenting.py)."""
     parent = message.get("reply_to")
     return message if parent is None else message | {"reply_to": {"id": parent["id"], "user": parent["user"]}}
 
@@ -102,7 +102,7 @@ def schema(sql: Sql) -> int:
 
 
 def content_of(said: commands.NewMessage) -> dict[str, Any]:
-    """What is kept of a scheduled message; what holds nothing is left out."""
+    """Return the content of a scheduled message to keep; empty fields are left out."""
     kept = {"user": said.user, "message": said.message, "color": said.color, "reply_to": said.reply_to}
     return {name: value for name, value in kept.items() if value is not None}
 

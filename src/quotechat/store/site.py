@@ -1,4 +1,4 @@
-"""What an administrator may set while the server runs: rows of `site`, with their defaults."""
+"""Settings that an administrator changes while the server runs: rows of `site`, with their defaults."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def clean(changed: Mapping[str, object]) -> dict[str, str]:
 
 
 def change(sql: Sql, changed: Mapping[str, str]) -> None:
-    """Set what `clean` gave."""
+    """Store the settings that `clean` returned."""
     for name, value in changed.items():
         sql.run(
             "INSERT INTO site (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",

@@ -71,7 +71,7 @@ class SqliteStore:
     # --- Writing ----------------------------------------------------------------------------------
 
     def found(self, at: int) -> None:
-        """Create the lobby and load the first quotes, where that was never done."""
+        """Create the lobby and load the first quotes, unless that was done before."""
         with self._lock, self._transaction() as sql:
             founding.found(sql, at)
 
@@ -110,7 +110,7 @@ class SqliteStore:
             removal.remove(sql, room, at)
 
     def forget(self) -> bool:
-        """Overwrite what was deleted in SQLite's log too; False where a reader is in the way now."""
+        """Overwrite deleted text in SQLite's log too; False if a reader prevents it now."""
         with self._lock:
             return self._forget_the_log()
 
@@ -206,7 +206,7 @@ class SqliteStore:
         return load_secret(self._path.with_name("secret"))
 
     def adopt(self, secret: str) -> None:
-        """Sign identities with `secret` from now on. Raises InUse where anybody else uses the directory."""
+        """Sign identities with `secret` from now on. Raises InUse if another process uses the directory."""
         path = self._path.with_name("secret")
         if path.exists() and path.read_text() == secret:
             return
@@ -262,7 +262,7 @@ class SqliteStore:
             raise (FlushFailed if self._lost else CommitFailed)(str(fault), certain=False) from fault
 
     def _refusal(self, fault: sqlite3.Error) -> Refused | None:
-        """What to answer where the file, not what was asked of it, is at fault. Nothing was stored."""
+        """Return the answer if the file, not the request, is at fault. Nothing was stored."""
         if _code(fault) == sqlite3.SQLITE_FULL or getattr(fault, "sqlite_errorcode", 0) in _NO_ROOM:
             return StorageFull()
         if _code(fault) not in _UNUSABLE:
@@ -274,7 +274,7 @@ class SqliteStore:
         return Overloaded(detail="The database cannot be used now; nothing was stored.")
 
     def _roll_back(self) -> None:
-        with contextlib.suppress(sqlite3.Error):  # none is open where SQLite has rolled back itself
+        with contextlib.suppress(sqlite3.Error):  # none is open if SQLite has rolled back itself
             self._writer.execute("ROLLBACK")
 
     @contextlib.contextmanager
@@ -302,7 +302,7 @@ class SqliteStore:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-        # What is deleted is overwritten: a deleted message leaves no text in free pages.
+        # Deleted data are overwritten: a deleted message leaves no text in free pages.
         connection.execute("PRAGMA secure_delete = ON")
         return connection
 
@@ -335,9 +335,9 @@ class SqliteStore:
                 sql.run("INSERT OR REPLACE INTO meta (key, value) VALUES ('schema', ?)", str(step.number))
 
     def _forget_the_log(self) -> bool:
-        """After a deletion: the write-ahead log still holds the text, so write it back and cut it.
+        """Write the write-ahead log back and truncate it: after a deletion it still holds the text.
 
-        False where a reader is in the way; then the next checkpoint overwrites it.
+        False if a reader prevents it; then the next checkpoint overwrites it.
         """
         self._writer.execute("PRAGMA busy_timeout = 0")
         try:
@@ -350,9 +350,9 @@ class SqliteStore:
 
 @contextlib.contextmanager
 def look(path: Path, *, alone: bool = False) -> Iterator[SqlOn]:
-    """One read transaction on the database at `path`, beside whoever uses it; it is neither made nor migrated.
+    """Open one read transaction on the database at `path`, beside its users; it is neither made nor migrated.
 
-    Raises Impossible where there is none, SchemaTooNew; with `alone`, InUse where anybody else uses it.
+    Raises Impossible if there is none, SchemaTooNew; with `alone`, InUse if another process uses it.
     """
     if not path.is_file():
         raise Impossible(f"there is no database at {path}")
@@ -369,7 +369,7 @@ def look(path: Path, *, alone: bool = False) -> Iterator[SqlOn]:
         except sqlite3.DatabaseError as fault:
             raise Impossible(f"{path}: {fault}") from fault
         finally:
-            # Who closes last writes SQLite's log back.
+            # The last connection to close writes SQLite's log back.
             with lock:
                 connection.close()
 

@@ -1,4 +1,4 @@
-"""What our statements are about, read from their text, and how many of a kind are asked as one. Pure.
+"""Read tables and keys from the text of our statements, and combine many of a kind into one. Pure.
 
 `rules`, `ledger` and `projections` write one row at a time. PostgreSQL is a round trip away, so its store asks
 and writes many rows with one statement; this turns the one into the other, and says which may touch which.
@@ -52,11 +52,11 @@ _FIXED = re.compile(r"(?:(\w+)\.)?(\w+) = \?")
 
 
 class Shape(NamedTuple):
-    """What a statement is about.
+    """The tables and rows that a statement touches.
 
-    `keys` has each table that it names, with what takes the table's whole primary key from the statement's values, or
-    None where it may touch any row. `insert` is set where it does nothing but add the row of its
-    values, `reads` where it changes nothing.
+    `keys` has each table that it names, with a function that takes the table's whole primary key from the statement's
+    values, or None if it may touch any row. `insert` is set if it does nothing but add the row of its
+    values, `reads` if it changes nothing.
     """
 
     keys: tuple[tuple[str, Callable[[Values], Key] | None], ...]
@@ -64,7 +64,7 @@ class Shape(NamedTuple):
     reads: bool
 
     def rows(self, values: Values) -> list[tuple[str, Key | None]]:
-        """(table, key) of what it touches; the key None stands for any."""
+        """Return (table, key) of the rows that it touches; the key None stands for any."""
         return [(table, key and key(values)) for table, key in self.keys]
 
 
@@ -118,8 +118,8 @@ def for_psycopg(statement: str) -> str:
 def many_reads(statement: str, types: tuple[type, ...]) -> str:
     """Ask `statement`, which finds one row at most, for each of many values of `types`.
 
-    The parameters are one `Array` for each value; the rows come in their order, each with whether it is there in
-    front. LATERAL keeps to the index whatever the planner thinks of the table's size.
+    The parameters are one `Array` for each value; the rows come in their order, each with a flag in front that it is
+    there. LATERAL keeps to the index whatever the planner thinks of the table's size.
     """
     arrays = ", ".join(["%s"] * len(types))
     names = ", ".join(f"p{place}" for place in range(len(types)))
@@ -142,7 +142,7 @@ def many_inserts(statement: str) -> str:
 
 @cache
 def many_updates(statement: str) -> str | None:
-    """The update `statement` of rows with different keys, for arrays of its values; None where it is not so plain."""
+    """Return the update `statement` for arrays of its values, over rows with different keys; None if it has none."""
     found = _UPDATE.fullmatch(statement)
     if found is None or shape(statement).keys[0][1] is None:
         return None
@@ -158,7 +158,7 @@ def many_updates(statement: str) -> str | None:
 class Array(NamedTuple):
     """One value of many rows, as PostgreSQL sends and takes arrays (array_recv in arrayfuncs.c).
 
-    Encoded here: psycopg looks through every text for what has to be quoted, which takes most of a batch's time.
+    Encoded here: psycopg searches every text for characters to quote, which takes most of a batch's time.
     """
 
     oid: int

@@ -60,7 +60,7 @@ def make(
 
 
 def use(sql: Sql, kind: str, code: str, at: int) -> Ticket:
-    """Use a ticket once, in the transaction of what it is for. Raises LinkUnknown, whatever is wrong with it."""
+    """Use a ticket once, in the transaction of its purpose. Raises LinkUnknown, with whichever fault it has."""
     digest = _hash(code)
     row = sql.one(
         "UPDATE ticket SET used = used + 1 WHERE hash = ? AND kind = ? AND used < uses AND ends_at > ?"
@@ -72,7 +72,7 @@ def use(sql: Sql, kind: str, code: str, at: int) -> Ticket:
 
 
 def check(sql: Sql, kind: str, code: str, at: int) -> None:
-    """Raise LinkUnknown where `use` would."""
+    """Raise LinkUnknown if `use` would."""
     if sql.one(
         "SELECT 1 FROM ticket WHERE hash = ? AND kind = ? AND used < uses AND ends_at > ?", _hash(code), kind, at
     ) is None:  # fmt: skip
