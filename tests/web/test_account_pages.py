@@ -69,7 +69,7 @@ def test_what_was_typed_is_kept_but_for_the_password(app: Flask) -> None:
 def test_a_long_name_is_refused_and_not_cut(app: Flask) -> None:
     """With how long it is, beside the field; an attribute of the field would cut what is pasted without a word."""
     boss = Browser(app)
-    assert "maxlength" not in boss.get("/setup").get_data(as_text=True)
+    assert "maxlength" not in boss.client.get("/setup").get_data(as_text=True)
     answer = post(boss, "/setup", code=setup_code(app), name="x" * 41, password=PASSWORD)
     page = answer.get_data(as_text=True)
     assert answer.status_code == 422
