@@ -46,7 +46,8 @@ def test_a_page_costs_little(client: FlaskClient, kind: str) -> None:
     for path in ("/", "/api/v1/rooms/lobby"):
         assert seconds(lambda path=path: client.get(path)) < 0.1  # type: ignore[misc]  # bound now
     shown = client.get("/api/v1/rooms/lobby").json["messages"]  # type: ignore[index]
-    assert [each["message"] for each in shown] == [WORST[kind].strip() and WORST[kind]] * MESSAGES
+    # An answer is bounded in bytes too: what does not fit is the next page's.
+    assert 0 < len(shown) <= MESSAGES and {each["message"] for each in shown} == {WORST[kind]}
     assert all(len(each.get("runs", [])) <= text.MOST_RUNS for each in shown)
 
 
@@ -64,4 +65,4 @@ def test_a_page_of_an_older_database_costs_little(client: FlaskClient, tmp_path:
     assert "<em>" not in client.get("/").text
     for path in ("", "/messages?before=60"):
         found = client.get(f"/api/v1/rooms/lobby{path}").json["messages"]  # type: ignore[index]
-        assert len(found) == MESSAGES and not any("runs" in each for each in found)
+        assert found and not any("runs" in each for each in found)
