@@ -240,8 +240,10 @@ def test_every_code_has_a_status() -> None:
     """The table of the protocol, whole."""
     table = {
         400: {"malformed-json", "malformed-envelope", "parameter-invalid", "cursor-invalid"},
-        401: {"unauthenticated"}, 403: {"forbidden", "origin-refused"},
-        404: {"room-unknown", "message-unknown", "quote-unknown", "scheduled-unknown", "not-found"},
+        401: {"unauthenticated", "sign-in-failed"},
+        403: {"forbidden", "origin-refused", "proof-needed", "scope-missing"},
+        404: {"room-unknown", "message-unknown", "quote-unknown", "scheduled-unknown", "not-found",
+              "account-unknown", "token-unknown", "link-unknown"},
         405: {"method-not-allowed"}, 406: {"not-acceptable"}, 409: {"conflict"},
         410: {"cursor-expired", "cursor-ahead", "history-changed"}, 413: {"too-large"},
         415: {"unsupported-media-type"}, 422: {"invalid", "client-id-reused"}, 429: {"rate-limited"},

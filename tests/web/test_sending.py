@@ -296,7 +296,7 @@ def test_what_nobody_has_read_yet_is_on_its_way(app: Flask) -> None:
         "quotechat.raw": request, "quotechat.missed": 0, "quotechat.hand_back": None,
         "quotechat.accepting": lambda: True, "quotechat.request_id": "0" * 16,
     }  # fmt: skip
-    about = Said(app.extensions["quotechat"], never, never, None, "", 65_536, 30.0)
+    about = Said(app.extensions["quotechat"], never, never, None, None, "", 65_536, 30.0)
     sender = Sender(ours, lambda: None, environ, Head(environ, []), about, (b"{}", "201 Created"), b"")
     reactor._add(sender)
     other.sendall(request[:-1])
