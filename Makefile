@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A stamp per set of packages: the second run has nothing to do until what is installed changes.
 DESCRIPTION := setup.cfg pyproject.toml
 
-.PHONY: run test lint faults soak screenshots bench bench-claims bench-growth bench-store fuzz-api bench-postgres cluster bench-streams bench-move fuzz conformance floors clean
+.PHONY: run test lint faults soak screenshots bench bench-claims bench-growth bench-store fuzz-api bench-postgres cluster bench-streams bench-move fuzz conformance min-versions floors clean
 
 run: $(VENV)/.installed
 	$(BIN)/quotechat serve
@@ -36,9 +36,12 @@ $(VENV)/.installed-fuzz: $(VENV)/.installed-test
 conformance: $(VENV)/.installed-test
 	PYTHONPATH=src:tests $(BIN)/python tests/conformance
 
-# The oldest versions that setup.cfg allows.
-floors: $(VENV)/.installed-test
+# The oldest versions that setup.cfg allows, on the oldest Python of them that is found.
+min-versions: $(VENV)/.installed-test
 	$(BIN)/python tools/floors.py
+
+# Its name until 0.1.
+floors: min-versions
 
 # The promises under faults, at length: SEEDS, SECONDS and KILLS set it, PARTS and ONLY choose.
 faults: $(VENV)/.installed-test

@@ -205,7 +205,7 @@ def test_tail_tells_what_happens(server: Running) -> None:
         until(lambda: "Somebody" in tail.text, 15, "the quote")
     told = [line[7:] for line in tail.text.splitlines()]
     assert told == [
-        "Teller: one", "Teller: one", "Teller: two", "lines", f"#{first} is now: uno",
+        "Teller: one", "Teller: uno", "Teller: two", "lines", f"#{first} is now: uno",
         f"#{first} has 1 likes, 0 dislikes", f"#{first} was deleted", "“Words” – Somebody",
     ]  # fmt: skip
     assert "\x1b" not in tail.text

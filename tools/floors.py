@@ -1,10 +1,11 @@
-"""Does quotechat run on the oldest versions that setup.cfg allows? ``make floors``: an environment of exactly these,
-and the tests of what uses them closely."""
+"""Does quotechat run on the oldest versions that setup.cfg allows? ``make min-versions``: an environment of exactly
+these, with the oldest Python if it is found, and the tests of what uses them closely."""
 
 from __future__ import annotations
 
 import configparser
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -29,11 +30,19 @@ def floors() -> list[str]:
     return [f"{each[1]}=={each[2]}" for each in found if each]
 
 
+def oldest_python() -> str:
+    """The oldest Python that is allowed, if it is on this machine; else this one."""
+    described = configparser.ConfigParser()
+    described.read(ROOT / "setup.cfg", "utf-8")
+    version = described["options"]["python_requires"].removeprefix(">=")
+    return shutil.which(f"python{version}") or sys.executable
+
+
 def main() -> int:
     """0 where all passed."""
     python = ENVIRONMENT / "bin" / "python"
     if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], check=True)
+        subprocess.run([oldest_python(), "-m", "venv", ENVIRONMENT], check=True)
     install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     print(*floors(), flush=True)
     subprocess.run([*install, *floors(), *TOOLS], check=True)

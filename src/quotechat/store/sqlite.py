@@ -57,16 +57,17 @@ class SqliteStore:
         self._idle: deque[sqlite3.Connection] = deque()
         self._closed = self._lost = False
         self._told = 0.0
-        try:
+        # Closed in the end or at a fault: what the garbage collector closes is a warning from Python 3.13 on.
+        with contextlib.ExitStack() as opened:
+            opened.callback(self._presence.close)
+            opened.callback(self._lock.close)
             with self._lock, reserve.used(path.parent):
                 settle(path)
                 self._writer = self._open_writer()
+                opened.callback(self._writer.close)
                 self._migrate()
             self._watcher = self._open_reader()
-        except BaseException:
-            self._lock.close()
-            self._presence.close()
-            raise
+            opened.pop_all()
 
     # --- Writing ----------------------------------------------------------------------------------
 
@@ -298,30 +299,29 @@ class SqliteStore:
                 self._idle.append(connection)
 
     def _open_writer(self) -> sqlite3.Connection:
-        connection = self._connect()
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-        # Deleted data are overwritten: a deleted message leaves no text in free pages.
-        connection.execute("PRAGMA secure_delete = ON")
-        return connection
+        return self._connect(
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
+            # Deleted data are overwritten: a deleted message leaves no text in free pages.
+            "secure_delete = ON",
+        )
 
     def _open_reader(self) -> sqlite3.Connection:
-        connection = self._connect()
-        connection.execute("PRAGMA query_only = ON")
-        connection.execute("PRAGMA wal_autocheckpoint = 0")
-        return connection
+        return self._connect("query_only = ON", "wal_autocheckpoint = 0")
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, *pragmas: str) -> sqlite3.Connection:
         # Threads pass connections on, one at a time; transactions are begun by hand.
         connection = sqlite3.connect(
-            self._path,
-            timeout=_BUSY_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=256,
+            self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
         )
-        os.chmod(self._path, 0o600)
+        try:
+            os.chmod(self._path, 0o600)
+            for pragma in pragmas:
+                connection.execute(f"PRAGMA {pragma}")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _migrate(self) -> None:
