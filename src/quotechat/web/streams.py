@@ -61,14 +61,14 @@ def stream(room: str, after: Cursor | Now, kind: Kind) -> Response:
 def _come_back(chat: Chat, room: str, after: Cursor | Now) -> Response:
     """What a worker answers to an EventSource when it is about to stop.
 
-    That gives up for good at any status but 200, and comes back when a stream ends (HTML §9.2.2). It comes back with
-    its position: what is said meanwhile would be lost to one that begins at the head.
+    That gives up for good at any status but 200, and comes back when a stream ends (HTML §9.2.2). One that begins at
+    the head comes back with its position: what is said meanwhile would be lost to it.
     """
-    position = b""
+    position = None
     with contextlib.suppress(Refused):  # the next worker tells the reason
-        position = _id(chat.place(room, after).cursor)
+        position = chat.place(room, after).cursor if isinstance(after, Now) else None
     headers = {"Cache-Control": "no-store", "Vary": "Accept", "Connection": "close"}
-    return Response(b": draining\n" + position + _retry(), content_type=_TYPES["sse"], headers=headers)
+    return Response(b": draining\n" + _retry(position), content_type=_TYPES["sse"], headers=headers)
 
 
 def _id(cursor: str) -> bytes:
@@ -76,9 +76,10 @@ def _id(cursor: str) -> bytes:
     return b"id: " + cursor.encode() + b"\n"
 
 
-def _retry() -> bytes:
+def _retry(position: str | None = None) -> bytes:
     # Spread, since all readers of a worker that stops come back; browsers alone would take 3 s.
-    return b"retry: %d\n\n" % random.randint(*_RETRY_MS)
+    retry = b"retry: %d\n" % random.randint(*_RETRY_MS)
+    return retry + (b"" if position is None else _id(position)) + b"\n"
 
 
 class _Detached(Response):
@@ -166,7 +167,8 @@ class Stream(Peer):
         if self.framing == "ndjson":
             hello = self._heads(self._page.cursor)
         else:
-            hello = _chunk(b": heartbeat\n" + _id(self._page.cursor) + _retry())
+            # With events to come, their ids follow; else this is the only one for long.
+            hello = _chunk(b": heartbeat\n" + _retry(None if self._page.more else self._page.cursor))
         self.send(self._head + hello)
         if self._page.more:
             self.reactor.resumes += 1
