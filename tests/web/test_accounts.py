@@ -369,6 +369,12 @@ def test_a_token_for_rooms_knows_no_others(app: Flask) -> None:
         assert code(client.get(f"/api/v1/{path}", headers=headers)) == (404, "room-unknown"), path
     assert [each["name"] for each in client.get("/api/v1/rooms", headers=headers).get_json()["rooms"]] == ["tea"]
     assert client.post("/api/v1/rooms/lobby/messages", json={"message": "hi"}, headers=headers).status_code == 404
+    for path in ("/", "/rooms/lobby", "/polling?room=lobby", "/quotes"):
+        assert client.get(path, headers=headers).status_code == 403, path
+    quote = {"quote": "q", "author": "a"}
+    assert code(client.post("/api/v1/quotes", json=quote, headers=headers)) == (404, "room-unknown")
+    assert client.post("/api/v1/quotes", json={**quote, "room": "tea"}, headers=headers).status_code == 201
+    assert client.post("/rooms/lobby/messages", data={"message": "hi"}, headers=headers).status_code == 403
 
 
 def test_tokens_end(app: Flask) -> None:

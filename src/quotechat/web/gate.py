@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from flask import Response, redirect, request
 from flask.sansio.scaffold import Scaffold
 
-from ..protocol.errors import OriginRefused, Unauthenticated
+from ..protocol.errors import OriginRefused, ScopeMissing, Unauthenticated
 from . import authentication, detach, same_origin, security, site
 from .revocation import PRINCIPAL
 
@@ -80,6 +80,9 @@ def _check_token(caller: authentication.Caller) -> None:
     room = (request.view_args or {}).get("room")
     if room is not None:
         authentication.check_room(caller.principal, room)
+    elif caller.principal.rooms is not None and not site.path().startswith("/api/"):
+        # A page shows the names of all rooms.
+        raise ScopeMissing("session")
     authentication.check_scope(caller.principal, _scope())
 
 

@@ -274,7 +274,7 @@ def _chat_page(
         bounds=chat.bounds,
         draft=draft or {"user": _signs_as()},
         signed_in=security.given_name() is not None,
-        has_account=security.principal().has_account,
+        has_account=security.principal().has_account and site.has("own_pages.me"),
         can_sign_in=site.has("account_pages.sign_in"),
         # A form that is sent twice is stored once; after a refusal the same number still holds.
         client_id=(draft or {}).get("client_id") or secrets.token_hex(16),
