@@ -27,7 +27,7 @@ from . import access, parameters, problems, reads, security
 from .detach import can_detach, detach, has_body
 from .kept import with_headers
 from .peer import Peer, Subscription
-from .reactor import Reactor
+from .reactor import SLICE_BYTES, SLICE_EVENTS, Reactor
 
 Kind = Literal["ndjson", "sse"]
 _TYPES = {"ndjson": "application/x-ndjson", "sse": "text/event-stream; charset=utf-8"}
@@ -47,8 +47,8 @@ def stream(room: str, after: Cursor | Now, kind: Kind) -> Response:
     if not can_detach(request.environ) or request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
         raise NotAcceptable("Streams need HTTP/1.1, from a server that hands its sockets over.")
     beat = parameters.heartbeat()
-    feed, page = chat.feed(room), chat.place(room, after)
-    reads.count(min(feed.head - int(page.cursor.partition(".")[0]), reads.MOST_BEGUN))
+    feed, page = chat.feed(room), chat.read(room, after, SLICE_EVENTS, SLICE_BYTES)
+    reads.count(reads.MOST_BEGUN if page.more else len(page.events))
     if request.method == "HEAD":
         # The header alone, from the server that has the socket.
         return Response(status=200, content_type=_TYPES[kind], headers={"Cache-Control": "no-store", "Vary": "Accept"})
@@ -168,10 +168,12 @@ class Stream(Peer):
             hello = self._heads(self._page.cursor)
         else:
             # With events to come, their ids follow; else this is the only one for long.
-            hello = _chunk(b": heartbeat\n" + _retry(None if self._page.more else self._page.cursor))
+            hello = _chunk(b": heartbeat\n" + _retry(None if self._page.events else self._page.cursor))
         self.send(self._head + hello)
-        if self._page.more:
+        if self._page.events:
             self.reactor.resumes += 1
+            self.events += len(self._page.events)
+            self.send(self.join(self._page.events))
         seq, _, tag = self._page.cursor.partition(".")
         self.reactor.follow(self, self._feed, Cursor(int(seq), tag))
 
