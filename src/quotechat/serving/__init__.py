@@ -1,13 +1,13 @@
-"""How gunicorn runs us: its settings, and what makes stopping and restarting gentle.
+"""Run under gunicorn: its settings, and the parts that make stopping and restarting gentle.
 
 `quotechat serve` and ``gunicorn.conf.py`` share all of this. Only gunicorn, signals and processes
-live here; what draining *means* is the hub's business.
+live here; the hub decides what draining *means*.
 
-What gunicorn alone does not do, and what each part here is for, from the top down:
+Each part here does something that gunicorn alone does not; from the top down:
 
 * `server`: the settings, and gunicorn as a library, without its command line.
-* `hooks`: what gunicorn calls in the master and in the workers; ties the parts below together.
-* `draining`: on SIGTERM gunicorn waits for requests to end and tells nobody. We tell the hub, so that held polls
+* `hooks`: the functions that gunicorn calls in the master and in the workers; ties the parts below together.
+* `draining`: on SIGTERM gunicorn waits for requests to end and notifies nobody. We tell the hub, so that held polls
   are answered and sockets get 1012 at once. It may also call ``worker_exit`` while a request is in flight: we count,
   so that the database is closed after the last one.
 * `handover`: on SIGHUP gunicorn stops the old workers while the new ones are still importing. We keep the old ones
@@ -16,9 +16,9 @@ What gunicorn alone does not do, and what each part here is for, from the top do
   descriptor ends it.
 * `lingering`: it waits too for a peer that does not read its answer, and a peer that does not close its side stalls
   its poller for 2 s.
-* `arrival`: when a request is whole.
-* `beginning`, `figures`, `reliance`: what is looked at before it begins, where workers share their figures, and what of
-  gunicorn must be there.
+* `arrival`: when a request is complete.
+* `beginning`, `figures`, `reliance`: checks before the server begins, files in which workers share their figures, and
+  the parts of gunicorn that must be there.
 """
 
 from . import reliance

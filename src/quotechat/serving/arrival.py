@@ -1,7 +1,7 @@
-"""When is a request whole? Bytes in, one answer out: wait, hand over, or refuse. No socket, no clock, no thread.
+"""Find out when a request is complete. Bytes in, one answer out: wait, hand over, or refuse. No socket, no clock.
 
 This decides only *when* a request goes to gunicorn's parser, never where it ends: framing is the parser's (RFC 9112
-§6). What is not understood here goes there at once, and is refused there; `early` then tells that nothing may follow
+§6). A request not understood here goes there at once, and is refused there; `early` then tells that nothing may follow
 on that connection.
 """
 
@@ -13,7 +13,7 @@ MOST_HEAD = 32_768
 """Bytes of a request's line and headers, as many as nginx takes."""
 _LONGEST_LINE = 8_190
 _LONGEST_SIZE = 1_024
-"""Bytes of the line before a chunk, or of what follows the last."""
+"""Bytes of the line before a chunk, or of the trailer after the last."""
 _MOST_CHUNKS = 1_000
 """More of them than a body of some kilobytes needs cost more to take apart than to send."""
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,15})[ \t]*(?=\r\n)", re.IGNORECASE)
@@ -26,21 +26,21 @@ _SIZE = re.compile(rb"([0-9a-f]{1,15})[ \t]*(?:;[^\r\n]*)?", re.IGNORECASE)
 
 
 class Arrival:
-    """What has come of one request, whose body may have `most` bytes."""
+    """The bytes of one request so far; its body may have `most` bytes."""
 
     def __init__(self, most: int) -> None:
         self.data = bytearray()
         self.whole = False
         """It can be parsed without waiting for anything."""
         self.early = False
-        """More may come, or it is not known where it ends: after the answer the connection must close."""
+        """More may come, or the request's end is unknown: after the answer the connection must close."""
         self.refusal: str | None = None
         """The status of an answer if there is nothing to be parsed, as `refusal` takes it."""
         self.wants_continue = False
-        """Whoever sends it waits for 100 before the body (RFC 9110 §10.1.1)."""
+        """The client waits for 100 before it sends the body (RFC 9110 §10.1.1)."""
         self._most = most
         self._advance = self._head
-        self._at = 0  # up to where it is understood; in the head, where the search goes on
+        self._at = 0  # bytes before it are understood; in the head, the search goes on here
         self._decoded = self._chunks = 0
 
     def take(self, data: bytes) -> None:
@@ -49,7 +49,7 @@ class Arrival:
         while not (self.whole or self.refusal) and self._advance():
             pass
 
-    # --- Each looks at what is next; whether it got any further -----------------------------------
+    # --- Each reads the next part; returns True if it got any further -----------------------------
 
     def _head(self) -> bool:
         end, stop = self._blank_line(max(0, self._at - 3))
@@ -127,13 +127,13 @@ class Arrival:
         return False
 
     def _blank_line(self, start: int) -> tuple[int, int]:
-        """Where the lines from `start` end, or -1, and how far they had come a byte before that was known: what is
-        decided there is the same however much comes at once."""
+        """Return the end of the lines from `start`, or -1, and how far they had come a byte before that was known:
+        decisions use that limit, so they do not depend on how the bytes were split into packets."""
         end = self.data.find(b"\r\n\r\n", start)
         return end, end + 3 if end >= 0 else len(self.data)
 
     def _bare_lf(self, stop: int) -> bool:
-        """Whether a line up to `stop` ends without CR. Two counts: a regular expression takes longer than all else."""
+        """Return True if a line up to `stop` ends without CR. Two counts: a regular expression takes far longer."""
         start = self._at - (self.data[self._at - 1 : self._at] == b"\r")
         return self.data.count(b"\n", start, stop) != self.data.count(b"\r\n", start, stop)
 

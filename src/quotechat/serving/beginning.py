@@ -1,4 +1,4 @@
-"""What is looked at before the server begins, and what is said when it serves. Faults are one line each."""
+"""Checks before the server begins, and the line that says that it serves. Faults are one line each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TAKEN_OVER = ("GUNICORN_FD", "LISTEN_PID")
 
 
 def check_directory(data: Path) -> None:
-    """Make the data directory, if it is missing. Raises SettingsError, which says whose it is and who we are."""
+    """Make the data directory, if it is missing. Raises SettingsError, which names its owner and our user."""
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
     except FileExistsError:

@@ -1,4 +1,4 @@
-"""The gentle end of one worker: who notices it, who waits for what, and in which order things close."""
+"""Drain one worker: notice the end, wait for requests, and close things in order."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LOOK_EVERY = 0.25
 
 
 class Drainable(Protocol):
-    """What this package needs of the hub's ``Chat``."""
+    """The methods of the hub's ``Chat`` that this package needs."""
 
     @property
     def lost(self) -> bool: ...
@@ -34,7 +34,7 @@ class Drainable(Protocol):
 
 
 class Requests:
-    """How many requests this worker is at."""
+    """Count the requests that this worker is at."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -50,7 +50,7 @@ class Requests:
             self._changed.notify_all()
 
     def wait_for_none(self, seconds: float) -> bool:
-        """Whether there is none any more, at the latest after `seconds`."""
+        """Wait until there is none any more, at most `seconds`; return True if there is none."""
         with self._changed:
             return self._changed.wait_for(lambda: self._count <= 0, seconds)
 
@@ -80,12 +80,12 @@ class Draining:
         for number in self._SIGNALS:
             self._saved[number] = signal.getsignal(number)
             signal.signal(number, self._on_signal)
-        # signal.signal() undoes what gunicorn had set: SIGTERM does not interrupt system calls.
+        # signal.signal() undoes gunicorn's own choice: SIGTERM does not interrupt system calls.
         signal.siginterrupt(signal.SIGTERM, False)
         self.thread.start()
 
     def done(self) -> bool:
-        """Whether all clients have been told, and no connection is handed back any more."""
+        """Return True if all clients have been told, and no connection is handed back any more."""
         return self._done.is_set()
 
     def finish(self, seconds: float) -> None:
@@ -136,12 +136,12 @@ class Draining:
         return bool(self._worker.alive) and not self._orphaned() and not self._chat.lost
 
     def _orphaned(self) -> bool:
-        """Whether the master was killed."""
+        """Return True if the master was killed."""
         return bool(os.getppid() != self._worker.ppid)
 
     def _end_worker(self) -> None:
-        # By a signal, so that gunicorn's own handler runs where it expects to: in the main thread, which must wake
-        # for it, and would not where another thread got the signal.
+        # By a signal, so that gunicorn's own handler runs in the main thread, as it expects: that thread must wake
+        # for it, and would not if another thread got the signal.
         self._by_itself = True
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
@@ -170,7 +170,7 @@ def _while(condition: Callable[[], bool], seconds: float) -> None:
 
 
 def find_chat(application: Any) -> Drainable | None:
-    """The hub inside a WSGI application, also where middleware is wrapped around it; else None."""
+    """Return the hub inside a WSGI application, also with middleware wrapped around it; else None."""
     for _ in range(10):
         extensions = getattr(application, "extensions", None)
         if isinstance(extensions, dict) and "quotechat" in extensions:

@@ -1,4 +1,4 @@
-"""Where the workers of one server share their figures: files that each maps into its memory.
+"""Share the figures of one server's workers: files that each maps into its memory.
 
 They lie in the data directory, or in memory if that disk is full: a page of a mapped file for which there is no room
 ends the process with SIGBUS. So each worker has its files filled before it maps them, and shares none if it cannot.
@@ -15,7 +15,7 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-"""What prometheus-client reads when a worker imports it, not before."""
+"""The variable that prometheus-client reads when a worker imports it, not before."""
 MEMORY = Path("/dev/shm")
 _KINDS = ("counter", "histogram", "gauge_livesum", "gauge_livemostrecent")
 _FILE_BYTES = 65_536
@@ -57,7 +57,7 @@ def prepare() -> None:
 
 
 def forget(pid: int) -> None:
-    """In the master: what the worker `pid`, which has ended, held is no more; what it counted stays."""
+    """In the master: drop the gauges of the worker `pid`, which has ended, and keep its counters."""
     shared = os.environ.get(VARIABLE)
     if shared is not None:
         for file in Path(shared).glob(f"gauge_live*_{pid}.db"):
@@ -96,7 +96,7 @@ def _fill(path: Path) -> None:
 
 
 def _lives(number: str) -> bool:
-    """Whether there is a process of that number."""
+    """Return True if there is a process of that number."""
     try:
         os.kill(int(number), 0)
     except (ValueError, ProcessLookupError):

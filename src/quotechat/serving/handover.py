@@ -1,4 +1,4 @@
-"""What a reload tells the old workers: which processes come after them, and whether those serve already."""
+"""Tell the old workers at a reload which processes come after them, and when those serve."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What gunicorn calls as its master and its workers begin, reload and end."""
+"""The functions that gunicorn calls as its master and its workers begin, reload and end."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def on_starting(server: Any) -> None:
 
 
 def unservable(cfg: Any) -> str | None:
-    """Why gunicorn, configured so, cannot serve us, and what to do; None where it can.
+    """Return why gunicorn, configured so, cannot serve us, and the remedy; None if it can.
 
     Live sockets are taken away from the worker that accepted them. A socket with TLS on it cannot be, nor can one of
     gevent's or of an event loop, and the sync worker has no thread to spare.

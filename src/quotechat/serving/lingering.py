@@ -21,7 +21,7 @@ _PATIENCE = 0.05
 
 
 class _Leaving:
-    """A connection at its end: what it has still to be sent, and until when it may take for that."""
+    """A connection at its end: the bytes still to be sent, and the time by which they must be."""
 
     __slots__ = ("deadline", "read", "rest", "sock")
 
@@ -41,7 +41,7 @@ class Lingering:
     """
 
     _SECONDS = 2.0
-    _SEND_SECONDS = 60.0  #: for what the peer has not read of its answer
+    _SEND_SECONDS = 60.0  #: for the part of its answer that the peer has not read
     _MOST = 1000  #: connections; above that the oldest are closed at once
     _MOST_READ = 65_536  #: bytes thrown away per connection, as in gunicorn
     _MOST_KEPT = 64 * 1024 * 1024  #: bytes of answers; above that the oldest are not sent to their end
@@ -156,7 +156,7 @@ class Lingering:
 
 
 def _half_closed(sock: socket.socket) -> bool:
-    """Close our side of `sock`; False where the peer has gone, and so nothing is to wait for."""
+    """Close our side of `sock`; False if the peer has gone, so that there is nothing to wait for."""
     try:
         sock.shutdown(socket.SHUT_WR)
     except OSError:
@@ -168,7 +168,7 @@ def _half_closed(sock: socket.socket) -> bool:
 class Answering(socket.socket):
     """A connection whose peer may read as slowly as it likes: that holds no thread.
 
-    What it does not take within `_PATIENCE` is sent by `Lingering`, which then ends the connection; the server's
+    Bytes that it does not take within `_PATIENCE` are sent by `Lingering`, which then ends the connection; the server's
     descriptor gets a dead socket put under it, as if the peer had hung up.
     """
 

@@ -1,4 +1,4 @@
-"""What we rely on in gunicorn beyond its documentation, looked for at the start.
+"""Check at the start the parts of gunicorn that we rely on beyond its documentation.
 
 A method that gunicorn calls by another name would switch a defence off without a word. docs/explanation/gunicorn.md has
 the same list with its reasons.
@@ -29,7 +29,7 @@ ATTRIBUTES = {
     ),
     "gunicorn.arbiter:Arbiter": ("LISTENERS", "manage_workers", "spawn_worker", "stop"),
 }  # fmt: skip
-"""What we call, override or catch, by module and class."""
+"""The names that we call, override or catch, by module and class."""
 
 NAMES = {
     f"{_GTHREAD}:ThreadWorker.__init__": (
@@ -58,11 +58,11 @@ NAMES = {
     "gunicorn.arbiter:Arbiter.reload": ("manage_workers", "on_reload", "spawn_worker", "worker_age"),
     "gunicorn.arbiter:Arbiter.halt": ("on_exit", "stop"),
 }  # fmt: skip
-"""What functions of gunicorn call or set, by function: names and keys in their code."""
+"""Calls and assignments in functions of gunicorn, by function: names and keys in their code."""
 
 
 def missing() -> list[str]:
-    """What this gunicorn lacks of all that, such as ``gunicorn.arbiter:Arbiter.stop``."""
+    """List the names that this gunicorn lacks, such as ``gunicorn.arbiter:Arbiter.stop``."""
     found = []
     for owner, names in ATTRIBUTES.items():
         there = _get(owner)

@@ -58,7 +58,7 @@ def gunicorn_settings(settings: Settings) -> dict[str, Any]:
         "worker_connections": _connections(settings, _file_limit()),
         # On by default since 25.1, at one path for all servers of a user.
         "control_socket_disable": True,
-        # What tells that a worker lives must not need a disk.
+        # The file that tells that a worker lives must not need a disk.
         "worker_tmp_dir": str(figures.MEMORY) if os.access(figures.MEMORY, os.W_OK) else None,
         # Which proxies to believe is decided in the application, by count (trusted_proxies).
         "forwarded_allow_ips": "",
@@ -101,13 +101,13 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is published wi
             self.cfg.set("when_ready", lambda server: hooks.announce(server, tell))
 
     def load(self) -> Any:
-        # Imported in the worker, after the fork: the database and its threads begin where they will live.
+        # Imported in the worker, after the fork: the database and its threads begin in the process that uses them.
         from quotechat import create_app
 
         try:
             return create_app(Settings.from_env())
         except Refused as away:
-            # A database that does not come: one line says why, and whoever supervises us starts us again.
+            # A database that does not come: one line gives the reason, and the supervisor starts us again.
             print(f"quotechat: {away}", file=sys.stderr, flush=True)
             sys.exit(_APP_LOAD_ERROR)
         except sqlite3.Error as fault:
@@ -133,13 +133,13 @@ def _raise_file_limit() -> int:
     if soft not in (resource.RLIM_INFINITY, wanted):
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        except (OSError, ValueError):  # refused, as on macOS above its own maximum: what there is must do
+        except (OSError, ValueError):  # refused, as on macOS above its own maximum: the present limit must do
             pass
     return _file_limit()
 
 
 def _connections(settings: Settings, files: int) -> int:
-    """HTTP connections that a worker may hold: what `files` descriptors leave beside its sockets."""
+    """Return the HTTP connections that a worker may hold: `files` descriptors less those of its sockets."""
     return max(settings.threads + 1, min(20_000, files - settings.sockets_per_worker - _FILES_KEPT_FREE))
 
 

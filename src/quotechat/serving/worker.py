@@ -1,4 +1,4 @@
-"""The worker: gunicorn's gthread, reading requests in the poller and answering what never becomes one."""
+"""The worker: gunicorn's gthread, reading requests in the poller and answering those that never become complete."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .lingering import Answering, Lingering
 #: Bytes of requests that are not whole, of all connections of a worker.
 _MOST_BUFFERED = 64 * 1024 * 1024
 _READ_BYTES = 65_536
-#: Seconds without accepting, where there was no descriptor.
+#: Seconds without accepting, after there was no descriptor.
 _ACCEPT_PAUSE = 0.1
 #: Seconds between two lines about the same want.
 _TELL_EVERY = 10.0
@@ -138,7 +138,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         if data:
             self._take(conn, data, began)
         else:
-            # What has come already needs no turn of the loop.
+            # Bytes that have come already need no turn of the loop.
             self._read(conn)
 
     def _read(self, conn: Any) -> None:
@@ -178,7 +178,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         conn.data_ready, conn.raw = True, bytes(arrival.data)
         conn.init()
         unreader = conn.parser.unreader
-        # All is here. Whoever reads on, since a length is not what it says, finds the end and not a wait.
+        # The request is complete. If its length is wrong, further reads return the end instead of blocking.
         unreader.chunk = lambda size_hint=None: b""
         unreader.unread(conn.raw)
         super().enqueue_req(conn)
@@ -231,7 +231,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         self.log.exception(words)
 
     def _abandon(self, conn: Any) -> None:
-        """Close `conn`, whatever state a fault left it in."""
+        """Close `conn`, in any state that a fault left it in."""
         if self._arriving.pop(id(conn), None) is not None:
             self._buffered -= len(conn.arrival.data)
         with contextlib.suppress(ValueError):
@@ -244,7 +244,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
             conn.sock.close()
 
     def murder_pending(self) -> None:
-        """End what is not whole in time; the loop calls this at least once a second."""
+        """End requests that are not complete in time; the loop calls this at least once a second."""
         now = time.monotonic()
         if not self.alive:
             self._begin_to_stop()
@@ -255,7 +255,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
             begun = bool(conn.arrival.data)
             if conn.deadline <= now or (self._stops_at is not None and self._stops_at <= now):
                 if not begun:
-                    self._guard(conn, self._read, conn)  # what came since the loop looked
+                    self._guard(conn, self._read, conn)  # bytes that came since the loop polled
                 if begun or not conn.arrival.data:
                     self._guard(conn, self._end_arriving, conn, "408 Request Timeout" if begun else None)
             elif self._stops_at is None:
@@ -275,14 +275,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         for conn in list(self.keepalived_conns):
             if conn.timeout > now or force:
                 break
-            if _readable(conn.sock):  # what came since the loop looked
+            if _readable(conn.sock):  # bytes that came since the loop polled
                 self.on_client_socket_readable(conn, conn.sock)
         self._safely(super().murder_keepalived, force)
 
     # --- Answering, on a thread of the pool -------------------------------------------------------
 
     def handle(self, conn: Any) -> Any:
-        """Answer what came on `conn`; whether to keep it."""
+        """Answer the request on `conn`; return True to keep the connection."""
         try:
             return super().handle(conn)
         except BaseException:
@@ -304,7 +304,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         return super().handle_request(req, conn)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
-        """Answer what never reached the application. Nothing of the request is repeated, nor logged as it came."""
+        """Answer a request that never reached the application. No part of it is repeated, nor logged as it came."""
         if isinstance(exc, errors.ParseException):
             status = next((line for kind, line in _REFUSALS.items() if isinstance(exc, kind)), "400 Bad Request")
             self.log.info("refused what is no HTTP: %s", type(exc).__name__)
@@ -317,7 +317,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
             client.sendall(refusal(status))
 
     def load_wsgi(self) -> None:
-        """The application, when it can be had. What ends a start must not end a server that was serving."""
+        """Load the application when it can be had. A fault that ends a start must not end a server that serves."""
         while True:
             try:
                 self._load()
@@ -351,7 +351,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
     def _begin_to_stop(self) -> None:
         if self._stops_at is None:
             self._stops_at = time.monotonic() + STOP_SECONDS
-            # Who comes now is for another worker or, where the server stops, to be refused at once and not in the end.
+            # On reload another worker takes new connections; on shutdown they are refused at once and not in the end.
             self._stop_listening()
             # The loop ends with its last connection; the application may still hand one back until it is drained.
             self._held = True
@@ -370,13 +370,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
 
 
 def _readable(sock: socket.socket) -> bool:
-    """Whether a request, or the peer's end, can be read now."""
+    """Return True if a request, or the peer's end, can be read now."""
     looking = select.poll()
     looking.register(sock, select.POLLIN)
     return bool(looking.poll(0))
 
 
-#: What gunicorn's parser refuses with another status than 400.
+#: Faults that gunicorn's parser refuses with another status than 400.
 _REFUSALS: dict[type[Exception], str] = {
     errors.LimitRequestLine: "414 URI Too Long",
     errors.LimitRequestHeaders: "431 Request Header Fields Too Large",
@@ -397,7 +397,7 @@ class _HandingBack:
         environ["quotechat.accepting"] = lambda: self._worker.alive
         environ["quotechat.arrived"] = getattr(conn, "began", None)
         environ["quotechat.served"], environ["quotechat.missed"] = conn.served, getattr(conn, "missed", 0)
-        # The bytes of this request, where the application had read them itself.
+        # The bytes of this request, if the application had read them itself.
         environ["quotechat.raw"], conn.raw = getattr(conn, "raw", None), None
         return self.app(environ, start_response)
 
