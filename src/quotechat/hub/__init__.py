@@ -1,1 +1,1 @@
-"""The second floor: threads and time. What waits, and who wakes it, lives here."""
+"""The second floor: threads and time. Readers wait here, and are woken here."""

@@ -1,4 +1,4 @@
-"""Signing in and what accounts do with their own: begin, end, prove. Who administers others is in `people`.
+"""Signing in, and an account's own actions: begin, end, prove. Administration of others is in `people`.
 
 Every method is one or two short transactions of the store; a password is hashed outside of them.
 """
@@ -30,7 +30,7 @@ from .credentials import DAY_MS, TOKEN_PREFIX, Rules
 from .passwords import Passwords
 
 PROOF_MS = 600_000
-"""How long a password that was given counts as proof."""
+"""For how long a password that was given counts as proof."""
 AGENT_CHARS = 120
 _AT_ONCE, _EVERY_MS = 10, 20_000
 """Tries to sign in of an address, or of a known device: at once, and then one every so often."""
@@ -65,7 +65,7 @@ class SignedIn(NamedTuple):
 
 
 class Accounts:
-    """What the web and the command line ask for; `told` is called after each change that may end what is held."""
+    """The calls of the web and the command line; `told` is called after each change that may end held connections."""
 
     def __init__(
         self, store: Transactions, passwords: Passwords, rules: Rules, clock: Callable[[], int],
@@ -130,7 +130,7 @@ class Accounts:
         self.told()
         return signed_in
 
-    # --- Proof, and what needs it -------------------------------------------------------------------
+    # --- Proof, and the actions that need it --------------------------------------------------------
 
     def prove(self, session: Session, password: object, client: Client) -> int:
         """Note that the password was given; until when that counts. Raises SignInFailed, RateLimited."""
@@ -143,12 +143,12 @@ class Accounts:
         return now + PROOF_MS
 
     def need_proof(self, session: Session, what: str) -> None:
-        """Raise ProofNeeded where the password was not given lately; `what` it is needed for."""
+        """Raise ProofNeeded if the password was not given lately; `what` names the action that needs it."""
         if self.proved_until(session) is None:
             raise ProofNeeded(what)
 
     def proved_until(self, session: Session) -> int | None:
-        """Until when the session is proved, None where it is not."""
+        """Return the time until which the session is proved, None if it is not."""
         until = (session.proved_at or 0) + PROOF_MS
         return until if until > self.clock() else None
 
@@ -194,7 +194,7 @@ class Accounts:
         self.told()
 
     def claim(self, principal: Principal, visitor: str) -> int:
-        """Make what a visitor wrote the asker's own; how many messages. Raises Conflict."""
+        """Make a visitor's messages the caller's own; return how many. Raises Conflict."""
         assert principal.account is not None
         number = principal.account
         return self.store.write_with(lambda sql: accounts.claim(sql, accounts.by_id(sql, number), visitor))
@@ -304,7 +304,7 @@ class Accounts:
         return accounts.make(sql, name, role, self.clock(), password=hash_, made_by=made_by, held=held)
 
     def _held(self, visitor: str | None) -> tuple[str | None, int]:
-        """Names that visitors hold count where visitors can write."""
+        """Return the visitor and the time since which visitors' names are taken; (None, 0) if visitors cannot write."""
         return (visitor, self.clock() - self.rules.name_hold_ms) if self.rules.access == "open" else (None, 0)
 
     def _begin(self, sql: Sql, account: Account, client: Client) -> SignedIn:

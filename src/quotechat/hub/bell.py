@@ -1,7 +1,7 @@
 """Wake-ups between workers, and those of one machine: an empty datagram says "look again".
 
 Each worker listens at a socket of its own in a private directory. A lost ring costs time, never data:
-who listens looks by itself every `NET` seconds.
+each listener polls by itself every `NET` seconds.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Bell(Protocol):
         """Wake the others; never waits."""
 
     def wait(self) -> set[str] | None:
-        """Until a ring, `stop` or a while: the rooms to look at, or None where it may be any."""
+        """Wait for a ring, `stop` or a while; return the rooms to look at, or None if it may be any."""
 
     def stop(self) -> None:
         """End the wait of this worker, now and from now on."""

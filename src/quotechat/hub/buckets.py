@@ -1,7 +1,7 @@
-"""Where token buckets are kept: in this process, or in a file that all workers of a machine map into their memory.
+"""Keep token buckets in this process, or in a file that all workers of a machine map into their memory.
 
-A table forgets: when it is full, the bucket that was used longest ago makes room. Whoever is forgotten begins with a
-full bucket.
+A table forgets: when it is full, the bucket that was used longest ago makes room. A client that is forgotten begins
+with a full bucket.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Bucket(NamedTuple):
 
 
 class Buckets(Protocol):
-    """A table of buckets by name. `locked` is held around what belongs together."""
+    """A table of buckets by name. `locked` is held around calls that belong together."""
 
     def locked(self) -> contextlib.AbstractContextManager[object]: ...
     def get(self, name: str) -> Bucket | None: ...
@@ -142,13 +142,13 @@ class SharedBuckets:
         self._SLOT.pack_into(self._map, row + chosen * self._SLOT.size, key, *bucket)
 
     def _place(self, name: str) -> tuple[bytes, int]:
-        """What stands for `name`, and where its row begins."""
+        """Return the hash that stands for `name`, and the offset of its row."""
         key = hashlib.blake2b(name.encode(), digest_size=8).digest()
         row = int.from_bytes(key[:4], "little") % self._ROWS
         return key, row * self._ROW.size
 
     def close(self) -> None:
-        """Release the file; whoever asks later finds no bucket."""
+        """Release the file; later calls find no bucket."""
         with self._lock:
             if self._closed:
                 return

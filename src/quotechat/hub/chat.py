@@ -1,7 +1,7 @@
 """The front door: submit, read, wait, snapshot. The transports know nothing else of the house below.
 
-Reading pulls from a cursor and looks at the head in the store first, so that what any worker has
-acknowledged is served by every worker (protocol §5, promise 4).
+Reading pulls from a cursor and looks at the head in the store first, so that every worker serves all that any
+worker has acknowledged (protocol §5, promise 4).
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 ANSWER_SECONDS = 10.0
-"""How long `submit` waits for the disk before it says that the outcome is unknown."""
+"""For how long `submit` waits for the disk before it says that the outcome is unknown."""
 _PAGE = 500
 _SPARE_EVERY = 1.0
-"""Seconds between two looks at what the feeds hold."""
+"""Seconds between two checks of the memory that the feeds hold."""
 _LOOK_FOR_PEER = 0.5
-"""Seconds between two looks at whether the one who waits is still there, and may still be answered."""
+"""Seconds between two checks that a waiting client is still there, and may still be answered."""
 
 
 def now_ms() -> int:
@@ -78,7 +78,7 @@ def now_ms() -> int:
 
 
 class Chat:
-    """One per process. `start` begins its threads, `drain` lets go of all who wait, `close` ends it."""
+    """One per process. `start` begins its threads, `drain` releases all waiting readers, `close` ends it."""
 
     def __init__(
         self,
@@ -123,7 +123,7 @@ class Chat:
         self._probe = WriteProbe(lambda done: self._writer.submit(Write(Deliver(0), self._clock()), done))
 
     def start(self) -> None:
-        """Begin to write, to watch for what others commit, and to deliver what is due. After the fork."""
+        """Begin to write, to watch for commits of other processes, and to deliver due messages. After the fork."""
         self._writer.start()
         self._watcher.start()
         self._scheduler.start()
@@ -137,7 +137,7 @@ class Chat:
     ) -> Stored | Scheduled | Cancelled:
         """Store `command` and return when it is on the disk. Raises Refused.
 
-        `identity` owns what it sends; `address` stands for the client where there is no identity. `begun` is when the
+        `identity` owns the messages; `address` stands for the client if there is no identity. `begun` is when the
         request began (time.monotonic), None for now: one that was on its way when the drain began is still stored.
         `proof` is the hash of the session or token that it rests on.
         """
@@ -162,7 +162,7 @@ class Chat:
     ) -> None:
         """As `submit`, at once: `done` gets the outcome or the refusal, on another thread, after the commit.
 
-        Raises Refused where that is known already; then `done` is not called.
+        Raises Refused if that is known already; then `done` is not called.
         """
         if isinstance(command, commands.Subscribe | commands.Unsubscribe | commands.Ping):
             raise MalformedEnvelope("This command belongs on a WebSocket.")
@@ -191,14 +191,14 @@ class Chat:
         return created.room
 
     def welcome(self, begun: float | None) -> None:
-        """Refuse what began after the drain. Raises Draining."""
+        """Refuse a request that began after the drain. Raises Draining."""
         if self.draining and (time.monotonic() if begun is None else begun) > self._drained_at:
             raise Draining()
 
     # --- Reading ----------------------------------------------------------------------------------
 
     def read(self, room: str, after: Cursor | Now, limit: int = _PAGE, most: int = PAGE_BYTES) -> Page:
-        """What is after `after`, now: at most `limit` events, up to the one with which they reach `most` bytes.
+        """Return the events after `after`, now: at most `limit`, up to the one with which they reach `most` bytes.
 
         Raises RoomUnknown, CursorExpired, CursorAhead, HistoryChanged.
         """
@@ -238,9 +238,9 @@ class Chat:
         seconds: float,
         gone: Callable[[], bool] | None = None,
     ) -> Page:
-        """As `read`; where there is nothing, wait for it, for 0.8 to 1.0 of `seconds`.
+        """As `read`; if there is nothing, wait for it, for 0.8 to 1.0 of `seconds`.
 
-        Ends early with `retry_in_ms` where too many wait already or the worker drains, and without where
+        Ends early with `retry_in_ms` if too many wait already or the worker drains, and without if
         `gone` says that nobody listens any more.
         """
         feed = self.feed(room)
@@ -264,7 +264,7 @@ class Chat:
         seconds: float,
         gone: Callable[[], bool] | None = None,
     ) -> tuple[dict[str, Page], int | None]:
-        """As `wait`, for several rooms at once: a page for each, and `retry_in_ms` where it ended early.
+        """As `wait`, for several rooms at once: a page for each, and `retry_in_ms` if it ended early.
 
         `limit` holds for each room. It takes one place among the held polls, however many rooms there are.
         """
@@ -292,7 +292,7 @@ class Chat:
             self._waiting += change
 
     def snapshot(self, room: str, limit: int, identity: str | None = None) -> dict[str, Any]:
-        """The latest messages and where to read on, in one transaction; see `Store.snapshot`."""
+        """Return the latest messages and the cursor behind them, in one transaction; see `Store.snapshot`."""
         return self._store.snapshot(room, limit, identity)
 
     def messages(
@@ -306,7 +306,7 @@ class Chat:
         return self._store.rooms()
 
     def scheduled(self, room: str, identity: str | None) -> list[dict[str, Any]]:
-        """What waits for `identity`. Raises Unauthenticated, RoomUnknown."""
+        """Return the messages that wait for `identity`. Raises Unauthenticated, RoomUnknown."""
         if identity is None:
             raise Unauthenticated()
         return self._store.scheduled(room, identity)
@@ -320,11 +320,11 @@ class Chat:
         return self._store.write_with(work)
 
     def newest_quote(self) -> int:
-        """The id of the newest quote, 0 where there is none."""
+        """Return the id of the newest quote, 0 if there is none."""
         return self._store.newest_quote()
 
     def removed_quotes(self) -> int:
-        """How many quotes were removed: with `newest_quote`, it tells whether anything has changed."""
+        """Count the quotes that were removed: with `newest_quote`, it shows if anything has changed."""
         return self._store.removed_quotes()
 
     def quote_room(self, quote_id: int) -> str:
@@ -352,7 +352,7 @@ class Chat:
         head = self._store.head(room)
         with self._feeds_lock:
             found = self._feeds.setdefault(room, Feed(room, head))
-        # What was committed between the look and the entry was published to nobody.
+        # Events committed between the look and the entry were published to nobody.
         self._catch_up(found)
         if self.draining:
             found.end()
@@ -369,7 +369,7 @@ class Chat:
         self._followers.append(follows)
 
     def on_commit(self, callback: Callable[[list[Event]], None]) -> None:
-        """Call `callback` with what this process has stored, after each commit; it must not block."""
+        """Call `callback` with the events that this process has stored, after each commit; it must not block."""
         self._commits.append(callback)
 
     def on_drain(self, callback: Callable[[], None]) -> None:
@@ -377,7 +377,7 @@ class Chat:
         self._drains.append(callback)
 
     def on_access(self, callback: Callable[[], None]) -> None:
-        """Call `callback` after each change that may end what somebody holds; it must not block."""
+        """Call `callback` after each change that may end a held connection; it must not block."""
         self._accesses.append(callback)
 
     def access_changed(self) -> None:
@@ -406,7 +406,7 @@ class Chat:
         return {"append_seconds": self._writer.seconds, "batch_size": self._writer.batches}
 
     def waiting(self) -> int:
-        """How many scheduled messages wait."""
+        """Count the scheduled messages that wait."""
         return self._store.waiting()
 
     def supervise(self, thread: Supervised) -> None:
@@ -421,12 +421,12 @@ class Chat:
         return found
 
     def secret(self) -> str:
-        """What identities are signed with; see `Store.secret`."""
+        """Return the secret that signs identities; see `Store.secret`."""
         return self._store.secret()
 
     @property
     def lost(self) -> bool:
-        """Whether the disk did not take a flush: this process has to end, and another one to take its place."""
+        """Return True if the disk did not take a flush: this process has to end, and another one to take its place."""
         return self._writer.lost
 
     def now(self) -> int:
@@ -436,9 +436,9 @@ class Chat:
     # --- The end ----------------------------------------------------------------------------------
 
     def drain(self, grace: float = 0.0) -> None:
-        """Answer held polls, tell sockets, and accept nothing that begins after `grace` seconds.
+        """Answer held polls, close sockets, and accept nothing that begins after `grace` seconds.
 
-        What is queued is still stored.
+        Queued writes are still stored.
         """
         if self.draining:
             return
@@ -455,7 +455,7 @@ class Chat:
                 log.exception("a drain failed")
 
     def close(self) -> None:
-        """Drain, store what is queued, end the threads, release the store."""
+        """Drain, store queued writes, end the threads, release the store."""
         if self._closing:
             return
         self._closing = True
@@ -508,7 +508,7 @@ class Chat:
         positions = {room: _position(page.cursor) for room, page in pages.items()}
         deadline = time.monotonic() + seconds
         while True:
-            # Cleared before it is read: what is published from here on sets it again.
+            # Cleared before it is read: an event published from here on sets it again.
             news.clear()
             found = self.read_any(positions, limit)
             if any(page.events for page in found.values()):
@@ -527,12 +527,12 @@ class Chat:
             news.wait(min(left, _LOOK_FOR_PEER))
 
     def _from_memory(self, room: str, after: Cursor, limit: int, most: int, head: Head) -> Page | None:
-        """The page where the feed's tail holds all of it; None where only the store can tell."""
+        """Return the page if the feed's tail holds all of it; None if only the store can tell."""
         feed = self._feeds.get(room)
         if feed is None:
             return None
         feed.cut(head.floor)
-        # A tail that is behind the store may hold what has been deleted since; below the floor the store refuses.
+        # A tail that is behind the store may hold text deleted since; below the floor the store refuses.
         if feed.head < head.seq or after.seq < head.floor:
             return None
         there = feed.cursor_at(after.seq)
@@ -580,7 +580,7 @@ class Chat:
             log.exception("a listener failed; readers find in the store what it was told of")
 
     def _catch_up(self, feed: Feed) -> bool:
-        """Publish what the store has beyond the feed; whether there was anything."""
+        """Publish the store's events beyond the feed; return True if there were any."""
         more, any_new = True, False
         while more:
             position = feed.cursor()
@@ -597,7 +597,7 @@ class Chat:
     def _renew(self, feed: Feed) -> None:
         """The store has another history than `feed`: an older copy took over, or it was restored.
 
-        What stands in memory is dropped. Who follows it asks the store with its own cursor, and is told there.
+        The events in memory are dropped. A reader that follows asks the store with its own cursor, and is told there.
         """
         with self._feeds_lock:
             if self._feeds.get(feed.room) is not feed:
@@ -608,7 +608,7 @@ class Chat:
         self._tell(feed.room)
 
     def _spare_memory(self) -> None:
-        """Drop what readers do not need now; one that comes for it reads from the store, and begins a feed anew."""
+        """Drop memory that readers do not need now; a later reader reads from the store, and begins a feed anew."""
         with self._feeds_lock:
             held = list(self._feeds.values())
             for feed in feeds.idle(held, self._is_followed, time.monotonic()):
@@ -620,7 +620,7 @@ class Chat:
         return any(follows(room) for follows in self._followers)
 
     def _watch(self) -> None:
-        """See what other processes commit: at a ring of the bell, and now and then without one."""
+        """Look for commits of other processes: at a ring of the bell, and now and then without one."""
         seen: int | None = None
         rooms: set[str] | None = None
         spared_at = time.monotonic()
@@ -680,7 +680,7 @@ class Chat:
         return True
 
     def _source(self, address: str) -> str:
-        """What limits know an address by: a keyed hash, since that of a scheduled message is kept while it waits."""
+        """Return the limits' name of an address: a keyed hash, as a scheduled message keeps it while it waits."""
         if not address or not self.limits.per_client:
             return ""
         if self._key is None:
@@ -723,7 +723,7 @@ def early(page: Page) -> Page:
 
 
 def _differs(feed: Feed, known: int, head: Head) -> bool:
-    """Whether the store, at `head`, has another history than `feed`, which stood at `known` before it was asked."""
+    """Return True if the store, at `head`, has another history than `feed`, which stood at `known` before the read."""
     return head.seq < known or feed.cursor_at(head.seq) not in (None, head.cursor)
 
 

@@ -1,4 +1,4 @@
-"""Who asks, by the secret of a session or a token; and whether what a held connection rests on is still there."""
+"""Find the caller by the secret of a session or a token, and check that those of held connections still stand."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOKEN_PREFIX = "qct_"
 
 
 class Rules(NamedTuple):
-    """What the operator may set."""
+    """The operator's settings for sessions."""
 
     access: str = "open"
     session_days: int = 180
@@ -38,7 +38,7 @@ class Credentials:
         self._clock = clock
 
     def by_session(self, secret: str) -> tuple[Principal, Session] | None:
-        """The principal and session of a cookie; None where there is none that counts."""
+        """Return the principal and session of a cookie; None if there is none that counts."""
         digest, now = hashed(secret), self._clock()
         found = self._store.read_with(lambda sql: sessions.find(sql, digest))
         if found is None:
@@ -73,7 +73,7 @@ class Credentials:
             self._store.write_with(lambda sql: sessions.touch(sql, session.hash, now, address))
 
     def current(self, principals: Collection[Principal]) -> dict[Principal, Principal | None]:
-        """What each of `principals`, which have accounts, is now; None for one that has ended."""
+        """Return the present state of `principals`, which have accounts; None for one that has ended."""
         now, idle = self._clock(), self._rules.idle_days * DAY_MS
         keys = sorted({each.account for each in principals if each.account is not None})
         proofs = sorted({each.proof for each in principals if each.proof is not None})

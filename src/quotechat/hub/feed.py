@@ -2,7 +2,7 @@
 
 A wake-up carries no data: a reader that wakes asks for "events after my cursor", here while that is in
 the tail, else in the store. The rule is *read, then wait beyond what was read*: `wait_beyond(seq)` returns
-at once where the head has passed `seq` in between, so no wake-up can fall into the gap.
+at once if the head has passed `seq` in between, so no wake-up can fall into the gap.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Feed:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing is published here any more: the worker drains, or the room has another history now."""
+        """Return True if nothing is published here any more: the worker drains, or the room has another history now."""
         return self._ended
 
     @property
@@ -55,7 +55,7 @@ class Feed:
 
     @property
     def awaited(self) -> bool:
-        """Whether a thread waits for news here."""
+        """Return True if a thread waits for news here."""
         return bool(self._waiting or self._attending)
 
     def forget(self) -> None:
@@ -64,9 +64,9 @@ class Feed:
             self._tail, self._bytes = [], 0
 
     def publish(self, events: list[Event], after: str | None = None) -> bool:
-        """Append what is new of `events`, which are contiguous, and wake the readers.
+        """Append the new ones of `events`, which are contiguous, and wake the readers.
 
-        False, and nothing is done, where events are missing before the first, or where they continue another
+        False, and nothing is done, if events are missing before the first, or if they continue another
         history than this one: `after` is the cursor before the first.
         """
         with self._changed:
@@ -82,7 +82,7 @@ class Feed:
             return True
 
     def cut(self, floor: int) -> None:
-        """Events up to `floor` are kept no longer; what stands here may hold their text."""
+        """Drop events up to `floor`, which are kept no longer; the tail may hold their text."""
         with self._changed:
             if floor > self._floor:
                 self._floor = floor
@@ -104,7 +104,7 @@ class Feed:
             return _within(most, self._tail[start : start + limit])
 
     def cursor_at(self, seq: int) -> str | None:
-        """The cursor at `seq`, where the tail knows it."""
+        """Return the cursor at `seq`, if the tail knows it."""
         with self._changed:
             return self._cursor_at(seq)
 
@@ -124,7 +124,7 @@ class Feed:
             return self._head.seq > seq
 
     def attend(self, event: threading.Event) -> None:
-        """Set `event` at each publish and at the end: for those who wait for several rooms at once."""
+        """Set `event` at each publish and at the end: for a reader that waits for several rooms at once."""
         with self._changed:
             self._attending.add(event)
 
@@ -158,7 +158,7 @@ class Feed:
     def _extend(self, new: list[Event]) -> None:
         self._head = Head(new[-1].seq, new[-1].cursor)
         for place in range(len(new) - 1, -1, -1):
-            # What stands in memory may hold words that are gone: the store serves it without them.
+            # Events in memory may hold words that are gone: the store serves them without.
             if self._takes_words(new[place], new[:place]):
                 self._tail, self._bytes = [], 0
                 new = new[place:]
@@ -169,7 +169,7 @@ class Feed:
             self._shrink()
 
     def _takes_words(self, event: Event, before: list[Event]) -> bool:
-        """Whether events in memory may hold words that `event` takes back: a text, or its excerpt in a reply."""
+        """Return True if events in memory may hold words that `event` takes back: a text, or its excerpt in a reply."""
         if event.command in (MESSAGE_DELETED, QUOTE_REMOVED):
             return True
         if event.command != MESSAGE_EDITED:
@@ -191,7 +191,7 @@ class Feed:
 
 
 def _size(event: Event) -> int:
-    """What an event takes in memory: its body is there twice, by itself and in the envelope."""
+    """Return the bytes of an event in memory: its body is there twice, by itself and in the envelope."""
     return len(event.encoded) + len(event.body)
 
 

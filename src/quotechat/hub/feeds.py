@@ -1,4 +1,4 @@
-"""How much the feeds of all rooms may hold together, and which of them may go. Pure: the clock is an argument."""
+"""Bound the memory of all rooms' feeds together, and choose those that go. Pure: the clock is an argument."""
 
 from __future__ import annotations
 

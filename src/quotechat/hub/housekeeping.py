@@ -1,7 +1,7 @@
-"""Work that no sender waits for: what deletions have left to redact, and what has been remembered for long enough.
+"""Work that no sender waits for: redactions that deletions have left, and rows that have been kept long enough.
 
-Each transaction is bounded, and followed by a pause of three times its length: who writes gets most of the time.
-Every worker does this, and goes on where another one or a restart has left it. The clock is an argument.
+Each transaction is bounded, and followed by a pause of three times its length: senders get most of the time.
+Every worker does this, and goes on from the point that another one or a restart has left. The clock is an argument.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Limits: token buckets for what comes in, budgets for what is held.
+"""Limits: token buckets for requests, budgets for held connections.
 
 The buckets of all workers of a machine may be in one table (`buckets`); each worker has its own budgets.
 
-An identity costs nothing, so whoever drops it has a new one. Therefore an address has limits as well: those of
-`per_address` clients, whatever identities come from it.
+An identity costs nothing, so a client that drops it has a new one. Therefore an address has limits as well: those of
+`per_address` clients, over all identities that come from it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Rate(NamedTuple):
 
 
 class Budget(NamedTuple):
-    """How many may be held at once: by one client, and by all."""
+    """Bounds of what is held at once: by one client, and by all."""
 
     per_client: int
     all: int
@@ -35,8 +35,8 @@ class Budget(NamedTuple):
 class Limits:
     """`rates` for `allow`, `budgets` for `enter`; with `per_client` False only the totals hold.
 
-    `per_address` is the number of clients whose limits one address may use up. `most_held` is what all kinds may hold
-    together, half of it one address. `clock` is the system's monotonic one
+    `per_address` is the number of clients whose limits one address may use up. `most_held` is the bound of all kinds
+    together, half of it for one address. `clock` is the system's monotonic one
     if other processes share `buckets`.
     """
 
@@ -54,7 +54,7 @@ class Limits:
         self._rates = rates
         self._budgets = budgets
         self.per_client = per_client
-        """Whether clients have limits; read only."""
+        """True if clients have limits; read only."""
         self._per_address = per_address
         self._most_held = most_held
         self._held_at: dict[str, int] = {}
@@ -108,7 +108,7 @@ class Limits:
                 self._buckets.put(name, Bucket(self._tokens(name, rate, times, now) - cost, now))
 
     def refund(self, kind: str, key: str, address: str = "") -> None:
-        """Give a token back that `allow` took for what came to nothing."""
+        """Give a token back that `allow` took for a request that came to nothing."""
         if not self.per_client:
             return
         now = self._clock()
@@ -129,7 +129,7 @@ class Limits:
         self._buckets.close()
 
     def _tokens(self, name: str, rate: Rate, times: int, now: float) -> float:
-        """How many tokens the bucket `name` has by now, which holds those of `times` clients."""
+        """Return the tokens that the bucket `name` has by now, which holds those of `times` clients."""
         most = rate.burst * times
         bucket = self._buckets.get(name)
         if bucket is None:
@@ -164,7 +164,7 @@ class Limits:
             self._totals[kind] += 1
 
     def leave(self, kind: str, key: str, address: str = "") -> None:
-        """Give back what `enter` took."""
+        """Give back the place that `enter` took."""
         with self._lock:
             held = self._held[kind]
             self._totals[kind] -= 1
@@ -177,9 +177,9 @@ class Limits:
                     del held[name]
 
     def _shares(self, key: str, address: str) -> list[tuple[str, int]]:
-        """What is counted of whom, and of how many clients each may have the limits."""
+        """Return the counters to charge, and for how many clients' limits each stands."""
         return [(key, 1), (f"all at {address}", self._per_address)] if address else [(key, 1)]
 
     def held(self, kind: str) -> int:
-        """How many are held now, by all."""
+        """Count the places held now, by all."""
         return self._totals[kind]

@@ -1,8 +1,8 @@
 """Wake-ups between machines, through the database: a notice says "look again", and in which rooms.
 
 It is `hub.bell.Bell` for PostgreSQL. A thread of its own keeps two connections, one that listens (and nothing else,
-past any pooler) and one that rings: what is asked for within a tick leaves as one notice. A notice that is lost
-costs time, never data: who listens looks at everything when it has (re)connected, and every `NET` seconds.
+past any pooler) and one that rings: the rings of one tick leave as one notice. A notice that is lost
+costs time, never data: a listener looks at everything when it has (re)connected, and every `NET` seconds.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _EVERY_ROOM = "*"
 
 
 class Channel(Protocol):
-    """What this needs of `store.channel.Channel`."""
+    """The methods of `store.channel.Channel` that this needs."""
 
     def fileno(self) -> int: ...
     def ring(self, payload: str) -> None: ...
@@ -72,7 +72,7 @@ class Notices:
         self._asked.set()
 
     def wait(self, seconds: float = NET) -> set[str] | None:
-        """The rooms that others have rung for; None, for all of them, after `seconds` or where any may be missed."""
+        """Return the rooms that others have rung for; None, for all, after `seconds` or if any may have been missed."""
         if not self._begun and not self._ended:
             self._begun = True
             self.thread.start()
@@ -152,7 +152,7 @@ class Notices:
                 log.debug("no notice was sent: %s", away)
             except Exception:
                 log.exception("the notices met a fault")
-            # What is asked for meanwhile leaves together.
+            # Rings that are asked for meanwhile leave together.
             time.sleep(TICK)
 
     def _keep_listening(self) -> None:
@@ -173,7 +173,7 @@ class Notices:
             log.debug("listening was not possible: %s", away)
             return
         self._heard_ourselves = self._rang = time.monotonic()
-        # In this order: what is committed from here on is heard, what was before is looked for.
+        # In this order: later commits are heard, earlier ones are looked for.
         self._listener, self._missed = listener, True
         self._wake()
 

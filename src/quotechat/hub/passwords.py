@@ -31,7 +31,7 @@ class Passwords:
         self._places = threading.BoundedSemaphore(_AT_ONCE + _MOST_WAITING)
 
     def check(self, password: object, *known: str) -> str:
-        """`password`, if it is hard enough to guess for somebody who knows the words `known`. Raises Invalid."""
+        """Return `password` if it is hard to guess for a person who knows the words `known`. Raises Invalid."""
         if not isinstance(password, str):
             raise Invalid("password", "password is missing, or no text.")
         if len(password) < self._least:
@@ -43,12 +43,12 @@ class Passwords:
         return password
 
     def hash(self, password: str) -> str:
-        """What is kept of a password: a PHC string. Raises Overloaded."""
+        """Return the hash to keep of a password: a PHC string. Raises Overloaded."""
         with self._place():
             return str(_hasher().hash(_encoded(password)))
 
     def matches(self, kept: str | None, password: str) -> bool:
-        """Whether `password` is the one that `kept` was made of; None takes as long as any. Raises Overloaded."""
+        """Return True if `kept` was made of `password`; None takes as long as any. Raises Overloaded."""
         from argon2.exceptions import Argon2Error, InvalidHashError
 
         with self._place():
@@ -59,7 +59,7 @@ class Passwords:
         return right and kept is not None
 
     def is_weak(self, kept: str) -> bool:
-        """Whether it was hashed with weaker parameters than new ones are."""
+        """Return True if it was hashed with weaker parameters than new ones are."""
         return bool(_hasher().check_needs_rehash(kept))
 
     @contextlib.contextmanager

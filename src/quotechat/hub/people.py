@@ -1,4 +1,4 @@
-"""Accounts of others: what administrators do on the pages, and the operator on the command line.
+"""Accounts of others: actions of administrators on the pages, and of the operator on the command line.
 
 `by` is the administrator; None stands for the operator, who may do everything.
 """
@@ -20,7 +20,7 @@ from .credentials import DAY_MS
 SETUP_MS = DAY_MS
 RESET_MS = DAY_MS
 LEAST_MS, MOST_MS = 3_600_000, 30 * DAY_MS
-"""How long an invitation may last."""
+"""For how long an invitation may last."""
 MOST_USES = 1000
 _MOST_SHOWN = 200
 _GIVEN = ("owner", "admin", "member")
@@ -35,7 +35,7 @@ class Invited(NamedTuple):
 
 
 class People:
-    """See above; `told` is called after each change that may end what is held."""
+    """See above; `told` is called after each change that may end held connections."""
 
     def __init__(
         self, store: Transactions, clock: Callable[[], int], told: Callable[[], None] = lambda: None,
@@ -66,11 +66,11 @@ class People:
         return self._store.read_with(lambda sql: accounts.by_name(sql, name))
 
     def any_there(self) -> bool:
-        """Whether there is any account."""
+        """Return True if there is any account."""
         return self._store.read_with(accounts.any_there)
 
     def has_owner(self) -> bool:
-        """Whether there is an owner."""
+        """Return True if there is an owner."""
         return self._store.read_with(accounts.has_owner)
 
     def ids(self, keys: set[int]) -> dict[int, str]:
@@ -80,7 +80,7 @@ class People:
     # --- Links --------------------------------------------------------------------------------------
 
     def setup_link(self) -> Invited:
-        """A link that makes the first owner. Raises Conflict where there is one."""
+        """Make a link that makes the first owner. Raises Conflict if there is one."""
 
         def work(sql: Sql) -> Invited:
             if accounts.has_owner(sql):

@@ -1,4 +1,4 @@
-"""How many threads may wait: for news, or for the disk. Some are always left for what need not wait."""
+"""Bound the threads that wait, for news or for the disk. Some are always left for requests that need not wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a write can succeed now: looked at by a write that changes nothing."""
+"""Find out if a write can succeed now, by a write that changes nothing."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .writer import Done
 PATIENCE = 2.0
 """Seconds within which a write must be done; one that takes longer is stuck."""
 GOOD_FOR = 0.5
-"""Seconds for which an answer is good: who asks often costs no more."""
+"""Seconds for which an answer is good: frequent checks cost no more."""
 
 
 class WriteProbe:
-    """`submit` queues the write. Those who look at the same time share one; none is queued behind a stuck one."""
+    """`submit` queues the write. Checks at the same time share one; none is queued behind a stuck one."""
 
     def __init__(self, submit: Callable[[Done], None]) -> None:
         self._submit = submit
@@ -28,7 +28,7 @@ class WriteProbe:
         self._ok = True
 
     def look(self) -> Literal["ok", "stuck", "failed", "ended"]:
-        """Wait at most `PATIENCE` for the answer; where the last one is missing for so long, not at all."""
+        """Wait at most `PATIENCE` for the answer; if the last one is missing for so long, not at all."""
         with self._changed:
             if self._asked_at is None and time.monotonic() - self._answered_at > GOOD_FOR:
                 self._asked_at = time.monotonic()

@@ -1,6 +1,6 @@
 """Scheduled messages: when one is due, it is handed to the writer.
 
-Every worker does this; the store delivers each message once, whoever asks. What people send now goes first: due
+Every worker does this; the store delivers each message once, for whichever asks. Messages sent now go first: due
 messages are held to the rate of their own sender, and go to the writer in small portions with pauses between them.
 The clock is an argument.
 """
@@ -24,17 +24,17 @@ MOST_AT_ONCE = 500
 _TRY_AGAIN = 0.05
 """Seconds between two deliveries that follow on each other."""
 _PORTION = 64
-"""Messages that go to the writer at once: what people send meanwhile waits for some milliseconds more."""
+"""Messages that go to the writer at once: new messages of other senders wait for some milliseconds more."""
 _LONGEST_PAUSE = 0.01
 """Seconds between two portions, at most."""
 _TOKENS_EVERY = 0.2
-"""Seconds between two looks while what is due waits for the rate of its sender."""
+"""Seconds between two checks while due messages wait for the rate of their sender."""
 
 
 class Scheduler:
-    """Deliver what is due. `clock` gives ms since 1970.
+    """Deliver due messages. `clock` gives ms since 1970.
 
-    `may` says whether the sender's rate allows one more now. `deliver` gets due messages and returns when they are
+    `may` returns True if the sender's rate allows one more now. `deliver` gets due messages and returns when they are
     stored, with the code of each that could not be stored.
     """
 
@@ -56,7 +56,7 @@ class Scheduler:
         self.thread = Supervised("scheduler", self._run)
 
     def start(self) -> None:
-        """Begin; what is overdue is delivered at once."""
+        """Begin; overdue messages are delivered at once."""
         self.thread.start()
 
     def wake(self) -> None:
@@ -70,7 +70,7 @@ class Scheduler:
         self.thread.join(5)
 
     def deliver_due(self) -> int:
-        """Hand over what is due and may be sent now; how many."""
+        """Hand over the messages that are due and may be sent now; return how many."""
         due = self._store.due(self._clock(), MOST_AT_ONCE)
         refused: dict[int, str] = {}
         handed = 0
@@ -86,7 +86,7 @@ class Scheduler:
         return handed
 
     def _portions(self, due: list[Due]) -> Iterator[list[Due]]:
-        """Those whose sender may send now, in portions; a sender who may not yet is passed over, to keep the order."""
+        """Yield messages whose sender may send now, in portions; other senders are passed over, to keep the order."""
         portion: list[Due] = []
         limited: set[str] = set()
         for each in due:
@@ -131,5 +131,5 @@ class Scheduler:
         if handed:
             # Another try, but not at once, and later each time.
             return max(left, min(LOOK_EVERY, _TRY_AGAIN * 2.0 ** min(self._failures, 8)))
-        # What is due and was not handed over waits for tokens of its sender.
+        # Due messages that were not handed over wait for tokens of their sender.
         return left if left > 0 else _TOKENS_EVERY

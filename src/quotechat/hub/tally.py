@@ -1,4 +1,4 @@
-"""A histogram of plain numbers, cheap where they are made. Who shows it is no business of this floor."""
+"""A histogram of plain numbers, cheap for the code that counts. Showing them is no business of this floor."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from bisect import bisect_left
 
 
 class Tally:
-    """How many observations fall up to each of `bounds`, which rise; the last count is for those above all.
+    """Count observations up to each of `bounds`, which rise; the last count is for those above all.
 
-    One thread observes. Whoever reads may be one observation behind.
+    One thread observes. A reader may be one observation behind.
     """
 
     __slots__ = ("bounds", "counts", "total")

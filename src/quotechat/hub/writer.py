@@ -1,7 +1,7 @@
-"""Group commit: one thread stores what many ask for, a batch in one transaction.
+"""Group commit: one thread stores the writes of many, a batch in one transaction.
 
 While a batch is flushed to the disk, the next one gathers. A short linger (a fifth of the last flush, at
-most 1 ms, and only until as many have come as may) lets two groups of senders grow into one; without
+most 1 ms, and only until the expected number of writes is queued) lets two groups of senders grow into one; without
 it they alternate, each in half a batch.
 An answer leaves only after the commit.
 """
@@ -68,7 +68,7 @@ class Writer:
     def submit(self, write: Write, done: Done) -> None:
         """Queue `write`; `done` is called on the writer's thread, which it must not hold up.
 
-        Raises Draining after `close` and after a flush that failed, Overloaded where too much waits.
+        Raises Draining after `close` and after a flush that failed, Overloaded if too much waits.
         """
         with self._some:
             if self._closing or self.lost:
@@ -81,7 +81,7 @@ class Writer:
                 self._some.notify()
 
     def close(self, seconds: float = 8.0) -> None:
-        """Store what is queued, at most for `seconds`, and end the thread."""
+        """Store queued writes, at most for `seconds`, and end the thread."""
         with self._some:
             self._closing = True
             self._some.notify()
@@ -104,7 +104,7 @@ class Writer:
             finally:
                 # After a fault, of which nobody knows how far it had come.
                 self._answer(batch, [OutcomeUnknown()] * len(batch))
-            # Those who were answered now and those who came meanwhile: as many may come together next.
+            # Expect next time the writers just answered and those that queued during the commit.
             self._expected = count + len(self._queue)
         self._give_up()
 
