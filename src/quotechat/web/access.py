@@ -1,7 +1,7 @@
-"""Which request was that: an id for each, and where it is asked for, a line for each.
+"""Log requests: an id for each, and, if the operator wants it, a line for each.
 
-The id goes into the header `X-Request-Id` and into problems. A line says the route, not the address, and nothing of
-who asked or of what was said. What a live socket or stream did is one line at its end.
+The id goes into the header `X-Request-Id` and into problems. A line names the route, not the address, and nothing of
+the caller or of message texts. A live socket or stream gets one line at its end.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class Told(NamedTuple):
-    """What the lines of one connection begin with."""
+    """The fields with which the log lines of one connection begin."""
 
     method: str
     route: str
@@ -47,7 +47,7 @@ def install(scope: Scaffold, settings: Settings) -> None:
     def end(answer: Response) -> Response:
         told, request_id = Told(request.method, _route()), request.environ["quotechat.request_id"]
         answer.headers[HEADER] = request_id
-        # Whoever took the socket tells of it.
+        # The new owner of the socket logs it.
         taken = getattr(answer, "taken", False) or "quotechat.detached" in request.environ
         fault = answer.status_code >= 500
         if (settings.log_requests or fault) and not taken:
@@ -57,7 +57,7 @@ def install(scope: Scaffold, settings: Settings) -> None:
 
 
 def begun() -> float | None:
-    """When the first byte of this request came (time.monotonic), where the server that read it says so."""
+    """Return when the first byte of this request came (time.monotonic), if the server that read it says so."""
     found: float | None = request.environ.get("quotechat.arrived")
     return found
 
@@ -68,7 +68,7 @@ def new_id() -> str:
 
 
 def of(environ: dict[str, Any]) -> Told | None:
-    """What lines about this request begin with; None where there are none."""
+    """Return the fields with which log lines of this request begin; None if there are none."""
     found: Told | None = environ.get("quotechat.told")
     return found
 

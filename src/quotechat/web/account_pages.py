@@ -20,7 +20,7 @@ _OWN_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]{0,1000}")
 
 
 class Door(NamedTuple):
-    """A page to come in by: its heading, what it says, its fields."""
+    """A page to come in by: its heading, its text, its fields."""
 
     heading: str
     said: str
@@ -41,7 +41,7 @@ DOORS = {
 
 @blueprint.get("/sign-in")
 def sign_in() -> Response:
-    """The form; whoever is signed in goes on."""
+    """Show the form; a user that is signed in goes on."""
     if authentication.caller() is not None:
         return _to(_next(request.args.get("next")))
     return _page("sign-in")
@@ -49,7 +49,7 @@ def sign_in() -> Response:
 
 @blueprint.post("/sign-in")
 def begin() -> Response:
-    """Sign in, and return to where one was."""
+    """Sign in, and return to the page before."""
     form = request.form
     return _enter("sign-in", lambda: _accounts().sign_in(form.get("name"), form.get("password"), _client()))
 
@@ -113,7 +113,7 @@ def _enter(door: str, begin: Callable[[], SignedIn]) -> Response:
 
 
 def _wrote_before() -> bool:
-    """Whether messages of this browser's visitor wait for an account to claim them."""
+    """Return True if messages of this browser's visitor wait for an account to claim them."""
     visitor = security.visitor()
     chat: Chat = current_app.extensions["quotechat"]
     return visitor is not None and chat.read_with(lambda sql: accounts.unclaimed(sql, visitor)) > 0
@@ -154,7 +154,7 @@ def _page(door: str, refused: Refused | None = None) -> Response:
 
 
 def _next(path: str | None, default: str | None = None) -> str:
-    """Where to go on: a path of ours, and nothing else (CWE-601)."""
+    """Return the next page: a path of ours, and nothing else (CWE-601)."""
     if path and _OWN_PATH.fullmatch(path):
         return path if default is not None else site.base() + path
     return site.url_for("pages.auto") if default is None else default

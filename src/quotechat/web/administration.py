@@ -1,4 +1,4 @@
-"""Who there is, and what administrators do: accounts, invitations, the site."""
+"""The API of administrators: accounts, invitations, the site."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _ADMIN = ("forbidden", "scope-missing")
     identity="needed",
 )
 def accounts() -> Response:
-    """{`accounts`, `has_more`}: who there is, the newest first; `?q=` is a part of a name."""
+    """{`accounts`, `has_more`}: all accounts, the newest first; `?q=` is a part of a name."""
     principal = authentication.need_account()
     limit = parameters.limit(_DEFAULT, _MOST)
     found = _people().listed(parameters.one("q") or "", limit, parameters.one("before"))
@@ -197,7 +197,7 @@ def revoke(ticket_id: str) -> Response:
 @blueprint.get("/site")
 @described(answers={200: types.Site}, problems=_ADMIN, identity="needed")
 def site() -> Response:
-    """What administrators set: {`title`, `contact`, `rooms_by`, `invites_by`, `directs`, `bots_by`}."""
+    """The settings of administrators: {`title`, `contact`, `rooms_by`, `invites_by`, `directs`, `bots_by`}."""
     _admin()
     return live(_people().site())
 
@@ -225,7 +225,7 @@ def _inviter() -> Principal:
 
 
 def _prove_for(role: str) -> None:
-    """Administrators are made only by somebody who gave the password lately."""
+    """Require that the caller gave the password lately, if `role` makes an administrator."""
     if role in ("admin", "owner"):
         authentication.need_proof("role")
 

@@ -1,6 +1,6 @@
-"""Which account asks: by the token of a program, or by the session of a browser. Once for each request.
+"""Find the account that asks: by the token of a program, or by the session of a browser. Once for each request.
 
-Both are looked up in the store each time, so what has ended counts for nothing from the commit on, at every worker.
+Both are looked up in the store each time, so one that has ended is refused from the commit on, at every worker.
 Visitors, and users of the application around us, are recognised in `security`.
 """
 
@@ -32,7 +32,7 @@ _MOST_KNOWN = 5
 
 
 class Services(NamedTuple):
-    """What views ask of accounts."""
+    """The services that views need of accounts."""
 
     accounts: Accounts
     people: People
@@ -42,7 +42,7 @@ class Services(NamedTuple):
 
 
 class Caller(NamedTuple):
-    """Who asks, and the session if it is one."""
+    """The caller, and the session if it is one."""
 
     principal: Principal
     session: Session | None = None
@@ -69,7 +69,7 @@ def services() -> Services:
     return cast(Services, current_app.extensions["quotechat.accounts"])
 
 
-# --- Who asks ---------------------------------------------------------------------------------------
+# --- The caller -------------------------------------------------------------------------------------
 
 
 def caller() -> Caller | None:
@@ -80,7 +80,7 @@ def caller() -> Caller | None:
 
 
 def forget() -> None:
-    """Look up anew who asks: the request itself has changed it."""
+    """Forget the caller, to be looked up anew: the request itself has changed it."""
     g.pop("quotechat_caller", None)
     g.pop("quotechat_who", None)
 
@@ -104,7 +104,7 @@ def need_session() -> tuple[Principal, Session]:
 
 
 def need_proof(what: str) -> tuple[Principal, Session]:
-    """As `need_session`, where the password was given lately. Raises ProofNeeded."""
+    """As `need_session`, if the password was given lately. Raises ProofNeeded."""
     principal, session = need_session()
     services().accounts.need_proof(session, what)
     return principal, session
@@ -125,13 +125,13 @@ def proof() -> bytes | None:
 
 
 def check_room(principal: Principal | None, room: str) -> None:
-    """Raise RoomUnknown where the token of `principal` is for other rooms."""
+    """Raise RoomUnknown if the token of `principal` is for other rooms."""
     if principal is not None and principal.rooms is not None and room not in principal.rooms:
         raise RoomUnknown(room)
 
 
 def check_scope(principal: Principal | None, scope: str) -> None:
-    """Raise ScopeMissing where the token of `principal` lacks `scope`."""
+    """Raise ScopeMissing if the token of `principal` lacks `scope`."""
     if principal is not None and scope not in principal.scopes:
         raise ScopeMissing(scope)
 

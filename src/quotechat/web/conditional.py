@@ -1,8 +1,8 @@
-"""Asking again for what one has: conditional requests (RFC 9110 §13.1.2), and links to the next page (RFC 8288).
+"""Conditional requests (RFC 9110 §13.1.2), and links to the next page (RFC 8288).
 
-A tag is made of all that an answer depends on, the head of the log, the parameters and who asks, and not of the
-answer. So a 304 costs one look at the head. What people said stays `no-store` all the same: a cache on a disk would
-keep what is deleted later (RFC 9111 §5.2.2.5), and a program that keeps an answer itself needs no leave of a cache's.
+A tag is made of all that an answer depends on, the head of the log, the parameters and the caller, and not of the
+answer. So a 304 costs one look at the head. Messages stay `no-store` all the same: a cache on a disk would
+keep deleted texts (RFC 9111 §5.2.2.5), and a program that keeps an answer itself needs no leave of a cache's.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ def tag(*depends: Any) -> str:
 
 
 def unchanged(found: str) -> Response | None:
-    """304 where the client has the answer with this tag, else None."""
+    """Return 304 if the client has the answer with this tag, else None."""
     if not request.if_none_match.contains_weak(found):
         return None
     return marked(Response(status=304), found)
 
 
 def marked(answer: Response, found: str) -> Response:
-    """`answer` with its tag; what it depends on beside the address is told to caches that do store."""
+    """Return `answer` with its tag; `Vary` names its other causes to caches that do store."""
     answer.set_etag(found)
     answer.headers["Cache-Control"] = "no-store"
     answer.vary.update(["Authorization", "Cookie"])
@@ -41,7 +41,7 @@ def marked(answer: Response, found: str) -> Response:
 
 
 def next_page(answer: Response, path: str | None = None, **changed: Any) -> Response:
-    """`answer` with a link to what follows it: the same request but for these parameters, at `path` or here."""
+    """Return `answer` with a link to the next page: the same request but for these parameters, at `path` or here."""
     answer.headers["Link"] = next_link(path)(**changed)
     return answer
 

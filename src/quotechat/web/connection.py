@@ -32,7 +32,7 @@ def frame(payload: bytes) -> bytes:
 
 
 class Announced:
-    """How long messages will be, by the headers of their frames alone (§5.2). What is malformed, wsproto says."""
+    """The length of coming messages, by the headers of their frames alone (§5.2). wsproto reports malformed ones."""
 
     def __init__(self) -> None:
         self._header = bytearray()
@@ -86,7 +86,7 @@ class Connection:
         self._bytes = 0
         self._out: list[bytes] = []
         self.unfinished = False
-        """Whether a message has begun and not ended."""
+        """True if a message has begun and not ended."""
         self.frames = 0
         """Parts of messages and control frames that have come."""
         self.closing = False
@@ -94,12 +94,12 @@ class Connection:
         self.closed_by_peer = False
         """The peer's close frame has come."""
         self.code: int | None = None
-        """The close code, whoever sent it first; None where there was none."""
+        """The close code, from either side, the first one sent; None if there was none."""
         self.heard_pong = True
-        """Whether a pong came after the last `ping`."""
+        """True if a pong came after the last `ping`."""
 
     def receive(self, data: bytes) -> list[str]:
-        """Take what came from the peer; the texts that are whole by it. `outgoing` holds what must be answered."""
+        """Take bytes from the peer; return the texts that they complete. `outgoing` holds the protocol's answers."""
         texts: list[str] = []
         if self.closed_by_peer:
             return texts
@@ -120,13 +120,13 @@ class Connection:
             elif isinstance(event, CloseConnection):
                 self._closed(event)
                 break
-        # Last, so that what came whole before is taken, and what breaks the protocol is called so.
+        # Last, so that messages complete before it are taken, and a fault in the protocol is called so.
         if self._announced.follow(data) > self._limit:
             self._too_big()
         return texts
 
     def close(self, code: int, reason: str = "") -> None:
-        """Begin the closing handshake (§7.1.2); what was gathered of a message is dropped."""
+        """Begin the closing handshake (§7.1.2); the beginning of an incomplete message is dropped."""
         if not self.closing:
             self.closing = True
             self.code = code
@@ -140,12 +140,12 @@ class Connection:
             self._out.append(self._framing.send(Ping()))
 
     def outgoing(self) -> bytes:
-        """What must be sent, in order, and once."""
+        """Return the bytes to send, in order, and once."""
         out, self._out = b"".join(self._out), []
         return out
 
     def _gathered(self, event: TextMessage) -> str | None:
-        # In bytes: wsproto has decoded, so what was ASCII is as long as its bytes.
+        # In bytes: wsproto has decoded, so a text of ASCII is as long as its bytes.
         data = event.data
         self._bytes += len(data) if data.isascii() else len(data.encode())
         if self._bytes > self._limit:
@@ -166,7 +166,7 @@ class Connection:
 
     def _closed(self, event: CloseConnection) -> None:
         if self._framing.state is ConnectionState.OPEN:
-            # Not from the peer: it is wsproto's verdict over what the peer sent (1002, 1007).
+            # Not from the peer: it is wsproto's verdict over the peer's bytes (1002, 1007).
             self.close(event.code, event.reason or "")
             self.closed_by_peer = True
             return

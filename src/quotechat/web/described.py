@@ -1,4 +1,4 @@
-"""What a call takes and answers, told beside its view: `specs` makes the documents of it, tests hold both to it.
+"""Describe a call's parameters and answers beside its view: `specs` makes the documents of it, tests hold both to it.
 
 No behaviour lives here. A view without a description is found by a test.
 """
@@ -19,12 +19,12 @@ View = TypeVar("View", bound=Callable[..., Any])
 #: Every call may meet these: a `Host` that is not ours, a server that is for accounts, a token that is not for this,
 #: and our own faults.
 ALWAYS = ("parameter-invalid", "unauthenticated", "scope-missing", "internal")
-#: What any write may meet. Nothing is stored then, but after `outcome-unknown` it is not known.
+#: Problems that any write may meet. Nothing is stored then, but after `outcome-unknown` it is not known.
 WRITES = ("origin-refused", "draining", "overloaded", "outcome-unknown", "storage-full")
 BODIES = ("malformed-json", "unsupported-media-type", "too-large", "invalid")
 CURSORS = ("cursor-invalid", "cursor-expired", "cursor-ahead", "history-changed")
 
-#: What a change of one's own message may meet.
+#: Problems that a change of one's own message may meet.
 OWN_MESSAGE = (
     "room-unknown", "message-unknown", "not-found", "forbidden", "conflict", "client-id-reused", "rate-limited",
 )  # fmt: skip
@@ -61,7 +61,7 @@ PATH: dict[str, tuple[dict[str, Any], str]] = {
 
 @dataclass(frozen=True)
 class Example:
-    """A request that works where message 1, quote 1 and scheduled message 1 are the asker's own."""
+    """A request that works if message 1, quote 1 and scheduled message 1 are the caller's own."""
 
     path: str
     body: Any = None
@@ -73,9 +73,9 @@ class Example:
 class Call:
     """One method of one path.
 
-    `answers` has a type for each status; `media` names the types of the body, where it is not JSON alone.
+    `answers` has a type for each status; `media` names the types of the body, if it is not JSON alone.
     `limit` is the bucket that it takes from; with `conditional` it has a tag and answers 304.
-    `identity` says whether a token changes anything; `needed` means 401 without one.
+    `identity` is True if a token changes anything; `needed` means 401 without one.
     """
 
     answers: Mapping[int, Any]
@@ -107,13 +107,13 @@ def described(**about: Any) -> Callable[[View], View]:
     call = Call(**about)
 
     def attach(view: View) -> View:
-        view.call = call  # type: ignore[attr-defined]  # where `calls` finds it
+        view.call = call  # type: ignore[attr-defined]  # `calls` reads it
         return view
 
     return attach
 
 
-#: Commands in their shortest useful form, by name; each works where the ids of `Example` are there.
+#: Commands in their shortest useful form, by name; each works if the ids of `Example` are there.
 COMMANDS: dict[str, dict[str, Any]] = {
     "send-message": {"client_id": "k1", "message": {"user": "Azin", "message": "Hello!"}},
     "edit-message": {"message": {"id": 1, "message": "Hello, all!"}},
@@ -141,7 +141,7 @@ def calls(app: Flask) -> Iterator[tuple[Rule, str, Call | None, str]]:
     """Rule, method, description and the view's docstring, of all that is not a page."""
     for rule in sorted(app.url_map.iter_rules(), key=lambda each: each.rule):
         ours, _, name = rule.endpoint.partition(".")
-        # What an application around us has is not ours to describe.
+        # Routes of an application around us are not ours to describe.
         if ours != site.NAME or name.partition(".")[0] in _PAGES:
             continue
         view = app.view_functions[rule.endpoint]

@@ -13,7 +13,7 @@ from typing import Any
 
 
 def can_detach(environ: dict[str, Any]) -> bool:
-    """Whether this server shows its plain TCP socket: gunicorn's gthread and sync, Werkzeug's."""
+    """Return True if this server shows its plain TCP socket: gunicorn's gthread and sync, Werkzeug's."""
     found = _socket_of(environ)
     return isinstance(found, socket.socket) and not isinstance(found, ssl.SSLSocket)
 
@@ -22,17 +22,17 @@ _GUARDED = "quotechat.guarded"
 
 
 def guard(environ: dict[str, Any]) -> None:
-    """Require that each request of this connection passes through the application, whatever it says of itself."""
+    """Require that each request of this connection passes through the application, in spite of its own marks."""
     environ[_GUARDED] = True
 
 
 def is_guarded(environ: dict[str, Any]) -> bool:
-    """Whether an application around us must see each request: then none is answered without it."""
+    """Return True if an application around us must see each request: then none is answered without it."""
     return environ.get(_GUARDED) is True
 
 
 def has_body(environ: dict[str, Any]) -> bool:
-    """Whether this request has a body, whose bytes would come to the new owner of the socket."""
+    """Return True if this request has a body, whose bytes would come to the new owner of the socket."""
     return environ.get("CONTENT_LENGTH") not in (None, "", "0") or "HTTP_TRANSFER_ENCODING" in environ
 
 

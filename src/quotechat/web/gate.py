@@ -1,6 +1,6 @@
-"""Who is let in at all (the setting `access`), by what, and with which scope; before anything is looked up.
+"""Let in callers that the setting `access` allows, with the scope that is needed; before anything is looked up.
 
-A stranger gets the same answer for every address, whether there is anything or not.
+A stranger gets the same answer for every address, existing or not.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FOR_ALL_BELOW = ("/static/", "/.well-known/")
 _TO_SIGN_IN = frozenset({"/api/v1/sessions", "/api/v1/setup", "/api/v1/joins", "/api/v1/resets"})
 _OWN_GUARD = frozenset({"/metrics"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-#: Blueprints whose writes are what the scope `write` means.
+#: Blueprints whose writes need the scope `write`.
 _WRITES = frozenset({"messages", "quotes", "pages"})
 
 
@@ -39,8 +39,8 @@ def install(scope: Scaffold, *, whole: bool) -> None:
             _check_token(caller)
             request.environ[PRINCIPAL] = caller.principal
             if request.method in _SAFE:
-                # The next poll on the connection is a request of its own, and may be refused. What is sent is looked
-                # at in the transaction that stores it.
+                # The next poll on the connection is a request of its own, and may be refused. Commands are checked
+                # in the transaction that stores them.
                 detach.guard(request.environ)
         elif authentication.services().access != "open" and not security.is_known():
             return _refused(whole=whole)

@@ -1,4 +1,4 @@
-"""For those who operate it: is it up, is it ready, what does it do."""
+"""Checks and figures for operators: is it up, is it ready, and how busy."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ blueprint = Blueprint("health", __name__)
 
 
 class Health(msgspec.Struct):
-    """`ok`, or what is wrong; the parts by name."""
+    """`ok`, or the fault; the parts by name."""
 
     status: str
     parts: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
@@ -64,7 +64,7 @@ def seen() -> Response:
 @blueprint.get("/readyz")
 @described(answers={200: Health, 503: Health}, examples=(Example("/readyz"),))
 def readyz() -> Response:
-    """Whether new requests are welcome: the database answers, every thread lives, it is not draining; else 503."""
+    """Ready for new requests: the database answers, every thread lives, it is not draining; else 503."""
     chat: Chat = current_app.extensions["quotechat"]
     parts = {"database": _database(chat), "serving": "draining" if chat.draining else "ok"}
     parts |= chat.parts()
@@ -83,7 +83,7 @@ def readyz() -> Response:
     examples=(Example("/metrics"),),
 )
 def metrics() -> Response:
-    """Figures of all workers for Prometheus, in its text format 0.0.4; for this machine, or for who has the token."""
+    """Figures of all workers for Prometheus, in its text format 0.0.4; for this machine, or with the token."""
     _allow()
     found: Metrics = current_app.extensions["quotechat.metrics"]
     answer = Response(found.text(), content_type=CONTENT_TYPE)

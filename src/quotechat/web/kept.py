@@ -1,7 +1,7 @@
 """Connections that the reactor keeps from one request to the next.
 
-A client that polls, or that says one thing after the other, repeats its request: the same bytes but for the cursor
-or the body. Where they are the same, they come from the same client with the same rights, and the next answer needs
+A client that polls, or that sends one message after the other, repeats its request: the same bytes but for the cursor
+or the body. If they are the same, they come from the same client with the same rights, and the next answer needs
 no parsing of HTTP. Anything else goes, with the connection, to the server that accepted it.
 """
 
@@ -31,7 +31,7 @@ LEAVE_SECONDS = 1.0
 PATIENCE_SECONDS = 60.0
 """For which a peer may take nothing of its answer."""
 _COPIED_BYTES = 16 * 1024
-"""A shorter answer leaves in one packet with its header; a longer one is shared by all who get it."""
+"""A shorter answer leaves in one packet with its header; a longer one is shared by all its readers."""
 
 _OF_THE_BODY = ("Content-Type", "Content-Length", "Transfer-Encoding", "Connection", "X-Accel-Buffering")
 
@@ -39,16 +39,16 @@ _CHANGING = (access.HEADER, quota.STATE)
 """Lines that the first answer has as well, but not the same."""
 
 HandBack = Callable[[socket.socket, bytes, int], None]
-"""Takes the socket, what was read from it already, and how many requests in a row were not the expected one."""
+"""Takes the socket, the bytes read from it already, and how many requests in a row were not the expected one."""
 
 
 def can_keep() -> bool:
-    """Whether the requests that follow this one on its connection may be answered without the application."""
+    """Return True if the requests that follow this one on its connection may be answered without the application."""
     return can_take() and not is_guarded(request.environ)
 
 
 def can_take() -> bool:
-    """Whether this request's socket can be taken from the server and given back."""
+    """Return True if this request's socket can be taken from the server and given back."""
     environ = request.environ
     return (
         "quotechat.hand_back" in environ and environ.get("SERVER_PROTOCOL") == "HTTP/1.1" and can_detach(environ)
@@ -56,7 +56,7 @@ def can_take() -> bool:
 
 
 def closes(environ: dict[str, Any]) -> bool:
-    """Whether this request is the last on its connection (RFC 9112 §9.3)."""
+    """Return True if this request is the last on its connection (RFC 9112 §9.3)."""
     return "close" in [option.strip().lower() for option in environ.get("HTTP_CONNECTION", "").split(",")]
 
 
@@ -100,7 +100,7 @@ def with_headers(answer: Response, headers: Headers) -> Response:
 
 
 class Head:
-    """What does not change from answer to answer on one connection: the header, but for status, date and length."""
+    """The constant part of one connection's answers: the header, but for status, date and length."""
 
     def __init__(self, environ: dict[str, Any], headers: list[tuple[str, str]]) -> None:
         self._measured = measure.request_bytes(environ) if measure.wanted(environ) else None
@@ -110,7 +110,7 @@ class Head:
         self, length: int, *, keep: bool, request_id: str, status: str = "200 OK", retry: str | None = None,
         more: str = "",
     ) -> bytes:
-        """The header of an answer whose body has `length` bytes; `retry` is what `Retry-After` says."""
+        """Return the header of an answer whose body has `length` bytes; `retry` is the value of `Retry-After`."""
         lines = (
             f"HTTP/1.1 {status}\r\nServer: gunicorn\r\nDate: {_now(int(time.time()))}\r\n"
             f"Connection: {'keep-alive' if keep else 'close'}\r\n{self._lines}Content-Length: {length}\r\n"
@@ -170,7 +170,7 @@ class Kept(Peer):
 
     @property
     def done(self) -> bool:
-        """Whether no request follows the one that is answered."""
+        """Return True if no request follows the one that is answered."""
         return self._last or self._leaving
 
     def more(self) -> str:
@@ -244,11 +244,11 @@ class Kept(Peer):
             if self.stalled(now) > PATIENCE_SECONDS:
                 self.drop()
         elif self.unused and now >= self._idle_until:
-            self._read()  # what came since the loop looked
+            self._read()  # bytes that came since the loop polled
             if self.unused:
                 self.end()
 
     @property
     def unused(self) -> bool:
-        """Whether no request has begun that is not answered."""
+        """Return True if no request has begun that is not answered."""
         return not (self.busy or self.ending)

@@ -1,4 +1,4 @@
-"""The account that asks, about itself: name, password, tokens, what it wrote as a visitor, and its end."""
+"""The calls of an account about itself: name, password, tokens, its messages as a visitor, and its end."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LEAST_TOKEN_MS = 3_600_000
 @blueprint.get("/me")
 @described(answers={200: types.Me}, identity="optional")
 def me() -> Response:
-    """Who asks: {`account`?, `access`, `site`, `scopes`, `session`?, `proved_until`?, `settings`?}."""
+    """The caller: {`account`?, `access`, `site`, `scopes`, `session`?, `proved_until`?, `settings`?}."""
     services = authentication.services()
     found = services.people.site()
     shown: dict[str, Any] = {"access": services.access, "site": {"title": found["title"]}, "scopes": list(SCOPES)}
@@ -141,7 +141,7 @@ def export() -> Response:
     identity="needed",
 )
 def claim() -> Response:
-    """Make what one wrote as a visitor one's own: {`token`}, or the visitor's cookie → {`messages`}."""
+    """Take over the messages that the caller wrote as a visitor: {`token`}, or the visitor's cookie → {`messages`}."""
     principal, fields = authentication.need_account(), parameters.json_object()
     token = fields.get("token")
     if token is not None and not isinstance(token, str):

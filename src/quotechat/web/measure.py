@@ -1,6 +1,6 @@
-"""How many bytes a request and its answer are on the wire: what the lab shows, since no browser knows it.
+"""Count the bytes of a request and its answer on the wire, for the lab, since no browser knows them.
 
-Counted is what HTTP sends, headers and all, but neither TLS nor TCP.
+Counted are the bytes of HTTP, headers and all, but neither TLS nor TCP.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _FIELDS = {"CONTENT_TYPE": "Content-Type", "CONTENT_LENGTH": "Content-Length"}
 
 
 def install(scope: Scaffold) -> None:
-    """Answers to `?measure=1` say in a header what they cost: ``in=<bytes>, out=<bytes>``."""
+    """Add to answers to `?measure=1` a header with their cost: ``in=<bytes>, out=<bytes>``."""
 
     @scope.after_request
     def measure(answer: Response) -> Response:
@@ -26,7 +26,7 @@ def install(scope: Scaffold) -> None:
 
 
 def wanted(environ: dict[str, Any]) -> bool:
-    """Whether this request asks for it."""
+    """Return True if this request asks for it."""
     return "measure=1" in environ.get("QUERY_STRING", "").split("&")
 
 
@@ -42,7 +42,7 @@ def request_bytes(environ: dict[str, Any]) -> int:
 
 
 def _stamp(answer: Response, incoming: int) -> None:
-    # What gunicorn adds, in the forms that it has there.
+    # The headers that gunicorn adds, in the forms that it has there.
     added = f"HTTP/1.1 {answer.status}\r\nServer: gunicorn\r\nDate: {http_date()}\r\nConnection: keep-alive\r\n\r\n"
     answer.content_length = len(answer.get_data())
     size = len(added) + answer.content_length
@@ -51,8 +51,8 @@ def _stamp(answer: Response, incoming: int) -> None:
 
 
 def stamp(incoming: int, size: int) -> str:
-    """What the header says of an answer that has `size` bytes without it."""
+    """Return the value of the header for an answer that has `size` bytes without it."""
     said = ""
-    for _ in range(3):  # its own length depends on what it says
+    for _ in range(3):  # its own length depends on its value
         said = f"in={incoming}, out={size + len(HEADER + ': ' + said) + 2}"
     return said

@@ -16,7 +16,7 @@ from .described import COMMANDS, OWN_MESSAGE, Example, described, envelope
 blueprint = Blueprint("messages", __name__, url_prefix="/api/v1")
 
 _LOBBY = "/api/v1/rooms/lobby/"
-"""Where the examples are."""
+"""The room of the examples."""
 
 
 @blueprint.post("/rooms/<room>/messages")
@@ -36,9 +36,9 @@ _LOBBY = "/api/v1/rooms/lobby/"
     ),
 )
 def send(room: str) -> Response:
-    """Say something: as JSON, or with the whole body as the text and `?user=`.
+    """Send a message: as JSON, or with the whole body as the text and `?user=`.
 
-    201 and the event; 200 where it was stored before; 202 where it is scheduled.
+    201 and the event; 200 if it was stored before; 202 if it is scheduled.
     """
     if parameters.is_text():
         fields: dict[str, Any] = {"user": _signed(), "message": _without_last_newline(parameters.text_body())}
@@ -157,14 +157,14 @@ def command(room: str) -> Response:
     envelope = _in_room(_keyed(envelope, request.headers.get("Idempotency-Key")), room)
     asked = commands.decode(envelope, security.given_name())
     if isinstance(asked, commands.Ping):
-        _chat().feed(room)  # nothing is there where there is no such room
+        _chat().feed(room)  # nothing is there if there is no such room
         return live({"command": "pong", **_client_id(asked.client_id)})
     outcome = _submitted(asked)
     return live({"command": "ack", **_client_id(asked.client_id), **outcome.ack()})
 
 
 def submit_quote(room: str, fields: dict[str, Any]) -> Response:
-    """Add a quote: 201 and the quote; 200 where it was stored before."""
+    """Add a quote: 201 and the quote; 200 if it was stored before."""
     outcome = _submit("add-quote", room, fields, quote=fields)
     quote = outcome.event.envelope["quote"]
     return live(quote | {"duplicate": True}, 200) if outcome.duplicate else live(quote, 201)
@@ -261,7 +261,7 @@ def _done(outcome: Any, *, created: bool = False) -> Response:
 
 
 def _shown(outcome: Any, *, created: bool = False) -> tuple[int, bytes]:
-    """Status and body of the answer to what was stored."""
+    """Return status and body of the answer to a stored command."""
     if isinstance(outcome, Scheduled | Cancelled):
         return (202 if isinstance(outcome, Scheduled) else 200), json.dumps(outcome.ack())
     assert isinstance(outcome, Stored)

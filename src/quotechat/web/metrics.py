@@ -1,6 +1,6 @@
-"""What Prometheus asks for: the plain counters of hub and reactor, of all workers together.
+"""Metrics for Prometheus: the plain counters of hub and reactor, of all workers together.
 
-Where things happen only plain numbers are counted. They are carried over here, when somebody asks and once a
+The code that works counts plain numbers only. They are carried over here, at each scrape and once a
 second, so that a delivery costs nothing for it. Workers share files in a directory of the master's
 (`serving/hooks.py`), in prometheus-client's multi-process mode; a scrape may be a second behind for the others.
 """
@@ -28,7 +28,7 @@ from .reactor import Reactor
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 CARRY_EVERY = 1.0
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
-"""What prometheus-client reads, once, when it is imported."""
+"""The variable that prometheus-client reads, once, when it is imported."""
 
 _GAUGES = {
     "held_polls": "Long-polls held now.",
@@ -54,7 +54,7 @@ prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # 
 
 
 class Metrics:
-    """Of one application; `text` is what is answered."""
+    """The metrics of one application; `text` is the answer."""
 
     def __init__(self, chat: Chat, reactor: Reactor) -> None:
         self._chat = chat
@@ -100,12 +100,12 @@ class Metrics:
             yield
 
     def start(self) -> None:
-        """Carry over once a second, where other workers answer for this one too."""
+        """Carry over once a second, if other workers answer for this one too."""
         if self._shared:
             supervision.Supervised("metrics", self._run).start()
 
     def stop(self) -> None:
-        """Carry over what there is, and no more."""
+        """Carry over the last figures, and stop."""
         self._over.set()
         self.carry()
 
@@ -120,7 +120,7 @@ class Metrics:
             return generate_latest(everyone)
 
     def carry(self, scheduled: int | None = None) -> None:
-        """Bring what Prometheus sees up to what was counted."""
+        """Bring Prometheus's figures up to the counters."""
         with self._lock, self._alone():
             figures = {**self._chat.figures(), **self._reactor.figures(), "workers": 1.0}
             if scheduled is not None:

@@ -1,4 +1,4 @@
-"""The pages of somebody who is signed in: /me, /people, /admin. Forms, without JavaScript too."""
+"""The pages of a user that is signed in: /me, /people, /admin. Forms, without JavaScript too."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def revoke_token(token_id: str) -> Response:
 
 @blueprint.post("/me/claims")
 def claim() -> Response:
-    """Make what was written in this browser without an account one's own."""
+    """Take over the messages written in this browser without an account."""
     principal, _ = authentication.need_session()
     visitor = security.visitor()
     return _own("claim", lambda: visitor and _services().accounts.claim(principal, visitor), "They are yours now.")
@@ -125,7 +125,7 @@ def close() -> Response:
 
 
 def _own(part: str, change: Callable[[], object], done: str, made: list[str] | None = None) -> Response:
-    """Do it and show the page again, with what was refused beside its form."""
+    """Do it and show the page again, with a refusal beside its form."""
     try:
         change()
     except Refused as refused:
@@ -160,13 +160,13 @@ def _prove(session: Session) -> None:
 
 @blueprint.get("/people")
 def people() -> Response:
-    """Who there is."""
+    """Show all accounts."""
     return _people()
 
 
 @blueprint.post("/people/<account_id>")
 def change_person(account_id: str) -> Response:
-    """What an administrator does to an account; `do` says what."""
+    """Change an account, as an administrator; `do` names the action."""
     principal, found = _admin(), _services().people
     what, link = request.form.get("do", ""), None
     try:

@@ -1,6 +1,6 @@
 """The pages that people see. Translation only: HTML out of snapshots, commands out of forms.
 
-Every page works without JavaScript: what can be sent is a form, what can be read is in the first HTML.
+Every page works without JavaScript: each command is a form, each message is in the first HTML.
 The scripts then read on from the cursor that the page carries.
 """
 
@@ -37,7 +37,7 @@ LAB_ROOM = "lab"
 """The room that the lab sends its probes to; the page creates it."""
 
 SILENT_ROOM = "lab-silence"
-"""The room in which the lab measures what silence costs; the page creates it, and nobody writes there."""
+"""The room in which the lab measures the cost of silence; the page creates it, and nobody writes there."""
 
 _OLD_NAME_COOKIE = "quotechat-name"
 """That of all servers once; now each has its own (`security.cookie_name`)."""
@@ -46,7 +46,7 @@ NAME_COOKIE_AGE = 365 * 24 * 3600
 
 
 class Way(NamedTuple):
-    """How a page gets its messages: what it says of it, and the transports that it may use."""
+    """A way of getting messages: the page's texts on it, and the transports that it may use."""
 
     endpoint: str
     label: str
@@ -109,7 +109,7 @@ def in_order(text: str) -> str:
 
 @blueprint.get("/")
 def auto() -> Response:
-    """The room of `?room=`, over whatever transport works."""
+    """The room of `?room=`, over any transport that works."""
     return _chat_page(_room(), "auto")
 
 
@@ -235,7 +235,7 @@ def _polling_mode(args: Mapping[str, str]) -> str:
 
 
 def _address(way: str, room: str, anchor: str | None = None) -> str:
-    """Where a room is under this way of getting messages; the lobby needs no name."""
+    """Return the address of a room under this way of getting messages; the lobby needs no name."""
     named: dict[str, Any] = {} if room == "lobby" else {"room": room}
     mode: dict[str, Any] = {"mode": "short"} if way == "short" else {}
     if way == "auto" and named:
@@ -290,7 +290,7 @@ def _entries(page: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _mine(page: dict[str, Any]) -> dict[str, Any]:
-    """What the viewer wrote, and how they reacted; for scripts and without."""
+    """Return the viewer's messages and reactions; for scripts and without."""
     return {"messages": [], "reactions": {}, **page.get("mine", {})}
 
 
@@ -346,7 +346,7 @@ def _page(html: str, refused: Refused | None) -> Response:
 
 
 def _number(text: str | None) -> int | None:
-    """A number out of an address or a form; None where there is none that could be an id."""
+    """Parse a number of an address or a form; None if it could be no id."""
     return int(text) if text is not None and re.fullmatch("[0-9]{1,15}", text) else None
 
 

@@ -34,7 +34,7 @@ _TEXT = ("text/plain", "application/x-www-form-urlencoded")
 
 
 class _Number(IntegerConverter):
-    """A number in a path: ASCII digits, where Python would take those of every script, in any length."""
+    """A number in a path: ASCII digits, while Python would take those of every script, in any length."""
 
     regex = "[0-9]{1,16}"
 
@@ -79,7 +79,7 @@ def drop_odd_range() -> None:
 
 
 def one(name: str) -> str | None:
-    """The parameter `name`, None where it is left out. Raises ParameterInvalid where it is given twice."""
+    """Return the parameter `name`, None if it is left out. Raises ParameterInvalid if it is given twice."""
     found = request.args.getlist(name)
     if len(found) > 1:
         raise ParameterInvalid(f"{name} is given twice.", name)
@@ -95,7 +95,7 @@ def limit(default: int, most: int) -> int:
 
 
 def before() -> int | None:
-    """`before`: an id, None where it is left out. Raises ParameterInvalid."""
+    """Return `before`: an id, None if it is left out. Raises ParameterInvalid."""
     text = one("before")
     if text is None:
         return None
@@ -103,7 +103,7 @@ def before() -> int | None:
 
 
 def _whole(text: str, name: str, rule: str) -> int:
-    """A whole number from 1 on, in any length; what is above `_LARGEST` is that."""
+    """Parse a whole number from 1 on, in any length; a number above `_LARGEST` is that."""
     digits = text.lstrip("0")
     if not _DECIMAL.fullmatch(text) or not digits:
         raise ParameterInvalid(rule, name)
@@ -156,7 +156,7 @@ def after_by_room() -> dict[str, Cursor | Now]:
 
 
 def accepted(*media: str) -> str | None:
-    """Which of `media` is wanted most, in our order where several are; None where none is accepted, or nothing said.
+    """Return the one of `media` wanted most, the first of several; None if none is accepted, or nothing said.
 
     Only the type counts: `application/json; charset=utf-8` asks for what `application/json` is.
     """
@@ -170,7 +170,7 @@ def json_object() -> dict[str, Any]:
 
 
 def an_object(value: Any) -> dict[str, Any]:
-    """`value`, which a body holds. Raises Invalid where it is no JSON object."""
+    """Return `value`, the content of a body. Raises Invalid if it is no JSON object."""
     if not isinstance(value, dict):
         raise Invalid("body", "The body is a JSON object.")
     return value
@@ -184,12 +184,12 @@ def json_body() -> Any:
 
 
 def is_text() -> bool:
-    """Whether the body is meant as plain text: by its type, or as a bare ``curl -d`` sends it."""
+    """Return True if the body is meant as plain text: by its type, or as a bare ``curl -d`` sends it."""
     return _media_type() in _TEXT
 
 
 def text_body() -> str:
-    """The whole body as text. Raises TooLarge, MalformedJson where it is not UTF-8."""
+    """Return the whole body as text. Raises TooLarge, MalformedJson if it is not UTF-8."""
     try:
         return _body().decode("utf-8")
     except UnicodeDecodeError:

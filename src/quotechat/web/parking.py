@@ -1,8 +1,8 @@
 """Held polls without a thread: the request's socket waits in the reactor, and its answer is written there.
 
-All who wait in one room at the same cursor get one page, read and encoded once. After the answer the connection
-is kept for the next poll (`kept`).
-In a room where much is said, answers are at least `SETTLE` apart, so that one carries several events; in a quiet
+All polls that wait in one room at the same cursor get one page, read and encoded once. After the answer the
+connection is kept for the next poll (`kept`).
+In a busy room, answers are at least `SETTLE` apart, so that one carries several events; in a quiet
 one the first goes out at once.
 """
 
@@ -38,7 +38,7 @@ _CURSOR = re.compile(rb"[0-9]+(?:\.[0-9a-f]+)?")
 Link = Callable[..., str]
 """The value of `Link` for the events after `after=`."""
 Ending = Callable[[Page], Page]
-"""What the empty page of a poll that ends becomes: `as_it_is` at the time-out, `early` before it."""
+"""Makes the last page of an empty poll that ends: `as_it_is` at the time-out, `early` before it."""
 
 
 def as_it_is(page: Page) -> Page:
@@ -47,7 +47,7 @@ def as_it_is(page: Page) -> Page:
 
 
 class Place(NamedTuple):
-    """Where a poll waits: all with the same place get the same answer."""
+    """The room and cursor at which a poll waits: all with the same place get the same answer."""
 
     room: str
     after: str
@@ -55,20 +55,20 @@ class Place(NamedTuple):
 
 
 def can_park() -> bool:
-    """Whether this request's socket can be taken from the server and given back."""
-    # What came of a body after the answer would be taken for the next request (RFC 9112 §11.2).
+    """Return True if this request's socket can be taken from the server and given back."""
+    # Bytes of a body that come after the answer would be taken for the next request (RFC 9112 §11.2).
     return request.method == "GET" and not has_body(request.environ) and can_take()
 
 
 def repeats() -> bool:
-    """Whether this request's connection polls again and again: then it is better kept, even if it need not wait."""
+    """Return True if this request's connection polls again and again: then it is kept, even if it need not wait."""
     return bool(request.environ["quotechat.served"] > 1)
 
 
 def park(place: Place, seconds: float, left: Callable[[], None], page: Page | None = None) -> Response:
-    """A response that comes when there is news at `place`, at the latest after `seconds`.
+    """Return a response that comes when there is news at `place`, at the latest after `seconds`.
 
-    Where `page` leads there already, it is the answer, and what waits is the next poll. `left` is called when the
+    If `page` leads there already, it is the answer, and the next poll waits. `left` is called when the
     connection is closed or given back.
     """
     lot: Lot = current_app.extensions["quotechat.parking"]
@@ -169,8 +169,8 @@ class Parked(Kept):
             self._end(as_it_is)
 
     def _end(self, ending: Ending) -> None:
-        # This poll may be a repeated one, which did not look in the store, and another worker's commit may not
-        # have been heard of: whoever is told "nothing" is told so after a look (protocol §5, promise 4).
+        # A repeated poll skips the first look in the store, and the wake-up of another worker's commit may be late: so
+        # it looks before it answers that there is nothing (protocol §5, promise 4).
         self.ends = ending
         self._lot.last_look(self.place)
 
@@ -204,7 +204,7 @@ def _around_the_cursor(environ: dict[str, Any]) -> tuple[bytes, bytes] | None:
     target = _TARGET.match(raw)
     if target is None or raw.find(b"\r\n\r\n") != len(raw) - 4:
         return None
-    # The one that the application reads: not what another parameter or a fragment holds.
+    # The parameter that the application reads: not the content of another one or of a fragment.
     found = [each for each in _PARAMETER.finditer(raw, *target.span(1)) if each[1] == b"after"]
     if len(found) != 1 or not _CURSOR.fullmatch(found[0][2]):
         return None
@@ -248,7 +248,7 @@ class Lot:
             self._reactor.call(lambda: self._settle(room))
 
     def has_waiting(self, room: str) -> bool:
-        """Whether a poll waits in `room`; for `Chat.followed_by`."""
+        """Return True if a poll waits in `room`; for `Chat.followed_by`."""
         return room in self._waiting
 
     def enter(self, parked: Parked) -> None:
@@ -256,7 +256,7 @@ class Lot:
         place = parked.place
         self._chat.hold(1)
         self._waiting[place.room].setdefault(place, set()).add(parked)
-        # What came between its look and this moment woke nobody.
+        # Events between its look and this moment woke nobody.
         if self._moved(place):
             self.news(place.room)
 
@@ -297,7 +297,7 @@ class Lot:
                 self._read(place)
 
     def _moved(self, place: Place) -> bool:
-        """Whether the room may be elsewhere than `place`: further, in another history, or gone."""
+        """Return True if the room may be elsewhere than `place`: further, in another history, or gone."""
         try:
             there = self._chat.feed(place.room).cursor()
         except RoomUnknown:  # it was removed, and the read says so
@@ -317,7 +317,7 @@ class Lot:
         )
 
     def last_look(self, place: Place) -> None:
-        """Read what is there from now on, for polls at `place` that end whether there is anything or not."""
+        """Read the present events, for polls at `place` that end with news or without."""
         if place in self._reading:
             self._again.add(place)
         else:
@@ -342,7 +342,7 @@ class Lot:
 
 
 def _end(place: Place, waiting: list[Parked], found: object) -> None:
-    """There is nothing, or, where `found` is no page, it could not be read."""
+    """End polls without news, or, if `found` is no page, because the store could not be read."""
     for parked in waiting:
         if parked.ends is not None:
             page = parked.ends(found) if isinstance(found, Page) else early(Page([], place.after))

@@ -1,4 +1,4 @@
-"""One live socket, as the reactor has it: what waits to be sent, and where its rooms stand."""
+"""One live socket of the reactor: its unsent bytes, and its position in each room."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 READ_BYTES = 64 * 1024
 CLOSING_SECONDS = 1.0
-"""How long a closing peer may take to read the rest and hang up."""
+"""For how long a closing peer may take to read the rest and hang up."""
 
 
 class Subscription:
-    """A room that a peer follows, and up to where it has got it."""
+    """A room that a peer follows, and the position up to which it has got it."""
 
     __slots__ = ("began", "caught_up", "feed", "position")
 
@@ -41,20 +41,20 @@ class Subscription:
 
 
 class Peer:
-    """One live socket. Subclasses say how events are framed and what incoming bytes mean.
+    """One live socket. Subclasses frame events and parse incoming bytes.
 
     All methods run on the reactor's thread.
     """
 
     framing = "raw"
     read_bytes = READ_BYTES
-    """How much is read in one turn of the loop, at the end of which others have their turn."""
+    """Bytes read in one turn of the loop, after which others have their turn."""
 
     def __init__(self, sock: socket.socket, left: Callable[[], None]) -> None:
         self.sock = sock
         self.subscriptions: dict[str, Subscription] = {}
         self.reading: Subscription | None = None
-        """What the store is being asked for; one room at a time."""
+        """The room whose events are being read from the store; one at a time."""
         self._left = left
         self._out: deque[memoryview] = deque()
         self._moved_at = time.monotonic()
@@ -67,7 +67,7 @@ class Peer:
         """The account that it is held for, if any."""
         self.reactor: Reactor
 
-    # --- What a subclass says ---------------------------------------------------------------------
+    # --- For a subclass to define -----------------------------------------------------------------
 
     def opened(self) -> None:
         """It has joined the reactor."""
@@ -82,7 +82,7 @@ class Peer:
             self.revoked()
 
     def revoked(self) -> None:
-        """What it rests on has ended: say so, and end."""
+        """End, and say so: the session, token or account that the connection rests on has ended."""
         self.end()
 
     def join(self, events: Sequence[Event]) -> bytes:
@@ -90,7 +90,7 @@ class Peer:
         raise NotImplementedError
 
     def caught_up(self, room: str, cursor: str) -> None:
-        """All that was there has been sent; what follows is live."""
+        """Note that all earlier events have been sent; later ones are live."""
 
     def reset(self, room: str, refused: Refused) -> None:
         """The position cannot be served any more."""
@@ -112,11 +112,11 @@ class Peer:
     def filled(self) -> None:
         """Its socket takes no more for now; `idle` tells when it has taken all."""
 
-    # --- What a subclass may do -------------------------------------------------------------------
+    # --- For a subclass to call -------------------------------------------------------------------
 
     @property
     def blocked(self) -> bool:
-        """Whether something waits for the socket to take it."""
+        """Return True if something waits for the socket to take it."""
         return bool(self._out)
 
     @property
@@ -125,16 +125,16 @@ class Peer:
         return sum(map(len, self._out))
 
     def stalled(self, now: float) -> float:
-        """Seconds for which it has taken nothing of what waits."""
+        """Return for how many seconds it has taken none of the waiting bytes."""
         return now - self._moved_at if self._out else 0.0
 
     @property
     def ending(self) -> bool:
-        """Whether nothing more will be sent."""
+        """Return True if nothing more will be sent."""
         return self._ends_at is not None
 
     def send(self, data: bytes) -> None:
-        """Send `data` after what waits."""
+        """Send `data` after the waiting bytes."""
         if self._ends_at is not None or not data:
             return
         sent = 0
@@ -158,11 +158,11 @@ class Peer:
             self._out.append(memoryview(data))
 
     def listen(self, on: bool) -> None:
-        """Whether to read from the socket; what is not read slows its sender down."""
+        """Read from the socket or do not; unread bytes slow their sender down."""
         self._watch(self._interest | select.EPOLLIN if on else self._interest & ~select.EPOLLIN)
 
     def end(self) -> None:
-        """Send what waits, then close; the peer has a moment to read it and hang up."""
+        """Send the waiting bytes, then close; the peer has a moment to read them and hang up."""
         if not self.ending:
             self._ends_at = time.monotonic() + CLOSING_SECONDS
             for room in list(self.subscriptions):
@@ -183,7 +183,7 @@ class Peer:
             self._read()
 
     def overdue(self, now: float) -> bool:
-        """Whether it has had its moment."""
+        """Return True if it has had its moment."""
         return self._ends_at is not None and now >= self._ends_at
 
     def closed(self) -> None:

@@ -43,7 +43,7 @@ _STREAMS: dict[str, Literal["ndjson", "sse"]] = {"application/x-ndjson": "ndjson
     ),
 )
 def events(room: str) -> Response:
-    """{`events`, `cursor`, `more`, `retry_in_ms`?} after `?after=`, or a stream where that is accepted."""
+    """{`events`, `cursor`, `more`, `retry_in_ms`?} after `?after=`, or a stream if that is accepted."""
     chat: Chat = current_app.extensions["quotechat"]
     kind = _negotiated()
     if kind != "json":
@@ -94,7 +94,7 @@ def events_of_rooms() -> Response:
 
 
 def _held(chat: Chat, room: str, after: Cursor | Now, limit: int, seconds: float) -> Response:
-    """The answer that comes when there is one; without a thread, where the server can give its socket away."""
+    """Return the answer that comes when there is one; without a thread, if the server can give its socket away."""
     who = security.client()
     if not parking.can_park():
         watch = revocation.watch()
@@ -162,7 +162,7 @@ def _negotiated() -> Literal["json", "ndjson", "sse"]:
 
 
 def _last_event() -> Cursor | Now:
-    # What an EventSource sends when it reconnects; its URL still holds the first cursor.
+    # The header of an EventSource that reconnects; its URL still holds the first cursor.
     last = request.headers.get("Last-Event-ID")
     return cursor.parse(last) if last else parameters.after()
 
@@ -176,7 +176,7 @@ def _gone(watch: revocation.Watch | None) -> Callable[[], bool] | None:
 
 
 def _peer_gone(environ: dict[str, Any]) -> Callable[[], bool] | None:
-    """A look at whether the client has hung up; None where the server shows no socket."""
+    """Return a check that the client has hung up; None if the server shows no socket."""
     sock = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
     if not isinstance(sock, socket.socket):
         return None

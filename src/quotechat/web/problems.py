@@ -58,7 +58,7 @@ _PROBLEMS: dict[str, tuple[int, str]] = {
     "outcome-unknown": (503, "Stored or not, it is not known"),
     "storage-full": (507, "No space left"),
 }
-# What Flask and Werkzeug refuse by themselves, and what an application around us does.
+# Refusals of Flask and Werkzeug themselves, and of an application around us.
 _CODES = {400: "parameter-invalid", 401: "unauthenticated", 403: "forbidden", 404: "not-found",
           405: "method-not-allowed", 406: "not-acceptable", 413: "too-large", 415: "unsupported-media-type",
           429: "rate-limited", 500: "internal"}  # fmt: skip
@@ -99,7 +99,7 @@ def body(refused: Refused) -> dict[str, Any]:
 
 
 def title(code: str) -> str:
-    """What a code means, in a few words."""
+    """Return the meaning of a code, in a few words."""
     return _PROBLEMS[code][1]
 
 
@@ -118,18 +118,18 @@ def by_status(codes: Iterable[str] = tuple(_PROBLEMS)) -> dict[int, list[str]]:
 
 
 def counted() -> dict[str, int]:
-    """How many problems of each code this process has told of."""
+    """Count the problems of each code that this process has answered."""
     with _counting:
         return dict(_counts)
 
 
 def retry_after(refused: Refused) -> str | None:
-    """What `Retry-After` says: whole seconds (RFC 9110 §10.2.3), rounded up, since earlier would be in vain."""
+    """Return the value of `Retry-After`: whole seconds (RFC 9110 §10.2.3), rounded up: earlier would be in vain."""
     return None if refused.retry_in_ms is None else str(max(1, -(-refused.retry_in_ms // 1000)))
 
 
 def response(refused: Refused) -> Response:
-    """The answer to a request that is refused: a problem, or a page where a person reads it."""
+    """Answer a refused request: a problem, or a page if a person reads it."""
     answer = _answer(body(refused))
     retry = retry_after(refused)
     if retry is not None:
@@ -159,13 +159,13 @@ def install(scope: Scaffold) -> None:
 
 
 def of_http(fault: HTTPException) -> Response:
-    """What Flask and Werkzeug refuse by themselves, as a problem."""
+    """Return a refusal of Flask or Werkzeug as a problem."""
     if fault.code is not None and fault.code < 400:  # a redirect that Werkzeug raises, such as a missing slash
         return Response(fault.get_body(), fault.code, fault.get_headers())
     if fault.response is not None:  # an answer that is ready, by the application around us
         return cast(Response, fault.response)
     code = _CODES.get(fault.code or 500)
-    if code is None:  # it is only what its status says (RFC 9457 §4.2.1)
+    if code is None:  # it has no meaning beyond its status (RFC 9457 §4.2.1)
         phrase = HTTP_STATUS_CODES.get(fault.code or 500, "Refused")
         answer = _answer({"type": "about:blank", "title": phrase, "status": fault.code, "detail": f"{phrase}."})
     else:

@@ -1,4 +1,4 @@
-"""What trusted proxies say about a request (X-Forwarded-*), read strictly."""
+"""Read the headers of trusted proxies about a request (X-Forwarded-*), strictly."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def install(app: Flask, settings: Settings) -> None:
 
 
 def address() -> str:
-    """The address that limits count this request for, as far as trusted proxies say it.
+    """Return the address that limits count this request for, as far as trusted proxies tell it.
 
-    An IPv6 address stands for its /64 network, since a client that has one has all of them (RFC 6177 §2). What is no
-    address counts as the peer that said it.
+    An IPv6 address stands for its /64 network, since a client that has one has all of them (RFC 6177 §2). A text that
+    is no address counts as the peer that sent it.
     """
     environ = request.environ
     peer = environ.get("werkzeug.proxy_fix.orig", {}).get("REMOTE_ADDR", "")
@@ -72,12 +72,12 @@ class _Trusted:
             environ["REMOTE_ADDR"] = found
         port = self._said(environ, "PORT")
         host = environ.get("HTTP_HOST", "")
-        # Some proxies name a port that is only their own: one in the Host is what the browser asked for.
+        # Some proxies name a port that is only their own: one in the Host is the one that the browser asked for.
         if port and _PORT.fullmatch(port) and port not in _USUAL and re.fullmatch(r"\[[^\]]*\]|[^:]+", host):
             environ["HTTP_HOST"], environ["SERVER_PORT"] = f"{host}:{port}", port
         return self._app(environ, start_response)
 
     def _said(self, environ: dict[str, Any], name: str) -> str | None:
-        """What the outermost trusted proxy said in ``X-Forwarded-<name>``."""
+        """Return the value of the outermost trusted proxy in ``X-Forwarded-<name>``."""
         values = environ.get(f"HTTP_X_FORWARDED_{name}", "").split(",")
         return values[-self._hops].strip() if len(values) >= self._hops else None

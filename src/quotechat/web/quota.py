@@ -1,7 +1,7 @@
-"""How much a client may still write, in headers: draft-ietf-httpapi-ratelimit-headers, in the form of its version 11.
+"""The rest of a write limit, in headers: draft-ietf-httpapi-ratelimit-headers, in the form of its version 11.
 
-The limits are token buckets: `q` is how much comes at once, `w` the seconds in which all of it comes back, `r` what is
-left, `t` the seconds until nothing is missing. Where `r` is 0, `Retry-After` says when the next one may come.
+The limits are token buckets: `q` is how much comes at once, `w` the seconds in which all of it comes back, `r` the
+rest, `t` the seconds until nothing is missing. If `r` is 0, `Retry-After` says when the next one may come.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ STATE = "RateLimit"
 
 
 def install(scope: Scaffold) -> None:
-    """Answers to limited writes say what is left."""
+    """Add the rest of the limit to answers to limited writes."""
 
     @scope.after_request
     def tell(answer: Response) -> Response:
@@ -46,5 +46,5 @@ def _tell(answer: Response, kind: str) -> None:
 
 
 def state(kind: str, rate: Rate, tokens: float) -> str:
-    """What the header says of a bucket that holds `tokens`."""
+    """Return the header's value for a bucket that holds `tokens`."""
     return f'"{kind}";r={int(tokens)};t={math.ceil((rate.burst - tokens) / rate.per_second)}'

@@ -1,4 +1,4 @@
-"""The quotes API: what people said that is worth keeping."""
+"""The quotes API: a collection of quotations that users add."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def add() -> Response:
     examples=(Example("/api/v1/quotes/random"), Example("/api/v1/quotes/random", headers={"Accept": "text/plain"})),
 )
 def chosen() -> Response:
-    """One quote by chance; as one line of text where that is preferred."""
+    """A random quote; as one line of text if that is preferred."""
     quote = _chat().random_quote()
     if parameters.accepted("application/json", "text/plain") == "text/plain":
         line = f"{' '.join(quote['quote'].split())} – {quote['author']}\n"

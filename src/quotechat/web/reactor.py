@@ -1,10 +1,10 @@
 """Owns all live sockets of a worker: one thread, one epoll, the only writer of each socket.
 
 A `Peer` is a socket and, per room that it follows, a position. Nothing is queued for it: when a room has
-news, the reactor sends it the slice of the feed's tail after its position, encoded once for all who stand
-there. A peer whose socket is full merely lags; when it can take more, it goes on from its position, out of
+news, the reactor sends it the slice of the feed's tail after its position, encoded once for all peers at that
+position. A peer whose socket is full merely lags; when it can take more, it goes on from its position, out of
 the tail or, if that begins later, out of the store. A peer that begins far behind does so in the same way.
-So being behind costs one slice of memory, however many events it is, and whatever they hold.
+So being behind costs one slice of memory, for any number of events of any size.
 
 Other threads reach the reactor only through `call`.
 """
@@ -37,7 +37,7 @@ from .peer import CLOSING_SECONDS, Peer, Subscription
 log = logging.getLogger(__name__)
 
 TICK = 0.004
-"""Seconds between two rounds of sending: what comes faster leaves together, in one send per peer."""
+"""Seconds between two rounds of sending: events within one leave together, in one send per peer."""
 SWEEP = 1.0
 """Seconds between two looks at every peer: for time-outs, and for wake-ups that were lost."""
 SLICE_EVENTS = 500
@@ -48,7 +48,7 @@ MOST_WAITING = 64 * 1024 * 1024
 STALLED_SECONDS = 5.0
 """For which a peer must have taken nothing to be among them."""
 GRACE_SECONDS = 2.0
-"""What a drain gives to requests that are on their way, as gunicorn's worker does."""
+"""The time that a drain gives to requests that are on their way, as gunicorn's worker does."""
 
 
 class Reactor:
@@ -105,7 +105,7 @@ class Reactor:
             self._ring()
 
     def has_followers(self, room: str) -> bool:
-        """Whether a peer follows `room`; for `Chat.followed_by`."""
+        """Return True if a peer follows `room`; for `Chat.followed_by`."""
         return room in self._followers
 
     def drain(self) -> None:
@@ -117,7 +117,7 @@ class Reactor:
             self._drained.wait(GRACE_SECONDS + 0.5)
 
     def settle(self) -> None:
-        """After a drain: return when those who came since have been told too, `CLOSING_SECONDS` + 0.5 s at most."""
+        """After a drain: return when late connections have been told too, after `CLOSING_SECONDS` + 0.5 s at most."""
         if self._begun:
             self._drained.clear()
             self._ring()
@@ -181,7 +181,7 @@ class Reactor:
             peer.released()
 
     def follow(self, peer: Peer, feed: Feed, position: Cursor) -> None:
-        """Send `peer` what comes after `position`, instead of what it had of that room."""
+        """Send `peer` the events after `position`, instead of its earlier subscription to that room."""
         self.unfollow(peer, feed.room)
         subscription = peer.subscriptions[feed.room] = Subscription(feed, position)
         self._followers.setdefault(feed.room, {})[peer] = subscription
@@ -199,7 +199,7 @@ class Reactor:
                 del self._followers[room]
 
     def pump(self, peer: Peer) -> None:
-        """Send what is new to `peer`, as far as its socket takes it."""
+        """Send news to `peer`, as far as its socket takes it."""
         # Most peers follow one room. The others take turns, also from one pump to the next: one may always have news.
         going = list(peer.subscriptions.items())
         while going and not peer.blocked:
@@ -215,7 +215,7 @@ class Reactor:
             self._calls.append(partial(self.guard, peer, self.pump, peer))
 
     def watch(self, peer: Peer, interest: int) -> None:
-        """What epoll looks for."""
+        """Set the events that epoll reports for `peer`."""
         if self._peers.get(peer.sock.fileno()) is peer:
             self._epoll.modify(peer.sock, interest)
 
@@ -258,7 +258,7 @@ class Reactor:
             if now >= next_sweep:
                 self._safely(self._sweep)
                 next_sweep = now + (TICK if self._draining else SWEEP)
-            # For one turn only: a slice may hold what is deleted a moment later.
+            # For one turn only: a slice may hold text that is deleted a moment later.
             self._slices.clear()
             if self._draining and not self._peers and not self._calls:
                 self._drained.set()
@@ -267,7 +267,7 @@ class Reactor:
         if number == self._wake:
             with contextlib.suppress(BlockingIOError):
                 os.eventfd_read(self._wake)
-            # Before the calls are taken: whoever appends from here on rings again.
+            # Before the calls are taken: a call appended from here on rings again.
             self._rung = False
             return
         peer = self._peers.get(number)
@@ -294,7 +294,7 @@ class Reactor:
             peer.restart()
 
     def _round(self) -> None:
-        """Send what is new to all who follow a room that has news."""
+        """Send news to all peers that follow a room that has some."""
         rooms = list(self._news)
         self._news.difference_update(rooms)
         for room in rooms:
@@ -306,7 +306,7 @@ class Reactor:
                 self.lag.observe(time.monotonic() - since)
 
     def _send_news(self, followers: dict[Peer, Subscription]) -> None:
-        """The loop that everything else is for: one send for each peer, and next to nothing around it.
+        """Send news to each peer, once each: the hot loop, with next to nothing around it.
 
         Nearly all stand where the one before stood, at the very same object, and their sockets take all.
         """
@@ -387,7 +387,7 @@ class Reactor:
         self.read(lambda: (self.chat.feed(room), self.chat.read(room, position, SLICE_EVENTS, SLICE_BYTES)), then, peer)
 
     def _found(self, peer: Peer, subscription: Subscription, feed: Feed, page: object) -> bool:
-        """Send what the store had, or tell why it has nothing; whether anything changed."""
+        """Send the events that the store had, or report why there are none; return True if anything changed."""
         if isinstance(page, Refused) and not isinstance(page, Overloaded):
             self.unfollow(peer, feed.room)
             peer.reset(feed.room, page)

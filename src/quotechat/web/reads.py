@@ -1,6 +1,6 @@
-"""What reading costs its reader: a token bucket of rows, so that nobody reads at the cost of the others.
+"""The cost of reading: a token bucket of rows per reader, so that nobody reads at the cost of the others.
 
-A request is looked at before it is answered, and pays afterwards for what it has read: it may go into debt once, and
+A request is checked before it is answered, and pays afterwards for the rows it has read: it may go into debt once, and
 then waits. People do not come near it (docs/reference/settings.md).
 """
 

@@ -27,7 +27,7 @@ def page() -> Response:
 
 
 class Field(NamedTuple):
-    """One field or parameter; `kind` names a type of `Reference.types` where that is its own section."""
+    """One field or parameter; `kind` names a type of `Reference.types` if that is its own section."""
 
     name: str
     text: str

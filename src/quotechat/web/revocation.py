@@ -1,6 +1,6 @@
-"""Connections that are held end when what they rest on ends: session, token, account (docs/protocol.md, Accounts).
+"""End held connections when their session, token or account ends (docs/protocol.md, Accounts).
 
-A request looks its session or token up; what is held has done that long ago. So everything that is held for accounts
+A request looks its session or token up; a held one has done that long ago. So everything that is held for accounts
 is asked about again: at once after a change in this process, else every `LOOK_SECONDS`, with one question for all.
 """
 
@@ -18,9 +18,9 @@ from . import authentication
 from .reactor import Reactor
 
 LOOK_SECONDS = 0.4
-"""Protocol: told within 1 s of the commit, by whatever worker."""
+"""Protocol: told within 1 s of the commit, made by any worker."""
 PRINCIPAL = "quotechat.principal"
-"""In the environment of a request: the account that asks, for who takes the socket."""
+"""In the environment of a request: the account that asks, for the new owner of the socket."""
 
 
 class Revocation:
@@ -73,7 +73,7 @@ class Revocation:
 
 
 class Watch:
-    """Whether the account that holds a poll on a thread may still have the answer."""
+    """Check if the account that holds a poll on a thread may still have the answer."""
 
     def __init__(self, credentials: Credentials, principal: Principal) -> None:
         self._credentials = credentials
@@ -87,7 +87,7 @@ class Watch:
             return False  # the store is away: nothing can be answered either
 
     def check(self) -> None:
-        """Raise Unauthenticated where it has ended."""
+        """Raise Unauthenticated if it has ended."""
         if self.has_ended():
             raise Unauthenticated("This session has ended: sign in again.")
 

@@ -1,4 +1,4 @@
-"""What crawlers may read: nothing. All rooms of a server without passwords are public to them.
+"""Tell crawlers to read nothing. All rooms of a server without passwords are public to them.
 
 Every answer says ``noindex`` besides (`security`), for those that come all the same.
 """

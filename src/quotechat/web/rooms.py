@@ -1,4 +1,4 @@
-"""Rooms and what was said in them; and who is a guest."""
+"""The API of rooms, their messages, and guests."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def create() -> Response:
     examples=(Example("/api/v1/rooms/lobby?limit=20"),),
 )
 def snapshot(room: str) -> Response:
-    """{`room`, `cursor`, `messages`, `has_more`, `quotes`?, `mine`?}: the latest, and where to read on."""
+    """{`room`, `cursor`, `messages`, `has_more`, `quotes`?, `mine`?}: the latest, and the cursor behind them."""
     chat, limit, identity = _chat(), parameters.limit(_DEFAULT_LIMIT, _MOST), security.identity()
     same = conditional.unchanged(conditional.tag(chat.read(room, NOW).cursor, limit, identity))
     if same is not None:

@@ -1,6 +1,6 @@
-"""Whether the page that asks is ours (protocol §7, Same origin).
+"""Check that the page that asks is ours (protocol §7, Same origin).
 
-`Origin` is compared as what it is: a serialized origin (RFC 6454 §6.2), which has one spelling, not a URL.
+`Origin` is compared as a serialized origin (RFC 6454 §6.2), which has one spelling, not as a URL.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class _Place(NamedTuple):
 
 
 def is_listed() -> bool:
-    """Whether the page that asks is of an origin that the settings list."""
+    """Return True if the page that asks is of an origin that the settings list."""
     return request.headers.get("Origin", "") in cast(Settings, current_app.config["QUOTECHAT"]).origins
 
 
@@ -40,7 +40,7 @@ def check() -> None:
 
 
 def is_our_page() -> bool:
-    """Whether a page of ours asks: a browser says so in one of three headers, and no other page can."""
+    """Return True if a page of ours asks: a browser says so in one of three headers, and no other page can."""
     if _fetch_site():
         return _fetch_site() == "same-origin"
     # Without TLS a browser's reads have neither of the other two.
@@ -65,7 +65,7 @@ def _check() -> None:
         return
     same_host = origin.host == here.host
     # The browser compared scheme, host and port itself (Fetch Metadata §2.3); a proxy on the way may lose the port.
-    # The host must match all the same: that is what holds off a name that was bound anew to this server's address.
+    # The host must match all the same: that holds off a name that was bound anew to this server's address.
     if same_host and site == "same-origin":
         return
     if same_host or site == "same-origin":
@@ -82,7 +82,7 @@ def _fetch_site() -> str:
 
 
 def _origin(text: str) -> _Place | None:
-    """The place of a serialized origin; None for ``null`` and for what a browser would not write so."""
+    """Return the place of a serialized origin; None for ``null`` and for text that no browser would send."""
     found = _ORIGIN.fullmatch(text)
     if found is None or found[3] == _USUAL[found[1]] or int(found[3] or 1) > 65_535:
         return None

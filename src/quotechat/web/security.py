@@ -1,4 +1,4 @@
-"""Who asks, and whether the page that asks is ours (protocol §7: Who is who, Same origin).
+"""Identify callers, and check that the page that asks is ours (protocol §7: Who is who, Same origin).
 
 An identity is a random id, signed, in an HttpOnly cookie or a bearer token. The secret comes from the store,
 so that all workers on all machines sign alike and a restart forgets nobody.
@@ -21,18 +21,18 @@ from ..protocol.errors import Forbidden, Invalid, ParameterInvalid, Refused, Una
 from ..protocol.principal import Principal
 from . import authentication, parameters, problems, same_origin, site
 from .detach import guard
-from .proxies import address as address  # it says who asks, as the rest of this module
+from .proxies import address as address  # it identifies the caller, as the rest of this module
 
 _OLD_COOKIE = "quotechat"
 """The name that all servers gave their cookie once."""
 _SIGNED = re.compile(r"\.?[A-Za-z0-9_-]{30,60}\.[A-Za-z0-9_-]{20,60}")
-"""A signed identity, whoever signed it: nobody guesses one."""
+"""A signed identity, of any server: nobody guesses one."""
 _ANY_COOKIE = re.compile(r"quotechat(-[0-9a-f]{8})?")
 _COOKIE_SECONDS = 400 * 24 * 3600
 """As long as browsers keep any cookie (RFC 6265bis §5.5)."""
 
 
-# --- Who asks -------------------------------------------------------------------------------------
+# --- The caller -----------------------------------------------------------------------------------
 
 
 def identity() -> str | None:
@@ -58,13 +58,13 @@ def client() -> tuple[str, str]:
 
 
 def given_name() -> str | None:
-    """The only name that the client may write under: its account's, or what the application around us calls it."""
+    """Return the only name that the client may write under: its account's, or that of the application around us."""
     who = _from_host() or _from_account()
     return who[1] if who else None
 
 
 def principal() -> Principal:
-    """Who asks. Raises Unauthenticated for a token that is not ours."""
+    """Return the caller. Raises Unauthenticated for a token that is not ours."""
     caller = None if is_known() else authentication.caller()
     if caller is not None:
         return caller.principal
@@ -72,7 +72,7 @@ def principal() -> Principal:
 
 
 def is_known() -> bool:
-    """Whether the application around us knows the client."""
+    """Return True if the application around us knows the client."""
     return _from_host() is not None
 
 
@@ -94,7 +94,7 @@ def signed(command: Any, name: str | None) -> Any:
     """`command`, which signs as `name` if that is given. Raises Forbidden."""
     user = getattr(getattr(command, "message", None), "user", None)
     if name is not None and user is not None and names.clean_user(user, len(user) or 1) != name:
-        # repr: a name that would be refused here may hold what must not be shown.
+        # repr: a name that would be refused here may hold characters that must not be shown.
         raise Forbidden(f"You are signed in as {name!r}, and write under that name only.")
     return command
 
@@ -107,8 +107,8 @@ def new_token(name: str) -> str:
 
 
 def cookie_name() -> str:
-    """The name of this server's cookie. Browsers keep cookies for a host, whatever the port: another server there has
-    another name, so that neither takes the other's identity away."""
+    """Return the name of this server's cookie. Browsers share a host's cookies among its ports: another server there
+    has another name, so that neither takes the other's identity away."""
     return cast(str, current_app.extensions["quotechat.cookie"])
 
 
@@ -222,7 +222,7 @@ def _signer(kind: str) -> URLSafeSerializer:
 def install(app: Flask, scope: Scaffold, settings: Settings, secret: str) -> None:
     """Check every request of `scope` before anything is done, and give every answer its headers.
 
-    `scope` is `app` itself or, where that is somebody else's, our blueprint in it. `secret` signs identities:
+    `scope` is `app` itself or, if that is another's, our blueprint in it. `secret` signs identities:
     the same in all processes.
     """
     own = hashlib.blake2b(secret.encode(), digest_size=4, person=b"quotechat.cookie")
@@ -290,7 +290,7 @@ def _headers(answer: Response) -> Response:
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     headers["Cross-Origin-Resource-Policy"] = "same-origin"
     headers["Content-Security-Policy"] = _content_security_policy()
-    # Whoever can reach the server may read; a search engine must not make that everybody.
+    # Anybody who can reach the server may read; a search engine must not make that everybody.
     headers["X-Robots-Tag"] = "noindex"
     headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
     if "quotechat_who" in g or "quotechat_caller" in g or "Set-Cookie" in headers:

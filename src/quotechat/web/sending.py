@@ -2,8 +2,8 @@
 
 The header of such a POST is the same each time but for its length. The body is read as `messages` reads it, under
 the same limits, and stored by the same writer; only gunicorn and Flask are left out, which cost more than all the
-rest (docs/explanation/performance.md). What is not expected here, or is refused, is asked again over there: a
-refusal has stored nothing.
+rest (docs/explanation/performance.md). A request that is not expected here, or is refused, is asked again over there:
+a refusal has stored nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MOST_MISSED = 3
 """Requests in a row that were not the expected one; then the connection stays with the server."""
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)[ \t]*(?=\r\n)", re.IGNORECASE)
 _LONGEST_LENGTH = 9
-# What makes a request differ from the one before, or its body from what follows the header.
+# The headers in which a request differs from the one before, or its body from the bytes after the header.
 _VARYING = ("HTTP_IDEMPOTENCY_KEY", "HTTP_TRANSFER_ENCODING", "HTTP_EXPECT")
 
 Read = Callable[[Any], SendMessage]
@@ -77,7 +77,7 @@ def keep(answer: Response, read: Read, show: Show) -> Response:
 
 
 class Said(NamedTuple):
-    """What the messages of one connection have in common."""
+    """The constant part of one connection's messages."""
 
     chat: Chat
     read: Read
@@ -109,7 +109,7 @@ class Around(NamedTuple):
 
     @classmethod
     def split(cls, raw: bytes | None) -> Around | None:
-        """That of the request `raw`, where it is whole and says its length once."""
+        """Return that of the request `raw`, if it is complete and gives its length once."""
         header, found, _ = (raw or b"").partition(b"\r\n\r\n")
         lengths = list(_LENGTH.finditer(header + b"\r\n"))
         if not found or len(lengths) != 1:
@@ -118,7 +118,7 @@ class Around(NamedTuple):
         return cls(header[:start], header[end:] + b"\r\n\r\n")
 
     def body(self, data: bytes) -> tuple[int, int] | None:
-        """Where the body in `data` begins and ends, which may be later than it; None for another header."""
+        """Return begin and end of the body in `data`, which may be later than it; None for another header."""
         start = len(self.before)
         end = data.find(b"\r", start, start + _LONGEST_LENGTH + 1)
         digits = data[start:end]
@@ -171,7 +171,7 @@ class Sender(Kept):
             self.end()
 
     def restart(self) -> None:
-        # What has come by now is on its way, also what nobody has looked at yet.
+        # All that has come by now is on its way, also unread bytes.
         self._read()
         if self.ending:
             return
@@ -188,7 +188,7 @@ class Sender(Kept):
         return super().done and self._expected() is None
 
     def _expected(self) -> tuple[int, int] | None:
-        """Where the body of the next request is, if what came begins one like those before."""
+        """Return begin and end of the next request's body, if the bytes that came begin one like those before."""
         return self._around.body(self._came) if self._around else None
 
     def _next(self) -> None:
@@ -217,7 +217,7 @@ class Sender(Kept):
                 identity=said.identity,
                 proof=said.proof,
                 address=said.address,
-                begun=0.0,  # `restart` says what is too late
+                begun=0.0,  # `restart` decides when it is too late
             )
         except Refused as refused:
             self._stored(refused, ends)

@@ -46,7 +46,7 @@ def session(found: Session, this: bytes | None = None) -> dict[str, Any]:
 
 
 def signed_in(found: SignedIn) -> dict[str, Any]:
-    """What a session begins with."""
+    """Return the answer with which a session begins."""
     return {"account": account(found.account, whole=True), "session": session(found.session, found.session.hash)}
 
 
@@ -80,7 +80,7 @@ def ticket(found: Ticket, makers: dict[int, str]) -> dict[str, Any]:
 
 
 def link(kind: str, code: str) -> str:
-    """The address that somebody opens; the code stands behind the #, where no log and no proxy sees it."""
+    """Return the address of a link; the code stands behind the #, which no log and no proxy sees."""
     public: str = current_app.config["QUOTECHAT"].public_url
     return f"{public or request.host_url.rstrip('/') + site.base()}/{kind}#{code}"
 

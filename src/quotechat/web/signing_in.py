@@ -36,7 +36,7 @@ def sign_in() -> Response:
 @blueprint.get("/sessions")
 @described(answers={200: types.Sessions}, problems=("scope-missing",), identity="needed")
 def listed() -> Response:
-    """{`sessions`}: where one is signed in, the one used last first."""
+    """{`sessions`}: those of the account, the one used last first."""
     principal, session = authentication.need_session()
     number = session.account_id
     found = _chat().read_with(lambda sql: sessions.of_account(sql, number))

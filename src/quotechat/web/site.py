@@ -1,6 +1,6 @@
-"""Where the chat lives in an application: under which prefix, and with which templates.
+"""The place of the chat in an application: its prefix, and its templates.
 
-The application may be somebody else's. So links are made here, from endpoints under one blueprint, and pages
+The application may be another's. So links are made here, from endpoints under one blueprint, and pages
 with an environment of our own: its templates may have the same names as ours.
 """
 
@@ -29,7 +29,7 @@ def url_for(endpoint: str, **values: Any) -> str:
 
 
 def has(endpoint: str) -> bool:
-    """Whether there is an endpoint of ours: inside another application, some are not."""
+    """Return True if there is an endpoint of ours: inside another application, some are not."""
     return f"{NAME}.{endpoint}" in current_app.view_functions
 
 

@@ -1,6 +1,6 @@
 """The two machine-readable specifications: OpenAPI 3.1 for HTTP, AsyncAPI 3 for WebSocket and streams.
 
-Both are made of what stands beside the code: the types of `commands` and `wire`, and what `described` tells of
+Both are made of the descriptions beside the code: the types of `commands` and `wire`, and `described` of
 each view. Nothing is said twice here that is said there; docs/protocol.md stays the contract in words.
 """
 
@@ -38,7 +38,7 @@ _STREAM_ANSWERS: tuple[type, ...] = (wire.CaughtUp, wire.Heartbeat, wire.Reset)
 @described(answers={200: dict[str, Any]})
 def openapi() -> Response:
     """The HTTP API, as OpenAPI 3.1."""
-    # The paths begin with our prefix; where the whole application is under one, only the request knows.
+    # The paths begin with our prefix; if the whole application is under one, only the request knows.
     return _document({**openapi_document(), "servers": [{"url": request.script_root or "/"}]})
 
 
@@ -224,7 +224,7 @@ def asyncapi_document(host: str, base: str = "", *, secure: bool) -> dict[str, A
 
 @cache
 def _channels() -> dict[str, Any]:
-    """All but what depends on the host."""
+    """Return all but the parts that depend on the host."""
     incoming, outgoing = get_args(commands.Command), get_args(wire.Event) + get_args(wire.Answer)
     streamed = get_args(wire.Event) + _STREAM_ANSWERS
     _, schemas = wire.schemas([*incoming, *outgoing])

@@ -36,7 +36,7 @@ _LAST_CHUNK = b"0\r\n\r\n"
 
 
 def stream(room: str, after: Cursor | Now, kind: Kind) -> Response:
-    """The events of `room` after `after`, without end. Raises what `Chat.read` raises, before it begins."""
+    """Stream the events of `room` after `after`, without end. Raises as `Chat.read`, before it begins."""
     chat: Chat = current_app.extensions["quotechat"]
     reactor: Reactor = current_app.extensions["quotechat.reactor"]
     if chat.draining and kind == "sse":
@@ -59,10 +59,10 @@ def stream(room: str, after: Cursor | Now, kind: Kind) -> Response:
 
 
 def _come_back(chat: Chat, room: str, after: Cursor | Now) -> Response:
-    """What a worker answers to an EventSource when it is about to stop.
+    """Answer an EventSource when the worker is about to stop.
 
     That gives up for good at any status but 200, and comes back when a stream ends (HTML §9.2.2). One that begins at
-    the head comes back with its position: what is said meanwhile would be lost to it.
+    the head comes back with its position: messages sent meanwhile would be lost to it.
     """
     position = None
     with contextlib.suppress(Refused):  # the next worker tells the reason
@@ -131,7 +131,7 @@ def _headers(kind: Kind) -> Headers:
             "Connection": "close",
             "Transfer-Encoding": "chunked",
             "Vary": "Accept",
-            # nginx would gather what should flow.
+            # nginx would buffer what should flow.
             "X-Accel-Buffering": "no",
         }
     )
@@ -219,7 +219,7 @@ class Stream(Peer):
 
     def _heartbeat(self, followed: Subscription) -> bytes:
         if self.framing == "sse":
-            # Where the reader stands, not the head: what lies between may be on its way.
+            # The reader's position, not the head: the events between may be on their way.
             return _chunk(b": heartbeat\n" + _id(str(followed.position)) + b"\n")
         return self._heads(followed.progress())
 

@@ -55,7 +55,7 @@ MOST_ROOMS = 50
 """Rooms that one socket may follow, as many as one poll may ask for."""
 FRAMES_BURST = 2000
 FRAMES_PER_SECOND = 500
-"""Frames of one socket, after a burst: what comes faster is read later. A ping costs its sender 6 bytes and us 10 µs
+"""Frames of one socket, after a burst: faster ones are read later. A ping costs its sender 6 bytes and us 10 µs
 of the one thread that serves all sockets."""
 
 # 16 bytes in base 64 (RFC 6455 §4.2.1): the last letter has four bits that are nothing, but need not be 0.
@@ -99,7 +99,7 @@ class _Options(Mapping[str, Any]):
 
 
 def install(app: Flask) -> None:
-    """Answer for the route of `app` where it is asked for without an upgrade."""
+    """Answer requests without an upgrade to the route of `app`."""
     app.register_error_handler(WebsocketMismatch, without_upgrade)
 
 
@@ -122,7 +122,7 @@ def _before_the_upgrade() -> Response | None:
     upgrade, connection = (request.headers.get(name, "").lower() for name in ("Upgrade", "Connection"))
     if upgrade != "websocket" or "upgrade" not in [each.strip() for each in connection.split(",")]:
         raise ParameterInvalid("Here is a WebSocket: ask for the upgrade.", "Upgrade")
-    # simple-websocket answers 500 to what is refused here (RFC 6455 §4.2.2).
+    # simple-websocket answers 500 to requests that are refused here (RFC 6455 §4.2.2).
     if request.headers.get("Sec-WebSocket-Version") != "13":
         answer = problems.response(ParameterInvalid("WebSocket version 13 is spoken here.", "Sec-WebSocket-Version"))
         answer.status_code = 426
@@ -135,7 +135,7 @@ def _before_the_upgrade() -> Response | None:
         raise ParameterInvalid("A handshake is a GET of HTTP/1.1 without a body.")
     if not can_detach(request.environ):
         raise NotAcceptable("This server cannot hand its sockets over; put a proxy in front that ends TLS.")
-    # flask-sock has one set of options for an application; whoever set them last, ours are there now.
+    # flask-sock has one set of options for an application; if others have set them, ours are there now.
     options = current_app.config.get("SOCK_SERVER_OPTIONS", {})
     if not isinstance(options, _Options):
         current_app.config["SOCK_SERVER_OPTIONS"] = _Options(options)
@@ -234,7 +234,7 @@ class Socket(Peer):
         self._listening = True
         self._heard_at_byte = 0
 
-    # --- What the reactor calls -------------------------------------------------------------------
+    # --- Called by the reactor --------------------------------------------------------------------
 
     def opened(self) -> None:
         if isinstance(self._first, Refused):
@@ -282,9 +282,9 @@ class Socket(Peer):
             self._after_connection()
 
     def _patience(self) -> float:
-        """Seconds without a word from the peer after which it is taken for dead.
+        """Return the seconds of silence after which the peer is taken for dead.
 
-        It answers a ping when it has read what was sent before, which may take a slow one long.
+        It answers a ping when it has read all bytes before it, which may take a slow one long.
         """
         return PONG_SECONDS + (self.bytes_out - self._heard_at_byte) / SLOWEST_BYTES_PER_SECOND
 
@@ -321,13 +321,13 @@ class Socket(Peer):
     # --- Commands ---------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        """Handle what has come, in order, as long as its answers can go out."""
+        """Handle received messages, in order, as long as their answers can go out."""
         while self._inbox and self._can_work():
             self._handle_text(self._inbox.popleft())
         self._listen()
 
     def _listen(self) -> None:
-        """Read on, unless something has to go out first: what is not read slows its sender down."""
+        """Read on, unless something has to go out first: unread bytes slow their sender down."""
         listening = self.ending or not (self._inbox or self._pausing or self.blocked)
         if listening and not self._listening and self._unfinished_since is not None:
             self._unfinished_since = time.monotonic()
@@ -335,8 +335,8 @@ class Socket(Peer):
         self.listen(listening)
 
     def _finish(self) -> None:
-        """The peer closes, or sent what ends the connection: do what came whole before that, as many send and close
-        at once. Subscriptions that are being read do not matter any more; answers that take time are not heard."""
+        """On a close or a fault, run the commands received complete before it, since many clients send and close
+        at once. Subscriptions that are being read do not matter any more; answers that take time are dropped."""
         while self._inbox and not (self.blocked or self.ending or self._pending >= MOST_PENDING):
             self._handle_text(self._inbox.popleft())
 
@@ -428,7 +428,7 @@ class Socket(Peer):
         except Refused as refused:
             self._refuse(refused, command.client_id)
             return
-        # What comes next on this socket may depend on it, so it waits.
+        # The next command on this socket may depend on it, so it waits.
         self._busy = True
         self.reactor.read(
             lambda: (chat.feed(command.room), chat.place(command.room, after)),
@@ -476,7 +476,7 @@ class Socket(Peer):
         self._after_connection()
 
     def _after_connection(self) -> None:
-        """Send what the protocol itself answers, and end with it."""
+        """Send the answers of the protocol itself, and end with it."""
         self.send(self._connection.outgoing())
         if self._connection.closing:
             self._inbox.clear()
