@@ -58,12 +58,12 @@ def is_active(state: str, until: int | None, at: int) -> bool:
 
 
 def public_id() -> str:
-    """A new public id: 12 letters and digits."""
+    """Make a new public id: 12 letters and digits."""
     return base64.b32encode(secrets.token_bytes(8)).decode().lower()[:12]
 
 
 def clean_name(text: str) -> str:
-    """`text` as the name of an account. Raises Invalid with the field `name`."""
+    """Return `text` as the name of an account. Raises Invalid with the field `name`."""
     name = names.clean_name(text, "name", NAME_CHARS)
     if names.skeleton(name) in _RESERVED:
         raise Invalid("name", f"The name {name} is reserved.")
@@ -74,17 +74,17 @@ def clean_name(text: str) -> str:
 
 
 def by_key(sql: Sql, key: str) -> Account:
-    """The account with the public id `key`. Raises AccountUnknown."""
+    """Return the account with the public id `key`. Raises AccountUnknown."""
     return _needed(sql.one(f"SELECT {_COLUMNS} FROM account WHERE key = ?", key))
 
 
 def by_id(sql: Sql, account_id: int) -> Account:
-    """The account with the store's own key. Raises AccountUnknown."""
+    """Return the account with the store's own key. Raises AccountUnknown."""
     return _needed(sql.one(f"SELECT {_COLUMNS} FROM account WHERE id = ?", account_id))
 
 
 def by_name(sql: Sql, name: str) -> Account | None:
-    """The account whose name looks like `name`, closed ones too."""
+    """Return the account whose name looks like `name`, closed ones too."""
     row = sql.one(f"SELECT {_COLUMNS} FROM account WHERE skeleton = ?", names.skeleton(name))
     return None if row is None else Account(*row)
 
@@ -110,7 +110,7 @@ def has_owner(sql: Sql) -> bool:
 
 
 def names_of(sql: Sql, ids: set[int]) -> dict[int, str]:
-    """The public ids of accounts, by store key."""
+    """Return the public ids of accounts, by store key."""
     return {key: row[0] for key in ids if (row := sql.one("SELECT key FROM account WHERE id = ?", key)) is not None}
 
 

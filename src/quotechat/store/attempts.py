@@ -18,7 +18,7 @@ _FORGOTTEN_MS = 86_400_000
 
 
 def key(kind: str, text: str) -> bytes:
-    """The key of a count; names and addresses cannot be read from it."""
+    """Return the key of a count; names and addresses cannot be read from it."""
     return hashlib.blake2b(f"{kind}\n{text}".encode(), digest_size=16).digest()
 
 

@@ -120,7 +120,7 @@ class Stored:
     after: str = ""
 
     def ack(self) -> dict[str, Any]:
-        """The fields of the `ack` (protocol §2), without ``command`` and ``client_id``."""
+        """Return the fields of the `ack` (protocol §2), without ``command`` and ``client_id``."""
         return {"seq": self.seq, "cursor": self.cursor} | ({"duplicate": True} if self.duplicate else {})
 
 
@@ -222,10 +222,10 @@ class Transactions(Protocol):
     """Accounts, and their belongings, are read and changed by functions of one transaction."""
 
     def read_with(self, work: Callable[[Sql], T]) -> T:
-        """The result of `work`, in one read transaction."""
+        """Return the result of `work`, in one read transaction."""
 
     def write_with(self, work: Callable[[Sql], T]) -> T:
-        """The result of `work`, in one durable write transaction, which a refusal undoes."""
+        """Return the result of `work`, in one durable write transaction, which a refusal undoes."""
 
 
 class Store(Transactions, Protocol):
@@ -242,7 +242,7 @@ class Store(Transactions, Protocol):
         """Return the head of `room`, as any process committed it. Raises RoomUnknown."""
 
     def heads(self, rooms: Collection[str]) -> dict[str, Head]:
-        """The heads of those of `rooms` that there are."""
+        """Return the heads of those of `rooms` that there are."""
 
     def read(self, room: str, after: Cursor | Now, limit: int, most: int = PAGE_BYTES) -> Page:
         """At most `limit` events after `after`, up to the one with which they reach `most` bytes.
@@ -263,10 +263,10 @@ class Store(Transactions, Protocol):
     def messages(
         self, room: str, before: int | None, limit: int, identity: str | None = None
     ) -> dict[str, Any]:
-        """{`messages`, `has_more`, `quotes`?, `mine`?}, as `snapshot`: those before the event `before`."""
+        """Return {`messages`, `has_more`, `quotes`?, `mine`?}, as `snapshot`: those before the event `before`."""
 
     def rooms(self) -> list[dict[str, Any]]:
-        """All rooms, by name: {`name`, `title`, `head`, `at`}."""
+        """Return all rooms, by name: {`name`, `title`, `head`, `at`}."""
 
     def scheduled(self, room: str, identity: str) -> list[dict[str, Any]]:
         """Return the messages that wait for `identity` in `room`, and those refused when due. Raises RoomUnknown."""
@@ -287,7 +287,7 @@ class Store(Transactions, Protocol):
         """How many quotes were removed."""
 
     def quote_room(self, quote_id: int) -> str | None:
-        """The room whose log has the quote, None if none has. Raises QuoteUnknown."""
+        """Return the room whose log has the quote, None if none has. Raises QuoteUnknown."""
 
     def quotes(self, before: int | None, limit: int, search: str = "") -> dict[str, Any]:
         """Return {`quotes`, `has_more`}: the newest first, with an id below `before`.
@@ -296,7 +296,7 @@ class Store(Transactions, Protocol):
         """
 
     def quote(self, quote_id: int) -> dict[str, Any]:
-        """One quote. Raises QuoteUnknown."""
+        """Return one quote. Raises QuoteUnknown."""
 
     def random_quote(self) -> dict[str, Any]:
         """Return a random quote. Raises QuoteUnknown if there is none."""
@@ -326,7 +326,7 @@ class Store(Transactions, Protocol):
         """Return the secret that signs identities: the same for all processes on this store, made with it."""
 
     def version(self) -> int:
-        """A number that changes when another process has committed."""
+        """Return a number that changes when another process has committed."""
 
     def verify(self) -> Iterator[Step]:
         """Walk every room's hash chain."""

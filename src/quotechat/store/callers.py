@@ -43,7 +43,7 @@ def check(sql: Sql, command: commands.Write, write: Write) -> None:
 
 
 def current_name(sql: Sql, identity: str | None, at: int) -> str | None:
-    """The name of the account that `identity` is, None for other identities. Raises Unauthenticated."""
+    """Return the name of the account that `identity` is, None for other identities. Raises Unauthenticated."""
     if account_id(identity) is None:
         return None
     row = sql.one(ACCOUNT, identity)
@@ -67,7 +67,7 @@ def owns(sql: Sql, identity: str, owner: str | None) -> bool:
 
 
 def claimed(sql: Sql, identity: str) -> set[str]:
-    """The identities of visitors that the account `identity` has claimed."""
+    """Return the identities of visitors that the account `identity` has claimed."""
     if account_id(identity) is None:
         return set()
     rows = sql.all(

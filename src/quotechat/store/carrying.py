@@ -205,7 +205,7 @@ LINES: dict[str, type[_Line]] = {
 
 
 def row_of(table: str, line: dict[str, Any]) -> dict[str, Any]:
-    """The row in a line of an export. Raises Invalid, MalformedJson, msgspec.ValidationError."""
+    """Parse the row in a line of an export. Raises Invalid, MalformedJson, msgspec.ValidationError."""
     row = msgspec.structs.asdict(msgspec.convert(line, LINES[table]))
     if "hash" in row:
         row["hash"] = bytes.fromhex(row["hash"])

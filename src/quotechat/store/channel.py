@@ -26,7 +26,7 @@ class Channel:
                 raise Away(str(fault).strip()) from fault
 
     def fileno(self) -> int:
-        """The descriptor: readable if a notification has come, or the connection ended."""
+        """Return the descriptor: readable if a notification has come, or the connection ended."""
         return self._connection.fileno()
 
     def ring(self, payload: str) -> None:
@@ -37,7 +37,7 @@ class Channel:
             raise Away(str(fault).strip()) from fault
 
     def heard(self) -> list[str]:
-        """The payloads that have come, without waiting."""
+        """Take the payloads that have come, without waiting."""
         found = []
         try:
             self._connection.pgconn.consume_input()

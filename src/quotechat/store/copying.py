@@ -107,7 +107,7 @@ class Target(Protocol):
     """The methods that a load needs of a store."""
 
     def writing(self) -> AbstractContextManager[Sql]:
-        """One durable write transaction."""
+        """Open one durable write transaction."""
 
     def write_with(self, work: Callable[[Sql], None]) -> None:
         """Do `work` in one durable write transaction."""
@@ -120,7 +120,7 @@ class Target(Protocol):
 
 
 def rooms(sql: Sql, only: Collection[str] = ()) -> list[Room]:
-    """The rooms that there are, or those of `only`, by name. Raises RoomUnknown."""
+    """Return the rooms that there are, or those of `only`, by name. Raises RoomUnknown."""
     found = [_room(row) for row in sql.all(f"SELECT {_ROOM} FROM room ORDER BY name") if PART not in row[0]]
     unknown = set(only) - {room.name for room in found}
     if unknown:
@@ -368,7 +368,7 @@ def _is_new(sql: Sql, room_id: int, head: int) -> bool:
 
 
 def _begun(sql: Sql, room: Room) -> tuple[int, int, str]:
-    """The key, head and tag of the room that is loaded, which an earlier load may have begun."""
+    """Return the key, head and tag of the room that is loaded, which an earlier load may have begun."""
     hidden = f"{room.name}{PART}{room.floor_chain.hex()}"
     others = sql.all("SELECT id, name FROM room WHERE name LIKE ?", f"{room.name}{PART}%")
     for other, name in list(others):

@@ -36,7 +36,7 @@ class Header(NamedTuple):
 
 
 def lines(header: Header, records: Iterable[Record]) -> Iterator[bytes]:
-    """The export, line by line, each with its newline."""
+    """Yield the export, line by line, each with its newline."""
     yield _line({"command": "export", "version": VERSION, "rooms": header.rooms, "events": header.events})
     room = ""
     for record in records:
@@ -260,7 +260,7 @@ class _Reader:
         self._room: str | None = None
 
     def read(self, line: Any) -> Record:
-        """The record in a line. Raises Invalid, MalformedJson, msgspec.ValidationError."""
+        """Parse the record in a line. Raises Invalid, MalformedJson, msgspec.ValidationError."""
         command = line.pop("command", None) if isinstance(line, dict) else None
         if not isinstance(command, str) or not (command in _LINES or command in carrying.LINES or known(command)):
             raise Invalid("command", "An export has no such line.")

@@ -27,14 +27,14 @@ def rooms(sql: Sql) -> list[dict[str, Any]]:
 
 
 def schema(sql: Sql) -> int:
-    """The number of the last migration that was made."""
+    """Return the number of the last migration that was made."""
     row = sql.one("SELECT value FROM meta WHERE key = 'schema'")
     assert row is not None
     return int(row[0])
 
 
 def totals(sql: Sql) -> dict[str, Any]:
-    """{`schema`, `rooms`, `events`, `bytes`, `messages`, `quotes`, `waiting`, `client_ids`, `last`}."""
+    """Return {`schema`, `rooms`, `events`, `bytes`, `messages`, `quotes`, `waiting`, `client_ids`, `last`}."""
     each, census = rooms(sql), reading.census(sql)
     client_ids = sql.one("SELECT count(*) FROM sent")
     assert client_ids is not None

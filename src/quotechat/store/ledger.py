@@ -47,7 +47,7 @@ class Ledger:
         self._last: dict[tuple[str, tuple[Any, ...]], None] = {}
 
     def room(self, name: str) -> Room:
-        """The room of that name, locked. Raises RoomUnknown."""
+        """Return the room of that name, locked. Raises RoomUnknown."""
         room = self._rooms.get(name)
         if room is None:
             row = self.sql.one(ROOM, name)
@@ -131,7 +131,7 @@ class Ledger:
         )  # fmt: skip
 
     def stored(self, room: Room, seq: int) -> Stored:
-        """The event `seq`, which was stored before."""
+        """Return the event `seq`, which was stored before."""
         row = self.sql.one("SELECT seq, tag, command, at, body FROM event WHERE room_id = ? AND seq = ?", room.id, seq)
         if row is None:
             raise Conflict("This was stored before; its event is kept no longer.")
@@ -152,7 +152,7 @@ class Ledger:
             self.sql.run("DELETE FROM scheduled WHERE id = ?", scheduled_id)
 
     def waiting(self, scheduled_id: int) -> dict[str, Any]:
-        """The scheduled message as its sender sees it."""
+        """Return the scheduled message as its sender sees it."""
         row = self.sql.one(
             "SELECT s.id, s.due_at, r.name, s.message, s.client_id, s.code FROM scheduled s"
             " JOIN room r ON r.id = s.room_id WHERE s.id = ?", scheduled_id,

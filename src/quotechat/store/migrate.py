@@ -21,7 +21,7 @@ class SchemaTooNew(Exception):
 
 
 def migrations(dialect: str) -> list[Migration]:
-    """All steps for `dialect` (``sqlite``, ``postgres``), in order."""
+    """Return all steps for `dialect` (``sqlite``, ``postgres``), in order."""
     folder = files(__package__) / "migrations" / dialect
     found = [
         Migration(int(each.name[:4]), each.name, list(_statements(each.read_text("utf-8"))))

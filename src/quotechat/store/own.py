@@ -14,7 +14,7 @@ VERSION = 1
 
 
 def lines(sql: Sql, account: Account) -> Iterator[dict[str, Any]]:
-    """The lines of the export: account, sessions, tokens, then messages and reactions of every room."""
+    """Yield the lines of the export: account, sessions, tokens, then messages and reactions of every room."""
     identities = sorted({account.identity} | callers.claimed(sql, account.identity))
     yield {"command": "export-own", "version": VERSION, "identities": identities}
     yield {

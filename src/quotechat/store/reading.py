@@ -37,7 +37,7 @@ MOST_QUOTES_SEARCHED = 10_000
 
 
 def head(sql: Sql, room: str) -> Head:
-    """The end of the log of `room`. Raises RoomUnknown."""
+    """Return the end of the log of `room`. Raises RoomUnknown."""
     row = sql.one("SELECT head, chain, floor FROM room WHERE name = ?", room)
     if row is None:
         raise RoomUnknown(room)
@@ -45,7 +45,7 @@ def head(sql: Sql, room: str) -> Head:
 
 
 def heads(sql: Sql, rooms: Collection[str]) -> dict[str, Head]:
-    """The heads of those of `rooms` that there are."""
+    """Return the heads of those of `rooms` that there are."""
     if not rooms:
         return {}
     # Of many, all: databases bound the values of a statement.
@@ -100,7 +100,7 @@ def _checked(
 
 
 def snapshot(sql: BoundedSql, room: str, limit: int, identity: str | None) -> dict[str, Any]:
-    """The latest messages and the cursor at which they are so."""
+    """Return the latest messages and the cursor at which they are so."""
     row = sql.one("SELECT id, head, chain FROM room WHERE name = ?", room)
     if row is None:
         raise RoomUnknown(room)
@@ -161,7 +161,7 @@ def _mine(sql: Sql, room_id: int, identity: str, rows: list[Row]) -> dict[str, A
 
 
 def rooms(sql: Sql) -> list[dict[str, Any]]:
-    """All rooms, by name."""
+    """Return all rooms, by name."""
     rows = sql.all("SELECT name, title, head, chain, created_at FROM room ORDER BY name")
     return [described(*row) for row in rows if PART not in row[0]]
 
@@ -194,13 +194,13 @@ def waiting(sql: Sql) -> int:
 
 
 def next_due(sql: Sql) -> int | None:
-    """The time of the next."""
+    """Return the time of the next scheduled message."""
     row = sql.one("SELECT min(due_at) FROM scheduled WHERE state = 'waiting'")
     return None if row is None else row[0]
 
 
 def quotes(sql: BoundedSql, before: int | None, limit: int, search: str) -> dict[str, Any]:
-    """The newest quotes; a search looks at one after the other, at `MOST_QUOTES_SEARCHED` and no more."""
+    """Return the newest quotes; a search looks at one after the other, at `MOST_QUOTES_SEARCHED` and no more."""
     words = search.casefold().split()
     found: list[dict[str, Any]] = []
     size = 0
@@ -216,7 +216,7 @@ def quotes(sql: BoundedSql, before: int | None, limit: int, search: str) -> dict
 
 
 def _newest_quotes(sql: BoundedSql, before: int | None, most: int) -> Iterator[str]:
-    """The bodies of at most `most` quotes, the newest first, read in parts of `PAGE_BYTES`."""
+    """Yield the bodies of at most `most` quotes, the newest first, read in parts of `PAGE_BYTES`."""
     end = 2**62 if before is None else before
     while most > 0:
         rows = list(
@@ -232,13 +232,13 @@ def _newest_quotes(sql: BoundedSql, before: int | None, most: int) -> Iterator[s
 
 
 def newest_quote(sql: Sql) -> int:
-    """The highest id, or 0."""
+    """Return the highest id, or 0."""
     row = sql.one("SELECT max(id) FROM quote WHERE removed IS NULL")
     return 0 if row is None or row[0] is None else int(row[0])
 
 
 def quote(sql: Sql, quote_id: int) -> dict[str, Any]:
-    """One quote."""
+    """Return one quote."""
     row = sql.one("SELECT body FROM quote WHERE id = ? AND removed IS NULL", quote_id)
     if row is None:
         raise QuoteUnknown()
@@ -253,7 +253,7 @@ def removed_quotes(sql: Sql) -> int:
 
 
 def quote_room(sql: Sql, quote_id: int) -> str | None:
-    """The room whose log has it."""
+    """Return the room whose log has the quote."""
     row = sql.one("SELECT r.name FROM quote q LEFT JOIN room r ON r.id = q.room_id WHERE q.id = ?", quote_id)
     if row is None:
         raise QuoteUnknown()
@@ -275,7 +275,7 @@ def random_quote(sql: Sql) -> dict[str, Any]:
 
 
 def room_id(sql: Sql, room: str) -> int:
-    """The key of `room`. Raises RoomUnknown."""
+    """Return the key of `room`. Raises RoomUnknown."""
     row = sql.one("SELECT id FROM room WHERE name = ?", room)
     if row is None:
         raise RoomUnknown(room)

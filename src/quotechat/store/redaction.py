@@ -141,7 +141,7 @@ def _held(sql: Sql, room_id: int, message_id: int, place: _Place) -> Iterator[tu
 
 
 def _changes(sql: Sql, room_id: int, place: _Place) -> Iterator[tuple[_Place, Row]]:
-    """The later events that target `place.holder`: its edits hold text, reactions do not."""
+    """Yield the later events that target `place.holder`: its edits hold text, reactions do not."""
     holder, seq = place
     while seq < _END:
         rows = list(
@@ -193,7 +193,7 @@ class Pending(NamedTuple):
     excerpts: frozenset[int]
 
     def redacted(self, encoded: str, digest: bytes | None) -> tuple[str, bytes | None]:
-        """The body and digest of an event as they will be."""
+        """Return the body and digest of an event as they will be."""
         if not self.excerpts:
             return encoded, digest
         message = json.own(encoded).get("message", {})

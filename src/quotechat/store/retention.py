@@ -30,7 +30,7 @@ class Prefix(NamedTuple):
 
 
 def older(sql: Sql, room: str, before: int) -> Prefix:
-    """The events of `room` that stand before the first one of the time `before` or later. Raises RoomUnknown."""
+    """Return the events of `room` that stand before the first one of the time `before` or later. Raises RoomUnknown."""
     room_id, floor, _, head = _room(sql, room)
     row = sql.one("SELECT seq FROM event WHERE room_id = ? AND at >= ? ORDER BY seq LIMIT 1", room_id, before)
     return Prefix(floor + 1, head if row is None else row[0] - 1, head)
@@ -83,7 +83,7 @@ def _forget(sql: Sql, room_id: int, start: int, floor: int) -> None:
 
 
 def _room(sql: Sql, room: str) -> tuple[int, int, bytes, int]:
-    """Its key, floor, chain at the floor, and head."""
+    """Return its key, floor, chain at the floor, and head."""
     row: Row | None = sql.one("SELECT id, floor, floor_chain, head FROM room WHERE name = ?", room)
     if row is None:
         raise RoomUnknown(room)

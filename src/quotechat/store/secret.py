@@ -15,7 +15,7 @@ def keep_secret(path: Path, secret: str) -> None:
 
 
 def load_secret(path: Path) -> str:
-    """The secret in `path`, made on first use; workers that start together agree on one."""
+    """Return the secret in `path`, made on first use; workers that start together agree on one."""
     if not path.exists():
         temporary = _beside(path, secrets.token_hex(32))
         try:
@@ -33,7 +33,7 @@ def load_secret(path: Path) -> str:
 
 
 def _beside(path: Path, secret: str) -> Path:
-    """A file of a random name beside `path` that holds `secret`, on the disk."""
+    """Make a file of a random name beside `path` that holds `secret`, on the disk."""
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         give_to_owner(file.fileno(), path.parent)

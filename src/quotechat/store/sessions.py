@@ -84,7 +84,7 @@ def find(sql: Sql, digest: bytes) -> tuple[Session, Account] | None:
 
 
 def of_account(sql: Sql, account_id: int) -> list[Session]:
-    """The sessions of an account, the one used last first."""
+    """Return the sessions of an account, the one used last first."""
     rows = sql.all(
         f"SELECT {_COLUMNS} FROM session WHERE account_id = ? ORDER BY used_at DESC, at DESC, hash", account_id
     )
@@ -136,7 +136,7 @@ def find_token(sql: Sql, token_id: str) -> tuple[Token, Account] | None:
 
 
 def tokens_of(sql: Sql, account_id: int) -> list[Token]:
-    """The tokens of an account, the newest first."""
+    """Return the tokens of an account, the newest first."""
     rows = sql.all(f"SELECT {_TOKENS} FROM token WHERE account_id = ? ORDER BY at DESC, id", account_id)
     return [_token(row) for row in rows]
 
@@ -176,14 +176,14 @@ class Standing(NamedTuple):
 
 
 def standings(sql: Sql, accounts: Collection[int]) -> dict[int, Standing]:
-    """The accounts, as far as they are there."""
+    """Return the accounts, as far as they are there."""
     rows = sql.all(f"SELECT id, revision, state, until, role, name FROM account WHERE id IN ({_marks(accounts)})",
                    *accounts)  # fmt: skip
     return {row[0]: Standing(*row[1:]) for row in rows}
 
 
 def living(sql: Sql, proofs: Collection[bytes], at: int, idle_ms: int) -> set[bytes]:
-    """Those of `proofs`, hashes of sessions and tokens, that have not ended at the time `at`."""
+    """Return those of `proofs`, hashes of sessions and tokens, that have not ended at the time `at`."""
     marks = _marks(proofs)
     rows = sql.all(
         f"SELECT hash FROM session WHERE hash IN ({marks}) AND ends_at > ? AND used_at > ?"

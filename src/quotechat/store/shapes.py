@@ -49,7 +49,7 @@ _ORDER = (
 
 
 def in_order(message: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a message in the protocol's order, those that it does not name at the end."""
+    """Return the fields of a message in the protocol's order, those that it does not name at the end."""
     known = {name: message[name] for name in _ORDER if name in message}
     return known | message
 
@@ -80,7 +80,7 @@ def without_words_of_others(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def without_excerpt(message: dict[str, Any]) -> dict[str, Any]:
-    """A reply whose parent was deleted."""
+    """Return a reply whose parent was deleted."""
     parent = message.get("reply_to")
     if parent is None:
         return message
@@ -88,7 +88,7 @@ def without_excerpt(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def described(name: str, title: str | None, head: int, chain: bytes, at: int) -> dict[str, Any]:
-    """A room as the API shows it."""
+    """Return a room as the API shows it."""
     shown: dict[str, Any] = {"name": name}
     if title:
         shown["title"] = title
@@ -96,7 +96,7 @@ def described(name: str, title: str | None, head: int, chain: bytes, at: int) ->
 
 
 def schema(sql: Sql) -> int:
-    """The number of the last migration that was made; the commands look at older stores too."""
+    """Return the number of the last migration that was made; the commands look at older stores too."""
     row = sql.one("SELECT value FROM meta WHERE key = 'schema'")
     return int(row[0]) if row is not None else 0
 
@@ -119,5 +119,5 @@ def waiting_message(
 
 
 def event_of(room: str, row: Row) -> events.Event:
-    """The event in a row of seq, tag, command, at, body."""
+    """Return the event in a row of seq, tag, command, at, body."""
     return events.event(room, row[0], f"{row[0]}.{row[1]}", row[2], row[3], row[4].encode())

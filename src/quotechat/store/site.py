@@ -28,12 +28,12 @@ _CONTACT = re.compile(r"(mailto:|https://)[!-~]{3,200}")
 
 
 def all_of(sql: Sql) -> dict[str, str]:
-    """Every setting of the site, by name."""
+    """Return every setting of the site, by name."""
     return {**DEFAULTS, **{key: value for key, value in sql.all("SELECT key, value FROM site") if key in DEFAULTS}}
 
 
 def clean(changed: Mapping[str, object]) -> dict[str, str]:
-    """`changed` as it is kept. Raises Invalid."""
+    """Return `changed` as it is kept. Raises Invalid."""
     return {name: _clean(name, value) for name, value in changed.items()}
 
 

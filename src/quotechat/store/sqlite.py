@@ -416,7 +416,7 @@ class SqlOn:
 
 
 def _code(fault: sqlite3.Error) -> int:
-    """The primary result code, without its extension."""
+    """Return the primary result code, without its extension."""
     return int(getattr(fault, "sqlite_errorcode", 0) or 0) & 0xFF
 
 

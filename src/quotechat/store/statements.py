@@ -70,7 +70,7 @@ class Shape(NamedTuple):
 
 @cache
 def shape(statement: str) -> Shape:
-    """The shape of `statement`, which is ours: one line, upper-case keywords, ``?`` for values."""
+    """Return the shape of `statement`, which is ours: one line, upper-case keywords, ``?`` for values."""
     reads = statement.startswith("SELECT ")
     found = _INSERT.match(statement)
     if found:
@@ -94,7 +94,7 @@ def _key(table: str, columns: Mapping[str, int]) -> Callable[[Values], Key] | No
 
 
 def _fixed(statement: str) -> dict[tuple[str, str], int]:
-    """(alias, column) that the condition fixes to a value, and that value's place."""
+    """Return (alias, column) that the condition fixes to a value, and that value's place."""
     before, _, condition = statement.partition(" WHERE ")
     place, found = before.count("?"), {}
     for part in condition.split(" AND "):
@@ -107,7 +107,7 @@ def _fixed(statement: str) -> dict[tuple[str, str], int]:
 
 @cache
 def for_psycopg(statement: str) -> str:
-    """`statement` with the placeholders of psycopg."""
+    """Return `statement` with the placeholders of psycopg."""
     return statement.replace("%", "%%").replace("?", "%s")
 
 
@@ -132,7 +132,7 @@ def many_reads(statement: str, types: tuple[type, ...]) -> str:
 
 @cache
 def many_inserts(statement: str) -> str:
-    """The plain insert `statement`, for arrays of its values."""
+    """Return the plain insert `statement`, for arrays of its values."""
     found = _INSERT.fullmatch(statement)
     assert found is not None, statement
     columns = found[2].split(", ")
@@ -170,13 +170,13 @@ _ARRAYS = {_TEXT: 1009, _BIGINT: 1016, _BYTEA: 1001}
 
 
 def read_arrays(rows: Sequence[Values]) -> list[Array]:
-    """The parameters of `many_reads`."""
+    """Return the parameters of `many_reads`."""
     kinds = {int: _BIGINT, str: _TEXT, bytes: _BYTEA}
     return [_array(kinds[type(column[0])], column) for column in zip(*rows, strict=True)]
 
 
 def write_arrays(statement: str, rows: Sequence[Values]) -> list[Array]:
-    """The parameters of `many_inserts` and `many_updates`."""
+    """Return the parameters of `many_inserts` and `many_updates`."""
     return [_array(kind, column) for kind, column in zip(_kinds(statement), zip(*rows, strict=True), strict=True)]
 
 

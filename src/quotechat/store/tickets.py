@@ -51,7 +51,7 @@ def make(
     made_by: int | None = None,
     note: str | None = None,
 ) -> tuple[Ticket, str]:
-    """A new ticket and its code, which is not kept."""
+    """Make a new ticket and its code, which is not kept."""
     code = new_code()
     digest = _hash(code)
     ticket = Ticket(digest, short_id(digest), kind, account_id, role, None, uses, 0, made_by, at, at + lasts_ms, note)
