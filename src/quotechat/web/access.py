@@ -63,7 +63,7 @@ def begun() -> float | None:
 
 
 def new_id() -> str:
-    """One that no other request has."""
+    """Make an id that no other request has."""
     return secrets.token_hex(8)
 
 

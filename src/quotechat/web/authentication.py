@@ -65,7 +65,7 @@ def install(app: Flask, chat: Chat, settings: Settings) -> None:
 
 
 def services() -> Services:
-    """Those of the current application."""
+    """Return the services of the current application."""
     return cast(Services, current_app.extensions["quotechat.accounts"])
 
 
@@ -73,7 +73,7 @@ def services() -> Services:
 
 
 def caller() -> Caller | None:
-    """The account that asks, or None. Raises Unauthenticated for a token that is not valid."""
+    """Return the account that asks, or None. Raises Unauthenticated for a token that is not valid."""
     if "quotechat_caller" not in g:
         g.quotechat_caller = _by_token() if "Authorization" in request.headers else _by_session()
     return cast("Caller | None", g.quotechat_caller)
@@ -86,7 +86,7 @@ def forget() -> None:
 
 
 def need_account() -> Principal:
-    """The account that asks. Raises Unauthenticated."""
+    """Return the account that asks. Raises Unauthenticated."""
     found = caller()
     if found is None:
         raise Unauthenticated("This needs an account: sign in, or send a token.")
@@ -94,7 +94,7 @@ def need_account() -> Principal:
 
 
 def need_session() -> tuple[Principal, Session]:
-    """The account and its session. Raises Unauthenticated, and ScopeMissing for a token."""
+    """Return the account and its session. Raises Unauthenticated, and ScopeMissing for a token."""
     need_account()
     found = caller()
     assert found is not None
@@ -111,7 +111,7 @@ def need_proof(what: str) -> tuple[Principal, Session]:
 
 
 def need_admin() -> Principal:
-    """The administrator that asks. Raises Unauthenticated, Forbidden."""
+    """Return the administrator that asks. Raises Unauthenticated, Forbidden."""
     principal = need_account()
     if not principal.is_admin:
         raise Forbidden("Only administrators may do this.")
@@ -119,7 +119,7 @@ def need_admin() -> Principal:
 
 
 def proof() -> bytes | None:
-    """The hash of the session or token that the request rests on."""
+    """Return the hash of the session or token that the request rests on."""
     found = caller()
     return None if found is None else found.principal.proof
 
@@ -158,12 +158,12 @@ def _by_session() -> Caller | None:
 
 
 def session_cookie() -> str:
-    """The name of the cookie: over https, and not under a prefix, one that no other host can set."""
+    """Return the name of the cookie: over https, and not under a prefix, one that no other host can set."""
     return f"__Host-{_SESSION}" if request.is_secure and not site.base() else _SESSION
 
 
 def client(visitor: str | None = None) -> Client:
-    """The browser or program that asks, as signing in sees it; `visitor` is the identity of its cookie."""
+    """Return the browser or program that asks, as signing in sees it; `visitor` is the identity of its cookie."""
     device, known = _device()
     secret = request.cookies.get(session_cookie())
     return Client(
@@ -173,7 +173,7 @@ def client(visitor: str | None = None) -> Client:
 
 
 def begin(answer: Response, signed_in: SignedIn) -> Response:
-    """`answer` with the cookies of a session that has begun."""
+    """Return `answer` with the cookies of a session that has begun."""
     days = current_app.config["QUOTECHAT"].session_days
     _set(answer, session_cookie(), signed_in.secret, days * 86_400)
     device, known = _device()
@@ -183,14 +183,14 @@ def begin(answer: Response, signed_in: SignedIn) -> Response:
 
 
 def end(answer: Response) -> Response:
-    """`answer` that takes the session's cookie away."""
+    """Return `answer` that takes the session's cookie away."""
     answer.delete_cookie(session_cookie(), path=site.base() or "/", secure=request.is_secure, httponly=True,
                          samesite="Lax")  # fmt: skip
     return answer
 
 
 def short_address() -> str:
-    """The address without its last part: /24, or /48, as sessions show it."""
+    """Return the address without its last part: /24, or /48, as sessions show it."""
     found = proxies.address()
     if ":" in found:
         return ":".join(found.split("/")[0].split(":")[:3]) + "::"

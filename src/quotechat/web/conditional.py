@@ -21,7 +21,7 @@ _FORM = 1
 
 
 def tag(*depends: Any) -> str:
-    """The entity tag, without quotes, of an answer that depends on these; an identity cannot be read from it."""
+    """Return the entity tag, without quotes, of an answer that depends on these; an identity cannot be read from it."""
     return hashlib.blake2b(repr((_FORM, request.path, *depends)).encode(), digest_size=12).hexdigest()
 
 

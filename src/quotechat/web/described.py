@@ -91,7 +91,7 @@ class Call:
     examples: tuple[Example, ...] = ()
 
     def all_problems(self) -> list[str]:
-        """Every code that it may answer with."""
+        """Return every code that it may answer with."""
         found = dict.fromkeys(ALWAYS + self.problems)
         if self.writes:
             found |= dict.fromkeys(WRITES)
@@ -129,7 +129,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
 
 
 def envelope(name: str) -> dict[str, Any]:
-    """The example of a command, whole."""
+    """Return the example of a command, whole."""
     return {"command": name, **COMMANDS[name]}
 
 

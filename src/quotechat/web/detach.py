@@ -37,7 +37,7 @@ def has_body(environ: dict[str, Any]) -> bool:
 
 
 def detach(environ: dict[str, Any]) -> tuple[socket.socket, bytes]:
-    """The peer's socket, not blocking, and the bytes that the server had read beyond the request.
+    """Return the peer's socket, not blocking, and the bytes that the server had read beyond the request.
 
     Raises OSError if there is no descriptor left; then the server has the socket as before.
     """

@@ -92,7 +92,7 @@ class Taking(Response):
 
 
 def with_headers(answer: Response, headers: Headers) -> Response:
-    """`answer` with those of `headers` that are about the server, and not about another body."""
+    """Return `answer` with those of `headers` that are about the server, and not about another body."""
     for name, value in headers:
         if name not in answer.headers and name not in _OF_THE_BODY:
             answer.headers.add(name, value)
@@ -224,7 +224,7 @@ class Kept(Peer):
             self._tell(self._of_request(), None, 0)
 
     def _of_request(self) -> str:
-        """The id of this request: the server gave the first one's."""
+        """Return the id of this request: the server gave the first one's."""
         found, self._request_id = self._request_id or access.new_id(), None
         return found
 

@@ -31,7 +31,7 @@ def wanted(environ: dict[str, Any]) -> bool:
 
 
 def request_bytes(environ: dict[str, Any]) -> int:
-    """The size of a request: its line, its header and its body."""
+    """Return the size of a request: its line, its header and its body."""
     target = environ.get("RAW_URI") or environ.get("REQUEST_URI") or request.full_path
     size = len(f"{environ['REQUEST_METHOD']} {target} {environ['SERVER_PROTOCOL']}\r\n") + len("\r\n")
     for name, value in environ.items():

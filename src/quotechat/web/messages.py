@@ -177,7 +177,7 @@ def remove_quote(quote_id: int) -> Response:
 
 
 def live(value: Any, status: int = 200) -> Response:
-    """An answer that no cache may keep."""
+    """Return an answer that no cache may keep."""
     answer = Response(json.dumps(value), status, content_type="application/json")
     answer.headers["Cache-Control"] = "no-store"
     return answer
@@ -202,7 +202,7 @@ def _submitted(command: commands.Command) -> Any:
 
 
 def _said(room: str, key: str | None, value: Any, *, name: str | None) -> commands.SendMessage:
-    """The message in a JSON body; `key` is that of the header, `name` signs it if it has no `user`."""
+    """Return the message in a JSON body; `key` is that of the header, `name` signs it if it has no `user`."""
     fields = parameters.an_object(value)
     message = fields if name is None or fields.get("user") is not None else {**fields, "user": name}
     command = _decoded("send-message", room, key, fields, message=message)
@@ -223,7 +223,7 @@ def _in_room(envelope: dict[str, Any], room: str) -> dict[str, Any]:
 
 
 def _keyed(envelope: dict[str, Any], key: str | None) -> dict[str, Any]:
-    """The header `Idempotency-Key` is another way to give the `client_id`; quotes around it are optional."""
+    """Take the `client_id` from the header `Idempotency-Key` if it is given so; quotes around it are optional."""
     if key is None:
         return envelope
     if len(key) > 1 and key[0] == key[-1] == '"':

@@ -110,7 +110,7 @@ class Metrics:
         self.carry()
 
     def text(self) -> bytes:
-        """The figures of all workers, in Prometheus' text format."""
+        """Return the figures of all workers, in Prometheus' text format."""
         self.carry(self._chat.waiting())
         if not self._shared:
             return generate_latest(self._registry)

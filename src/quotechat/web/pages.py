@@ -87,7 +87,7 @@ site.template_filter("text")(show_text)
 
 @site.template_filter("clock")
 def clock(at: str) -> str:
-    """The time of day of an RFC 3339 time in UTC; scripts turn it into the viewer's own."""
+    """Return the time of day of an RFC 3339 time in UTC; scripts turn it into the viewer's own."""
     return f"{at[11:16]} UTC"
 
 
@@ -217,7 +217,7 @@ def _submit(envelope: dict[str, object]) -> Any:
 
 
 def _signs_as() -> str:
-    """The name to write under: the one that the host application knows, else that of the last form."""
+    """Return the name to write under: the one that the host application knows, else that of the last form."""
     known = request.cookies.get(_name_cookie(), request.cookies.get(_OLD_NAME_COOKIE, ""))
     return security.given_name() or unquote(known)
 

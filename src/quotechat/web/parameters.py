@@ -87,7 +87,7 @@ def one(name: str) -> str | None:
 
 
 def limit(default: int, most: int) -> int:
-    """`limit`: 1 to `most`; above is cut. Raises ParameterInvalid."""
+    """Parse `limit`: 1 to `most`; above is cut. Raises ParameterInvalid."""
     text = one("limit")
     if text is None:
         return default
@@ -111,7 +111,7 @@ def _whole(text: str, name: str, rule: str) -> int:
 
 
 def wait() -> tuple[float, bool]:
-    """Seconds to hold a poll, and whether that was asked by `Prefer` (RFC 7240 §4.3).
+    """Return the seconds to hold a poll, and True if `Prefer` asked for them (RFC 7240 §4.3).
 
     The parameter wins. A preference that cannot be read is no preference. Raises ParameterInvalid.
     """
@@ -127,7 +127,7 @@ def wait() -> tuple[float, bool]:
 
 
 def heartbeat() -> float:
-    """`heartbeat`: seconds between two heartbeats of a stream, 1 to 15, else cut. Raises ParameterInvalid."""
+    """Parse `heartbeat`: seconds between two heartbeats of a stream, 1 to 15, else cut. Raises ParameterInvalid."""
     text = one("heartbeat")
     if text is None:
         return HEARTBEAT
@@ -137,13 +137,13 @@ def heartbeat() -> float:
 
 
 def after() -> Cursor | Now:
-    """`after`: a cursor; left out it is ``now``. Raises CursorInvalid, ParameterInvalid."""
+    """Parse `after`: a cursor; left out it is ``now``. Raises CursorInvalid, ParameterInvalid."""
     text = one("after")
     return NOW if text is None else cursor.parse(text)
 
 
 def after_by_room() -> dict[str, Cursor | Now]:
-    """`after=ROOM:CURSOR`, once for each room, in their order. Raises ParameterInvalid, CursorInvalid."""
+    """Parse `after=ROOM:CURSOR`, once for each room, in their order. Raises ParameterInvalid, CursorInvalid."""
     found: dict[str, Cursor | Now] = {}
     for text in request.args.getlist("after"):
         room, _, position = text.partition(":")
@@ -165,7 +165,7 @@ def accepted(*media: str) -> str | None:
 
 
 def json_object() -> dict[str, Any]:
-    """The body, which must be a JSON object. Raises UnsupportedMediaType, TooLarge, MalformedJson, …"""
+    """Parse the body, which must be a JSON object. Raises UnsupportedMediaType, TooLarge, MalformedJson, …"""
     return an_object(json_body())
 
 
@@ -177,7 +177,7 @@ def an_object(value: Any) -> dict[str, Any]:
 
 
 def json_body() -> Any:
-    """The body as parsed JSON. Raises UnsupportedMediaType, TooLarge, MalformedJson."""
+    """Parse the body as parsed JSON. Raises UnsupportedMediaType, TooLarge, MalformedJson."""
     if _media_type() != _JSON:
         raise UnsupportedMediaType("The body is application/json.")
     return json.loads(_body())

@@ -42,7 +42,7 @@ Ending = Callable[[Page], Page]
 
 
 def as_it_is(page: Page) -> Page:
-    """The page."""
+    """Return the page."""
     return page
 
 
@@ -77,13 +77,13 @@ def park(place: Place, seconds: float, left: Callable[[], None], page: Page | No
 
 
 def body(page: Page) -> bytes:
-    """The answer to a poll; its events are encoded already, once for all readers."""
+    """Return the answer to a poll; its events are encoded already, once for all readers."""
     hint = b"" if page.retry_in_ms is None else b',"retry_in_ms":%d' % page.retry_in_ms
     return b"{" + fields(page) + hint + b"}"
 
 
 def fields(page: Page) -> bytes:
-    """`events`, `cursor` and `more`, without the braces around them."""
+    """Return `events`, `cursor` and `more`, without the braces around them."""
     events = b",".join([event.encoded for event in page.events])
     more = b"true" if page.more else b"false"
     return b'"events":[%b],"cursor":"%b","more":%b' % (events, page.cursor.encode(), more)

@@ -36,7 +36,7 @@ class Subscription:
         self.caught_up = False
 
     def progress(self) -> str:
-        """The cursor that its reader must have by now: the head, unless it is still catching up."""
+        """Return the cursor that its reader must have by now: the head, unless it is still catching up."""
         return self.feed.cursor() if self.caught_up else str(self.position)
 
 
@@ -86,7 +86,7 @@ class Peer:
         self.end()
 
     def join(self, events: Sequence[Event]) -> bytes:
-        """`events` as they are sent to every peer of this framing."""
+        """Return `events` as they are sent to every peer of this framing."""
         raise NotImplementedError
 
     def caught_up(self, room: str, cursor: str) -> None:

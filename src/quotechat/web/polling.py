@@ -168,7 +168,7 @@ def _last_event() -> Cursor | Now:
 
 
 def _gone(watch: revocation.Watch | None) -> Callable[[], bool] | None:
-    """A look at whether nobody may have the answer any more, or nobody is there to get it."""
+    """Return a check that nobody may have the answer any more, or nobody is there to get it."""
     gone = _peer_gone(request.environ)
     if watch is None:
         return gone

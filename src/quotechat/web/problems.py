@@ -69,18 +69,18 @@ _FOR_PROGRAMS = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/asyncapi.
 
 
 def status(refused: Refused) -> int:
-    """The HTTP status of a refusal."""
+    """Return the HTTP status of a refusal."""
     return _PROBLEMS[refused.code][0]
 
 
 def status_line(refused: Refused) -> str:
-    """The status with its reason phrase, such as ``410 Gone``."""
+    """Return the status with its reason phrase, such as ``410 Gone``."""
     number = status(refused)
     return f"{number} {HTTP_STATUS_CODES[number].title()}"
 
 
 def body(refused: Refused) -> dict[str, Any]:
-    """The problem object: the body over HTTP, the ``error`` of an envelope over WebSocket."""
+    """Return the problem object: the body over HTTP, the ``error`` of an envelope over WebSocket."""
     number, title = _PROBLEMS[refused.code]
     with _counting:
         _counts[refused.code] += 1
@@ -104,12 +104,12 @@ def title(code: str) -> str:
 
 
 def phrase(number: int) -> str:
-    """The reason phrase of a status, such as ``Created``."""
+    """Return the reason phrase of a status, such as ``Created``."""
     return HTTP_STATUS_CODES[number]
 
 
 def by_status(codes: Iterable[str] = tuple(_PROBLEMS)) -> dict[int, list[str]]:
-    """`codes` by the status that they come with, both in order."""
+    """Return `codes` by the status that they come with, both in order."""
     found: dict[int, list[str]] = {}
     for code, (number, _) in _PROBLEMS.items():
         if code in codes:

@@ -41,7 +41,7 @@ def address() -> str:
 
 
 def _address(text: str) -> _Address | None:
-    """The address in `text`, without port, brackets and zone; IPv4 in IPv6 is IPv4. None if there is none."""
+    """Return the address in `text`, without port, brackets and zone; IPv4 in IPv6 is IPv4. None if there is none."""
     text = text.strip()
     with_port = _WITH_PORT.fullmatch(text)
     if with_port:

@@ -145,7 +145,7 @@ class Reactor:
         return {"resumes": self.resumes, "reactor_queue": len(self._calls)}
 
     def peers(self) -> list[Peer]:
-        """All that it has; on its thread."""
+        """Return all peers of the reactor; on its thread."""
         return list(self._peers.values())
 
     def every_sweep(self, action: Callable[[], None]) -> None:
@@ -337,7 +337,7 @@ class Reactor:
             pass
 
     def _advance(self, peer: Peer, subscription: Subscription) -> bool:
-        """One slice further; whether there may be more."""
+        """Send one slice further; return True if there may be more."""
         if peer.ending or peer.reading is subscription:
             return False
         feed, position = subscription.feed, subscription.position

@@ -130,7 +130,7 @@ class Reference:
 
 
 def curl(method: str, base: str, example: Example, call: Call) -> str:
-    """The line to copy; a token is taken from the shell's variable."""
+    """Return the line to copy; a token is taken from the shell's variable."""
     parts = ["curl"]
     if "application/x-ndjson" in example.headers.values() or "text/event-stream" in example.headers.values():
         parts.append("-N")
@@ -156,7 +156,7 @@ def _named(operation: dict[str, Any]) -> list[str]:
 
 
 def _text(schema: dict[str, Any]) -> tuple[str, str | None]:
-    """A schema in a few words, and the type that it refers to."""
+    """Return a schema in a few words, and the type that it refers to."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return name, name

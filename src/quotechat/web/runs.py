@@ -17,7 +17,7 @@ _HTTP = re.compile("https?://", re.IGNORECASE)
 
 
 def show_text(message: Mapping[str, Any]) -> Markup:
-    """The text of a message: its runs, or the plain text if nothing is formatted."""
+    """Return the text of a message: its runs, or the plain text if nothing is formatted."""
     runs = message.get("runs")
     if not runs:
         return escape(message.get("message") or "")

@@ -90,7 +90,7 @@ def _origin(text: str) -> _Place | None:
 
 
 def _here() -> _Place | None:
-    """The place that this request asks."""
+    """Return the place that this request asks."""
     found = _HOST.fullmatch(request.host.lower())
     if found is None:
         return None

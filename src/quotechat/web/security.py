@@ -36,13 +36,13 @@ _COOKIE_SECONDS = 400 * 24 * 3600
 
 
 def identity() -> str | None:
-    """The id of the client that asks, or None. Raises Unauthenticated for a token that is not ours."""
+    """Return the id of the client that asks, or None. Raises Unauthenticated for a token that is not ours."""
     who = _who()
     return who[0] if who else None
 
 
 def user() -> str | None:
-    """The name of the client that asks, as its token or the application around us says it."""
+    """Return the name of the client that asks, as its token or the application around us says it."""
     who = _who()
     return who[1] if who else None
 
@@ -77,13 +77,13 @@ def is_known() -> bool:
 
 
 def visitor() -> str | None:
-    """The identity in the visitor's cookie, if there is one."""
+    """Return the identity in the visitor's cookie, if there is one."""
     found = _from_cookie()
     return found[0] if found else None
 
 
 def guest_identity(token: str) -> str:
-    """The identity in the token of a guest. Raises Invalid."""
+    """Return the identity in the token of a guest. Raises Invalid."""
     try:
         return str(_signer("token").loads(token.strip())[0])
     except BadSignature:
@@ -91,7 +91,7 @@ def guest_identity(token: str) -> str:
 
 
 def signed(command: Any, name: str | None) -> Any:
-    """`command`, which signs as `name` if that is given. Raises Forbidden."""
+    """Return `command`, which signs as `name` if that is given. Raises Forbidden."""
     user = getattr(getattr(command, "message", None), "user", None)
     if name is not None and user is not None and names.clean_user(user, len(user) or 1) != name:
         # repr: a name that would be refused here may hold characters that must not be shown.
@@ -138,7 +138,7 @@ def _who() -> tuple[str, str | None] | None:
 
 
 def _from_account() -> tuple[str, str | None] | None:
-    """The identity and name of the account that asks."""
+    """Return the identity and name of the account that asks."""
     caller = authentication.caller()
     if caller is None or caller.principal.identity is None:
         return None
@@ -160,7 +160,7 @@ def _from_token() -> tuple[str, str | None] | None:
 
 
 def _from_host() -> tuple[str, str | None] | None:
-    """The id and name of the client to the application around us (`QuoteChat.identify`)."""
+    """Return the id and name of the client to the application around us (`QuoteChat.identify`)."""
     if "quotechat_host_user" not in g:
         g.quotechat_host_user = _asked_host()
     return cast("tuple[str, str | None] | None", g.quotechat_host_user)

@@ -18,7 +18,7 @@ from . import site
 
 
 def account(found: Account, *, whole: bool = False) -> dict[str, Any]:
-    """An account; `whole` for itself and for administrators."""
+    """Return an account; `whole` for itself and for administrators."""
     shown: dict[str, Any] = {"id": found.key, "name": found.name, "role": found.role, "at": rfc3339(found.made_at)}
     if found.role == "bot":
         shown["bot"] = True
@@ -34,7 +34,7 @@ def account(found: Account, *, whole: bool = False) -> dict[str, Any]:
 
 
 def session(found: Session, this: bytes | None = None) -> dict[str, Any]:
-    """A session; `this` is the hash of the one that asks."""
+    """Return a session; `this` is the hash of the one that asks."""
     shown: dict[str, Any] = {
         "id": found.id, "label": found.label, "at": rfc3339(found.at), "used_at": rfc3339(found.used_at),
         "expires_at": rfc3339(found.ends_at),
@@ -51,7 +51,7 @@ def signed_in(found: SignedIn) -> dict[str, Any]:
 
 
 def token(found: Token) -> dict[str, Any]:
-    """A token, without its secret."""
+    """Return a token, without its secret."""
     shown: dict[str, Any] = {
         "id": found.id, "name": found.name, "scopes": found.scopes.split(), "at": rfc3339(found.at),
     }  # fmt: skip
@@ -65,7 +65,7 @@ def token(found: Token) -> dict[str, Any]:
 
 
 def ticket(found: Ticket, makers: dict[int, str]) -> dict[str, Any]:
-    """An invitation; `makers` are public ids by store key."""
+    """Return an invitation; `makers` are public ids by store key."""
     shown: dict[str, Any] = {
         "id": found.id, "kind": found.kind, "uses": found.uses, "used": found.used,
         "expires_at": rfc3339(found.ends_at),
@@ -96,10 +96,10 @@ def span(value: object, field: str, now: int) -> int:
 
 
 def until(value: object, field: str, now: int) -> int:
-    """The time that `span` gives, in milliseconds since 1970."""
+    """Return the time that `span` gives, in milliseconds since 1970."""
     return now + span(value, field, now)
 
 
 def day(ms: int) -> str:
-    """A day, for a page."""
+    """Format a day, for a page."""
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)).strftime("%Y-%m-%d %H:%M UTC")

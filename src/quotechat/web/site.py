@@ -24,7 +24,7 @@ _filters: dict[str, Callable[..., Any]] = {}
 
 
 def url_for(endpoint: str, **values: Any) -> str:
-    """The address of an endpoint of ours, such as ``pages.auto``."""
+    """Return the address of an endpoint of ours, such as ``pages.auto``."""
     return flask.url_for(f"{NAME}.{endpoint}", **values)
 
 
@@ -34,17 +34,17 @@ def has(endpoint: str) -> bool:
 
 
 def base() -> str:
-    """The path under which everything of ours is, for clients: "" at the root, else such as ``/chat``."""
+    """Return the path under which everything of ours is, for clients: "" at the root, else such as ``/chat``."""
     return request.script_root + _prefix()
 
 
 def path() -> str:
-    """The path of this request below `base`."""
+    """Return the path of this request below `base`."""
     return request.path.removeprefix(_prefix())
 
 
 def render_template(template: str, **context: Any) -> str:
-    """A page of ours."""
+    """Render a page of ours."""
     return _environment().get_template(template).render(context)
 
 

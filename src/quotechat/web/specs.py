@@ -62,7 +62,7 @@ def _document(value: dict[str, Any]) -> Response:
 
 
 def openapi_document() -> dict[str, Any]:
-    """The document of the current application, made once: all its routes are there from the start."""
+    """Return the document of the current application, made once: all its routes are there from the start."""
     made: dict[str, Any] | None = current_app.extensions.get("quotechat.openapi")
     if made is None:
         made = current_app.extensions["quotechat.openapi"] = _openapi_document()
@@ -94,7 +94,7 @@ def _openapi_document() -> dict[str, Any]:
 
 
 def braced(rule: str) -> str:
-    """A path as OpenAPI writes it: ``/rooms/<room>`` → ``/rooms/{room}``."""
+    """Return a path as OpenAPI writes it: ``/rooms/<room>`` → ``/rooms/{room}``."""
     return re.sub(r"<(?:[^:<>]+:)?(\w+)>", r"{\1}", rule)
 
 
@@ -206,7 +206,7 @@ def _problem(status: int, codes: list[str]) -> dict[str, Any]:
 
 
 def asyncapi_document(host: str, base: str = "", *, secure: bool) -> dict[str, Any]:
-    """The document for a server at `host`, under the path `base`."""
+    """Return the document for a server at `host`, under the path `base`."""
     scheme = "wss" if secure else "ws"
     web = "https" if secure else "http"
     path = f"{base}/api/v1"

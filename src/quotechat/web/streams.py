@@ -72,7 +72,7 @@ def _come_back(chat: Chat, room: str, after: Cursor | Now) -> Response:
 
 
 def _id(cursor: str) -> bytes:
-    """The line from which an EventSource knows its position, also without any event (HTML §9.2.6)."""
+    """Return the line from which an EventSource knows its position, also without any event (HTML §9.2.6)."""
     return b"id: " + cursor.encode() + b"\n"
 
 

@@ -484,6 +484,6 @@ class Socket(Peer):
 
 
 def _client_id(envelope: Any) -> str | None:
-    """The `client_id` of an envelope that is otherwise wrong, as far as it can be repeated."""
+    """Return the `client_id` of an envelope that is otherwise wrong, as far as it can be repeated."""
     found = envelope.get("client_id") if isinstance(envelope, dict) else None
     return found if isinstance(found, str) and len(found) <= 64 else None
