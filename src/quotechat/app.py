@@ -108,7 +108,7 @@ class QuoteChat:
 
 
 def open_chat(settings: Settings) -> Chat:
-    """The hub on the store that `settings` name; its threads are not started."""
+    """Make the hub on the store that `settings` name; its threads are not started."""
     store = open_store(settings, patience=_PATIENCE)
     chat = Chat(
         store,
@@ -250,7 +250,7 @@ def _most_held(settings: Settings) -> int:
 
 
 def _buckets(data: Path) -> Buckets:
-    """One table for all workers that serve from `data`; without a file there, one of this worker's own."""
+    """Return one table for all workers that serve from `data`; without a file there, one of this worker's own."""
     try:
         return SharedBuckets(data / "limits")
     except OSError as fault:

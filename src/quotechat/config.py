@@ -46,7 +46,7 @@ class SettingsError(ValueError):
 
 
 def variable(name: str) -> str:
-    """The environment variable of the setting `name`: ``port`` → ``QUOTECHAT_PORT``."""
+    """Return the environment variable of the setting `name`: ``port`` → ``QUOTECHAT_PORT``."""
     return PREFIX + name.upper()
 
 
@@ -96,7 +96,7 @@ def _setting(
     high: float | None = None,
     secret: bool = False,
 ) -> Any:
-    """One field, with how it is read from text and the bounds (inclusive) that it must keep."""
+    """Declare one field, with how it is read from text and the bounds (inclusive) that it must keep."""
     metadata = {"doc": doc, "low": low, "high": high, "secret": secret, "read": _READERS[type(default)]}
     return field(default=default, repr=not secret, metadata=metadata)
 
@@ -262,7 +262,7 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
-        """The settings that `environ` (default: os.environ) gives; an empty variable means the default.
+        """Read the settings that `environ` (default: os.environ) gives; an empty variable means the default.
 
         Raises SettingsError, whose message names the variable.
         """
@@ -275,11 +275,11 @@ class Settings:
         return cls(**values)
 
     def to_env(self) -> dict[str, str]:
-        """The variables that make `from_env` return an equal value, in this and in other processes."""
+        """Return the variables that make `from_env` return an equal value, in this and in other processes."""
         return {variable(each.name): _written(getattr(self, each.name)) for each in fields(self)}
 
     def show(self, environ: Mapping[str, str] | None = None) -> list[tuple[str, str, str]]:
-        """(variable, value, source) of every setting; source is ``environment`` or ``default``."""
+        """Return (variable, value, source) of every setting; source is ``environment`` or ``default``."""
         found = os.environ if environ is None else environ
         rows = []
         for each in fields(self):
@@ -398,14 +398,14 @@ def _written(value: object) -> str:
 
 
 def default_of(name: str) -> str:
-    """The default of the setting `name`, as it would be written in its variable."""
+    """Return the default of the setting `name`, as it would be written in its variable."""
     each = next(each for each in fields(Settings) if each.name == name)
     assert each.default is not MISSING
     return _written(each.default)
 
 
 def _clean_origin(text: str) -> str:
-    """`text` as a browser sends it in ``Origin`` (RFC 6454 §6.2): lower case, no default port, no path."""
+    """Return `text` as a browser sends it in ``Origin`` (RFC 6454 §6.2): lower case, no default port, no path."""
     fault = f"{variable('origins')} must hold origins such as https://chat.example.org, not {text!r}"
     try:
         parts = urlsplit(text.rstrip("/").lower())

@@ -207,7 +207,7 @@ def _readers(url: str, room: str, after: str, interval: float) -> list[Reader]:
 
 
 def table(rows: list[Row]) -> str:
-    """The rows as a Markdown table."""
+    """Return the rows as a Markdown table."""
     head = ["reader", "p50 ms", "p95 ms", "max ms", "arrived", "missed", "repeated", "requests", "bytes in",
             "bytes out", "idle requests/min", "idle bytes/min"]  # fmt: skip
     cells = [head, ["---", *["---:"] * (len(head) - 1)]]

@@ -63,7 +63,7 @@ def about(**fields: Any) -> dict[str, Any]:
 
 
 def escaped(text: str) -> str:
-    """`text` on one line, controls as ``\\n`` and ``\\x1b``."""
+    """Return `text` on one line, controls as ``\\n`` and ``\\x1b``."""
     return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 

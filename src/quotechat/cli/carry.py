@@ -171,7 +171,7 @@ def _target(source: Settings, target: str) -> Settings:
 
 
 def _place(target: str) -> str:
-    """The target as it may be shown: without a password."""
+    """Return the target as it may be shown: without a password."""
     return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:…@", target)
 
 

@@ -108,7 +108,7 @@ def retain(rooms: tuple[str, ...], keep: int, dry_run: bool, data: str | None) -
 
 
 def _cut(settings: Settings, counts: dict[str, int], before: int) -> dict[str, int]:
-    """The events of each room, about `counts`, some at a time; how many were cut."""
+    """Cut the events of each room, about `counts`, some at a time; return how many were cut."""
     from ..store.open import open_store
 
     all_there_are, cut = sum(counts.values()), dict.fromkeys(counts, 0)

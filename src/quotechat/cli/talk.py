@@ -152,7 +152,7 @@ def _said(text: str | None, lines: bool) -> Iterator[str]:
 
 
 def _input() -> Iterator[bytes]:
-    """The lines of the standard input, without the mark that some editors put before a text (U+FEFF)."""
+    """Yield the lines of the standard input, without the mark that some editors put before a text (U+FEFF)."""
     for number, line in enumerate(sys.stdin.buffer):
         yield line if number else line.removeprefix(codecs.BOM_UTF8)
 
@@ -318,7 +318,7 @@ def _print(line: str) -> None:
 
 
 def _clock(at: str) -> str:
-    """The time of day here of an RFC 3339 time."""
+    """Return the time of day here of an RFC 3339 time."""
     return f"{datetime.fromisoformat(at).astimezone():%H:%M}" if at else "     "
 
 

@@ -45,7 +45,7 @@ def progress(label: str, *, quiet: bool = False) -> Iterator[Callable[[int, int]
 
 
 def age(text: str) -> int:
-    """A time span such as ``90d``, in milliseconds; for an option."""
+    """Parse a time span such as ``90d``, in milliseconds; for an option."""
     found = re.fullmatch(r"([0-9]{1,9})([smhd])", text)
     if found is None:
         raise click.BadParameter(f"{text!r} is not a number with s, m, h or d behind it")
@@ -53,5 +53,5 @@ def age(text: str) -> int:
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
-    """``1 event``, ``1,234 events``."""
+    """Format ``1 event``, ``1,234 events``."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"

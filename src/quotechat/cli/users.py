@@ -46,7 +46,7 @@ def _account(people: Any, name: str) -> Any:
 
 
 def link(settings: Settings, kind: str, code: str) -> str:
-    """The address that somebody opens; the code stands behind the #, where no log sees it."""
+    """Return the address of a link; the code stands behind the #, which no log sees."""
     host = settings.host if settings.host not in ("0.0.0.0", "::") else "127.0.0.1"
     shown = f"[{host}]" if ":" in host else host
     # With port 0 the server says where it is when it has started.
@@ -186,7 +186,7 @@ def invite(uses: int, span: int, note: str | None, data: str | None) -> None:
 
 
 def new_setup_code(settings: Settings) -> str | None:
-    """The code of a link that makes the first owner; None if there is one."""
+    """Return the code of a link that makes the first owner; None if there is one."""
     from ..hub.people import People
     from ..store.open import open_store
 

@@ -147,7 +147,7 @@ class Client:
     def events(
         self, room: str = LOBBY, *, after: str = "now", transport: Transport = "long-poll", interval: float = 2.0
     ) -> Reader:
-        """The events of `room` after the cursor `after`, without end and without gap; see `Reader`.
+        """Return the events of `room` after the cursor `after`, without end and without gap; see `Reader`.
 
         `after` is a cursor, ``0`` (from the oldest that is kept) or ``now``: then nothing that is sent after
         this call is missed. `transport` is ``long-poll``, ``stream`` (NDJSON) or ``short-poll``, which asks
@@ -169,7 +169,7 @@ class Client:
         return reader
 
     def snapshot(self, room: str = LOBBY, limit: int = 50) -> Snapshot:
-        """The latest messages and the cursor at which they were read: read on from there with `events`."""
+        """Return the latest messages and the cursor at which they were read: read on from there with `events`."""
         return cast(Snapshot, self._get(f"/rooms/{percent_encoded(room, '')}", limit=limit))
 
     def messages(self, room: str = LOBBY, *, before: int | None = None, limit: int = 50) -> list[Message]:
@@ -178,15 +178,15 @@ class Client:
         return cast(list[Message], self._get(path, before=before, limit=limit)["messages"])
 
     def rooms(self) -> list[dict[str, Any]]:
-        """All rooms, by name."""
+        """Return all rooms, by name."""
         return cast(list[dict[str, Any]], self._get("/rooms")["rooms"])
 
     def scheduled(self, room: str = LOBBY) -> list[dict[str, Any]]:
-        """One's own messages that wait, the next first."""
+        """Return one's own messages that wait, the next first."""
         return cast(list[dict[str, Any]], self._get(f"/rooms/{percent_encoded(room, '')}/scheduled")["scheduled"])
 
     def quotes(self, search: str | None = None, *, before: int | None = None, limit: int = 50) -> list[Quote]:
-        """The newest quotes with ids below `before`; with `search`, those that have all its words."""
+        """Return the newest quotes with ids below `before`; with `search`, those that have all its words."""
         return cast(list[Quote], self._get("/quotes", q=search, before=before, limit=limit)["quotes"])
 
     def random_quote(self) -> Quote:
@@ -200,7 +200,7 @@ class Client:
         return self._insist("GET", path + (f"?{urlencode(given)}" if given else ""))
 
     def _insist(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """The answer, however many attempts it takes. Raises Problem, Unanswered."""
+        """Return the answer, however many attempts it takes. Raises Problem, Unanswered."""
         backoff = self._backoff.fresh()
         deadline = None if self._patience is None else time.monotonic() + self._patience
         while True:

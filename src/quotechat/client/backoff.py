@@ -22,7 +22,7 @@ class Backoff:
         return self.stretched(asked) + self._chance() * ceiling
 
     def stretched(self, asked: float) -> float:
-        """A pause that the server asked for without any failure, longer by up to a quarter."""
+        """Return a pause that the server asked for without any failure, longer by up to a quarter."""
         return asked * (1 + self._chance() / 4)
 
     def reset(self) -> None:
@@ -30,5 +30,5 @@ class Backoff:
         self._failures = 0
 
     def fresh(self) -> Backoff:
-        """One with the same settings that has seen no failure."""
+        """Return a back-off with the same settings that has seen no failure."""
         return Backoff(self._least, self._most, self._chance)

@@ -214,6 +214,6 @@ _BY_STATUS: dict[int, type[Problem]] = {
 
 
 def problem(body: dict[str, Any], status: int, retry_in: float = 0.0) -> Problem:
-    """The exception for a problem object."""
+    """Return the exception for a problem object."""
     kind = _BY_CODE.get(body.get("code", "")) or _BY_STATUS.get(status, Problem)
     return kind(body, status, retry_in)

@@ -74,7 +74,7 @@ class Event:
 
     @classmethod
     def of(cls, envelope: dict[str, Any]) -> Event:
-        """The event in an envelope."""
+        """Return the event in an envelope."""
         return cls(
             envelope["command"],
             envelope["room"],
@@ -103,7 +103,7 @@ class Ack:
 
     @classmethod
     def of(cls, envelope: dict[str, Any]) -> Ack:
-        """The acknowledgement in an envelope."""
+        """Return the acknowledgement in an envelope."""
         return cls(
             envelope["client_id"],
             envelope.get("seq"),

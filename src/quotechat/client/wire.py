@@ -37,7 +37,7 @@ class Wire:
         self._response: http.client.HTTPResponse | None = None
 
     def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """The JSON object of the answer. Raises Problem, Unreachable."""
+        """Return the JSON object of the answer. Raises Problem, Unreachable."""
         response = self._request(method, path, body, {"Accept": "application/json", **(headers or {})})
         found = self._object(response)
         if found is None:
@@ -45,7 +45,7 @@ class Wire:
         return found
 
     def stream(self, path: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
-        """An answer that goes on, to read lines from; the connection is its own. Raises Problem, Unreachable."""
+        """Open an answer that goes on, to read lines from; the connection is its own. Raises Problem, Unreachable."""
         response = self._request("GET", path, None, {"Accept": "application/x-ndjson", **headers})
         if response.headers.get_content_type() != "application/x-ndjson":
             self.close()

@@ -217,7 +217,7 @@ class Accounts:
         self, account_id: int, name: str, scopes: tuple[str, ...] = SCOPES, rooms: tuple[str, ...] | None = None,
         lasts_ms: int | None = None,
     ) -> tuple[Token, str]:  # fmt: skip
-        """A new token and its text, which is not kept. Raises Conflict."""
+        """Make a new token and its text, which is not kept. Raises Conflict."""
         number, secret, now = accounts.public_id()[:8], secrets.token_urlsafe(32), self.clock()
         token = Token(
             number, hashed(secret), account_id, name, " ".join(scopes), None if rooms is None else " ".join(rooms), now,
@@ -234,7 +234,7 @@ class Accounts:
     # --- Inside -------------------------------------------------------------------------------------
 
     def _verified(self, name: str, password: str, client: Client) -> Account:
-        """The account of that name and password. The same is done for a name that nobody has."""
+        """Find the account of that name and password. The same is done for a name that nobody has."""
         now = self.clock()
         account = self.store.read_with(lambda sql: accounts.by_name(sql, name))
         known = account is not None and client.device is not None and account.key in client.known
@@ -325,7 +325,7 @@ class Accounts:
 
 
 def label_of(agent: str) -> str:
-    """The name of a device, as far as its user agent tells."""
+    """Return the name of a device, as far as its user agent tells."""
     kinds = {"Firefox/": "Firefox", "Edg/": "Edge", "OPR/": "Opera", "Chrome/": "Chrome", "Safari/": "Safari",
              "curl/": "curl"}  # fmt: skip
     systems = {"iPhone": "iPhone", "iPad": "iPad", "Android": "Android", "Windows": "Windows", "Mac OS": "macOS",

@@ -50,7 +50,7 @@ class OwnBuckets:
         return self._lock
 
     def get(self, name: str) -> Bucket | None:
-        """The bucket `name`, or None."""
+        """Return the bucket `name`, or None."""
         return self._found.get(name)
 
     def put(self, name: str, bucket: Bucket) -> None:
@@ -117,7 +117,7 @@ class SharedBuckets:
                 time.sleep(0.0001)
 
     def get(self, name: str) -> Bucket | None:
-        """The bucket `name`, or None."""
+        """Return the bucket `name`, or None."""
         if self._closed:
             return None
         key, row = self._place(name)

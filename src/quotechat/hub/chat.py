@@ -180,7 +180,7 @@ class Chat:
         address: str = "",
         begun: float | None = None,
     ) -> dict[str, Any]:
-        """A new room, as the API shows it; `begun` as in `submit`. Raises Invalid, Conflict, RateLimited."""
+        """Create a new room, as the API shows it; `begun` as in `submit`. Raises Invalid, Conflict, RateLimited."""
         self.welcome(begun)
         room = CreateRoom(names.clean_room(name), names.clean_title(title) if title else None)
         self.limits.allow("room", identity or address, self._source(address))
@@ -212,11 +212,11 @@ class Chat:
         return self._from_memory(room, after, limit, most, head) or self._store.read(room, after, limit, most)
 
     def place(self, room: str, after: Cursor | Now) -> Page:
-        """`after` as a whole cursor, without events. Raises as `read`."""
+        """Return `after` as a whole cursor, without events. Raises as `read`."""
         return self.read(room, after, limit=0)
 
     def read_any(self, after: Mapping[str, Cursor | Now], limit: int) -> dict[str, Page]:
-        """A page for each room, as `read`; together they have the bytes of one.
+        """Return a page for each room, as `read`; together they have the bytes of one.
 
         A room for which nothing is left has no events, and `more` as it is. The rooms take turns, so that a reader
         that asks again and again gets on in each. Raises as `read`.
@@ -302,7 +302,7 @@ class Chat:
         return self._store.messages(room, before, limit, identity)
 
     def rooms(self) -> list[dict[str, Any]]:
-        """All rooms, by name."""
+        """Return all rooms, by name."""
         return self._store.rooms()
 
     def scheduled(self, room: str, identity: str | None) -> list[dict[str, Any]]:
@@ -328,15 +328,15 @@ class Chat:
         return self._store.removed_quotes()
 
     def quote_room(self, quote_id: int) -> str:
-        """The room whose log has the quote, the lobby if none has. Raises QuoteUnknown."""
+        """Return the room whose log has the quote, the lobby if none has. Raises QuoteUnknown."""
         return self._store.quote_room(quote_id) or commands.LOBBY
 
     def quotes(self, before: int | None, limit: int, search: str = "") -> dict[str, Any]:
-        """{`quotes`, `has_more`}, the newest first; see `Store.quotes`."""
+        """Return {`quotes`, `has_more`}, the newest first; see `Store.quotes`."""
         return self._store.quotes(before, limit, search)
 
     def quote(self, quote_id: int) -> dict[str, Any]:
-        """One quote. Raises QuoteUnknown."""
+        """Return one quote. Raises QuoteUnknown."""
         return self._store.quote(quote_id)
 
     def random_quote(self) -> dict[str, Any]:
@@ -344,7 +344,7 @@ class Chat:
         return self._store.random_quote()
 
     def feed(self, room: str) -> Feed:
-        """The live end of `room`. Raises RoomUnknown."""
+        """Return the live end of `room`. Raises RoomUnknown."""
         found = self._feeds.get(room)
         if found is not None:
             found.used_at = time.monotonic()
@@ -414,7 +414,7 @@ class Chat:
         self._threads.append(thread)
 
     def parts(self) -> dict[str, str]:
-        """The state of each thread by name, `ok` if all is well; of the writer also whether it can write now."""
+        """Return the state of each thread by name, `ok` if all is well; of the writer also whether it can write now."""
         found: dict[str, str] = {thread.name: thread.state for thread in self._threads}
         if found["writer"] == "ok":
             found["writer"] = self._probe.look()
@@ -430,7 +430,7 @@ class Chat:
         return self._writer.lost
 
     def now(self) -> int:
-        """The clock: milliseconds since 1970."""
+        """Read the clock: milliseconds since 1970."""
         return self._clock()
 
     # --- The end ----------------------------------------------------------------------------------
@@ -718,7 +718,7 @@ class _Answer:
 
 
 def early(page: Page) -> Page:
-    """An empty answer before its time, and when to come back: spread, so that not all come at once."""
+    """Return an empty answer before its time, and when to come back: spread, so that not all come at once."""
     return Page([], page.cursor, page.more, retry_in_ms=_hint())
 
 

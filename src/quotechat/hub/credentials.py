@@ -50,7 +50,7 @@ class Credentials:
         return principal_of(account, digest, ends_at), session
 
     def by_token(self, text: str) -> Principal:
-        """The principal of a bearer token. Raises Unauthenticated."""
+        """Return the principal of a bearer token. Raises Unauthenticated."""
         number, _, secret = text.removeprefix(TOKEN_PREFIX).partition("_")
         found = self._store.read_with(lambda sql: sessions.find_token(sql, number)) if number and secret else None
         now = self._clock()
@@ -92,7 +92,7 @@ class Credentials:
 
 
 def principal_of(account: Account, proof: bytes | None, ends_at: int | None) -> Principal:
-    """The principal that an account is, by a session or a token."""
+    """Return the principal that an account is, by a session or a token."""
     return Principal(
         account.identity, account.id, account.key, account.name, account.role, proof=proof, ends_at=ends_at
     )

@@ -40,7 +40,7 @@ class Feed:
         return self._head.seq
 
     def cursor(self) -> str:
-        """The cursor at the head."""
+        """Return the cursor at the head."""
         return self._head.cursor
 
     @property
@@ -196,7 +196,7 @@ def _size(event: Event) -> int:
 
 
 def _within(most: int, events: list[Event]) -> list[Event]:
-    """Those up to the one with which they reach `most` bytes."""
+    """Return the events up to the one with which they reach `most` bytes."""
     size = 0
     for count, event in enumerate(events, 1):
         size += len(event.encoded)

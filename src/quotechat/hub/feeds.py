@@ -24,7 +24,7 @@ def shrink(feeds: Iterable[Feed]) -> None:
 
 
 def idle(feeds: Iterable[Feed], followed: Callable[[str], bool], now: float) -> list[Feed]:
-    """Those that nobody follows, waits on or has used for `IDLE_SECONDS`."""
+    """Return those that nobody follows, waits on or has used for `IDLE_SECONDS`."""
     return [
         feed
         for feed in feeds

@@ -67,7 +67,7 @@ class Housekeeper:
                 self._wake.wait(LOOK_EVERY)
 
     def _do_some(self) -> bool:
-        """One bounded transaction of each kind; whether there is more to do now."""
+        """Run one bounded transaction of each kind; return True if there is more to do now."""
         more = self._store.redact()
         if time.monotonic() >= self._prune_at:
             now = self._clock()

@@ -117,7 +117,7 @@ class Limits:
                 self._buckets.put(name, Bucket(self._tokens(name, self._rates[kind], times, now) + 1, now))
 
     def left(self, kind: str, key: str) -> tuple[Rate, float] | None:
-        """The rate that client `key` is held to and the tokens that it has; None if there is no limit."""
+        """Return the rate that client `key` is held to and the tokens that it has; None if there is no limit."""
         if not self.per_client:
             return None
         rate = self._rates[kind]

@@ -83,7 +83,7 @@ def _hasher() -> PasswordHasher:
 
 @cache
 def _of_nobody() -> str:
-    """The hash that is verified for an unknown name, so that it takes the same time."""
+    """Return the hash that is verified for an unknown name, so that it takes the same time."""
     return str(_hasher().hash(b"the password of nobody"))
 
 

@@ -58,11 +58,11 @@ class People:
         return self._store.read_with(work)
 
     def one(self, key: str) -> Account:
-        """One account by its public id. Raises AccountUnknown."""
+        """Return one account by its public id. Raises AccountUnknown."""
         return self._store.read_with(lambda sql: accounts.by_key(sql, key))
 
     def named(self, name: str) -> Account | None:
-        """One account by its name."""
+        """Return one account by its name."""
         return self._store.read_with(lambda sql: accounts.by_name(sql, name))
 
     def any_there(self) -> bool:
@@ -93,7 +93,7 @@ class People:
         self, by: Principal | None, *, role: str = "member", uses: int = 1, lasts_ms: int = 7 * DAY_MS,
         note: str | None = None,
     ) -> Invited:  # fmt: skip
-        """An invitation. Raises Invalid."""
+        """Make an invitation. Raises Invalid."""
         if role != "member":
             raise Invalid("role", "An invitation is for members; guests come with closed rooms.")
         if not 1 <= uses <= (1 if self._access == "private" else MOST_USES):
@@ -109,7 +109,7 @@ class People:
         )
 
     def invitations(self, by: Principal) -> list[Ticket]:
-        """Those that can be used: all for an administrator, else one's own."""
+        """Return the invitations that can be used: all for an administrator, else one's own."""
         made_by = None if by.is_admin else by.account
         return self._store.read_with(lambda sql: tickets.listed(sql, "join", self._clock(), made_by))
 
@@ -119,7 +119,7 @@ class People:
         self._store.write_with(lambda sql: tickets.revoke(sql, ticket_id, made_by))
 
     def reset_link(self, by: Principal | None, key: str) -> Invited:
-        """A link by which an account chooses a new password. Raises AccountUnknown, Forbidden, Conflict."""
+        """Make a link by which an account chooses a new password. Raises AccountUnknown, Forbidden, Conflict."""
 
         def work(sql: Sql) -> Invited:
             account = self._below(sql, by, key)
@@ -132,7 +132,7 @@ class People:
     # --- Changing -----------------------------------------------------------------------------------
 
     def make(self, by: Principal | None, name: str, role: str, password: str | None = None) -> tuple[Account, Invited]:
-        """A new account, and a link by which its owner chooses a password. `password` is a hash."""
+        """Make a new account, and a link by which its owner chooses a password. `password` is a hash."""
         _check_role(by, role)
 
         def work(sql: Sql) -> tuple[Account, Invited]:
@@ -176,7 +176,7 @@ class People:
     # --- The site -----------------------------------------------------------------------------------
 
     def site(self) -> dict[str, str]:
-        """The settings of the site."""
+        """Return the settings of the site."""
         return self._store.read_with(site.all_of)
 
     def change_site(self, changed: dict[str, object]) -> dict[str, str]:
@@ -200,7 +200,7 @@ class People:
         return changed
 
     def _below(self, sql: Sql, by: Principal | None, key: str) -> Account:
-        """The account, which `by` may change. Raises AccountUnknown, Forbidden."""
+        """Return the account, which `by` may change. Raises AccountUnknown, Forbidden."""
         account = accounts.by_key(sql, key)
         if by is not None and not outranks(by.role, account.role):
             raise Forbidden("Only an owner changes administrators and owners.")

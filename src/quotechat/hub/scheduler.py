@@ -125,7 +125,7 @@ class Scheduler:
             self._wake.clear()
 
     def _pause(self, handed: bool) -> float:
-        """Seconds until the next look; `handed` is whether there was something to deliver at this one."""
+        """Return the seconds until the next look; `handed` is True if there was something to deliver at this one."""
         due = self._store.next_due()
         left: float = LOOK_EVERY if due is None else min(LOOK_EVERY, (due - self._clock()) / 1000)
         if handed:

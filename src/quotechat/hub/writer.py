@@ -109,7 +109,7 @@ class Writer:
         self._give_up()
 
     def _take(self) -> list[_Asked]:
-        """The next batch, bounded in writes and in characters; the lock is held."""
+        """Take the next batch, bounded in writes and in characters; the lock is held."""
         count = chars = 0
         while count < min(len(self._queue), MOST_IN_A_BATCH) and chars < MOST_CHARS_IN_A_BATCH:
             chars += _chars(self._queue[count].write)

@@ -28,17 +28,17 @@ _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202
 
 
 def safe(text: str) -> str:
-    """`text` with U+FFFD for each character that would steer a terminal; tabs and newlines stay."""
+    """Return `text` with U+FFFD for each character that would steer a terminal; tabs and newlines stay."""
     return _UNSAFE.sub("\ufffd", text)
 
 
 def render(runs: Iterable[Run], color: str | None = None) -> str:
-    """`runs` as text for a terminal, in `color` (one of `names.COLORS`; another is no colour)."""
+    """Return `runs` as text for a terminal, in `color` (one of `names.COLORS`; another is no colour)."""
     return "".join(_rendered(run, color) for run in runs)
 
 
 def colored(text: str, color: str | None) -> str:
-    """`text`, such as a name, in `color`."""
+    """Return `text`, such as a name, in `color`."""
     return render([{"text": text}], color)
 
 

@@ -40,7 +40,7 @@ START: Final = Cursor(0)
 
 
 def parse(text: str) -> Cursor | Now:
-    """The cursor that a client wrote. Raises CursorInvalid."""
+    """Parse the cursor that a client wrote. Raises CursorInvalid."""
     if text == "now":
         return NOW
     found = _GRAMMAR.fullmatch(text)
@@ -55,15 +55,15 @@ def at(seq: int, chain: bytes) -> str:
 
 
 def tag(chain: bytes) -> str:
-    """The part of `chain` that a cursor shows."""
+    """Return the part of `chain` that a cursor shows."""
     return chain[: TAG_DIGITS // 2].hex()
 
 
 def digest(body: bytes) -> bytes:
-    """The digest of an event's body: all that the chain needs of it."""
+    """Return the digest of an event's body: all that the chain needs of it."""
     return blake2b(body, digest_size=CHAIN_BYTES).digest()
 
 
 def extend(chain: bytes, seq: int, body_digest: bytes) -> bytes:
-    """The chain at `seq`, from the chain at ``seq - 1``."""
+    """Return the chain at `seq`, from the chain at ``seq - 1``."""
     return blake2b(chain + seq.to_bytes(8, "big") + body_digest, digest_size=CHAIN_BYTES).digest()

@@ -41,7 +41,7 @@ class Event:
 
 
 def event(room: str, seq: int, cursor: str, command: str, at_ms: int, body: bytes) -> Event:
-    """The event, its envelope encoded. `at_ms` is in milliseconds since 1970, `body` a JSON object."""
+    """Make the event, its envelope encoded. `at_ms` is in milliseconds since 1970, `body` a JSON object."""
     at = rfc3339(at_ms)
     # Room, command, cursor and time hold nothing that JSON would escape.
     head = f'{{"command":"{command}","room":"{room}","seq":{seq},"cursor":"{cursor}","at":"{at}",'

@@ -18,7 +18,7 @@ _VIRAMA = 9
 
 
 def permitted(name: str) -> set[int]:
-    """The places of invisible characters that `name` may hold."""
+    """Return the places of invisible characters that `name` may hold."""
     places = {place for place, character in enumerate(name) if _may_join(name, place, character)}
     # A sign alone is no name: there is a letter beside it.
     if any(unicodedata.category(character).startswith("L") for character in name):
@@ -28,7 +28,7 @@ def permitted(name: str) -> set[int]:
 
 
 def _may_join(name: str, place: int, character: str) -> bool:
-    """The rules CONTEXTJ of IDNA (RFC 5892, appendices A.1 and A.2)."""
+    """Apply the rules CONTEXTJ of IDNA (RFC 5892, appendices A.1 and A.2)."""
     if character not in (_NON_JOINER, _JOINER) or place == 0:
         return False
     if unicodedata.combining(name[place - 1]) == _VIRAMA:
@@ -41,7 +41,7 @@ def _may_join(name: str, place: int, character: str) -> bool:
 
 
 def _joining(character: str) -> str:
-    """The Joining_Type: D, L, R, T, or nothing for others."""
+    """Return the Joining_Type: D, L, R, T, or nothing for others."""
     starts, ends, kinds = _ranges()
     place = bisect_right(starts, ord(character)) - 1
     return kinds[place] if place >= 0 and ord(character) <= ends[place] else ""
@@ -75,7 +75,7 @@ def _ranges() -> tuple[list[int], list[int], list[str]]:
 
 @cache
 def _sequences() -> tuple[frozenset[str], int]:
-    """All emoji sequences with invisible characters, and the length of the longest."""
+    """Return all emoji sequences with invisible characters, and the length of the longest."""
     found = frozenset("".join(chr(int(code, 16)) for code in line.split()) for line in _lines("emoji.txt"))
     return found, max(map(len, found))
 

@@ -23,7 +23,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def loads(data: bytes | str) -> Any:
-    """The value that `data` spells. Raises MalformedJson."""
+    """Parse the value that `data` spells. Raises MalformedJson."""
     text = _text(data)
     _check_depth(text)
     try:
@@ -45,7 +45,7 @@ def own(data: bytes | str) -> Any:
 
 
 def dumps(value: Any) -> bytes:
-    """`value` as compact UTF-8; keys keep their order, so equal values give equal bytes."""
+    """Return `value` as compact UTF-8; keys keep their order, so equal values give equal bytes."""
     return msgspec.json.encode(value)
 
 

@@ -32,7 +32,7 @@ _TRAILING: Final = frozenset("?!.,:;*_~'([{")
 
 
 def url_end(text: str, start: int, host: int) -> int:
-    """The end of the URL whose scheme stands from `start` to `host`; `start` if there is none."""
+    """Return the end of the URL whose scheme stands from `start` to `host`; `start` if there is none."""
     if in_word(text[start - 1 : start]) or not _HOST.match(text, host):
         return start
     return _url_trimmed(text, host, _url_stop(text, host))

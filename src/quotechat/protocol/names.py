@@ -53,29 +53,29 @@ _LOOKS_BEFORE_NFKC = {0x03F2: "c", 0x03F9: "C", 0xFFE8: "l", 0xA781: "l"}
 
 
 def clean_user(text: str, limit: int = 40) -> str:
-    """`text` in NFC as the name of a person; `limit` in code points. Raises `Invalid`."""
+    """Return `text` in NFC as the name of a person; `limit` in code points. Raises `Invalid`."""
     return clean_name(text, "user", limit)
 
 
 def clean_author(text: str, limit: int = 100) -> str:
-    """`text` in NFC as the author of a quote; `limit` in code points. Raises `Invalid`."""
+    """Return `text` in NFC as the author of a quote; `limit` in code points. Raises `Invalid`."""
     return clean_name(text, "author", limit)
 
 
 def clean_title(text: str, limit: int = 100) -> str:
-    """`text` in NFC as the title of a room; `limit` in code points. Raises `Invalid`."""
+    """Return `text` in NFC as the title of a room; `limit` in code points. Raises `Invalid`."""
     return clean_name(text, "title", limit)
 
 
 def clean_room(text: str, field: str = "name") -> str:
-    """`text` as the name of a room: 1 to 63 of ``a-z 0-9 -``, no hyphen first. Raises `Invalid`."""
+    """Return `text` as the name of a room: 1 to 63 of ``a-z 0-9 -``, no hyphen first. Raises `Invalid`."""
     if not _ROOM.fullmatch(text):
         raise Invalid(field, "A room's name has 1 to 63 of a-z, 0-9 and '-', and does not begin with '-'.")
     return text
 
 
 def clean_color(text: str) -> str:
-    """`text` as one of `COLORS`. Raises `Invalid`."""
+    """Return `text` as one of `COLORS`. Raises `Invalid`."""
     if text not in COLORS:
         raise Invalid("color", f"A colour is one of: {', '.join(COLORS)}.")
     return text
@@ -83,7 +83,7 @@ def clean_color(text: str) -> str:
 
 @lru_cache(4096)
 def clean_name(text: str, field: str, limit: int) -> str:
-    """`text` in NFC as a name on one line, all of it to be seen; `limit` in code points. Raises `Invalid`."""
+    """Return `text` in NFC as a name on one line, all of it to be seen; `limit` in code points. Raises `Invalid`."""
     name = kept_name(text, field, limit)
     if not name.isascii():
         _check_marks(name, field)
@@ -123,7 +123,7 @@ def _check_marks(name: str, field: str) -> None:
 
 
 def normal(text: str, field: str, limit: int) -> str:
-    """`text` in NFC, at most `limit` code points long, without lone surrogates. Raises `Invalid`."""
+    """Return `text` in NFC, at most `limit` code points long, without lone surrogates. Raises `Invalid`."""
     # Before normalising, whose work grows with the square of a row of marks.
     if len(text) > limit and _least_length(text) > limit:
         raise Invalid(field, f"Longer than {limit} characters.")
@@ -138,7 +138,7 @@ def normal(text: str, field: str, limit: int) -> str:
 
 
 def _least_length(text: str) -> int:
-    """A length that `text` has at least after NFC, for little work."""
+    """Return a length that `text` has at least after NFC, for little work."""
     row = left = 0
     for character in text:
         row = row + 1 if unicodedata.combining(character) or character in _COMPOSED_MARKS else 0
@@ -175,7 +175,7 @@ def skeleton(name: str) -> str:
 
 
 def _shape(text: str) -> str:
-    """Each character's prototype, by the table of UTS 39."""
+    """Return each character's prototype, by the table of UTS 39."""
     decomposed = unicodedata.normalize("NFD", text)
     return _without_faint_marks(unicodedata.normalize("NFD", decomposed.translate(_prototypes())))
 

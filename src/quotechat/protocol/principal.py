@@ -57,7 +57,7 @@ VISITOR: Final = Principal(None)
 
 
 def account_id(identity: str | None) -> str | None:
-    """The public id in the identity of an account; None for every other identity."""
+    """Return the public id in the identity of an account; None for every other identity."""
     return identity[len(ACCOUNT) :] if identity is not None and identity.startswith(ACCOUNT) else None
 
 

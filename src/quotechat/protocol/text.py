@@ -42,12 +42,12 @@ Style = Literal["bold", "italic", "underline"]
 
 
 def clean_message(text: str, limit: int = 4000) -> str:
-    """`text` in NFC with LF line ends; `limit` in code points. Raises `Invalid`."""
+    """Return `text` in NFC with LF line ends; `limit` in code points. Raises `Invalid`."""
     return _clean(text, "message", limit)
 
 
 def clean_quote(text: str, limit: int = 1000) -> str:
-    """`text` in NFC with LF line ends; `limit` in code points. Raises `Invalid`."""
+    """Return `text` in NFC with LF line ends; `limit` in code points. Raises `Invalid`."""
     return _clean(text, "quote", limit)
 
 
@@ -75,14 +75,14 @@ def runs(text: str) -> list[Run] | None:
 
 
 def bounded(message: dict[str, Any]) -> dict[str, Any]:
-    """`message` as it may be shown: version 0.1 stored any number of runs."""
+    """Return `message` as it may be shown: version 0.1 stored any number of runs."""
     if len(message.get("runs", ())) > MOST_RUNS:
         del message["runs"]
     return message
 
 
 def plain(text: str) -> str:
-    """`text` as it is shown: without the markers of its markup."""
+    """Return `text` as it is shown: without the markers of its markup."""
     return _plain(text, runs(text))
 
 
@@ -91,7 +91,7 @@ def _plain(text: str, found: list[Run] | None) -> str:
 
 
 def excerpt(text: str, limit: int = 80) -> str:
-    """The beginning of `text` on one line, without markers; at most `limit` code points with the ``…``."""
+    """Return the beginning of `text` on one line, without markers; at most `limit` code points with the ``…``."""
     return _shortened(plain(text), limit)
 
 
@@ -167,7 +167,7 @@ class _Piece:
 
 
 def _pieces(text: str) -> list[_Piece]:
-    """`text` cut up, with the beginnings and ends of styles."""
+    """Return `text` cut up, with the beginnings and ends of styles."""
     pieces: list[_Piece] = []
     spans, markers = _CodeSpans(text), _Markers()
     done = at = 0  # `text` is in pieces up to `done`, and looked through up to `at`.
@@ -326,7 +326,7 @@ class _CodeSpans:
         self._empty_lines = [line.start() for line in _EMPTY_LINE.finditer(text)] if self._rows else []
 
     def end(self, start: int, at: int) -> int | None:
-        """The end of the code that the row of backticks from `start` to `at` begins, or None."""
+        """Return the end of the code that the row of backticks from `start` to `at` begins, or None."""
         length = at - start
         rows = self._rows[length]
         following = bisect_left(rows, at)
@@ -343,6 +343,6 @@ class _CodeSpans:
 
 
 def _trimmed(code: str) -> str:
-    """`code` without the one space or line break on each side that sets it off from its backticks."""
+    """Return `code` without the one space or line break on each side that sets it off from its backticks."""
     off = code[0] in " \n" and code[-1] in " \n" and not code.isspace()
     return code[1:-1] if off else code

@@ -32,7 +32,7 @@ def check_directory(data: Path) -> None:
 
 
 def notice_of_others(settings: Settings) -> str | None:
-    """A line to say if another process uses the data directory, or None."""
+    """Return a line to say if another process uses the data directory, or None."""
     if settings.database or any(name in os.environ for name in _TAKEN_OVER):
         return None
     try:

@@ -135,7 +135,7 @@ def url(server: Any) -> str:
 
 
 def sqlite_notice(version: tuple[int, int, int]) -> str | None:
-    """A line to say about this SQLite, or None.
+    """Return a line to say about this SQLite, or None.
 
     From 3.7.0 to 3.51.2, but for the fixed 3.44.6 and 3.50.7, two processes that write and checkpoint
     at the same moment may lose a commit (the "WAL-reset" bug).
@@ -151,7 +151,7 @@ def sqlite_notice(version: tuple[int, int, int]) -> str | None:
 
 
 def bracketed(host: str) -> str:
-    """`host` as URLs want it: an IPv6 address in brackets (RFC 3986 §3.2.2)."""
+    """Return `host` as URLs want it: an IPv6 address in brackets (RFC 3986 §3.2.2)."""
     return f"[{host}]" if ":" in host else host
 
 

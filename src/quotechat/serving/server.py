@@ -43,7 +43,7 @@ def prepare(settings: Settings) -> Settings:
 
 
 def gunicorn_settings(settings: Settings) -> dict[str, Any]:
-    """The settings of gunicorn that go with `settings`, hooks included, by gunicorn's names."""
+    """Return the settings of gunicorn that go with `settings`, hooks included, by gunicorn's names."""
     return {
         "bind": _bind(settings),
         "workers": settings.workers,
@@ -144,7 +144,7 @@ def _connections(settings: Settings, files: int) -> int:
 
 
 def _fit(settings: Settings, files: int) -> Settings:
-    """`settings` with no more sockets than `files` descriptors allow."""
+    """Return `settings` with no more sockets than `files` descriptors allow."""
     most = max(1, files * 3 // 4 - _FILES_KEPT_FREE)
     if settings.sockets_per_worker <= most:
         return settings

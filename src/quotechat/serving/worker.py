@@ -62,7 +62,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         super().init_process()
 
     def threads(self) -> list[supervision.Supervised]:
-        """Its own threads, beside those of the pool."""
+        """Return its own threads, beside those of the pool."""
         return [self._lingering.thread]
 
     # --- Reading, on the poller's thread ----------------------------------------------------------
