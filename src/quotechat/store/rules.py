@@ -30,7 +30,7 @@ from .base import Cancelled, CreateRoom, Deliver, Nothing, Outcome, Scheduled, S
 from .ledger import SENT, Ledger, Room
 from .redaction import redact_message, redact_quote
 from .rooms import MOST_ROOMS, create_room
-from .shapes import content_of, counted, in_order, removed_quote
+from .shapes import Sql, content_of, counted, in_order, removed_quote
 
 MOST_WAITING = 100
 """Scheduled messages of one identity that may wait, those that were refused included."""
@@ -309,8 +309,8 @@ def _deliver(ledger: Ledger, command: Deliver, write: Write, settings: Settings)
     said = commands.NewMessage(**kept)
     try:
         name = callers.current_name(sql, row[1], write.at)
-    except Unauthenticated:
-        sql.run("UPDATE scheduled SET state = 'cancelled', message = '{}', source = NULL WHERE id = ?", command.id)
+    except Unauthenticated as refused:
+        _refuse_due(sql, command.id, refused)
         return Nothing()
     if name is not None:
         said = structs.replace(said, user=name)
@@ -321,9 +321,7 @@ def _deliver(ledger: Ledger, command: Deliver, write: Write, settings: Settings)
         # The conditions of a send hold now: the name may have become another's since.
         held_names.hold(ledger, room, asked.write, said.user, settings.name_hold_ms)
     except Refused as refused:
-        sql.run(
-            "UPDATE scheduled SET state = 'refused', code = ?, source = NULL WHERE id = ?", refused.code, command.id
-        )
+        _refuse_due(sql, command.id, refused)
         return Nothing()
     stored = _say(asked, send, parent, runs)
     # The text is the log's from now on, which knows how to forget it.
@@ -338,6 +336,13 @@ def _deliver(ledger: Ledger, command: Deliver, write: Write, settings: Settings)
             stored.seq, room.id, send.sender(row[1]), send.client_id,
         )  # fmt: skip
     return stored
+
+
+def _refuse_due(sql: Sql, scheduled_id: int, refused: Refused) -> None:
+    """Leave a due message with its sender, and say why it was not sent."""
+    sql.run(
+        "UPDATE scheduled SET state = 'refused', code = ?, source = NULL WHERE id = ?", refused.code, scheduled_id
+    )
 
 
 # --- Shared by rules ------------------------------------------------------------------------------
