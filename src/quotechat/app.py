@@ -27,7 +27,7 @@ _ROOM_MAKERS = 2
 _PATIENCE = 20.0
 """Seconds that a worker waits at its start for a database; gunicorn gives it 30 in all."""
 _READERS = 10
-"""Clients whose reads one address may have: reading takes time of the one machine, whoever reads."""
+"""Clients whose reads one address may have: reading takes time of the one machine, for any reader."""
 _FILES_KEPT_FREE = 512
 """Descriptors for all but connections that are held: those that come, the store, pipes, static files."""
 
@@ -76,7 +76,7 @@ class QuoteChat:
     def init_app(self, app: Flask) -> None:
         """Put the chat into `app`, open its store and start its threads; they are closed at exit.
 
-        Call it in the process that serves, after any fork. Raises SettingsError, and OSError where the data
+        Call it in the process that serves, after any fork. Raises SettingsError, and OSError if the data
         directory cannot be used.
         """
         self._install(app, whole=False)
@@ -144,7 +144,7 @@ def _bell(settings: Settings) -> Bell:
 def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: bool) -> None:
     """Register everything under one blueprint at `prefix`. If the application is `whole` ours, unknown addresses and
     faults of any kind are ours to answer too."""
-    # Imported late: quotechat.app is also what `quotechat verify` needs, without any of the web.
+    # Imported late: `quotechat verify` needs quotechat.app too, but nothing of the web.
     from .web import (
         access,
         account_pages,

@@ -32,7 +32,7 @@ _LOG_FORMATS = ("auto", "text", "json")
 _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,252}[a-z0-9_])?")
 
 
-#: RFC 3986 as libpq takes it: what is not understood there would be repeated in its words, and may be a password.
+#: RFC 3986 as libpq takes it: libpq would repeat a text that it does not understand, and that may be a password.
 _PART = r"(?:[^\s@:/?#\[\]%]|%[0-9A-Fa-f]{2})*"
 _HOST = r"(?:\[[0-9A-Fa-f:.]+\]|(?:[\w.~-]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?"
 _PARAMETER = r"\w+=(?:[^\s#&%]|%[0-9A-Fa-f]{2})*"
@@ -220,7 +220,7 @@ class Settings:
         65_536, "Bytes of a WebSocket message; more close it with 1009.", low=1024, high=16_777_216
     )
 
-    # How long things last.
+    # Spans of time.
     schedule_days: int = _setting(365, "Days ahead that a message may be scheduled.", low=1, high=3650)
     dedupe_days: int = _setting(
         30, "Days for which a repeated `client_id` is recognised; the protocol promises 30.", low=1, high=3650

@@ -88,7 +88,7 @@ class Reader(threading.Thread):
         raise NotImplementedError
 
     def apply(self, event: dict[str, Any]) -> None:
-        """One event; a gap is an error, since then something is missing."""
+        """Apply one event; a gap is an error, since then something is missing."""
         seq, own = event["seq"], int(self.after.partition(".")[0])
         if seq != own + 1:
             raise AssertionError(f"event {seq} came after {own}")

@@ -1,4 +1,4 @@
-"""How the server logs: one event is one line, as text for people or as JSON for programs.
+"""Log as the server does: one event is one line, as text for people or as JSON for programs.
 
 Nothing of quotechat is imported. Each event is logged by the code that causes it: never a message's text, a name,
 a token, a cookie or a query.

@@ -20,7 +20,7 @@ from . import carry, doctor, figures, lab, operate, remove, serve, talk, users
 def main() -> None:
     """A chat server that loses no message, over polling, streams or WebSockets."""
     for stream in (sys.stdout, sys.stderr):
-        # What a terminal cannot show must not end the command.
+        # A character that a terminal cannot show must not end the command.
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="replace")
 

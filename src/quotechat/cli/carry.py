@@ -177,7 +177,7 @@ def _place(target: str) -> str:
 
 @contextlib.contextmanager
 def _new(file: Path | None) -> Iterator[BinaryIO]:
-    """The new `file`, which gets its name when it is whole and on the disk; or standard output."""
+    """Return the new `file`, which gets its name when it is complete and on the disk; or standard output."""
     if file is None:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()

@@ -49,7 +49,7 @@ def lab(url: str | None, probes: int, rate: float, interval: float, idle: float,
 
 @contextlib.contextmanager
 def _own_server() -> Iterator[str]:
-    """The address of a server on an empty directory, which goes with it."""
+    """Serve from an empty directory, which goes with the server, and yield the address."""
     with tempfile.TemporaryDirectory(prefix="quotechat-lab-") as directory:
         command = [sys.executable, "-m", "quotechat", "serve", "--port", "0", "--data", directory]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -17,7 +17,7 @@ _EVENTS_A_STEP = 500
 _PAUSE = 0.02
 """Seconds between two steps of a redaction."""
 _FORGET_SECONDS = 5.0
-"""How long to try to overwrite SQLite's log, while readers come and go."""
+"""For how long to try to overwrite SQLite's log, while readers come and go."""
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""The operator's commands that remove what people said: messages, and rooms with all that is in them."""
+"""The operator's commands that remove messages, and rooms with all that is in them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .options import option, settings_of
 from .telling import counted, progress, told
 
 _SHARE = 1.0
-"""Pause after each step, as a share of its time: others who write get at least half of it."""
+"""Pause after each step, as a share of its time: other writers get at least half of it."""
 
 
 @click.group()
@@ -28,7 +28,7 @@ def messages() -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @option("data", "Directory that the server keeps its data in.", metavar="DIR")
 def remove_messages(room: str, ids: tuple[int, ...], yes: bool, data: str | None) -> None:
-    """Delete the messages ID of ROOM for good, whoever sent them, as if their senders had.
+    """Delete the messages ID of ROOM for good, of any sender, as if their senders had.
 
     The server may run: readers get the same event as for any deletion, within a second. Exits with 1 if a message is
     unknown; the others are deleted.

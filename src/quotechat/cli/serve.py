@@ -118,7 +118,7 @@ def _ask_for_owner(settings: Settings, code: str, url: str) -> None:
 
 
 def _in_child(work: Callable[[], object]) -> None:
-    """Do `work` in a child process and wait for it. Raises ClickException where it failed."""
+    """Do `work` in a child process and wait for it. Raises ClickException if it failed."""
     child = os.fork()
     if child == 0:
         status = 1

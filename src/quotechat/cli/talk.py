@@ -203,7 +203,7 @@ def tail(
     room: str, url: str, token: str | None, since: str | None, latest: int, transport: Any, interval: float,
     as_json: bool,
 ) -> None:  # fmt: skip
-    """Show what is said in ROOM (the lobby), as it is said, without missing anything.
+    """Show the messages of ROOM (the lobby), as they are sent, without missing anything.
 
     It goes on by itself after every failure. With --json each line is an envelope of the protocol, and the
     `cursor` of the last one is the --since of the next time.

@@ -14,7 +14,7 @@ import click
 
 
 def wants_password(url: str) -> bool:
-    """Whether the server is for people with accounts."""
+    """Return True if the server is for people with accounts."""
     status, _, _ = _ask(url, "GET", "/api/v1/me")
     return status == 401
 

@@ -1,4 +1,4 @@
-"""The operator's commands about accounts: who there is, links, bans. At the data, whether the server runs or not."""
+"""The operator's commands about accounts: lists, links, bans. At the data, with a running server or without."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _now() -> int:
 
 @contextlib.contextmanager
 def _people(data: str | None) -> Iterator[tuple[Any, Settings]]:
-    """What changes accounts, on the store of the settings; what is refused becomes the command's message."""
+    """Open the store of the settings for changes to accounts; a refusal becomes the command's message."""
     from ..hub.people import People
     from ..store.open import open_store
 
@@ -61,7 +61,7 @@ def _shown(account: Any) -> dict[str, Any]:
 
 @click.group()
 def users() -> None:
-    """Accounts: who there is, links to come in by, roles, bans."""
+    """Accounts: list them, make links to come in by, set roles, ban."""
 
 
 _data = option("data", "Directory that the server keeps its data in.", metavar="DIR")

@@ -29,7 +29,7 @@ class Client:
     """A connection to one server under one identity. Threads may share one.
 
     `url` is the server's address, with the path under which it lives if it has one
-    (``https://example.org/chat``). `token` is the identity that owns what is sent; `sign_in` gets one.
+    (``https://example.org/chat``). `token` is the identity that owns the messages; `sign_in` gets one.
     `user` is the author's name when a call gives no other. `patience` is for how many seconds a
     request is repeated that gets no answer; None, the default, means for ever (each attempt is logged as a
     warning). `timeout` (seconds) is how long one attempt may be silent.

@@ -26,7 +26,7 @@ class Backoff:
         return asked * (1 + self._chance() / 4)
 
     def reset(self) -> None:
-        """It works again: call it when something was got, not when a connection merely opened."""
+        """Forget the failures: call it when something was got, not when a connection merely opened."""
         self._failures = 0
 
     def fresh(self) -> Backoff:

@@ -59,7 +59,7 @@ class Snapshot(TypedDict, total=False):
 class Event:
     """One entry of a room's log. `cursor` is the position after it: keep that one to go on from here.
 
-    `command` says what has happened (``message-sent``, ``message-edited``, ``message-deleted``,
+    `command` names the change (``message-sent``, ``message-edited``, ``message-deleted``,
     ``reactions-changed``, ``quote-added``, ``quote-removed``; more may come). `envelope` is all of it, as it came.
     """
 

@@ -61,7 +61,7 @@ class OwnBuckets:
             self._found.popitem(last=False)
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Do nothing: there is no file to release."""
 
 
 class SharedBuckets:

@@ -572,7 +572,7 @@ class Chat:
             self._call_back(callback, room)
 
     def _call_back(self, callback: Callable[..., None], *arguments: Any) -> None:
-        """One listener's fault must not keep the news from the others."""
+        """Call one listener; its fault must not keep the news from the others."""
         try:
             callback(*arguments)
         except Exception:

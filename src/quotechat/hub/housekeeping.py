@@ -43,7 +43,7 @@ class Housekeeper:
         self.thread.start()
 
     def wake(self) -> None:
-        """Something was deleted."""
+        """Look for work now: something was deleted."""
         self._wake.set()
 
     def close(self) -> None:

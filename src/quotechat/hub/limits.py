@@ -26,7 +26,7 @@ class Rate(NamedTuple):
 
 
 class Budget(NamedTuple):
-    """Bounds of what is held at once: by one client, and by all."""
+    """Bounds of the places held at once: by one client, and by all."""
 
     per_client: int
     all: int
@@ -83,9 +83,9 @@ class Limits:
             raise RateLimited(1 + int(wait * 1000))
 
     def afford(self, kind: str, key: str, address: str = "") -> None:
-        """Look whether client `key` at `address` may go on. Raises RateLimited with the time until it may.
+        """Check that client `key` at `address` may go on. Raises RateLimited with the time until it may.
 
-        For what costs as much as shows afterwards: `spend` takes that, also more than there is.
+        For requests whose cost shows afterwards: `spend` takes that, also more than there is.
         """
         if not self.per_client:
             return

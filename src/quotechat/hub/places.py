@@ -37,7 +37,7 @@ class Places:
 
     @contextlib.contextmanager
     def sending(self) -> Iterator[None]:
-        """A place for a sender that waits for the disk. Raises Overloaded, at once or after `PATIENCE`."""
+        """Hold a place for a sender that waits for the disk. Raises Overloaded, at once or after `PATIENCE`."""
         with self._free:
             if not self._free.wait_for(lambda: self._polls + self._senders < self._most, PATIENCE):
                 raise Overloaded()

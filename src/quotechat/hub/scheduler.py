@@ -60,7 +60,7 @@ class Scheduler:
         self.thread.start()
 
     def wake(self) -> None:
-        """Something was scheduled."""
+        """Look for due messages now: something was scheduled."""
         self._wake.set()
 
     def close(self) -> None:

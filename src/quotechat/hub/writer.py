@@ -151,7 +151,7 @@ class Writer:
                 log.exception("an answer could not be handed on")
 
     def _give_up(self) -> None:
-        """Nothing is written any more: the process is about to be replaced."""
+        """Refuse the queued writes: the process is about to be replaced."""
         with self._some:
             waiting, self._queue = self._queue, []
         self._answer(waiting, [Draining()] * len(waiting))

@@ -40,7 +40,7 @@ def loads(data: bytes | str) -> Any:
 
 
 def own(data: bytes | str) -> Any:
-    """The value that `dumps` has spelt: nothing in it needs to be looked for, so it takes a tenth of the time."""
+    """Parse a value that `dumps` has spelt: nothing in it needs to be checked, so it takes a tenth of the time."""
     return msgspec.json.decode(data)
 
 

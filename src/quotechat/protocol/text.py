@@ -65,7 +65,7 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def runs(text: str) -> list[Run] | None:
-    """The runs of `text`, or None if nothing is formatted, or too much (`MOST_RUNS`): then `text` is shown as typed."""
+    """Parse `text` into runs; None if nothing is formatted, or too much (`MOST_RUNS`): then it is shown as typed."""
     if _SPECIAL.search(text) is None:  # most texts: a tenth of the time
         return None
     found = parse(text)
@@ -162,7 +162,7 @@ class _Piece:
         self.ends: tuple[Style, ...] = ()
 
     def own(self) -> dict[str, Any]:
-        """Return the style that is its own, whatever stands around it."""
+        """Return the style that is its own, in any surroundings."""
         return {"code": True} if self.code else {"href": self.href}
 
 
@@ -264,7 +264,7 @@ class _Markers:
         self._waiting = dict.fromkeys(_STYLES, 0)
 
     def forget(self) -> None:
-        """Nothing that is open will find its end."""
+        """Forget the open markers: none of them will find its end."""
         self._open.clear()
         self._waiting = dict.fromkeys(_STYLES, 0)
 

@@ -171,7 +171,7 @@ class QuoteAdded(_Event, tag="quote-added"):
 
 
 class QuoteRemoved(_Event, tag="quote-removed"):
-    """Its sender took it back: what stays of it."""
+    """Its sender took the quote back; its stub stays."""
 
     quote: Quote
 

@@ -163,7 +163,7 @@ class Draining:
 
 
 def _while(condition: Callable[[], bool], seconds: float) -> None:
-    """As long as it holds, at most for `seconds`."""
+    """Wait as long as it holds, at most for `seconds`."""
     deadline = time.monotonic() + seconds
     while condition() and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -67,7 +67,7 @@ def unservable(cfg: Any) -> str | None:
 
 
 def on_exit(server: Any) -> None:
-    """The master ends."""
+    """Free the memory of the master's figures."""
     figures.end()
 
 

@@ -73,7 +73,7 @@ def restore(backup: Path, database: Path, secret: Path, progress: Progress) -> C
 
 
 def _copy(database: Path, copy: sqlite3.Connection, progress: Progress) -> None:
-    """All pages of `database` as of one moment."""
+    """Copy all pages of `database` as of one moment."""
     with look(database) as source:
         # The transaction is open already. So the steps belong together, and a commit beside them restarts nothing.
         source.connection.backup(

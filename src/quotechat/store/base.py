@@ -284,7 +284,7 @@ class Store(Transactions, Protocol):
         """Return the id of the newest quote, 0 if there is none."""
 
     def removed_quotes(self) -> int:
-        """How many quotes were removed."""
+        """Count the quotes that were removed."""
 
     def quote_room(self, quote_id: int) -> str | None:
         """Return the room whose log has the quote, None if none has. Raises QuoteUnknown."""

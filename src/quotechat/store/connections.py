@@ -74,7 +74,7 @@ class Connection(psycopg.Connection[Any]):
 
 
 def connect(url: str, **more: str) -> Connection:
-    """A new connection, in autocommit: transactions are begun by hand; `more` are parameters of libpq. Raises Away."""
+    """Open a connection, in autocommit: transactions are begun by hand; `more` are parameters of libpq. Raises Away."""
     try:
         # Options in the URL come first.
         parameters: dict[str, Any] = _DEFAULTS | more | conninfo_to_dict(url)

@@ -131,7 +131,7 @@ class PostgresStore:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Gathering]:
-        """One durable write transaction, for an operator's work in steps. Raises CommitFailed, Refused."""
+        """Open one durable write transaction, for an operator's work in steps. Raises CommitFailed, Refused."""
         try:
             with self._pool.connection() as connection, connection.transaction():
                 connection.execute(_HOLD)

@@ -247,7 +247,7 @@ def quote(sql: Sql, quote_id: int) -> dict[str, Any]:
 
 
 def removed_quotes(sql: Sql) -> int:
-    """How many were removed."""
+    """Count the quotes that were removed."""
     row = sql.one("SELECT count(*) FROM quote WHERE removed IS NOT NULL")
     return 0 if row is None else int(row[0])
 

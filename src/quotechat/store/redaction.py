@@ -42,7 +42,7 @@ class Budget:
         return self._events <= 0 or self._bytes <= 0
 
     def spend(self, size: int) -> None:
-        """One event of `size` bytes was looked at."""
+        """Charge one event of `size` bytes."""
         self._events -= 1
         self._bytes -= size
 

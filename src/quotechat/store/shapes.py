@@ -110,7 +110,7 @@ def content_of(said: commands.NewMessage) -> dict[str, Any]:
 def waiting_message(
     scheduled_id: int, due: int, room: str, message: dict[str, Any], client_id: str | None, code: str | None = None
 ) -> dict[str, Any]:
-    """A scheduled message as its sender sees it; `code` is that of the problem that refused it when it was due."""
+    """Return a scheduled message as its sender sees it; `code` is that of the problem that refused it when due."""
     own = {name: value for name, value in message.items() if name != "runs"}
     if client_id is not None:
         own["client_id"] = client_id

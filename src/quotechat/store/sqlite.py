@@ -117,7 +117,7 @@ class SqliteStore:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[SqlOn]:
-        """One durable write transaction, for an operator's work in steps. Raises as `commit`."""
+        """Open one durable write transaction, for an operator's work in steps. Raises as `commit`."""
         with self._lock, self._transaction() as sql:
             yield sql
 
@@ -240,7 +240,7 @@ class SqliteStore:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[SqlOn]:
-        """One durable write transaction; the lock is held. Raises CommitFailed, StorageFull, Overloaded."""
+        """Open one durable write transaction; the lock is held. Raises CommitFailed, StorageFull, Overloaded."""
         if self._lost:
             raise FlushFailed("an earlier flush failed", certain=True)
         try:
@@ -280,7 +280,7 @@ class SqliteStore:
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[SqlOn]:
-        """One read transaction: everything in it sees the same commits."""
+        """Open one read transaction: everything in it sees the same commits."""
         try:
             connection = self._idle.pop()
         except IndexError:

@@ -74,12 +74,12 @@ def of(environ: dict[str, Any]) -> Told | None:
 
 
 def answered(told: Told, request_id: str, status: int | None, size: int, began: float, transport: str) -> None:
-    """A request was answered without the server that accepted it; without `status` its client had gone."""
+    """Log a request answered without the server that accepted it; without `status` its client had gone."""
     log.info("request", **_line(told, request_id, status, size, began, transport))
 
 
 def ended(told: Told, request_id: str, **what: Any) -> None:
-    """A live socket or stream has ended."""
+    """Log the end of a live socket or stream."""
     log.info("connection", **about(request_id=request_id, method=told.method, route=told.route, **what))
 
 

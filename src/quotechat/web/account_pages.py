@@ -65,7 +65,7 @@ def sign_out() -> Response:
 
 @blueprint.get("/setup")
 def setup() -> Response:
-    """The form for the first owner."""
+    """Show the form for the first owner."""
     return _page("setup")
 
 
@@ -80,7 +80,7 @@ def set_up() -> Response:
 
 @blueprint.get("/join")
 def join() -> Response:
-    """The form for whom was invited."""
+    """Show the form for an invited person."""
     return _page("join")
 
 
@@ -93,7 +93,7 @@ def joined() -> Response:
 
 @blueprint.get("/reset")
 def reset() -> Response:
-    """The form for a new password."""
+    """Show the form for a new password."""
     return _page("reset")
 
 

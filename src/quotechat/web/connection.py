@@ -22,7 +22,7 @@ SIGNED_OUT = 4401
 
 
 def frame(payload: bytes) -> bytes:
-    """`payload`, which is UTF-8, as one unmasked text frame (§5.2). Equal for all peers: made once, sent to all."""
+    """Return `payload`, in UTF-8, as one unmasked text frame (§5.2). Equal for all peers: made once, sent to all."""
     size = len(payload)
     if size < 126:
         return struct.pack("!BB", 0x81, size) + payload

@@ -67,7 +67,7 @@ def _refused(*, whole: bool) -> Response:
 
 
 def _check_session(caller: authentication.Caller) -> None:
-    """A write by a cookie, which browsers send by themselves, has to come from a page of ours."""
+    """Refuse a write by a cookie, which browsers send by themselves, unless it comes from a page of ours."""
     if caller.session is None or request.method in _SAFE:
         return
     if not (same_origin.is_our_page() or same_origin.is_listed()):

@@ -190,7 +190,7 @@ class Kept(Peer):
         self._tell(request_id, int(status[:3]), len(answer))
 
     def expected(self) -> None:
-        """A request was the one that was expected: the connection is worth keeping."""
+        """Note that an expected request came: the connection is worth keeping."""
         self._missed = 1
 
     def last(self) -> None:
@@ -203,7 +203,7 @@ class Kept(Peer):
         self._idle_until = time.monotonic() + LEAVE_SECONDS
 
     def go(self, data: bytes) -> None:
-        """`data` begins a request for somebody else: give it to the server that accepted the connection."""
+        """Give `data`, which begins a request for other code, to the server that accepted the connection."""
         if self._last:
             self.end()
         elif self.blocked:

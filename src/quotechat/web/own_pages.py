@@ -37,7 +37,7 @@ def _to_sign_in(_: Unauthenticated) -> Response:
 
 @blueprint.get("/me")
 def me() -> Response:
-    """One's own account."""
+    """Show one's own account."""
     return _me()
 
 

@@ -109,25 +109,25 @@ def in_order(text: str) -> str:
 
 @blueprint.get("/")
 def auto() -> Response:
-    """The room of `?room=`, over any transport that works."""
+    """Show the room of `?room=`, over any transport that works."""
     return _chat_page(_room(), "auto")
 
 
 @blueprint.get("/rooms/<name>")
 def room(name: str) -> Response:
-    """A room under an address of its own."""
+    """Show a room under an address of its own."""
     return _chat_page(name, "auto")
 
 
 @blueprint.get("/websocket")
 def websocket() -> Response:
-    """The room over a WebSocket and nothing else."""
+    """Show the room over a WebSocket and nothing else."""
     return _chat_page(_room(), "websocket")
 
 
 @blueprint.get("/polling")
 def polling() -> Response:
-    """The room by polling: `?mode=long` (held requests) or `?mode=short`."""
+    """Show the room by polling: `?mode=long` (held requests) or `?mode=short`."""
     return _chat_page(_room(), _polling_mode(request.args))
 
 
@@ -165,7 +165,7 @@ def create_room() -> BaseResponse:
 
 @blueprint.get("/quotes")
 def quotes() -> Response:
-    """A quote by chance, the newest ones, and a form for another."""
+    """Show a random quote, the newest ones, and a form for another."""
     return _quotes_page()
 
 

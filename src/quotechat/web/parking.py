@@ -164,7 +164,7 @@ class Parked(Kept):
         super().refuse(refused)
 
     def _nothing(self, number: int) -> None:
-        """The time of the poll with that number is up."""
+        """End the poll with that number: its time is up."""
         if number == self._number and self.busy:
             self._end(as_it_is)
 
@@ -195,7 +195,7 @@ class Parked(Kept):
 
 
 def _around_the_cursor(environ: dict[str, Any]) -> tuple[bytes, bytes] | None:
-    """The bytes of a poll before its cursor and after it, if they are known and the next poll may be answered here."""
+    """Return the bytes of a poll before its cursor and after it, if the next poll may be answered here."""
     if is_guarded(environ):
         return None
     raw: bytes | None = environ.get("quotechat.raw")
@@ -242,7 +242,7 @@ class Lot:
         self._reactor.add(parked)
 
     def news(self, room: str) -> None:
-        """`room` has events; for `Chat.listen`."""
+        """Queue a read of the news of `room`; for `Chat.listen`."""
         if room in self._waiting and room not in self._news:
             self._news.add(room)
             self._reactor.call(lambda: self._settle(room))
@@ -252,7 +252,7 @@ class Lot:
         return room in self._waiting
 
     def enter(self, parked: Parked) -> None:
-        """It waits from now on."""
+        """Let it wait from now on."""
         place = parked.place
         self._chat.hold(1)
         self._waiting[place.room].setdefault(place, set()).add(parked)
@@ -261,7 +261,7 @@ class Lot:
             self.news(place.room)
 
     def leave(self, parked: Parked) -> None:
-        """It waits no longer."""
+        """Let it wait no longer."""
         places = self._waiting.get(parked.place.room, {})
         waiting = places.get(parked.place, set())
         if parked not in waiting:

@@ -70,7 +70,7 @@ class Peer:
     # --- For a subclass to define -----------------------------------------------------------------
 
     def opened(self) -> None:
-        """It has joined the reactor."""
+        """Begin: it has joined the reactor."""
 
     def received(self, data: bytes) -> None:
         """Bytes came."""
@@ -93,24 +93,24 @@ class Peer:
         """Note that all earlier events have been sent; later ones are live."""
 
     def reset(self, room: str, refused: Refused) -> None:
-        """The position cannot be served any more."""
+        """Tell the client that its position cannot be served any more."""
 
     def swept(self, now: float) -> None:
-        """A second has passed."""
+        """Do the work of each second."""
 
     def too_far_behind(self) -> None:
-        """It does not read, and others need the memory that it takes."""
+        """End: it does not read, and others need the memory that it takes."""
         self.drop()
 
     def restart(self) -> None:
-        """The worker drains: say goodbye."""
+        """Say goodbye: the worker drains."""
         self.end()
 
     def idle(self) -> None:
         """Everything queued has been sent."""
 
     def filled(self) -> None:
-        """Its socket takes no more for now; `idle` tells when it has taken all."""
+        """Wait: its socket takes no more for now; `idle` tells when it has taken all."""
 
     # --- For a subclass to call -------------------------------------------------------------------
 
@@ -187,14 +187,14 @@ class Peer:
         return self._ends_at is not None and now >= self._ends_at
 
     def closed(self) -> None:
-        """It is out of the reactor."""
+        """Clean up: it is out of the reactor."""
         self._ends_at = 0.0
         self._out.clear()
         self.sock.close()
         self._left()
 
     def released(self) -> None:
-        """Its socket is somebody else's."""
+        """Forget the socket: it has another owner."""
         self._ends_at = 0.0
         self._left()
 

@@ -98,7 +98,7 @@ class Reactor:
         self._ring()
 
     def news(self, room: str) -> None:
-        """`room` has events; for `Chat.listen`."""
+        """Queue the news of `room`; for `Chat.listen`."""
         if room in self._followers and room not in self._news:
             self._news_since.setdefault(room, time.monotonic())
             self._news.add(room)
@@ -209,7 +209,7 @@ class Reactor:
                 peer.subscriptions[room] = peer.subscriptions.pop(room)
 
     def unblocked(self, peer: Peer) -> None:
-        """Its socket took all, after it had been full."""
+        """Note that its socket took all, after it had been full."""
         peer.idle()
         if peer.subscriptions:
             self._calls.append(partial(self.guard, peer, self.pump, peer))
@@ -371,7 +371,7 @@ class Reactor:
             peer.caught_up(subscription.feed.room, str(subscription.position))
 
     def _read_on(self, peer: Peer, subscription: Subscription) -> None:
-        """The position is older than the tail: read one slice from the store, for one room at a time."""
+        """Read one slice from the store, for one room at a time: the position is older than the tail."""
         if peer.reading is not None:
             return  # the pump after that read comes to this room
         room, position = subscription.feed.room, subscription.position

@@ -31,18 +31,18 @@ def install(scope: Scaffold) -> None:
 
 
 def count(rows: int) -> None:
-    """This request has read so many rows."""
+    """Charge this request for so many rows."""
     g.quotechat_rows = g.get("quotechat_rows", 0) + rows
 
 
 def count_search(search: str, below: int) -> None:
-    """This request has looked for words in the quotes with ids up to `below`."""
+    """Charge this request for a search in the quotes with ids up to `below`."""
     if search.strip():
         count(min(below, MOST_QUOTES_SEARCHED) // LOOKED_THROUGH)
 
 
 def begun(limits: Limits, key: str, address: str, rows: int) -> None:
-    """A subscription begins with so many rows before it, for client `key`."""
+    """Charge client `key` for a subscription that begins with so many rows before it."""
     limits.spend("read", key, address, REQUEST + min(rows, MOST_BEGUN))
 
 

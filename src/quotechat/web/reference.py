@@ -19,7 +19,7 @@ blueprint = Blueprint("reference", __name__)
 
 @blueprint.get("/reference")
 def page() -> Response:
-    """Every call and every envelope, with this server's own address."""
+    """Show every call and every envelope, with this server's own address."""
     html = site.render_template("reference.html", reference=Reference(request.host_url.rstrip("/") + site.base()))
     answer = make_response(html)
     answer.headers["Cache-Control"] = "no-cache"

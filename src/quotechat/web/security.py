@@ -100,7 +100,7 @@ def signed(command: Any, name: str | None) -> Any:
 
 
 def new_token(name: str) -> str:
-    """A bearer token with a new identity for `name`. Raises Forbidden if the application around us knows the client."""
+    """Make a bearer token with a new identity for `name`. Raises Forbidden for a client of the host application."""
     if _from_host() is not None or _from_account() is not None:
         raise Forbidden("You are signed in: a guest would be somebody else.")
     return _signer("token").dumps([secrets.token_hex(16), name])
@@ -195,7 +195,7 @@ def _cookie(name: str) -> str | None:
 
 
 def _renewed() -> tuple[str, str | None] | None:
-    """A new identity for a page of ours that is still open, though its server's data is gone, and its secret with it.
+    """Make an identity for a page of ours that is still open, though its server's data is gone, and its secret too.
 
     The page's browser keeps cookies, since it sends one. The answer brings the new one (`_headers`). It is made of the
     old one: requests that are on their way at the same time get the same.

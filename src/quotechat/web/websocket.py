@@ -74,7 +74,7 @@ class _NoThread:
         pass
 
     def start(self) -> None:
-        """The reactor reads."""
+        """Do nothing: the reactor reads."""
 
 
 class _Options(Mapping[str, Any]):
@@ -149,7 +149,7 @@ def _before_the_upgrade() -> Response | None:
 
 @blueprint.teardown_request
 def _not_upgraded(fault: BaseException | None) -> None:
-    """The handshake failed after all: nobody else gives the place back."""
+    """Give the place back: the handshake failed after all."""
     leave = g.pop("quotechat_socket_place", None)
     if leave is not None:
         leave()
