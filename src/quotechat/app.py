@@ -231,7 +231,7 @@ def _limits(settings: Settings) -> Limits:
             "socket": Budget(settings.sockets_per_client, settings.sockets_per_worker),
             # How many polls threads may hold, the chat says with early answers.
             "poll": Budget(settings.polls_per_client, settings.sockets_per_worker),
-            # Over it, messages are answered on threads: nobody is refused for it.
+            # Beyond it, messages are answered on threads: no sender is refused for it.
             "sender": Budget(settings.sockets_per_client, settings.sockets_per_worker),
         },
         per_client=settings.limits,

@@ -100,7 +100,7 @@ def _server() -> Callable[..., None]:
 
 
 def _setup_code(settings: Settings) -> str | None:
-    """Return the code of a new setup link; None if somebody can sign in already."""
+    """Return the code of a new setup link; None if an owner can sign in already."""
     read, write = os.pipe()
     # In a child: gunicorn forks this process later, and connections do not survive that.
     _in_child(lambda: os.write(write, (new_setup_code(settings) or "").encode()))

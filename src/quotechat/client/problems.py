@@ -71,7 +71,7 @@ class Unauthenticated(Problem):
 
 
 class Forbidden(Problem):
-    """It belongs to somebody else."""
+    """It belongs to another user."""
 
 
 class OriginRefused(Forbidden):

@@ -199,7 +199,7 @@ class Reader(Iterator[Event]):
                 self._seq = int(self.cursor.partition(".")[0])
             self._pause = self._backoff.stretched(page.get("retry_in_ms", 0) / 1000)
             if wait and not self._pause and not page["more"] and time.monotonic() - began < wait / 2:
-                # Held for too short a time, and nobody says why: something on the way answers in its place.
+                # Held for too short a time, without a reason: a proxy on the way answers in its place.
                 self._pause = self._backoff.next()
             else:
                 self._backoff.reset()

@@ -234,7 +234,7 @@ class Accounts:
     # --- Inside -------------------------------------------------------------------------------------
 
     def _verified(self, name: str, password: str, client: Client) -> Account:
-        """Find the account of that name and password. The same is done for a name that nobody has."""
+        """Find the account of that name and password. The same is done for an unknown name."""
         now = self.clock()
         account = self.store.read_with(lambda sql: accounts.by_name(sql, name))
         known = account is not None and client.device is not None and account.key in client.known

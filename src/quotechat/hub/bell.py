@@ -70,7 +70,7 @@ class SocketBell:
             try:
                 self._socket.sendto(b"", self._address(name))
             except (ConnectionRefusedError, FileNotFoundError):
-                # It was killed: nobody will listen there again.
+                # It was killed: no worker will listen there again.
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=self._directory)
                 self._listed = 0.0

@@ -241,7 +241,7 @@ class Chat:
         """As `read`; if there is nothing, wait for it, for 0.8 to 1.0 of `seconds`.
 
         Ends early with `retry_in_ms` if too many wait already or the worker drains, and without if
-        `gone` says that nobody listens any more.
+        `gone` says that the client has hung up.
         """
         feed = self.feed(room)
         page = self.read(room, after, limit)
@@ -381,7 +381,7 @@ class Chat:
         self._accesses.append(callback)
 
     def access_changed(self) -> None:
-        """Somebody may do less now than a moment ago."""
+        """Call the listeners: an account may do less now than a moment ago."""
         for callback in self._accesses:
             callback()
 

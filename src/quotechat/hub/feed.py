@@ -134,7 +134,7 @@ class Feed:
             self._attending.discard(event)
 
     def end(self) -> None:
-        """Release the readers: nobody waits here any more; see `ended`."""
+        """Release the readers: none waits here any more; see `ended`."""
         with self._changed:
             self._ended = True
             self._wake()

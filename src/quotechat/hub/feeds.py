@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from .feed import Feed
 
 MOST_BYTES = 32_000_000
-"""Bytes in the tails of all rooms; beyond, those that nobody has read for longest are read from the store."""
+"""Bytes in the tails of all rooms; beyond, those unread for longest are read from the store."""
 IDLE_SECONDS = 60.0
-"""A feed that nobody follows goes when nobody has used it for so long."""
+"""A feed without followers goes when it has not been used for so many seconds."""
 
 
 def shrink(feeds: Iterable[Feed]) -> None:
@@ -24,7 +24,7 @@ def shrink(feeds: Iterable[Feed]) -> None:
 
 
 def idle(feeds: Iterable[Feed], followed: Callable[[str], bool], now: float) -> list[Feed]:
-    """Return those that nobody follows, waits on or has used for `IDLE_SECONDS`."""
+    """Return those without followers or waiting readers that were not used for `IDLE_SECONDS`."""
     return [
         feed
         for feed in feeds

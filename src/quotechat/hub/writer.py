@@ -1,6 +1,6 @@
 """Group commit: one thread stores the writes of many, a batch in one transaction.
 
-While a batch is flushed to the disk, the next one gathers. A short linger (a fifth of the last flush, at
+While a batch is flushed to the disk, the next one collects. A short linger (a fifth of the last flush, at
 most 1 ms, and only until the expected number of writes is queued) lets two groups of senders grow into one; without
 it they alternate, each in half a batch.
 An answer leaves only after the commit.
@@ -102,7 +102,7 @@ class Writer:
             try:
                 self._store_batch(batch)
             finally:
-                # After a fault, of which nobody knows how far it had come.
+                # After a fault at an unknown point.
                 self._answer(batch, [OutcomeUnknown()] * len(batch))
             # Expect next time the writers just answered and those that queued during the commit.
             self._expected = count + len(self._queue)
@@ -159,7 +159,7 @@ class Writer:
     def _commit(self, batch: list[_Asked]) -> list[Outcome | Refused]:
         try:
             return self._store.commit([asked.write for asked in batch])
-        except Refused as refused:  # a full disk, a database that is away: one by one it would be no better
+        except Refused as refused:  # a full disk, an unavailable database: one by one it would be no better
             # While it lasts there may be hundreds a second.
             if not isinstance(refused, StorageFull) and time.monotonic() - self._told >= 1:
                 self._told = time.monotonic()

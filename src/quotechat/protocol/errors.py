@@ -67,7 +67,7 @@ class Unauthenticated(Refused):
 
 
 class Forbidden(Refused):
-    """It belongs to somebody else."""
+    """It belongs to another user."""
 
     def __init__(self, detail: str = "This belongs to somebody else.") -> None:
         super().__init__("forbidden", detail)
@@ -81,7 +81,7 @@ class OriginRefused(Refused):
 
 
 class SignInFailed(Refused):
-    """Name or password is wrong; which one, nobody is told."""
+    """Name or password is wrong; the answer does not tell which."""
 
     def __init__(self) -> None:
         super().__init__("sign-in-failed", "Name or password is wrong.")
@@ -148,7 +148,7 @@ class TokenUnknown(Refused):
 
 
 class LinkUnknown(Refused):
-    """The code of a link is wrong, used up, ended or revoked; which one, nobody is told."""
+    """The code of a link is wrong, used up, ended or revoked; the answer does not tell which."""
 
     def __init__(self) -> None:
         super().__init__("link-unknown", "This link is not valid, or not any more. Ask for a new one.")

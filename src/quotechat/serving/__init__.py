@@ -7,7 +7,7 @@ Each part here does something that gunicorn alone does not; from the top down:
 
 * `server`: the settings, and gunicorn as a library, without its command line.
 * `hooks`: the functions that gunicorn calls in the master and in the workers; ties the parts below together.
-* `draining`: on SIGTERM gunicorn waits for requests to end and notifies nobody. We tell the hub, so that held polls
+* `draining`: on SIGTERM gunicorn waits for requests to end and gives no notice. We tell the hub, so that held polls
   are answered and sockets get 1012 at once. It may also call ``worker_exit`` while a request is in flight: we count,
   so that the database is closed after the last one.
 * `handover`: on SIGHUP gunicorn stops the old workers while the new ones are still importing. We keep the old ones

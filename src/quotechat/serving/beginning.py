@@ -62,7 +62,7 @@ def tell_systemd(address: str | None) -> None:
         try:
             sock.connect("\0" + address[1:] if address.startswith("@") else address)
             sock.sendall(b"READY=1\nSTATUS=serving")
-        except OSError:  # it is not there any more, and nobody waits for us
+        except OSError:  # it is not there any more, and no supervisor waits for us
             pass
 
 

@@ -122,7 +122,7 @@ class Draining:
         try:
             if self._handover.succeeded(self._worker.age):
                 self._hand_over()
-                # Connections that it still has are kept for so long, and a reload refuses nobody.
+                # Connections that it still has are kept for so long, and a reload refuses no client.
                 self._chat.drain(STOP_SECONDS)
             else:
                 self._chat.drain()

@@ -101,6 +101,6 @@ def _lives(number: str) -> bool:
         os.kill(int(number), 0)
     except (ValueError, ProcessLookupError):
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # another user's
         pass
     return True

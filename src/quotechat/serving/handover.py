@@ -37,7 +37,7 @@ class Handover:
         self._HEAD.pack_into(self._shared, 0, first_age, workers, 0)
 
     def stop(self) -> None:
-        """In the master: nobody takes over any more."""
+        """In the master: no worker takes over any more."""
         if self._shared is not None:
             first, workers, _ = self._HEAD.unpack_from(self._shared, 0)
             self._HEAD.pack_into(self._shared, 0, first, workers, 1)

@@ -27,7 +27,7 @@ from .arrival import Arrival
 from .handover import LINGER_SECONDS, STOP_SECONDS
 from .lingering import Answering, Lingering
 
-#: Bytes of requests that are not whole, of all connections of a worker.
+#: Bytes of incomplete requests, of all connections of a worker.
 _MOST_BUFFERED = 64 * 1024 * 1024
 _READ_BYTES = 65_536
 #: Seconds without accepting, after there was no descriptor.
@@ -41,7 +41,7 @@ _BEGIN_AGAIN = 1.0
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published without types
     """gunicorn's gthread worker without the ways in which a client can stop it.
 
-    A thread is taken only for a request that is whole: head and body are read here, by the poller, which waits for
+    A thread is taken only for a complete request: head and body are read here, by the poller, which waits for
     any number of slow senders at once.
     """
 
@@ -99,7 +99,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
             self._safely(super().set_accept_enabled, enabled)
 
     def enqueue_req(self, conn: Any) -> None:
-        """`conn` is new, or has something to read: it goes to the pool when its request is whole."""
+        """`conn` is new, or has something to read: it goes to the pool when its request is complete."""
         conn.close = lambda graceful=False: self._close(conn, graceful)
         self._receive(conn, b"" if conn.parser is None else conn.parser.unreader.take_buffered())
 

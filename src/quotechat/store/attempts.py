@@ -52,7 +52,7 @@ def begin(sql: Sql, of: bytes, now: int) -> int:
 
 
 def clear(sql: Sql, of: bytes) -> None:
-    """Forget the failures of a name: somebody has signed in."""
+    """Forget the failures of a name: its account has signed in."""
     sql.run("DELETE FROM attempt WHERE key = ?", of)
 
 

@@ -2,9 +2,9 @@
 
 The copy is made within one read transaction, so it is one moment of the store, and no writer waits for it. Meanwhile
 SQLite's log cannot be cut, so it grows by what is written. A backup holds the secret that signs identities too:
-without it nobody would own what they sent.
+without it no sender would own its messages.
 
-A copy gets its name only when it is whole and on the disk; until then it is a ``….part`` beside it.
+A copy gets its name only when it is complete and on the disk; until then it is a ``….part`` beside it.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _plain(path: Path) -> sqlite3.Connection:
 def _examine(copy: sqlite3.Connection) -> Census:
     """Return the census of a copy. Raises Impossible if it is not complete."""
     try:
-        # A copy of a database with a write-ahead log wants one too; nobody shares this one.
+        # A copy of a database with a write-ahead log wants one too; no process shares this one.
         copy.execute("PRAGMA journal_mode = DELETE")
         copy.execute("PRAGMA synchronous = OFF")
         copy.execute("PRAGMA secure_delete = ON")

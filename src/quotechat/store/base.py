@@ -93,7 +93,7 @@ class Write:
     """The hash of the session or token that it rests on, which must not have ended."""
     source: str | None = None
     operator: bool = False
-    """Whether the operator asks, who may delete any message."""
+    """True if the operator asks; the operator may delete any message."""
     runs: list[text.Run] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -310,7 +310,7 @@ class Store(Transactions, Protocol):
     def redact(self) -> bool:
         """Go on with what deletions, cuts and removed rooms left, in one bounded transaction; whether there is more.
 
-        The rest is served to nobody, and stands in the log until then. Any process may do it at any time.
+        The rest is never served, and stands in the log until then. Any process may do it at any time.
         """
 
     def remove_room(self, room: str, at: int) -> None:

@@ -3,7 +3,7 @@
 `dump` reads, within one transaction; `load` writes, some thousand events at a time, and checks the hash chain as it
 goes. Export, import and move are these two, with a file between them or without.
 
-A room that is loaded stands under a name that nobody can ask for, made of its random beginning, until it is whole:
+A room that is loaded stands under a name that no client can ask for, of its random beginning, until it is complete:
 then it gets its own in one transaction. So a load that ends too early has changed nothing that is seen, and the same
 load again goes on behind the last event that is there – like any reader, from its cursor.
 """
@@ -210,7 +210,7 @@ def empty(sql: Sql) -> bool:
 
 
 class Broken(Impossible):
-    """The records end too early or are damaged: the same again, whole, goes on from there."""
+    """The records end too early or are damaged: the same again, complete, goes on from there."""
 
 
 class _Taken(Impossible):
@@ -274,7 +274,7 @@ class _Loading:
         if (record.row.get("seq") or 0) > self._room.head:
             raise Broken(f"{self._room.name}: a client_id or a scheduled message names an event beyond the head")
         if record.table == "scheduled":
-            # Nobody delivers it before the room is whole.
+            # No worker delivers it before the room is complete.
             self._scheduled.append(record.row)
         elif record.table == "sent" and record.row["scheduled"] is not None:
             self._of_scheduled.append(record.row)
@@ -310,7 +310,7 @@ class _Loading:
         try:
             self._write()
         except _Taken:
-            # It can never be whole here.
+            # It can never be complete here.
             with self._store.writing() as sql:
                 _discard(sql, self._id)
             raise

@@ -253,7 +253,7 @@ _WAITING = {"user", "message", "color", "reply_to", "runs"}
 
 
 class _Reader:
-    """The lines behind the first, each in its place; `left` are the rooms that are not whole yet."""
+    """The lines behind the first, each in its place; `left` are the incomplete rooms."""
 
     def __init__(self, header: Header) -> None:
         self._heads, self.left = header.rooms, set(header.rooms)

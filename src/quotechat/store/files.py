@@ -1,4 +1,4 @@
-"""New files: whole under their name or not there at all, and owned by whom they are for."""
+"""Make new files: complete under their name or not there at all, and owned by the user that they are for."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ class Gathering:
                 self._touched[table].add(key)
         text = for_psycopg(statement)
         if statement == ledger.ROOM:
-            text += " FOR UPDATE"  # a room that was not foreseen is locked all the same
+            text += " FOR UPDATE"  # a room that was not prefetched is locked all the same
         if self._gathered or not about.reads:
             with self._connection.pipeline():
                 self.send()

@@ -33,7 +33,7 @@ def move(source: Settings, target: Settings, progress: Follow) -> Census:
     if _place(source) == _place(target):
         raise Impossible("that is where it is already")
     with contextlib.suppress(Impossible), look(target, alone=True):
-        pass  # nobody may use it; there may be none yet
+        pass  # no process may use it; there may be none yet
     with contextlib.ExitStack() as stack:
         try:
             sql, alone = stack.enter_context(look(source, alone=True)), True

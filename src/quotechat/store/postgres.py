@@ -151,7 +151,7 @@ class PostgresStore:
     def rebuild(self, progress: Callable[[int, int], None]) -> int:
         """Make the projections anew from the log (see `store.rebuild`); how many events were replayed.
 
-        Nobody writes meanwhile.
+        No other process writes meanwhile.
         """
         with self._pool.connection() as connection, connection.transaction():
             connection.execute("SELECT id FROM room ORDER BY id FOR UPDATE")

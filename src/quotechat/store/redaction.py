@@ -48,7 +48,7 @@ class Budget:
 
     @classmethod
     def unbounded(cls) -> Budget:
-        """Return a budget without a bound, for an operator's work that holds up nobody."""
+        """Return a budget without a bound, for an operator's work that holds up no sender."""
         return cls(_END, _END)
 
 

@@ -1,7 +1,7 @@
 """Remove a room for good: it is gone from the first transaction on, and its rows go in bounded ones after that.
 
-It stands under a name that nobody can ask for until all is deleted. Its quotes stay in the collection, as when events
-are cut. The lobby is made anew at once, since every page begins there.
+It stands under a name that no client can ask for until all is deleted. Its quotes stay in the collection, as when
+events are cut. The lobby is made anew at once, since every page begins there.
 """
 
 from __future__ import annotations

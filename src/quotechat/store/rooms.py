@@ -1,4 +1,4 @@
-"""Make rooms, up to a bound. A room that nobody said anything in within a day gives its place to a new one."""
+"""Make rooms, up to a bound. A room without a message within a day gives its place to a new one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def create_room(ledger: Ledger, command: CreateRoom, write: Write, most: int = M
 
 
 def _make_place(ledger: Ledger, at: int, most: int) -> None:
-    """Remove the oldest room that nobody uses, if there are `most`. Raises Conflict if all are in use."""
+    """Remove the oldest unused room, if there are `most`. Raises Conflict if all are in use."""
     sql = ledger.sql
     row = sql.one("SELECT count(*) FROM room")
     if row is None or row[0] < most:

@@ -10,7 +10,7 @@ from .files import give_to_owner
 
 
 def keep_secret(path: Path, secret: str) -> None:
-    """Make `path` hold `secret`, whole or not at all."""
+    """Make `path` hold `secret`, completely or not at all."""
     os.replace(_beside(path, secret), path)
 
 
@@ -19,7 +19,7 @@ def load_secret(path: Path) -> str:
     if not path.exists():
         temporary = _beside(path, secrets.token_hex(32))
         try:
-            # A link is made whole or not at all, and the first one wins.
+            # A link is made completely or not at all, and the first one wins.
             os.link(temporary, path)
         except FileExistsError:
             pass
@@ -27,7 +27,7 @@ def load_secret(path: Path) -> str:
             os.unlink(temporary)
     found = path.read_text()
     if len(found.strip()) < 32:
-        # Signing with nothing, anybody could be anybody.
+        # With an empty secret any client could forge any identity.
         raise ValueError(f"{path} holds no secret; remove it and a new one is made")
     return found
 

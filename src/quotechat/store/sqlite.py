@@ -203,7 +203,7 @@ class SqliteStore:
             return reading.random_quote(sql)
 
     def secret(self) -> str:
-        # In a file of its own: a copy of the log for analysis gives nobody an identity.
+        # In a file of its own: a copy of the log for analysis gives its reader no identity.
         return load_secret(self._path.with_name("secret"))
 
     def adopt(self, secret: str) -> None:

@@ -113,7 +113,7 @@ def reset(account_id: str) -> Response:
     answers={204: None}, problems=("account-unknown", "conflict", *_ADMIN), writes=True, identity="needed"
 )
 def sign_out(account_id: str) -> Response:
-    """Sign somebody out everywhere."""
+    """Sign an account out everywhere."""
     _people().sign_out(_admin(), account_id)
     return Response(status=204)
 
@@ -127,7 +127,7 @@ def sign_out(account_id: str) -> Response:
     identity="needed",
 )
 def ban(account_id: str) -> Response:
-    """Let somebody do nothing: {`until`?}, or for good."""
+    """Ban an account: {`until`?}, or for good."""
     principal, fields = _admin(), parameters.json_object()
     until = None if fields.get("until") is None else showing.until(fields["until"], "until", _chat().now())
     _people().ban(principal, account_id, until)
@@ -139,7 +139,7 @@ def ban(account_id: str) -> Response:
     answers={204: None}, problems=("account-unknown", "conflict", *_ADMIN), writes=True, identity="needed"
 )
 def unban(account_id: str) -> Response:
-    """Let somebody sign in again."""
+    """Let a banned account sign in again."""
     _people().unban(_admin(), account_id)
     return Response(status=204)
 

@@ -55,7 +55,7 @@ class Announced:
         return longest
 
     def _missing(self) -> int:
-        """Bytes until the header is whole, as far as it shows by now; 0 when it is."""
+        """Return the bytes until the header is complete, as far as it shows by now; 0 when it is."""
         size = 6
         if len(self._header) > 1:
             size += {126: 2, 127: 8}.get(self._header[1] & 0x7F, 0)
@@ -152,7 +152,7 @@ class Connection:
             self._too_big()
             return None
         self.unfinished = not event.message_finished
-        if data:  # empty ones are allowed (§5.4), as many as somebody likes
+        if data:  # empty ones are allowed (§5.4), in any number
             self._parts.append(data)
         if self.unfinished:
             return None

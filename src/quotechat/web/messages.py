@@ -245,7 +245,7 @@ def _signed() -> str:
 
 
 def _without_last_newline(text: str) -> str:
-    # `echo hi | curl --data-binary @-` ends in one that nobody means.
+    # `echo hi | curl --data-binary @-` ends in one that is not meant.
     return text.removesuffix("\n").removesuffix("\r")
 
 

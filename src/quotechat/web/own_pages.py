@@ -130,7 +130,7 @@ def _own(part: str, change: Callable[[], object], done: str, made: list[str] | N
         change()
     except Refused as refused:
         return _me(part, refused)
-    # Somebody else from here on, as far as the name goes.
+    # Another person from here on, as far as the name goes.
     authentication.forget()
     return _me(part, done=done, token=made[0] if made else None)
 

@@ -42,7 +42,7 @@ SILENT_ROOM = "lab-silence"
 _OLD_NAME_COOKIE = "quotechat-name"
 """That of all servers once; now each has its own (`security.cookie_name`)."""
 NAME_COOKIE_AGE = 365 * 24 * 3600
-"""Seconds for which a form without JavaScript remembers how somebody signs."""
+"""Seconds for which a form without JavaScript remembers the user's name."""
 
 
 class Way(NamedTuple):

@@ -175,7 +175,7 @@ class Parked(Kept):
         self._lot.last_look(self.place)
 
     def restart(self) -> None:
-        # A poll that nobody has looked at yet is answered too.
+        # A poll that the loop has not read yet is answered too.
         self._read()
         if self.ending:
             return
@@ -302,7 +302,7 @@ class Lot:
             there = self._chat.feed(place.room).cursor()
         except RoomUnknown:  # it was removed, and the read says so
             return True
-        except Refused:  # the store is away; the next look asks again
+        except Refused:  # the store is unavailable; the next look asks again
             return False
         return place.after not in (there, there.partition(".")[0])
 

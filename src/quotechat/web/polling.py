@@ -168,7 +168,7 @@ def _last_event() -> Cursor | Now:
 
 
 def _gone(watch: revocation.Watch | None) -> Callable[[], bool] | None:
-    """Return a check that nobody may have the answer any more, or nobody is there to get it."""
+    """Return a check that the client has lost its right to the answer, or has hung up."""
     gone = _peer_gone(request.environ)
     if watch is None:
         return gone

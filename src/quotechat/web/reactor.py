@@ -172,7 +172,7 @@ class Reactor:
         self._safely(partial(self.forget, peer))
 
     def release(self, peer: Peer) -> None:
-        """Let go of `peer`, whose socket stays open and is somebody else's from now on."""
+        """Let go of `peer`, whose socket stays open and has another owner from now on."""
         number = peer.sock.fileno()
         if self._peers.get(number) is peer:
             del self._peers[number]

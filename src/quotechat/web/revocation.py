@@ -32,7 +32,7 @@ class Revocation:
         self._looking = self._again = self._armed = False
 
     def changed(self) -> None:
-        """Somebody may do less now; from any thread."""
+        """Check all held connections: an account may do less now; from any thread."""
         self._reactor.call(self.look)
 
     def begin(self) -> None:
@@ -63,7 +63,7 @@ class Revocation:
 
     def _found(self, found: object) -> None:
         self._looking = False
-        if isinstance(found, dict):  # else the store is away, and the next look asks again
+        if isinstance(found, dict):  # else the store is unavailable, and the next look asks again
             for peer in self._reactor.peers():
                 if peer.principal in found and not peer.ending:
                     self._reactor.guard(peer, peer.now_is, found[peer.principal])
@@ -84,7 +84,7 @@ class Watch:
         try:
             return self._credentials.current([self._principal])[self._principal] is None
         except Refused:
-            return False  # the store is away: nothing can be answered either
+            return False  # the store is unavailable: nothing can be answered either
 
     def check(self) -> None:
         """Raise Unauthenticated if it has ended."""

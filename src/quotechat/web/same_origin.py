@@ -59,7 +59,7 @@ def _check() -> None:
     if origin is None or here is None:
         raise OriginRefused()
     if request.is_secure and not text.startswith("https://"):
-        # A page that came in the clear may be anybody's.
+        # A page that came in the clear may have any author.
         raise OriginRefused()
     if origin == here:
         return

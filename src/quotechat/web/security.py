@@ -1,7 +1,7 @@
 """Identify callers, and check that the page that asks is ours (protocol §7: Who is who, Same origin).
 
 An identity is a random id, signed, in an HttpOnly cookie or a bearer token. The secret comes from the store,
-so that all workers on all machines sign alike and a restart forgets nobody.
+so that all workers on all machines sign alike and a restart forgets no identity.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def _set_cookie(answer: Response, identity: str) -> None:
 
 def _who() -> tuple[str, str | None] | None:
     if "quotechat_who" not in g:
-        # The host first: a token beside its session must not make somebody else of its user.
+        # The host first: a token beside its session must not make another person of its user.
         g.quotechat_who = _from_host() or _from_account() or _from_token() or _from_cookie() or _renewed()
     return cast("tuple[str, str | None] | None", g.quotechat_who)
 

@@ -226,7 +226,7 @@ class Sender(Kept):
         if self.ending:
             return
         if isinstance(outcome, OutcomeUnknown) or (isinstance(outcome, Refused) and (self._last or self._leaving)):
-            self.refuse(outcome)  # not to be asked again: it may be stored, or nobody is there to be asked
+            self.refuse(outcome)  # not to be asked again: it may be stored, or no server is there to be asked
         elif isinstance(outcome, Refused):
             self.go(self._came)
         else:

@@ -1,7 +1,7 @@
 """Endless streams over HTTP: NDJSON for `curl -N` and programs, Server-Sent Events for browsers.
 
 The events are those of every other transport. The answer is written by the reactor, in chunks (RFC 9112
-§7.1), so that a stream holds no thread; it ends whole, with its last chunk, when the worker drains.
+§7.1), so that a stream holds no thread; it ends completely, with its last chunk, when the worker drains.
 """
 
 from __future__ import annotations
