@@ -66,10 +66,11 @@ def test_rights_on_the_server(role: str, actions: set[str]) -> None:
     assert {action for action in every if p.allows_on_server(somebody(role), action, SITE)} == actions
 
 
-def test_the_site_decides_for_members_only() -> None:
-    """What the site gives to admins, members lose; what it gives to all, members have."""
+def test_the_site_decides_for_all_but_admins() -> None:
+    """What the site gives to admins, members, bots and visitors lose; what it gives to all, members have."""
     site = {"rooms_by": "admins", "invites_by": "all", "directs": "none"}
-    assert not p.allows_on_server(somebody("member"), p.CREATE_ROOM, site)
+    for role in ("visitor", "bot", "member"):
+        assert not p.allows_on_server(somebody(role), p.CREATE_ROOM, site)
     assert not p.allows_on_server(somebody("member"), p.BEGIN_DIRECT, site)
     assert p.allows_on_server(somebody("member"), p.INVITE, site)
     assert p.allows_on_server(somebody("admin"), p.CREATE_ROOM, site)

@@ -143,6 +143,40 @@ def test_who_invites_is_for_the_site_to_say(app: Flask) -> None:
     assert code(member.ask("PATCH", "/site", {"title": "Mine"})) == (403, "forbidden")
 
 
+@pytest.mark.parametrize("access", ["open", "invite"])
+def test_who_creates_rooms_is_for_the_site_to_say(make_app: Callable[..., Flask], access: str) -> None:
+    """Where only administrators do, members, their tokens and visitors get 403 and no form; by the API and the page."""
+    app = make_app(access=access)
+    admin = owner(app)
+    member = joined(app, admin, "Bo")
+    token = {"Authorization": f"Bearer {member.token()}"}
+    visitor = Browser(app)
+    others = [member, visitor] if access == "open" else [member]
+
+    def make(browser: Browser, name: str, **headers: str) -> Any:
+        return browser.ask("POST", "/rooms", {"name": name}, **headers)
+
+    def make_by_page(browser: Browser, name: str) -> Any:
+        return browser.client.post("/rooms", data={"name": name}, headers=ORIGIN)
+
+    for number, browser in enumerate(others):
+        assert make(browser, f"early-{number}").status_code == 201
+        assert make_by_page(browser, f"early-page-{number}").status_code == 303
+        assert 'action="/rooms"' in browser.client.get("/rooms/lobby").get_data(as_text=True)
+    assert admin.ask("PATCH", "/site", {"rooms_by": "admins"}).status_code == 200
+    there = admin.ask("GET", "/rooms").get_json()
+    for browser in others:
+        assert code(make(browser, "tea")) == (403, "forbidden")
+        refused = make_by_page(browser, "tea")
+        assert refused.status_code == 403 and "Only administrators" in refused.get_data(as_text=True)
+        for page in (refused, browser.client.get("/rooms/lobby"), browser.client.get("/rooms/tea")):
+            assert 'action="/rooms"' not in page.get_data(as_text=True)
+    assert code(make(Browser(app), "tea", **token)) == (403, "forbidden")
+    assert admin.ask("GET", "/rooms").get_json() == there
+    assert make(admin, "tea").status_code == 201 and make_by_page(admin, "coffee").status_code == 303
+    assert 'action="/rooms"' in admin.client.get("/rooms/lobby").get_data(as_text=True)
+
+
 def test_on_a_private_server_an_invitation_is_for_one(make_app: Callable[..., Flask]) -> None:
     """More uses are refused."""
     admin = owner(make_app(access="private"))

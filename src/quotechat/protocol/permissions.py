@@ -67,7 +67,7 @@ def _standings(role: str, membership: str | None) -> list[str]:
 
 #: By role: the actions on the whole server, each with the setting of the site that must be `all` for it.
 _SERVER: Mapping[str, Mapping[str, str | None]] = {
-    "visitor": {CREATE_ROOM: None},
+    "visitor": {CREATE_ROOM: "rooms_by"},
     "guest": {BEGIN_DIRECT: None},
     "bot": {CREATE_ROOM: "rooms_by"},
     "member": {CREATE_ROOM: "rooms_by", CREATE_CLOSED: "rooms_by", BEGIN_DIRECT: "directs", INVITE: "invites_by"},

@@ -10,9 +10,9 @@ from ..hub.chat import Chat
 from ..hub.credentials import DAY_MS
 from ..hub.people import People
 from ..protocol import account_types as types
-from ..protocol.errors import Forbidden, Invalid
+from ..protocol.errors import Invalid
 from ..protocol.events import rfc3339
-from ..protocol.permissions import INVITE, allows_on_server
+from ..protocol.permissions import INVITE
 from ..protocol.principal import Principal
 from . import authentication, parameters, showing
 from .described import described
@@ -219,8 +219,7 @@ def _admin() -> Principal:
 
 def _inviter() -> Principal:
     principal = authentication.need_account()
-    if not allows_on_server(principal, INVITE, _people().site()):
-        raise Forbidden("Only administrators invite here.")
+    authentication.need_right(principal, INVITE)
     return principal
 
 

@@ -19,6 +19,7 @@ from ..hub.credentials import TOKEN_PREFIX, Credentials, Rules
 from ..hub.passwords import Passwords
 from ..hub.people import People
 from ..protocol.errors import Forbidden, RoomUnknown, ScopeMissing, Unauthenticated
+from ..protocol.permissions import CREATE_ROOM, INVITE, allows_on_server
 from ..protocol.principal import Principal
 from ..store.sessions import Session, hashed
 from . import proxies, site
@@ -29,6 +30,10 @@ _DEVICE_SECONDS = 400 * 24 * 3600
 """As long as browsers keep any cookie (RFC 6265bis §5.5)."""
 _MOST_KNOWN = 5
 """Accounts that a device is known for."""
+_ONLY_ADMINISTRATORS = {
+    CREATE_ROOM: "Only administrators create rooms here.",
+    INVITE: "Only administrators invite here.",
+}
 
 
 class Services(NamedTuple):
@@ -116,6 +121,17 @@ def need_admin() -> Principal:
     if not principal.is_admin:
         raise Forbidden("Only administrators may do this.")
     return principal
+
+
+def may(principal: Principal, action: str) -> bool:
+    """Return True if `principal` may do `action`, which is about no room, as the site is set up now."""
+    return allows_on_server(principal, action, services().people.site())
+
+
+def need_right(principal: Principal, action: str) -> None:
+    """Raise Forbidden if `principal` may not do `action`, which is about no room."""
+    if not may(principal, action):
+        raise Forbidden(_ONLY_ADMINISTRATORS[action])
 
 
 def proof() -> bytes | None:

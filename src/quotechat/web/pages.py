@@ -20,6 +20,7 @@ from ..hub.chat import Chat
 from ..protocol import commands
 from ..protocol.errors import Refused
 from ..protocol.names import COLORS
+from ..protocol.permissions import CREATE_ROOM
 from . import access, authentication, problems, reads, security, site
 from .quotes import MOST_SEARCHED
 from .runs import show_text
@@ -157,6 +158,7 @@ def create_room() -> BaseResponse:
     """Creates the form's room and goes there."""
     name, title = request.form.get("name", ""), request.form.get("title", "")
     try:
+        authentication.need_right(security.principal(), CREATE_ROOM)
         _chat().create_room(name, title, security.identity(), security.address(), access.begun())
     except Refused as refused:
         return _no_room(name, refused)
@@ -269,6 +271,7 @@ def _chat_page(
         has_more=page["has_more"],
         in_history=page is not snapshot,
         rooms=chat.rooms(),
+        can_create=authentication.may(security.principal(), CREATE_ROOM),
         colors=sorted(COLORS),
         interval=SHORT_POLL_INTERVAL,
         bounds=chat.bounds,
@@ -327,7 +330,10 @@ def _quotes_page(
 
 
 def _no_room(name: str, refused: Refused) -> Response:
-    html = render_template("error.html", problem=_told(refused), room=name, rooms=_chat().rooms())
+    html = render_template(
+        "error.html", problem=_told(refused), room=name, rooms=_chat().rooms(),
+        can_create=authentication.may(security.principal(), CREATE_ROOM),
+    )  # fmt: skip
     return _page(html, refused)
 
 

@@ -11,7 +11,8 @@ from ..protocol import wire
 from ..protocol.cursor import NOW
 from ..protocol.errors import Invalid
 from ..protocol.names import clean_user
-from . import access, conditional, parameters, reads, security
+from ..protocol.permissions import CREATE_ROOM
+from . import access, authentication, conditional, parameters, reads, security
 from .described import Example, described
 from .messages import live
 from .site import url_for
@@ -42,20 +43,21 @@ def rooms() -> Response:
 @described(
     answers={201: wire.RoomInfo},
     body=wire.RoomBody,
-    problems=("conflict", "rate-limited"),
+    problems=("conflict", "forbidden", "rate-limited"),
     limit="room",
     writes=True,
     identity="optional",
     examples=(Example("/api/v1/rooms", {"name": "tea", "title": "Tea"}, status=201),),
 )
 def create() -> Response:
-    """Create a room: {`name`, `title`?}; 201 and the room."""
+    """Create a room: {`name`, `title`?}; 201 and the room. 403 if the site leaves that to administrators."""
     fields = parameters.json_object()
     name, title = fields.get("name"), fields.get("title")
     if not isinstance(name, str):
         raise Invalid("name", "name is missing, or no text.")
     if title is not None and not isinstance(title, str):
         raise Invalid("title", "title is no text.")
+    authentication.need_right(security.principal(), CREATE_ROOM)
     room = _chat().create_room(name, title, security.identity(), security.address(), access.begun())
     answer = live(room, 201)
     answer.headers["Location"] = url_for("rooms.snapshot", room=room["name"])
