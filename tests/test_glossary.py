@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import words
 
 ROOT = Path(__file__).resolve().parents[1]
 GLOSSARY = ROOT / "docs" / "glossary.md"
@@ -30,3 +31,10 @@ def test_each_term_is_used(term: str, elsewhere: str) -> None:
     """A term that nothing else says does not belong in the glossary."""
     words = re.escape(term.lower()).replace(r"\ ", r"[\s-]")
     assert re.search(rf"\b{words}", elsewhere)
+
+
+def test_comments_name_the_actor() -> None:
+    """At most 4 of 1,000 words in comments and docstrings say who, what or where, and 2 % of them begin so."""
+    all_words, vague, texts, beginnings = words.count(ROOT / "src")
+    assert vague.total() <= all_words * 4 / 1000, vague
+    assert beginnings <= texts * 2 / 100
