@@ -87,6 +87,24 @@ def _references_resolve(part: Any, document: dict[str, Any]) -> None:
             _references_resolve(each, document)
 
 
+def test_an_account_may_leave_its_name_out(client: FlaskClient) -> None:
+    """`user` is no required field of a message to send, in both documents; of a message that was sent it is."""
+    documents = (client.get(path).get_json() for path in ("/openapi.json", "/asyncapi.json"))
+    http, sockets = (document["components"]["schemas"] for document in documents)
+    for schema in (http["MessageBody"], http["NewMessage"], sockets["NewMessage"]):
+        assert schema["required"] == ["message"]
+        assert {"type": "null"} in schema["properties"]["user"]["anyOf"]
+    assert "user" in http["Message"]["required"] and "user" in sockets["Message"]["required"]
+
+
+def test_close_codes_are_in_asyncapi(client: FlaskClient) -> None:
+    """Every code with which the server closes a WebSocket, that of a session that has ended too."""
+    about = client.get("/asyncapi.json").get_json()["channels"]["socket"]["description"]
+    for code in (1001, 1003, 1008, 1009, 1012, 1013, 4401):
+        assert f"{code} " in about
+    assert "4401 the session, token or account has ended" in about
+
+
 def test_every_envelope_is_in_asyncapi(app: Flask) -> None:
     """Commands, events and answers: those of the code are those of the document."""
     document = app.test_client().get("/asyncapi.json").get_json()

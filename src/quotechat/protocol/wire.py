@@ -399,7 +399,23 @@ class GuestBody(msgspec.Struct):
 def schemas(kinds: list[Any], template: str = "#/components/schemas/{name}") -> tuple[list[Any], dict[str, Any]]:
     """JSON Schemas (2020-12) for `kinds`, and the components that they refer to by `template`."""
     found, components = msgspec.json.schema_components(kinds, ref_template=template)
+    for name in _SAID.intersection(components):
+        _sign_for_accounts(components[name])
     return _portable(list(found)), _portable(components)
+
+
+_SAID = {"NewMessage", "MessageBody"}
+"""Messages to send: `commands.decode` fills in the `user` that an account has left out."""
+
+
+def _sign_for_accounts(schema: dict[str, Any]) -> None:
+    """Say in the schema of a message to send that `user` may be left out."""
+    schema["required"].remove("user")
+    schema["properties"]["user"] = {
+        "anyOf": [{"type": "string"}, {"type": "null"}],
+        "default": None,
+        "description": "An account may leave it out, and has no other name than its own; everybody else needs it.",
+    }
 
 
 def _portable(schema: Any) -> Any:

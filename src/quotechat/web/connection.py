@@ -19,6 +19,15 @@ TOO_BIG = 1009
 RESTART = 1012
 TOO_FAR_BEHIND = 1013
 SIGNED_OUT = 4401
+CLOSE_CODES = {
+    GOING_AWAY: "the server or the client goes away",
+    BINARY: "a binary frame",
+    POLICY: "wrong origin, a message that takes too long, or too many errors",
+    TOO_BIG: "a message that is too big",
+    RESTART: "the server restarts: come back after a random moment",
+    TOO_FAR_BEHIND: "overload, or the client is too far behind: resume from the cursor",
+    SIGNED_OUT: "the session, token or account has ended: do not come back before signing in",
+}
 
 
 def frame(payload: bytes) -> bytes:

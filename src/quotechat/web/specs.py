@@ -15,6 +15,7 @@ from flask import Blueprint, Response, current_app, request
 
 from ..protocol import commands, json, wire
 from . import problems, security, site
+from .connection import CLOSE_CODES
 from .described import COMMANDS, PATH, QUERY, Call, calls, described, envelope
 
 blueprint = Blueprint("specs", __name__)
@@ -249,7 +250,11 @@ def _channels() -> dict[str, Any]:
 def _socket_channel(kinds: list[Any]) -> dict[str, Any]:
     return {
         "address": "/ws",
-        "description": "One WebSocket for as many rooms as are followed. Text frames, one envelope in each.",
+        "description": (
+            "One WebSocket for as many rooms as are followed. Text frames, one envelope in each. Close codes: "
+            + "; ".join(f"{code} {meaning}" for code, meaning in CLOSE_CODES.items())
+            + "."
+        ),
         "servers": [_ref("servers/websocket")],
         "messages": {_tag(kind): _ref(f"components/messages/{_tag(kind)}") for kind in kinds},
         "bindings": {
