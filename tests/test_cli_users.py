@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -11,6 +12,7 @@ import requests
 from servers import environment, quotechat, running, until
 
 PASSWORD = "correct horse battery 9"
+COOKIE = "quotechat-session"
 
 
 def run(*command: object, code: int = 0, given: str = "", **changes: str) -> str:
@@ -93,3 +95,33 @@ def test_a_store_is_made_if_there_is_none(tmp_path: Path, command: str) -> None:
     run("users", command, "--data", tmp_path / "data")
     with running(quotechat("serve", "--port", "0", "--data", str(tmp_path / "data")), env=environment()) as server:
         assert requests.get(f"{server.url}/api/v1/rooms/lobby", timeout=30).status_code == 200
+
+
+def test_a_restored_server_forgets_nobody(tmp_path: Path) -> None:
+    """A backup carries accounts, sessions and tokens: who was signed in still is; who was signed out stays out."""
+    data, env = tmp_path / "data", {"QUOTECHAT_ACCESS": "invite", "QUOTECHAT_LIMITS": "off"}
+    run("users", "add", "Azin", "--role", "owner", "--password-stdin", "--data", data, given=PASSWORD)
+    serve = ("serve", "--port", "0", "--data")
+
+    def name(url: str, cookie: str, **headers: str) -> str | None:
+        answer = requests.get(f"{url}/api/v1/me", cookies={COOKIE: cookie}, headers=headers, timeout=30)
+        return answer.json()["account"]["name"] if answer.status_code == 200 else None
+
+    with running(quotechat(*serve, str(data)), env=environment(**env)) as server:
+        stays, leaves = (sign_in(server.url, "Azin").cookies[COOKIE] for _ in range(2))
+        made = requests.post(f"{server.url}/api/v1/tokens", json={"name": "laptop"}, cookies={COOKIE: stays},
+                             headers={"Origin": server.url}, timeout=30)  # fmt: skip
+        token = made.json()["token"]
+        out = requests.delete(f"{server.url}/api/v1/sessions/this", cookies={COOKIE: leaves},
+                              headers={"Origin": server.url}, timeout=30)  # fmt: skip
+        assert out.status_code == 204
+        run("backup", tmp_path / "file", "--data", data)
+    run("restore", tmp_path / "file", "--data", tmp_path / "new")
+    told = json.loads(run("stats", "--json", "--data", tmp_path / "new"))
+    assert (told["accounts"], told["sessions"], told["tokens"]) == (1, 1, 1)
+    with running(quotechat(*serve, str(tmp_path / "new")), env=environment(**env)) as server:
+        assert name(server.url, stays) == "Azin"
+        assert name(server.url, "", Authorization=f"Bearer {token}") == "Azin"
+        assert name(server.url, leaves) is None and name(server.url, "x" * 43) is None
+        assert sign_in(server.url, "Azin").status_code == 201
+        assert sign_in(server.url, "Azin", "another horse 77 battery").status_code == 401

@@ -21,7 +21,7 @@ from quotechat.protocol.errors import (
     TokenUnknown,
     Unauthenticated,
 )  # fmt: skip
-from quotechat.store import accounts, attempts, sessions, site, tickets
+from quotechat.store import accounts, attempts, inventory, sessions, site, tickets
 from quotechat.store.accounts import Account
 from quotechat.store.base import Deliver, Nothing, Store, Stored, Write
 from quotechat.store.open import open_store
@@ -342,3 +342,22 @@ def test_what_has_ended_is_forgotten_after_a_while(store: Store) -> None:
     store.write_with(lambda sql: sessions.start(sql, session(account, "new", T0 + DAY)))
     store.prune(T0 + DAY + 1, T0 + DAY + 1)
     assert [each.hash for each in store.read_with(lambda sql: sessions.of_account(sql, account.id))] == [hashed("new")]
+
+
+def test_what_there_is_of_accounts_is_counted(store: Store) -> None:
+    """`stats` counts accounts that are not closed, and the sessions and tokens that are valid now."""
+    azin, bo = made(store, "Azin", "owner"), made(store, "Bo")
+    store.write_with(lambda sql: accounts.close(sql, accounts.make(sql, "Cy", "member", T0), T0))
+    store.write_with(lambda sql: accounts.ban(sql, bo, None))
+
+    def fill(sql: Any) -> None:
+        sessions.start(sql, session(azin, "valid"))
+        sessions.start(sql, session(azin, "idle", used_at=T0 - DAY, ends_at=T0 + DAY))
+        sessions.start(sql, session(azin, "ended", ends_at=T0))
+        for number, ends_at in enumerate((None, T0 + 1, T0)):
+            hashes = hashed(f"t{number}")
+            sessions.add_token(sql, Token(f"t{number}", hashes, azin.id, "bot", "read", None, T0, None, ends_at))
+
+    store.write_with(fill)
+    found = store.read_with(lambda sql: inventory.signed_in(sql, T0, DAY))
+    assert (found["accounts"], found["sessions"], found["tokens"]) == (2, 1, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import click
@@ -41,7 +42,7 @@ def rooms(ctx: click.Context, as_json: bool, data: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @option("data", "Directory that the server keeps its data in.", metavar="DIR")
 def stats(as_json: bool, data: str | None) -> None:
-    """Count what the server keeps, and show the space that it takes.
+    """Count what the server keeps, accounts and sessions too, and show the space that it takes.
 
     The server may run: one moment of the data is looked at, and nothing is changed.
     """
@@ -50,7 +51,10 @@ def stats(as_json: bool, data: str | None) -> None:
 
     settings = settings_of(data=data)
     with told(), look(settings) as sql:
-        found = {"store": "PostgreSQL" if settings.database else str(settings.data), **inventory.totals(sql)}
+        found = {
+            "store": "PostgreSQL" if settings.database else str(settings.data),
+            **inventory.totals(sql, time.time_ns() // 1_000_000, settings.session_idle_days * 86_400_000),
+        }
         found["disk_bytes"] = size(settings, sql)
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False))

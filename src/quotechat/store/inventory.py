@@ -8,6 +8,9 @@ from ..protocol import events
 from . import copying, reading
 from .shapes import Sql
 
+_WITH_ACCOUNTS = 2
+"""The migration that made the tables of accounts."""
+
 
 def rooms(sql: Sql) -> list[dict[str, Any]]:
     """{`room`, `title`, `head`: its cursor, `first`: seq that is kept, `events`, `bytes`, `last`: its time} of each."""
@@ -33,14 +36,32 @@ def schema(sql: Sql) -> int:
     return int(row[0])
 
 
-def totals(sql: Sql) -> dict[str, Any]:
-    """Return {`schema`, `rooms`, `events`, `bytes`, `messages`, `quotes`, `waiting`, `client_ids`, `last`}."""
+def totals(sql: Sql, at: int, idle_ms: int) -> dict[str, Any]:
+    """Return {`schema`, `rooms`, `events`, `bytes`, `messages`, `quotes`, `waiting`, `client_ids`, `last`}, and
+    {`accounts`, `sessions`, `tokens`}: accounts that are not closed, and what is valid at `at`.
+
+    A session ends `idle_ms` after its last use. A store that was not migrated yet has no accounts.
+    """
     each, census = rooms(sql), reading.census(sql)
-    client_ids = sql.one("SELECT count(*) FROM sent")
-    assert client_ids is not None
     return {
         "schema": schema(sql), "rooms": len(each), "events": census.events,
         "bytes": sum(room["bytes"] for room in each), "messages": census.messages, "quotes": census.quotes,
-        "waiting": census.waiting, "client_ids": client_ids[0],
+        "waiting": census.waiting, "client_ids": _count(sql, "sent"),
+        **(signed_in(sql, at, idle_ms) if schema(sql) >= _WITH_ACCOUNTS else {}),
         "last": max((room["last"] for room in each if room["last"]), default=None),
     }  # fmt: skip
+
+
+def signed_in(sql: Sql, at: int, idle_ms: int) -> dict[str, int]:
+    """Return {`accounts`, `sessions`, `tokens`}; see `totals`."""
+    return {
+        "accounts": _count(sql, "account WHERE state <> 'closed'"),
+        "sessions": _count(sql, "session WHERE ends_at > ? AND used_at > ?", at, at - idle_ms),
+        "tokens": _count(sql, "token WHERE ends_at IS NULL OR ends_at > ?", at),
+    }
+
+
+def _count(sql: Sql, rows: str, *values: Any) -> int:
+    row = sql.one(f"SELECT count(*) FROM {rows}", *values)
+    assert row is not None
+    return int(row[0])
