@@ -324,6 +324,20 @@ def test_a_name_waits_longer_and_longer(store: Store) -> None:
     assert begin(now + 2 * DAY) == 0 and begin(now + 2 * DAY) == 0
 
 
+def test_a_try_that_is_taken_back_leaves_the_failures_before_it(store: Store) -> None:
+    """A try at which no password was looked at counts neither for nor against: the next failure waits as long."""
+    of = attempts.key("name", "ann")
+
+    def begin(at: int) -> int:
+        return store.write_with(lambda sql: attempts.begin(sql, of, at))
+
+    assert [begin(T0) for _ in range(5)] == [0] * 5 and begin(T0) == 1000
+    for _ in range(3):
+        assert begin(T0 + 1000) == 0
+        store.write_with(lambda sql: attempts.forgive(sql, of, T0 + 1000))
+    assert begin(T0 + 1000) == 0 and begin(T0 + 1000) == 2000
+
+
 def test_the_site_has_defaults(store: Store) -> None:
     """What was never set is as the contract says."""
     assert store.read_with(site.all_of)["rooms_by"] == "all"

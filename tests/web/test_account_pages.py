@@ -178,6 +178,20 @@ def test_administration_by_pages(app: Flask) -> None:
         assert answer.status_code == 403, path
 
 
+def test_a_link_for_a_password_is_made_by_who_proves_it(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten minutes after signing in, the page asks for the administrator's password, and then makes the link."""
+    boss = owner(app)
+    number = joined(app, boss, "Bo").ask("GET", "/me").get_json()["account"]["id"]
+    accounts = app.extensions["quotechat.accounts"].accounts
+    later = accounts.clock() + 600_001
+    monkeypatch.setattr(accounts, "clock", lambda: later)
+    for about, status in (({}, 403), ({"old": "wrong"}, 401)):
+        asked = post(boss, f"/people/{number}", do="reset", **about)
+        page = asked.get_data(as_text=True)
+        assert asked.status_code == status and 'name="old"' in page and "/reset#" not in page
+    assert link_on(post(boss, f"/people/{number}", do="reset", old=PASSWORD))
+
+
 # --- What a stranger sees ---------------------------------------------------------------------------
 
 FOR_ALL = {

@@ -229,6 +229,8 @@ def test_a_write_with_a_session_comes_from_our_page(app: Flask) -> None:
     assert browser.client.post(send, json={"message": "hi"}).get_json()["code"] == "origin-refused"
     for headers in ({"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "none"}):
         assert browser.client.post(send, json={"message": "hi"}, headers=headers).status_code == 403
+    referrer = {"Referer": "http://localhost/"}
+    assert browser.client.post(send, json={"message": "hi"}, headers=referrer).get_json()["code"] == "origin-refused"
     for good in (ORIGIN, {"Sec-Fetch-Site": "same-origin"}):
         assert browser.client.post(send, json={"message": "hi"}, headers=good).status_code == 201
     token = {"Authorization": f"Bearer {browser.token()}"}
@@ -247,6 +249,8 @@ def test_what_matters_needs_the_password_again(app: Flask, monkeypatch: pytest.M
         ("DELETE", "/sessions"): (None, "sessions"),
         ("DELETE", "/me"): (None, "account"),
         ("POST", "/accounts"): ({"name": "Bo", "role": "admin"}, "role"),
+        ("PATCH", f"/accounts/{me(browser)['id']}"): ({"role": "admin"}, "role"),
+        ("POST", f"/accounts/{me(browser)['id']}/reset"): (None, "password"),
     }
     for (method, path), (body, field) in asked.items():
         answer = browser.ask(method, path, body)
@@ -527,6 +531,66 @@ def test_who_may_do_what_to_whom(app: Flask) -> None:
     rest = member.ask("GET", f"/accounts?before={listed['accounts'][-1]['id']}").get_json()
     assert [each["name"] for each in rest["accounts"]] == ["Azin"] and "password" not in rest["accounts"][0]
     assert [each["name"] for each in admin.ask("GET", "/accounts?q=bO").get_json()["accounts"]] == ["Bob"]
+
+
+def test_a_token_takes_no_account_over(app: Flask) -> None:
+    """Passwords, sessions and roles, also of others, need a session, whatever the scopes of a token are."""
+    boss = owner(app)
+    bo = me(joined(app, boss, "Bo"))["id"]
+    token = {"Authorization": f"Bearer {boss.token()}"}
+    for method, path, body in (
+        ("POST", f"/accounts/{me(boss)['id']}/reset", None), ("POST", f"/accounts/{bo}/reset", None),
+        ("DELETE", f"/accounts/{bo}/sessions", None), ("PATCH", f"/accounts/{bo}", {"role": "admin"}),
+    ):  # fmt: skip
+        answer = Browser(app).ask(method, path, body, **token)
+        assert code(answer) == (403, "scope-missing") and answer.get_json()["field"] == "session"
+
+
+def new_password(app: Flask, link: str) -> Any:
+    """The answer to a reset link that is used."""
+    return Browser(app).ask("POST", "/resets", {"code": link.partition("#")[2], "password": "another horse 77 battery"})
+
+
+def test_links_end_with_the_right_to_make_them(app: Flask) -> None:
+    """A ban or a lower role ends the links of an administrator; a new role ends those for the account's password."""
+    boss = owner(app)
+    ada, bo, cy = (joined(app, boss, name) for name in ("Ada", "Bo", "Cy"))
+    ids = {name: me(each)["id"] for name, each in (("ada", ada), ("bo", bo), ("cy", cy))}
+    roles = {"up": {"role": "admin"}, "down": {"role": "member"}}
+
+    def made() -> tuple[str, str]:
+        boss.ask("PATCH", f"/accounts/{ids['ada']}", roles["up"])
+        invitation = ada.ask("POST", "/invitations", {}).get_json()["link"]
+        return invitation, ada.ask("POST", f"/accounts/{ids['bo']}/reset").get_json()["link"]
+
+    for method, path, body in (("PATCH", "", roles["down"]), ("PUT", "/ban", {})):
+        invitation, reset = made()
+        boss.ask(method, f"/accounts/{ids['ada']}{path}", body)
+        joining = {"code": invitation.partition("#")[2], "name": "Eve", "password": PASSWORD}
+        assert code(Browser(app).ask("POST", "/joins", joining)) == (404, "link-unknown")
+        assert code(new_password(app, reset)) == (404, "link-unknown")
+    link = boss.ask("POST", f"/accounts/{ids['cy']}/reset").get_json()["link"]
+    boss.ask("PATCH", f"/accounts/{ids['cy']}", {"role": "owner"})
+    assert code(new_password(app, link)) == (404, "link-unknown")
+
+
+def test_no_session_begins_by_a_password_that_was_changed_meanwhile(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The password is changed between the check of the old one and the session: that session never begins."""
+    browser = owner(app)
+    accounts = app.extensions["quotechat.accounts"].accounts
+    verified = accounts._verified
+
+    def and_then_changed(*about: Any) -> Any:
+        found = verified(*about)
+        body = {"password": "another horse 77 battery"}
+        assert browser.ask("PUT", "/me/password", body).status_code == 204
+        return found
+
+    monkeypatch.setattr(accounts, "_verified", and_then_changed)
+    assert code(Browser(app).sign_in("Azin")) == (401, "sign-in-failed")
+    assert len(browser.ask("GET", "/sessions").get_json()["sessions"]) == 1
 
 
 def test_a_ban_is_told_to_whom_has_the_password(app: Flask) -> None:

@@ -124,7 +124,7 @@ class Accounts:
             sessions.end_all(sql, account.id)
             tickets.revoke_kind(sql, "reset", account.id)
             attempts.clear(sql, attempts.key("name", account.skeleton))
-            return account
+            return account._replace(password=hash_)
 
         signed_in = self._by_link("reset", code, "", password, client, work)
         self.told()
@@ -246,7 +246,7 @@ class Accounts:
         try:
             right = self.passwords.matches(usable.password if usable else None, password)
         except Overloaded:
-            self.store.write_with(lambda sql: attempts.forgive(sql, of_name))
+            self.store.write_with(lambda sql: attempts.forgive(sql, of_name, now))
             raise
         if not right or usable is None:
             raise SignInFailed()
@@ -259,7 +259,7 @@ class Accounts:
                 accounts.rehash(sql, usable, stronger)
 
         self.store.write_with(cleared)
-        return usable
+        return usable if stronger is None else usable._replace(password=stronger)
 
     def _admit(self, sql: Sql, client: Client, of_name: bytes, now: int, *, known: bool) -> int:
         """Milliseconds to wait before this try; 0 for now. A device that is known has an allowance of its own."""
@@ -272,7 +272,7 @@ class Accounts:
         of = attempts.key("address", client.address)
         wait = attempts.take(sql, of, now, at_once=_AT_ONCE, every_ms=_EVERY_MS)
         if wait:
-            attempts.forgive(sql, of_name)
+            attempts.forgive(sql, of_name, now)
         return wait
 
     def _by_link(
@@ -308,7 +308,13 @@ class Accounts:
         return (visitor, self.clock() - self.rules.name_hold_ms) if self.rules.access == "open" else (None, 0)
 
     def _begin(self, sql: Sql, account: Account, client: Client) -> SignedIn:
+        """Begin a session. Raises SignInFailed if the password was changed after `account` was read."""
         now, secret = self.clock(), secrets.token_urlsafe(32)
+        # Changed first, so that this transaction and one that sets the password wait for each other: a session by the
+        # old password ends with the others, or never begins.
+        sql.run("UPDATE account SET seen_at = ? WHERE id = ?", now, account.id)
+        if accounts.by_id(sql, account.id).password != account.password:
+            raise SignInFailed()
         if client.session is not None:
             sessions.end(sql, client.session)
         session = Session(
@@ -316,7 +322,6 @@ class Accounts:
             client.agent[:AGENT_CHARS] or None, client.place or None,
         )  # fmt: skip
         sessions.start(sql, session)
-        sql.run("UPDATE account SET seen_at = ? WHERE id = ?", now, account.id)
         return SignedIn(account, session, secret)
 
     def _checked(self, password: object, name: str, client: Client) -> str:

@@ -144,9 +144,17 @@ class People:
         return self._store.write_with(work)
 
     def set_role(self, by: Principal | None, key: str, role: str) -> Account:
-        """Give another role. Raises AccountUnknown, Forbidden, Conflict, Invalid."""
+        """Give another role; links that it forbids end. Raises AccountUnknown, Forbidden, Conflict, Invalid."""
         _check_role(by, role)
-        return self._changed(by, key, lambda sql, account: accounts.set_role(sql, account, role))
+
+        def work(sql: Sql, account: Account) -> None:
+            accounts.set_role(sql, account, role)
+            # An administrator may have made it for a member who now becomes an owner.
+            tickets.revoke_kind(sql, "reset", account.id)
+            if ROLES.index(role) < ROLES.index(account.role):
+                tickets.revoke_made_by(sql, account.id)
+
+        return self._changed(by, key, work)
 
     def rename(self, by: Principal | None, key: str, name: str) -> Account:
         """Give another name. Raises AccountUnknown, Forbidden, Conflict, Invalid."""
@@ -157,11 +165,13 @@ class People:
         self._changed(by, key, lambda sql, account: sessions.end_all(sql, account.id))
 
     def ban(self, by: Principal | None, key: str, until: int | None) -> None:
-        """Let an account do nothing, until a time or for good; its sessions end, tokens stay for after the ban."""
+        """Let an account do nothing, until a time or for good; sessions and links end, tokens stay for after."""
 
         def work(sql: Sql, account: Account) -> None:
             accounts.ban(sql, account, until)
             sessions.end_all(sql, account.id)
+            # By an invitation of its own it would be back at once, under another name.
+            tickets.revoke_made_by(sql, account.id)
 
         self._changed(by, key, work)
 

@@ -56,9 +56,9 @@ def clear(sql: Sql, of: bytes) -> None:
     sql.run("DELETE FROM attempt WHERE key = ?", of)
 
 
-def forgive(sql: Sql, of: bytes) -> None:
-    """Take back one failure that was none: the password was not looked at."""
-    sql.run("UPDATE attempt SET failures = failures - 1, try_at = 0 WHERE key = ? AND failures > 0", of)
+def forgive(sql: Sql, of: bytes, now: int) -> None:
+    """Take back one failure that was none: the password was not looked at. Those before it still count."""
+    sql.run("UPDATE attempt SET failures = failures - 1, try_at = ? WHERE key = ? AND failures > 0", now, of)
 
 
 def _set(sql: Sql, of: bytes, failures: int, try_at: int) -> None:

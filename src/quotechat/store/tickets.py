@@ -104,6 +104,11 @@ def revoke_kind(sql: Sql, kind: str, account_id: int | None = None) -> None:
         sql.run("DELETE FROM ticket WHERE kind = ? AND account_id = ?", kind, account_id)
 
 
+def revoke_made_by(sql: Sql, account_id: int) -> None:
+    """Revoke all links that an account made."""
+    sql.run("DELETE FROM ticket WHERE made_by = ?", account_id)
+
+
 def _hash(code: str) -> bytes:
     plain = _NOT_IN_A_CODE.sub("", code).lower()
     if not _CODE.fullmatch(plain):

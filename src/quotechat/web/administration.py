@@ -84,12 +84,12 @@ def change(account_id: str) -> Response:
     people.one(account_id)
     if fields.get("state") not in (None, "closed"):
         raise Invalid("state", "An account can be closed; a ban has an address of its own.")
+    if fields.get("role") is not None:
+        authentication.need_proof("role")
     if fields.get("name") is not None:
         people.rename(principal, account_id, _text(fields, "name"))
     if fields.get("role") is not None:
-        role = _text(fields, "role")
-        _prove_for(role)
-        people.set_role(principal, account_id, role)
+        people.set_role(principal, account_id, _text(fields, "role"))
     if fields.get("state") is not None:
         people.close(principal, account_id)
     return live(showing.account(people.one(account_id), whole=True))
@@ -98,13 +98,15 @@ def change(account_id: str) -> Response:
 @blueprint.post("/accounts/<account_id>/reset")
 @described(
     answers={200: types.ResetLink},
-    problems=("account-unknown", "conflict", "invalid", *_ADMIN),
+    problems=("account-unknown", "conflict", "invalid", "proof-needed", *_ADMIN),
     writes=True,
     identity="needed",
 )
 def reset(account_id: str) -> Response:
-    """A link by which its owner chooses a new password: {`link`, `expires_at`}."""
-    made = _people().reset_link(_admin(), account_id)
+    """A link by which its owner chooses a new password: {`link`, `expires_at`}. Needs a proof."""
+    principal = _admin()
+    authentication.need_proof("password")
+    made = _people().reset_link(principal, account_id)
     return live({"link": showing.link("reset", made.code), "expires_at": rfc3339(made.ticket.ends_at)})
 
 
@@ -114,7 +116,9 @@ def reset(account_id: str) -> Response:
 )
 def sign_out(account_id: str) -> Response:
     """Sign an account out everywhere."""
-    _people().sign_out(_admin(), account_id)
+    principal = _admin()
+    authentication.need_session()
+    _people().sign_out(principal, account_id)
     return Response(status=204)
 
 

@@ -70,7 +70,8 @@ def _check_session(caller: authentication.Caller) -> None:
     """Refuse a write by a cookie, which browsers send by themselves, unless it comes from a page of ours."""
     if caller.session is None or request.method in _SAFE:
         return
-    if not (same_origin.is_our_page() or same_origin.is_listed()):
+    named = "Origin" in request.headers or "Sec-Fetch-Site" in request.headers
+    if not named or not (same_origin.is_our_page() or same_origin.is_listed()):
         raise OriginRefused("A write with a session needs Origin or Sec-Fetch-Site; programs use a token.")
 
 

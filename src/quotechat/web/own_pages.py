@@ -9,7 +9,7 @@ from flask import Blueprint, Response, current_app, make_response, redirect, req
 
 from ..hub.chat import Chat
 from ..hub.people import Invited
-from ..protocol.errors import Forbidden, Invalid, Refused, Unauthenticated
+from ..protocol.errors import Forbidden, Invalid, ProofNeeded, Refused, SignInFailed, Unauthenticated
 from ..protocol.names import clean_name
 from ..protocol.principal import Principal, outranks
 from ..store import accounts, sessions
@@ -167,10 +167,11 @@ def people() -> Response:
 @blueprint.post("/people/<account_id>")
 def change_person(account_id: str) -> Response:
     """Change an account, as an administrator; `do` names the action."""
-    principal, found = _admin(), _services().people
+    principal, found, session = _admin(), _services().people, authentication.need_session()[1]
     what, link = request.form.get("do", ""), None
     try:
         if what == "reset":
+            _prove_again(session)
             link = found.reset_link(principal, account_id)
         elif what == "sign-out":
             found.sign_out(principal, account_id)
@@ -181,16 +182,28 @@ def change_person(account_id: str) -> Response:
         else:
             raise Invalid("do", "Nothing is known under this word.")
     except Refused as refused:
-        return _people(refused)
+        return _people(refused, about=account_id)
     return _people(link=link, done="" if link else "Done.")
 
 
-def _people(refused: Refused | None = None, *, link: Invited | None = None, done: str = "") -> Response:
+def _prove_again(session: Session) -> None:
+    """Take the password of the form; without one, it must have been given lately. Raises ProofNeeded, SignInFailed."""
+    if request.form.get("old"):
+        _prove(session)
+    else:
+        _services().accounts.need_proof(session, "password")
+
+
+def _people(
+    refused: Refused | None = None, *, link: Invited | None = None, done: str = "", about: str = ""
+) -> Response:
+    """The page; after a refusal that asks for the password, with a form for it, to do the same to `about`."""
     principal = _signed_in()
     search = request.args.get("q", "")[:100]
     found = _services().people.listed(search, _SHOWN, parameters.one("before"))
     return _page(
         "people.html", principal, refused, here="people", heading="People", search=search, done=done,
+        again=about if isinstance(refused, ProofNeeded | SignInFailed) else "",
         people=[showing.account(each, whole=principal.is_admin) for each in found[:_SHOWN]],
         has_more=len(found) > _SHOWN,
         can_change=lambda person: person["id"] != principal.id and outranks(principal.role, person["role"]),
@@ -217,6 +230,7 @@ def invite() -> Response:
         if not uses.isascii() or not uses.isdigit() or len(uses) > 6:
             raise Invalid("uses", "uses is a whole number.")
         note = form.get("note", "").strip()[:200] or None
+        _chat().limits.allow("invitation", principal.identity or "")
         made = _services().people.invite(principal, uses=int(uses), lasts_ms=lasts, note=note)
     except Refused as refused:
         return _administration("invite", refused)
