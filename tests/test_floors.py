@@ -155,3 +155,9 @@ def test_downward_imports_pass(tmp_path: Path, line: str) -> None:
     (tmp_path / "quotechat" / "hub").mkdir(parents=True)
     (tmp_path / "quotechat" / "hub" / "chat.py").write_text(line + "\n", "utf-8")
     assert faults(tmp_path) == []
+
+
+def test_each_test_file_has_a_name_of_its_own() -> None:
+    """pytest imports test files by name alone: with two of one name, the whole suite is not collected."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))

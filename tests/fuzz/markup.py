@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from quotechat.protocol.text import _side, _trimmed, _url_end
+from quotechat.protocol.links import url_end
+from quotechat.protocol.text import _side, _trimmed
 
 _STYLES = {"**": "bold", "*": "italic", "__": "underline"}
 _GIVES = {"*": ["*"], "**": ["**"], "***": ["**", "*"], "__": ["__"]}
@@ -55,7 +56,7 @@ def parse(text: str) -> list[dict[str, Any]]:
         elif re.compile(r"\n[ \t]*\n").match(text, at):
             opened.clear()
         elif scheme := re.compile("https?://", re.IGNORECASE).match(text, at):
-            end = _url_end(text, at, scheme.end())
+            end = url_end(text, at, scheme.end())
             after = end if end > at else scheme.end()
             own = {"href": text[at:end]} if end > at else {}
         parts.append((text[at:after] if shown is None else shown, own))
