@@ -20,7 +20,7 @@ from typing import Any
 
 import quotechat
 from quotechat.cli import main
-from quotechat.hub import bell, chat, feed, notices, writer
+from quotechat.hub import bell, chat, feed, feeds, notices, writer
 from quotechat.protocol import cursor
 from quotechat.protocol.cursor import Cursor
 from quotechat.protocol.errors import ClientIdReused, Refused
@@ -176,7 +176,7 @@ def dropped_between() -> None:
 
 def tag_ignored() -> None:
     """Only the number of a cursor counts, as with plain offsets."""
-    checked, from_memory = reading._checked, chat.Chat._from_memory
+    checked, from_memory = reading._checked, feeds.Feeds._from_memory
 
     def unchecked(sql: Any, after: Cursor, *more: Any) -> Any:
         return checked(sql, Cursor(after.seq), *more)
@@ -185,7 +185,7 @@ def tag_ignored() -> None:
         return from_memory(self, room, Cursor(after.seq), *more)
 
     reading._checked = unchecked
-    chat.Chat._from_memory = from_any_memory  # type: ignore[method-assign]
+    feeds.Feeds._from_memory = from_any_memory  # type: ignore[method-assign]
 
 
 def flush_skipped() -> None:

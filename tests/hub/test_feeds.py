@@ -8,8 +8,7 @@ import pytest
 from servers import until
 from test_chat import Opened, opened, said  # noqa: F401  # the fixture of the hub's tests
 
-from quotechat.hub import chat as module
-from quotechat.hub import feeds
+from quotechat.hub import feeds, watcher
 from quotechat.hub.feed import Feed
 from quotechat.protocol.cursor import START
 from quotechat.protocol.events import event
@@ -47,7 +46,7 @@ def test_what_is_followed_stays() -> None:
 def test_a_feed_that_went_begins_anew(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     """A reader that held it is sent on, and misses nothing."""
     monkeypatch.setattr(feeds, "IDLE_SECONDS", -1.0)
-    monkeypatch.setattr(module, "_SPARE_EVERY", 0.01)
+    monkeypatch.setattr(watcher, "_SPARE_EVERY", 0.01)
     chat = opened()
     first = chat.feed("lobby")
     until(lambda: first.ended, what="its end")

@@ -1,35 +1,21 @@
 """The front door: submit, read, wait, snapshot. The transports know nothing else of the house below.
 
-Reading pulls from a cursor and looks at the head in the store first, so that every worker serves all that any
-worker has acknowledged (protocol §5, promise 4).
+Here live the public methods, what they check first, and the start and the end of the parts. How a part does its work
+lives in a module of its own.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import random
-import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from .. import supervision
 from ..protocol import commands, names
 from ..protocol.cursor import Cursor, Now
-from ..protocol.errors import (
-    CursorAhead,
-    CursorExpired,
-    Draining,
-    HistoryChanged,
-    MalformedEnvelope,
-    OutcomeUnknown,
-    RateLimited,
-    Refused,
-    RoomUnknown,
-    Unauthenticated,
-)  # fmt: skip
+from ..protocol.errors import Draining, MalformedEnvelope
 from ..protocol.events import MESSAGE_DELETED, Event
 from ..store.base import (
     PAGE_BYTES,
@@ -37,8 +23,6 @@ from ..store.base import (
     Created,
     CreateRoom,
     Deliver,
-    Due,
-    Head,
     Nothing,
     Outcome,
     Page,
@@ -47,29 +31,24 @@ from ..store.base import (
     Stored,
     Write,
 )  # fmt: skip
-from ..store.shapes import Sql
 from ..supervision import Supervised
-from . import feeds
-from .bell import NET, Bell
+from . import listeners
+from .bell import Bell
+from .delivery import Delivery
 from .feed import Feed
+from .feeds import PAGE, Feeds
+from .held_polls import HeldPolls
 from .housekeeping import Housekeeper
 from .limits import Limits
+from .passthrough import Passthrough
 from .places import Places
 from .probe import WriteProbe
 from .scheduler import Scheduler
 from .tally import Tally
-from .writer import Done, Writer
+from .watcher import Watcher
+from .writer import Answer, Done, Writer
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
-
-ANSWER_SECONDS = 10.0
-"""For how long `submit` waits for the disk before it says that the outcome is unknown."""
-_PAGE = 500
-_SPARE_EVERY = 1.0
-"""Seconds between two checks of the memory that the feeds hold."""
-_LOOK_FOR_PEER = 0.5
-"""Seconds between two checks that a waiting client is still there, and may still be answered."""
 
 
 def now_ms() -> int:
@@ -77,7 +56,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class Chat:
+class Chat(Passthrough):
     """One per process. `start` begins its threads, `drain` releases all waiting readers, `close` ends it."""
 
     def __init__(
@@ -92,32 +71,28 @@ class Chat:
         dedupe_days: int = 30,
         clock: Callable[[], int] = now_ms,
     ) -> None:
+        super().__init__(store)
         self.limits = limits
-        self.draining = False
         self._drained_at = 0.0
-        self._store = store
         self._bell = bell
         self.bounds = bounds or commands.Bounds()
         self._clock = clock
-        self._feeds: dict[str, Feed] = {}
-        self._feeds_lock = threading.Lock()
         self._places = Places(threads, held_polls)
-        self._waiting = 0
+        self._feeds = Feeds(store)
+        self._polls = HeldPolls(self._feeds, self._places)
         self._key: bytes | None = None
         self._appended = 0
-        self._followers: list[Callable[[str], bool]] = []
-        self._listeners: list[Callable[[str], None]] = []
         self._commits: list[Callable[[list[Event]], None]] = []
         self._drains: list[Callable[[], None]] = []
         self._accesses: list[Callable[[], None]] = []
         self._closes: list[Callable[[], None]] = []
         self._closing = False
-        self._closed = threading.Event()
         self._writer = Writer(store, self._committed)
-        self._scheduler = Scheduler(store, self._may_deliver, self._deliver, clock)
+        delivery = Delivery(self._writer, limits, clock)
+        self._scheduler = Scheduler(store, delivery.may, delivery.deliver, clock)
         self._housekeeper = Housekeeper(store, clock, dedupe_days * 86_400_000)
-        self._watcher = Supervised("watcher", self._watch)
-        self._threads = [self._writer.thread, self._scheduler.thread, self._watcher, self._housekeeper.thread]
+        self._watcher = Watcher(store, self._feeds, bell)
+        self._threads = [self._writer.thread, self._scheduler.thread, self._watcher.thread, self._housekeeper.thread]
         if bell is not None and bell.thread is not None:
             self._threads.append(bell.thread)
         self._probe = WriteProbe(lambda done: self._writer.submit(Write(Deliver(0), self._clock()), done))
@@ -142,7 +117,7 @@ class Chat:
         `proof` is the hash of the session or token that it rests on.
         """
         with self._places.sending():
-            outcome = _Answer().of(
+            outcome = Answer().of(
                 lambda done: self.submit_then(
                     command, done, identity=identity, address=address, begun=begun, proof=proof
                 )
@@ -186,7 +161,7 @@ class Chat:
         self.limits.allow("room", identity or address, self._source(address))
         write = Write(room, self._clock(), identity)
         with self._places.sending():
-            created = _Answer().of(lambda done: self._writer.submit(write, done))
+            created = Answer().of(lambda done: self._writer.submit(write, done))
         assert isinstance(created, Created)
         return created.room
 
@@ -197,38 +172,20 @@ class Chat:
 
     # --- Reading ----------------------------------------------------------------------------------
 
-    def read(self, room: str, after: Cursor | Now, limit: int = _PAGE, most: int = PAGE_BYTES) -> Page:
+    def read(self, room: str, after: Cursor | Now, limit: int = PAGE, most: int = PAGE_BYTES) -> Page:
         """Return the events after `after`, now: at most `limit`, up to the one with which they reach `most` bytes.
 
         Raises RoomUnknown, CursorExpired, CursorAhead, HistoryChanged.
         """
-        feed = self._feeds.get(room)
-        known = 0 if feed is None else feed.head
-        head = self._store.head(room)
-        if feed is not None and _differs(feed, known, head):
-            self._renew(feed)
-        if isinstance(after, Now):
-            return Page([], head.cursor)
-        return self._from_memory(room, after, limit, most, head) or self._store.read(room, after, limit, most)
+        return self._feeds.read(room, after, limit, most)
 
     def place(self, room: str, after: Cursor | Now) -> Page:
         """Return `after` as a whole cursor, without events. Raises as `read`."""
         return self.read(room, after, limit=0)
 
     def read_any(self, after: Mapping[str, Cursor | Now], limit: int) -> dict[str, Page]:
-        """Return a page for each room, as `read`; together they have the bytes of one.
-
-        A room for which nothing is left has no events, and `more` as it is. The rooms take turns, so that a reader
-        that asks again and again gets on in each. Raises as `read`.
-        """
-        rooms = list(after)
-        random.shuffle(rooms)
-        found: dict[str, Page] = {}
-        left = PAGE_BYTES
-        for room in rooms:
-            found[room] = self.read(room, after[room], limit if left > 0 else 0, left)
-            left -= sum(len(event.encoded) for event in found[room].events)
-        return {room: found[room] for room in after}
+        """Return a page for each room, as `read`; together they have the bytes of one. See `Feeds.read_any`."""
+        return self._feeds.read_any(after, limit)
 
     def wait(
         self,
@@ -238,24 +195,8 @@ class Chat:
         seconds: float,
         gone: Callable[[], bool] | None = None,
     ) -> Page:
-        """As `read`; if there is nothing, wait for it, for 0.8 to 1.0 of `seconds`.
-
-        Ends early with `retry_in_ms` if too many wait already or the worker drains, and without if
-        `gone` says that the client has hung up.
-        """
-        feed = self.feed(room)
-        page = self.read(room, after, limit)
-        if page.events or seconds <= 0:
-            return page
-        if self.draining or not self._places.take_for_poll():
-            return early(page)
-        self.hold(1)
-        try:
-            # Jitter: those whom one event wakes together do not come back together for ever.
-            return self._hold(feed, page, limit, seconds * random.uniform(0.8, 1.0), gone)
-        finally:
-            self.hold(-1)
-            self._places.leave_poll()
+        """As `read`; if there is nothing, wait for it; see `HeldPolls.wait`."""
+        return self._polls.wait(room, after, limit, seconds, gone)
 
     def wait_any(
         self,
@@ -264,109 +205,26 @@ class Chat:
         seconds: float,
         gone: Callable[[], bool] | None = None,
     ) -> tuple[dict[str, Page], int | None]:
-        """As `wait`, for several rooms at once: a page for each, and `retry_in_ms` if it ended early.
-
-        `limit` holds for each room. It takes one place among the held polls, however many rooms there are.
-        """
-        feeds = [self.feed(room) for room in after]
-        pages = self.read_any(after, limit)
-        if seconds <= 0 or any(page.events for page in pages.values()):
-            return pages, None
-        if self.draining or not self._places.take_for_poll():
-            return pages, _hint()
-        self.hold(1)
-        news = threading.Event()
-        try:
-            for feed in feeds:
-                feed.attend(news)
-            return self._hold_any(feeds, pages, limit, seconds * random.uniform(0.8, 1.0), news, gone)
-        finally:
-            for feed in feeds:
-                feed.leave(news)
-            self.hold(-1)
-            self._places.leave_poll()
+        """As `wait`, for several rooms at once; see `HeldPolls.wait_any`."""
+        return self._polls.wait_any(after, limit, seconds, gone)
 
     def hold(self, change: int) -> None:
-        """So many polls more, or less, are held; for `figures`."""
-        with self._feeds_lock:
-            self._waiting += change
-
-    def snapshot(self, room: str, limit: int, identity: str | None = None) -> dict[str, Any]:
-        """Return the latest messages and the cursor behind them, in one transaction; see `Store.snapshot`."""
-        return self._store.snapshot(room, limit, identity)
-
-    def messages(
-        self, room: str, before: int | None, limit: int, identity: str | None = None
-    ) -> dict[str, Any]:
-        """Messages with ids below `before`, as they are now; see `Store.messages`."""
-        return self._store.messages(room, before, limit, identity)
-
-    def rooms(self) -> list[dict[str, Any]]:
-        """Return all rooms, by name."""
-        return self._store.rooms()
-
-    def scheduled(self, room: str, identity: str | None) -> list[dict[str, Any]]:
-        """Return the messages that wait for `identity`. Raises Unauthenticated, RoomUnknown."""
-        if identity is None:
-            raise Unauthenticated()
-        return self._store.scheduled(room, identity)
-
-    def read_with(self, work: Callable[[Sql], T]) -> T:
-        """See `Transactions`."""
-        return self._store.read_with(work)
-
-    def write_with(self, work: Callable[[Sql], T]) -> T:
-        """See `Transactions`."""
-        return self._store.write_with(work)
-
-    def newest_quote(self) -> int:
-        """Return the id of the newest quote, 0 if there is none."""
-        return self._store.newest_quote()
-
-    def removed_quotes(self) -> int:
-        """Count the quotes that were removed: with `newest_quote`, it shows if anything has changed."""
-        return self._store.removed_quotes()
-
-    def quote_room(self, quote_id: int) -> str:
-        """Return the room whose log has the quote, the lobby if none has. Raises QuoteUnknown."""
-        return self._store.quote_room(quote_id) or commands.LOBBY
-
-    def quotes(self, before: int | None, limit: int, search: str = "") -> dict[str, Any]:
-        """Return {`quotes`, `has_more`}, the newest first; see `Store.quotes`."""
-        return self._store.quotes(before, limit, search)
-
-    def quote(self, quote_id: int) -> dict[str, Any]:
-        """Return one quote. Raises QuoteUnknown."""
-        return self._store.quote(quote_id)
-
-    def random_quote(self) -> dict[str, Any]:
-        """Any quote. Raises QuoteUnknown."""
-        return self._store.random_quote()
+        """Count `change` more held polls, or less; for `figures`."""
+        self._polls.hold(change)
 
     def feed(self, room: str) -> Feed:
         """Return the live end of `room`. Raises RoomUnknown."""
-        found = self._feeds.get(room)
-        if found is not None:
-            found.used_at = time.monotonic()
-            return found
-        head = self._store.head(room)
-        with self._feeds_lock:
-            found = self._feeds.setdefault(room, Feed(room, head))
-        # Events committed between the look and the entry were published to nobody.
-        self._catch_up(found)
-        if self.draining:
-            found.end()
-        return found
+        return self._feeds.open(room)
 
     # --- Being told -------------------------------------------------------------------------------
 
     def listen(self, callback: Callable[[str], None]) -> None:
         """Call `callback` with a room's name after each publish there; it must not block."""
-        self._listeners.append(callback)
+        self._feeds.listen(callback)
 
     def followed_by(self, follows: Callable[[str], bool]) -> None:
         """Keep the feed of each room, by name, for which `follows` is true."""
-        self._followers.append(follows)
+        self._feeds.followed_by(follows)
 
     def on_commit(self, callback: Callable[[list[Event]], None]) -> None:
         """Call `callback` with the events that this process has stored, after each commit; it must not block."""
@@ -395,7 +253,7 @@ class Chat:
             "commits": self._writer.commits,
             "stored": self._writer.stored,
             "appended": self._appended,
-            "held_polls": self._waiting,
+            "held_polls": self._polls.held,
             "sockets": self.limits.held("socket"),
             "kept_senders": self.limits.held("sender"),
             "feeds": len(self._feeds),
@@ -404,10 +262,6 @@ class Chat:
     def tallies(self) -> dict[str, Tally]:
         """Distributions of this process, by name; they go on counting."""
         return {"append_seconds": self._writer.seconds, "batch_size": self._writer.batches}
-
-    def waiting(self) -> int:
-        """Count the scheduled messages that wait."""
-        return self._store.waiting()
 
     def supervise(self, thread: Supervised) -> None:
         """Count `thread` among those of which `parts` tells."""
@@ -420,10 +274,6 @@ class Chat:
             found["writer"] = self._probe.look()
         return found
 
-    def secret(self) -> str:
-        """Return the secret that signs identities; see `Store.secret`."""
-        return self._store.secret()
-
     @property
     def lost(self) -> bool:
         """Return True if the disk did not take a flush: this process has to end, and another one to take its place."""
@@ -432,6 +282,11 @@ class Chat:
     def now(self) -> int:
         """Read the clock: milliseconds since 1970."""
         return self._clock()
+
+    @property
+    def draining(self) -> bool:
+        """Return True from the beginning of the drain on."""
+        return self._feeds.ended
 
     # --- The end ----------------------------------------------------------------------------------
 
@@ -443,11 +298,7 @@ class Chat:
         if self.draining:
             return
         self._drained_at = time.monotonic() + grace
-        self.draining = True
-        with self._feeds_lock:
-            feeds = list(self._feeds.values())
-        for feed in feeds:
-            feed.end()
+        self._feeds.end()
         for callback in self._drains:
             try:
                 callback()
@@ -465,84 +316,11 @@ class Chat:
         self._housekeeper.close()
         for callback in self._closes:
             callback()
-        self._closed.set()
-        if self._bell is not None:
-            self._bell.stop()
-        self._watcher.join(5)
-        if self._bell is not None:
-            self._bell.close()
+        self._watcher.close()
         self._store.close()
         self.limits.close()
 
     # --- Inside -----------------------------------------------------------------------------------
-
-    def _hold(
-        self, feed: Feed, page: Page, limit: int, seconds: float, gone: Callable[[], bool] | None
-    ) -> Page:
-        position = _position(page.cursor)
-        deadline = time.monotonic() + seconds
-        while True:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return page
-            seconds = left if gone is None else min(left, _LOOK_FOR_PEER)
-            if feed.wait_beyond(position.seq, seconds) or feed.ended:
-                found = self.read(feed.room, position, limit)
-                if found.events:
-                    return found
-                feed = self.feed(feed.room)
-            if self.draining:
-                return early(page)
-            if gone is not None and gone():
-                return page
-
-    def _hold_any(
-        self,
-        feeds: list[Feed],
-        pages: dict[str, Page],
-        limit: int,
-        seconds: float,
-        news: threading.Event,
-        gone: Callable[[], bool] | None,
-    ) -> tuple[dict[str, Page], int | None]:
-        positions = {room: _position(page.cursor) for room, page in pages.items()}
-        deadline = time.monotonic() + seconds
-        while True:
-            # Cleared before it is read: an event published from here on sets it again.
-            news.clear()
-            found = self.read_any(positions, limit)
-            if any(page.events for page in found.values()):
-                return found, None
-            if self.draining:
-                return pages, _hint()
-            left = deadline - time.monotonic()
-            if left <= 0 or (gone is not None and gone()):
-                return pages, None
-            ended = [place for place, feed in enumerate(feeds) if feed.ended]
-            for place in ended:  # the room has another history, and these positions are part of it
-                feeds[place] = self.feed(feeds[place].room)
-                feeds[place].attend(news)
-            if ended:
-                continue
-            news.wait(min(left, _LOOK_FOR_PEER))
-
-    def _from_memory(self, room: str, after: Cursor, limit: int, most: int, head: Head) -> Page | None:
-        """Return the page if the feed's tail holds all of it; None if only the store can tell."""
-        feed = self._feeds.get(room)
-        if feed is None:
-            return None
-        feed.cut(head.floor)
-        # A tail that is behind the store may hold text deleted since; below the floor the store refuses.
-        if feed.head < head.seq or after.seq < head.floor:
-            return None
-        there = feed.cursor_at(after.seq)
-        if there is None or (after.tag is not None and str(after) != there):
-            return None
-        found = feed.after(after.seq, limit, most)
-        if found is None:
-            return None
-        position = found[-1].cursor if found else there
-        return Page(found, position, more=after.seq + len(found) < max(head.seq, feed.head))
 
     def _committed(self, outcomes: Sequence[Outcome]) -> None:
         """On the writer's thread, after a commit: publish, then wake the other workers."""
@@ -556,128 +334,11 @@ class Chat:
             self._appended += len(stored)
             if any(each.event.command == MESSAGE_DELETED for each in stored):
                 self._housekeeper.wake()
-            feed = self._feeds.get(room)
-            if feed is None:
-                continue
-            if not feed.publish([each.event for each in stored], stored[0].after):
-                self._catch_up(feed)
-            self._tell(room)
+            self._feeds.publish(room, stored)
         if by_room and self._bell is not None:
             self._bell.ring(by_room)
-        for callback in self._commits:
-            self._call_back(callback, [each.event for stored in by_room.values() for each in stored])
-
-    def _tell(self, room: str) -> None:
-        for callback in self._listeners:
-            self._call_back(callback, room)
-
-    def _call_back(self, callback: Callable[..., None], *arguments: Any) -> None:
-        """Call one listener; its fault must not keep the news from the others."""
-        try:
-            callback(*arguments)
-        except Exception:
-            supervision.count("listener")
-            log.exception("a listener failed; readers find in the store what it was told of")
-
-    def _catch_up(self, feed: Feed) -> bool:
-        """Publish the store's events beyond the feed; return True if there were any."""
-        more, any_new = True, False
-        while more:
-            position = feed.cursor()
-            try:
-                page = self._store.read(feed.room, _position(position), _PAGE)
-            except (CursorAhead, CursorExpired, HistoryChanged, RoomUnknown):
-                self._renew(feed)
-                return True
-            feed.publish(page.events, position)
-            any_new |= bool(page.events)
-            more = page.more
-        return any_new
-
-    def _renew(self, feed: Feed) -> None:
-        """The store has another history than `feed`: an older copy took over, or it was restored.
-
-        The events in memory are dropped. A reader that follows asks the store with its own cursor, and is told there.
-        """
-        with self._feeds_lock:
-            if self._feeds.get(feed.room) is not feed:
-                return
-            del self._feeds[feed.room]
-        log.warning("room %s has another history in the store than in memory", feed.room)
-        feed.end()
-        self._tell(feed.room)
-
-    def _spare_memory(self) -> None:
-        """Drop memory that readers do not need now; a later reader reads from the store, and begins a feed anew."""
-        with self._feeds_lock:
-            held = list(self._feeds.values())
-            for feed in feeds.idle(held, self._is_followed, time.monotonic()):
-                del self._feeds[feed.room]
-                feed.end()  # for a reader that has taken hold of it just now
-        feeds.shrink(held)
-
-    def _is_followed(self, room: str) -> bool:
-        return any(follows(room) for follows in self._followers)
-
-    def _watch(self) -> None:
-        """Look for commits of other processes: at a ring of the bell, and now and then without one."""
-        seen: int | None = None
-        rooms: set[str] | None = None
-        spared_at = time.monotonic()
-        while not self._closed.is_set():
-            try:
-                if rooms is not None:
-                    self._look(rooms)
-                elif (version := self._store.version()) != seen:
-                    self._look(self._feeds)
-                    seen = version
-                if time.monotonic() >= spared_at + _SPARE_EVERY:
-                    spared_at = time.monotonic()
-                    self._spare_memory()
-            except Refused as away:
-                log.warning("the store could not be watched: %s", away)
-            except Exception:
-                log.exception("the store could not be watched")
-            if self._bell is not None:
-                rooms = self._bell.wait()
-            else:
-                self._closed.wait(NET)
-
-    def _look(self, rooms: Iterable[str]) -> None:
-        feeds = {room: feed for room in tuple(rooms) if (feed := self._feeds.get(room)) is not None}
-        known = {room: feed.head for room, feed in feeds.items()}
-        heads = self._store.heads(feeds)
-        for room, feed in feeds.items():
-            head = heads.get(room)
-            if head is None or _differs(feed, known[room], head):
-                self._renew(feed)
-                continue
-            feed.cut(head.floor)
-            if head.seq > feed.head and self._catch_up(feed):
-                self._tell(room)
-
-    def _deliver(self, due: list[Due]) -> dict[int, str]:
-        """Store those scheduled messages; which could not be stored now, with the code."""
-        answers: list[tuple[Due, _Answer]] = []
-        for each in due:
-            answers.append((each, _Answer()))
-            self._writer.submit(Write(Deliver(each.id), self._clock()), answers[-1][1].done)
-        refused: dict[int, str] = {}
-        for each, answer in answers:
-            outcome = answer.wait()
-            if isinstance(outcome, Nothing | Refused):
-                self.limits.refund("message", each.identity, each.source or "")
-            if isinstance(outcome, Refused):
-                refused[each.id] = outcome.code
-        return refused
-
-    def _may_deliver(self, due: Due) -> bool:
-        """Take a token of the sender's own rate, as if the message were sent now."""
-        try:
-            self.limits.allow("message", due.identity, due.source or "")
-        except RateLimited:
-            return False
-        return True
+        if self._commits:
+            listeners.call(self._commits, [each.event for stored in by_room.values() for each in stored])
 
     def _source(self, address: str) -> str:
         """Return the limits' name of an address: a keyed hash, as a scheduled message keeps it while it waits."""
@@ -686,54 +347,6 @@ class Chat:
         if self._key is None:
             self._key = self._store.secret().encode()[:64]
         return hashlib.blake2b(address.encode(), digest_size=12, key=self._key).hexdigest()
-
-
-class _Answer:
-    """One outcome, from the writer's thread to the one that waits for it."""
-
-    __slots__ = ("_lock", "_outcome")
-
-    def __init__(self) -> None:
-        # A bare lock costs a tenth of an Event, and there is one for each message.
-        self._lock = threading.Lock()
-        self._lock.acquire()
-        self._outcome: Outcome | Refused | None = None
-
-    def done(self, outcome: Outcome | Refused) -> None:
-        self._outcome = outcome
-        self._lock.release()
-
-    def wait(self) -> Outcome | Refused:
-        if not self._lock.acquire(timeout=ANSWER_SECONDS) or self._outcome is None:
-            return OutcomeUnknown()
-        return self._outcome
-
-    def of(self, ask: Callable[[Done], None]) -> Outcome:
-        """Ask, wait, and return the outcome or raise the refusal."""
-        ask(self.done)
-        outcome = self.wait()
-        if isinstance(outcome, Refused):
-            raise outcome
-        return outcome
-
-
-def early(page: Page) -> Page:
-    """Return an empty answer before its time, and when to come back: spread, so that not all come at once."""
-    return Page([], page.cursor, page.more, retry_in_ms=_hint())
-
-
-def _differs(feed: Feed, known: int, head: Head) -> bool:
-    """Return True if the store, at `head`, has another history than `feed`, which stood at `known` before the read."""
-    return head.seq < known or feed.cursor_at(head.seq) not in (None, head.cursor)
-
-
-def _hint() -> int:
-    return random.randint(200, 1000)
-
-
-def _position(cursor: str) -> Cursor:
-    seq, _, tag = cursor.partition(".")
-    return Cursor(int(seq), tag)
 
 
 __all__ = ["Cancelled", "Chat", "Created", "Page", "Scheduled", "Stored"]

@@ -1,15 +1,192 @@
-"""Bound the memory of all rooms' feeds together, and choose those that go. Pure: the clock is an argument."""
+"""Keep the feeds of the rooms in use: opened, brought up to the store, read from, and bounded in memory together.
+
+Reading pulls from a cursor and checks the head in the store first, so that every worker serves all that any worker
+has acknowledged (protocol §5, promise 4). Here lives what needs the table of feeds, and the choice of those that are
+dropped. No thread lives here, and nothing here waits but for the store.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from ..protocol.cursor import Cursor, Now
+from ..protocol.errors import CursorAhead, CursorExpired, HistoryChanged, RoomUnknown
+from ..store.base import PAGE_BYTES, Head, Page, Store, Stored
+from . import listeners
 from .feed import Feed
 
+log = logging.getLogger(__name__)
+
+PAGE = 500
+"""Events in a page, if a reader does not say how many."""
 MOST_BYTES = 32_000_000
 """Bytes in the tails of all rooms; beyond, those unread for longest are read from the store."""
 IDLE_SECONDS = 60.0
 """A feed without followers goes when it has not been used for so many seconds."""
+
+
+class Feeds:
+    """The feeds of one process, by room. Every method may be called from any thread."""
+
+    def __init__(self, store: Store) -> None:
+        self.ended = False
+        self._store = store
+        self._feeds: dict[str, Feed] = {}
+        self._lock = threading.Lock()
+        self._followers: list[Callable[[str], bool]] = []
+        self._listeners: list[Callable[[str], None]] = []
+
+    def __len__(self) -> int:
+        return len(self._feeds)
+
+    def listen(self, callback: Callable[[str], None]) -> None:
+        """Call `callback` with a room's name after each publish there; it must not block."""
+        self._listeners.append(callback)
+
+    def followed_by(self, follows: Callable[[str], bool]) -> None:
+        """Keep the feed of each room, by name, for which `follows` is true."""
+        self._followers.append(follows)
+
+    def open(self, room: str) -> Feed:
+        """Return the live end of `room`. Raises RoomUnknown."""
+        found = self._feeds.get(room)
+        if found is not None:
+            found.used_at = time.monotonic()
+            return found
+        head = self._store.head(room)
+        with self._lock:
+            found = self._feeds.setdefault(room, Feed(room, head))
+        # Events committed between the look and the entry were published to nobody.
+        self._catch_up(found)
+        if self.ended:
+            found.end()
+        return found
+
+    def read(self, room: str, after: Cursor | Now, limit: int = PAGE, most: int = PAGE_BYTES) -> Page:
+        """Return the events after `after`, now: at most `limit`, up to the one with which they reach `most` bytes.
+
+        Raises RoomUnknown, CursorExpired, CursorAhead, HistoryChanged.
+        """
+        feed = self._feeds.get(room)
+        known = 0 if feed is None else feed.head
+        head = self._store.head(room)
+        if feed is not None and _differs(feed, known, head):
+            self._renew(feed)
+        if isinstance(after, Now):
+            return Page([], head.cursor)
+        return self._from_memory(room, after, limit, most, head) or self._store.read(room, after, limit, most)
+
+    def read_any(self, after: Mapping[str, Cursor | Now], limit: int) -> dict[str, Page]:
+        """Return a page for each room, as `read`; together they have the bytes of one.
+
+        A room for which nothing is left has no events, and `more` as it is. The rooms take turns, so that a reader
+        that asks again and again gets on in each. Raises as `read`.
+        """
+        rooms = list(after)
+        random.shuffle(rooms)
+        found: dict[str, Page] = {}
+        left = PAGE_BYTES
+        for room in rooms:
+            found[room] = self.read(room, after[room], limit if left > 0 else 0, left)
+            left -= sum(len(event.encoded) for event in found[room].events)
+        return {room: found[room] for room in after}
+
+    def publish(self, room: str, stored: Sequence[Stored]) -> None:
+        """Publish what this process has committed in `room`, in order, and wake its readers."""
+        feed = self._feeds.get(room)
+        if feed is None:
+            return
+        if not feed.publish([each.event for each in stored], stored[0].after):
+            self._catch_up(feed)
+        self._tell(room)
+
+    def check(self, rooms: Iterable[str] | None = None) -> None:
+        """Publish what other processes have committed in `rooms`, None for all."""
+        asked = tuple(self._feeds if rooms is None else rooms)
+        feeds = {room: feed for room in asked if (feed := self._feeds.get(room)) is not None}
+        known = {room: feed.head for room, feed in feeds.items()}
+        heads = self._store.heads(feeds)
+        for room, feed in feeds.items():
+            head = heads.get(room)
+            if head is None or _differs(feed, known[room], head):
+                self._renew(feed)
+                continue
+            feed.cut(head.floor)
+            if head.seq > feed.head and self._catch_up(feed):
+                self._tell(room)
+
+    def spare_memory(self) -> None:
+        """Drop memory that readers do not need now; a later reader reads from the store, and begins a feed anew."""
+        with self._lock:
+            held = list(self._feeds.values())
+            for feed in idle(held, self._is_followed, time.monotonic()):
+                del self._feeds[feed.room]
+                feed.end()  # for a reader that has taken hold of it just now
+        shrink(held)
+
+    def end(self) -> None:
+        """Release all readers, for good: the worker drains. A feed that is opened later has ended."""
+        self.ended = True
+        with self._lock:
+            feeds = list(self._feeds.values())
+        for feed in feeds:
+            feed.end()
+
+    def _from_memory(self, room: str, after: Cursor, limit: int, most: int, head: Head) -> Page | None:
+        """Return the page if the feed's tail holds all of it; None if only the store can tell."""
+        feed = self._feeds.get(room)
+        if feed is None:
+            return None
+        feed.cut(head.floor)
+        # A tail that is behind the store may hold text deleted since; below the floor the store refuses.
+        if feed.head < head.seq or after.seq < head.floor:
+            return None
+        there = feed.cursor_at(after.seq)
+        if there is None or (after.tag is not None and str(after) != there):
+            return None
+        found = feed.after(after.seq, limit, most)
+        if found is None:
+            return None
+        position = found[-1].cursor if found else there
+        return Page(found, position, more=after.seq + len(found) < max(head.seq, feed.head))
+
+    def _catch_up(self, feed: Feed) -> bool:
+        """Publish the store's events beyond the feed; return True if there were any."""
+        more, any_new = True, False
+        while more:
+            position = feed.cursor()
+            try:
+                page = self._store.read(feed.room, cursor_of(position), PAGE)
+            except (CursorAhead, CursorExpired, HistoryChanged, RoomUnknown):
+                self._renew(feed)
+                return True
+            feed.publish(page.events, position)
+            any_new |= bool(page.events)
+            more = page.more
+        return any_new
+
+    def _renew(self, feed: Feed) -> None:
+        """The store has another history than `feed`: an older copy took over, or it was restored.
+
+        The events in memory are dropped. A reader that follows asks the store with its own cursor, and is told there.
+        """
+        with self._lock:
+            if self._feeds.get(feed.room) is not feed:
+                return
+            del self._feeds[feed.room]
+        log.warning("room %s has another history in the store than in memory", feed.room)
+        feed.end()
+        self._tell(feed.room)
+
+    def _is_followed(self, room: str) -> bool:
+        return any(follows(room) for follows in self._followers)
+
+    def _tell(self, room: str) -> None:
+        listeners.call(self._listeners, room)
 
 
 def shrink(feeds: Iterable[Feed]) -> None:
@@ -30,3 +207,14 @@ def idle(feeds: Iterable[Feed], followed: Callable[[str], bool], now: float) -> 
         for feed in feeds
         if now - feed.used_at > IDLE_SECONDS and not feed.awaited and not followed(feed.room)
     ]
+
+
+def cursor_of(cursor: str) -> Cursor:
+    """Return the parts of a cursor that the store has written."""
+    seq, _, tag = cursor.partition(".")
+    return Cursor(int(seq), tag)
+
+
+def _differs(feed: Feed, known: int, head: Head) -> bool:
+    """Return True if the store, at `head`, has another history than `feed`, which stood at `known` before the read."""
+    return head.seq < known or feed.cursor_at(head.seq) not in (None, head.cursor)

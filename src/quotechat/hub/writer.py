@@ -29,6 +29,8 @@ MOST_WAITING = 20_000
 """Writes that may queue; more are `Overloaded`."""
 MOST_CHARS_WAITING = 16 * 1024 * 1024
 """Characters of messages that may queue."""
+ANSWER_SECONDS = 10.0
+"""For how long `Answer` waits for the disk before it says that the outcome is unknown."""
 _LINGER_SHARE = 0.2
 _LONGEST_LINGER = 0.001
 
@@ -187,3 +189,32 @@ def _chars(write: Write) -> int:
     if isinstance(command, commands.SendMessage | commands.EditMessage):
         return len(command.message.message)
     return len(command.quote.quote) if isinstance(command, commands.AddQuote) else 0
+
+
+class Answer:
+    """One outcome, from the writer's thread to the one that waits for it."""
+
+    __slots__ = ("_lock", "_outcome")
+
+    def __init__(self) -> None:
+        # A bare lock costs a tenth of an Event, and there is one for each message.
+        self._lock = threading.Lock()
+        self._lock.acquire()
+        self._outcome: Outcome | Refused | None = None
+
+    def done(self, outcome: Outcome | Refused) -> None:
+        self._outcome = outcome
+        self._lock.release()
+
+    def wait(self) -> Outcome | Refused:
+        if not self._lock.acquire(timeout=ANSWER_SECONDS) or self._outcome is None:
+            return OutcomeUnknown()
+        return self._outcome
+
+    def of(self, ask: Callable[[Done], None]) -> Outcome:
+        """Ask, wait, and return the outcome or raise the refusal."""
+        ask(self.done)
+        outcome = self.wait()
+        if isinstance(outcome, Refused):
+            raise outcome
+        return outcome

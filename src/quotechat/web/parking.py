@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 
 from flask import Flask, Response, current_app, request
 
-from ..hub.chat import Chat, Page, early
+from ..hub.chat import Chat, Page
+from ..hub.held_polls import early
 from ..protocol import cursor
 from ..protocol.errors import Overloaded, Refused, RoomUnknown, Unauthenticated
 from . import conditional, problems

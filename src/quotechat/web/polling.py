@@ -14,7 +14,8 @@ from typing import Any, Literal, cast
 
 from flask import Blueprint, Response, current_app, request
 
-from ..hub.chat import Chat, Page, early
+from ..hub.chat import Chat, Page
+from ..hub.held_polls import early
 from ..protocol import cursor, wire
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import NotAcceptable, Overloaded, Refused

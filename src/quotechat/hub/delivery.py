@@ -1,0 +1,42 @@
+"""Hand due messages to the writer, within the rate of their senders. When they are due is for the scheduler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..protocol.errors import RateLimited, Refused
+from ..store.base import Deliver, Due, Nothing, Write
+from .limits import Limits
+from .writer import Answer, Writer
+
+
+class Delivery:
+    """Deliver what the `Scheduler` finds due. `clock` gives ms since 1970."""
+
+    def __init__(self, writer: Writer, limits: Limits, clock: Callable[[], int]) -> None:
+        self._writer = writer
+        self._limits = limits
+        self._clock = clock
+
+    def may(self, due: Due) -> bool:
+        """Take a token of the sender's own rate, as if the message were sent now."""
+        try:
+            self._limits.allow("message", due.identity, due.source or "")
+        except RateLimited:
+            return False
+        return True
+
+    def deliver(self, due: list[Due]) -> dict[int, str]:
+        """Store those scheduled messages; which could not be stored now, with the code."""
+        answers: list[tuple[Due, Answer]] = []
+        for each in due:
+            answers.append((each, Answer()))
+            self._writer.submit(Write(Deliver(each.id), self._clock()), answers[-1][1].done)
+        refused: dict[int, str] = {}
+        for each, answer in answers:
+            outcome = answer.wait()
+            if isinstance(outcome, Nothing | Refused):
+                self._limits.refund("message", each.identity, each.source or "")
+            if isinstance(outcome, Refused):
+                refused[each.id] = outcome.code
+        return refused

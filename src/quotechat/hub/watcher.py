@@ -1,0 +1,69 @@
+"""Watch for commits of other processes, on a thread of its own.
+
+Here lives when the store is checked; what is found there is published by the feeds.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from ..protocol.errors import Refused
+from ..store.base import Store
+from ..supervision import Supervised
+from .bell import NET, Bell
+from .feeds import Feeds
+
+log = logging.getLogger(__name__)
+
+_SPARE_EVERY = 1.0
+"""Seconds between two checks of the memory that the feeds hold."""
+
+
+class Watcher:
+    """Bring `feeds` up to `store` when `bell` says so, and every `NET` seconds if there is no bell."""
+
+    def __init__(self, store: Store, feeds: Feeds, bell: Bell | None) -> None:
+        self._store = store
+        self._feeds = feeds
+        self._bell = bell
+        self._closed = threading.Event()
+        self.thread = Supervised("watcher", self._watch)
+
+    def start(self) -> None:
+        """Begin to watch; after the fork."""
+        self.thread.start()
+
+    def close(self) -> None:
+        """End the thread, and close the bell."""
+        self._closed.set()
+        if self._bell is not None:
+            self._bell.stop()
+        self.thread.join(5)
+        if self._bell is not None:
+            self._bell.close()
+
+    def _watch(self) -> None:
+        """Look for commits of other processes: at a ring of the bell, and now and then without one."""
+        seen: int | None = None
+        rooms: set[str] | None = None
+        spared_at = time.monotonic()
+        while not self._closed.is_set():
+            try:
+                if rooms is not None:
+                    self._feeds.check(rooms)
+                elif (version := self._store.version()) != seen:
+                    self._feeds.check()
+                    seen = version
+                if time.monotonic() >= spared_at + _SPARE_EVERY:
+                    spared_at = time.monotonic()
+                    self._feeds.spare_memory()
+            except Refused as away:
+                log.warning("the store could not be watched: %s", away)
+            except Exception:
+                log.exception("the store could not be watched")
+            if self._bell is not None:
+                rooms = self._bell.wait()
+            else:
+                self._closed.wait(NET)
