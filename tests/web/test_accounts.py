@@ -413,6 +413,9 @@ def test_a_token_for_rooms_knows_no_others(app: Flask) -> None:
     assert code(client.post("/api/v1/quotes", json=quote, headers=headers)) == (404, "room-unknown")
     assert client.post("/api/v1/quotes", json={**quote, "room": "tea"}, headers=headers).status_code == 201
     assert client.post("/rooms/lobby/messages", data={"message": "hi"}, headers=headers).status_code == 403
+    for name in ("lobby", "none"):
+        assert code(client.post("/api/v1/rooms", json={"name": name}, headers=headers)) == (404, "room-unknown")
+    assert code(client.post("/api/v1/rooms", json={"name": "tea"}, headers=headers)) == (409, "conflict")
 
 
 def test_tokens_end(app: Flask) -> None:
@@ -458,6 +461,18 @@ def test_an_account_signs_with_its_name(app: Flask) -> None:
     # The same person with a token: the same messages are its own.
     headers = {"Authorization": f"Bearer {browser.token()}"}
     assert app.test_client().get("/api/v1/rooms/lobby", headers=headers).get_json()["mine"]["messages"] == [1, 2, 3, 4]
+
+
+def test_a_bad_token_is_refused_beside_a_good_cookie(make_app: Callable[..., Flask]) -> None:
+    """In every access: the client would take itself for an account, or for a visitor, that it is not."""
+    for access in ("open", "invite"):
+        app = make_app(access=access)
+        browser = owner(app) if access == "open" else Browser(app)
+        browser.sign_in("Azin")
+        assert browser.ask("GET", "/me").status_code == 200
+        for token in ("qct_aaaaaaaa_wrong", "wrong"):
+            answer = browser.ask("GET", "/me", Authorization=f"Bearer {token}")
+            assert code(answer) == (401, "unauthenticated"), (access, token)
 
 
 def test_open_access_is_what_it_was(make_app: Callable[..., Flask]) -> None:

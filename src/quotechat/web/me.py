@@ -39,7 +39,10 @@ def me() -> Response:
     if contact:
         shown["site"]["contact"] = contact
     caller = authentication.caller()
-    return live(shown if caller is None else shown | _told(caller))
+    if caller is None:
+        security.identity()  # a token that is not ours is refused, also by an answer that needs no identity
+        return live(shown)
+    return live(shown | _told(caller))
 
 
 def _told(caller: authentication.Caller) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def rooms() -> Response:
 @described(
     answers={201: wire.RoomInfo},
     body=wire.RoomBody,
-    problems=("conflict", "forbidden", "rate-limited"),
+    problems=("conflict", "forbidden", "rate-limited", "room-unknown"),
     limit="room",
     writes=True,
     identity="optional",
@@ -57,7 +57,10 @@ def create() -> Response:
         raise Invalid("name", "name is missing, or no text.")
     if title is not None and not isinstance(title, str):
         raise Invalid("title", "title is no text.")
-    authentication.need_right(security.principal(), CREATE_ROOM)
+    principal = security.principal()
+    authentication.need_right(principal, CREATE_ROOM)
+    # Refused first: 409 would tell that another room is there.
+    authentication.check_room(principal, name)
     room = _chat().create_room(name, title, security.identity(), security.address(), access.begun())
     answer = live(room, 201)
     answer.headers["Location"] = url_for("rooms.snapshot", room=room["name"])
