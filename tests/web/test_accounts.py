@@ -561,6 +561,18 @@ def test_a_token_takes_no_account_over(app: Flask) -> None:
         assert code(answer) == (403, "scope-missing") and answer.get_json()["field"] == "session"
 
 
+@pytest.mark.parametrize("scope", ["read", "write", "manage"])
+def test_a_token_is_told_what_needs_a_session(app: Flask, scope: str) -> None:
+    """Whatever its scopes are: another scope would not help it."""
+    token = {"Authorization": f"Bearer {owner(app).token(scopes=[scope])}"}
+    for method, path in (
+        ("PUT", "/me/password"), ("DELETE", "/me"), ("GET", "/me/export"), ("GET", "/tokens"), ("POST", "/tokens"),
+        ("GET", "/sessions"), ("DELETE", "/sessions"), ("POST", "/sessions/proof"), ("DELETE", "/sessions/this"),
+    ):  # fmt: skip
+        answer = Browser(app).ask(method, path, **token)
+        assert code(answer) == (403, "scope-missing") and answer.get_json()["field"] == "session", path
+
+
 def new_password(app: Flask, link: str) -> Any:
     """The answer to a reset link that is used."""
     return Browser(app).ask("POST", "/resets", {"code": link.partition("#")[2], "password": "another horse 77 battery"})

@@ -158,9 +158,9 @@ class Accounts:
         hash_ = self.passwords.hash(self._checked(password, account.name, client))
 
         def work(sql: Sql) -> None:
+            tickets.revoke_kind(sql, "reset", account.id)
             accounts.set_password(sql, account, hash_)
             sessions.end_all(sql, account.id, session.hash)
-            tickets.revoke_kind(sql, "reset", account.id)
             if end_tokens:
                 sessions.revoke_tokens(sql, account.id)
 

@@ -148,11 +148,12 @@ class People:
         _check_role(by, role)
 
         def work(sql: Sql, account: Account) -> None:
-            accounts.set_role(sql, account, role)
+            # Links first, then the account: the order in which a reset link that is used right now locks them.
             # An administrator may have made it for a member who now becomes an owner.
             tickets.revoke_kind(sql, "reset", account.id)
             if ROLES.index(role) < ROLES.index(account.role):
                 tickets.revoke_made_by(sql, account.id)
+            accounts.set_role(sql, account, role)
 
         return self._changed(by, key, work)
 
@@ -168,10 +169,10 @@ class People:
         """Let an account do nothing, until a time or for good; sessions and links end, tokens stay for after."""
 
         def work(sql: Sql, account: Account) -> None:
-            accounts.ban(sql, account, until)
-            sessions.end_all(sql, account.id)
             # By an invitation of its own it would be back at once, under another name.
             tickets.revoke_made_by(sql, account.id)
+            accounts.ban(sql, account, until)
+            sessions.end_all(sql, account.id)
 
         self._changed(by, key, work)
 

@@ -24,6 +24,10 @@ _OWN_GUARD = frozenset({"/metrics"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Blueprints whose writes need the scope `write`.
 _WRITES = frozenset({"messages", "quotes", "pages"})
+#: Calls, and blueprints, that need a session: a token is told so, whatever its scopes are.
+_NEED_SESSION = frozenset({
+    "signing_in", "own_pages", "me.password", "me.close", "me.export", "me.tokens", "me.new_token",
+})  # fmt: skip
 
 
 def install(scope: Scaffold, *, whole: bool) -> None:
@@ -84,11 +88,17 @@ def _check_token(caller: authentication.Caller) -> None:
     elif caller.principal.rooms is not None and not site.path().startswith("/api/"):
         # A page shows the names of all rooms.
         raise ScopeMissing("session")
+    if _NEED_SESSION & {_endpoint(), _endpoint().partition(".")[0]}:
+        raise ScopeMissing("session")
     authentication.check_scope(caller.principal, _scope())
 
 
 def _scope() -> str:
     if request.method in _SAFE:
         return "read"
-    blueprint = (request.endpoint or "").removeprefix(f"{site.NAME}.").partition(".")[0]
-    return "write" if blueprint in _WRITES else "manage"
+    return "write" if _endpoint().partition(".")[0] in _WRITES else "manage"
+
+
+def _endpoint() -> str:
+    """The name of the call, such as ``me.password``."""
+    return (request.endpoint or "").removeprefix(f"{site.NAME}.")
