@@ -475,6 +475,33 @@ def test_a_bad_token_is_refused_beside_a_good_cookie(make_app: Callable[..., Fla
             assert code(answer) == (401, "unauthenticated"), (access, token)
 
 
+def test_what_waits_is_shown_for_all_rooms(app: Flask) -> None:
+    """One's own scheduled messages of every room, the next first; a token sees those of its rooms, a stranger none."""
+    browser = owner(app)
+    other = joined(app, browser, "Bo")
+    browser.ask("POST", "/rooms", {"name": "tea"})
+    assert browser.ask("GET", "/me/scheduled").get_json() == {"scheduled": []}
+    for who, room, text, later in ((browser, "tea", "third", "+3h"), (browser, "lobby", "first", "+1h"),
+                                   (browser, "tea", "second", "+2h"), (other, "tea", "of Bo", "+1h")):  # fmt: skip
+        body = {"message": text, "send_at": later, "client_id": text.replace(" ", "-")}
+        assert who.ask("POST", f"/rooms/{room}/messages", body).status_code == 202
+
+    def waiting(**headers: str) -> list[tuple[str, str]]:
+        answer = app.test_client().get("/api/v1/me/scheduled", headers=headers)
+        assert answer.status_code == 200, answer.get_json()
+        return [(each["room"], each["message"]["message"]) for each in answer.get_json()["scheduled"]]
+
+    found = browser.ask("GET", "/me/scheduled").get_json()["scheduled"]
+    by_room = [browser.ask("GET", f"/rooms/{room}/scheduled").get_json()["scheduled"] for room in ("lobby", "tea")]
+    assert found == by_room[0] + by_room[1]
+    everywhere = [("lobby", "first"), ("tea", "second"), ("tea", "third")]
+    assert waiting(Authorization=f"Bearer {browser.token()}") == everywhere
+    assert waiting(Authorization=f"Bearer {browser.token(rooms=['lobby'])}") == everywhere[:1]
+    writes = {"Authorization": f"Bearer {browser.token(scopes=['write'])}"}
+    assert code(app.test_client().get("/api/v1/me/scheduled", headers=writes)) == (403, "scope-missing")
+    assert app.test_client().get("/api/v1/me/scheduled").status_code == 401
+
+
 def test_open_access_is_what_it_was(make_app: Callable[..., Flask]) -> None:
     """Visitors read and write, with and without a token; only the names of accounts are not theirs."""
     app = make_app()

@@ -176,6 +176,16 @@ def scheduled(sql: Sql, room: str, identity: str) -> list[dict[str, Any]]:
     return [waiting_message(row[0], row[1], room, json.own(row[2]), row[3], row[4]) for row in rows]
 
 
+def scheduled_anywhere(sql: Sql, identity: str) -> list[dict[str, Any]]:
+    """Return the scheduled messages that wait, of all rooms."""
+    rows = sql.all(
+        "SELECT s.id, s.due_at, r.name, s.message, s.client_id, s.code FROM scheduled s JOIN room r ON r.id = s.room_id"
+        " WHERE s.identity = ? AND s.state IN ('waiting', 'refused') ORDER BY s.due_at, s.id",
+        identity,
+    )
+    return [waiting_message(row[0], row[1], row[2], json.own(row[3]), row[4], row[5]) for row in rows]
+
+
 def due(sql: Sql, now: int, limit: int) -> list[Due]:
     """Waiting messages whose time has come, a few of each sender: nobody's many stand before another's one."""
     rows = sql.all(

@@ -10,12 +10,12 @@ from flask import Blueprint, Response, current_app, request
 from ..hub.accounts import Accounts
 from ..hub.chat import Chat
 from ..protocol import account_types as types
-from ..protocol import json
+from ..protocol import json, wire
 from ..protocol.errors import Invalid, ParameterInvalid
 from ..protocol.events import rfc3339
 from ..protocol.names import clean_name, clean_room
 from ..protocol.principal import SCOPES, Principal
-from ..store import accounts, own, sessions
+from ..store import accounts, own, reading, sessions
 from . import authentication, parameters, security, showing
 from .described import BODIES, described
 from .detach import has_body
@@ -133,6 +133,15 @@ def export() -> Response:
     answer.headers["Cache-Control"] = "no-store"
     answer.headers["Content-Disposition"] = 'attachment; filename="quotechat.ndjson"'
     return answer
+
+
+@blueprint.get("/me/scheduled")
+@described(answers={200: wire.Waiting}, identity="needed")
+def scheduled() -> Response:
+    """{`scheduled`}: one's own messages that wait, of all rooms, the next first; by a token, of its rooms."""
+    principal = authentication.need_account()
+    found = _chat().read_with(lambda sql: reading.scheduled_anywhere(sql, principal.identity or ""))
+    return live({"scheduled": [each for each in found if principal.rooms is None or each["room"] in principal.rooms]})
 
 
 @blueprint.post("/me/claims")
