@@ -109,12 +109,13 @@ def test_live_connections_are_one_line_at_their_end(logged: Running) -> None:
     for _ in range(2):
         requests.post(f"{api}/ends/messages", json={"user": "Ann", "message": SECRET})
     url = logged.url.replace("http", "ws", 1) + "/api/v1/ws?room=ends&after=0"
+    earlier = len(ended("websocket"))
     with connect(url) as ws:
         for _ in range(3):
             ws.recv(timeout=5)
         requests.post(f"{api}/ends/messages", json={"user": "Ann", "message": SECRET})
         ws.recv(timeout=5)
-    found = until(lambda: ended("websocket"))[-1]
+    found = until(lambda: ended("websocket")[earlier:], what="the line of the WebSocket")[0]
     assert (found["events"], found["code"], found["route"]) == (3, 1000, "/api/v1/ws")
     assert found["bytes_out"] > 500 and found["bytes_in"] > 0 and found["seconds"] >= 0
     for kind in ("application/x-ndjson", "text/event-stream"):
@@ -124,6 +125,20 @@ def test_live_connections_are_one_line_at_their_end(logged: Running) -> None:
         requests.post(f"{api}/ends/messages", json={"user": "Ann", "message": SECRET})
         found = line(logged, request_id)
         assert found["event"] == "connection" and found["events"] >= 2 and found["bytes_out"] > 500
+
+
+@pytest.mark.parametrize("kind", ["application/x-ndjson", "text/event-stream"])
+def test_a_stream_that_is_left_at_once_has_had_its_events(logged: Running, kind: str) -> None:
+    """What was there is sent with the begin of a stream, not after a look that a client may not wait for."""
+    api, room = f"{logged.url}/api/v1/rooms", f"left-{kind[:4]}"
+    requests.post(api, json={"name": room})
+    for _ in range(2):
+        requests.post(f"{api}/{room}/messages", json={"user": "Ann", "message": SECRET})
+    for _ in range(10):
+        with requests.get(f"{api}/{room}/events?after=0", headers={"Accept": kind}, stream=True) as stream:
+            request_id = stream.headers["X-Request-Id"]
+            assert next(stream.iter_content(1000))
+        assert line(logged, request_id)["events"] == 2
 
 
 def test_nothing_private_is_logged(logged: Running) -> None:
