@@ -58,9 +58,9 @@ def create() -> Response:
     if title is not None and not isinstance(title, str):
         raise Invalid("title", "title is no text.")
     principal = security.principal()
-    authentication.need_right(principal, CREATE_ROOM)
     # Refused first: 409 would tell that another room is there.
     authentication.check_room(principal, name)
+    authentication.need_right(principal, CREATE_ROOM)
     room = _chat().create_room(name, title, security.identity(), security.address(), access.begun())
     answer = live(room, 201)
     answer.headers["Location"] = url_for("rooms.snapshot", room=room["name"])
