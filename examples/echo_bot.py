@@ -15,6 +15,13 @@ from quotechat.client import Client, Reset
 PLACE = Path("echo-bot.cursor")
 
 
+def keep(cursor: str) -> None:
+    """Store the place as a whole or not at all: a bot that is killed meanwhile finds the one before."""
+    new = PLACE.with_suffix(".new")
+    new.write_text(cursor)
+    new.replace(PLACE)
+
+
 def main(url: str, room: str = "lobby") -> None:
     client = Client(url, user="Echo")
     reader = client.events(room, after=PLACE.read_text() if PLACE.exists() else "now")
@@ -27,7 +34,7 @@ def main(url: str, room: str = "lobby") -> None:
                 if event.command == "message-sent" and text.startswith("echo: "):
                     answer = text.removeprefix("echo: ")
                     client.post(answer, room=room, reply_to=message["id"], client_id=f"echo-{event.seq}")
-                PLACE.write_text(event.cursor)
+                keep(event.cursor)
         except Reset as reset:
             # Another log: what was said in between cannot be had, so go on from how it is now.
             print(f"begun anew: {reset}", flush=True)

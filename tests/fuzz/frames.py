@@ -17,8 +17,6 @@ class Read:
     texts: list[str] = field(default_factory=list)
     pongs: list[bytes] = field(default_factory=list)
     code: int | None = None
-    or_code: int | None = None
-    """Another code that is as good: a message may be too long and no UTF-8 as well."""
     unfinished: bool = False
     ended: bool = False
     """Nothing after it is looked at: the peer closed, or the connection failed."""
@@ -33,11 +31,12 @@ def read(data: bytes, limit: int) -> Read:
     found = Read()
     message: bytes | None = None
     binary = False
+    announced = 0
     at = 0
 
-    def close(code: int, or_code: int | None = None) -> None:
+    def close(code: int) -> None:
         if found.code is None:
-            found.code, found.or_code = code, or_code
+            found.code = code
 
     try:
         while True:
@@ -58,6 +57,12 @@ def read(data: bytes, limit: int) -> Read:
                     found.ended = True
                     break
                 continue
+            announced = size + (0 if opcode else announced)
+            if announced > limit:
+                close(1009)
+                break  # by its header alone, and nothing after it is looked at
+            if final:
+                announced = 0
             if cut and not payload:
                 break  # where nothing of it is there, it is not looked at
             if (opcode == 0) != (message is not None):
@@ -71,8 +76,6 @@ def read(data: bytes, limit: int) -> Read:
             else:
                 whole = final and not cut
                 typed, good = _decoded(message, whole)
-                if len(typed.encode()) > limit or (not good and len(message) > limit):
-                    close(1009, None if good else 1007)
                 if not good:
                     raise Fault(1007)
                 if whole and found.code is None:

@@ -48,9 +48,9 @@ class Announced:
         self._skipped = 0
         self._message = 0
 
-    def follow(self, data: bytes) -> int:
-        """Return the size of the longest message that is announced by now and goes on in `data`."""
-        at, longest = 0, 0
+    def follow(self, data: bytes, limit: int) -> int | None:
+        """Return where in `data` the header ends that brings a message over `limit` bytes; None if none does."""
+        at = 0
         while at < len(data):
             if self._skipped:
                 step = min(self._skipped, len(data) - at)
@@ -58,10 +58,10 @@ class Announced:
             else:
                 step = min(self._missing(), len(data) - at)
                 self._header += data[at : at + step]
-                if not self._missing():
-                    longest = max(longest, self._begun())
+                if not self._missing() and self._begun() > limit:
+                    return at + step
             at += step
-        return longest
+        return None
 
     def _missing(self) -> int:
         """Return the bytes until the header is complete, as far as it shows by now; 0 when it is."""
@@ -91,8 +91,9 @@ class Connection:
         self._framing = Framing(ConnectionType.SERVER, extensions=[])
         self._limit = limit
         self._announced = Announced()
+        self._too_big = False
+        """A message over the limit was announced: nothing more is read."""
         self._parts: list[str] = []
-        self._bytes = 0
         self._out: list[bytes] = []
         self.unfinished = False
         """True if a message has begun and not ended."""
@@ -110,9 +111,11 @@ class Connection:
     def receive(self, data: bytes) -> list[str]:
         """Take bytes from the peer; return the texts that they complete. `outgoing` holds the protocol's answers."""
         texts: list[str] = []
-        if self.closed_by_peer:
+        if self.closed_by_peer or self._too_big:
             return texts
-        self._framing.receive_data(data)
+        end = self._announced.follow(data, self._limit)
+        # No byte beyond that header is looked at, so that it makes no difference in which pieces they come.
+        self._framing.receive_data(data[:end])
         for event in self._framing.events():
             self.frames += 1
             if isinstance(event, TextMessage):
@@ -130,8 +133,9 @@ class Connection:
                 self._closed(event)
                 break
         # Last, so that messages complete before it are taken, and a fault in the protocol is called so.
-        if self._announced.follow(data) > self._limit:
-            self._too_big()
+        if end is not None:
+            self._too_big = True
+            self.close(TOO_BIG, f"at most {self._limit} bytes")
         return texts
 
     def close(self, code: int, reason: str = "") -> None:
@@ -154,24 +158,14 @@ class Connection:
         return out
 
     def _gathered(self, event: TextMessage) -> str | None:
-        # In bytes: wsproto has decoded, so a text of ASCII is as long as its bytes.
-        data = event.data
-        self._bytes += len(data) if data.isascii() else len(data.encode())
-        if self._bytes > self._limit:
-            self._too_big()
-            return None
         self.unfinished = not event.message_finished
-        if data:  # empty ones are allowed (§5.4), in any number
-            self._parts.append(data)
+        if event.data:  # empty ones are allowed (§5.4), in any number
+            self._parts.append(event.data)
         if self.unfinished:
             return None
         text = "".join(self._parts)
         self._parts.clear()
-        self._bytes = 0
         return text
-
-    def _too_big(self) -> None:
-        self.close(TOO_BIG, f"at most {self._limit} bytes")
 
     def _closed(self, event: CloseConnection) -> None:
         if self._framing.state is ConnectionState.OPEN:

@@ -53,6 +53,7 @@ def events(room: str) -> Response:
     chat.welcome(access.begun())
     after, limit = parameters.after(), parameters.limit(_DEFAULT_LIMIT, _MOST)
     seconds, preferred = parameters.wait()
+    parameters.heartbeat()  # not used here, but refused alike over each transport
     if request.method == "HEAD":
         seconds = 0.0  # there is nothing to wait for
     answer = _held(chat, room, after, limit, seconds) if seconds else _at_once(chat.read(room, after, limit))
