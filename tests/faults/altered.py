@@ -30,6 +30,11 @@ from quotechat.web import parking, reactor, websocket
 # --- Mutants --------------------------------------------------------------------------------------
 
 
+def _rooms(writes: Any) -> Counter[str]:
+    """Count the writes of each room; a look whether a write can succeed has none."""
+    return Counter(write.command.room for write in writes if hasattr(write.command, "room"))
+
+
 def number_before_commit() -> None:
     """Numbers from a counter of their own, as database sequences give them: a later one commits first."""
 
@@ -39,7 +44,7 @@ def number_before_commit() -> None:
     def commit(self: Any, writes: Any) -> list[Any]:
         with self._lock, self._transaction() as sql:
             first = {}
-            for room, count in Counter(write.command.room for write in writes).items():
+            for room, count in _rooms(writes).items():
                 first[room] = sql.one("SELECT head FROM room WHERE name = ?", room)[0]
                 end = first[room] + count
                 sql.run("UPDATE room SET head = ?, chain = ? WHERE name = ?", end, chain(b"", end, b""), room)
@@ -70,7 +75,7 @@ def number_from_a_sequence() -> None:
         sql = gathering.Plain(connection)
         first = {}
         with connection.transaction():
-            for room, count in sorted(Counter(write.command.room for write in writes).items()):
+            for room, count in sorted(_rooms(writes).items()):
                 first[room] = sql.one("SELECT head FROM room WHERE name = ? FOR UPDATE", room)[0]
                 end = first[room] + count
                 sql.run("UPDATE room SET head = ?, chain = ? WHERE name = ?", end, chain(b"", end, b""), room)
