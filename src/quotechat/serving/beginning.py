@@ -6,6 +6,7 @@ import errno
 import os
 import pwd
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,10 @@ def notice_of_others(settings: Settings) -> str | None:
     return None
 
 
+_RETRY_SECONDS = 5.0
+"""For which an address in use is tried again, as gunicorn does."""
+
+
 def unbindable(cfg: Any) -> str | None:
     """Why an address of `cfg` cannot be listened on; None if all can, or if the sockets are there already."""
     if cfg.reuse_port or any(name in os.environ for name in _TAKEN_OVER):
@@ -73,12 +78,22 @@ def _bind(host: str, port: int) -> str | None:
         return str(fault.strerror)
     with socket.socket(found[0], socket.SOCK_STREAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            sock.bind(found[4])
-        except OSError as fault:
-            if fault.errno == errno.EADDRINUSE:
+        deadline = time.monotonic() + _RETRY_SECONDS
+        # The workers of a master that was killed hold the address until they notice.
+        while (refused := _refused(sock, found[4])) and refused.errno == errno.EADDRINUSE and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if refused is not None:
+            if refused.errno == errno.EADDRINUSE:
                 return f"another program does; choose another port ({variable('port')}, or --port)"
-            return str(fault.strerror)
+            return str(refused.strerror)
+    return None
+
+
+def _refused(sock: socket.socket, address: Any) -> OSError | None:
+    try:
+        sock.bind(address)
+    except OSError as fault:
+        return fault
     return None
 
 
