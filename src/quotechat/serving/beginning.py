@@ -80,7 +80,9 @@ def _bind(host: str, port: int) -> str | None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         deadline = time.monotonic() + _RETRY_SECONDS
         # The workers of a master that was killed hold the address until they notice.
-        while (refused := _refused(sock, found[4])) and refused.errno == errno.EADDRINUSE and time.monotonic() < deadline:
+        while (refused := _refused(sock, found[4])) is not None:
+            if refused.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                break
             time.sleep(0.05)
         if refused is not None:
             if refused.errno == errno.EADDRINUSE:
