@@ -122,7 +122,7 @@ def ack_before_commit() -> None:
         book.flush()
 
         def finish() -> None:
-            time.sleep(0.05)
+            time.sleep(0.15)
             self._writer.execute("COMMIT")
             self._lock.__exit__(None, None, None)
 
