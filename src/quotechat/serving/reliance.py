@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 from collections.abc import Iterator
 from types import CodeType
 from typing import Any
@@ -68,7 +69,9 @@ def missing() -> list[str]:
         there = _get(owner)
         found += [f"{owner}.{name}" for name in names if not hasattr(there, name)]
     for function, names in NAMES.items():
-        code = getattr(_get(function), "__code__", None)
+        whole = _get(function)
+        # A decorator, such as that of a tracer, changes nothing of what it wraps.
+        code = getattr(inspect.unwrap(whole) if callable(whole) else whole, "__code__", None)
         there = set() if code is None else set(_names(code))
         found += [f"{name} in {function}" for name in names if name not in there]
     return found
