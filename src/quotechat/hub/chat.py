@@ -95,7 +95,9 @@ class Chat(Passthrough):
         self._threads = [self._writer.thread, self._scheduler.thread, self._watcher.thread, self._housekeeper.thread]
         if bell is not None and bell.thread is not None:
             self._threads.append(bell.thread)
-        self._probe = WriteProbe(lambda done: self._writer.submit(Write(Deliver(0), self._clock()), done))
+        self._probe = WriteProbe(
+            lambda done: self._writer.submit(Write(Deliver(0), self._clock()), done), self._writer.thread
+        )
 
     def start(self) -> None:
         """Begin to write, to watch for commits of other processes, and to deliver due messages. After the fork."""
@@ -270,8 +272,7 @@ class Chat(Passthrough):
     def parts(self) -> dict[str, str]:
         """Return the state of each thread by name, `ok` if all is well; of the writer also whether it can write now."""
         found: dict[str, str] = {thread.name: thread.state for thread in self._threads}
-        if found["writer"] == "ok":
-            found["writer"] = self._probe.look()
+        found["writer"] = self._probe.look()
         return found
 
     @property
