@@ -79,15 +79,17 @@ def environment(**changes: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def running(
-    command: Sequence[str], *, env: Mapping[str, str], cwd: Path = ROOT
+    command: Sequence[str], *, env: Mapping[str, str], cwd: Path = ROOT,
+    before: Callable[[Running], object] = lambda server: None,
 ) -> Iterator[Running]:
-    """A server started by `command`, ready to be asked; SIGTERM ends it."""
+    """A server started by `command`, ready to be asked; SIGTERM ends it. `before` runs before it is waited for."""
     process = subprocess.Popen(
         command, env=dict(env), cwd=cwd, text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )
     server = Running(process)
     try:
+        before(server)
         until(lambda: server.url or process.poll() is not None, START_SECONDS, "a URL")
         assert server.url, f"the server did not start:\n{server.output}"
         yield server

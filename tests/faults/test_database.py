@@ -9,7 +9,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,11 @@ def database() -> Iterator[postgres.Server]:
         yield server
 
 
-def serve(database: postgres.Server, tmp_path: Path, **more: str) -> contextlib.AbstractContextManager[Running]:
+def serve(
+    database: postgres.Server, tmp_path: Path, *, before: Callable[[Running], object] = lambda server: None, **more: str
+) -> contextlib.AbstractContextManager[Running]:
     env = environment(QUOTECHAT_LIMITS="off", QUOTECHAT_DATABASE=database.url, **more)
-    return running(quotechat("serve", "--port", "0", "--data", str(tmp_path)), env=env)
+    return running(quotechat("serve", "--port", "0", "--data", str(tmp_path)), env=env, before=before)
 
 
 class Writer(threading.Thread):
@@ -227,9 +229,13 @@ def answered(url: str) -> tuple[int, str] | None:
 def test_a_start_without_database_waits(database: postgres.Server, tmp_path: Path) -> None:
     """It says what it waits for, without the password, and serves when the database is there."""
     database.stop()
-    threading.Timer(3.0, database.start).start()  # the server tells its address when it serves
-    with serve(database, tmp_path) as server:
-        assert "waiting" in server.output and "Connection refused" in server.output
+
+    def start_it_later(server: Running) -> None:
+        until(lambda: "waiting" in server.output or server.process.poll() is not None, 30, "a word about the wait")
+        database.start()
+
+    with serve(database, tmp_path, before=start_it_later) as server:
+        assert "Connection refused" in server.output
         assert database.password not in server.output
         until(lambda: answered(f"{server.url}/readyz"), what="an answer")
         assert requests.get(f"{server.url}/readyz").status_code == 200
