@@ -133,7 +133,9 @@ def test_ones_own_page(app: Flask) -> None:
     assert post(member, f"/me/tokens/{token.split('_')[1]}/revoke").status_code == 200
     assert app.test_client().get("/api/v1/me", headers=bearer).status_code == 401
     other.sign_in("Bob", NEW)
-    assert post(member, "/me/sessions/others/end").status_code == 303
+    assert post(member, "/me/sessions/others/end").status_code == 422
+    assert other.client.get("/me").status_code == 200
+    assert post(member, "/me/sessions/others/end", old=NEW).status_code == 200
     assert other.client.get("/me").status_code == 303
     assert post(member, "/me/close", old="wrong").status_code == 401
     assert post(member, "/me/close", old=NEW).headers["Location"] == "/sign-in"

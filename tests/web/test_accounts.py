@@ -387,7 +387,7 @@ def test_a_token_is_shown_once_and_does_what_its_scopes_say(app: Flask) -> None:
                 assert answer.status_code < 300, (path, scope, answer.get_json())
             else:
                 assert code(answer) == (403, "scope-missing") and answer.get_json()["field"] == needed
-    for method, path in (("GET", "/sessions"), ("GET", "/tokens"), ("GET", "/me/export")):
+    for method, path in (("GET", "/sessions"), ("GET", "/tokens")):
         answer = client.open(f"/api/v1{path}", method=method, headers=bearers["read"])
         assert code(answer) == (403, "scope-missing") and answer.get_json()["field"] == "session"
     listed = browser.ask("GET", "/tokens").get_json()["tokens"]
@@ -593,7 +593,7 @@ def test_a_token_is_told_what_needs_a_session(app: Flask, scope: str) -> None:
     """Whatever its scopes are: another scope would not help it."""
     token = {"Authorization": f"Bearer {owner(app).token(scopes=[scope])}"}
     for method, path in (
-        ("PUT", "/me/password"), ("DELETE", "/me"), ("GET", "/me/export"), ("GET", "/tokens"), ("POST", "/tokens"),
+        ("PUT", "/me/password"), ("DELETE", "/me"), ("GET", "/tokens"), ("POST", "/tokens"),
         ("GET", "/sessions"), ("DELETE", "/sessions"), ("POST", "/sessions/proof"), ("DELETE", "/sessions/this"),
     ):  # fmt: skip
         answer = Browser(app).ask(method, path, **token)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..protocol import names
 from ..protocol.errors import (
@@ -169,17 +169,22 @@ class Accounts:
 
     def change_name(self, principal: Principal, name: object, visitor: str | None) -> Account:
         """Give the asker another name, once a day. Raises Invalid, Conflict, RateLimited."""
+        return self.change(principal, name, {}, visitor)
+
+    def change(self, principal: Principal, name: object, settings: dict[str, Any], visitor: str | None) -> Account:
+        """Change the asker's name, once a day, and settings: all or nothing. Raises as `change_name`."""
         assert principal.account is not None
         now, number, text = self.clock(), principal.account, _text(name, "name")
 
         def work(sql: Sql) -> Account:
             account = accounts.by_id(sql, number)
-            if account.named_at is not None and text != account.name:
-                left = account.named_at + accounts.RENAME_EVERY_MS - now
+            if text != account.name:
+                left = (account.named_at or 0) + accounts.RENAME_EVERY_MS - now
                 if left > 0:
                     raise RateLimited(left, "A name can be changed once a day.")
-            if text != account.name:
                 accounts.rename(sql, account, text, now, held=self._held(visitor))
+            if settings:
+                accounts.change_settings(sql, accounts.by_id(sql, number), settings)
             return accounts.by_id(sql, number)
 
         changed = self.store.write_with(work)
@@ -229,6 +234,17 @@ class Accounts:
     def revoke_token(self, account_id: int, token_id: str) -> None:
         """Revoke one of the account's tokens. Raises TokenUnknown."""
         self.store.write_with(lambda sql: sessions.revoke_token(sql, account_id, token_id))
+        self.told()
+
+    def revoke_proof(self, principal: Principal) -> None:
+        """Revoke the token by which `principal` asks. Raises TokenUnknown if another request did."""
+
+        def work(sql: Sql) -> None:
+            own = sessions.tokens_of(sql, principal.account or 0)
+            token_id = next((each.id for each in own if each.hash == principal.proof), "")
+            sessions.revoke_token(sql, principal.account or 0, token_id)
+
+        self.store.write_with(work)
         self.told()
 
     # --- Inside -------------------------------------------------------------------------------------

@@ -143,23 +143,30 @@ class People:
 
         return self._store.write_with(work)
 
-    def set_role(self, by: Principal | None, key: str, role: str) -> Account:
-        """Give another role; links that it forbids end. Raises AccountUnknown, Forbidden, Conflict, Invalid."""
-        _check_role(by, role)
+    def change(
+        self, by: Principal | None, key: str, *, name: str | None = None, role: str | None = None, closed: bool = False
+    ) -> Account:
+        """Change some of an account, all or nothing. Raises AccountUnknown, Forbidden, Conflict, Invalid."""
+        if role is not None:
+            _check_role(by, role)
 
         def work(sql: Sql, account: Account) -> None:
-            # Links first, then the account: the order in which a reset link that is used right now locks them.
-            # An administrator may have made it for a member who now becomes an owner.
-            tickets.revoke_kind(sql, "reset", account.id)
-            if ROLES.index(role) < ROLES.index(account.role):
-                tickets.revoke_made_by(sql, account.id)
-            accounts.set_role(sql, account, role)
+            if role is not None:
+                _give_role(sql, account, role)
+            if name is not None:
+                accounts.rename(sql, account, name, self._clock())
+            if closed:
+                accounts.close(sql, accounts.by_id(sql, account.id), self._clock())
 
         return self._changed(by, key, work)
 
+    def set_role(self, by: Principal | None, key: str, role: str) -> Account:
+        """Give another role; links that it forbids end. Raises as `change`."""
+        return self.change(by, key, role=role)
+
     def rename(self, by: Principal | None, key: str, name: str) -> Account:
-        """Give another name. Raises AccountUnknown, Forbidden, Conflict, Invalid."""
-        return self._changed(by, key, lambda sql, account: accounts.rename(sql, account, name, self._clock()))
+        """Give another name. Raises as `change`."""
+        return self.change(by, key, name=name)
 
     def sign_out(self, by: Principal | None, key: str) -> None:
         """End all sessions of an account."""
@@ -221,6 +228,15 @@ class People:
         made_by = None if by is None else by.account
         made = tickets.make(sql, "reset", self._clock(), RESET_MS, account_id=account.id, made_by=made_by)
         return Invited(*made)
+
+
+def _give_role(sql: Sql, account: Account, role: str) -> None:
+    # Links first, then the account: the order in which a reset link that is used right now locks them.
+    # An administrator may have made it for a member who now becomes an owner.
+    tickets.revoke_kind(sql, "reset", account.id)
+    if ROLES.index(role) < ROLES.index(account.role):
+        tickets.revoke_made_by(sql, account.id)
+    accounts.set_role(sql, account, role)
 
 
 def _check_role(by: Principal | None, role: str) -> None:

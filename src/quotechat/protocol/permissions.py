@@ -82,3 +82,18 @@ def allows_on_server(principal: Principal, action: str, site: Mapping[str, str])
         return False
     setting = actions[action]
     return setting is None or site[setting] == "all"
+
+
+#: Commands for which a token needs the scope `write`.
+_WRITE: Final = frozenset({
+    "send-message", "edit-message", "delete-message", "react", "cancel-scheduled", "add-quote", "remove-quote",
+    "join", "mark-read", "set-level", "typing", "report-message", "ping",
+})  # fmt: skip
+_READ: Final = frozenset({"subscribe", "unsubscribe"})
+
+
+def scope_of(command: str) -> str:
+    """Return the scope that a token needs for the command of that name; one that is not listed needs `manage`."""
+    if command in _READ:
+        return "read"
+    return "write" if command in _WRITE else "manage"

@@ -84,15 +84,11 @@ def change(account_id: str) -> Response:
     people.one(account_id)
     if fields.get("state") not in (None, "closed"):
         raise Invalid("state", "An account can be closed; a ban has an address of its own.")
-    if fields.get("role") is not None:
+    name, role = (None if fields.get(each) is None else _text(fields, each) for each in ("name", "role"))
+    if role is not None:
         authentication.need_proof("role")
-    if fields.get("name") is not None:
-        people.rename(principal, account_id, _text(fields, "name"))
-    if fields.get("role") is not None:
-        people.set_role(principal, account_id, _text(fields, "role"))
-    if fields.get("state") is not None:
-        people.close(principal, account_id)
-    return live(showing.account(people.one(account_id), whole=True))
+    changed = people.change(principal, account_id, name=name, role=role, closed=fields.get("state") is not None)
+    return live(showing.account(changed, whole=True))
 
 
 @blueprint.post("/accounts/<account_id>/reset")

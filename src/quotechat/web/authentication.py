@@ -18,8 +18,9 @@ from ..hub.chat import Chat
 from ..hub.credentials import TOKEN_PREFIX, Credentials, Rules
 from ..hub.passwords import Passwords
 from ..hub.people import People
+from ..protocol import commands
 from ..protocol.errors import Forbidden, RoomUnknown, ScopeMissing, Unauthenticated
-from ..protocol.permissions import CREATE_ROOM, INVITE, allows_on_server
+from ..protocol.permissions import CREATE_ROOM, INVITE, allows_on_server, scope_of
 from ..protocol.principal import Principal
 from ..store.sessions import Session, hashed
 from . import proxies, site
@@ -150,6 +151,12 @@ def check_scope(principal: Principal | None, scope: str) -> None:
     """Raise ScopeMissing if the token of `principal` lacks `scope`."""
     if principal is not None and scope not in principal.scopes:
         raise ScopeMissing(scope)
+
+
+def check_command(principal: Principal | None, command: commands.Command) -> None:
+    """Raise ScopeMissing or RoomUnknown if the token of `principal` is not for `command`."""
+    check_room(principal, command.room)
+    check_scope(principal, scope_of(str(command.__struct_config__.tag)))
 
 
 def _by_token() -> Caller | None:

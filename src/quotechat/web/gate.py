@@ -11,6 +11,7 @@ from flask import Response, redirect, request
 from flask.sansio.scaffold import Scaffold
 
 from ..protocol.errors import OriginRefused, ScopeMissing, Unauthenticated
+from ..protocol.principal import Principal
 from . import authentication, detach, same_origin, security, site
 from .revocation import PRINCIPAL
 
@@ -22,12 +23,20 @@ _FOR_ALL_BELOW = ("/static/", "/.well-known/")
 _TO_SIGN_IN = frozenset({"/api/v1/sessions", "/api/v1/setup", "/api/v1/joins", "/api/v1/resets"})
 _OWN_GUARD = frozenset({"/metrics"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-#: Blueprints whose writes need the scope `write`.
+#: Blueprints and calls that need the scope `write`; every other change needs `manage`.
 _WRITES = frozenset({"messages", "quotes", "pages"})
 #: Calls, and blueprints, that need a session: a token is told so, whatever its scopes are.
 _NEED_SESSION = frozenset({
-    "signing_in", "own_pages", "me.password", "me.close", "me.export", "me.tokens", "me.new_token",
+    "signing_in", "own_pages", "me.password", "me.close", "me.tokens", "me.new_token", "me.revoke",
+    "administration.reset", "administration.sign_out",
 })  # fmt: skip
+#: Calls without a room in their path that a token for some rooms may use: they look at its rooms themselves.
+_FOR_SOME_ROOMS = frozenset({
+    "me.me", "me.scheduled", "me.revoke_this", "rooms.rooms", "rooms.create", "polling.events_of_rooms", "quotes",
+    "websocket", "health", "specs", "reference",
+})  # fmt: skip
+_ANY_SCOPE = frozenset({"me.revoke_this"})
+"""A token may always end itself."""
 
 
 def install(scope: Scaffold, *, whole: bool) -> None:
@@ -82,23 +91,29 @@ def _check_session(caller: authentication.Caller) -> None:
 def _check_token(caller: authentication.Caller) -> None:
     if caller.session is not None:
         return
+    if _is_one_of(_NEED_SESSION):
+        raise ScopeMissing("session")
+    if not _is_one_of(_ANY_SCOPE):
+        authentication.check_scope(caller.principal, _scope())
+    _check_rooms(caller.principal)
+
+
+def _check_rooms(principal: Principal) -> None:
+    """Refuse what a token for some rooms may not do: anything in another room, or for the whole server."""
     room = (request.view_args or {}).get("room")
     if room is not None:
-        authentication.check_room(caller.principal, room)
-    elif caller.principal.rooms is not None and not site.path().startswith("/api/"):
-        # A page shows the names of all rooms.
-        raise ScopeMissing("session")
-    if _NEED_SESSION & {_endpoint(), _endpoint().partition(".")[0]}:
-        raise ScopeMissing("session")
-    authentication.check_scope(caller.principal, _scope())
+        authentication.check_room(principal, room)
+    elif principal.rooms is not None and not _is_one_of(_FOR_SOME_ROOMS):
+        raise ScopeMissing("manage" if site.path().startswith("/api/") else "session")
 
 
 def _scope() -> str:
     if request.method in _SAFE:
         return "read"
-    return "write" if _endpoint().partition(".")[0] in _WRITES else "manage"
+    return "write" if _is_one_of(_WRITES) else "manage"
 
 
-def _endpoint() -> str:
-    """The name of the call, such as ``me.password``."""
-    return (request.endpoint or "").removeprefix(f"{site.NAME}.")
+def _is_one_of(calls: frozenset[str]) -> bool:
+    """Return True if `calls` has this call, such as ``me.password``, or its blueprint."""
+    name = (request.endpoint or "").removeprefix(f"{site.NAME}.")
+    return name in calls or name.partition(".")[0] in calls

@@ -11,7 +11,7 @@ from ..hub.accounts import Accounts
 from ..hub.chat import Chat
 from ..protocol import account_types as types
 from ..protocol import json, wire
-from ..protocol.errors import Invalid, ParameterInvalid
+from ..protocol.errors import Invalid, ParameterInvalid, Unauthenticated
 from ..protocol.events import rfc3339
 from ..protocol.names import clean_name, clean_room
 from ..protocol.principal import SCOPES, Principal
@@ -73,10 +73,8 @@ def change() -> Response:
     """Change name or settings: {`name`?, `settings`?} → the account."""
     principal, fields = authentication.need_account(), parameters.json_object()
     settings = _settings(fields.get("settings", {}))
-    if "name" in fields:
-        _accounts().change_name(principal, fields["name"], security.visitor())
-    if settings:
-        _chat().write_with(lambda sql: accounts.change_settings(sql, _row(sql, principal), settings))
+    if "name" in fields or settings:
+        _accounts().change(principal, fields.get("name", principal.name), settings, security.visitor())
     return live(showing.account(_own(principal), whole=True))
 
 
@@ -120,7 +118,7 @@ def close() -> Response:
            identity="needed")  # fmt: skip
 def export() -> Response:
     """One's own data, as lines of JSON: account, sessions, tokens, messages, reactions."""
-    principal, _ = authentication.need_session()
+    principal = authentication.need_account()
     _chat().limits.allow("export", principal.identity or "")
     number = principal.account or 0
     lines: list[dict[str, Any]] = _chat().read_with(lambda sql: list(own.lines(sql, accounts.by_id(sql, number))))
@@ -209,19 +207,24 @@ def new_token() -> Response:
     return live({**showing.token(found), "token": text}, 201)
 
 
+@blueprint.delete("/tokens/this")
+@described(answers={204: None}, problems=("token-unknown", "parameter-invalid"), writes=True, identity="needed")
+def revoke_this() -> Response:
+    """Revoke the token that asks, whatever its scopes are."""
+    found = authentication.caller()
+    if found is None:
+        raise Unauthenticated("This needs an account: sign in, or send a token.")
+    if found.session is not None:
+        raise ParameterInvalid("Only a token revokes itself so.", "Authorization")
+    _accounts().revoke_proof(found.principal)
+    return Response(status=204)
+
+
 @blueprint.delete("/tokens/<token_id>")
 @described(answers={204: None}, problems=("token-unknown", "scope-missing"), writes=True, identity="needed")
 def revoke(token_id: str) -> Response:
-    """Revoke a token: an id of the list; or `this`, by the token itself."""
-    if token_id == "this":
-        principal = authentication.need_account()
-        found = authentication.caller()
-        if found is None or found.session is not None:
-            raise ParameterInvalid("Only a token revokes itself so.", "Authorization")
-        listed = _chat().read_with(lambda sql: sessions.tokens_of(sql, principal.account or 0))
-        token_id = next(each.id for each in listed if each.hash == principal.proof)
-    else:
-        principal, _ = authentication.need_session()
+    """Revoke a token of the list."""
+    principal, _ = authentication.need_session()
     _accounts().revoke_token(principal.account or 0, token_id)
     return Response(status=204)
 

@@ -193,7 +193,7 @@ def _submit(command: str, room: str, fields: dict[str, Any], **inner: Any) -> An
 
 
 def _submitted(command: commands.Command) -> Any:
-    authentication.check_room(security.principal(), command.room)
+    authentication.check_command(security.principal(), command)
     command = security.signed(command, security.given_name())
     return _chat().submit(
         command, identity=security.identity(), address=security.address(), begun=access.begun(),

@@ -79,8 +79,12 @@ def end_session(session_id: str) -> Response:
 def end_others() -> Response:
     """Sign every other device out."""
     _, session = authentication.need_session()
-    _services().accounts.sign_out_everywhere(session.account_id, session.hash)
-    return _to(site.url_for("own_pages.me"))
+
+    def end() -> None:
+        _prove(session)
+        _services().accounts.sign_out_everywhere(session.account_id, session.hash)
+
+    return _own("others", end, "Every other device is signed out.")
 
 
 @blueprint.post("/me/tokens")

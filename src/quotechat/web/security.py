@@ -59,13 +59,13 @@ def client() -> tuple[str, str]:
 
 def given_name() -> str | None:
     """Return the only name that the client may write under: its account's, or that of the application around us."""
-    who = _from_host() or _from_account()
+    who = _from_account() or _from_host()
     return who[1] if who else None
 
 
 def principal() -> Principal:
     """Return the caller. Raises Unauthenticated for a token that is not ours."""
-    caller = None if is_known() else authentication.caller()
+    caller = authentication.caller()
     if caller is not None:
         return caller.principal
     return Principal(identity(), name=given_name(), role="member" if is_known() else "visitor")
@@ -132,8 +132,8 @@ def _set_cookie(answer: Response, identity: str) -> None:
 
 def _who() -> tuple[str, str | None] | None:
     if "quotechat_who" not in g:
-        # The host first: a token beside its session must not make another person of its user.
-        g.quotechat_who = _from_host() or _from_account() or _from_token() or _from_cookie() or _renewed()
+        # The host before a guest's token, which must not make another person of its user.
+        g.quotechat_who = _from_account() or _from_host() or _from_token() or _from_cookie() or _renewed()
     return cast("tuple[str, str | None] | None", g.quotechat_who)
 
 

@@ -1,0 +1,160 @@
+"""Scopes of tokens × addresses: a table, held against every call that is described."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from people import Browser, joined, owner
+
+from quotechat import create_app
+from quotechat.config import Settings
+from quotechat.web.described import calls
+
+#: Calls that need `write`, beside those below a room's `/messages`, `/scheduled` and `/commands`.
+WRITE = {("POST", "/quotes"), ("DELETE", "/quotes/1")}
+#: Calls that need a session, whatever the scopes are.
+SESSION = {
+    ("PUT", "/me/password"), ("DELETE", "/me"), ("GET", "/sessions"), ("DELETE", "/sessions"),
+    ("DELETE", "/sessions/k3v9aaaa"), ("DELETE", "/sessions/this"), ("POST", "/sessions/proof"), ("GET", "/tokens"),
+    ("POST", "/tokens"), ("DELETE", "/tokens/k3v9aaaa"),
+    ("POST", "/accounts/k3v9aaaabbbb/reset"), ("DELETE", "/accounts/k3v9aaaabbbb/sessions"),
+}  # fmt: skip
+#: Calls that anybody makes, also without an account.
+NOBODY = {("POST", "/sessions"), ("POST", "/setup"), ("POST", "/joins"), ("POST", "/resets"), ("GET", "/seen")}
+#: Calls that a token for some rooms may make, though they name none.
+SOME_ROOMS = {
+    ("GET", "/me"), ("GET", "/me/scheduled"), ("GET", "/rooms"), ("GET", "/events"), ("GET", "/quotes"),
+    ("GET", "/quotes/1"), ("GET", "/quotes/random"), ("GET", "/ws"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str]) -> Iterator[Flask]:
+    """One application, whose administrator is Azin."""
+    data = tmp_path_factory.mktemp("data")
+    app = create_app(Settings(data=Path(data), database=new_database(), limits=False, access="invite"))
+    yield app
+    app.extensions["quotechat"].close()
+
+
+def addresses(app: Flask) -> list[tuple[str, str]]:
+    """Every call below /api/v1, as (method, path)."""
+    filled = {"room": "lobby", "account_id": "k3v9aaaabbbb", "token_id": "k3v9aaaa", "session_id": "k3v9aaaa"}
+    found = []
+    for rule, method, _, _ in calls(app):
+        if rule.rule.startswith("/api/v1"):
+            path = re.sub(r"<(?:[^<>]*:)?(\w+)>", lambda name: filled.get(name[1], "1"), rule.rule)
+            found.append((method, path.removeprefix("/api/v1")))
+    return found
+
+
+def needed(method: str, path: str) -> str:
+    """The scope, or `session`, that a call needs."""
+    if (method, path) in SESSION:
+        return "session"
+    if method == "GET":
+        return "read"
+    of_room = re.match(r"/rooms/lobby/(messages|scheduled|commands)", path)
+    return "write" if of_room or (method, path) in WRITE else "manage"
+
+
+def lacks(answer: Any) -> str | None:
+    """The scope that an answer says is missing."""
+    problem = answer.get_json(silent=True) if answer.status_code == 403 else None
+    return problem["field"] if problem and problem["code"] == "scope-missing" else None
+
+
+@pytest.fixture(scope="module")
+def boss(app: Flask) -> Browser:
+    return owner(app)
+
+
+def test_every_address_asks_for_its_scope(app: Flask, boss: Browser) -> None:
+    """`read`: every GET; `write`: what one says oneself; `manage`: all else; and some need a session."""
+    client = app.test_client()
+    wrong = []
+    for scope in ("read", "write", "manage"):
+        bearer = {"Authorization": f"Bearer {boss.token(scopes=[scope])}"}
+        for method, path in addresses(app):
+            if (method, path) in NOBODY or path == "/tokens/this":
+                continue
+            found, asked = lacks(client.open(f"/api/v1{path}", method=method, headers=bearer)), needed(method, path)
+            if found != (None if asked == scope else asked):
+                wrong.append((scope, method, path, found, asked))
+    assert wrong == []
+
+
+def test_a_token_for_some_rooms_administers_nothing(app: Flask, boss: Browser) -> None:
+    """Whatever its scopes are: it may do what is about its rooms, and no more."""
+    client, bearer = app.test_client(), {"Authorization": f"Bearer {boss.token(rooms=['lobby'])}"}
+    wrong = []
+    for method, path in addresses(app):
+        if (method, path) in NOBODY | SESSION | SOME_ROOMS or path == "/tokens/this" or "/rooms" in path:
+            continue
+        status = client.open(f"/api/v1{path}", method=method, headers=bearer).status_code
+        # A quote belongs to a room, which is looked up.
+        if status != 403 and not path.startswith("/quotes"):
+            wrong.append((method, path, status))
+    assert wrong == []
+    bo = joined(app, boss, "Bo").ask("GET", "/me").get_json()["account"]["id"]
+    for method, path, body in (
+        ("PATCH", "/site", {"title": "Mine"}), ("PUT", f"/accounts/{bo}/ban", {}), ("POST", "/invitations", {}),
+        ("PATCH", f"/accounts/{bo}", {"name": "Bob"}), ("POST", "/accounts", {"name": "Eve", "role": "member"}),
+        ("PATCH", "/me", {"name": "Azin the Great"}), ("GET", "/accounts", None), ("GET", "/site", None),
+    ):  # fmt: skip
+        answer = Browser(app).ask(method, path, body, **bearer)
+        assert (answer.status_code, answer.get_json()["code"]) == (403, "scope-missing"), (method, path)
+    assert boss.ask("GET", "/site").get_json()["title"] == "quotechat"
+
+
+@pytest.mark.parametrize("about", [{"scopes": ["read"]}, {"scopes": ["write"]}, {"rooms": ["lobby"]}, {}])
+def test_every_token_may_end_itself(app: Flask, boss: Browser, about: dict[str, Any]) -> None:
+    """Whatever its scopes and rooms are; then it is no token any more."""
+    bearer = {"Authorization": f"Bearer {boss.token(**about)}"}
+    assert Browser(app).ask("DELETE", "/tokens/this", **bearer).status_code == 204
+    assert Browser(app).ask("GET", "/me", **bearer).status_code == 401
+    assert Browser(app).ask("DELETE", "/tokens/this", **bearer).status_code == 401
+    assert boss.ask("DELETE", "/tokens/this").status_code == 400
+
+
+def test_several_changes_are_made_together_or_not_at_all(app: Flask, boss: Browser) -> None:
+    """Of an account by an administrator, and of one's own: what is refused leaves nothing behind."""
+    cleo = joined(app, boss, "Cleo")
+    joined(app, boss, "Dee")
+    number = cleo.ask("GET", "/me").get_json()["account"]["id"]
+    boss.prove()
+    for change, status in (
+        ({"name": "Dee", "role": "admin"}, 409), ({"role": "admin", "name": "x" * 41}, 422),
+        ({"name": "Clio", "role": "king"}, 422),
+    ):  # fmt: skip
+        assert boss.ask("PATCH", f"/accounts/{number}", change).status_code == status
+        account = boss.ask("GET", f"/accounts/{number}").get_json()
+        assert (account["name"], account["role"]) == ("Cleo", "member")
+    assert cleo.ask("PATCH", "/me", {"name": "Dee", "settings": {"presence": "off"}}).status_code == 409
+    assert cleo.ask("GET", "/me").get_json()["settings"] == {}
+    changed = boss.ask("PATCH", f"/accounts/{number}", {"name": "Clio", "role": "admin"}).get_json()
+    assert (changed["name"], changed["role"]) == ("Clio", "admin")
+
+
+def test_an_account_beside_the_host_s_user(tmp_path: Path) -> None:
+    """Bearer before session before the application around us: the token of an account is that account."""
+    from quotechat import QuoteChat
+
+    host, chat = Flask("host"), QuoteChat(settings=Settings(data=tmp_path, limits=False))
+    chat.identify(lambda: ("7", "Ada"))
+    chat.init_app(host)
+    services = host.extensions["quotechat.accounts"]
+    account, _ = services.people.make(None, "Bo", "member")
+    _, token = services.accounts.new_token(account.id, "laptop")
+    asked = {"json": {"message": "hi"}}
+    client = host.test_client()
+    sent = client.post("/chat/api/v1/rooms/lobby/messages", headers={"Authorization": f"Bearer {token}"}, **asked)
+    assert (sent.status_code, sent.get_json()["message"]["user"]) == (201, "Bo")
+    bad = client.post("/chat/api/v1/rooms/lobby/messages", headers={"Authorization": f"Bearer {token}x"}, **asked)
+    assert bad.status_code == 401
+    host.extensions["quotechat"].close()
