@@ -6,18 +6,17 @@ import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from contract import T0, do, said
 
 from quotechat.config import Settings
-from quotechat.protocol import events
+from quotechat.protocol import cursor, events, json
 from quotechat.protocol.cursor import START
-from quotechat.store import accounts, backup, founding, migrate, moving
-from quotechat.store.base import Write
+from quotechat.store import accounts, backup, migrate, moving
 from quotechat.store.gathering import Plain
-from quotechat.store.ledger import Ledger
 from quotechat.store.migrate import SchemaTooNew, migrations
 from quotechat.store.open import open_store
 from quotechat.store.shapes import Sql
@@ -38,7 +37,7 @@ def raw(settings: Settings) -> Iterator[Sql]:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def old(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """A store of schema 1 with two messages in the lobby."""
+    """A store of schema 1 with three messages in the lobby, the last one deleted."""
     database = "" if request.param == "sqlite" else request.getfixturevalue("new_schema")()
     settings = Settings(data=tmp_path / "data", database=database)
     with raw(settings) as sql:
@@ -46,34 +45,69 @@ def old(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
         sql.run("INSERT INTO meta (key, value) VALUES ('schema', '1')")
         for statement in migrations(request.param)[0].statements:
             sql.run(statement)
-        founding.found(sql, T0)
         _say(sql)
     return settings
 
 
 def _say(sql: Sql) -> None:
-    """Two messages, by the statements of then."""
-    ledger = Ledger(sql)
-    room = ledger.room("lobby")
-    for text in ("one", "two"):
-        message = {"id": room.head + 1, "user": "Ann", "message": text, "at": events.rfc3339(T0)}
-        ledger.append(room, events.MESSAGE_SENT, {"message": message}, Write(said("Ann", text), T0, "ann"))
-    ledger.flush()
-    assert room.head == 2
+    """Three messages and a deletion, by the statements of then."""
+    chain = bytes(range(32))
+    sql.run(
+        "INSERT INTO room (id, name, chain, floor_chain, created_at) VALUES (1, 'lobby', ?, ?, ?)", chain, chain, T0
+    )
+    gone = {"id": 3, "user": "Ann", "at": events.rfc3339(T0), "deleted": True}
+    for seq, text in enumerate(("one", "two", None), 1):
+        message = gone if text is None else {"id": seq, "user": "Ann", "message": text, "at": events.rfc3339(T0)}
+        chain = _log(sql, chain, seq, events.MESSAGE_SENT, {"message": message}, "was" if text is None else None)
+        sql.run(
+            "INSERT INTO message (room_id, id, identity, body, deleted) VALUES (1, ?, 'ann', ?, ?)",
+            seq, json.dumps(message).decode(), 4 if text is None else None,
+        )  # fmt: skip
+    chain = _log(sql, chain, 4, events.MESSAGE_DELETED, {"message": {"id": 3}}, None)
+    sql.run("UPDATE room SET head = 4, chain = ? WHERE id = 1", chain)
+
+
+def _log(sql: Sql, chain: bytes, seq: int, command: str, body: object, was: str | None) -> bytes:
+    """Add an event; `was` stands for the text that a deletion took."""
+    encoded = json.dumps(body)
+    digest = cursor.digest(was.encode() if was is not None else encoded)
+    chain = cursor.extend(chain, seq, digest)
+    sql.run(
+        "INSERT INTO event (room_id, seq, command, at, body, tag, digest, identity, target)"
+        " VALUES (1, ?, ?, ?, ?, ?, ?, 'ann', ?)",
+        seq, command, T0 + seq, encoded.decode(), cursor.tag(chain), None if was is None else digest,
+        3 if command == events.MESSAGE_DELETED else None,
+    )  # fmt: skip
+    return chain
 
 
 def test_an_old_database_goes_on(old: Settings) -> None:
     """Its messages, cursors and owners are as they were; what is new can be used at once."""
     with contextlib.closing(open_store(old)) as store:
         before = [event.envelope for event in store.read("lobby", START, 9).events]
-        assert [each["message"]["message"] for each in before] == ["one", "two"]
-        assert store.snapshot("lobby", 9, "ann")["mine"]["messages"] == [1, 2]
+        assert [each["message"].get("message") for each in before] == ["one", "two", None, None]
+        assert store.snapshot("lobby", 9, "ann")["mine"]["messages"] == [1, 2, 3]
         assert not [step for step in store.verify() if step.problem]
-        assert do(store, said("Ann", "three"), who="ann").seq == 3
+        assert do(store, said("Ann", "three"), who="ann").seq == 5
         account = store.write_with(lambda sql: accounts.make(sql, "Azin", "owner", T0))
-        assert do(store, said("Azin", "four"), who=account.identity).seq == 4
+        assert do(store, said("Azin", "four"), who=account.identity).seq == 6
     with contextlib.closing(open_store(old)) as store:
-        assert [event.envelope for event in store.read("lobby", START, 2).events] == before
+        assert [event.envelope for event in store.read("lobby", START, 4).events] == before
+
+
+def test_an_old_database_is_counted_once(old: Settings) -> None:
+    """Its rooms are open, its messages have their numbers, and a rebuild counts the same."""
+    with contextlib.closing(open_store(old)) as store:
+        counted = "SELECT kind, about, last, messages, floor_messages, moved_at FROM room"
+        numbers = "SELECT id, n FROM message ORDER BY id"
+
+        def counts() -> list[list[tuple[Any, ...]]]:
+            return store.read_with(lambda sql: [[tuple(row) for row in sql.all(each)] for each in (counted, numbers)])
+
+        expected = [[("open", '{"default":true}', 2, 3, 0, T0 + 4)], [(1, 1), (2, 2), (3, 3)]]
+        assert counts() == expected
+        store.rebuild(lambda done, of: None)
+        assert counts() == expected
 
 
 def test_an_older_program_leaves_the_newer_schema_alone(old: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +127,6 @@ def test_an_old_sqlite_database_can_be_copied_as_it_is(tmp_path: Path) -> None:
         sql.run("INSERT INTO meta (key, value) VALUES ('schema', '1')")
         for statement in migrations("sqlite")[0].statements:
             sql.run(statement)
-        founding.found(sql, T0)
         _say(sql)
     (settings.data / "secret").write_text("s" * 64)
 
@@ -103,8 +136,8 @@ def test_an_old_sqlite_database_can_be_copied_as_it_is(tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     assert backup.back_up(
         settings.data / "quotechat.db", settings.data / "secret", copy, nothing, T0
-    ).messages == 2
+    ).messages == 3
     other = Settings(data=tmp_path / "other")
-    assert moving.move(settings, other, lambda _: contextlib.nullcontext(nothing)).messages == 2
+    assert moving.move(settings, other, lambda _: contextlib.nullcontext(nothing)).messages == 3
     with contextlib.closing(open_store(other)) as store:
         assert store.read_with(accounts.any_there) is False

@@ -13,6 +13,7 @@ from typing import Any
 import postgres
 import psycopg
 import pytest
+from belonging import BelongingContract
 from contract import T0, Open, StoreContract, delete, do, edit, react, said
 from taking_back import TakingBack
 
@@ -45,6 +46,10 @@ def open_store(database: str) -> Iterator[Open]:
 
 class TestPostgres(StoreContract, TakingBack):
     """The contract."""
+
+
+class TestBelonging(BelongingContract):
+    """The contract of members."""
 
 
 class TestPooled(TestPostgres):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from belonging import BelongingContract
 from contract import T0, Open, StoreContract, delete, do, edit, react, said
 from taking_back import TakingBack
 
@@ -45,6 +46,10 @@ def open_store(path: Path) -> Iterator[Open]:
 
 class TestSqlite(StoreContract, TakingBack):
     """The contract."""
+
+
+class TestBelonging(BelongingContract):
+    """The contract of members."""
 
 
 def test_a_deleted_text_is_on_the_disk_no_more(open_store: Open, path: Path) -> None:

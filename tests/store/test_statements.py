@@ -16,6 +16,8 @@ from quotechat.store.statements import many_inserts, many_reads, many_updates, r
         ("INSERT INTO message (room_id, id, body) VALUES (?, ?, ?)", (1, 2, "b"), [("message", (1, 2))]),
         ("UPDATE message SET body = ? WHERE room_id = ? AND id = ?", ("b", 1, 2), [("message", (1, 2))]),
         ("UPDATE room SET head = ?, chain = ? WHERE id = ?", (7, b"", 3), [("room", 3)]),
+        ("SELECT r.id FROM room r LEFT JOIN member m ON m.room_id = r.id AND m.account_id = ? WHERE r.name = ?",
+         (1, "tea"), [("room", None), ("member", None)]),
         ("SELECT s.id FROM scheduled s JOIN room r ON r.id = s.room_id WHERE s.id = ?", (4,),
          [("scheduled", 4), ("room", None)]),
         ("SELECT seq FROM event WHERE room_id = ? AND (seq = ? OR target = ?)", (1, 2, 2), [("event", None)]),

@@ -16,7 +16,7 @@ from ..protocol import json, names
 from ..protocol.errors import Invalid
 from ..protocol.principal import ACCOUNT
 from .base import Impossible
-from .shapes import Sql
+from .shapes import Sql, schema
 
 TABLES: dict[str, tuple[str, ...]] = {
     "account": (
@@ -32,17 +32,24 @@ TABLES: dict[str, tuple[str, ...]] = {
         "hash", "id", "kind", "account_id", "role", "rooms", "uses", "used", "made_by", "at", "ends_at", "note",
     ),
     "site": ("key", "value"),
+    "blocked": ("account_id", "other"),
+    "bar": ("key", "until", "made_by", "reason"),
 }  # fmt: skip
 """Columns of the rows carried, the primary key first."""
+_KEY_COLUMNS = {"blocked": 2}
+"""How many columns the primary key has, if more than one."""
+_ACCOUNTS = 2
+_MEMBERS = 7
+_SINCE = {"blocked": 7, "bar": 7}
+"""The migration that made the table; of all others it is that of accounts."""
 
 Row = tuple[str, dict[str, Any]]
 
 
 def dump(sql: Sql) -> Iterator[Row]:
     """Yield (table, row) of all accounts and their belongings."""
-    if not _has_tables(sql):
-        return
-    for table, columns in TABLES.items():
+    for table in _there(sql):
+        columns = TABLES[table]
         for row in sql.all(f"SELECT {', '.join(columns)} FROM {table} ORDER BY {columns[0]}"):
             yield table, dict(zip(columns, map(_plain, row), strict=True))
 
@@ -63,8 +70,9 @@ def load(sql: Sql, rows: Iterable[Row], *, new: bool) -> None:
             sql.run(f"DELETE FROM {table}")
     for table, row in rows:
         columns = TABLES[table]
-        key = columns[0]
-        if not new and sql.one(f"SELECT 1 FROM {table} WHERE {key} = ?", row[key]) is not None:
+        key = columns[: _KEY_COLUMNS.get(table, 1)]
+        condition = " AND ".join(f"{column} = ?" for column in key)
+        if not new and sql.one(f"SELECT 1 FROM {table} WHERE {condition}", *(row[each] for each in key)) is not None:
             continue
         sql.run(
             f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
@@ -73,9 +81,9 @@ def load(sql: Sql, rows: Iterable[Row], *, new: bool) -> None:
 
 
 def counts(sql: Sql) -> dict[str, int]:
-    """Count the rows of each table."""
-    found = dict.fromkeys(TABLES, 0)
-    for table in TABLES if _has_tables(sql) else ():
+    """Count the rows of each table, and the memberships in rooms."""
+    found = dict.fromkeys((*TABLES, "member"), 0)
+    for table in (*_there(sql), *(("member",) if schema(sql) >= _MEMBERS else ())):
         row = sql.one(f"SELECT count(*) FROM {table}")
         found[table] = 0 if row is None else int(row[0])
     return found
@@ -97,10 +105,10 @@ def _check(sql: Sql, rows: list[Row]) -> None:
         raise Impossible("there are other accounts here already; load into an empty store")
 
 
-def _has_tables(sql: Sql) -> bool:
-    """Return True if the store has had the migration that makes accounts: the commands read older ones too."""
-    row = sql.one("SELECT value FROM meta WHERE key = 'schema'")
-    return row is not None and int(row[0]) >= 2
+def _there(sql: Sql) -> list[str]:
+    """Return the tables that the store has: the commands read older ones too."""
+    made = schema(sql)
+    return [table for table in TABLES if made >= _SINCE.get(table, _ACCOUNTS)]
 
 
 def _plain(value: Any) -> Any:
@@ -199,8 +207,21 @@ class _Site(_Line):
     value: _Text
 
 
+class _Blocked(_Line):
+    account_id: _Number
+    other: _Number
+
+
+class _Bar(_Line):
+    key: _Short
+    until: _Ms
+    made_by: _Number
+    reason: _Text | None = None
+
+
 LINES: dict[str, type[_Line]] = {
     "account": _Account, "claim": _Claim, "session": _Session, "token": _Token, "ticket": _Ticket, "site": _Site,
+    "blocked": _Blocked, "bar": _Bar,
 }  # fmt: skip
 
 

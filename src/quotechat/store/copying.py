@@ -20,7 +20,7 @@ from ..protocol.errors import RoomUnknown
 from . import carrying
 from .base import Impossible, Progress
 from .lock import InUse
-from .projections import Entry, project
+from .projections import Counts, Entry, project
 from .reading import is_redacted
 from .redaction import Budget, pending, redact_message
 from .shapes import PART, Sql, schema
@@ -31,11 +31,18 @@ KEPT = {
     "scheduled": ("id", "identity", "client_id", "due_at", "message", "state", "seq", "code"),
     "sent": ("sender", "client_id", "hash", "at", "seq", "scheduled"),
     "name": ("skeleton", "identity", "at"),
+    "member": ("account_id", "role", "level", "read_id", "read_n", "muted_until", "spoke_at", "at"),
+    "report": ("message_id", "account_id", "reason", "at", "state", "closed_by"),
 }
 """Private rows, which are not in the log, table by table: the columns beside ``room_id``."""
+OF_ACCOUNTS = frozenset({"member", "report"})
+"""Tables of `KEPT` whose rows name accounts: they go only with all accounts."""
 _WITH_CODE = 3
 """The migration that gives scheduled messages a code."""
+_WITH_KINDS = 7
+"""The migration that gives rooms kinds and members."""
 _ROOM = "name, title, created_at, floor, floor_chain, head, chain"
+_KIND = ", kind, about, floor_messages, pair"
 _LOGGED = "seq, command, at, body, tag, digest, target, identity, reaction"
 
 
@@ -58,6 +65,10 @@ class Room(NamedTuple):
     floor_chain: bytes
     head: int
     chain: bytes
+    kind: str = "open"
+    about: str = "{}"
+    floor_messages: int = 0
+    pair: bytes | None = None
 
     @property
     def cursor(self) -> str:
@@ -121,7 +132,8 @@ class Target(Protocol):
 
 def rooms(sql: Sql, only: Collection[str] = ()) -> list[Room]:
     """Return the rooms that there are, or those of `only`, by name. Raises RoomUnknown."""
-    found = [_room(row) for row in sql.all(f"SELECT {_ROOM} FROM room ORDER BY name") if PART not in row[0]]
+    columns = _ROOM + (_KIND if schema(sql) >= _WITH_KINDS else "")
+    found = [_room(row) for row in sql.all(f"SELECT {columns} FROM room ORDER BY name") if PART not in row[0]]
     unknown = set(only) - {room.name for room in found}
     if unknown:
         raise RoomUnknown(min(unknown))
@@ -129,7 +141,10 @@ def rooms(sql: Sql, only: Collection[str] = ()) -> list[Room]:
 
 
 def dump(sql: Sql, secret: str | None, only: Collection[str] = ()) -> Iterator[Record]:
-    """Yield all that the store holds, or the rooms `only` with their belongings. Raises RoomUnknown."""
+    """Yield all that the store holds, or the rooms `only` with their belongings, but not their members.
+
+    Raises RoomUnknown.
+    """
     if not only:
         if secret is not None:
             yield Secret(secret)
@@ -140,7 +155,7 @@ def dump(sql: Sql, secret: str | None, only: Collection[str] = ()) -> Iterator[R
     for room in rooms(sql, only):
         row = sql.one("SELECT id FROM room WHERE name = ?", room.name)
         assert row is not None
-        yield room
+        yield room._replace(pair=None) if only else room
         # Text that is still to be redacted stays here.
         hidden = pending(sql, row[0])
         for event in sql.all(f"SELECT {_LOGGED} FROM event WHERE room_id = ? ORDER BY seq", row[0]):
@@ -148,6 +163,8 @@ def dump(sql: Sql, secret: str | None, only: Collection[str] = ()) -> Iterator[R
             body, digest = hidden.redacted(logged.body, logged.digest)
             yield logged._replace(body=body, digest=digest)
         for table, columns in KEPT.items():
+            if table in OF_ACCOUNTS and (only or schema(sql) < _WITH_KINDS):
+                continue
             there = [column for column in columns if column != "code" or schema(sql) >= _WITH_CODE]
             for kept in sql.all(f"SELECT {', '.join(there)} FROM {table} WHERE room_id = ?", row[0]):
                 yield Kept(table, dict.fromkeys(columns) | dict(zip(there, kept, strict=True)))
@@ -155,8 +172,10 @@ def dump(sql: Sql, secret: str | None, only: Collection[str] = ()) -> Iterator[R
 
 
 def _room(row: Any) -> Room:
-    name, title, at, floor, floor_chain, head, chain = row
-    return Room(name, title, at, floor, bytes(floor_chain), head, bytes(chain))
+    name, title, at, floor, floor_chain, head, chain, *more = row
+    if more and more[3] is not None:
+        more[3] = bytes(more[3])
+    return Room(name, title, at, floor, bytes(floor_chain), head, bytes(chain), *more)
 
 
 # --- In -------------------------------------------------------------------------------------------
@@ -232,7 +251,8 @@ class _Loading:
         """Of each event from the floor on, whether it brought a message that is not deleted."""
         with store.writing() as sql:
             self._there = _is_there(sql, room)
-            self._id, self._stored, self._tag = (0, room.head, "") if self._there else _begun(sql, room)
+            begun = _Begun(0, room.head, "", Counts()) if self._there else _begun(sql, room)
+        self._id, self._stored, self._tag, self._counts = begun
         self._found = self._stored
         """The rows that an earlier load had stored."""
 
@@ -338,9 +358,13 @@ class _Loading:
                 redact_message(sql, self._id, target, Budget.unbounded())
             body = json.own(event.body)
             entry = Entry(self._id, event.seq, event.command, body, target, event.identity, event.reaction)
-            project(sql, entry, self._room.floor)
+            project(sql, entry, self._counts, self._room.floor)
         self._stored = self._seq
-        sql.run("UPDATE room SET head = ?, chain = ? WHERE id = ?", self._seq, self._chain, self._id)
+        counts = self._counts
+        sql.run(
+            "UPDATE room SET head = ?, chain = ?, last = ?, messages = ?, news = ?, moved_at = ? WHERE id = ?",
+            self._seq, self._chain, counts.last, counts.messages, counts.news, self._events[-1].at, self._id,
+        )  # fmt: skip
 
     def _clear(self, sql: Sql) -> None:
         """Remove the private rows of an earlier load: they may have changed since."""
@@ -367,22 +391,40 @@ def _is_new(sql: Sql, room_id: int, head: int) -> bool:
     return head == 0 and sql.one("SELECT 1 FROM scheduled WHERE room_id = ? LIMIT 1", room_id) is None
 
 
-def _begun(sql: Sql, room: Room) -> tuple[int, int, str]:
-    """Return the key, head and tag of the room that is loaded, which an earlier load may have begun."""
+class _Begun(NamedTuple):
+    """A room that is loaded, which an earlier load may have begun: its key, and what is there."""
+
+    id: int
+    head: int
+    tag: str
+    counts: Counts
+
+
+def _begun(sql: Sql, room: Room) -> _Begun:
+    """Begin the load of `room`, or go on with an earlier one. Raises Impossible."""
     hidden = f"{room.name}{PART}{room.floor_chain.hex()}"
     others = sql.all("SELECT id, name FROM room WHERE name LIKE ?", f"{room.name}{PART}%")
     for other, name in list(others):
         if name != hidden:
             _discard(sql, other)
-    row = sql.one("SELECT id, head, chain FROM room WHERE name = ?", hidden)
+    if room.pair is not None and sql.one("SELECT 1 FROM room WHERE pair = ? AND name <> ?", room.pair, hidden):
+        raise Impossible(f"{room.name}: the same people have a direct room here already")
+    columns = "id, head, chain, last, messages, news"
+    row = sql.one(f"SELECT {columns} FROM room WHERE name = ?", hidden)
     if row is None:
         row = sql.one(
-            "INSERT INTO room (name, title, created_at, floor, floor_chain, head, chain)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id, head, chain",
-            hidden, room.title, room.at, room.floor, room.floor_chain, room.floor, room.floor_chain,
+            "INSERT INTO room (name, title, created_at, floor, floor_chain, head, chain, kind, floor_messages,"
+            f" messages, moved_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING {columns}",
+            hidden, room.title, room.at, room.floor, room.floor_chain, room.floor, room.floor_chain, room.kind,
+            room.floor_messages, room.floor_messages, room.at,
         )  # fmt: skip
         assert row is not None
-    return row[0], row[1], cursor.tag(bytes(row[2]))
+    # They may have changed since an earlier load.
+    sql.run(
+        "UPDATE room SET title = ?, kind = ?, about = ?, pair = ? WHERE id = ?",
+        room.title, room.kind, room.about, room.pair, row[0],
+    )  # fmt: skip
+    return _Begun(row[0], row[1], cursor.tag(bytes(row[2])), Counts(*row[3:]))
 
 
 def _give_name(sql: Sql, name: str, room_id: int) -> None:
@@ -395,7 +437,7 @@ def _give_name(sql: Sql, name: str, room_id: int) -> None:
 
 
 def _discard(sql: Sql, room_id: int) -> None:
-    for table in ("redaction", "event", "message", "reaction", "quote", "sent", "scheduled", "name"):
+    for table in ("redaction", "event", "message", "reaction", "quote", "mention", *KEPT):
         sql.run(f"DELETE FROM {table} WHERE room_id = ?", room_id)
     sql.run("DELETE FROM room WHERE id = ?", room_id)
 
@@ -403,6 +445,8 @@ def _discard(sql: Sql, room_id: int) -> None:
 def _add(sql: Sql, table: str, room_id: int, row: dict[str, Any]) -> None:
     columns = KEPT[table]
     places = ", ".join("?" * (len(columns) + 1))
+    if table in OF_ACCOUNTS and sql.one("SELECT 1 FROM account WHERE id = ?", row["account_id"]) is None:
+        raise Impossible(f"a {table} is an account that is not there: load all rooms and accounts together")
     sql.run(
         f"INSERT INTO {table} (room_id, {', '.join(columns)}) VALUES ({places})",
         room_id, *(row[column] for column in columns),

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 from msgspec import UNSET, Meta
 
-from ..protocol import commands, events, json, names, text, wire
+from ..protocol import commands, events, json, names, rooms, text, wire
 from ..protocol.errors import Invalid, MalformedJson
 from . import carrying
 from .base import Impossible
@@ -100,7 +100,8 @@ def _written(room: str, record: Record) -> dict[str, Any]:
     if isinstance(record, Secret):
         return {"command": "secret", "secret": record.secret}
     if isinstance(record, Room):
-        return {"command": "room", "room": room, **_hexed(record._asdict(), "name")}
+        usual = {name for name, value in Room._field_defaults.items() if getattr(record, name) == value}
+        return {"command": "room", "room": room, **_hexed(record._asdict(), "name", *usual)}
     if isinstance(record, Kept):
         of = {"room": room} if record.table in KEPT else {}
         return {"command": record.table, **of, **_hexed(record.row)}
@@ -173,13 +174,27 @@ class _Room(_Exact):
     head: _Position
     chain: _Digest
     title: str | None = None
+    kind: Literal["open", "closed", "direct", "log"] = "open"
+    about: Annotated[str, Meta(max_length=20_000)] = "{}"
+    floor_messages: _Position = 0
+    pair: Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")] | None = None
 
     def record(self) -> Record:
         if self.title is not None:
             names.kept_name(self.title, "title", 100)
         _need(self.floor <= self.head, "floor", "It is above the head.")
+        _need(self.floor_messages <= self.floor, "floor_messages", "They are more than the events.")
+        _need(self.pair is None or self.kind == "direct", "pair", "Only a direct room has one.")
+        try:
+            rooms.parsed(self.about)
+        except msgspec.DecodeError as fault:
+            raise Invalid("about", str(fault)) from None
         chains = (bytes.fromhex(self.floor_chain), bytes.fromhex(self.chain))
-        return Room(self.room, self.title, self.at, self.floor, chains[0], self.head, chains[1])
+        pair = None if self.pair is None else bytes.fromhex(self.pair)
+        return Room(
+            self.room, self.title, self.at, self.floor, chains[0], self.head, chains[1],
+            self.kind, self.about, self.floor_messages, pair,
+        )  # fmt: skip
 
 
 class _Scheduled(_Exact):
@@ -231,6 +246,34 @@ class _Name(_Exact):
         return _kept("name", self)
 
 
+class _Member(_Exact):
+    room: wire.Room
+    account_id: commands.Id
+    read_id: _Position
+    read_n: _Position
+    at: _Ms
+    role: Literal["member", "manager"] = "member"
+    level: Literal["everything", "mentions", "nothing", "hidden"] | None = None
+    muted_until: _Ms | None = None
+    spoke_at: _Ms | None = None
+
+    def record(self) -> Record:
+        return _kept("member", self)
+
+
+class _Report(_Exact):
+    room: wire.Room
+    message_id: commands.Id
+    account_id: commands.Id
+    reason: Annotated[str, Meta(max_length=500)]
+    at: _Ms
+    state: Literal["open", "done", "dismissed"]
+    closed_by: commands.Id | None = None
+
+    def record(self) -> Record:
+        return _kept("report", self)
+
+
 class _Whole(_Exact):
     room: wire.Room
 
@@ -245,9 +288,9 @@ class _Private(_Exact):
     digest: _Digest | None = None
 
 
-_LINES: dict[str, type[_Secret | _Quote | _Room | _Scheduled | _Sent | _Name | _Whole]] = {
+_LINES: dict[str, type[_Secret | _Quote | _Room | _Scheduled | _Sent | _Name | _Member | _Report | _Whole]] = {
     "secret": _Secret, "quote": _Quote, "room": _Room, "scheduled": _Scheduled, "sent": _Sent, "name": _Name,
-    "whole": _Whole,
+    "member": _Member, "report": _Report, "whole": _Whole,
 }  # fmt: skip
 _WAITING = {"user", "message", "color", "reply_to", "runs"}
 

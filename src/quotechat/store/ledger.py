@@ -17,23 +17,29 @@ from ..protocol.errors import ClientIdReused, Conflict, RoomUnknown
 from ..protocol.principal import account_id
 from . import presenting
 from .base import Cancelled, Outcome, Scheduled, Stored, Write
-from .projections import Entry, project
+from .projections import Counts, Entry, project
 from .redaction import Budget
 from .shapes import Sql, content_of, event_of, waiting_message
 
-ROOM = "SELECT id, head, chain FROM room WHERE name = ?"
+ROOM_COLUMNS = "id, head, chain, kind, about, last, messages, news"
+ROOM = f"SELECT {ROOM_COLUMNS} FROM room WHERE name = ?"
+_MOVE = "UPDATE room SET head = ?, chain = ?, last = ?, messages = ?, news = ?, moved_at = ? WHERE id = ?"
 SENT = "SELECT hash, seq, scheduled FROM sent WHERE room_id = ? AND sender = ? AND client_id = ?"
 
 
 @dataclass(slots=True)
 class Room:
-    """A room that this transaction has locked; `head` and `chain` run ahead of the table until `flush`."""
+    """A room that this transaction has locked; `head`, `chain` and `counts` run ahead of the table until `flush`."""
 
     id: int
     name: str
     head: int
     chain: bytes
-    changed: bool = False
+    kind: str
+    about: str
+    counts: Counts
+    moved_at: int | None = None
+    """The time of its newest event of this transaction."""
 
 
 class Ledger:
@@ -53,7 +59,9 @@ class Ledger:
             row = self.sql.one(ROOM, name)
             if row is None:
                 raise RoomUnknown(name)
-            room = self._rooms[name] = Room(row[0], name, row[1], bytes(row[2]))
+            room = self._rooms[name] = Room(
+                row[0], name, row[1], bytes(row[2]), row[3], row[4], Counts(row[5], row[6], row[7])
+            )
         return room
 
     def has_locked(self, name: str) -> bool:
@@ -81,8 +89,8 @@ class Ledger:
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             room.id, entry.seq, command, write.at, encoded.decode(), tag, target, write.identity, reaction,
         )  # fmt: skip
-        project(self.sql, entry)
-        room.head, room.chain, room.changed = entry.seq, chain, True
+        project(self.sql, entry, room.counts)
+        room.head, room.chain, room.moved_at = entry.seq, chain, write.at
         where = f"{entry.seq}.{tag}"
         event = events.event(room.name, entry.seq, where, command, write.at, encoded)
         return Stored(room.name, entry.seq, where, event, after=before)
@@ -96,8 +104,11 @@ class Ledger:
         for statement, values in self._last:
             self.sql.run(statement, *values)
         for room in self._rooms.values():
-            if room.changed:
-                self.sql.run("UPDATE room SET head = ?, chain = ? WHERE id = ?", room.head, room.chain, room.id)
+            if room.moved_at is not None:
+                counts = room.counts
+                self.sql.run(
+                    _MOVE, room.head, room.chain, counts.last, counts.messages, counts.news, room.moved_at, room.id
+                )
 
     # --- Repeats ----------------------------------------------------------------------------------
 

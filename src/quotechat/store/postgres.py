@@ -45,7 +45,7 @@ _HOLD = (
 _CLAIM = "SELECT id FROM scheduled WHERE id = ANY(%s) AND state = 'waiting' ORDER BY id FOR UPDATE SKIP LOCKED"
 _HOLD_SCHEDULED = "SELECT id FROM scheduled WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
 _HOLD_ROOMS = (
-    "SELECT name, id, head, chain FROM room WHERE name = ANY(%s) OR id IN"
+    f"SELECT name, {ledger.ROOM_COLUMNS} FROM room WHERE name = ANY(%s) OR id IN"
     " (SELECT room_id FROM scheduled WHERE id = ANY(%s)) ORDER BY id FOR UPDATE"
 )
 # Scheduled messages that were loaded have ids that the sequence did not give.

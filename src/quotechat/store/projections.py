@@ -1,4 +1,4 @@
-"""Apply each event to messages, reactions and quotes: the tables that readers of a snapshot see.
+"""Apply each event to messages, reactions and quotes, the tables that readers of a snapshot see, and to the counts.
 
 Every projection is a function of its entry and of the results of earlier ones, so it runs twice: when the
 event is appended, in the same transaction, and again when all is rebuilt from the log. Then the message that an
@@ -8,10 +8,24 @@ entry changes may be kept no longer; such an entry makes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..protocol import events, json
 from .shapes import Sql, deleted_stub, without_words_of_others
+
+_LAST = "SELECT id FROM message WHERE room_id = ? AND id < ? AND deleted IS NULL ORDER BY id DESC LIMIT 1"
+_NEWS = frozenset({events.MESSAGE_SENT, events.MESSAGE_DELETED})
+"""Events that can change somebody's inbox."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """A room's newest message that is not deleted, its messages so far, and a number that moves with its news."""
+
+    last: int = 0
+    messages: int = 0
+    news: int = 0
 
 
 class Entry(NamedTuple):
@@ -29,11 +43,13 @@ class Entry(NamedTuple):
     reaction: int | None = None
 
 
-def project(sql: Sql, entry: Entry, floor: int = 0) -> None:
-    """Bring the tables up to `entry`; messages sent up to `floor` are kept no longer."""
+def project(sql: Sql, entry: Entry, counts: Counts, floor: int = 0) -> None:
+    """Bring the tables and the room's `counts` up to `entry`; messages sent up to `floor` are kept no longer."""
+    if entry.command in _NEWS:
+        counts.news += 1
     if entry.target is not None and entry.target <= floor:
         return
-    _PROJECTIONS[entry.command](sql, entry)
+    _PROJECTIONS[entry.command](sql, entry, counts)
 
 
 def known(command: str) -> bool:
@@ -41,16 +57,17 @@ def known(command: str) -> bool:
     return command in _PROJECTIONS
 
 
-def _message_sent(sql: Sql, entry: Entry) -> None:
+def _message_sent(sql: Sql, entry: Entry, counts: Counts) -> None:
     message = entry.body["message"]
+    counts.last, counts.messages = entry.seq, counts.messages + 1
     sql.run(
-        "INSERT INTO message (room_id, id, identity, body, reply_to) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO message (room_id, id, identity, body, reply_to, n) VALUES (?, ?, ?, ?, ?, ?)",
         entry.room_id, entry.seq, entry.identity, json.dumps(without_words_of_others(message)).decode(),
-        message.get("reply_to", {}).get("id"),
+        message.get("reply_to", {}).get("id"), counts.messages,
     )  # fmt: skip
 
 
-def _message_edited(sql: Sql, entry: Entry) -> None:
+def _message_edited(sql: Sql, entry: Entry, counts: Counts) -> None:
     # The counts stand in columns of their own.
     message = {name: value for name, value in entry.body["message"].items() if name not in ("likes", "dislikes")}
     sql.run(
@@ -59,7 +76,7 @@ def _message_edited(sql: Sql, entry: Entry) -> None:
     )  # fmt: skip
 
 
-def _message_deleted(sql: Sql, entry: Entry) -> None:
+def _message_deleted(sql: Sql, entry: Entry, counts: Counts) -> None:
     key = (entry.room_id, entry.target)
     row = sql.one("SELECT body FROM message WHERE room_id = ? AND id = ?", *key)
     assert row is not None, "a deletion without its message"
@@ -69,13 +86,16 @@ def _message_deleted(sql: Sql, entry: Entry) -> None:
         " WHERE room_id = ? AND id = ?", stub, entry.seq, *key,
     )  # fmt: skip
     sql.run("DELETE FROM reaction WHERE room_id = ? AND message_id = ?", *key)
+    if counts.last == entry.target:
+        before = sql.one(_LAST, *key)
+        counts.last = 0 if before is None else before[0]
 
 
-def _reactions_changed(sql: Sql, entry: Entry) -> None:
-    counts, key = entry.body["message"], (entry.room_id, entry.target)
+def _reactions_changed(sql: Sql, entry: Entry, counts: Counts) -> None:
+    now, key = entry.body["message"], (entry.room_id, entry.target)
     sql.run(
         "UPDATE message SET likes = ?, dislikes = ? WHERE room_id = ? AND id = ?",
-        counts["likes"], counts["dislikes"], *key,
+        now["likes"], now["dislikes"], *key,
     )  # fmt: skip
     if entry.reaction == 0:
         sql.run(
@@ -89,7 +109,7 @@ def _reactions_changed(sql: Sql, entry: Entry) -> None:
         )  # fmt: skip
 
 
-def _quote_added(sql: Sql, entry: Entry) -> None:
+def _quote_added(sql: Sql, entry: Entry, counts: Counts) -> None:
     quote = entry.body["quote"]
     sql.run(
         "INSERT INTO quote (id, room_id, seq, identity, body) VALUES (?, ?, ?, ?, ?)",
@@ -97,14 +117,14 @@ def _quote_added(sql: Sql, entry: Entry) -> None:
     )  # fmt: skip
 
 
-def _quote_removed(sql: Sql, entry: Entry) -> None:
+def _quote_removed(sql: Sql, entry: Entry, counts: Counts) -> None:
     quote = entry.body["quote"]
     sql.run(
         "UPDATE quote SET body = ?, removed = ? WHERE id = ?", json.dumps(quote).decode(), entry.seq, quote["id"]
     )  # fmt: skip
 
 
-_PROJECTIONS: dict[str, Callable[[Sql, Entry], None]] = {
+_PROJECTIONS: dict[str, Callable[[Sql, Entry, Counts], None]] = {
     events.MESSAGE_SENT: _message_sent,
     events.MESSAGE_EDITED: _message_edited,
     events.MESSAGE_DELETED: _message_deleted,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..protocol import json
-from .projections import Entry, project
+from .projections import Counts, Entry, project
 from .shapes import REMOVED, Sql
 
 _REMOVED = "SELECT id FROM room WHERE name LIKE ?"
@@ -27,14 +27,20 @@ def rebuild(sql: Sql, progress: Callable[[int, int], None]) -> int:
     # Of a room that is being removed only the quotes stay, and part of the log may be gone.
     sql.run(f"DELETE FROM quote WHERE seq IS NOT NULL AND room_id NOT IN ({_REMOVED})", f"{REMOVED}%")
     removed = {row[0] for row in sql.all(_REMOVED, f"{REMOVED}%")}
-    floors: dict[int, int] = dict(sql.all("SELECT id, floor FROM room"))  # type: ignore[arg-type]  # rows of two
+    floors, counts = {}, {}
+    for room_id, floor, cut in sql.all("SELECT id, floor, floor_messages FROM room"):
+        floors[room_id], counts[room_id] = floor, Counts(messages=cut)
     done = 0
     rows = sql.all("SELECT room_id, seq, command, body, target, identity, reaction FROM event ORDER BY room_id, seq")
     for room_id, seq, command, body, target, identity, reaction in rows:
         if room_id not in removed:
-            project(sql, Entry(room_id, seq, command, json.own(body), target, identity, reaction), floors[room_id])
+            entry = Entry(room_id, seq, command, json.own(body), target, identity, reaction)
+            project(sql, entry, counts[room_id], floors[room_id])
         done += 1
         if done % 1000 == 0:
             progress(done, count[0])
+    for room_id in counts.keys() - removed:
+        found = counts[room_id]
+        sql.run("UPDATE room SET last = ?, messages = ? WHERE id = ?", found.last, found.messages, room_id)
     progress(done, count[0])
     return done

@@ -18,6 +18,7 @@ _AT_ONCE = 200
 _ROWS = {
     "scheduled": ("id",), "redaction": ("message_id",), "event": ("seq",), "message": ("id",),
     "reaction": ("message_id", "identity"), "sent": ("sender", "client_id"), "name": ("skeleton",),
+    "mention": ("account_id", "message_id"), "report": ("id",),
 }  # fmt: skip
 """What belongs to a room: the rest of the primary key. The newest events go first, so what is left is a log."""
 
@@ -29,7 +30,9 @@ def remove(sql: Sql, room: str, at: int) -> None:
     row = sql.one("SELECT id FROM room WHERE name = ?", room)
     if row is None:
         raise RoomUnknown(room)
-    sql.run("UPDATE room SET name = ? WHERE id = ?", f"{REMOVED}{row[0]}", row[0])
+    # The same people may begin another one at once.
+    sql.run("UPDATE room SET name = ?, pair = NULL WHERE id = ?", f"{REMOVED}{row[0]}", row[0])
+    sql.run("DELETE FROM member WHERE room_id = ?", row[0])
     if room == LOBBY:
         lobby = CreateRoom(LOBBY)
         create_room(Ledger(sql), lobby, Write(lobby, at), 2**31)

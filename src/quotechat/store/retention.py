@@ -6,6 +6,7 @@ the rest still verifies, and a cursor at the floor goes on. The projections of a
 * Messages that were sent in the prefix are gone from snapshots and history, with their reactions. Later events
   that change them stay in the log and change nothing, now and when all is rebuilt.
 * A reply that stays shows no excerpt of a message that is gone, as if that had been deleted.
+* The room counts them among its messages still.
 * Quotes are a collection: they stay, without their place in the room.
 * `client_id`s are remembered as long as ever: a repeat of a forgotten event is told so, and nothing is stored twice.
 """
@@ -57,8 +58,12 @@ def cut(sql: Sql, room: str, before: int, limit: int) -> int:
             raise Impossible(f"{room}: event {floor + 1} is not whole; `quotechat verify` says more")
         floor = seq
     if floor > start:
+        sql.run(
+            "UPDATE room SET floor = ?, floor_chain = ?, last = CASE WHEN last <= ? THEN 0 ELSE last END,"
+            " floor_messages = floor_messages + (SELECT count(*) FROM message WHERE room_id = ? AND id <= ?)"
+            " WHERE id = ?", floor, chain, floor, room_id, floor, room_id,
+        )  # fmt: skip
         _forget(sql, room_id, start, floor)
-        sql.run("UPDATE room SET floor = ?, floor_chain = ? WHERE id = ?", floor, chain, room_id)
     return floor - start
 
 
@@ -73,6 +78,8 @@ def _forget(sql: Sql, room_id: int, start: int, floor: int) -> None:
         "DELETE FROM event WHERE room_id = ? AND seq <= ?",
         "DELETE FROM message WHERE room_id = ? AND id <= ?",
         "DELETE FROM reaction WHERE room_id = ? AND message_id <= ?",
+        "DELETE FROM mention WHERE room_id = ? AND message_id <= ?",
+        "DELETE FROM report WHERE room_id = ? AND message_id <= ?",
         "DELETE FROM scheduled WHERE room_id = ? AND seq <= ?",
         "UPDATE quote SET room_id = NULL, seq = NULL WHERE room_id = ? AND seq <= ?",
     ):

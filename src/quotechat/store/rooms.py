@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 
-from ..protocol import commands, cursor
+from ..protocol import commands, cursor, rooms
 from ..protocol.errors import Conflict
 from .base import Created, CreateRoom, Write
 from .ledger import Ledger
@@ -24,10 +24,11 @@ def create_room(ledger: Ledger, command: CreateRoom, write: Write, most: int = M
     if ledger.sql.one("SELECT 1 FROM room WHERE name = ?", command.name):
         raise Conflict(f"There is a room {command.name} already.", "name")
     _make_place(ledger, write.at, most)
+    about = rooms.About(default=command.name == commands.LOBBY)
     genesis = secrets.token_bytes(cursor.CHAIN_BYTES)
     ledger.sql.run(
-        "INSERT INTO room (name, title, chain, floor_chain, created_at) VALUES (?, ?, ?, ?, ?)",
-        command.name, command.title, genesis, genesis, write.at,
+        "INSERT INTO room (name, title, chain, floor_chain, created_at, moved_at, about) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        command.name, command.title, genesis, genesis, write.at, write.at, rooms.dumped(about),
     )  # fmt: skip
     return Created(described(command.name, command.title, 0, genesis, write.at))
 
@@ -45,7 +46,7 @@ def _make_place(ledger: Ledger, at: int, most: int) -> None:
         raise Conflict(f"There are {most} rooms, and there may be no more.", "name")
     # Another machine may be the first to say something there just now: then the room stays, with all that it has.
     sql.run("DELETE FROM room WHERE id = ? AND head = 0", free[0])
-    for table in ("sent", "scheduled", "name"):
+    for table in ("sent", "scheduled", "name", "member"):
         sql.run(
             f"DELETE FROM {table} WHERE room_id = ? AND NOT EXISTS (SELECT 1 FROM room WHERE id = ?)", free[0], free[0]
         )

@@ -34,16 +34,23 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "attempt": ("key",),
     "site": ("key",),
     "redaction": ("room_id", "message_id"),
+    "member": ("account_id", "room_id"),
+    "mention": ("account_id", "room_id", "message_id"),
+    "blocked": ("account_id", "other"),
+    "notice": ("id",),
+    "report": ("id",),
+    "bar": ("key",),
 }
 """The primary keys. A row's key never changes, so two statements on different keys do not meet."""
 _NUMBERS = frozenset(
     "id room_id seq at target reaction likes dislikes deleted reply_to message_id value scheduled due_at head floor"
     " created_at account_id used_at proved_at ends_at made_at named_at seen_at until revision keeper made_by uses used"
-    " failures try_at holder edits removed".split()
+    " failures try_at holder edits removed last messages floor_messages news moved_at n read_id read_n muted_until"
+    " spoke_at seen other closed_by".split()
 )
 _TEXTS = frozenset({("token", "id"), ("ticket", "id")})
 """(table, column) that is text, although a column of that name is a number elsewhere."""
-_BYTES = frozenset({"chain", "floor_chain", "digest", "hash"})
+_BYTES = frozenset({"chain", "floor_chain", "digest", "hash", "pair"})
 
 _INSERT = re.compile(r"INSERT INTO (\w+) \(([\w, ]+)\) VALUES \([?, ]+\)")
 _UPDATE = re.compile(r"UPDATE (\w+) SET (\w+ = \?(?:, \w+ = \?)*) WHERE (\w+ = \?(?: AND \w+ = \?)*)")
