@@ -89,6 +89,23 @@ def test_accounts_from_the_command_line(tmp_path: Path) -> None:
     assert "no account" in run("users", "show", "Nobody", *of, code=1)
 
 
+def test_bots_and_tokens_from_the_command_line(tmp_path: Path) -> None:
+    """A bot's token is printed once; tokens of any account are made, listed and revoked."""
+    of = ("--data", tmp_path / "data")
+    run("users", "add", "Azin", "--role", "owner", *of)
+    assert run("bots", "add", "tea-timer", "--room", "lobby", "--keeper", "Azin", *of).startswith("qct_")
+    assert "taken" in run("bots", "add", "TEA-timer", *of, code=1)
+    assert run("bots", "list", *of).split()[1] == "tea-timer"
+    first = run("tokens", "list", "tea-timer", *of).split()
+    assert first[1:] == ["read,write,manage", "lobby", "first"]
+    made = run("tokens", "add", "Azin", "--scope", "read", "--for", "90d", "--note", "backup", *of).strip()
+    assert made.startswith(f"qct_{run('tokens', 'list', 'Azin', *of).split()[0]}_")
+    run("tokens", "revoke", first[0], *of)
+    assert run("tokens", "list", "tea-timer", *of) == ""
+    run("bots", "close", "tea-timer", *of)
+    assert run("bots", "list", *of) == ""
+
+
 @pytest.mark.parametrize("command", ["setup", "list"])
 def test_a_store_is_made_if_there_is_none(tmp_path: Path, command: str) -> None:
     """The owner may be prepared before the server has ever run, which then begins as always."""

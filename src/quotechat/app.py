@@ -150,6 +150,7 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         account_pages,
         administration,
         authentication,
+        bots,
         gate,
         health,
         me,
@@ -198,7 +199,7 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
     metrics.install(app, chat)
     for module in (pages, rooms, messages, quotes, polling, health, specs, reference, websocket, robots):
         ours.register_blueprint(module.blueprint)
-    for module in (me, administration):
+    for module in (me, administration, bots):
         ours.register_blueprint(module.blueprint)
     if whole:
         # Inside another application that one signs people in.

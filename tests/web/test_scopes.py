@@ -22,6 +22,8 @@ SESSION = {
     ("PUT", "/me/password"), ("DELETE", "/me"), ("GET", "/sessions"), ("DELETE", "/sessions"),
     ("DELETE", "/sessions/k3v9aaaa"), ("DELETE", "/sessions/this"), ("POST", "/sessions/proof"), ("GET", "/tokens"),
     ("POST", "/tokens"), ("DELETE", "/tokens/k3v9aaaa"),
+    ("GET", "/bots/k3v9aaaabbbb/tokens"), ("POST", "/bots/k3v9aaaabbbb/tokens"),
+    ("DELETE", "/bots/k3v9aaaabbbb/tokens/k3v9aaaa"),
     ("POST", "/accounts/k3v9aaaabbbb/reset"), ("DELETE", "/accounts/k3v9aaaabbbb/sessions"),
 }  # fmt: skip
 #: Calls that anybody makes, also without an account.

@@ -12,7 +12,7 @@ import click
 
 from quotechat import __version__
 
-from . import carry, doctor, figures, lab, operate, remove, serve, talk, users
+from . import carry, doctor, figures, lab, operate, programs, remove, serve, talk, users
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,7 +31,7 @@ _COMMANDS = (
     *(figures.rooms, figures.stats, remove.messages),
     *(carry.backup, carry.restore, carry.export, carry.import_, carry.move),
     *(lab.lab,),
-    *(users.users, users.invite),
+    *(users.users, users.invite, programs.bots, programs.tokens),
     *(talk.say, talk.tail, talk.quote, talk.sign_in, doctor.doctor),
 )
 for _command in _COMMANDS:

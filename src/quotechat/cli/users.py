@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -20,25 +20,43 @@ from .telling import age, told
 _ROLES = ("owner", "admin", "member")
 
 
-def _now() -> int:
+def now() -> int:
+    """Milliseconds since 1970."""
     return time.time_ns() // 1_000_000
 
 
+class Opened(NamedTuple):
+    """The store at hand, and the calls on it."""
+
+    store: Any
+    people: Any
+    bots: Any
+    settings: Settings
+
+
 @contextlib.contextmanager
-def _people(data: str | None) -> Iterator[tuple[Any, Settings]]:
+def opened(data: str | None) -> Iterator[Opened]:
     """Open the store of the settings for changes to accounts; a refusal becomes the command's message."""
+    from ..hub.bots import Bots
     from ..hub.people import People
     from ..store.open import open_store
 
     settings = settings_of(data=data)
     with told(), contextlib.closing(open_store(settings)) as store:
         try:
-            yield People(store, _now, access=settings.access), settings
+            yield Opened(store, People(store, now, access=settings.access), Bots(store, now), settings)
         except Refused as refused:
             raise click.ClickException(refused.detail) from refused
 
 
-def _account(people: Any, name: str) -> Any:
+@contextlib.contextmanager
+def _people(data: str | None) -> Iterator[tuple[Any, Settings]]:
+    with opened(data) as at_hand:
+        yield at_hand.people, at_hand.settings
+
+
+def account_of(people: Any, name: str) -> Any:
+    """Return the account of that name. Raises ClickException."""
     found = people.named(name)
     if found is None or found.state == "closed":
         raise click.ClickException(f"there is no account {name}")
@@ -64,11 +82,11 @@ def users() -> None:
     """Accounts: list them, make links to come in by, set roles, ban."""
 
 
-_data = option("data", "Directory that the server keeps its data in.", metavar="DIR")
+data_option = option("data", "Directory that the server keeps its data in.", metavar="DIR")
 
 
 @users.command()
-@_data
+@data_option
 def setup(data: str | None) -> None:
     """Print a link that makes the first owner, for a day."""
     with _people(data) as (people, settings):
@@ -79,7 +97,7 @@ def setup(data: str | None) -> None:
 @click.argument("name")
 @click.option("--role", type=click.Choice(_ROLES), default="member", show_default=True, help="What it may do.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from the standard input.")
-@_data
+@data_option
 def add(name: str, role: str, password_stdin: bool, data: str | None) -> None:
     """Make an account NAME, and print a link by which its owner chooses a password."""
     from ..hub.passwords import Passwords
@@ -98,7 +116,7 @@ def add(name: str, role: str, password_stdin: bool, data: str | None) -> None:
 
 @users.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
-@_data
+@data_option
 def list_(as_json: bool, data: str | None) -> None:
     """Every account that is not closed."""
     with _people(data) as (people, _):
@@ -109,11 +127,11 @@ def list_(as_json: bool, data: str | None) -> None:
 
 @users.command()
 @click.argument("name")
-@_data
+@data_option
 def show(name: str, data: str | None) -> None:
     """One account."""
     with _people(data) as (people, _):
-        for key, value in _shown(_account(people, name)).items():
+        for key, value in _shown(account_of(people, name)).items():
             click.echo(f"{key:6} {value}")
 
 
@@ -122,11 +140,11 @@ def _change(doc: str, change: Callable[..., Any], *arguments: Any, name: str | N
 
     def run(data: str | None, **given: Any) -> None:
         with _people(data) as (people, settings):
-            said = change(people, settings, _account(people, given.pop("name")), **given)
+            said = change(people, settings, account_of(people, given.pop("name")), **given)
         if said is not None:
             click.echo(said)
 
-    command: Any = click.command(name or change.__name__.strip("_").replace("_", "-"), help=doc)(_data(run))
+    command: Any = click.command(name or change.__name__.strip("_").replace("_", "-"), help=doc)(data_option(run))
     for argument in reversed((click.Argument(["name"]), *arguments)):
         command.params.insert(0, argument)
     users.add_command(command)
@@ -151,7 +169,7 @@ def _sign_out(people: Any, settings: Settings, account: Any) -> None:
 def _ban(people: Any, settings: Settings, account: Any, until: str | None) -> None:
     from ..protocol.commands import due
 
-    people.ban(None, account.key, None if until is None else due(until, _now(), 3650))
+    people.ban(None, account.key, None if until is None else due(until, now(), 3650))
 
 
 def _unban(people: Any, settings: Settings, account: Any) -> None:
@@ -178,7 +196,7 @@ _change("Close the account of NAME for good. Its messages stay.", _close)
 @click.option("--uses", type=click.IntRange(1, 1000), default=1, show_default=True, help="For how many people.")
 @click.option("--for", "span", type=age, default="7d", show_default=True, metavar="AGE", help="For how long.")
 @click.option("--note", help="What it is for; administrators see it.")
-@_data
+@data_option
 def invite(uses: int, span: int, note: str | None, data: str | None) -> None:
     """Print a link by which people join."""
     with _people(data) as (people, settings):
@@ -191,5 +209,5 @@ def new_setup_code(settings: Settings) -> str | None:
     from ..store.open import open_store
 
     with contextlib.closing(open_store(settings, patience=20.0)) as store:
-        people = People(store, _now)
+        people = People(store, now)
         return None if people.has_owner() else str(people.setup_link().code)

@@ -26,7 +26,7 @@ from ..store.accounts import Account
 from ..store.base import Transactions
 from ..store.sessions import Session, Token, hashed
 from ..store.shapes import Sql
-from .credentials import DAY_MS, TOKEN_PREFIX, Rules
+from .credentials import DAY_MS, Rules, mint
 from .passwords import Passwords
 
 PROOF_MS = 600_000
@@ -223,13 +223,9 @@ class Accounts:
         lasts_ms: int | None = None,
     ) -> tuple[Token, str]:  # fmt: skip
         """Make a new token and its text, which is not kept. Raises Conflict."""
-        number, secret, now = accounts.public_id()[:8], secrets.token_urlsafe(32), self.clock()
-        token = Token(
-            number, hashed(secret), account_id, name, " ".join(scopes), None if rooms is None else " ".join(rooms), now,
-            None, None if lasts_ms is None else now + lasts_ms,
-        )  # fmt: skip
+        token, text = mint(account_id, name, self.clock(), scopes, rooms, lasts_ms)
         self.store.write_with(lambda sql: sessions.add_token(sql, token))
-        return token, f"{TOKEN_PREFIX}{number}_{secret}"
+        return token, text
 
     def revoke_token(self, account_id: int, token_id: str) -> None:
         """Revoke one of the account's tokens. Raises TokenUnknown."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hmac
+import secrets
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from ..protocol.errors import Unauthenticated
-from ..protocol.principal import Principal
+from ..protocol.principal import SCOPES, Principal
 from ..store import accounts, sessions
 from ..store.accounts import Account
 from ..store.base import Transactions
-from ..store.sessions import Session, hashed
+from ..store.sessions import Session, Token, hashed
 
 DAY_MS = 86_400_000
 TOUCH_MS = 3_600_000
@@ -89,6 +90,19 @@ class Credentials:
             else:
                 found[each] = each._replace(name=there.name, role=there.role)
         return found
+
+
+def mint(
+    account_id: int, name: str, now: int, scopes: tuple[str, ...] = SCOPES, rooms: tuple[str, ...] | None = None,
+    lasts_ms: int | None = None,
+) -> tuple[Token, str]:  # fmt: skip
+    """Make a token, and its text, which is not kept."""
+    number, secret = accounts.public_id()[:8], secrets.token_urlsafe(32)
+    token = Token(
+        number, hashed(secret), account_id, name, " ".join(scopes), None if rooms is None else " ".join(rooms), now,
+        None, None if lasts_ms is None else now + lasts_ms,
+    )  # fmt: skip
+    return token, f"{TOKEN_PREFIX}{number}_{secret}"
 
 
 def principal_of(account: Account, proof: bytes | None, ends_at: int | None) -> Principal:

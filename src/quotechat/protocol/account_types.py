@@ -28,6 +28,7 @@ class Account(msgspec.Struct, kw_only=True):
     role: Role
     at: At
     bot: bool | UnsetType = UNSET
+    keeper: Id | UnsetType = UNSET
     state: Literal["banned", "closed"] | UnsetType = UNSET
     until: At | UnsetType = UNSET
     seen_at: At | UnsetType = UNSET
@@ -161,6 +162,19 @@ class Tokens(msgspec.Struct):
     tokens: list[Token]
 
 
+class Bots(msgspec.Struct):
+    """Bots, the newest first."""
+
+    bots: list[Account]
+
+
+class NewBot(msgspec.Struct):
+    """A new bot, and its first token."""
+
+    account: Account
+    token: Annotated[str, Meta(description="Shown once. For `Authorization: Bearer …`.")]
+
+
 class Site(msgspec.Struct):
     """The site's settings, as administrators set them."""
 
@@ -260,6 +274,21 @@ class TokenBody(msgspec.Struct):
     scopes: list[Scope] | UnsetType = UNSET
     rooms: Annotated[list[str], Meta(min_length=1, max_length=50)] | UnsetType = UNSET
     expires_in: Span | UnsetType = UNSET
+
+
+class BotBody(msgspec.Struct):
+    """A new bot; its first token is for `rooms`, or for all. Administrators may name another `keeper`."""
+
+    name: Name
+    rooms: Annotated[list[str], Meta(min_length=1, max_length=50)] | UnsetType = UNSET
+    scopes: list[Scope] | UnsetType = UNSET
+    keeper: Id | UnsetType = UNSET
+
+
+class BotChange(msgspec.Struct):
+    """The new keeper of a bot."""
+
+    keeper: Id
 
 
 class SiteBody(msgspec.Struct):

@@ -28,6 +28,7 @@ CREATE_ROOM: Final = "create-room"
 CREATE_CLOSED: Final = "create-closed"
 BEGIN_DIRECT: Final = "begin-direct"
 INVITE: Final = "invite"
+CREATE_BOT: Final = "create-bot"
 ADMINISTER: Final = "administer"
 
 _OWN = {READ, WRITE, CHANGE_OWN}
@@ -70,8 +71,9 @@ _SERVER: Mapping[str, Mapping[str, str | None]] = {
     "visitor": {CREATE_ROOM: "rooms_by"},
     "guest": {BEGIN_DIRECT: None},
     "bot": {CREATE_ROOM: "rooms_by"},
-    "member": {CREATE_ROOM: "rooms_by", CREATE_CLOSED: "rooms_by", BEGIN_DIRECT: "directs", INVITE: "invites_by"},
-    "admin": dict.fromkeys((CREATE_ROOM, CREATE_CLOSED, BEGIN_DIRECT, INVITE, ADMINISTER)),
+    "member": {CREATE_ROOM: "rooms_by", CREATE_CLOSED: "rooms_by", BEGIN_DIRECT: "directs", INVITE: "invites_by",
+               CREATE_BOT: "bots_by"},
+    "admin": dict.fromkeys((CREATE_ROOM, CREATE_CLOSED, BEGIN_DIRECT, INVITE, CREATE_BOT, ADMINISTER)),
 }
 
 

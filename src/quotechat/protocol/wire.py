@@ -60,6 +60,7 @@ class Message(msgspec.Struct):
     message: Annotated[str, Meta(description="The text as typed.")] | UnsetType = UNSET
     runs: Annotated[list[Run], Meta(description="The text in styles, where it is formatted.")] | UnsetType = UNSET
     by: Annotated[str, Meta(description="The id of the account that sent it.")] | UnsetType = UNSET
+    bot: Annotated[bool, Meta(description="A program sent it, by an account of its own.")] | UnsetType = UNSET
     color: str | UnsetType = UNSET
     reply_to: ReplyTo | UnsetType = UNSET
     likes: Count | UnsetType = UNSET

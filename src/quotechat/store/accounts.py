@@ -99,6 +99,20 @@ def listed(sql: Sql, search: str = "", limit: int = 200, before: int | None = No
     return [each for each in map(_account, list(rows)) if wanted in each.name.casefold()][:limit]
 
 
+def bots_of(sql: Sql, keeper: int | None = None) -> list[Account]:
+    """Return the bots that are not closed, the newest first: all, or those of a keeper."""
+    of, values = ("", ()) if keeper is None else (" AND keeper = ?", (keeper,))
+    rows = sql.all(
+        f"SELECT {_COLUMNS} FROM account WHERE role = 'bot' AND state <> 'closed'{of} ORDER BY id DESC", *values
+    )
+    return [Account(*row) for row in list(rows)]
+
+
+def hand_over(sql: Sql, bot: Account, keeper: int) -> None:
+    """Give a bot another keeper."""
+    sql.run("UPDATE account SET keeper = ?, revision = revision + 1 WHERE id = ?", keeper, bot.id)
+
+
 def any_there(sql: Sql) -> bool:
     """Return True if there is any account."""
     return sql.one("SELECT 1 FROM account LIMIT 1") is not None
@@ -125,6 +139,7 @@ def make(
     *,
     password: str | None = None,
     made_by: int | None = None,
+    keeper: int | None = None,
     held: tuple[str | None, int] = (None, 0),
 ) -> Account:
     """Create an account. Raises Invalid, and Conflict if the name is taken.
@@ -138,9 +153,9 @@ def make(
     row = sql.one("SELECT coalesce(max(id), 0) + 1 FROM account")
     assert row is not None
     sql.run(
-        "INSERT INTO account (id, key, identity, name, skeleton, role, password, made_by, made_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        row[0], key, ACCOUNT + key, name, names.skeleton(name), role, password, made_by, at,
+        "INSERT INTO account (id, key, identity, name, skeleton, role, password, keeper, made_by, made_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        row[0], key, ACCOUNT + key, name, names.skeleton(name), role, password, keeper, made_by, at,
     )  # fmt: skip
     return by_key(sql, key)
 
@@ -158,8 +173,10 @@ def rename(sql: Sql, account: Account, name: str, at: int, *, held: tuple[str | 
 
 
 def set_role(sql: Sql, account: Account, role: str) -> None:
-    """Give it another role. Raises Conflict if there would be no owner."""
+    """Give it another role. Raises Conflict for a bot, and if there would be no owner."""
     sql.alone("account")
+    if account.role == "bot":
+        raise Conflict("A bot stays a bot.")
     if role != "owner":
         _keep_an_owner(sql, account)
     sql.run("UPDATE account SET role = ?, revision = revision + 1 WHERE id = ?", role, account.id)
@@ -182,24 +199,29 @@ def change_settings(sql: Sql, account: Account, changed: dict[str, Any]) -> None
 
 
 def ban(sql: Sql, account: Account, until: int | None) -> None:
-    """Let it do nothing, until a time or for good. Raises Conflict if there would be no owner."""
+    """Let it and its bots do nothing, until a time or for good. Raises Conflict if there would be no owner."""
     sql.alone("account")
     _keep_an_owner(sql, account)
-    sql.run("UPDATE account SET state = 'banned', until = ?, revision = revision + 1 WHERE id = ?", until, account.id)
+    for banned in (account, *bots_of(sql, account.id)):
+        sql.run(
+            "UPDATE account SET state = 'banned', until = ?, revision = revision + 1 WHERE id = ?", until, banned.id
+        )
 
 
 def unban(sql: Sql, account: Account) -> None:
-    """Let it sign in again."""
+    """Let it and its bots act again."""
     sql.run(
-        "UPDATE account SET state = 'active', until = NULL, revision = revision + 1 WHERE id = ? AND state = 'banned'",
-        account.id,
-    )
+        "UPDATE account SET state = 'active', until = NULL, revision = revision + 1"
+        " WHERE (id = ? OR keeper = ?) AND state = 'banned'", account.id, account.id,
+    )  # fmt: skip
 
 
 def close(sql: Sql, account: Account, at: int) -> None:
-    """Close it for good: it keeps its messages and, for a year, its name. Raises Conflict for the last owner."""
+    """Close it for good, and its bots: the name stays reserved for a year. Raises Conflict for the last owner."""
     sql.alone("account")
     _keep_an_owner(sql, account)
+    for bot in bots_of(sql, account.id):
+        close(sql, bot, at)
     for table in ("session", "token", "claim"):
         sql.run(f"DELETE FROM {table} WHERE account_id = ?", account.id)
     sql.run("DELETE FROM ticket WHERE account_id = ? OR made_by = ?", account.id, account.id)

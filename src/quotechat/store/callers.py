@@ -16,7 +16,7 @@ from .accounts import is_active
 from .base import Write
 from .shapes import Sql
 
-ACCOUNT = "SELECT id, state, until, name FROM account WHERE identity = ?"
+ACCOUNT = "SELECT id, state, until, name, role FROM account WHERE identity = ?"
 _PROOF = (
     "SELECT ends_at FROM session WHERE hash = ? UNION ALL"
     " SELECT coalesce(ends_at, 9007199254740991) FROM token WHERE hash = ?"
@@ -50,6 +50,14 @@ def current_name(sql: Sql, identity: str | None, at: int) -> str | None:
     if row is None or not is_active(row[1], row[2], at):
         raise Unauthenticated("This account may not write any more.")
     return str(row[3])
+
+
+def is_bot(sql: Sql, identity: str | None) -> bool:
+    """Return True if `identity` is the account of a bot."""
+    if account_id(identity) is None:
+        return False
+    row = sql.one(ACCOUNT, identity)
+    return row is not None and row[4] == "bot"
 
 
 def check_free(sql: Sql, user: str, at: int) -> None:

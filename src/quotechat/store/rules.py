@@ -356,6 +356,7 @@ def _say(
         "id": asked.room.head + 1,
         "user": said.user,
         "by": account_id(asked.write.identity),
+        "bot": callers.is_bot(asked.ledger.sql, asked.write.identity) or None,
         "message": said.message,
         "runs": runs,
         "color": said.color,

@@ -153,6 +153,14 @@ def revoke_token(sql: Sql, account_id: int, token_id: str) -> None:
     sql.run("DELETE FROM token WHERE id = ?", token_id)
 
 
+def revoke_any(sql: Sql, token_id: str) -> None:
+    """Revoke a token of any account. Raises TokenUnknown."""
+    row = sql.one("SELECT account_id FROM token WHERE id = ?", token_id)
+    if row is None:
+        raise TokenUnknown()
+    revoke_token(sql, row[0], token_id)
+
+
 def revoke_tokens(sql: Sql, account_id: int) -> None:
     """Revoke all of an account."""
     sql.run("DELETE FROM token WHERE account_id = ?", account_id)

@@ -43,8 +43,8 @@ class BoundedSql(Sql, Protocol):
 
 
 _ORDER = (
-    "id", "user", "by", "message", "runs", "color", "reply_to", "likes", "dislikes", "at", "edited_at", "deleted",
-    "client_id",
+    "id", "user", "by", "bot", "message", "runs", "color", "reply_to", "likes", "dislikes", "at", "edited_at",
+    "deleted", "client_id",
 )  # fmt: skip
 
 

@@ -39,7 +39,8 @@ def accounts() -> Response:
     principal = authentication.need_account()
     limit = parameters.limit(_DEFAULT, _MOST)
     found = _people().listed(parameters.one("q") or "", limit, parameters.one("before"))
-    shown = [showing.account(each, whole=principal.is_admin) for each in found[:limit]]
+    keepers = _people().ids({each.keeper for each in found if each.keeper is not None})
+    shown = [showing.account(each, whole=principal.is_admin, keepers=keepers) for each in found[:limit]]
     return live({"accounts": shown, "has_more": len(found) > limit})
 
 
@@ -67,7 +68,9 @@ def make() -> Response:
 def account(account_id: str) -> Response:
     """One account."""
     principal = authentication.need_account()
-    return live(showing.account(_people().one(account_id), whole=principal.is_admin))
+    found = _people().one(account_id)
+    keepers = _people().ids({found.keeper} if found.keeper is not None else set())
+    return live(showing.account(found, whole=principal.is_admin, keepers=keepers))
 
 
 @blueprint.patch("/accounts/<account_id>")

@@ -14,13 +14,14 @@ from itsdangerous import BadSignature, URLSafeSerializer
 
 from ..config import Settings
 from ..hub.accounts import Accounts, Client, SignedIn
+from ..hub.bots import Bots
 from ..hub.chat import Chat
 from ..hub.credentials import TOKEN_PREFIX, Credentials, Rules
 from ..hub.passwords import Passwords
 from ..hub.people import People
 from ..protocol import commands
 from ..protocol.errors import Forbidden, RoomUnknown, ScopeMissing, Unauthenticated
-from ..protocol.permissions import CREATE_ROOM, INVITE, allows_on_server, scope_of
+from ..protocol.permissions import CREATE_BOT, CREATE_ROOM, INVITE, allows_on_server, scope_of
 from ..protocol.principal import Principal
 from ..store.sessions import Session, hashed
 from . import proxies, site
@@ -34,6 +35,7 @@ _MOST_KNOWN = 5
 _ONLY_ADMINISTRATORS = {
     CREATE_ROOM: "Only administrators create rooms here.",
     INVITE: "Only administrators invite here.",
+    CREATE_BOT: "Only administrators make bots here.",
 }
 
 
@@ -42,6 +44,7 @@ class Services(NamedTuple):
 
     accounts: Accounts
     people: People
+    bots: Bots
     credentials: Credentials
     access: str
     signer: URLSafeSerializer
@@ -64,6 +67,7 @@ def install(app: Flask, chat: Chat, settings: Settings) -> None:
     app.extensions["quotechat.accounts"] = Services(
         Accounts(chat, Passwords(settings.password_chars), rules, chat.now, told),
         People(chat, chat.now, told, settings.access),
+        Bots(chat, chat.now, told),
         Credentials(chat, rules, chat.now),
         settings.access,
         URLSafeSerializer(chat.secret(), salt="quotechat.device"),

@@ -13,10 +13,9 @@ from ..protocol import account_types as types
 from ..protocol import json, wire
 from ..protocol.errors import Invalid, ParameterInvalid, Unauthenticated
 from ..protocol.events import rfc3339
-from ..protocol.names import clean_name, clean_room
 from ..protocol.principal import SCOPES, Principal
 from ..store import accounts, own, reading, sessions
-from . import authentication, parameters, security, showing
+from . import authentication, parameters, security, showing, token_fields
 from .described import BODIES, described
 from .detach import has_body
 from .messages import live
@@ -24,8 +23,6 @@ from .messages import live
 blueprint = Blueprint("me", __name__, url_prefix="/api/v1")
 
 _SETTINGS = {"presence": ("on", "off"), "level": ("everything", "mentions", "nothing"), "notify": ("on", "off")}
-_MOST_TOKEN_MS = 2 * 365 * 86_400_000
-_LEAST_TOKEN_MS = 3_600_000
 
 
 @blueprint.get("/me")
@@ -186,23 +183,9 @@ def new_token() -> Response:
     """Make a token for a program: {`name`, `scopes`?, `rooms`?, `expires_in`?} → 201, once with its secret."""
     principal, _ = authentication.need_proof("token")
     fields = parameters.json_object()
-    name = fields.get("name")
-    if not isinstance(name, str):
-        raise Invalid("name", "name is missing, or no text.")
-    lasts = None
-    if fields.get("expires_in") is not None:
-        lasts = showing.span(fields["expires_in"], "expires_in", _chat().now())
-        if not _LEAST_TOKEN_MS <= lasts <= _MOST_TOKEN_MS:
-            raise Invalid("expires_in", "A token lasts between an hour and two years.")
-    scopes, rooms = _listed(fields, "scopes"), _listed(fields, "rooms")
-    if scopes is not None and (not scopes or set(scopes) - set(SCOPES)):
-        raise Invalid("scopes", f"Scopes are some of: {', '.join(SCOPES)}.")
-    if rooms is not None and not 1 <= len(rooms) <= parameters.MOST_ROOMS:
-        raise Invalid("rooms", f"1 to {parameters.MOST_ROOMS} rooms; leave it out for all.")
     found, text = _accounts().new_token(
-        principal.account or 0, clean_name(name, "name", 100),
-        tuple(each for each in SCOPES if scopes is None or each in scopes),
-        None if rooms is None else tuple(clean_room(each, "rooms") for each in rooms), lasts,
+        principal.account or 0, token_fields.name(fields), token_fields.scopes(fields), token_fields.rooms(fields),
+        token_fields.lasts(fields, _chat().now()),
     )  # fmt: skip
     return live({**showing.token(found), "token": text}, 201)
 
@@ -238,15 +221,6 @@ def _settings(found: Any) -> dict[str, Any]:
     for name, value in found.items():
         if name not in _SETTINGS or value not in _SETTINGS[name]:
             raise Invalid("settings", f"Settings are: {', '.join(f'{n} {v}' for n, v in _SETTINGS.items())}.")
-    return found
-
-
-def _listed(fields: dict[str, Any], name: str) -> list[str] | None:
-    found = fields.get(name)
-    if found is None:
-        return None
-    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
-        raise Invalid(name, f"{name} is a list of texts.")
     return found
 
 

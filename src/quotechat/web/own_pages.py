@@ -11,10 +11,11 @@ from ..hub.chat import Chat
 from ..hub.people import Invited
 from ..protocol.errors import Forbidden, Invalid, ProofNeeded, Refused, SignInFailed, Unauthenticated
 from ..protocol.names import clean_name
+from ..protocol.permissions import CREATE_BOT
 from ..protocol.principal import Principal, outranks
 from ..store import accounts, sessions
 from ..store.sessions import Session
-from . import authentication, parameters, problems, security, showing, site
+from . import authentication, parameters, problems, security, showing, site, token_fields
 
 blueprint = Blueprint("own_pages", __name__)
 
@@ -108,6 +109,29 @@ def revoke_token(token_id: str) -> Response:
     return _own("token", lambda: _services().accounts.revoke_token(principal.account or 0, token_id), "Revoked.")
 
 
+@blueprint.post("/me/bots")
+def new_bot() -> Response:
+    """Make a bot, and show its token once."""
+    principal, session = authentication.need_session()
+    made: list[str] = []
+
+    def make() -> None:
+        authentication.need_right(principal, CREATE_BOT)
+        given = request.form.get("rooms", "").split()
+        rooms = token_fields.rooms({"rooms": given or None})
+        _prove(session)
+        made.append(_services().bots.make(principal, request.form.get("name", ""), rooms).text)
+
+    return _own("bot", make, "", made)
+
+
+@blueprint.post("/me/bots/<account_id>/close")
+def close_bot(account_id: str) -> Response:
+    """Close a bot."""
+    principal, _ = authentication.need_session()
+    return _own("bot", lambda: _services().bots.close(principal, account_id), "The bot is closed.")
+
+
 @blueprint.post("/me/claims")
 def claim() -> Response:
     """Take over the messages written in this browser without an account."""
@@ -152,6 +176,8 @@ def _me(part: str = "", refused: Refused | None = None, *, done: str = "", token
         "me.html", principal, refused, here="me", heading=principal.name, part=part, done=done, token=token,
         sessions=[showing.session(each, session.hash) for each in found],
         tokens=[showing.token(each) for each in tokens], claimable=written,
+        bots=[showing.account(each) for each in _services().bots.own(number)],
+        can_make_bots=authentication.may(principal, CREATE_BOT),
     )  # fmt: skip
 
 

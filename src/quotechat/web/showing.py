@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,11 +18,13 @@ from ..store.tickets import Ticket
 from . import site
 
 
-def account(found: Account, *, whole: bool = False) -> dict[str, Any]:
-    """Return an account; `whole` for itself and for administrators."""
+def account(found: Account, *, whole: bool = False, keepers: Mapping[int, str] = {}) -> dict[str, Any]:
+    """Return an account; `whole` for itself and for administrators. `keepers` are public ids by store key."""
     shown: dict[str, Any] = {"id": found.key, "name": found.name, "role": found.role, "at": rfc3339(found.made_at)}
     if found.role == "bot":
         shown["bot"] = True
+    if found.keeper is not None and found.keeper in keepers:
+        shown["keeper"] = keepers[found.keeper]
     if found.state != "active":
         shown["state"] = found.state
     if whole:
