@@ -153,6 +153,7 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         bots,
         gate,
         health,
+        lessons,
         me,
         measure,
         messages,
@@ -197,7 +198,7 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
     parking.install(app, chat)
     revocation.install(app, chat)
     metrics.install(app, chat)
-    for module in (pages, rooms, messages, quotes, polling, health, specs, reference, websocket, robots):
+    for module in (pages, lessons, rooms, messages, quotes, polling, health, specs, reference, websocket, robots):
         ours.register_blueprint(module.blueprint)
     for module in (me, administration, bots):
         ours.register_blueprint(module.blueprint)

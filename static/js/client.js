@@ -20,6 +20,7 @@ const DEFAULTS = {
   transports: ["websocket", "long-poll", "short-poll"],
   interval: 2_000,
   betterAfter: 60_000,
+  more: {}, // transports besides ours: name → a function as those in RUN
   tries: 3,
   stableAfter: 5_000,
   silence: 45_000,
@@ -227,7 +228,7 @@ export class Connection extends EventTarget {
 
   #start(level) {
     const name = this.transports[level];
-    return new Session(name, RUN[name], this);
+    return new Session(name, this.more[name] ?? RUN[name], this);
   }
 
   /** After so many failures in a row comes the next transport. After the last comes the first again,

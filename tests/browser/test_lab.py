@@ -1,11 +1,14 @@
-"""The lab in a browser: all three readers at once, cut and delayed, and nothing missed."""
+"""The lab in a browser: all readers at once, cut and delayed. Only the one without a cursor misses anything.
+
+One server and one browser serve the module.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +16,30 @@ import pytest
 from playwright.sync_api import expect
 from server import Server
 from test_pages import waits
+from test_quality import violations
 
 pytestmark = pytest.mark.alone
 
 Open = Callable[..., Any]
+READERS = [
+    "Short polling", "Long polling", "WebSocket", "NDJSON stream", "Server-sent events", "WebSocket without a cursor",
+]  # fmt: skip
 
 
-def rows(page: Any) -> list[list[str]]:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for the module: each run of the lab counts its own probes only."""
+    data = tmp_path_factory.mktemp("lab") / "data"
+    data.mkdir()
+    running = Server(data)
+    running.start()
+    yield running
+    running.kill()
+
+
+def rows(page: Any, table: str = "#table") -> list[list[str]]:
     script = "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
-    found: list[list[str]] = page.eval_on_selector_all("#table tr", script)
+    found: list[list[str]] = page.eval_on_selector_all(f"{table} tr", script)
     return found
 
 
@@ -35,52 +53,86 @@ def at_least(page: Any, probes: int) -> None:
     waits(page, sent, f"{probes} probes")
 
 
-def test_nothing_is_missed_whatever_is_cut(server: Server, open_page: Open, tmp_path: Path) -> None:
-    """Probes are sent while connections are cut; at the end every reader has every one of them, once."""
-    page = open_page("/lab", live=False)
-    page.select_option("[name=rate]", "4")
-    page.select_option("[name=interval]", "500")
-    page.select_option("[name=delay]", "25")
+def stop(page: Any) -> None:
     page.click("#start")
-    at_least(page, 6)
+    expect(page.locator("#told")).to_contain_text("Done", timeout=60_000)
+
+
+def test_a_cut_costs_only_the_reader_without_a_cursor(server: Server, open_page: Open, tmp_path: Path) -> None:
+    """The connections are cut while messages are sent: five readers have each one, once; the sixth lost some, and
+    the page says how many. Settings come from the address; results leave as a file and as a link."""
+    page = open_page("/lab?rate=4&poll=500&delay=25&lasts=2", live=False, reduced_motion="reduce")
+    page.check("[name=loss-guess][value=meanwhile]")
+    page.click("#start")
+    at_least(page, 3)
     page.click("#cut")
-    at_least(page, 14)
-    # What is on its way while the run goes on is not missed.
-    assert {row[5] for row in rows(page)} == {"–"}
-    page.click("#start")
-    expect(page.locator("#progress")).to_contain_text("Done", timeout=40_000)
-    found = rows(page)
-    assert [row[0] for row in found] == ["Short polling", "Long polling", "WebSocket"]
-    sent = found[0][4]
-    assert int(sent) >= 14
-    assert [row[4:7] for row in found] == [[sent, "0", "0"]] * 3
+    waits(page, lambda: page.locator(".lane.is-cut").count() == len(READERS), "all lanes cut")
+    expect(page.locator("#cuts li")).to_contain_text("WebSocket without a cursor lost", timeout=60_000)
+    assert violations(page) == []
+    page.fill("[name=word]", "hello")
+    page.click("#say")
+    waits(page, lambda: any(row[3] != "0" for row in rows(page)), "what is lost is counted during the run")
+    stop(page)
+    expect(page.locator("#verdict")).to_contain_text("lost")
+    found = rows(page, "#all")
+    assert [row[0] for row in found] == READERS
+    sent, lost = int(found[0][4]), int(found[-1][5])
+    assert sent >= 4 and lost >= 1
+    assert [row[4:7] for row in found[:-1]] == [[str(sent), "0", "0"]] * 5
+    assert int(found[-1][4]) == sent - lost
     assert all(float(row[1].replace(",", "")) >= 25 for row in found)
+    assert [row[3] for row in rows(page)] == ["0"] * 5 + [str(lost)]
+    assert "hello" in {message["message"] for message in said(server)}
+    for kind in ("empty", "news", "frame"):
+        expect(page.locator(f"[data-wire={kind}] .note")).to_contain_text("bytes")
     waits(page, lambda: page.locator("#plot canvas").count() == 1, "the plot")
     with page.expect_download() as download:
         page.click("#json")
     download.value.save_as(tmp_path / "lab.json")
-    assert [row["missed"] for row in json.loads((tmp_path / "lab.json").read_text())] == [0, 0, 0]
+    assert [row["missed"] for row in json.loads((tmp_path / "lab.json").read_text())] == [0] * 5 + [lost]
+    link = copied(page, "#copy-link")
+    assert link.startswith(f"{server.url}/lab?rate=4&poll=500&delay=25&lasts=2#results=")
+    assert "| WebSocket without a cursor |" in copied(page, "#copy-table")
+    assert violations(page) == []
+    other = open_page(link.removeprefix(server.url), live=False)
+    assert rows(other, "#all") == found
+    assert other.input_value("[name=delay]") == "25"
 
 
-def test_the_lab_works_for_many_and_silence_costs_what_it_costs(server: Server, open_page: Open) -> None:
-    """Two people measure at once, each under a name of its own; a held poll and a socket show their silence."""
-    pages = [open_page("/lab", live=False) for _ in range(2)]
+def copied(page: Any, button: str) -> str:
+    """Click a button that copies; return what it gave to the clipboard."""
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.click(button)
+    expect(page.locator("#told")).to_contain_text("copied")
+    text: str = page.evaluate("navigator.clipboard.readText()")
+    return text
+
+
+def said(server: Server) -> list[dict[str, Any]]:
+    with urllib.request.urlopen(f"{server.url}/api/v1/rooms/lab?limit=200") as answer:
+        messages: list[dict[str, Any]] = json.load(answer)["messages"]
+    return messages
+
+
+def test_the_lab_works_for_many_on_a_slow_network_in_two_tabs(server: Server, open_page: Open) -> None:
+    """Two runs at once, each under a name of its own; two tabs on a slow network miss and repeat nothing."""
+    before = {message["user"] for message in said(server)}
+    pages = [open_page(path, live=False) for path in ("/lab?rate=4&poll=500", "/lab?rate=4&poll=500&slow=1&tabs=2")]
     for page in pages:
-        page.select_option("[name=rate]", "4")
-        page.click("#start")
+        page.focus("[name=rate]")
+        page.press("#start", "Enter")  # by keyboard
     for page in pages:
         at_least(page, 3)
-        waits(page, lambda page=page: all("–" not in row[10:] for row in rows(page)), "the costs of silence", 60)
-        (short, held, socket) = ([float(cell.replace(",", "")) for cell in row[10:]] for row in rows(page))
-        assert 25 <= short[0] <= 31 and short[1] > 5_000
-        # A hold ends after 20 to 25 s; a heartbeat comes every 20 s and has less than 150 bytes.
-        assert 2 <= held[0] <= 3.1 and held[1] > 450
-        assert socket[0] == 0 and 0 < socket[1] < 450
     for page in pages:
-        page.click("#start")
-        expect(page.locator("#progress")).to_contain_text("Done", timeout=40_000)
-        assert {row[5] for row in rows(page)} == {"0"}
-    with urllib.request.urlopen(f"{server.url}/api/v1/rooms/lab?limit=200") as answer:
-        names = {message["user"] for message in json.load(answer)["messages"]}
+        stop(page)
+        assert {row[3] for row in rows(page)} == {row[4] for row in rows(page)} == {"0"}
+    # Silence is measured beside it; of short polling at once.
+    idle = rows(pages[0], "#all")[0]
+    assert float(idle[10].replace(",", "")) > 30 and float(idle[11].replace(",", "")) > 5_000
+    # Each reader of two tabs has each message twice, but a stream.
+    slow = rows(pages[1], "#all")
+    assert int(slow[0][4]) == int(slow[2][4]) == 2 * int(slow[3][4])
+    assert float(slow[2][1].replace(",", "")) >= 250
+    names = {message["user"] for message in said(server)} - before
     assert len(names) == 2
     assert all(re.fullmatch("Lab [0-9a-f]{4}", name) for name in names)

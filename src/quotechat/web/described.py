@@ -134,7 +134,7 @@ def envelope(name: str) -> dict[str, Any]:
 
 
 #: Blueprints that answer people.
-_PAGES = ("static", "pages", "account_pages", "own_pages", "reference", "robots", "unknown")
+_PAGES = ("static", "pages", "lessons", "account_pages", "own_pages", "reference", "robots", "unknown")
 
 
 def calls(app: Flask) -> Iterator[tuple[Rule, str, Call | None, str]]:

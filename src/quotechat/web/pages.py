@@ -34,12 +34,6 @@ LATEST = 50
 SHORT_POLL_INTERVAL = 2000
 """Milliseconds between two short polls of a page."""
 
-LAB_ROOM = "lab"
-"""The room that the lab sends its probes to; the page creates it."""
-
-SILENT_ROOM = "lab-silence"
-"""The room in which the lab measures the cost of silence; the page creates it, and nobody writes there."""
-
 _OLD_NAME_COOKIE = "quotechat-name"
 """That of all servers once; now each has its own (`security.cookie_name`)."""
 NAME_COOKIE_AGE = 365 * 24 * 3600
@@ -196,12 +190,6 @@ def post_quote() -> BaseResponse:
     back = redirect(_address("auto", room, f"m{outcome.seq}"), 303)
     _remember_name(back, message["user"])
     return back
-
-
-@blueprint.get("/lab")
-def lab() -> Response:
-    """Short polling, long-polling and WebSocket side by side, measured by one page."""
-    return _page(render_template("lab.html", room=LAB_ROOM, silent_room=SILENT_ROOM), None)
 
 
 def _chat() -> Chat:
