@@ -19,8 +19,9 @@ from quotechat.protocol.errors import (
     RoomUnknown,
     Unauthenticated,
 )
-from quotechat.store import copying, pruning, redaction, removal, rules
+from quotechat.store import copying, pruning, redaction, removal
 from quotechat.store.base import CreateRoom, Store, Stored, Write
+from quotechat.store.rules import messages
 
 WORD = "xyzzy"
 
@@ -286,7 +287,7 @@ class TakingBack:
 
     def test_a_message_is_edited_a_bounded_number_of_times(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         """Each edit stays in the log with the whole text; beyond the bound it is refused, and deleting still serves."""
-        monkeypatch.setattr(rules, "MOST_EDITS", 3)
+        monkeypatch.setattr(messages, "MOST_EDITS", 3)
         do(store, said())
         do(store, react(1, "like"), who="bob")
         for number in range(3):

@@ -1,0 +1,165 @@
+"""The rules of messages: send, edit, delete, react."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...protocol import commands, events, json, text
+from ...protocol.commands import DeleteMessage, EditMessage, React, SendMessage
+from ...protocol.errors import Conflict, Forbidden, Invalid, MessageUnknown
+from ...protocol.principal import account_id
+from .. import callers, held_names, presenting
+from ..base import Scheduled, Stored
+from ..redaction import redact_message
+from ..shapes import counted, in_order
+from . import waiting
+from .asked import Asked
+
+MOST_EDITS = 1000
+"""Edits of one message: each stays in the log, with the whole text."""
+_VALUES = {"like": 1, "dislike": -1, "none": 0}
+
+# Reads of the common commands: prefetched together if that is faster (`foreseen`).
+PARENT = "SELECT body FROM message WHERE room_id = ? AND id = ?"
+OWN = "SELECT identity, deleted, body, likes, dislikes, edits FROM message WHERE room_id = ? AND id = ?"
+COUNTS = "SELECT likes, dislikes, deleted FROM message WHERE room_id = ? AND id = ?"
+REACTION = "SELECT value FROM reaction WHERE room_id = ? AND message_id = ? AND identity = ?"
+
+
+def send(asked: Asked, command: SendMessage) -> Stored | Scheduled:
+    """Store a message, or schedule it."""
+    said, write = command.message, asked.write
+    if said.send_at is not None:
+        asked.need_identity("Scheduling needs an identity, so that you can cancel it.")
+    due = 0 if said.send_at is None else commands.due(said.send_at, write.at, asked.settings.schedule_days)
+    parent = parent_of(asked, said.reply_to)
+    if said.send_at is not None:
+        waiting.check(asked)
+        # A scheduled message holds no name: nothing was sent under it yet.
+        held_names.check(asked.ledger, asked.room, write, said.user, asked.settings.name_hold_ms)
+        return waiting.schedule(asked, command, due)
+    # The last check is the first change: nothing below it refuses.
+    held_names.hold(asked.ledger, asked.room, write, said.user, asked.settings.name_hold_ms)
+    return say(asked, command, parent, write.runs)
+
+
+def edit(asked: Asked, command: EditMessage) -> Stored:
+    """Change the text of one's own message."""
+    message_id = command.message.id
+    body, likes, dislikes, edits = _own(asked, message_id, "A deleted message cannot be edited.")
+    if edits >= MOST_EDITS:
+        raise Conflict(f"A message can be edited {MOST_EDITS:,} times.")
+    message = json.own(body)
+    presenting.messages(asked.ledger.sql, asked.room.id, [message])
+    message["message"] = command.message.message
+    message.pop("runs", None)
+    if asked.write.runs is not None:
+        message["runs"] = asked.write.runs
+    message["edited_at"] = events.rfc3339(asked.write.at)
+    whole = counted(in_order(message), likes, dislikes)
+    return asked.append(events.MESSAGE_EDITED, {"message": whole}, target=message_id)
+
+
+def delete(asked: Asked, command: DeleteMessage) -> Stored:
+    """Delete a message."""
+    message_id, identity = command.message.id, asked.write.identity
+    row = asked.ledger.sql.one(
+        "SELECT identity, deleted FROM message WHERE room_id = ? AND id = ?", asked.room.id, message_id
+    )
+    operator = asked.write.operator
+    if row and row[1] is not None and (
+        operator or (identity is not None and callers.owns(asked.ledger.sql, identity, row[0]))
+    ):
+        # DELETE is idempotent (RFC 9110 §9.2.2): it is gone, and this is the event that did it.
+        return asked.ledger.stored(asked.room, row[1])
+    if not operator:
+        _own(asked, message_id, "This message is deleted.")
+    elif row is None:
+        raise MessageUnknown(message_id)
+    redact_message(asked.ledger.sql, asked.room.id, message_id, asked.ledger.budget)
+    return asked.append(events.MESSAGE_DELETED, {"message": {"id": message_id}}, target=message_id)
+
+
+def react(asked: Asked, command: React) -> Stored:
+    """Set or take back a reaction."""
+    message_id, value = command.message.id, _VALUES[command.message.reaction]
+    identity = asked.need_identity()
+    sql, key = asked.ledger.sql, (asked.room.id, message_id)
+    row = sql.one(COUNTS, *key)
+    if row is None:
+        raise MessageUnknown(message_id)
+    if row[2] is not None:
+        raise Conflict("This message is deleted.")
+    was = sql.one(REACTION, *key, identity)
+    before = was[0] if was else 0
+    if value == before:
+        return _last_reaction(asked, message_id)
+    likes = row[0] + (value == 1) - (before == 1)
+    dislikes = row[1] + (value == -1) - (before == -1)
+    body = {"message": {"id": message_id, "likes": likes, "dislikes": dislikes}}
+    return asked.append(events.REACTIONS_CHANGED, body, target=message_id, reaction=value)
+
+
+def _last_reaction(asked: Asked, message_id: int) -> Stored:
+    """It is so already: the answer names the event that last touched the message, and none is added."""
+    row = asked.ledger.sql.one(
+        "SELECT max(seq) FROM event WHERE room_id = ? AND target = ? AND command = ?",
+        asked.room.id, message_id, events.REACTIONS_CHANGED,
+    )  # fmt: skip
+    return asked.ledger.stored(asked.room, row[0] if row and row[0] is not None else message_id)
+
+
+# --- Shared with scheduled messages ---------------------------------------------------------------
+
+
+def say(
+    asked: Asked, command: SendMessage, parent: dict[str, Any] | None, runs: list[text.Run] | None
+) -> Stored:
+    """Append a message to the log."""
+    said = command.message
+    message = {
+        "id": asked.room.head + 1,
+        "user": said.user,
+        "by": account_id(asked.write.identity),
+        "bot": callers.is_bot(asked.ledger.sql, asked.write.identity) or None,
+        "message": said.message,
+        "runs": runs,
+        "color": said.color,
+        "reply_to": parent,
+        "at": events.rfc3339(asked.write.at),
+        "client_id": command.client_id,
+    }
+    body = {name: value for name, value in message.items() if value is not None}
+    return asked.append(events.MESSAGE_SENT, {"message": body})
+
+
+def _own(asked: Asked, message_id: int, deleted: str) -> tuple[str, int, int, int]:
+    """Return body, likes, dislikes and edits of the sender's own message; `deleted` is the refusal if it is deleted."""
+    identity = asked.need_identity()
+    row = asked.ledger.sql.one(OWN, asked.room.id, message_id)
+    if row is None:
+        raise MessageUnknown(message_id)
+    if not callers.owns(asked.ledger.sql, identity, row[0]):
+        raise Forbidden("Only the one who sent a message can change it.")
+    if row[1] is not None:
+        raise Conflict(deleted)
+    return row[2], row[3], row[4], row[5]
+
+
+def parent_if_kept(asked: Asked, message_id: int | None) -> dict[str, Any] | None:
+    """As `parent_of`; the parent at the time of scheduling may be kept no longer."""
+    try:
+        return parent_of(asked, message_id)
+    except Invalid:
+        return None
+
+
+def parent_of(asked: Asked, message_id: int | None) -> dict[str, Any] | None:
+    """Return the excerpt of its parent that a reply shows, as it is now."""
+    if message_id is None:
+        return None
+    row = asked.ledger.sql.one(PARENT, asked.room.id, message_id)
+    if row is None:
+        raise Invalid("reply_to", f"There is no message {message_id} in this room to reply to.")
+    message = json.own(row[0])
+    return {"id": message_id, "user": message["user"], **presenting.parent(message)}

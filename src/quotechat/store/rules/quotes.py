@@ -1,0 +1,42 @@
+"""The rules of quotes: add, remove."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...protocol import events, json
+from ...protocol.commands import AddQuote, RemoveQuote
+from ...protocol.errors import Forbidden, QuoteUnknown
+from .. import callers
+from ..base import Stored
+from ..redaction import redact_quote
+from ..shapes import removed_quote
+from .asked import Asked
+
+
+def add(asked: Asked, command: AddQuote) -> Stored:
+    """Add a quote to the collection."""
+    # Quotes of all rooms share their numbers, and only this room is locked.
+    asked.ledger.sql.alone("quote")
+    row = asked.ledger.sql.one("SELECT coalesce(max(id), 0) + 1 FROM quote")
+    assert row is not None
+    quote: dict[str, Any] = {"id": row[0], "quote": command.quote.quote, "author": command.quote.author}
+    quote["at"] = events.rfc3339(asked.write.at)
+    if command.client_id is not None:
+        quote["client_id"] = command.client_id
+    return asked.append(events.QUOTE_ADDED, {"quote": quote})
+
+
+def remove(asked: Asked, command: RemoveQuote) -> Stored:
+    """Remove one's own quote."""
+    quote_id, identity, sql = command.quote.id, asked.need_identity(), asked.ledger.sql
+    row = sql.one("SELECT room_id, identity, removed, body FROM quote WHERE id = ?", quote_id)
+    # One whose event is kept no longer belongs to no room.
+    if row is None or row[0] not in (None, asked.room.id):
+        raise QuoteUnknown()
+    if not callers.owns(sql, identity, row[1]):
+        raise Forbidden("Only the one who added a quote can remove it.")
+    if row[2] is not None:
+        return asked.ledger.stored(asked.room, row[2])
+    redact_quote(sql, asked.room.id, quote_id)
+    return asked.append(events.QUOTE_REMOVED, {"quote": removed_quote(json.own(row[3]))})

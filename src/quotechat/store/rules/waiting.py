@@ -1,0 +1,61 @@
+"""The rules of messages that wait: schedule and cancel. Their delivery is in `delivery`."""
+
+from __future__ import annotations
+
+from ...protocol import json
+from ...protocol.commands import CancelScheduled, SendMessage
+from ...protocol.errors import Forbidden, RateLimited, ScheduledUnknown
+from ..base import Cancelled, Scheduled
+from ..shapes import content_of
+from .asked import Asked
+
+MOST_WAITING = 100
+"""Scheduled messages of one identity that may wait, those that were refused included."""
+MOST_WAITING_OF_ADDRESS = 500
+"""Scheduled messages from one address that may wait, over all its identities."""
+
+
+def check(asked: Asked) -> None:
+    """Raise RateLimited if too many messages of this sender wait."""
+    sql, write = asked.ledger.sql, asked.write
+    row = sql.one(
+        "SELECT count(*) FROM scheduled WHERE identity = ? AND state IN ('waiting', 'refused')", write.identity
+    )
+    if row and row[0] >= MOST_WAITING:
+        raise RateLimited(60_000, f"At most {MOST_WAITING} of your messages may wait.")
+    if write.source is None:
+        return
+    row = sql.one("SELECT count(*) FROM scheduled WHERE source = ?", write.source)
+    if row and row[0] >= MOST_WAITING_OF_ADDRESS:
+        raise RateLimited(60_000, f"At most {MOST_WAITING_OF_ADDRESS} messages from one address may wait.")
+
+
+def schedule(asked: Asked, command: SendMessage, due: int) -> Scheduled:
+    """Keep a message until it is due."""
+    said = command.message
+    message = content_of(said)
+    if asked.write.runs is not None:
+        # Made by now, and not in the transaction that delivers it.
+        message["runs"] = asked.write.runs
+    row = asked.ledger.sql.one(
+        "INSERT INTO scheduled (room_id, identity, client_id, due_at, message, state, source)"
+        " VALUES (?, ?, ?, ?, ?, 'waiting', ?) RETURNING id",
+        asked.room.id, asked.write.identity, command.client_id, due, json.dumps(message).decode(), asked.write.source,
+    )  # fmt: skip
+    assert row is not None
+    return Scheduled(asked.ledger.waiting(row[0]))
+
+
+def cancel(asked: Asked, command: CancelScheduled) -> Cancelled:
+    """Cancel a message that waits."""
+    identity, scheduled_id = asked.need_identity(), command.scheduled.id
+    row = asked.ledger.sql.one(
+        "SELECT identity, state FROM scheduled WHERE id = ? AND room_id = ?", scheduled_id, asked.room.id
+    )
+    if row is None or (row[0] == identity and row[1] not in ("waiting", "refused")):
+        raise ScheduledUnknown(scheduled_id)
+    if row[0] != identity:
+        raise Forbidden()
+    cancelled = Cancelled(asked.ledger.waiting(scheduled_id))
+    asked.ledger.cancel(scheduled_id, keep=command.client_id is not None)
+    return cancelled
