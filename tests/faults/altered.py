@@ -20,12 +20,12 @@ from typing import Any
 
 import quotechat
 from quotechat.cli import main
-from quotechat.hub import bell, chat, feed, feeds, notices, writer
+from quotechat.hub import bell, feeds, notices, room_handle, writer
 from quotechat.protocol import cursor
 from quotechat.protocol.cursor import Cursor
 from quotechat.protocol.errors import ClientIdReused, Refused
 from quotechat.store import gathering, ledger, postgres, reading, rules, sqlite
-from quotechat.web import parking, reactor, websocket
+from quotechat.web import parking, websocket
 
 # --- Mutants --------------------------------------------------------------------------------------
 
@@ -157,25 +157,26 @@ def dedupe_in_memory() -> None:
 
 def dropped_between() -> None:
     """A socket gets the history that was read, then what is live now; what came in between it never gets."""
-    read = chat.Chat.read
+    read = room_handle.RoomHandle.read
     subscribed = websocket.Socket._subscribed
 
-    def slow(self: Any, *arguments: Any) -> Any:
-        page = read(self, *arguments)
+    def slow(self: Any, *arguments: Any, **named: Any) -> Any:
+        page = read(self, *arguments, **named)
         if threading.current_thread().name.startswith("catch-up"):
             time.sleep(0.05)
         return page
 
-    def follow(self: Any, peer: Any, room: feed.Feed, position: Cursor) -> None:
-        subscription = peer.subscriptions[room.room] = reactor.Subscription(room, Cursor(room.head))
-        self._followers.setdefault(room.room, {})[peer] = subscription
+    def follow(self: Any, peer: Any, subscription: Any, sent: Any = None) -> None:
+        subscription.position = Cursor(subscription.feed.head)
+        peer.subscriptions[subscription.feed.room] = subscription
+        self._followers.setdefault(subscription.feed.room, {})[peer] = subscription
         self.pump(peer)
 
     def take(self: Any, command: Any, found: Any) -> None:
         self.reactor.follow = follow.__get__(self.reactor)
         subscribed(self, command, found)
 
-    chat.Chat.read = slow  # type: ignore[method-assign]
+    room_handle.RoomHandle.read = slow  # type: ignore[method-assign]
     websocket.Socket._subscribed = take  # type: ignore[method-assign]
 
 

@@ -71,7 +71,7 @@ def test_a_feed_has_no_hole_where_another_process_wrote(opened: Opened, monkeypa
     """What others committed before our own commit is published with it, without any look or ring."""
     monkeypatch.setattr("quotechat.hub.watcher.NET", 3600)
     ours, theirs = opened(), opened()
-    feed = ours.feed("lobby")
+    feed = ours.trusted("lobby").follow()
     for text in "ab":
         theirs.submit(said(text), identity=None)
     ours.submit(said("c"), identity=None)
@@ -83,9 +83,9 @@ def test_what_another_process_acknowledged_is_read_at_once(opened: Opened, monke
     """Promise 4 does not rest on any wake-up."""
     monkeypatch.setattr("quotechat.hub.watcher.NET", 3600)
     ours, theirs = opened(), opened()
-    ours.feed("lobby")
+    ours.trusted("lobby").follow()
     stored = theirs.submit(said(), identity=None)
-    page = ours.read("lobby", START)
+    page = ours.trusted("lobby").read(START)
     assert [event.seq for event in page.events] == [1] and page.cursor == stored.cursor  # type: ignore[union-attr]
 
 
@@ -99,7 +99,7 @@ def test_a_room_goes_on_where_more_was_cut_than_this_worker_knew(
     ours, theirs = opened(), opened()
     for _ in range(known):
         ours.submit(said(), identity=None)
-    feed = ours.feed("lobby")
+    feed = ours.trusted("lobby").follow()
     for _ in range(5):
         theirs.submit(said("theirs"), identity=None)
     assert feed.head == known
@@ -108,33 +108,33 @@ def test_a_room_goes_on_where_more_was_cut_than_this_worker_knew(
     store.close()
     stored = ours.submit(said("ours"), identity=None)
     until(lambda: feed.ended)
-    assert ours.feed("lobby").cursor() == stored.cursor  # type: ignore[union-attr]
-    page = ours.read("lobby", START)
+    assert ours.trusted("lobby").follow().cursor() == stored.cursor  # type: ignore[union-attr]
+    page = ours.trusted("lobby").read(START)
     assert [event.seq for event in page.events] == list(range(known + 6 - kept, known + 7))
     with pytest.raises(CursorExpired):
-        ours.read("lobby", Cursor(known + 4 - kept))
+        ours.trusted("lobby").read(Cursor(known + 4 - kept))
 
 
 def test_what_is_forgotten_is_read_from_memory_no_more(opened: Opened, tmp_path: Path) -> None:
     """The floor holds at once, also for a worker that has the events in its tail."""
     chat = opened()
-    chat.feed("lobby")
+    chat.trusted("lobby").follow()
     cursors = [parse(chat.submit(said(text), identity=None).cursor) for text in "abcd"]  # type: ignore[union-attr]
     store = SqliteStore(tmp_path / "quotechat.db")
-    assert [event.seq for event in chat.read("lobby", cursors[0]).events] == [2, 3, 4]
+    assert [event.seq for event in chat.trusted("lobby").read(cursors[0]).events] == [2, 3, 4]
     store.cut("lobby", 2**60, 2)
     store.close()
     with pytest.raises(CursorExpired):
-        chat.read("lobby", cursors[0])
-    assert [event.seq for event in chat.read("lobby", cursors[1]).events] == [3, 4]
-    assert [event.seq for event in chat.read("lobby", START).events] == [3, 4]
+        chat.trusted("lobby").read(cursors[0])
+    assert [event.seq for event in chat.trusted("lobby").read(cursors[1]).events] == [3, 4]
+    assert [event.seq for event in chat.trusted("lobby").read(START).events] == [3, 4]
 
 
 def test_a_wake_up_that_is_lost_costs_at_most_a_second(opened: Opened) -> None:
     """Without a bell, the look at the store finds it."""
     ours, theirs = opened(), opened()
     found: list[Any] = []
-    waiting = threading.Thread(target=lambda: found.append(ours.wait("lobby", NOW, 9, 10)))
+    waiting = threading.Thread(target=lambda: found.append(ours.wait(ours.trusted("lobby"), NOW, 9, 10)))
     waiting.start()
     until(lambda: ours.figures()["held_polls"] == 1, what="a held poll")
     theirs.submit(said(), identity=None)
@@ -149,11 +149,11 @@ def test_a_due_message_is_delivered_once_by_whomever(opened: Opened) -> None:
     for _ in range(20):
         first.submit(said("later", send_at="+1h"), identity="ann")
     clock.now += 3_599_999
-    assert first._scheduler.deliver_due() == 0 and first.read("lobby", START).events == []
+    assert first._scheduler.deliver_due() == 0 and first.trusted("lobby").read(START).events == []
     clock.now += 1
-    until(lambda: len(second.read("lobby", START).events) >= 20, what="the delivery")
+    until(lambda: len(second.trusted("lobby").read(START).events) >= 20, what="the delivery")
     assert first._scheduler.deliver_due() == second._scheduler.deliver_due() == 0
-    assert len(first.read("lobby", START).events) == 20
+    assert len(first.trusted("lobby").read(START).events) == 20
 
 
 def test_a_delivery_that_fails_is_tried_again_without_haste(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,7 +176,7 @@ def test_a_delivery_that_fails_is_tried_again_without_haste(opened: Opened, monk
     until(lambda: len(asked) >= before + 2, what="two more")
     assert time.monotonic() - began >= 0.05
     full = False
-    until(lambda: chat.read("lobby", START).events, what="the delivery")
+    until(lambda: chat.trusted("lobby").read(START).events, what="the delivery")
 
 
 def test_due_messages_keep_to_the_rate_of_their_sender(opened: Opened) -> None:
@@ -185,7 +185,7 @@ def test_due_messages_keep_to_the_rate_of_their_sender(opened: Opened) -> None:
     chat = opened(clock, limits=Limits({"message": Rate(2, 1)}, {}, clock=lambda: seconds[0]))
 
     def texts() -> list[str]:
-        return [event.envelope["message"]["message"] for event in chat.read("lobby", START).events]
+        return [event.envelope["message"]["message"] for event in chat.trusted("lobby").read(START).events]
 
     for number in range(5):
         chat.submit(said(f"{number}", send_at="+1h"), identity="ann", address="10.0.0.1")
@@ -210,8 +210,8 @@ def test_an_overdue_message_is_delivered_after_a_restart(opened: Opened) -> None
     before.close()
     clock.now += 7_200_000
     after = opened(clock)
-    until(lambda: after.read("lobby", START).events, what="the delivery")
-    assert after.read("lobby", START).events[0].envelope["message"]["client_id"] == "k"
+    until(lambda: after.trusted("lobby").read(START).events, what="the delivery")
+    assert after.trusted("lobby").read(START).events[0].envelope["message"]["client_id"] == "k"
 
 
 @pytest.fixture
@@ -242,7 +242,7 @@ def test_the_hour_that_comes_twice(opened: Opened) -> None:
                    "2026-10-25T09:59:59Z", "2026-10-25T10:00:00Z", "2026-10-25T11:00:00Z"):  # fmt: skip
         clock.now = at(moment)
         chat._scheduler.deliver_due()
-        seen.append([event.envelope["message"]["message"] for event in chat.read("lobby", START).events])
+        seen.append([event.envelope["message"]["message"] for event in chat.trusted("lobby").read(START).events])
     first, second, third, day = "2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00", "2026-10-25T11:00:00Z", "+1d"
     assert seen == [[], [first], [first], [first, second], [first, second], [first, second, day],
                     [first, second, day, third]]  # fmt: skip
@@ -260,7 +260,7 @@ def test_the_hour_that_is_left_out(opened: Opened) -> None:
     clock.now = at("2026-03-29T01:14:59Z")
     assert chat._scheduler.deliver_due() == 0
     clock.now += 1000
-    until(lambda: len(chat.read("lobby", START).events) == 3, what="all three")
+    until(lambda: len(chat.trusted("lobby").read(START).events) == 3, what="all three")
 
 
 def test_a_clock_that_is_set_back_sends_nothing_twice(opened: Opened) -> None:
@@ -269,21 +269,21 @@ def test_a_clock_that_is_set_back_sends_nothing_twice(opened: Opened) -> None:
     chat = opened(clock)
     chat.submit(said("later", send_at="+1h"), identity="ann")
     clock.now += 3_600_000
-    until(lambda: chat.read("lobby", START).events, what="the delivery")
+    until(lambda: chat.trusted("lobby").read(START).events, what="the delivery")
     clock.now -= 7_200_000
     assert chat._scheduler.deliver_due() == 0
     clock.now += 7_200_000
-    assert chat._scheduler.deliver_due() == 0 and len(chat.read("lobby", START).events) == 1
+    assert chat._scheduler.deliver_due() == 0 and len(chat.trusted("lobby").read(START).events) == 1
 
 
 def test_over_the_budget_the_answer_is_early(opened: Opened) -> None:
     """Empty, with a time to come back; the one that waits goes on waiting."""
     chat = opened(held_polls=1)
     found: list[Any] = []
-    waiting = threading.Thread(target=lambda: found.append(chat.wait("lobby", NOW, 9, 10)))
+    waiting = threading.Thread(target=lambda: found.append(chat.wait(chat.trusted("lobby"), NOW, 9, 10)))
     waiting.start()
     until(lambda: chat.figures()["held_polls"] == 1, what="a held poll")
-    early = chat.wait("lobby", NOW, 9, 10)
+    early = chat.wait(chat.trusted("lobby"), NOW, 9, 10)
     assert early.events == [] and early.retry_in_ms
     chat.drain()
     waiting.join(5)
@@ -299,7 +299,7 @@ def test_nothing_is_accepted_while_draining(opened: Opened) -> None:
         chat.submit(said(), identity=None)
     with pytest.raises(Draining):
         chat.create_room("tea", None)
-    assert len(chat.read("lobby", START).events) == 1
+    assert len(chat.trusted("lobby").read(START).events) == 1
 
 
 def test_what_began_before_the_drain_is_stored(opened: Opened) -> None:
@@ -310,7 +310,7 @@ def test_what_began_before_the_drain_is_stored(opened: Opened) -> None:
     chat.submit(said(), identity=None, begun=before)
     with pytest.raises(Draining):
         chat.submit(said(), identity=None, begun=time.monotonic())
-    assert len(chat.read("lobby", START).events) == 1
+    assert len(chat.trusted("lobby").read(START).events) == 1
 
 
 def test_a_drain_may_leave_a_while(opened: Opened) -> None:
@@ -319,8 +319,8 @@ def test_a_drain_may_leave_a_while(opened: Opened) -> None:
     before = time.monotonic()
     chat.drain(grace=60.0)
     chat.submit(said(), identity=None)
-    assert chat.wait("lobby", START, 500, 5).events
-    assert chat.wait("lobby", NOW, 500, 5).retry_in_ms is not None and time.monotonic() - before < 5
+    assert chat.wait(chat.trusted("lobby"), START, 500, 5).events
+    assert chat.wait(chat.trusted("lobby"), NOW, 500, 5).retry_in_ms is not None and time.monotonic() - before < 5
     with pytest.raises(Draining):
         chat.submit(said(), identity=None, begun=before + 61)
 
@@ -365,12 +365,12 @@ def test_an_older_copy_is_noticed(opened: Opened, tmp_path: Path, written: int, 
     """A store that lost its end, whatever was written since: readers get 410, and memory holds nothing of before."""
     chat, other = opened(), opened()
     cursors = [chat.submit(said(text), identity=None).cursor for text in "abcd"]  # type: ignore[union-attr]
-    feed = chat.feed("lobby")
+    feed = chat.trusted("lobby").follow()
     waits: list[Any] = []
 
     def wait() -> None:
         try:
-            waits.append(chat.wait("lobby", position(cursors[-1]), 9, 10))
+            waits.append(chat.wait(chat.trusted("lobby"), position(cursors[-1]), 9, 10))
         except Refused as refused:
             waits.append(refused.code)
 
@@ -387,14 +387,14 @@ def test_an_older_copy_is_noticed(opened: Opened, tmp_path: Path, written: int, 
     waiting.join(3)
     # It may have been told in the midst of the writes, when its cursor still was ahead.
     assert waits and waits in (["cursor-ahead"], ["history-changed"][: written - 1])
-    assert chat.feed("lobby") is not feed
-    found = chat.read("lobby", START).events
+    assert chat.trusted("lobby").follow() is not feed
+    found = chat.trusted("lobby").read(START).events
     assert [event.envelope["message"]["message"] for event in found] == [
         "a", "b", *(f"new {number}" for number in range(written)),
     ]  # fmt: skip
     with pytest.raises(HistoryChanged if written >= 2 else CursorAhead):
-        chat.read("lobby", position(cursors[3]))
-    assert chat.read("lobby", position(cursors[1])).cursor == chat.read("lobby", NOW).cursor
+        chat.trusted("lobby").read(position(cursors[3]))
+    assert chat.trusted("lobby").read(position(cursors[1])).cursor == chat.trusted("lobby").read(NOW).cursor
 
 
 def position(text: str) -> Cursor:
@@ -464,5 +464,5 @@ def test_a_scheduled_message_that_cannot_be_read_is_told_of_once(
     began, tried = time.monotonic(), chat.figures()["commits"]
     until(lambda: chat.figures()["commits"] >= tried + 6, 10, "six tries")
     assert time.monotonic() - began > 1.0, "it did not wait between them"
-    assert [event.envelope["message"]["message"] for event in chat.read("lobby", START).events] == ["good"]
+    assert [event.envelope["message"]["message"] for event in chat.trusted("lobby").read(START).events] == ["good"]
     assert sum("could not be delivered yet" in record.message for record in caplog.records) == 1

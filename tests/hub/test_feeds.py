@@ -48,9 +48,9 @@ def test_a_feed_that_went_begins_anew(opened: Opened, monkeypatch: pytest.Monkey
     monkeypatch.setattr(feeds, "IDLE_SECONDS", -1.0)
     monkeypatch.setattr(watcher, "_SPARE_EVERY", 0.01)
     chat = opened()
-    first = chat.feed("lobby")
+    first = chat.trusted("lobby").follow()
     until(lambda: first.ended, what="its end")
     monkeypatch.setattr(feeds, "IDLE_SECONDS", 60.0)
     chat.submit(said(), identity="ann")
-    assert [each.seq for each in chat.read("lobby", START).events] == [1]
-    assert chat.feed("lobby") is not first and chat.feed("lobby").head == 1
+    assert [each.seq for each in chat.trusted("lobby").read(START).events] == [1]
+    assert chat.trusted("lobby").follow() is not first and chat.trusted("lobby").follow().head == 1

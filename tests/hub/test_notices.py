@@ -51,7 +51,8 @@ def said(text: str = "hi") -> commands.SendMessage:
 def woken(reader: Chat, act: Callable[[], object], seconds: float = 10) -> float:
     """Seconds from `act` until the reader, which waits, has an event."""
     found: list[Any] = []
-    waiting = threading.Thread(target=lambda: found.append((reader.wait("lobby", NOW, 9, seconds), time.monotonic())))
+    handle = reader.trusted("lobby")
+    waiting = threading.Thread(target=lambda: found.append((reader.wait(handle, NOW, 9, seconds), time.monotonic())))
     waiting.start()
     until(lambda: reader.figures()["held_polls"] == 1, what="a held poll")
     act()
@@ -71,7 +72,7 @@ def no_net(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_notice_wakes_another_machine(opened: Opened) -> None:
     """Without any look: what one commits, the other's reader has."""
     ours, theirs = opened(), opened()
-    ours.feed("lobby")
+    ours.trusted("lobby").follow()
     assert woken(ours, lambda: theirs.submit(said(), identity=None)) < 5
 
 
@@ -79,7 +80,7 @@ def test_a_notice_wakes_another_machine(opened: Opened) -> None:
 def test_listening_begins_anew(opened: Opened, database: str) -> None:
     """The backend that listens is ended: what is missed meanwhile is looked for, what follows is heard."""
     ours, theirs = opened(), opened()
-    ours.feed("lobby")
+    ours.trusted("lobby").follow()
     bell = ours._bell
     assert isinstance(bell, Notices)
     before = bell._listener
@@ -102,7 +103,7 @@ def test_notices_that_are_lost_cost_at_most_a_second(opened: Opened, monkeypatch
     """Nobody rings: the look finds it."""
     monkeypatch.setattr(Notices, "ring", lambda *_: None)
     ours, theirs = opened(), opened()
-    ours.feed("lobby")
+    ours.trusted("lobby").follow()
     assert woken(ours, lambda: theirs.submit(said(), identity=None)) < 1.5
 
 

@@ -175,10 +175,10 @@ class Wire:
         self.other.setblocking(False)
         self.began = time.monotonic()
         self.reactor = Reactor(chat)
-        feed = chat.feed("lobby")
+        handle = chat.trusted("lobby")
         environ = {"quotechat.request_id": "0" * 16}
-        page = chat.read("lobby", NOW)
-        self.stream = Stream(ours, lambda: None, kind, HEARTBEAT, feed, page, b"HEAD\r\n\r\n", environ)
+        feed, page = handle.follow(), handle.read(NOW)
+        self.stream = Stream(ours, lambda: None, kind, HEARTBEAT, handle, feed, page, b"HEAD\r\n\r\n", environ)
         self.reactor._add(self.stream)
 
     def came(self) -> bytes:

@@ -1,4 +1,4 @@
-"""The front door: submit, read, wait, snapshot. The transports know nothing else of the house below.
+"""The front door: submit, open, wait. The transports know nothing else of the house below, but for `RoomHandle`.
 
 Here live the public methods, what they check first, and the start and the end of the parts. How a part does its work
 lives in a module of its own.
@@ -17,8 +17,8 @@ from ..protocol import commands, names
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Draining, MalformedEnvelope
 from ..protocol.events import MESSAGE_DELETED, Event
+from ..protocol.principal import Principal
 from ..store.base import (
-    PAGE_BYTES,
     Cancelled,
     Created,
     CreateRoom,
@@ -35,14 +35,14 @@ from ..supervision import Supervised
 from . import listeners
 from .bell import Bell
 from .delivery import Delivery
-from .feed import Feed
-from .feeds import PAGE, Feeds
-from .held_polls import HeldPolls
+from .feeds import Feeds
+from .held_polls import Gone, HeldPolls, about
 from .housekeeping import Housekeeper
 from .limits import Limits
 from .passthrough import Passthrough
 from .places import Places
 from .probe import WriteProbe
+from .room_handle import RoomHandle
 from .scheduler import Scheduler
 from .tally import Tally
 from .watcher import Watcher
@@ -174,49 +174,43 @@ class Chat(Passthrough):
 
     # --- Reading ----------------------------------------------------------------------------------
 
-    def read(self, room: str, after: Cursor | Now, limit: int = PAGE, most: int = PAGE_BYTES) -> Page:
-        """Return the events after `after`, now: at most `limit`, up to the one with which they reach `most` bytes.
+    def open(self, principal: Principal, room: str) -> RoomHandle:
+        """Return `room` for `principal`: all reading goes through it. Raises RoomUnknown, also if it may not read."""
+        return RoomHandle(room, principal, self._store, self._feeds)
 
-        Raises RoomUnknown, CursorExpired, CursorAhead, HistoryChanged.
-        """
-        return self._feeds.read(room, after, limit, most)
+    def trusted(self, room: str) -> RoomHandle:
+        """Return `room` for this process itself, which may read everything. Raises RoomUnknown."""
+        return RoomHandle(room, None, self._store, self._feeds)
 
-    def place(self, room: str, after: Cursor | Now) -> Page:
-        """Return `after` as a whole cursor, without events. Raises as `read`."""
-        return self.read(room, after, limit=0)
-
-    def read_any(self, after: Mapping[str, Cursor | Now], limit: int) -> dict[str, Page]:
-        """Return a page for each room, as `read`; together they have the bytes of one. See `Feeds.read_any`."""
-        return self._feeds.read_any(after, limit)
+    def rooms(self, principal: Principal) -> list[dict[str, Any]]:
+        """Return the rooms that `principal` may read, by name."""
+        only = principal.rooms
+        return [room for room in self._store.rooms() if only is None or room["name"] in only]
 
     def wait(
-        self,
-        room: str,
-        after: Cursor | Now,
-        limit: int,
-        seconds: float,
-        gone: Callable[[], bool] | None = None,
+        self, handle: RoomHandle, after: Cursor | Now, limit: int, seconds: float, gone: Gone | None = None
     ) -> Page:
-        """As `read`; if there is nothing, wait for it; see `HeldPolls.wait`."""
-        return self._polls.wait(room, after, limit, seconds, gone)
+        """As `RoomHandle.read`; if there is nothing, wait for it; see `HeldPolls.wait`."""
+        return self._polls.wait(handle, after, limit, seconds, gone)
 
     def wait_any(
         self,
-        after: dict[str, Cursor | Now],
+        principal: Principal,
+        after: Mapping[str, Cursor | Now],
         limit: int,
         seconds: float,
-        gone: Callable[[], bool] | None = None,
+        gone: Gone | None = None,
     ) -> tuple[dict[str, Page], int | None]:
-        """As `wait`, for several rooms at once; see `HeldPolls.wait_any`."""
-        return self._polls.wait_any(after, limit, seconds, gone)
+        """As `open` and `wait`, for several rooms at once; see `HeldPolls.wait_any`."""
+        handles = {}
+        for room, position in after.items():
+            with about(room):
+                handles[self.open(principal, room)] = position
+        return self._polls.wait_any(handles, limit, seconds, gone)
 
     def hold(self, change: int) -> None:
         """Count `change` more held polls, or less; for `figures`."""
         self._polls.hold(change)
-
-    def feed(self, room: str) -> Feed:
-        """Return the live end of `room`. Raises RoomUnknown."""
-        return self._feeds.open(room)
 
     # --- Being told -------------------------------------------------------------------------------
 

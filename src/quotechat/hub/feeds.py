@@ -8,14 +8,13 @@ dropped. No thread lives here, and nothing here waits but for the store.
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import CursorAhead, CursorExpired, HistoryChanged, RoomUnknown
-from ..store.base import PAGE_BYTES, Head, Page, Store, Stored
+from ..store.base import Head, Page, Store, Stored
 from . import listeners
 from .feed import Feed
 
@@ -66,34 +65,25 @@ class Feeds:
             found.end()
         return found
 
-    def read(self, room: str, after: Cursor | Now, limit: int = PAGE, most: int = PAGE_BYTES) -> Page:
-        """Return the events after `after`, now: at most `limit`, up to the one with which they reach `most` bytes.
-
-        Raises RoomUnknown, CursorExpired, CursorAhead, HistoryChanged.
-        """
+    def look(self, room: str) -> Head:
+        """Return the head of `room` in the store. A feed that has another history is dropped. Raises RoomUnknown."""
         feed = self._feeds.get(room)
         known = 0 if feed is None else feed.head
         head = self._store.head(room)
         if feed is not None and _differs(feed, known, head):
             self._renew(feed)
+        return head
+
+    def read(self, room: str, after: Cursor | Now, limit: int, most: int, head: Head) -> Page:
+        """Return the events after `after`: at most `limit`, up to the one with which they reach `most` bytes.
+
+        `head` is where `look` has just found the log. Raises RoomUnknown, CursorExpired, CursorAhead, HistoryChanged.
+        """
         if isinstance(after, Now):
             return Page([], head.cursor)
+        if after.seq > head.seq:
+            raise CursorAhead()
         return self._from_memory(room, after, limit, most, head) or self._store.read(room, after, limit, most)
-
-    def read_any(self, after: Mapping[str, Cursor | Now], limit: int) -> dict[str, Page]:
-        """Return a page for each room, as `read`; together they have the bytes of one.
-
-        A room for which nothing is left has no events, and `more` as it is. The rooms take turns, so that a reader
-        that asks again and again gets on in each. Raises as `read`.
-        """
-        rooms = list(after)
-        random.shuffle(rooms)
-        found: dict[str, Page] = {}
-        left = PAGE_BYTES
-        for room in rooms:
-            found[room] = self.read(room, after[room], limit if left > 0 else 0, left)
-            left -= sum(len(event.encoded) for event in found[room].events)
-        return {room: found[room] for room in after}
 
     def publish(self, room: str, stored: Sequence[Stored]) -> None:
         """Publish what this process has committed in `room`, in order, and wake its readers."""

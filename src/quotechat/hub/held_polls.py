@@ -5,19 +5,26 @@ Here lives how a pool thread waits for a reader. A poll that is parked waits in 
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from ..protocol.cursor import Cursor, Now
-from ..store.base import Page
+from ..protocol.errors import Refused
+from ..store.base import PAGE_BYTES, Page
 from .feed import Feed
 from .feeds import Feeds, cursor_of
 from .places import Places
+from .room_handle import RoomHandle
 
 _LOOK_FOR_PEER = 0.5
 """Seconds between two checks that a waiting client is still there, and may still be answered."""
+
+Pages = dict[RoomHandle, Page]
+Gone = Callable[[], bool]
+"""Returns True if the client has hung up, or may have the answer no more."""
 
 
 class HeldPolls:
@@ -30,20 +37,15 @@ class HeldPolls:
         self._lock = threading.Lock()
 
     def wait(
-        self,
-        room: str,
-        after: Cursor | Now,
-        limit: int,
-        seconds: float,
-        gone: Callable[[], bool] | None = None,
+        self, handle: RoomHandle, after: Cursor | Now, limit: int, seconds: float, gone: Gone | None = None
     ) -> Page:
-        """As `read`; if there is nothing, wait for it, for 0.8 to 1.0 of `seconds`.
+        """As `RoomHandle.read`; if there is nothing, wait for it, for 0.8 to 1.0 of `seconds`.
 
         Ends early with `retry_in_ms` if too many wait already or the worker drains, and without if
         `gone` says that the client has hung up.
         """
-        feed = self._feeds.open(room)
-        page = self._feeds.read(room, after, limit)
+        feed = handle.follow()
+        page = handle.read(after, limit)
         if page.events or seconds <= 0:
             return page
         if self._feeds.ended or not self._places.take_for_poll():
@@ -51,36 +53,34 @@ class HeldPolls:
         self.hold(1)
         try:
             # Jitter: those whom one event wakes together do not come back together for ever.
-            return self._hold(feed, page, limit, seconds * random.uniform(0.8, 1.0), gone)
+            return self._hold(handle, feed, page, limit, seconds * random.uniform(0.8, 1.0), gone)
         finally:
             self.hold(-1)
             self._places.leave_poll()
 
     def wait_any(
-        self,
-        after: dict[str, Cursor | Now],
-        limit: int,
-        seconds: float,
-        gone: Callable[[], bool] | None = None,
+        self, after: Mapping[RoomHandle, Cursor | Now], limit: int, seconds: float, gone: Gone | None = None
     ) -> tuple[dict[str, Page], int | None]:
         """As `wait`, for several rooms at once: a page for each, and `retry_in_ms` if it ended early.
 
-        `limit` holds for each room. It takes one place among the held polls, however many rooms there are.
+        `limit` holds for each room. It takes one place among the held polls, however many rooms there are. Raises as
+        `RoomHandle.read`, with the `room` that is at fault.
         """
-        feeds = [self._feeds.open(room) for room in after]
-        pages = self._feeds.read_any(after, limit)
+        feeds = {handle: handle.follow() for handle in after}
+        pages = _read_any(lambda handle, limit, left: handle.read(after[handle], limit, left), after, limit)
         if seconds <= 0 or any(page.events for page in pages.values()):
-            return pages, None
+            return _by_name(pages), None
         if self._feeds.ended or not self._places.take_for_poll():
-            return pages, _hint()
+            return _by_name(pages), _hint()
         self.hold(1)
         news = threading.Event()
         try:
-            for feed in feeds:
+            for feed in feeds.values():
                 feed.attend(news)
-            return self._hold_any(feeds, pages, limit, seconds * random.uniform(0.8, 1.0), news, gone)
+            found, hint = self._hold_any(feeds, pages, limit, seconds * random.uniform(0.8, 1.0), news, gone)
+            return _by_name(found), hint
         finally:
-            for feed in feeds:
+            for feed in feeds.values():
                 feed.leave(news)
             self.hold(-1)
             self._places.leave_poll()
@@ -91,7 +91,7 @@ class HeldPolls:
             self.held += change
 
     def _hold(
-        self, feed: Feed, page: Page, limit: int, seconds: float, gone: Callable[[], bool] | None
+        self, handle: RoomHandle, feed: Feed, page: Page, limit: int, seconds: float, gone: Gone | None
     ) -> Page:
         position = cursor_of(page.cursor)
         deadline = time.monotonic() + seconds
@@ -101,10 +101,10 @@ class HeldPolls:
                 return page
             seconds = left if gone is None else min(left, _LOOK_FOR_PEER)
             if feed.wait_beyond(position.seq, seconds) or feed.ended:
-                found = self._feeds.read(feed.room, position, limit)
+                found = handle.ended(handle.read_on(position, limit))
                 if found.events:
                     return found
-                feed = self._feeds.open(feed.room)
+                feed = handle.follow()
             if self._feeds.ended:
                 return early(page)
             if gone is not None and gone():
@@ -112,19 +112,23 @@ class HeldPolls:
 
     def _hold_any(
         self,
-        feeds: list[Feed],
-        pages: dict[str, Page],
+        feeds: dict[RoomHandle, Feed],
+        pages: Pages,
         limit: int,
         seconds: float,
         news: threading.Event,
-        gone: Callable[[], bool] | None,
-    ) -> tuple[dict[str, Page], int | None]:
-        positions = {room: cursor_of(page.cursor) for room, page in pages.items()}
+        gone: Gone | None,
+    ) -> tuple[Pages, int | None]:
+        positions = {handle: cursor_of(page.cursor) for handle, page in pages.items()}
         deadline = time.monotonic() + seconds
+
+        def read_on(handle: RoomHandle, limit: int, left: int) -> Page:
+            return handle.ended(handle.read_on(positions[handle], limit, left))
+
         while True:
             # Cleared before it is read: an event published from here on sets it again.
             news.clear()
-            found = self._feeds.read_any(positions, limit)
+            found = _read_any(read_on, feeds, limit)
             if any(page.events for page in found.values()):
                 return found, None
             if self._feeds.ended:
@@ -132,13 +136,42 @@ class HeldPolls:
             left = deadline - time.monotonic()
             if left <= 0 or (gone is not None and gone()):
                 return pages, None
-            ended = [place for place, feed in enumerate(feeds) if feed.ended]
-            for place in ended:  # the room has another history, and these positions are part of it
-                feeds[place] = self._feeds.open(feeds[place].room)
-                feeds[place].attend(news)
+            ended = [handle for handle, feed in feeds.items() if feed.ended]
+            for handle in ended:  # the room has another history, and these positions are part of it
+                feeds[handle] = handle.follow()
+                feeds[handle].attend(news)
             if ended:
                 continue
             news.wait(min(left, _LOOK_FOR_PEER))
+
+
+def _read_any(read: Callable[[RoomHandle, int, int], Page], handles: Iterable[RoomHandle], limit: int) -> Pages:
+    """Return a page for each of `handles`; together they have the bytes of one.
+
+    A room for which nothing is left has no events, and `more` as it is. The rooms take turns, so that a reader
+    that asks again and again gets on in each.
+    """
+    found: Pages = {}
+    left = PAGE_BYTES
+    for handle in random.sample(in_order := list(handles), len(in_order)):
+        with about(handle.room):
+            found[handle] = read(handle, limit if left > 0 else 0, left)
+        left -= sum(len(event.encoded) for event in found[handle].events)
+    return {handle: found[handle] for handle in in_order}
+
+
+def _by_name(pages: Pages) -> dict[str, Page]:
+    return {handle.room: page for handle, page in pages.items()}
+
+
+@contextlib.contextmanager
+def about(room: str) -> Iterator[None]:
+    """Note in a refusal that `room` is at fault: one of several."""
+    try:
+        yield
+    except Refused as refused:
+        refused.room = room
+        raise
 
 
 def early(page: Page) -> Page:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ..protocol import commands
-from ..protocol.errors import Unauthenticated
 from ..store.base import Store
 from ..store.shapes import Sql
 
@@ -18,26 +17,6 @@ class Passthrough:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-
-    def snapshot(self, room: str, limit: int, identity: str | None = None) -> dict[str, Any]:
-        """Return the latest messages and the cursor behind them, in one transaction; see `Store.snapshot`."""
-        return self._store.snapshot(room, limit, identity)
-
-    def messages(
-        self, room: str, before: int | None, limit: int, identity: str | None = None
-    ) -> dict[str, Any]:
-        """Messages with ids below `before`, as they are now; see `Store.messages`."""
-        return self._store.messages(room, before, limit, identity)
-
-    def rooms(self) -> list[dict[str, Any]]:
-        """Return all rooms, by name."""
-        return self._store.rooms()
-
-    def scheduled(self, room: str, identity: str | None) -> list[dict[str, Any]]:
-        """Return the messages that wait for `identity`. Raises Unauthenticated, RoomUnknown."""
-        if identity is None:
-            raise Unauthenticated()
-        return self._store.scheduled(room, identity)
 
     def read_with(self, work: Callable[[Sql], T]) -> T:
         """See `Transactions`."""
@@ -70,6 +49,10 @@ class Passthrough:
     def random_quote(self) -> dict[str, Any]:
         """Any quote. Raises QuoteUnknown."""
         return self._store.random_quote()
+
+    def check_readable(self) -> None:
+        """Read from the store. Raises Refused if it is unavailable."""
+        self._store.heads((commands.LOBBY,))
 
     def waiting(self) -> int:
         """Count the scheduled messages that wait."""

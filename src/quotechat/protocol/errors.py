@@ -20,6 +20,8 @@ class Refused(Exception):
         self.detail = detail
         self.field = field
         self.retry_in_ms = retry_in_ms
+        self.room: str | None = None
+        """The room that is at fault, if the request is about several."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.code}: {self.detail})"

@@ -192,6 +192,7 @@ class Problem(msgspec.Struct):
     detail: str
     code: str
     field: Annotated[str, Meta(description="The field or parameter at fault.")] | UnsetType = UNSET
+    room: Annotated[str, Meta(description="The room at fault, of several that were asked for.")] | UnsetType = UNSET
     retry_in_ms: Retry | UnsetType = UNSET
     request_id: Annotated[str, Meta(description="Names the request in the server's log.")] | UnsetType = UNSET
 

@@ -93,7 +93,7 @@ def metrics() -> Response:
 
 def _database(chat: Chat) -> str:
     try:
-        chat.rooms()
+        chat.check_readable()
     except Exception:
         log.exception("the database does not answer")
         return "failed"

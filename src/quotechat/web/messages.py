@@ -118,7 +118,7 @@ def unreact(room: str, message_id: int) -> Response:
 )
 def waiting(room: str) -> Response:
     """{`scheduled`}: one's own messages that wait, the next first."""
-    return live({"scheduled": _chat().scheduled(room, security.identity())})
+    return live({"scheduled": _chat().open(security.principal(), room).scheduled()})
 
 
 @blueprint.delete("/rooms/<room>/scheduled/<int:scheduled_id>")
@@ -157,7 +157,7 @@ def command(room: str) -> Response:
     envelope = _in_room(_keyed(envelope, request.headers.get("Idempotency-Key")), room)
     asked = commands.decode(envelope, security.given_name())
     if isinstance(asked, commands.Ping):
-        _chat().feed(room)  # nothing is there if there is no such room
+        _chat().open(security.principal(), room)  # nothing is there if there is no such room
         return live({"command": "pong", **_client_id(asked.client_id)})
     outcome = _submitted(asked)
     return live({"command": "ack", **_client_id(asked.client_id), **outcome.ack()})

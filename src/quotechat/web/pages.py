@@ -238,11 +238,11 @@ def _chat_page(
 ) -> Response:
     chat = _chat()
     try:
-        identity = security.identity()
-        snapshot = chat.snapshot(name, LATEST, identity)
+        handle = chat.open(security.principal(), name)
+        snapshot = handle.snapshot(LATEST)
         before = _number(request.args.get("before"))
         # Older history without a script; with one the page fetches it.
-        page = snapshot if before is None else chat.messages(name, before, LATEST, identity)
+        page = snapshot if before is None else handle.messages(before, LATEST)
         reads.count(len(snapshot["messages"]) + len(page["messages"]))
     except Refused as problem:
         return _no_room(name, problem)
@@ -258,7 +258,7 @@ def _chat_page(
         mine=_mine(page),
         has_more=page["has_more"],
         in_history=page is not snapshot,
-        rooms=chat.rooms(),
+        rooms=chat.rooms(security.principal()),
         can_create=authentication.may(security.principal(), CREATE_ROOM),
         colors=sorted(COLORS),
         interval=SHORT_POLL_INTERVAL,
@@ -304,7 +304,7 @@ def _quotes_page(
         bounds=chat.bounds,
         chosen=chosen,
         search=search,
-        rooms=chat.rooms(),
+        rooms=chat.rooms(security.principal()),
         user=_signs_as(),
         quotes=page["quotes"],
         has_more=page["has_more"],
@@ -319,7 +319,7 @@ def _quotes_page(
 
 def _no_room(name: str, refused: Refused) -> Response:
     html = render_template(
-        "error.html", problem=_told(refused), room=name, rooms=_chat().rooms(),
+        "error.html", problem=_told(refused), room=name, rooms=_chat().rooms(security.principal()),
         can_create=authentication.may(security.principal(), CREATE_ROOM),
     )  # fmt: skip
     return _page(html, refused)

@@ -20,8 +20,10 @@ from typing import Any, NamedTuple
 from flask import Flask, Response, current_app, request
 
 from ..hub.chat import Chat, Page
+from ..hub.feeds import cursor_of
 from ..hub.held_polls import early
-from ..protocol import cursor
+from ..hub.room_handle import RoomHandle
+from ..protocol import readership
 from ..protocol.errors import Overloaded, Refused, RoomUnknown, Unauthenticated
 from . import conditional, problems
 from .detach import detach, has_body, is_guarded
@@ -66,14 +68,16 @@ def repeats() -> bool:
     return bool(request.environ["quotechat.served"] > 1)
 
 
-def park(place: Place, seconds: float, left: Callable[[], None], page: Page | None = None) -> Response:
-    """Return a response that comes when there is news at `place`, at the latest after `seconds`.
+def park(
+    handle: RoomHandle, place: Place, seconds: float, left: Callable[[], None], page: Page | None = None
+) -> Response:
+    """Return a response that comes when there is news for `handle` at `place`, at the latest after `seconds`.
 
     If `page` leads there already, it is the answer, and the next poll waits. `left` is called when the
     connection is closed or given back.
     """
     lot: Lot = current_app.extensions["quotechat.parking"]
-    take = partial(lot.take, place, seconds, left, page, conditional.next_link())
+    take = partial(lot.take, handle, place, seconds, left, page, conditional.next_link())
     return Taking(take, left, lambda: problems.response(Overloaded()))
 
 
@@ -102,12 +106,14 @@ class Parked(Kept):
         environ: dict[str, Any],
         head: Head,
         lot: Lot,
+        handle: RoomHandle,
         place: Place,
         seconds: float,
         first: Page | None,
         link: Link,
     ) -> None:
         super().__init__(sock, left, environ, head)
+        self.handle = handle
         self.place = place
         self._first = first
         self._link = link
@@ -159,6 +165,12 @@ class Parked(Kept):
             self.place = self.place._replace(after=cursor)
             self._more = more
             self.answer(answer)
+
+    def found_change(self, found: Page, encoded: bytes) -> None:
+        """As `found`, with a page at whose end the right to read may end: the next poll is for the application."""
+        self._around = None
+        own = self.handle.ended(found)
+        self.found(encoded if own is found else body(own), own.cursor, more=own.more)
 
     def refuse(self, refused: Refused) -> None:
         self._lot.leave(self)
@@ -226,6 +238,7 @@ class Lot:
 
     def take(
         self,
+        handle: RoomHandle,
         place: Place,
         seconds: float,
         left: Callable[[], None],
@@ -237,7 +250,7 @@ class Lot:
         """Take the socket of a request; on the request's thread."""
         head = Head(environ, headers)
         sock, ahead = detach(environ)
-        parked = Parked(sock, left, environ, head, self, place, seconds, first, link)
+        parked = Parked(sock, left, environ, head, self, handle, place, seconds, first, link)
         if ahead:
             parked.last()
         self._reactor.add(parked)
@@ -258,7 +271,7 @@ class Lot:
         self._chat.hold(1)
         self._waiting[place.room].setdefault(place, set()).add(parked)
         # Events between its look and this moment woke nobody.
-        if self._moved(place):
+        if self._moved(place, parked.handle):
             self.news(place.room)
 
     def leave(self, parked: Parked) -> None:
@@ -293,14 +306,14 @@ class Lot:
         if room not in self._waiting:
             return
         self._answered[room] = time.monotonic()
-        for place in list(self._waiting[room]):
-            if self._moved(place):
+        for place, waiting in list(self._waiting[room].items()):
+            if self._moved(place, next(iter(waiting)).handle):
                 self._read(place)
 
-    def _moved(self, place: Place) -> bool:
+    def _moved(self, place: Place, handle: RoomHandle) -> bool:
         """Return True if the room may be elsewhere than `place`: further, in another history, or gone."""
         try:
-            there = self._chat.feed(place.room).cursor()
+            there = handle.follow().cursor()
         except RoomUnknown:  # it was removed, and the read says so
             return True
         except Refused:  # the store is unavailable; the next look asks again
@@ -309,13 +322,13 @@ class Lot:
 
     def _read(self, place: Place) -> None:
         """Answer all at `place`, with one page for all; read elsewhere, since it may take the disk."""
-        if place in self._reading:
+        waiting = self._waiting.get(place.room, {}).get(place)
+        if place in self._reading or not waiting:
             return
         self._reading.add(place)
-        after = cursor.parse(place.after)
-        self._reactor.read(
-            lambda: self._chat.read(place.room, after, place.limit), partial(self._found, place)
-        )
+        # Any one's: the page ends where the right of any may end.
+        handle, after = next(iter(waiting)).handle, cursor_of(place.after)
+        self._reactor.read(lambda: handle.read_on(after, place.limit), partial(self._found, place))
 
     def last_look(self, place: Place) -> None:
         """Read the present events, for polls at `place` that end with news or without."""
@@ -329,8 +342,12 @@ class Lot:
         waiting = list(self._waiting.get(place.room, {}).get(place, ()))
         if isinstance(found, Page) and found.events:
             encoded = body(found)
+            changes = found.events[-1].command in readership.CHANGES
             for parked in waiting:
-                parked.reactor.guard(parked, partial(parked.found, encoded, found.cursor, more=found.more))
+                if changes:
+                    parked.reactor.guard(parked, parked.found_change, found, encoded)
+                else:
+                    parked.reactor.guard(parked, partial(parked.found, encoded, found.cursor, more=found.more))
         elif isinstance(found, Refused):
             for parked in waiting:
                 parked.reactor.guard(parked, parked.refuse, found)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ..hub.feed import Feed
+from ..hub.room_handle import RoomHandle
 from ..protocol.cursor import Cursor
 from ..protocol.errors import Refused
 from ..protocol.events import Event
@@ -27,13 +28,16 @@ CLOSING_SECONDS = 1.0
 class Subscription:
     """A room that a peer follows, and the position up to which it has got it."""
 
-    __slots__ = ("began", "caught_up", "feed", "position")
+    __slots__ = ("began", "caught_up", "feed", "handle", "position", "unsure")
 
-    def __init__(self, feed: Feed, position: Cursor) -> None:
+    def __init__(self, handle: RoomHandle, feed: Feed, position: Cursor) -> None:
+        self.handle = handle
         self.feed = feed
         self.began = position.seq
         self.position = position
         self.caught_up = False
+        self.unsure = False
+        """True if the right to read may have ended, and nothing is sent until the store has said."""
 
     def progress(self) -> str:
         """Return the cursor that its reader must have by now: the head, unless it is still catching up."""

@@ -16,10 +16,11 @@ from flask import Blueprint, Response, current_app, request
 
 from ..hub.chat import Chat, Page
 from ..hub.held_polls import early
+from ..hub.room_handle import RoomHandle
 from ..protocol import cursor, wire
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import NotAcceptable, Overloaded, Refused
-from . import access, authentication, conditional, parameters, parking, reads, revocation, security
+from . import access, conditional, parameters, parking, reads, revocation, security
 from .described import CURSORS, Example, described
 
 blueprint = Blueprint("polling", __name__, url_prefix="/api/v1")
@@ -56,7 +57,8 @@ def events(room: str) -> Response:
     parameters.heartbeat()  # not used here, but refused alike over each transport
     if request.method == "HEAD":
         seconds = 0.0  # there is nothing to wait for
-    answer = _held(chat, room, after, limit, seconds) if seconds else _at_once(chat.read(room, after, limit))
+    handle = chat.open(security.principal(), room)
+    answer = _held(chat, handle, after, limit, seconds) if seconds else _at_once(handle.read(after, limit))
     if preferred:
         _applied(answer, seconds)
     return answer
@@ -77,12 +79,10 @@ def events_of_rooms() -> Response:
     if request.accept_mimetypes and not parameters.accepted("application/json"):
         raise NotAcceptable("Events of several rooms come as application/json.")
     after, limit = parameters.after_by_room(), parameters.limit(_DEFAULT_LIMIT, _MOST)
-    for room in after:
-        authentication.check_room(security.principal(), room)
     seconds, preferred = parameters.wait()
     watch = revocation.watch()
     with _place(chat, security.client()) if seconds else contextlib.nullcontext():
-        pages, retry_in_ms = chat.wait_any(after, limit, seconds, gone=_gone(watch))
+        pages, retry_in_ms = chat.wait_any(security.principal(), after, limit, seconds, gone=_gone(watch))
     reads.count(sum(len(page.events) for page in pages.values()))
     if seconds and watch is not None:
         watch.check()
@@ -95,18 +95,18 @@ def events_of_rooms() -> Response:
     return answer
 
 
-def _held(chat: Chat, room: str, after: Cursor | Now, limit: int, seconds: float) -> Response:
+def _held(chat: Chat, handle: RoomHandle, after: Cursor | Now, limit: int, seconds: float) -> Response:
     """Return the answer that comes when there is one; without a thread, if the server can give its socket away."""
     who = security.client()
     if not parking.can_park():
         watch = revocation.watch()
         with _place(chat, who):
-            page = chat.wait(room, after, limit, seconds, gone=_gone(watch))
+            page = chat.wait(handle, after, limit, seconds, gone=_gone(watch))
         if watch is not None:
             watch.check()
         return _answer(page)
-    chat.feed(room)  # from here on news of the room are heard
-    page = chat.read(room, after, limit)
+    handle.follow()  # from here on news of the room are heard
+    page = handle.read(after, limit)
     reads.count(len(page.events))
     if page.events and not parking.repeats():
         return _answer(page)
@@ -118,9 +118,9 @@ def _held(chat: Chat, room: str, after: Cursor | Now, limit: int, seconds: float
         if isinstance(refused, Overloaded):
             return _answer(early(page))
         raise
-    place = parking.Place(room, page.cursor, limit)
+    place = parking.Place(handle.room, page.cursor, limit)
     left = partial(chat.limits.leave, "poll", *who)
-    return _live_headers(parking.park(place, seconds, left, page if page.events else None))
+    return _live_headers(parking.park(handle, place, seconds, left, page if page.events else None))
 
 
 @contextlib.contextmanager

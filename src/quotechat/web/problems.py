@@ -93,6 +93,8 @@ def body(refused: Refused) -> dict[str, Any]:
     }
     if refused.field is not None:
         problem["field"] = refused.field
+    if refused.room is not None:
+        problem["room"] = refused.room
     if refused.retry_in_ms is not None:
         problem["retry_in_ms"] = refused.retry_in_ms
     return problem

@@ -23,15 +23,20 @@ from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import NamedTuple
 
 from flask import Flask
 
 from .. import supervision
 from ..hub.chat import Chat, Page
 from ..hub.feed import Feed
+from ..hub.feeds import cursor_of
 from ..hub.tally import Tally
+from ..protocol import readership
 from ..protocol.cursor import Cursor
-from ..protocol.errors import Overloaded, Refused
+from ..protocol.errors import Overloaded, Refused, RoomUnknown
+from ..protocol.events import Event
+from ..store.base import Head
 from .peer import CLOSING_SECONDS, Peer, Subscription
 
 log = logging.getLogger(__name__)
@@ -49,6 +54,14 @@ STALLED_SECONDS = 5.0
 """For which a peer must have taken nothing to be among them."""
 GRACE_SECONDS = 2.0
 """The time that a drain gives to requests that are on their way, as gunicorn's worker does."""
+
+
+class Slice(NamedTuple):
+    """Events as every peer of one framing gets them; `change` is the last one, if a right to read may end there."""
+
+    data: bytes
+    after: Cursor
+    change: Event | None
 
 
 class Reactor:
@@ -73,7 +86,7 @@ class Reactor:
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
         self._each_sweep: list[Callable[[], None]] = []
-        self._slices: dict[tuple[str, str, int], tuple[bytes, Cursor]] = {}
+        self._slices: dict[tuple[str, str, int], Slice] = {}
         self._readers = ThreadPoolExecutor(4, "catch-up")
         self._draining = False
         self._drained = threading.Event()
@@ -180,12 +193,14 @@ class Reactor:
             self._epoll.unregister(number)
             peer.released()
 
-    def follow(self, peer: Peer, feed: Feed, position: Cursor) -> None:
-        """Send `peer` the events after `position`, instead of its earlier subscription to that room."""
-        self.unfollow(peer, feed.room)
-        subscription = peer.subscriptions[feed.room] = Subscription(feed, position)
-        self._followers.setdefault(feed.room, {})[peer] = subscription
-        self.pump(peer)
+    def follow(self, peer: Peer, subscription: Subscription, sent: Event | None = None) -> None:
+        """Send `peer` the events of `subscription`, instead of its earlier one to that room; `sent` was the last."""
+        room = subscription.handle.room
+        self.unfollow(peer, room)
+        peer.subscriptions[room] = subscription
+        self._followers.setdefault(room, {})[peer] = subscription
+        if sent is None or self._goes_on(peer, subscription, sent):
+            self.pump(peer)
 
     def unfollow(self, peer: Peer, room: str) -> None:
         """Send no more of `room`."""
@@ -318,7 +333,7 @@ class Reactor:
                 subscription.position is position
                 and subscription.caught_up
                 and peer.framing is framing
-                and not (peer._out or peer.ending)
+                and not (peer._out or peer.ending or subscription.unsure)
             ):
                 subscription.position = after
                 try:
@@ -329,8 +344,8 @@ class Reactor:
             before = subscription.position
             self.guard(peer, self._advance_all, peer, subscription)
             found = self._slices.get((subscription.feed.room, peer.framing, before.seq))
-            if found is not None and found[1].seq >= subscription.feed.head:
-                position, framing, (data, after) = before, peer.framing, found
+            if found is not None and found.change is None and found.after.seq >= subscription.feed.head:
+                position, framing, data, after = before, peer.framing, found.data, found.after
 
     def _advance_all(self, peer: Peer, subscription: Subscription) -> None:
         while not peer.blocked and self._advance(peer, subscription):
@@ -339,6 +354,9 @@ class Reactor:
     def _advance(self, peer: Peer, subscription: Subscription) -> bool:
         """Send one slice further; return True if there may be more."""
         if peer.ending or peer.reading is subscription:
+            return False
+        if subscription.unsure:
+            self._ask(peer, subscription)
             return False
         feed, position = subscription.feed, subscription.position
         if feed.ended and not self._draining:
@@ -355,11 +373,15 @@ class Reactor:
             if events is None:
                 self._read_on(peer, subscription)
                 return False
-            found = self._slices[key] = (peer.join(events), _position(events[-1].cursor))
+            events = readership.until_change(events)
+            change = events[-1] if events[-1].command in readership.CHANGES else None
+            found = self._slices[key] = Slice(peer.join(events), cursor_of(events[-1].cursor), change)
         # The position moves with the slice, sent or not: a slice that was begun is finished.
-        subscription.position = found[1]
-        peer.send(found[0])
-        if found[1].seq < feed.head:
+        subscription.position = found.after
+        peer.send(found.data)
+        if found.change is not None and not self._goes_on(peer, subscription, found.change):
+            return False
+        if found.after.seq < feed.head:
             return True
         if not subscription.caught_up:
             self._arrived(peer, subscription)
@@ -384,7 +406,8 @@ class Reactor:
                 return  # nothing was found, or the store is unavailable: the next sweep asks again
             self.pump(peer)
 
-        self.read(lambda: (self.chat.feed(room), self.chat.read(room, position, SLICE_EVENTS, SLICE_BYTES)), then, peer)
+        handle = subscription.handle
+        self.read(lambda: (handle.follow(), handle.read_on(position, SLICE_EVENTS, SLICE_BYTES)), then, peer)
 
     def _found(self, peer: Peer, subscription: Subscription, feed: Feed, page: object) -> bool:
         """Send the events that the store had, or report why there are none; return True if anything changed."""
@@ -394,10 +417,53 @@ class Reactor:
             return True
         if not isinstance(page, Page) or not (page.events or subscription.feed is not feed):
             return False
-        subscription.feed, subscription.position = feed, _position(page.cursor)
+        subscription.feed, subscription.position = feed, cursor_of(page.cursor)
         if page.events:
             peer.send(peer.join(page.events))
+            self._goes_on(peer, subscription, page.events[-1])
         return True
+
+    # --- The end of a right -----------------------------------------------------------------------
+
+    def doubt(self, peer: Peer, room: str) -> None:
+        """Send `peer` nothing more of `room` until the store has said that it may read it; else end there."""
+        subscription = peer.subscriptions.get(room)
+        if subscription is not None:
+            subscription.unsure = True
+            self._ask(peer, subscription)
+
+    def _goes_on(self, peer: Peer, subscription: Subscription, event: Event) -> bool:
+        """Return False if `peer` may get nothing after `event`, which was sent; it is told, or the store is asked."""
+        ends = subscription.handle.ends_with(event)
+        if ends:
+            self._lose(peer, subscription)
+        elif ends is None:
+            subscription.unsure = True
+            self._ask(peer, subscription)
+        return ends is False
+
+    def _lose(self, peer: Peer, subscription: Subscription) -> None:
+        room = subscription.handle.room
+        self.unfollow(peer, room)
+        peer.reset(room, RoomUnknown(room))
+
+    def _ask(self, peer: Peer, subscription: Subscription) -> None:
+        """Ask the store if `peer` may read on."""
+        if peer.reading is not None:
+            return  # the pump after that read comes to this room
+        peer.reading = subscription
+
+        def then(found: object) -> None:
+            peer.reading = None
+            if peer.subscriptions.get(subscription.handle.room) is subscription:
+                if isinstance(found, RoomUnknown):
+                    self._lose(peer, subscription)
+                elif not isinstance(found, Head):
+                    return  # the store is unavailable: the next sweep asks again
+                subscription.unsure = False
+            self.pump(peer)
+
+        self.read(subscription.handle.check, then, peer)
 
     def _sweep(self) -> None:
         now = time.monotonic()
@@ -413,7 +479,7 @@ class Reactor:
             return
         peer.swept(now)
         if not peer.blocked and any(
-            each.feed.ended or each.feed.head > each.position.seq for each in peer.subscriptions.values()
+            each.unsure or each.feed.ended or each.feed.head > each.position.seq for each in peer.subscriptions.values()
         ):
             self.pump(peer)
 
@@ -448,8 +514,3 @@ def install(app: Flask, chat: Chat) -> None:
     chat.followed_by(reactor.has_followers)
     chat.on_drain(reactor.drain)
     chat.on_close(reactor.settle)
-
-
-def _position(cursor: str) -> Cursor:
-    seq, _, tag = cursor.partition(".")
-    return Cursor(int(seq), tag)

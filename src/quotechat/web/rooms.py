@@ -8,7 +8,6 @@ from flask import Blueprint, Response, current_app
 
 from ..hub.chat import Chat
 from ..protocol import wire
-from ..protocol.cursor import NOW
 from ..protocol.errors import Invalid
 from ..protocol.names import clean_user
 from ..protocol.permissions import CREATE_ROOM
@@ -32,9 +31,8 @@ _MOST = 200
     examples=(Example("/api/v1/rooms"),),
 )
 def rooms() -> Response:
-    """{`rooms`}: all of them, by name."""
-    only = security.principal().rooms
-    found = [room for room in _chat().rooms() if only is None or room["name"] in only]
+    """{`rooms`}: those that the caller may read, by name."""
+    found = _chat().rooms(security.principal())
     tag = conditional.tag([(room["name"], room.get("title"), room["cursor"]) for room in found])
     return conditional.unchanged(tag) or conditional.marked(live({"rooms": found}), tag)
 
@@ -78,11 +76,12 @@ def create() -> Response:
 )
 def snapshot(room: str) -> Response:
     """{`room`, `cursor`, `messages`, `has_more`, `quotes`?, `mine`?}: the latest, and the cursor behind them."""
-    chat, limit, identity = _chat(), parameters.limit(_DEFAULT_LIMIT, _MOST), security.identity()
-    same = conditional.unchanged(conditional.tag(chat.read(room, NOW).cursor, limit, identity))
+    limit, identity = parameters.limit(_DEFAULT_LIMIT, _MOST), security.identity()
+    handle = _chat().open(security.principal(), room)
+    same = conditional.unchanged(conditional.tag(handle.cursor(), limit, identity))
     if same is not None:
         return same
-    found = chat.snapshot(room, limit, identity)
+    found = handle.snapshot(limit)
     reads.count(len(found["messages"]))
     # By its own cursor: there may have been an event since the look.
     answer = conditional.marked(live(found), conditional.tag(found["cursor"], limit, identity))
@@ -100,14 +99,15 @@ def snapshot(room: str) -> Response:
 )
 def messages(room: str) -> Response:
     """{`messages`, `has_more`, `quotes`?, `mine`?} with ids below `?before=`, oldest first, as they are now."""
-    chat, limit, identity = _chat(), parameters.limit(_DEFAULT_LIMIT, _MOST), security.identity()
+    limit, identity = parameters.limit(_DEFAULT_LIMIT, _MOST), security.identity()
     before = parameters.before()
+    handle = _chat().open(security.principal(), room)
     # Looked at first: an event in between makes the answer newer than its tag, never older.
-    tag = conditional.tag(chat.read(room, NOW).cursor, before, limit, identity)
+    tag = conditional.tag(handle.cursor(), before, limit, identity)
     same = conditional.unchanged(tag)
     if same is not None:
         return same
-    found = chat.messages(room, before, limit, identity)
+    found = handle.messages(before, limit)
     reads.count(len(found["messages"]))
     return _older(conditional.marked(live(found), tag), found, limit)
 

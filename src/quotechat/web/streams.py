@@ -19,6 +19,8 @@ from werkzeug.http import http_date
 
 from ..hub.chat import Chat, Page
 from ..hub.feed import Feed
+from ..hub.feeds import cursor_of
+from ..hub.room_handle import RoomHandle
 from ..protocol import json
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import NotAcceptable, Overloaded, Refused, Unauthenticated
@@ -36,7 +38,7 @@ _LAST_CHUNK = b"0\r\n\r\n"
 
 
 def stream(room: str, after: Cursor | Now, kind: Kind) -> Response:
-    """Stream the events of `room` after `after`, without end. Raises as `Chat.read`, before it begins."""
+    """Stream the events of `room` after `after`, without end. Raises as `RoomHandle.read`, before it begins."""
     chat: Chat = current_app.extensions["quotechat"]
     reactor: Reactor = current_app.extensions["quotechat.reactor"]
     if chat.draining and kind == "sse":
@@ -47,7 +49,8 @@ def stream(room: str, after: Cursor | Now, kind: Kind) -> Response:
     if not can_detach(request.environ) or request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
         raise NotAcceptable("Streams need HTTP/1.1, from a server that hands its sockets over.")
     beat = parameters.heartbeat()
-    feed, page = chat.feed(room), chat.read(room, after, SLICE_EVENTS, SLICE_BYTES)
+    handle = chat.open(security.principal(), room)
+    feed, page = handle.follow(), handle.read(after, SLICE_EVENTS, SLICE_BYTES)
     reads.count(reads.MOST_BEGUN if page.more else len(page.events))
     if request.method == "HEAD":
         # The header alone, from the server that has the socket.
@@ -55,7 +58,7 @@ def stream(room: str, after: Cursor | Now, kind: Kind) -> Response:
     who = security.client()
     chat.limits.enter("poll", *who)
     leave = partial(chat.limits.leave, "poll", *who)
-    return _Detached(_headers(kind), partial(_begin, reactor, feed, page, kind, beat, leave), leave)
+    return _Detached(_headers(kind), partial(_begin, reactor, handle, feed, page, kind, beat, leave), leave)
 
 
 def _come_back(chat: Chat, room: str, after: Cursor | Now) -> Response:
@@ -66,7 +69,7 @@ def _come_back(chat: Chat, room: str, after: Cursor | Now) -> Response:
     """
     position = None
     with contextlib.suppress(Refused):  # the next worker tells the reason
-        position = chat.place(room, after).cursor if isinstance(after, Now) else None
+        position = chat.open(security.principal(), room).place(after).cursor if isinstance(after, Now) else None
     headers = {"Cache-Control": "no-store", "Vary": "Accept", "Connection": "close"}
     return Response(b": draining\n" + _retry(position), content_type=_TYPES["sse"], headers=headers)
 
@@ -111,6 +114,7 @@ class _Detached(Response):
 
 def _begin(
     reactor: Reactor,
+    handle: RoomHandle,
     feed: Feed,
     page: Page,
     kind: Kind,
@@ -120,7 +124,7 @@ def _begin(
     head: bytes,
 ) -> None:
     sock, _ = detach(environ)
-    reactor.add(Stream(sock, left, kind, beat, feed, page, head, environ))
+    reactor.add(Stream(sock, left, kind, beat, handle, feed, page, head, environ))
 
 
 def _headers(kind: Kind) -> Headers:
@@ -146,6 +150,7 @@ class Stream(Peer):
         left: Callable[[], None],
         kind: Kind,
         beat: float,
+        handle: RoomHandle,
         feed: Feed,
         page: Page,
         head: bytes,
@@ -157,6 +162,7 @@ class Stream(Peer):
         self._request_id: str = environ["quotechat.request_id"]
         self._began = time.monotonic()
         self.framing = kind
+        self._handle = handle
         self._feed = feed
         self._page = page
         self._head = head
@@ -174,8 +180,8 @@ class Stream(Peer):
             self.reactor.resumes += 1
             self.events += len(self._page.events)
             self.send(self.join(self._page.events))
-        seq, _, tag = self._page.cursor.partition(".")
-        self.reactor.follow(self, self._feed, Cursor(int(seq), tag))
+        last = self._page.events[-1] if self._page.events else None
+        self.reactor.follow(self, Subscription(self._handle, self._feed, cursor_of(self._page.cursor)), last)
 
     def join(self, events: Sequence[Event]) -> bytes:
         if self.framing == "sse":
@@ -192,12 +198,12 @@ class Stream(Peer):
         self.restart()
 
     def revoked(self) -> None:
-        self.reset(self._feed.room, Unauthenticated("This session has ended: sign in again."))
+        self.reset(self._handle.room, Unauthenticated("This session has ended: sign in again."))
 
     def swept(self, now: float) -> None:
         if now >= self._next_heartbeat and not self.blocked:
             self._next_heartbeat = now + self._beat
-            followed = self.subscriptions.get(self._feed.room)
+            followed = self.subscriptions.get(self._handle.room)
             if followed is not None:
                 self.send(self._heartbeat(followed))
 
@@ -224,7 +230,7 @@ class Stream(Peer):
         return self._heads(followed.progress())
 
     def _heads(self, cursor: str) -> bytes:
-        return _chunk(json.dumps({"command": "heartbeat", "cursors": {self._feed.room: cursor}}) + b"\n")
+        return _chunk(json.dumps({"command": "heartbeat", "cursors": {self._handle.room: cursor}}) + b"\n")
 
 
 def _chunk(data: bytes) -> bytes:

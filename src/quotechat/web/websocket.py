@@ -19,8 +19,11 @@ from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import WebsocketMismatch
 
 from ..hub.chat import Chat, Page
+from ..hub.feed import Feed
+from ..hub.feeds import cursor_of
+from ..hub.room_handle import RoomHandle
 from ..protocol import commands, cursor, json, wire
-from ..protocol.cursor import Cursor
+from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import (
     CursorAhead,
     CursorExpired,
@@ -36,7 +39,7 @@ from . import access, authentication, parameters, problems, reads, security, sit
 from .connection import POLICY, RESTART, SIGNED_OUT, TOO_FAR_BEHIND, Connection, frame
 from .described import described
 from .detach import can_detach, detach, has_body
-from .peer import Peer
+from .peer import Peer, Subscription
 from .reactor import Reactor
 
 _ALLOWED = "GET, OPTIONS"
@@ -415,19 +418,22 @@ class Socket(Peer):
         if len(self.subscriptions) >= MOST_ROOMS and command.room not in self.subscriptions:
             self._refuse(Invalid("room", f"At most {MOST_ROOMS} rooms over one socket."), command.client_id)
             return
-        chat = self.reactor.chat
         try:
-            chat.limits.afford("read", *self._reader())
+            self.reactor.chat.limits.afford("read", *self._reader())
         except Refused as refused:
             self._refuse(refused, command.client_id)
             return
         # The next command on this socket may depend on it, so it waits.
         self._busy = True
         self.reactor.read(
-            lambda: (chat.feed(command.room), chat.place(command.room, after)),
+            partial(self._open, command.room, after),
             partial(self._subscribed, command),
             self,
         )
+
+    def _open(self, room: str, after: Cursor | Now) -> tuple[RoomHandle, Feed, Page]:
+        handle = self.reactor.chat.open(self._client.principal, room)
+        return handle, handle.follow(), handle.place(after)
 
     def _reader(self) -> tuple[str, str]:
         return self._client.identity or self._client.address, self._client.address
@@ -440,13 +446,12 @@ class Socket(Peer):
         elif isinstance(found, Refused):
             self._refuse(found, command.client_id)
         elif found is not None and not self.ending:
-            feed, page = found
-            assert isinstance(page, Page)
+            handle, feed, page = found
             if page.more:
                 self.reactor.resumes += 1
-            seq, _, tag = page.cursor.partition(".")
-            reads.begun(self.reactor.chat.limits, *self._reader(), feed.head - int(seq))
-            self.reactor.follow(self, feed, Cursor(int(seq), tag))
+            position = cursor_of(page.cursor)
+            reads.begun(self.reactor.chat.limits, *self._reader(), feed.head - position.seq)
+            self.reactor.follow(self, Subscription(handle, feed, position))
         self._work()
 
     # --- Answers ----------------------------------------------------------------------------------

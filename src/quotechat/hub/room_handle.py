@@ -1,0 +1,126 @@
+"""One room, open for one reader: there is no other way to read a room.
+
+Here lives how far a right to read reaches. The store says, in the statement that gives the head of the log, if the
+reader may read the room now; what was committed up to that head is the reader's. Beyond it the right ends where the log
+says so (`protocol.readership`), so it does not depend on when the news of that arrive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..protocol import readership
+from ..protocol.cursor import Cursor, Now
+from ..protocol.errors import RoomUnknown, Unauthenticated
+from ..protocol.events import Event
+from ..protocol.principal import Principal
+from ..store.base import PAGE_BYTES, Head, Page, Store
+from .feed import Feed
+from .feeds import PAGE, Feeds
+
+
+class RoomHandle:
+    """Made by `Chat.open`. `principal` is None for the server itself, which may read everything.
+
+    A handle is for one thread at a time.
+    """
+
+    __slots__ = ("_feeds", "_fresh", "_store", "principal", "room", "since")
+
+    def __init__(self, room: str, principal: Principal | None, store: Store, feeds: Feeds) -> None:
+        """Raises RoomUnknown if there is no such room, or it is not for `principal`."""
+        self.room = room
+        self.principal = principal
+        self.since = 0
+        """The head of the log when the reader was last allowed to read it."""
+        self._store = store
+        self._feeds = feeds
+        self._fresh: Head | None = self.check()
+
+    def check(self) -> Head:
+        """Return the head of the log, as any process committed it. Raises RoomUnknown if the right has ended."""
+        principal = self.principal
+        if principal is not None and principal.rooms is not None and self.room not in principal.rooms:
+            raise RoomUnknown(self.room)
+        head = self._feeds.look(self.room)
+        self.since = head.seq
+        return head
+
+    # --- Reading what there is --------------------------------------------------------------------
+
+    def snapshot(self, limit: int) -> dict[str, Any]:
+        """Return the latest messages and the cursor behind them, in one transaction; see `Store.snapshot`."""
+        return self._store.snapshot(self.room, limit, self._identity)
+
+    def messages(self, before: int | None, limit: int) -> dict[str, Any]:
+        """Messages with ids below `before`, as they are now; see `Store.messages`."""
+        return self._store.messages(self.room, before, limit, self._identity)
+
+    def scheduled(self) -> list[dict[str, Any]]:
+        """Return the messages of the reader that wait. Raises Unauthenticated, RoomUnknown."""
+        if self._identity is None:
+            raise Unauthenticated()
+        return self._store.scheduled(self.room, self._identity)
+
+    def cursor(self) -> str:
+        """Return the cursor at the head. Raises RoomUnknown."""
+        return self._taken().cursor
+
+    def read(self, after: Cursor | Now, limit: int = PAGE, most: int = PAGE_BYTES) -> Page:
+        """Return the events after `after`, now: at most `limit`, up to the one with which they reach `most` bytes.
+
+        Raises RoomUnknown, CursorExpired, CursorAhead, HistoryChanged.
+        """
+        page = self._feeds.read(self.room, after, limit, most, self._taken())
+        return self.ended(self._cut(page, self.since))
+
+    def place(self, after: Cursor | Now) -> Page:
+        """Return `after` as a whole cursor, without events. Raises as `read`."""
+        return self.read(after, limit=0)
+
+    # --- Going on ---------------------------------------------------------------------------------
+
+    def follow(self) -> Feed:
+        """Return the live end of the room. Raises RoomUnknown."""
+        return self._feeds.open(self.room)
+
+    def read_on(self, after: Cursor, limit: int = PAGE, most: int = PAGE_BYTES) -> Page:
+        """As `read`, for a reader that was let in and holds on: up to the next event at which a right may end.
+
+        The right is not asked for again, so it must have begun at `after` or before.
+        """
+        page = self._feeds.read(self.room, after, limit, most, self._feeds.look(self.room))
+        return self._cut(page, 0)
+
+    def ends_with(self, event: Event) -> bool | None:
+        """Return True if the reader's right ends with `event`, None if only `check` can tell."""
+        if self.principal is None or event.seq <= self.since:
+            return False
+        return readership.ends(event, self.principal)
+
+    def ended(self, page: Page) -> Page:
+        """Return `page`, without `more` if the reader's right ends with it: there is no more for this reader."""
+        if page.more and page.events and self.ends_with(page.events[-1]):
+            return Page(page.events, page.cursor)
+        return page
+
+    def _cut(self, page: Page, since: int) -> Page:
+        place = None if self.principal is None else readership.first_change(page.events, since)
+        if place is None:
+            return page
+        events = page.events[: place + 1]
+        return Page(events, events[-1].cursor, page.more or len(events) < len(page.events))
+
+    def _taken(self) -> Head:
+        """Return the head that was found when the room was opened, once; then the present one."""
+        head, self._fresh = self._fresh or self.check(), None
+        return head
+
+    @property
+    def _identity(self) -> str | None:
+        return None if self.principal is None else self.principal.identity
+
+
+Opener = Callable[[str], RoomHandle]
+"""Opens a room for a reader, by its name. Raises RoomUnknown."""
