@@ -166,13 +166,14 @@ def test_several_rooms_in_one_poll(client: FlaskClient) -> None:
     assert list(answer) == ["lobby", "tea"]
     assert answer["lobby"] == client.get(f"{EVENTS}?after=0").get_json()
     assert answer["tea"] == client.get("/api/v1/rooms/tea/events").get_json()
-    for query, status, code in [
-        ("", 400, "parameter-invalid"), ("after=lobby:0&after=lobby:1", 400, "parameter-invalid"),
-        ("after=lobby:x", 400, "cursor-invalid"), ("after=none:0", 404, "room-unknown"),
-        ("after=lobby:0&after=tea:9", 410, "cursor-ahead"),
+    for query, status, code, room in [
+        ("", 400, "parameter-invalid", None), ("after=lobby:0&after=lobby:1", 400, "parameter-invalid", None),
+        ("after=lobby:x", 400, "cursor-invalid", None), ("after=lobby:0&after=none:0", 404, "room-unknown", "none"),
+        ("after=lobby:0&after=tea:9", 410, "cursor-ahead", "tea"),
     ]:  # fmt: skip
         refused = client.get(f"/api/v1/events?{query}")
         assert (refused.status_code, refused.get_json()["code"]) == (status, code)
+        assert refused.get_json().get("room") == room, "the room at fault is named"
 
 
 # --- Before a real server ------------------------------------------------------------------------
