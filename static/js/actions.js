@@ -2,20 +2,22 @@
 import { copy } from "./copy.js";
 
 export class Actions {
-  /** `url` is the room's; `reaction(id)` is this person's own, as the page shows it. */
-  constructor({ log, url, timeline, composer, outbox, deletions, reaction, tell }) {
-    Object.assign(this, { url, timeline, composer, outbox, deletions, reaction, tell });
+  /** `url` is the room's; `reaction(id)` and `hasEmoji(id, emoji)` are this person's own, as the page shows them. */
+  constructor({ log, url, timeline, composer, outbox, deletions, reaction, hasEmoji, picker, tell }) {
+    Object.assign(this, { url, timeline, composer, outbox, deletions, reaction, hasEmoji, picker, tell });
     log.addEventListener("click", (event) => {
       const button = event.target.closest("[data-action]");
       const article = button?.closest("article");
-      if (article?.dataset.id) this.run(button.dataset.action, article);
+      if (!article?.dataset.id) return;
+      event.preventDefault(); // what is also a form's, for pages without a script
+      this.run(button.dataset.action, article, button);
     });
   }
 
-  run(action, article) {
+  run(action, article, button) {
     const message = this.timeline.get(article.dataset.id);
     if (!message || message.deleted || message.quote || "leaving" in article.dataset) return;
-    this[action](message, article);
+    this[action](message, article, button);
   }
 
   like(message) {
@@ -23,6 +25,12 @@ export class Actions {
   }
   dislike(message) {
     this.#react(message, "dislike");
+  }
+  chip({ id }, _, { dataset: { emoji } }) {
+    this.#toggle(id, emoji);
+  }
+  emoji({ id }, article, button = article) {
+    this.picker.open(button, (emoji) => this.#toggle(id, emoji));
   }
   reply(message) {
     this.composer.reply(message);
@@ -46,6 +54,11 @@ export class Actions {
     const line = curlLine(this.url, message.id);
     if (await copy(line)) this.tell("Copied: a curl line that reads on from here.");
     else this.tell(`Copy this line: ${line}`, { seconds: 60 });
+  }
+
+  #toggle(id, emoji) {
+    const on = !this.hasEmoji(id, emoji);
+    this.outbox.add({ command: "react", message: { id, reaction: emoji, on } });
   }
 
   #react({ id }, reaction) {

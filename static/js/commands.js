@@ -6,9 +6,16 @@ export function subjectOf({ command, message, scheduled }) {
   return ["edit-message", "delete-message", "react"].includes(command) ? `message ${message.id}` : null;
 }
 
+const LIKES = ["like", "dislike", "none"];
+
+/** The emoji of a reaction, of which a person may have several; "" of a like and of every other command. */
+export const emojiOf = ({ command, message }) =>
+  command === "react" && !LIKES.includes(message.reaction) ? message.reaction : "";
+
 /** Whether `newer` makes `older` needless: the same change of the same thing, or its deletion. */
 export function replaces(newer, older) {
   const subject = subjectOf(newer);
   if (subject === null || subject !== subjectOf(older)) return false;
-  return newer.command === older.command || newer.command === "delete-message";
+  if (newer.command === "delete-message") return true;
+  return newer.command === older.command && emojiOf(newer) === emojiOf(older);
 }

@@ -13,11 +13,12 @@ import { History } from "./history.js";
 import { jumps } from "./jump.js";
 import { keyboard } from "./keys.js";
 import { Log } from "./log.js";
-import { readEntry, showReactions } from "./message.js";
+import { readEntry, showChips, showReactions } from "./message.js";
 import { Mine } from "./mine.js";
 import { Missed } from "./missed.js";
 import { Outbox } from "./outbox.js";
 import { Pending } from "./pending.js";
+import { Picker } from "./picker.js";
 import { Pill } from "./pill.js";
 import { revealActions } from "./reveal.js";
 import { Rooms } from "./rooms.js";
@@ -78,10 +79,12 @@ const log = new Log($("log"), {
     article.toggleAttribute("data-leaving", Boolean(leaves));
     article.classList.toggle("own", mine.isOwn(id));
     showReactions(article, counts, reaction(id));
+    showChips(article, { id, deleted, ...counts }, (emoji) => hasEmoji(id, emoji));
   },
 });
 // As asked for last, whether the server has answered yet or not.
 const reaction = (id) => outbox.wanted("react", id)?.message.reaction ?? mine.reaction(id);
+const hasEmoji = (id, emoji) => outbox.wanted("react", id, emoji)?.message.on ?? mine.hasEmoji(id, emoji);
 function repaint(id) {
   const article = log.article(id);
   if (article) log.decorate(article, timeline.get(id));
@@ -184,6 +187,8 @@ const actions = new Actions({
   outbox,
   deletions,
   reaction,
+  hasEmoji,
+  picker: new Picker($("emoji")),
   tell,
 });
 keyboard({

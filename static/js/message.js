@@ -80,5 +80,31 @@ export function showReactions(article, { likes = 0, dislikes = 0 }, own) {
   }
 }
 
+/** A chip for each emoji, pressed if `own(emoji)`; a chip that stays keeps its element, and the focus. */
+export function showChips(article, { id, deleted, reactions = {} }, own) {
+  const row = article.querySelector(".chips");
+  const emoji = deleted ? [] : Object.keys(reactions);
+  row.hidden = !emoji.length;
+  const old = new Map([...row.children].map((chip) => [chip.dataset.emoji, chip]));
+  for (const [each, chip] of old) if (!emoji.includes(each)) chip.remove();
+  for (const each of emoji) showChip(old.get(each) ?? row.appendChild(chipOf(each)), id, reactions[each], own(each));
+}
+
+function chipOf(emoji) {
+  const chip = document.createElement("button");
+  Object.assign(chip, { type: "submit", className: "chip" });
+  chip.setAttribute("form", "reactions");
+  Object.assign(chip.dataset, { action: "chip", emoji });
+  return chip;
+}
+
+function showChip(chip, id, count, own) {
+  const { emoji } = chip.dataset;
+  Object.assign(chip, { name: own ? "take" : "add", value: `${id} ${emoji}` });
+  chip.setAttribute("aria-pressed", String(own));
+  chip.setAttribute("aria-label", `${emoji}: ${count}`);
+  setText(chip, `${emoji} ${count}`);
+}
+
 /** The entry of an <article> that the server rendered. */
 export const readEntry = (article) => JSON.parse(article.dataset.entry);

@@ -1,9 +1,11 @@
 // What this person wrote, and how they reacted: told by the server with each stretch of the log,
 // and known here for what came since.
+import { emojiOf } from "./commands.js";
 
 export class Mine {
   #messages = new Set();
   #reactions = new Map(); // message id → "like" or "dislike"
+  #emoji = new Map(); // message id → a Set
   #deleted = new Set();
 
   constructor(mine) {
@@ -11,9 +13,10 @@ export class Mine {
   }
 
   /** Takes in the `mine` of a snapshot or of older messages. */
-  add({ messages = [], reactions = {} } = {}) {
+  add({ messages = [], reactions = {}, emoji = {} } = {}) {
     for (const id of messages) this.wrote(id);
     for (const [id, reaction] of Object.entries(reactions)) this.reacted(id, reaction);
+    for (const [id, own] of Object.entries(emoji)) this.#emoji.set(Number(id), new Set(own));
   }
 
   wrote(id) {
@@ -24,6 +27,16 @@ export class Mine {
   }
   reaction(id) {
     return this.#reactions.get(Number(id)) ?? "none";
+  }
+
+  hasEmoji(id, emoji) {
+    return Boolean(this.#emoji.get(Number(id))?.has(emoji));
+  }
+  addedEmoji(id, emoji, on = true) {
+    const own = this.#emoji.get(Number(id)) ?? new Set();
+    if (on) own.add(emoji);
+    else own.delete(emoji);
+    this.#emoji.set(Number(id), own);
   }
 
   /** `none` takes it back. */
@@ -41,9 +54,12 @@ export class Mine {
   }
 
   /** The server has done this. */
-  did({ command, message }, { seq }) {
+  did(envelope, { seq }) {
+    const { command, message } = envelope;
+    const emoji = emojiOf(envelope);
     if (command === "send-message" && seq) this.wrote(seq);
-    if (command === "react") this.reacted(message.id, message.reaction);
+    if (emoji) this.addedEmoji(message.id, emoji, message.on);
+    else if (command === "react") this.reacted(message.id, message.reaction);
     if (command === "delete-message") this.deleted(message.id);
   }
 }

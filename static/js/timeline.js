@@ -67,6 +67,7 @@ export class Timeline {
           ...old,
           likes: message.likes ?? 0,
           dislikes: message.dislikes ?? 0,
+          reactions: message.reactions ?? {},
         }));
       default:
         return NOTHING;
@@ -120,4 +121,4 @@ export class Timeline {
 const NOTHING = { added: null, changed: [] };
 
 // An event holds the whole message; what it leaves out is empty now. When it was sent never changes.
-const edited = (old, message) => ({ at: old.at, likes: old.likes, dislikes: old.dislikes, ...message });
+const edited = ({ at, likes, dislikes, reactions }, message) => ({ at, likes, dislikes, reactions, ...message });

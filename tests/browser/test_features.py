@@ -66,6 +66,28 @@ def test_reactions(pair: tuple[Any, Any]) -> None:
         expect(page.locator(f"{like} .count")).to_have_text("2")
 
 
+def test_emoji(pair: tuple[Any, Any]) -> None:
+    """One is chosen, counted on both pages, pressed only on one's own, and a press takes it back."""
+    ada, bo = pair
+    write(ada, "x")
+    expect(bo.locator("#m1")).to_be_visible()
+    act(bo, 1, "emoji")
+    bo.click("#emoji [data-emoji='🎉']")
+    chip = "#m1 .chip[data-emoji='🎉']"
+    for page, pressed in [(ada, "false"), (bo, "true")]:
+        expect(page.locator(chip)).to_have_text("🎉 1")
+        expect(page.locator(chip)).to_have_attribute("aria-pressed", pressed)
+    ada.click(chip)
+    for page in (ada, bo):
+        expect(page.locator(chip)).to_have_text("🎉 2")
+        page.reload()
+        expect(page.locator(chip)).to_have_attribute("aria-pressed", "true")
+    for page in (ada, bo):
+        page.click(chip)
+    for page in (ada, bo):
+        expect(page.locator(chip)).to_have_count(0)
+
+
 def test_replies_and_a_deleted_parent(pair: tuple[Any, Any]) -> None:
     """A reply shows whom and what it answers; when that is deleted, it shows that, and no word of it."""
     ada, bo = pair

@@ -136,6 +136,20 @@ test("what was never tried is dropped once a newer one exists; of another messag
   );
 });
 
+test("of two emoji on one message neither makes the other needless, nor a like", async () => {
+  const { seen, deliver } = flaky(1);
+  const box = outbox(deliver);
+  box.add(text("first"));
+  for (const reaction of ["🎉", "👀", "like", "🎉"]) box.add(react(1, reaction));
+  assert.equal(box.wanted("react", 1).message.reaction, "like");
+  assert.equal(box.wanted("react", 1, "👀").message.reaction, "👀");
+  await until(() => box.items.length === 0);
+  assert.deepEqual(
+    seen.map(({ said }) => said),
+    ["first", "first", "👀", "like", "🎉"],
+  );
+});
+
 test("a deletion makes all else about its message needless; one that is held is not sent", async () => {
   const { seen, deliver } = flaky(0);
   const box = outbox(deliver);

@@ -132,6 +132,23 @@ test("what is mine is told by the server and grows here", () => {
   assert.deepEqual([mine.reaction(1), mine.reaction(2)], ["dislike", "none"]);
 });
 
+test("one's own emoji stand beside a like, and come and go one by one", () => {
+  const mine = new Mine({ emoji: { 2: ["🎉"] } });
+  mine.did({ command: "react", message: { id: 2, reaction: "👀", on: true } }, {});
+  mine.did({ command: "react", message: { id: 2, reaction: "🎉", on: false } }, {});
+  mine.did({ command: "react", message: { id: 2, reaction: "like" } }, {});
+  assert.deepEqual([mine.hasEmoji(2, "🎉"), mine.hasEmoji(2, "👀"), mine.reaction(2)], [false, true, "like"]);
+});
+
+test("emoji of a message are those of the last event, through an edit", () => {
+  const timeline = new Timeline([{ id: 1, user: "Ada", message: "a", at: "x", reactions: { "👀": 1 } }]);
+  timeline.apply({ command: "reactions-changed", message: { id: 1, likes: 0, dislikes: 0, reactions: { "🎉": 2 } } });
+  timeline.apply({ command: "message-edited", message: { id: 1, user: "Ada", message: "b" } });
+  assert.deepEqual(timeline.get(1).reactions, { "🎉": 2 });
+  timeline.apply({ command: "reactions-changed", message: { id: 1, likes: 1, dislikes: 0 } });
+  assert.deepEqual(timeline.get(1).reactions, {});
+});
+
 test("what one sent oneself is expected, under one's own name only", () => {
   const expected = new Expected();
   expected.add({ client_id: "a", envelope: { command: "send-message", message: { user: "Ada", message: "x" } } });

@@ -93,6 +93,13 @@ SEND, EDIT, REACT = WHOLE[0], WHOLE[2], WHOLE[4]
         (_but(EDIT, id=2**53), "id"),
         (_but(EDIT, id=-1), "id"),
         (_but(REACT, reaction="love"), "reaction"),
+        (_but(REACT, reaction=""), "reaction"),
+        (_but(REACT, reaction="🎉🎉"), "reaction"),
+        (_but(REACT, reaction="🎉 "), "reaction"),
+        (_but(REACT, reaction="❤"), "reaction"),  # it needs U+FE0F to be shown as an emoji
+        (_but(REACT, reaction="like", on=False), "on"),
+        (_but(REACT, reaction="none", on=False), "on"),
+        (_but(REACT, reaction="🎉", on=0), "on"),
         ({"command": "subscribe", "after": None}, "after"),
         ({"command": "ping", "measure": 1}, "measure"),
         ({"command": "send-message"}, "message"),

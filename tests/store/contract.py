@@ -53,8 +53,8 @@ def delete(number: int, **more: Any) -> Any:
     return commands.DeleteMessage(message=commands.MessageId(number), **more)
 
 
-def react(number: int, reaction: Any, **more: Any) -> Any:
-    return commands.React(message=commands.Reaction(number, reaction), **more)
+def react(number: int, reaction: Any, on: bool | None = None, **more: Any) -> Any:
+    return commands.React(message=commands.Reaction(number, reaction, on), **more)
 
 
 class StoreContract:
@@ -281,6 +281,56 @@ class StoreContract:
         do(store, react(1, "none"), who="cy")
         assert "likes" not in store.snapshot("lobby", 9)["messages"][0]
         assert do(store, react(1, "none"), who="dan").duplicate
+
+    def test_each_person_adds_an_emoji_once(self, store: Store) -> None:
+        """Counts by emoji are absolute and stand beside the likes; each is taken back by the one who added it."""
+        do(store, said())
+        do(store, react(1, "like"), who="bob")
+        first = do(store, react(1, "🎉"), who="bob").event.envelope["message"]
+        assert first == {"id": 1, "likes": 1, "dislikes": 0, "reactions": {"🎉": 1}}
+        added = do(store, react(1, "🎉"), who="cy")
+        again = do(store, react(1, "🎉", on=True), who="cy")
+        assert again.duplicate and again.seq == added.seq
+        do(store, react(1, "👍🏽"), who="cy")
+        shown = do(store, react(1, "none"), who="bob").event.envelope["message"]
+        assert shown == {"id": 1, "likes": 0, "dislikes": 0, "reactions": {"🎉": 2, "👍🏽": 1}}
+        (message,) = store.snapshot("lobby", 9)["messages"]
+        assert message["reactions"] == shown["reactions"]
+        assert do(store, edit(1, "new")).event.envelope["message"]["reactions"] == shown["reactions"]
+        assert store.snapshot("lobby", 9, "cy")["mine"]["emoji"] == {"1": ["🎉", "👍🏽"]}
+        do(store, react(1, "👍🏽", on=False), who="cy")
+        assert do(store, react(1, "👍🏽", on=False), who="cy").duplicate
+        store.rebuild(lambda done, all_there_are: None)
+        assert store.snapshot("lobby", 9)["messages"][0]["reactions"] == {"🎉": 2}
+        do(store, react(1, "🎉", on=False), who="cy")
+        do(store, react(1, "🎉", on=False), who="bob")
+        assert "reactions" not in store.snapshot("lobby", 9)["messages"][0]
+
+    def test_a_message_has_a_bounded_number_of_emoji(self, store: Store) -> None:
+        """The twenty-first emoji is refused; one that is there already may be added by more people."""
+        do(store, said())
+        emoji = [chr(0x1F600 + place) for place in range(21)]
+        for each in emoji[:20]:
+            do(store, react(1, each), who="bob")
+        with pytest.raises(Conflict):
+            do(store, react(1, emoji[20]), who="cy")
+        do(store, react(1, emoji[0]), who="cy")
+        do(store, react(1, emoji[1], on=False), who="bob")
+        shown = do(store, react(1, emoji[20]), who="cy").event.envelope["message"]["reactions"]
+        assert len(shown) == 20 and shown[emoji[0]] == 2
+
+    def test_emoji_go_with_their_message(self, store: Store) -> None:
+        """A deleted message has none, and so has one that is kept no longer."""
+        do(store, said())
+        do(store, react(1, "🎉"), who="bob")
+        do(store, said(), at=T0 + 5)
+        do(store, react(3, "🎉"), who="bob", at=T0 + 5)
+        store.cut("lobby", T0 + 1, 99)
+        assert store.snapshot("lobby", 9, "bob")["mine"]["emoji"] == {"3": ["🎉"]}
+        do(store, delete(3))
+        with pytest.raises(Conflict):
+            do(store, react(3, "🎉"), who="bob")
+        assert store.snapshot("lobby", 9, "bob").get("mine") is None
 
     def test_a_deleted_message_leaves_no_text(self, store: Store) -> None:
         """A stub stays in its place; earlier events and replies are blanked; the chain still verifies."""

@@ -194,6 +194,7 @@ class TakingBack:
         for number in range(3):
             do(store, said(text=f"{WORD} {number}", room="tea", key=f"k{number}"))
         do(store, react(1, "like", room="tea"), who="bob")
+        do(store, react(1, "🎉", room="tea"), who="bob")
         do(store, said(text=WORD, room="tea", send_at="+1h"))
         added = do(store, commands.AddQuote(quote=commands.NewQuote("q", "w"), room="tea")).event.envelope["quote"]
         position = cursor.parse(store.read("tea", START, 2).cursor)
@@ -216,7 +217,7 @@ class TakingBack:
             assert whole(store)
             store.rebuild(lambda done, all_there_are: None)
         assert steps > 5
-        for table in ("event", "message", "reaction", "sent", "scheduled", "name", "redaction"):
+        for table in ("event", "message", "reaction", "emoji_reaction", "sent", "scheduled", "name", "redaction"):
             assert rows(store, f"SELECT * FROM {table}") == []
         assert len(rows(store, "SELECT id FROM room")) == 2 and store.quote(added["id"]) == added
         do(store, said(room="tea"))

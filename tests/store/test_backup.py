@@ -19,7 +19,7 @@ from quotechat.store.base import Impossible, Write
 from quotechat.store.lock import InUse
 from quotechat.store.sqlite import SqliteStore
 
-TABLES = ("room", "event", "message", "reaction", "quote", "sent", "scheduled", "name")
+TABLES = ("room", "event", "message", "reaction", "emoji_reaction", "quote", "sent", "scheduled", "name")
 
 
 def quiet(done: int, all_there_is: int) -> None:

@@ -28,9 +28,10 @@ from quotechat.store.shapes import Sql
 TABLES = {
     "room": "name, title, head, chain, floor, floor_chain, created_at, kind, about, last, messages, floor_messages,"
     " pair",
-    "event": "seq, command, at, body, tag, digest, target, identity, reaction",
-    "message": "id, identity, body, likes, dislikes, deleted, reply_to, n",
+    "event": "seq, command, at, body, tag, digest, target, identity, reaction, emoji",
+    "message": "id, identity, body, likes, dislikes, reactions, deleted, reply_to, n",
     "reaction": "message_id, identity, value",
+    "emoji_reaction": "message_id, identity, emoji",
     "quote": "id, seq, identity, body",
     "sent": "sender, client_id, hash, at, seq, scheduled",
     "scheduled": "id, identity, client_id, due_at, message, state, seq",

@@ -75,10 +75,10 @@ class Histories(RuleBasedStateMachine):
             else:
                 assert isinstance(outcome, Refused) and outcome.code == "client-id-reused"
 
-    @rule(who=PEOPLE, number=NUMBERS, what=st.sampled_from(["edit", "delete", "like", "dislike", "none"]))
+    @rule(who=PEOPLE, number=NUMBERS, what=st.sampled_from(["edit", "delete", "like", "dislike", "none", "🎉", "-🎉"]))
     def change(self, who: str | None, number: int, what: Any) -> None:
         command = {"edit": lambda: edit(number, "new"), "delete": lambda: delete(number)}.get(
-            what, lambda: react(number, what)
+            what, lambda: react(number, what.lstrip("-"), False if what[0] == "-" else None)
         )()
         outcome = self.store.commit([Write(command, T0, who)])[0]
         if isinstance(outcome, Stored) and not outcome.duplicate:
@@ -129,7 +129,10 @@ class Histories(RuleBasedStateMachine):
         assert self.projections() == before
 
     def projections(self) -> list[Any]:
-        tables = ("message ORDER BY 1, 2", "reaction ORDER BY 1, 2, 3", "quote ORDER BY 1")
+        tables = (
+            "message ORDER BY 1, 2", "reaction ORDER BY 1, 2, 3", "emoji_reaction ORDER BY 1, 2, 3, 4",
+            "quote ORDER BY 1",
+        )  # fmt: skip
         return [self.rows(table) for table in tables]
 
     @rule(number=st.none() | NUMBERS, who=PEOPLE, text=st.sampled_from("xy"))
@@ -142,18 +145,19 @@ class Histories(RuleBasedStateMachine):
 
     @rule()
     def counts_are_those_of_the_log(self) -> None:
-        counts: dict[int, tuple[int, int]] = {}
+        counts: dict[int, tuple[int, int, dict[str, int]]] = {}
         gone = set()
         for event in self.store.read("lobby", START, 500).events:
             message = event.envelope.get("message", {})
             if event.command == "reactions-changed":
-                counts[message["id"]] = (message["likes"], message["dislikes"])
+                counts[message["id"]] = (message["likes"], message["dislikes"], message.get("reactions", {}))
             elif event.command == "message-deleted":
                 gone.add(message["id"])
         for message in self.store.snapshot("lobby", 200)["messages"]:
             assert message.get("deleted", False) == (message["id"] in gone)
-            shown = (message.get("likes", 0), message.get("dislikes", 0))
-            assert shown == ((0, 0) if message["id"] in gone else counts.get(message["id"], (0, 0)))
+            shown = (message.get("likes", 0), message.get("dislikes", 0), message.get("reactions", {}))
+            none: tuple[int, int, dict[str, int]] = (0, 0, {})
+            assert shown == (none if message["id"] in gone else counts.get(message["id"], none))
 
 
 class PostgresHistories(Histories):

@@ -64,9 +64,9 @@ def test_what_root_looks_at_stays_its_owners(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dialect", ["sqlite", "postgres"])
 def test_each_step_of_the_schema_has_its_own_number(dialect: str) -> None:
-    """1, 2, 3 …: a step that shares the number of another would be left out where that one was done."""
+    """In order, each once: a step that shares the number of another would be left out where that one was done."""
     numbers = [step.number for step in migrate.migrations(dialect)]
-    assert numbers == list(range(1, len(numbers) + 1))
+    assert numbers[0] == 1 and numbers == sorted(set(numbers))
 
 
 def test_an_older_database_keeps_its_scheduled_messages(tmp_path: Path) -> None:

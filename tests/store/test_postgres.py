@@ -78,9 +78,9 @@ def test_the_common_commands_take_two_round_trips(open_store: Open, monkeypatch:
         do(store, said(key=f"k{number}"))
     monkeypatch.setattr(Gathering, "_ask", lambda *_: pytest.fail("a round trip more"))
     batch = [said(key="k9"), said(text="re", reply_to=2), edit(1, "new"), react(2, "like"), react(3, "dislike"),
-             said("Bob", key="k9"), said(key="new"), said("Cy", room="none")]  # fmt: skip
+             said("Bob", key="k9"), said(key="new"), react(4, "🎉"), said("Cy", room="none")]  # fmt: skip
     outcomes = store.commit([Write(each, T0, "bob" if each == batch[5] else "ann") for each in batch])
-    assert [getattr(outcome, "seq", None) for outcome in outcomes] == [5, 6, 7, 8, 9, 10, 11, None]
+    assert [getattr(outcome, "seq", None) for outcome in outcomes] == [5, 6, 7, 8, 9, 10, 11, 12, None]
 
 
 def test_a_repeat_in_the_same_batch_is_seen(open_store: Open) -> None:
@@ -135,10 +135,13 @@ def test_rebuilding_knows_every_event(open_store: Open, database: str) -> None:
     do(store, said("Bob", "b", reply_to=1), who="bob")
     do(store, react(2, "dislike"))
     do(store, react(1, "like"), who="bob")
+    do(store, react(1, "🎉"), who="bob")
     do(store, edit(1, "c"))
     do(store, commands.AddQuote(quote=commands.NewQuote("q", "w")))
     do(store, delete(2), who="bob")
-    tables = ("message ORDER BY 1, 2", "reaction ORDER BY 1, 2, 3", "quote ORDER BY 1")
+    tables = (
+        "message ORDER BY 1, 2", "reaction ORDER BY 1, 2, 3", "emoji_reaction ORDER BY 1, 2, 3, 4", "quote ORDER BY 1",
+    )  # fmt: skip
 
     with psycopg.connect(database, autocommit=True) as other:
         def projections() -> list[object]:
@@ -147,7 +150,7 @@ def test_rebuilding_knows_every_event(open_store: Open, database: str) -> None:
         before = projections()
         other.execute("UPDATE message SET likes = 9, body = '{}'")
         assert projections() != before
-        assert store.rebuild(lambda done, all_there_are: None) == 7
+        assert store.rebuild(lambda done, all_there_are: None) == 8
         assert projections() == before
 
 

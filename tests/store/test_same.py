@@ -45,9 +45,10 @@ COMMANDS = st.one_of(
 )  # fmt: skip
 WRITES = st.builds(lambda command, who: Write(command, T0, who), COMMANDS, st.sampled_from(["ann", "ann", "bob", None]))
 TABLES = {
-    "event": "room_id, seq, command, at, body, target, identity, reaction",
+    "event": "room_id, seq, command, at, body, target, identity, reaction, emoji",
     "message": "*",
     "reaction": "*",
+    "emoji_reaction": "*",
     "quote": "*",
     "sent": "room_id, sender, client_id, hash, at, seq, scheduled",
     "scheduled": "*",

@@ -135,10 +135,13 @@ def test_rebuilding_knows_every_event(open_store: Open) -> None:
     do(store, said("Bob", "b", reply_to=1), who="bob")
     do(store, react(2, "dislike"))
     do(store, react(1, "like"), who="bob")
+    do(store, react(1, "🎉"), who="bob")
     do(store, edit(1, "c"))
     do(store, commands.AddQuote(quote=commands.NewQuote("q", "w")))
     do(store, delete(2), who="bob")
-    tables = ("message ORDER BY 1, 2", "reaction ORDER BY 1, 2, 3", "quote ORDER BY 1")
+    tables = (
+        "message ORDER BY 1, 2", "reaction ORDER BY 1, 2, 3", "emoji_reaction ORDER BY 1, 2, 3, 4", "quote ORDER BY 1",
+    )  # fmt: skip
 
     def projections() -> list[object]:
         return [store._writer.execute(f"SELECT * FROM {table}").fetchall() for table in tables]
@@ -146,7 +149,7 @@ def test_rebuilding_knows_every_event(open_store: Open) -> None:
     before = projections()
     store._writer.execute("UPDATE message SET likes = 9, body = '{}'")
     assert projections() != before
-    assert store.rebuild(lambda done, all_there_are: None) == 7
+    assert store.rebuild(lambda done, all_there_are: None) == 8
     assert projections() == before
 
 

@@ -189,6 +189,32 @@ def test_reactions_are_one_for_each(guest: Guest, way: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
+def test_emoji_are_added_and_taken_back(guest: Guest, way: str) -> None:
+    """Each once per person, whatever the way; the snapshot says which are one's own, and the form of a page works."""
+    message_id, other = guest.say(), Guest(guest.server, guest.room, "Bo")
+
+    def react(who: Guest, reaction: str, **more: Any) -> dict[str, Any]:
+        return who.ask(way, {"command": "react", "message": {"id": message_id, "reaction": reaction, **more}})
+
+    assert "duplicate" not in react(guest, "🎉")
+    assert react(guest, "🎉", on=True)["duplicate"] is True
+    react(other, "🎉")
+    react(other, "🇩🇪")
+    address = f"{guest.url}/messages/{message_id}/reaction"
+    event = requests.put(address, json={"reaction": "🇩🇪", "on": False}, headers=other.headers).json()
+    assert event["message"] == {"id": message_id, "likes": 0, "dislikes": 0, "reactions": {"🎉": 2}}
+    snapshot = requests.get(guest.url, headers=guest.headers).json()
+    assert snapshot["messages"][-1]["reactions"] == {"🎉": 2}
+    assert snapshot["mine"]["emoji"] == {str(message_id): ["🎉"]}
+    for reaction, field in (("🎉🎉", "reaction"), ("x", "reaction"), ("", "reaction")):
+        assert react(guest, reaction)["field"] == field
+    form = f"{guest.server.url}/rooms/{guest.room}/reactions"
+    page = requests.post(form, data={"take": f"{message_id} 🎉"}, headers=guest.headers)
+    assert page.url.endswith(f"#m{message_id}") and 'aria-label="🎉: 1"' in page.text
+    assert requests.post(form, data={"add": f"{message_id} x"}, headers=guest.headers).status_code == 422
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_a_deleted_parent_shows_as_such(guest: Guest, way: str) -> None:
     """In the reply that was there, in its event, and in a reply that comes later: who, but no word of it."""
     parent = guest.say("secret words")

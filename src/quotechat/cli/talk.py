@@ -280,7 +280,8 @@ class _Lines:
         elif command == "message-deleted":
             _print(f"       {number} was deleted")
         elif command == "reactions-changed":
-            _print(f"       {number} has {message.get('likes', 0)} likes, {message.get('dislikes', 0)} dislikes")
+            emoji = "".join(f", {count} {each}" for each, count in message.get("reactions", {}).items())
+            _print(f"       {number} has {message.get('likes', 0)} likes, {message.get('dislikes', 0)} dislikes{emoji}")
 
     def message(self, message: Message) -> None:
         user = self._styled([{"text": message.get("user", ""), "bold": True}], message.get("color"))

@@ -10,7 +10,7 @@ import time
 import weakref
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, Literal, cast
+from typing import Any, cast
 from urllib.parse import quote as percent_encoded
 from urllib.parse import urlencode
 
@@ -116,13 +116,14 @@ class Client:
     def react(
         self,
         message_id: int,
-        reaction: Literal["like", "dislike", "none"],
+        reaction: str,
         *,
+        on: bool | None = None,
         room: str = LOBBY,
         client_id: str | None = None,
     ) -> Ack:
-        """Like or dislike a message, or take that back."""
-        message = {"id": message_id, "reaction": reaction}
+        """React with ``like``, ``dislike`` or ``none``, or with one emoji, which `on=False` takes back."""
+        message = {"id": message_id, "reaction": reaction, **({} if on is None else {"on": on})}
         return self.command("react", room=room, client_id=client_id, message=message)
 
     def quote(self, text: str, author: str, *, room: str = LOBBY, client_id: str | None = None) -> Ack:

@@ -26,6 +26,7 @@ class Message(TypedDict, total=False):
     reply_to: Reply
     likes: int
     dislikes: int
+    reactions: dict[str, int]
     at: str
     edited_at: str
     deleted: bool

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Self, get_args
 
 import msgspec
 from msgspec.structs import replace
 
-from . import names, text
+from . import emoji, names, text
 from .errors import Invalid, MalformedEnvelope
 from .principal import account_id
 
@@ -34,6 +34,12 @@ class Bounds:
     quote: int = 1000
     author: int = 100
     schedule_days: int = 365
+
+
+ReactionName = Annotated[
+    str, msgspec.Meta(description=f"`like`, `dislike`, `none`, or one emoji (RGI) of Unicode {emoji.VERSION}.")
+]
+_LIKES = ("like", "dislike", "none")
 
 
 class NewMessage(msgspec.Struct, frozen=True):
@@ -59,11 +65,24 @@ class MessageId(msgspec.Struct, frozen=True):
     id: Id
 
 
-class Reaction(msgspec.Struct, frozen=True):
-    """The inner object of `React`."""
+class Reaction(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The inner object of `React`; `on` is for an emoji, which false takes back."""
 
     id: Id
-    reaction: Literal["like", "dislike", "none"]
+    reaction: ReactionName
+    on: bool | None = None
+
+    @property
+    def is_emoji(self) -> bool:
+        """Return True if it is neither a like nor a dislike, nor takes one back."""
+        return self.reaction not in _LIKES
+
+    def check(self) -> None:
+        """Raise Invalid unless `reaction` is a known word or an emoji, and `on` belongs to it."""
+        if self.is_emoji and not emoji.is_emoji(self.reaction):
+            raise Invalid("reaction", f"A reaction is like, dislike, none, or one emoji of Unicode {emoji.VERSION}.")
+        if self.on is False and not self.is_emoji:
+            raise Invalid("on", "Only an emoji is taken back with on: false; a like or dislike with none.")
 
 
 class ScheduledId(msgspec.Struct, frozen=True):
@@ -140,7 +159,7 @@ class DeleteMessage(_Command, frozen=True, tag="delete-message"):
 
 
 class React(_Command, frozen=True, tag="react"):
-    """Like or dislike a message, or take that back."""
+    """Like or dislike a message, or add an emoji to it; or take that back."""
 
     message: Reaction
 
@@ -215,9 +234,12 @@ def decode(envelope: Any, name: str | None = None) -> Command:
     if name is not None and kind is SendMessage and isinstance(said, dict) and said.get("user") is None:
         envelope = {**envelope, "message": {**said, "user": name}}
     try:
-        return msgspec.convert(envelope, kind)
+        command = msgspec.convert(envelope, kind)
     except msgspec.ValidationError as fault:
         raise _invalid(str(fault)) from None
+    if isinstance(command, React):
+        command.message.check()
+    return command
 
 
 _RELATIVE = re.compile(r"\+([0-9]{1,9})([smhd])")

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from .commands import ClientId, NewMessage
+from .commands import ClientId, NewMessage, ReactionName
 from .text import Run
 
 Seq = Annotated[int, Meta(ge=1, le=2**53 - 1, description="The event's number in its room: 1, 2, 3 … without a hole.")]
@@ -34,6 +34,9 @@ At = Annotated[
 ]
 Room = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,62}\Z", description="The name of a room.")]
 Count = Annotated[int, Meta(ge=0)]
+EmojiCounts = Annotated[
+    dict[str, Annotated[int, Meta(ge=1)]], Meta(description="How many reacted with each emoji; at most 20 emoji.")
+]
 HasMore = Annotated[bool, Meta(description="Whether there are older ones.")]
 Duplicate = Annotated[bool, Meta(description="It was stored before; left out when false.")]
 Retry = Annotated[int, Meta(ge=0, description="Ask again after so many milliseconds.")]
@@ -65,6 +68,7 @@ class Message(msgspec.Struct):
     reply_to: ReplyTo | UnsetType = UNSET
     likes: Count | UnsetType = UNSET
     dislikes: Count | UnsetType = UNSET
+    reactions: EmojiCounts | UnsetType = UNSET
     edited_at: At | UnsetType = UNSET
     deleted: bool | UnsetType = UNSET
     client_id: str | UnsetType = UNSET
@@ -82,6 +86,7 @@ class Reactions(msgspec.Struct):
     id: MessageId
     likes: Count
     dislikes: Count
+    reactions: EmojiCounts | UnsetType = UNSET
 
 
 class Quote(msgspec.Struct, kw_only=True):
@@ -160,7 +165,7 @@ class MessageDeleted(_Event, tag="message-deleted"):
 
 
 class ReactionsChanged(_Event, tag="reactions-changed"):
-    """Likes and dislikes as they are now: absolute, so applying it twice changes nothing."""
+    """Likes, dislikes and emoji as they are now: absolute, so applying it twice changes nothing."""
 
     message: Reactions
 
@@ -279,6 +284,7 @@ class Mine(msgspec.Struct):
 
     messages: list[MessageId] | UnsetType = UNSET
     reactions: dict[str, Literal["like", "dislike"]] | UnsetType = UNSET
+    emoji: Annotated[dict[str, list[str]], Meta(description="Own emoji, by message.")] | UnsetType = UNSET
 
 
 class Messages(msgspec.Struct, kw_only=True):
@@ -370,9 +376,10 @@ class EditBody(msgspec.Struct, kw_only=True):
 
 
 class ReactionBody(msgspec.Struct, kw_only=True):
-    """Like or dislike; `none` takes it back."""
+    """Like or dislike, which `none` takes back; or an emoji, which `on`: false takes back."""
 
-    reaction: Literal["like", "dislike", "none"]
+    reaction: ReactionName
+    on: bool | None = None
     client_id: Key = None
 
 

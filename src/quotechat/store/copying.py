@@ -41,9 +41,11 @@ _WITH_CODE = 3
 """The migration that gives scheduled messages a code."""
 _WITH_KINDS = 7
 """The migration that gives rooms kinds and members."""
+_WITH_EMOJI = 10
+"""The migration that gives events an emoji."""
 _ROOM = "name, title, created_at, floor, floor_chain, head, chain"
 _KIND = ", kind, about, floor_messages, pair"
-_LOGGED = "seq, command, at, body, tag, digest, target, identity, reaction"
+_LOGGED = "seq, command, at, body, tag, digest, target, identity, reaction, emoji"
 
 
 # --- The records ----------------------------------------------------------------------------------
@@ -88,6 +90,7 @@ class Logged(NamedTuple):
     target: int | None
     identity: str | None
     reaction: int | None
+    emoji: str | None = None
 
 
 class Kept(NamedTuple):
@@ -158,7 +161,8 @@ def dump(sql: Sql, secret: str | None, only: Collection[str] = ()) -> Iterator[R
         yield room._replace(pair=None) if only else room
         # Text that is still to be redacted stays here.
         hidden = pending(sql, row[0])
-        for event in sql.all(f"SELECT {_LOGGED} FROM event WHERE room_id = ? ORDER BY seq", row[0]):
+        logged_columns = _LOGGED if schema(sql) >= _WITH_EMOJI else _LOGGED.removesuffix(", emoji")
+        for event in sql.all(f"SELECT {logged_columns} FROM event WHERE room_id = ? ORDER BY seq", row[0]):
             logged = Logged(*event)
             body, digest = hidden.redacted(logged.body, logged.digest)
             yield logged._replace(body=body, digest=digest)
@@ -349,15 +353,15 @@ class _Loading:
         _check_quotes(sql, self._room.name, self._events)
         for event in self._events:
             sql.run(
-                "INSERT INTO event (room_id, seq, command, at, body, tag, digest, target, identity, reaction)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self._id, *event,
+                "INSERT INTO event (room_id, seq, command, at, body, tag, digest, target, identity, reaction, emoji)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self._id, *event,
             )  # fmt: skip
             target = event.target
             if event.command == events.MESSAGE_DELETED and target is not None and target <= self._found:
                 # It was deleted since an earlier load, which still had the text.
                 redact_message(sql, self._id, target, Budget.unbounded())
             body = json.own(event.body)
-            entry = Entry(self._id, event.seq, event.command, body, target, event.identity, event.reaction)
+            entry = Entry(self._id, event.seq, event.command, body, target, *event[7:])
             project(sql, entry, self._counts, self._room.floor)
         self._stored = self._seq
         counts = self._counts
@@ -437,7 +441,7 @@ def _give_name(sql: Sql, name: str, room_id: int) -> None:
 
 
 def _discard(sql: Sql, room_id: int) -> None:
-    for table in ("redaction", "event", "message", "reaction", "quote", "mention", *KEPT):
+    for table in ("redaction", "event", "message", "reaction", "emoji_reaction", "quote", "mention", *KEPT):
         sql.run(f"DELETE FROM {table} WHERE room_id = ?", room_id)
     sql.run("DELETE FROM room WHERE id = ?", room_id)
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 from msgspec import UNSET, Meta
 
-from ..protocol import commands, events, json, names, rooms, text, wire
+from ..protocol import commands, emoji, events, json, names, rooms, text, wire
 from ..protocol.errors import Invalid, MalformedJson
 from . import carrying
 from .base import Impossible
@@ -25,7 +25,7 @@ VERSION = 1
 _START = datetime.fromtimestamp(0, UTC)
 _AROUND = frozenset({"command", "room", "seq", "cursor", "at", "private"})
 """The fields around the body of an event."""
-_PRIVATE = ("target", "identity", "reaction")
+_PRIVATE = ("target", "identity", "reaction", "emoji")
 
 
 class Header(NamedTuple):
@@ -285,6 +285,7 @@ class _Private(_Exact):
     target: wire.MessageId | None = None
     identity: _Who | None = None
     reaction: Literal[-1, 0, 1] | None = None
+    emoji: str | None = None
     digest: _Digest | None = None
 
 
@@ -349,7 +350,7 @@ def _logged(command: str, line: dict[str, Any]) -> Logged:
     return Logged(
         event.seq, command, _ms(event.at), json.dumps(body).decode(), tag,
         None if private.digest is None else bytes.fromhex(private.digest),
-        private.target, private.identity, private.reaction,
+        private.target, private.identity, private.reaction, private.emoji,
     )  # fmt: skip
 
 
@@ -366,7 +367,8 @@ def _check(event: wire.Event, private: _Private) -> None:
     elif isinstance(event, wire.MessageSent):
         said = event.message
         _need(said.id == event.seq, "id", "It is not the seq of its event.")
-        _need(UNSET is said.likes is said.dislikes is said.edited_at, "message", "Nobody has seen it yet.")
+        seen = (said.likes, said.dislikes, said.reactions, said.edited_at)
+        _need(all(each is UNSET for each in seen), "message", "Nobody has seen it yet.")
     else:
         target = event.message.id
         _need(target < event.seq, "id", "It is not of an earlier event.")
@@ -376,6 +378,8 @@ def _check(event: wire.Event, private: _Private) -> None:
     is_reaction = isinstance(event, wire.ReactionsChanged)
     _need(is_reaction == (private.reaction is not None), "reaction", "It is for reactions, which have one.")
     _need(not is_reaction or private.identity is not None, "identity", "A reaction is somebody's.")
+    known_emoji = private.emoji is not None and private.reaction in (0, 1) and emoji.is_emoji(private.emoji)
+    _need(private.emoji is None or known_emoji, "emoji", "It is none, or neither added nor taken back.")
 
 
 def _check_message(said: wire.Message, *, blanked: bool) -> None:

@@ -77,10 +77,11 @@ class Ledger:
         *,
         target: int | None = None,
         reaction: int | None = None,
+        emoji: str | None = None,
     ) -> Stored:
         """Append the next event of `room`, with its changes to the projections."""
         before = cursor.at(room.head, room.chain)
-        entry = Entry(room.id, room.head + 1, command, body, target, write.identity, reaction)
+        entry = Entry(room.id, room.head + 1, command, body, target, write.identity, reaction, emoji)
         encoded = json.dumps(body)
         chain = cursor.extend(room.chain, entry.seq, cursor.digest(encoded))
         tag = cursor.tag(chain)
@@ -89,6 +90,8 @@ class Ledger:
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             room.id, entry.seq, command, write.at, encoded.decode(), tag, target, write.identity, reaction,
         )  # fmt: skip
+        if emoji is not None:
+            self.sql.run("UPDATE event SET emoji = ? WHERE room_id = ? AND seq = ?", emoji, room.id, entry.seq)
         project(self.sql, entry, room.counts)
         room.head, room.chain, room.moved_at = entry.seq, chain, write.at
         where = f"{entry.seq}.{tag}"

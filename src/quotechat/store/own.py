@@ -49,3 +49,9 @@ def _of_room(sql: Sql, room_id: int, room: str, identities: list[str]) -> Iterat
     for message_id, value in reactions:
         reaction = "like" if value > 0 else "dislike"
         yield {"command": "reaction", "room": room, "id": message_id, "reaction": reaction}
+    emoji = sql.all(
+        f"SELECT message_id, emoji FROM emoji_reaction WHERE room_id = ? AND identity IN ({marks})"
+        " ORDER BY message_id, emoji", room_id, *identities,
+    )  # fmt: skip
+    for message_id, reaction in emoji:
+        yield {"command": "reaction", "room": room, "id": message_id, "reaction": reaction}

@@ -31,7 +31,8 @@ class Counts:
 class Entry(NamedTuple):
     """One entry of the log: the event, and beside it fields that readers never see.
 
-    `target` is the message that it changes, `identity` its author, `reaction` 1, -1 or 0.
+    `target` is the message that it changes, `identity` its author, `reaction` 1, -1 or 0. With an
+    `emoji` it says whether that was added or taken back.
     """
 
     room_id: int
@@ -41,6 +42,7 @@ class Entry(NamedTuple):
     target: int | None = None
     identity: str | None = None
     reaction: int | None = None
+    emoji: str | None = None
 
 
 def project(sql: Sql, entry: Entry, counts: Counts, floor: int = 0) -> None:
@@ -67,9 +69,12 @@ def _message_sent(sql: Sql, entry: Entry, counts: Counts) -> None:
     )  # fmt: skip
 
 
+_COUNTS = ("likes", "dislikes", "reactions")
+
+
 def _message_edited(sql: Sql, entry: Entry, counts: Counts) -> None:
     # The counts stand in columns of their own.
-    message = {name: value for name, value in entry.body["message"].items() if name not in ("likes", "dislikes")}
+    message = {name: value for name, value in entry.body["message"].items() if name not in _COUNTS}
     sql.run(
         "UPDATE message SET body = ?, edits = edits + 1 WHERE room_id = ? AND id = ?",
         json.dumps(without_words_of_others(message)).decode(), entry.room_id, entry.target,
@@ -82,10 +87,11 @@ def _message_deleted(sql: Sql, entry: Entry, counts: Counts) -> None:
     assert row is not None, "a deletion without its message"
     stub = json.dumps(deleted_stub(json.own(row[0]))).decode()
     sql.run(
-        "UPDATE message SET body = ?, likes = 0, dislikes = 0, deleted = ?, reply_to = NULL"
+        "UPDATE message SET body = ?, likes = 0, dislikes = 0, reactions = NULL, deleted = ?, reply_to = NULL"
         " WHERE room_id = ? AND id = ?", stub, entry.seq, *key,
     )  # fmt: skip
-    sql.run("DELETE FROM reaction WHERE room_id = ? AND message_id = ?", *key)
+    for table in ("reaction", "emoji_reaction"):
+        sql.run(f"DELETE FROM {table} WHERE room_id = ? AND message_id = ?", *key)
     if counts.last == entry.target:
         before = sql.one(_LAST, *key)
         counts.last = 0 if before is None else before[0]
@@ -93,6 +99,9 @@ def _message_deleted(sql: Sql, entry: Entry, counts: Counts) -> None:
 
 def _reactions_changed(sql: Sql, entry: Entry, counts: Counts) -> None:
     now, key = entry.body["message"], (entry.room_id, entry.target)
+    if entry.emoji is not None:
+        _emoji_changed(sql, entry, now.get("reactions"))
+        return
     sql.run(
         "UPDATE message SET likes = ?, dislikes = ? WHERE room_id = ? AND id = ?",
         now["likes"], now["dislikes"], *key,
@@ -106,6 +115,22 @@ def _reactions_changed(sql: Sql, entry: Entry, counts: Counts) -> None:
             "INSERT INTO reaction (room_id, message_id, identity, value) VALUES (?, ?, ?, ?) ON CONFLICT"
             " (room_id, message_id, identity) DO UPDATE SET value = excluded.value",
             *key, entry.identity, entry.reaction,
+        )  # fmt: skip
+
+
+def _emoji_changed(sql: Sql, entry: Entry, now: dict[str, int] | None) -> None:
+    key = (entry.room_id, entry.target)
+    kept = json.dumps(now).decode() if now else None
+    sql.run("UPDATE message SET reactions = ? WHERE room_id = ? AND id = ?", kept, *key)
+    own = (*key, entry.identity, entry.emoji)
+    if entry.reaction == 0:
+        sql.run(
+            "DELETE FROM emoji_reaction WHERE room_id = ? AND message_id = ? AND identity = ? AND emoji = ?", *own
+        )
+    else:
+        sql.run(
+            "INSERT INTO emoji_reaction (room_id, message_id, identity, emoji) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (room_id, message_id, identity, emoji) DO NOTHING", *own,
         )  # fmt: skip
 
 

@@ -118,12 +118,12 @@ def _stretch(sql: BoundedSql, room_id: int, before: int | None, limit: int, iden
     rows = list(
         sql.within(
             PAGE_BYTES,
-            "SELECT id, identity, body, likes, dislikes FROM message WHERE room_id = ? AND id < ?"
+            "SELECT id, identity, body, likes, dislikes, reactions FROM message WHERE room_id = ? AND id < ?"
             " ORDER BY id DESC LIMIT ?", room_id, end, limit, order="id DESC",
         )
     )[::-1]  # fmt: skip
     has_more = bool(rows) and _is_older(sql, room_id, rows[0][0])
-    found = [counted(text.bounded(json.own(body)), likes, dislikes) for _, _, body, likes, dislikes in rows]
+    found = [counted(text.bounded(json.own(row[2])), *row[3:]) for row in rows]
     presenting.messages(sql, room_id, found)
     stretch: dict[str, Any] = {"messages": found, "has_more": has_more}
     quotes = _quotes_between(sql, room_id, rows[0][0] if has_more else 0, end, limit)
@@ -157,7 +157,23 @@ def _mine(sql: Sql, room_id: int, identity: str, rows: list[Row]) -> dict[str, A
         room_id, identity, rows[0][0], rows[-1][0],
     )  # fmt: skip
     reactions = {str(message_id): "like" if value > 0 else "dislike" for message_id, value in reacted}
-    return ({"messages": own} if own else {}) | ({"reactions": reactions} if reactions else {})
+    emoji = _own_emoji(sql, room_id, identities, rows[0][0], rows[-1][0])
+    return {
+        name: value for name, value in (("messages", own), ("reactions", reactions), ("emoji", emoji)) if value
+    }
+
+
+def _own_emoji(sql: Sql, room_id: int, identities: set[str], first: int, last: int) -> dict[str, list[str]]:
+    """Return the emoji with which `identities` reacted to the messages `first` to `last`: {id: emoji}."""
+    found: dict[str, list[str]] = {}
+    rows = sql.all(
+        "SELECT DISTINCT message_id, emoji FROM emoji_reaction WHERE room_id = ? AND message_id BETWEEN ? AND ?"
+        f" AND identity IN ({', '.join('?' * len(identities))}) ORDER BY message_id, emoji",
+        room_id, first, last, *sorted(identities),
+    )  # fmt: skip
+    for message_id, emoji in rows:
+        found.setdefault(str(message_id), []).append(emoji)
+    return found
 
 
 def rooms(sql: Sql) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ def rebuild(sql: Sql, progress: Callable[[int, int], None]) -> int:
     """
     count = sql.one("SELECT count(*) FROM event")
     assert count is not None
-    for statement in ("DELETE FROM message", "DELETE FROM reaction"):
+    for statement in ("DELETE FROM message", "DELETE FROM reaction", "DELETE FROM emoji_reaction"):
         sql.run(statement)
     # Of a room that is being removed only the quotes stay, and part of the log may be gone.
     sql.run(f"DELETE FROM quote WHERE seq IS NOT NULL AND room_id NOT IN ({_REMOVED})", f"{REMOVED}%")
@@ -31,10 +31,12 @@ def rebuild(sql: Sql, progress: Callable[[int, int], None]) -> int:
     for room_id, floor, cut in sql.all("SELECT id, floor, floor_messages FROM room"):
         floors[room_id], counts[room_id] = floor, Counts(messages=cut)
     done = 0
-    rows = sql.all("SELECT room_id, seq, command, body, target, identity, reaction FROM event ORDER BY room_id, seq")
-    for room_id, seq, command, body, target, identity, reaction in rows:
+    rows = sql.all(
+        "SELECT room_id, seq, command, body, target, identity, reaction, emoji FROM event ORDER BY room_id, seq"
+    )
+    for room_id, seq, command, body, *private in rows:
         if room_id not in removed:
-            entry = Entry(room_id, seq, command, json.own(body), target, identity, reaction)
+            entry = Entry(room_id, seq, command, json.own(body), *private)
             project(sql, entry, counts[room_id], floors[room_id])
         done += 1
         if done % 1000 == 0:

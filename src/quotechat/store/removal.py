@@ -17,7 +17,8 @@ _AT_ONCE = 200
 """Rows that one transaction deletes."""
 _ROWS = {
     "scheduled": ("id",), "redaction": ("message_id",), "event": ("seq",), "message": ("id",),
-    "reaction": ("message_id", "identity"), "sent": ("sender", "client_id"), "name": ("skeleton",),
+    "reaction": ("message_id", "identity"), "emoji_reaction": ("message_id", "identity", "emoji"),
+    "sent": ("sender", "client_id"), "name": ("skeleton",),
     "mention": ("account_id", "message_id"), "report": ("id",),
 }  # fmt: skip
 """What belongs to a room: the rest of the primary key. The newest events go first, so what is left is a log."""

@@ -78,6 +78,7 @@ def _forget(sql: Sql, room_id: int, start: int, floor: int) -> None:
         "DELETE FROM event WHERE room_id = ? AND seq <= ?",
         "DELETE FROM message WHERE room_id = ? AND id <= ?",
         "DELETE FROM reaction WHERE room_id = ? AND message_id <= ?",
+        "DELETE FROM emoji_reaction WHERE room_id = ? AND message_id <= ?",
         "DELETE FROM mention WHERE room_id = ? AND message_id <= ?",
         "DELETE FROM report WHERE room_id = ? AND message_id <= ?",
         "DELETE FROM scheduled WHERE room_id = ? AND seq <= ?",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-from ..protocol import commands, cursor, events
+from ..protocol import commands, cursor, events, json
 
 Row = Sequence[Any]
 PART = ".part-"
@@ -43,8 +43,8 @@ class BoundedSql(Sql, Protocol):
 
 
 _ORDER = (
-    "id", "user", "by", "bot", "message", "runs", "color", "reply_to", "likes", "dislikes", "at", "edited_at",
-    "deleted", "client_id",
+    "id", "user", "by", "bot", "message", "runs", "color", "reply_to", "likes", "dislikes", "reactions", "at",
+    "edited_at", "deleted", "client_id",
 )  # fmt: skip
 
 
@@ -54,13 +54,15 @@ def in_order(message: dict[str, Any]) -> dict[str, Any]:
     return known | message
 
 
-def counted(message: dict[str, Any], likes: int, dislikes: int) -> dict[str, Any]:
-    """Return `message` with its counts; empty fields are left out."""
+def counted(message: dict[str, Any], likes: int, dislikes: int, reactions: str | None) -> dict[str, Any]:
+    """Return `message` with its counts, `reactions` as JSON; empty fields are left out."""
     if likes:
         message["likes"] = likes
     if dislikes:
         message["dislikes"] = dislikes
-    return in_order(message) if likes or dislikes else message
+    if reactions:
+        message["reactions"] = json.own(reactions)
+    return in_order(message) if likes or dislikes or reactions else message
 
 
 def deleted_stub(message: dict[str, Any]) -> dict[str, Any]:

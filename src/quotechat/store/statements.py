@@ -22,6 +22,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "event": ("room_id", "seq"),
     "message": ("room_id", "id"),
     "reaction": ("room_id", "message_id", "identity"),
+    "emoji_reaction": ("room_id", "message_id", "identity", "emoji"),
     "quote": ("id",),
     "sent": ("room_id", "sender", "client_id"),
     "scheduled": ("id",),

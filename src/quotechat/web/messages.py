@@ -90,7 +90,7 @@ def delete(room: str, message_id: int) -> Response:
     examples=(Example(_LOBBY + "messages/1/reaction", {"reaction": "like"}),),
 )
 def react(room: str, message_id: int) -> Response:
-    """Like or dislike: {`reaction`}."""
+    """Like or dislike: {`reaction`}; or an emoji, which `on`: false takes back."""
     fields = parameters.json_object()
     return _done(_submit("react", room, fields, message={**fields, "id": message_id}))
 

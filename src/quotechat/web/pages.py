@@ -49,6 +49,8 @@ class Way(NamedTuple):
     transports: tuple[str, ...]
 
 
+EMOJI = ("👍", "❤️", "😂", "🎉", "😮", "😢", "🙏", "👀", "✅", "🔥", "🤔", "👏")
+"""The emoji that the page offers; by the API any other serves too."""
 WAYS = {
     "auto": Way(
         "pages.auto",
@@ -145,6 +147,21 @@ def send(name: str) -> BaseResponse:
     back = redirect(_address(way, name, anchor), 303)
     _remember_name(back, fields.get("user", ""))
     return back
+
+
+@blueprint.post("/rooms/<name>/reactions")
+def react(name: str) -> BaseResponse:
+    """Adds the form's emoji to a message, or takes it back."""
+    form = request.form
+    way = form.get("way", "auto")
+    way = way if way in WAYS else "auto"
+    number, _, emoji = form.get("add", form.get("take", "")).partition(" ")
+    message = {"id": _number(number) or 0, "reaction": emoji, "on": "add" in form}
+    try:
+        _submit({"command": "react", "room": name, "message": message})
+    except Refused as refused:
+        return _chat_page(name, way, refused=refused)
+    return redirect(_address(way, name, f"m{message['id']}"), 303)
 
 
 @blueprint.post("/rooms")
@@ -261,6 +278,7 @@ def _chat_page(
         rooms=chat.rooms(security.principal()),
         can_create=authentication.may(security.principal(), CREATE_ROOM),
         colors=sorted(COLORS),
+        emoji=EMOJI,
         interval=SHORT_POLL_INTERVAL,
         bounds=chat.bounds,
         draft=draft or {"user": _signs_as()},
@@ -282,7 +300,7 @@ def _entries(page: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _mine(page: dict[str, Any]) -> dict[str, Any]:
     """Return the viewer's messages and reactions; for scripts and without."""
-    return {"messages": [], "reactions": {}, **page.get("mine", {})}
+    return {"messages": [], "reactions": {}, "emoji": {}, **page.get("mine", {})}
 
 
 def _quotes_page(

@@ -15,7 +15,7 @@ from .. import callers, held_names
 from ..base import Cancelled, CreateRoom, Deliver, Outcome, Scheduled, Stored, Write
 from ..ledger import SENT, Ledger
 from ..rooms import create_room
-from . import delivery, messages, quotes, waiting
+from . import delivery, messages, quotes, reactions, waiting
 from .asked import Asked, Settings
 from .delivery import STILL_WAITING, WAITING
 
@@ -58,7 +58,7 @@ _RULES: dict[type, Callable[[Asked, Any], Stored | Scheduled | Cancelled]] = {
     SendMessage: messages.send,
     EditMessage: messages.edit,
     DeleteMessage: messages.delete,
-    React: messages.react,
+    React: reactions.react,
     CancelScheduled: waiting.cancel,
     AddQuote: quotes.add,
     RemoveQuote: quotes.remove,
@@ -80,5 +80,4 @@ def foreseen(command: commands.Write, write: Write, room_id: int) -> Iterator[tu
     elif isinstance(command, EditMessage) and write.identity is not None:
         yield messages.OWN, (room_id, command.message.id)
     elif isinstance(command, React) and write.identity is not None:
-        yield messages.COUNTS, (room_id, command.message.id)
-        yield messages.REACTION, (room_id, command.message.id, write.identity)
+        yield from reactions.foreseen(command.message, write.identity, room_id)

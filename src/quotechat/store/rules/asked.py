@@ -35,7 +35,13 @@ class Asked(NamedTuple):
         return self.write.identity
 
     def append(
-        self, event: str, body: dict[str, Any], *, target: int | None = None, reaction: int | None = None
+        self,
+        event: str,
+        body: dict[str, Any],
+        *,
+        target: int | None = None,
+        reaction: int | None = None,
+        emoji: str | None = None,
     ) -> Stored:
         """Store the event that comes of it."""
-        return self.ledger.append(self.room, event, body, self.write, target=target, reaction=reaction)
+        return self.ledger.append(self.room, event, body, self.write, target=target, reaction=reaction, emoji=emoji)

@@ -1,11 +1,11 @@
-"""The rules of messages: send, edit, delete, react."""
+"""The rules of messages: send, edit, delete."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ...protocol import commands, events, json, text
-from ...protocol.commands import DeleteMessage, EditMessage, React, SendMessage
+from ...protocol.commands import DeleteMessage, EditMessage, SendMessage
 from ...protocol.errors import Conflict, Forbidden, Invalid, MessageUnknown
 from ...protocol.principal import account_id
 from .. import callers, held_names, presenting
@@ -17,13 +17,10 @@ from .asked import Asked
 
 MOST_EDITS = 1000
 """Edits of one message: each stays in the log, with the whole text."""
-_VALUES = {"like": 1, "dislike": -1, "none": 0}
 
 # Reads of the common commands: prefetched together if that is faster (`foreseen`).
 PARENT = "SELECT body FROM message WHERE room_id = ? AND id = ?"
-OWN = "SELECT identity, deleted, body, likes, dislikes, edits FROM message WHERE room_id = ? AND id = ?"
-COUNTS = "SELECT likes, dislikes, deleted FROM message WHERE room_id = ? AND id = ?"
-REACTION = "SELECT value FROM reaction WHERE room_id = ? AND message_id = ? AND identity = ?"
+OWN = "SELECT identity, deleted, body, likes, dislikes, edits, reactions FROM message WHERE room_id = ? AND id = ?"
 
 
 def send(asked: Asked, command: SendMessage) -> Stored | Scheduled:
@@ -46,7 +43,7 @@ def send(asked: Asked, command: SendMessage) -> Stored | Scheduled:
 def edit(asked: Asked, command: EditMessage) -> Stored:
     """Change the text of one's own message."""
     message_id = command.message.id
-    body, likes, dislikes, edits = _own(asked, message_id, "A deleted message cannot be edited.")
+    body, counts, edits = _own(asked, message_id, "A deleted message cannot be edited.")
     if edits >= MOST_EDITS:
         raise Conflict(f"A message can be edited {MOST_EDITS:,} times.")
     message = json.own(body)
@@ -56,7 +53,7 @@ def edit(asked: Asked, command: EditMessage) -> Stored:
     if asked.write.runs is not None:
         message["runs"] = asked.write.runs
     message["edited_at"] = events.rfc3339(asked.write.at)
-    whole = counted(in_order(message), likes, dislikes)
+    whole = counted(in_order(message), *counts)
     return asked.append(events.MESSAGE_EDITED, {"message": whole}, target=message_id)
 
 
@@ -78,35 +75,6 @@ def delete(asked: Asked, command: DeleteMessage) -> Stored:
         raise MessageUnknown(message_id)
     redact_message(asked.ledger.sql, asked.room.id, message_id, asked.ledger.budget)
     return asked.append(events.MESSAGE_DELETED, {"message": {"id": message_id}}, target=message_id)
-
-
-def react(asked: Asked, command: React) -> Stored:
-    """Set or take back a reaction."""
-    message_id, value = command.message.id, _VALUES[command.message.reaction]
-    identity = asked.need_identity()
-    sql, key = asked.ledger.sql, (asked.room.id, message_id)
-    row = sql.one(COUNTS, *key)
-    if row is None:
-        raise MessageUnknown(message_id)
-    if row[2] is not None:
-        raise Conflict("This message is deleted.")
-    was = sql.one(REACTION, *key, identity)
-    before = was[0] if was else 0
-    if value == before:
-        return _last_reaction(asked, message_id)
-    likes = row[0] + (value == 1) - (before == 1)
-    dislikes = row[1] + (value == -1) - (before == -1)
-    body = {"message": {"id": message_id, "likes": likes, "dislikes": dislikes}}
-    return asked.append(events.REACTIONS_CHANGED, body, target=message_id, reaction=value)
-
-
-def _last_reaction(asked: Asked, message_id: int) -> Stored:
-    """It is so already: the answer names the event that last touched the message, and none is added."""
-    row = asked.ledger.sql.one(
-        "SELECT max(seq) FROM event WHERE room_id = ? AND target = ? AND command = ?",
-        asked.room.id, message_id, events.REACTIONS_CHANGED,
-    )  # fmt: skip
-    return asked.ledger.stored(asked.room, row[0] if row and row[0] is not None else message_id)
 
 
 # --- Shared with scheduled messages ---------------------------------------------------------------
@@ -133,8 +101,8 @@ def say(
     return asked.append(events.MESSAGE_SENT, {"message": body})
 
 
-def _own(asked: Asked, message_id: int, deleted: str) -> tuple[str, int, int, int]:
-    """Return body, likes, dislikes and edits of the sender's own message; `deleted` is the refusal if it is deleted."""
+def _own(asked: Asked, message_id: int, deleted: str) -> tuple[str, tuple[int, int, str | None], int]:
+    """Return body, counts and edits of the sender's own message; `deleted` is the refusal if it is deleted."""
     identity = asked.need_identity()
     row = asked.ledger.sql.one(OWN, asked.room.id, message_id)
     if row is None:
@@ -143,7 +111,7 @@ def _own(asked: Asked, message_id: int, deleted: str) -> tuple[str, int, int, in
         raise Forbidden("Only the one who sent a message can change it.")
     if row[1] is not None:
         raise Conflict(deleted)
-    return row[2], row[3], row[4], row[5]
+    return row[2], (row[3], row[4], row[6]), row[5]
 
 
 def parent_if_kept(asked: Asked, message_id: int | None) -> dict[str, Any] | None:

@@ -1,0 +1,98 @@
+"""The rule of reactions: a person has one like or dislike on a message, and any number of emoji, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from ...protocol import events, json
+from ...protocol.commands import React, Reaction
+from ...protocol.errors import Conflict, MessageUnknown
+from ..base import Stored
+from ..shapes import Sql
+from .asked import Asked
+
+MOST_EMOJI = 20
+"""Different emoji on one message."""
+_VALUES = {"like": 1, "dislike": -1, "none": 0}
+_COUNTS = "SELECT likes, dislikes, deleted, reactions FROM message WHERE room_id = ? AND id = ?"
+_LIKE = "SELECT value FROM reaction WHERE room_id = ? AND message_id = ? AND identity = ?"
+_EMOJI = "SELECT 1 FROM emoji_reaction WHERE room_id = ? AND message_id = ? AND identity = ? AND emoji = ?"
+
+
+class _Change(NamedTuple):
+    """What a reaction changes: the body of the event, 1, -1 or 0, and the emoji that was added (1) or taken back."""
+
+    body: dict[str, Any]
+    reaction: int
+    emoji: str | None = None
+
+
+def react(asked: Asked, command: React) -> Stored:
+    """Set or take back a reaction."""
+    change = _change(asked.ledger.sql, asked.room.id, asked.need_identity(), command.message)
+    if change is None:
+        return _last(asked, command.message.id)
+    return asked.append(
+        events.REACTIONS_CHANGED, change.body, target=command.message.id, reaction=change.reaction, emoji=change.emoji
+    )
+
+
+def _last(asked: Asked, message_id: int) -> Stored:
+    """It is so already: the answer names the event that last touched the message, and none is added."""
+    row = asked.ledger.sql.one(
+        "SELECT max(seq) FROM event WHERE room_id = ? AND target = ? AND command = ?",
+        asked.room.id, message_id, events.REACTIONS_CHANGED,
+    )  # fmt: skip
+    return asked.ledger.stored(asked.room, row[0] if row and row[0] is not None else message_id)
+
+
+def _change(sql: Sql, room_id: int, identity: str, asked: Reaction) -> _Change | None:
+    """Return what `asked` changes, or None if it is so already. Raises MessageUnknown, Conflict."""
+    row = sql.one(_COUNTS, room_id, asked.id)
+    if row is None:
+        raise MessageUnknown(asked.id)
+    likes, dislikes, deleted, reactions = row
+    if deleted is not None:
+        raise Conflict("This message is deleted.")
+    counts: dict[str, int] = json.own(reactions) if reactions else {}
+    if asked.is_emoji:
+        return _emoji(sql, (room_id, asked.id, identity), asked, (likes, dislikes), counts)
+    value = _VALUES[asked.reaction]
+    was = sql.one(_LIKE, room_id, asked.id, identity)
+    before = was[0] if was else 0
+    if value == before:
+        return None
+    likes += (value == 1) - (before == 1)
+    dislikes += (value == -1) - (before == -1)
+    return _Change(_body(asked.id, likes, dislikes, counts), value)
+
+
+def _emoji(
+    sql: Sql, key: tuple[int, int, str], asked: Reaction, likes: tuple[int, int], counts: dict[str, int]
+) -> _Change | None:
+    emoji, on = asked.reaction, asked.on is not False
+    if on == (sql.one(_EMOJI, *key, emoji) is not None):
+        return None
+    if on and emoji not in counts and len(counts) >= MOST_EMOJI:
+        raise Conflict(f"A message can have {MOST_EMOJI} different emoji.")
+    counts[emoji] = counts.get(emoji, 0) + (1 if on else -1)
+    if not counts[emoji]:
+        del counts[emoji]
+    return _Change(_body(asked.id, *likes, counts), int(on), emoji)
+
+
+def _body(message_id: int, likes: int, dislikes: int, counts: dict[str, int]) -> dict[str, Any]:
+    message: dict[str, Any] = {"id": message_id, "likes": likes, "dislikes": dislikes}
+    if counts:
+        message["reactions"] = counts
+    return {"message": message}
+
+
+def foreseen(asked: Reaction, identity: str, room_id: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Yield the single-row reads that `react` makes, as (statement, values)."""
+    yield _COUNTS, (room_id, asked.id)
+    if asked.is_emoji:
+        yield _EMOJI, (room_id, asked.id, identity, asked.reaction)
+    else:
+        yield _LIKE, (room_id, asked.id, identity)
