@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from belonging import BelongingContract
 from contract import T0, Open, StoreContract, delete, do, edit, react, said
+from reading_rights import ReadingRights
 from taking_back import TakingBack
 
 from quotechat.protocol import commands
@@ -44,7 +45,7 @@ def open_store(database: str) -> Iterator[Open]:
         store.close()
 
 
-class TestPostgres(StoreContract, TakingBack):
+class TestPostgres(StoreContract, TakingBack, ReadingRights):
     """The contract."""
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from belonging import BelongingContract
 from contract import T0, Open, StoreContract, delete, do, edit, react, said
+from reading_rights import ReadingRights
 from taking_back import TakingBack
 
 from quotechat.protocol import commands
@@ -44,7 +45,7 @@ def open_store(path: Path) -> Iterator[Open]:
         store.close()
 
 
-class TestSqlite(StoreContract, TakingBack):
+class TestSqlite(StoreContract, TakingBack, ReadingRights):
     """The contract."""
 
 

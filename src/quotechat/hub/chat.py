@@ -184,8 +184,7 @@ class Chat(Passthrough):
 
     def rooms(self, principal: Principal) -> list[dict[str, Any]]:
         """Return the rooms that `principal` may read, by name."""
-        only = principal.rooms
-        return [room for room in self._store.rooms() if only is None or room["name"] in only]
+        return self._store.rooms(principal)
 
     def wait(
         self, handle: RoomHandle, after: Cursor | Now, limit: int, seconds: float, gone: Gone | None = None

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import CursorAhead, CursorExpired, HistoryChanged, RoomUnknown
+from ..protocol.principal import Principal
 from ..store.base import Head, Page, Store, Stored
 from . import listeners
 from .feed import Feed
@@ -65,11 +66,14 @@ class Feeds:
             found.end()
         return found
 
-    def look(self, room: str) -> Head:
-        """Return the head of `room` in the store. A feed that has another history is dropped. Raises RoomUnknown."""
+    def look(self, room: str, reader: Principal | None = None) -> Head:
+        """Return the head of `room` in the store. A feed that has another history is dropped.
+
+        Raises RoomUnknown, also if `reader` may not read the room; None is this process itself.
+        """
         feed = self._feeds.get(room)
         known = 0 if feed is None else feed.head
-        head = self._store.head(room)
+        head = self._store.head(room, reader)
         if feed is not None and _differs(feed, known, head):
             self._renew(feed)
         return head

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ..protocol import commands
+from ..protocol.errors import RoomUnknown
+from ..protocol.principal import Principal
 from ..store.base import Store
 from ..store.shapes import Sql
 
@@ -34,9 +36,17 @@ class Passthrough:
         """Count the quotes that were removed: with `newest_quote`, it shows if anything has changed."""
         return self._store.removed_quotes()
 
-    def quote_room(self, quote_id: int) -> str:
-        """Return the room whose log has the quote, the lobby if none has. Raises QuoteUnknown."""
-        return self._store.quote_room(quote_id) or commands.LOBBY
+    def quote_room(self, principal: Principal, quote_id: int) -> str:
+        """Return the room whose log has the quote; the lobby if none has that `principal` may read.
+
+        Raises QuoteUnknown.
+        """
+        room = self._store.quote_room(quote_id) or commands.LOBBY
+        try:
+            self._store.head(room, principal)
+        except RoomUnknown:
+            return commands.LOBBY
+        return room
 
     def quotes(self, before: int | None, limit: int, search: str = "") -> dict[str, Any]:
         """Return {`quotes`, `has_more`}, the newest first; see `Store.quotes`."""

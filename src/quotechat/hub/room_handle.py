@@ -12,7 +12,7 @@ from typing import Any
 
 from ..protocol import readership
 from ..protocol.cursor import Cursor, Now
-from ..protocol.errors import RoomUnknown, Unauthenticated
+from ..protocol.errors import Unauthenticated
 from ..protocol.events import Event
 from ..protocol.principal import Principal
 from ..store.base import PAGE_BYTES, Head, Page, Store
@@ -40,10 +40,7 @@ class RoomHandle:
 
     def check(self) -> Head:
         """Return the head of the log, as any process committed it. Raises RoomUnknown if the right has ended."""
-        principal = self.principal
-        if principal is not None and principal.rooms is not None and self.room not in principal.rooms:
-            raise RoomUnknown(self.room)
-        head = self._feeds.look(self.room)
+        head = self._feeds.look(self.room, self.principal)
         self.since = head.seq
         return head
 
@@ -51,17 +48,17 @@ class RoomHandle:
 
     def snapshot(self, limit: int) -> dict[str, Any]:
         """Return the latest messages and the cursor behind them, in one transaction; see `Store.snapshot`."""
-        return self._store.snapshot(self.room, limit, self._identity)
+        return self._store.snapshot(self.room, limit, self._identity, self.principal)
 
     def messages(self, before: int | None, limit: int) -> dict[str, Any]:
         """Messages with ids below `before`, as they are now; see `Store.messages`."""
-        return self._store.messages(self.room, before, limit, self._identity)
+        return self._store.messages(self.room, before, limit, self._identity, self.principal)
 
     def scheduled(self) -> list[dict[str, Any]]:
         """Return the messages of the reader that wait. Raises Unauthenticated, RoomUnknown."""
         if self._identity is None:
             raise Unauthenticated()
-        return self._store.scheduled(self.room, self._identity)
+        return self._store.scheduled(self.room, self._identity, self.principal)
 
     def cursor(self) -> str:
         """Return the cursor at the head. Raises RoomUnknown."""

@@ -6,6 +6,7 @@ The setting `access` decides before that if a visitor may use the server at all;
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from .principal import Principal
@@ -57,6 +58,12 @@ def allows(principal: Principal, action: str, room_kind: str = "open", membershi
         return action == READ and principal.is_admin
     column = 0 if room_kind == "open" else 1
     return any(action in _ROOMS[standing][column] for standing in _standings(principal.role, membership))
+
+
+@lru_cache(256)  # asked at every read
+def may_read(role: str, room_kind: str, membership: str | None) -> bool:
+    """Return True if an account of `role`, or a visitor, may read a room of `room_kind`; see `allows`."""
+    return allows(Principal(None, role=role), READ, room_kind, membership)
 
 
 def _standings(role: str, membership: str | None) -> list[str]:

@@ -27,6 +27,7 @@ from ..protocol import commands, text
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Refused
 from ..protocol.events import Event
+from ..protocol.principal import Principal
 from .shapes import Sql
 
 T = TypeVar("T")
@@ -238,8 +239,12 @@ class Store(Transactions, Protocol):
         at a time.
         """
 
-    def head(self, room: str) -> Head:
-        """Return the head of `room`, as any process committed it. Raises RoomUnknown."""
+    def head(self, room: str, reader: Principal | None = None) -> Head:
+        """Return the head of `room`, as any process committed it. Raises RoomUnknown.
+
+        Here and in `snapshot`, `messages`, `rooms` and `scheduled`: a room that `reader` may not read is as if it were
+        not there, and that is found by the statement that reads the room. None is this process itself.
+        """
 
     def heads(self, rooms: Collection[str]) -> dict[str, Head]:
         """Return the heads of those of `rooms` that there are."""
@@ -251,7 +256,9 @@ class Store(Transactions, Protocol):
         CursorAhead, HistoryChanged.
         """
 
-    def snapshot(self, room: str, limit: int, identity: str | None = None) -> dict[str, Any]:
+    def snapshot(
+        self, room: str, limit: int, identity: str | None = None, reader: Principal | None = None
+    ) -> dict[str, Any]:
         """Return {`room`, `cursor`, `messages`, `has_more`, `quotes`?, `mine`?}: the latest messages, oldest first.
 
         `quotes` are those that were added in the same stretch of the log, each with the `seq` of its event, at
@@ -261,14 +268,14 @@ class Store(Transactions, Protocol):
         """
 
     def messages(
-        self, room: str, before: int | None, limit: int, identity: str | None = None
+        self, room: str, before: int | None, limit: int, identity: str | None = None, reader: Principal | None = None
     ) -> dict[str, Any]:
         """Return {`messages`, `has_more`, `quotes`?, `mine`?}, as `snapshot`: those before the event `before`."""
 
-    def rooms(self) -> list[dict[str, Any]]:
-        """Return all rooms, by name: {`name`, `title`, `head`, `at`}."""
+    def rooms(self, reader: Principal | None = None) -> list[dict[str, Any]]:
+        """Return the rooms that `reader` may read, by name: {`name`, `title`, `head`, `at`}."""
 
-    def scheduled(self, room: str, identity: str) -> list[dict[str, Any]]:
+    def scheduled(self, room: str, identity: str, reader: Principal | None = None) -> list[dict[str, Any]]:
         """Return the messages that wait for `identity` in `room`, and those refused when due. Raises RoomUnknown."""
 
     def due(self, now: int, limit: int) -> list[Due]:

@@ -21,7 +21,7 @@ from psycopg import errors
 from ..protocol import commands, cursor
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Overloaded, Refused, StorageFull
-from ..protocol.principal import account_id
+from ..protocol.principal import Principal, account_id
 from . import founding, ledger, migrate, pruning, reading, rebuild, redaction, removal, retention, rules
 from .base import PAGE_BYTES, CommitFailed, CreateRoom, Deliver, Due, Head, Impossible, Outcome, Page, Step, Write
 from .connections import Away, Connection, Pool, connect, lost
@@ -165,8 +165,8 @@ class PostgresStore:
     def read_with(self, work: Callable[[Sql], T]) -> T:
         return self._whole(work)
 
-    def head(self, room: str) -> Head:
-        return self._single(lambda sql: reading.head(sql, room))
+    def head(self, room: str, reader: Principal | None = None) -> Head:
+        return self._single(lambda sql: reading.head(sql, room, reader))
 
     def heads(self, rooms: Collection[str]) -> dict[str, Head]:
         return self._single(lambda sql: reading.heads(sql, rooms))
@@ -174,19 +174,21 @@ class PostgresStore:
     def read(self, room: str, after: Cursor | Now, limit: int, most: int = PAGE_BYTES) -> Page:
         return self._whole(lambda sql: reading.page(sql, room, after, limit, most))
 
-    def snapshot(self, room: str, limit: int, identity: str | None = None) -> dict[str, Any]:
-        return self._whole(lambda sql: reading.snapshot(sql, room, limit, identity))
+    def snapshot(
+        self, room: str, limit: int, identity: str | None = None, reader: Principal | None = None
+    ) -> dict[str, Any]:
+        return self._whole(lambda sql: reading.snapshot(sql, room, limit, identity, reader))
 
     def messages(
-        self, room: str, before: int | None, limit: int, identity: str | None = None
+        self, room: str, before: int | None, limit: int, identity: str | None = None, reader: Principal | None = None
     ) -> dict[str, Any]:
-        return self._whole(lambda sql: reading.messages(sql, room, before, limit, identity))
+        return self._whole(lambda sql: reading.messages(sql, room, before, limit, identity, reader))
 
-    def rooms(self) -> list[dict[str, Any]]:
-        return self._single(reading.rooms)
+    def rooms(self, reader: Principal | None = None) -> list[dict[str, Any]]:
+        return self._single(lambda sql: reading.rooms(sql, reader))
 
-    def scheduled(self, room: str, identity: str) -> list[dict[str, Any]]:
-        return self._whole(lambda sql: reading.scheduled(sql, room, identity))
+    def scheduled(self, room: str, identity: str, reader: Principal | None = None) -> list[dict[str, Any]]:
+        return self._whole(lambda sql: reading.scheduled(sql, room, identity, reader))
 
     def due(self, now: int, limit: int) -> list[Due]:
         return self._single(lambda sql: reading.due(sql, now, limit))

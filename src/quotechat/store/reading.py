@@ -12,7 +12,8 @@ from typing import Any
 from ..protocol import cursor, json, text
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import CursorAhead, CursorExpired, HistoryChanged, MalformedJson, QuoteUnknown, RoomUnknown
-from . import callers, presenting
+from ..protocol.principal import Principal
+from . import callers, presenting, visibility
 from .base import PAGE_BYTES, Census, Due, Head, Page, Step
 from .shapes import (
     PART,
@@ -36,11 +37,9 @@ MOST_QUOTES_SEARCHED = 10_000
 """Quotes that one search looks through."""
 
 
-def head(sql: Sql, room: str) -> Head:
+def head(sql: Sql, room: str, reader: Principal | None = None) -> Head:
     """Return the end of the log of `room`. Raises RoomUnknown."""
-    row = sql.one("SELECT head, chain, floor FROM room WHERE name = ?", room)
-    if row is None:
-        raise RoomUnknown(room)
+    row = visibility.room(sql, "r.head, r.chain, r.floor", room, reader)
     return Head(row[0], cursor.at(row[0], row[1]), row[2])
 
 
@@ -99,17 +98,19 @@ def _checked(
     return seq, f"{seq}.{there}"
 
 
-def snapshot(sql: BoundedSql, room: str, limit: int, identity: str | None) -> dict[str, Any]:
+def snapshot(
+    sql: BoundedSql, room: str, limit: int, identity: str | None, reader: Principal | None = None
+) -> dict[str, Any]:
     """Return the latest messages and the cursor at which they are so."""
-    row = sql.one("SELECT id, head, chain FROM room WHERE name = ?", room)
-    if row is None:
-        raise RoomUnknown(room)
+    row = visibility.room(sql, "r.id, r.head, r.chain", room, reader)
     return {"room": room, "cursor": cursor.at(row[1], row[2])} | _stretch(sql, row[0], None, limit, identity)
 
 
-def messages(sql: BoundedSql, room: str, before: int | None, limit: int, identity: str | None) -> dict[str, Any]:
+def messages(
+    sql: BoundedSql, room: str, before: int | None, limit: int, identity: str | None, reader: Principal | None = None
+) -> dict[str, Any]:
     """Older messages."""
-    return _stretch(sql, room_id(sql, room), before, limit, identity)
+    return _stretch(sql, visibility.room(sql, "r.id", room, reader)[0], before, limit, identity)
 
 
 def _stretch(sql: BoundedSql, room_id: int, before: int | None, limit: int, identity: str | None) -> dict[str, Any]:
@@ -176,18 +177,18 @@ def _own_emoji(sql: Sql, room_id: int, identities: set[str], first: int, last: i
     return found
 
 
-def rooms(sql: Sql) -> list[dict[str, Any]]:
-    """Return all rooms, by name."""
-    rows = sql.all("SELECT name, title, head, chain, created_at FROM room ORDER BY name")
+def rooms(sql: Sql, reader: Principal | None = None) -> list[dict[str, Any]]:
+    """Return the rooms that `reader` may read, by name."""
+    rows = visibility.rooms(sql, "r.name, r.title, r.head, r.chain, r.created_at", reader)
     return [described(*row) for row in rows if PART not in row[0]]
 
 
-def scheduled(sql: Sql, room: str, identity: str) -> list[dict[str, Any]]:
+def scheduled(sql: Sql, room: str, identity: str, reader: Principal | None = None) -> list[dict[str, Any]]:
     """Return the scheduled messages that wait."""
     rows = sql.all(
         "SELECT id, due_at, message, client_id, code FROM scheduled"
         " WHERE room_id = ? AND identity = ? AND state IN ('waiting', 'refused') ORDER BY due_at, id",
-        room_id(sql, room), identity,
+        visibility.room(sql, "r.id", room, reader)[0], identity,
     )  # fmt: skip
     return [waiting_message(row[0], row[1], room, json.own(row[2]), row[3], row[4]) for row in rows]
 

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from ..protocol import events
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Overloaded, Refused, StorageFull
+from ..protocol.principal import Principal
 from . import founding, migrate, pruning, reading, rebuild, redaction, removal, reserve, retention, rules
 from .base import PAGE_BYTES, CommitFailed, Due, FlushFailed, Head, Impossible, Outcome, Page, Step, Stored, Write
 from .files import settle
@@ -136,9 +137,9 @@ class SqliteStore:
         with self._reading() as sql:
             return work(sql)
 
-    def head(self, room: str) -> Head:
+    def head(self, room: str, reader: Principal | None = None) -> Head:
         with self._reading() as sql:
-            return reading.head(sql, room)
+            return reading.head(sql, room, reader)
 
     def heads(self, rooms: Collection[str]) -> dict[str, Head]:
         with self._reading() as sql:
@@ -148,23 +149,25 @@ class SqliteStore:
         with self._reading() as sql:
             return reading.page(sql, room, after, limit, most)
 
-    def snapshot(self, room: str, limit: int, identity: str | None = None) -> dict[str, Any]:
-        with self._reading() as sql:
-            return reading.snapshot(sql, room, limit, identity)
-
-    def messages(
-        self, room: str, before: int | None, limit: int, identity: str | None = None
+    def snapshot(
+        self, room: str, limit: int, identity: str | None = None, reader: Principal | None = None
     ) -> dict[str, Any]:
         with self._reading() as sql:
-            return reading.messages(sql, room, before, limit, identity)
+            return reading.snapshot(sql, room, limit, identity, reader)
 
-    def rooms(self) -> list[dict[str, Any]]:
+    def messages(
+        self, room: str, before: int | None, limit: int, identity: str | None = None, reader: Principal | None = None
+    ) -> dict[str, Any]:
         with self._reading() as sql:
-            return reading.rooms(sql)
+            return reading.messages(sql, room, before, limit, identity, reader)
 
-    def scheduled(self, room: str, identity: str) -> list[dict[str, Any]]:
+    def rooms(self, reader: Principal | None = None) -> list[dict[str, Any]]:
         with self._reading() as sql:
-            return reading.scheduled(sql, room, identity)
+            return reading.rooms(sql, reader)
+
+    def scheduled(self, room: str, identity: str, reader: Principal | None = None) -> list[dict[str, Any]]:
+        with self._reading() as sql:
+            return reading.scheduled(sql, room, identity, reader)
 
     def due(self, now: int, limit: int) -> list[Due]:
         with self._reading() as sql:

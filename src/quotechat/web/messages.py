@@ -172,7 +172,7 @@ def submit_quote(room: str, fields: dict[str, Any]) -> Response:
 
 def remove_quote(quote_id: int) -> Response:
     """Take one's own quote back: 200 and the event, in the room that has the quote."""
-    room = _chat().quote_room(quote_id)
+    room = _chat().quote_room(security.principal(), quote_id)
     return _done(_submit("remove-quote", room, {}, quote={"id": quote_id}))
 
 
