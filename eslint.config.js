@@ -19,5 +19,5 @@ export default [
       "prefer-const": "error",
     },
   },
-  { files: ["tests/js/**/*.js", "*.config.js"], languageOptions: { globals: globals.node } },
+  { files: ["tests/js/**/*.js", "tools/*.mjs", "*.config.js"], languageOptions: { globals: globals.node } },
 ];

@@ -1,4 +1,4 @@
-"""The lab in a browser: all readers at once, cut and delayed. Only the one without a cursor misses anything.
+"""The pages that teach, in a browser: the lab, in which one reader misses what a cut costs, and the steps.
 
 One server and one browser serve the module.
 """
@@ -136,3 +136,34 @@ def test_the_lab_works_for_many_on_a_slow_network_in_two_tabs(server: Server, op
     names = {message["user"] for message in said(server)} - before
     assert len(names) == 2
     assert all(re.fullmatch("Lab [0-9a-f]{4}", name) for name in names)
+
+
+def test_a_step_is_broken_and_mended_in_the_page(server: Server, open_page: Open) -> None:
+    """By keyboard: the toy's story is drawn and spoken; the next step's way loses nothing; a setting changes it."""
+    page = open_page("/learn", live=False, color_scheme="dark", reduced_motion="reduce")
+    page.click("text=Push over a WebSocket")
+    told, figure = page.locator("#told"), page.locator("#stage figure")
+    expect(page.locator(".without-script")).to_be_hidden()
+    page.focus("#toy [value=break]")
+    page.keyboard.press("Enter")
+    expect(told).to_contain_text("lost “two”")
+    expect(figure.locator("tbody tr").nth(1)).to_contain_text("lost")
+    assert figure.inner_html() == plain(page, "broken")
+    assert violations(page) == []
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(told).to_contain_text("Sent 3, arrived 3.")
+    assert figure.inner_html() == plain(page, "mended")
+    page.focus("#toy [name=value]")
+    page.keyboard.press("End")
+    expect(page.locator("#toy output")).to_have_text("160 ms")
+    page.click("#toy [value=break]")
+    expect(told).to_contain_text("Sent 3, arrived 3.")
+    page.click("text=Name the command")
+    expect(page.locator("h1")).to_contain_text("Step 5")
+
+
+def plain(page: Any, which: str) -> str:
+    """The picture of the story that the server rendered, without the white space between elements."""
+    picture = page.locator(".without-script figure" if which == "broken" else "details figure")
+    return re.sub(r">\s+<", "><", str(picture.inner_html()).strip())

@@ -22,7 +22,7 @@ Open = Callable[..., Any]
 MODULES = ROOT / "node_modules"
 PAGES = [
     "/", "/polling", "/polling?mode=short", "/websocket", "/quotes", "/quotes?q=a", "/lab", "/reference", "/rooms/none",
-    "/x",
+    "/x", "/learn", "/learn/4-websocket",
 ]  # fmt: skip
 
 

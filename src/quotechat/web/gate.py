@@ -17,9 +17,9 @@ from .revocation import PRINCIPAL
 
 _FOR_ALL = frozenset({
     "/sign-in", "/join", "/reset", "/setup", "/api/v1/seen", "/sw.js", "/healthz", "/readyz", "/openapi.json",
-    "/asyncapi.json", "/reference", "/robots.txt", "/favicon.ico",
+    "/asyncapi.json", "/reference", "/learn", "/robots.txt", "/favicon.ico",
 })  # fmt: skip
-_FOR_ALL_BELOW = ("/static/", "/.well-known/")
+_FOR_ALL_BELOW = ("/static/", "/.well-known/", "/learn/")
 _TO_SIGN_IN = frozenset({"/api/v1/sessions", "/api/v1/setup", "/api/v1/joins", "/api/v1/resets"})
 _OWN_GUARD = frozenset({"/metrics"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -1,11 +1,17 @@
-"""The pages that teach: the lab. Translation only."""
+"""The pages that teach: the lab, and the steps to a chat server of one's own. Translation only.
+
+The steps hold nothing of a room, so that all may read them, whatever `access` is.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
-from flask import Blueprint, Response, make_response
+from flask import Blueprint, Response, abort, make_response
 
+from ..assets import static_dir
+from ..protocol import json
 from . import security
 from .site import render_template
 
@@ -44,3 +50,36 @@ def lab() -> Response:
     answer.headers["Cache-Control"] = "no-store"
     security.give_cookie(answer)
     return answer
+
+
+@blueprint.get("/learn")
+def learn() -> Response:
+    """Show the steps to a chat server of one's own, each with the fault that the next one mends."""
+    return _lesson(render_template("learn.html", steps=_steps()))
+
+
+@blueprint.get("/learn/<step>")
+def step(step: str) -> Response:
+    """Show one step: its fault, as a picture and as a toy, and how it is mended."""
+    steps = _steps()
+    if step not in steps:
+        abort(404)
+    names = list(steps)
+    at = names.index(step)
+    return _lesson(render_template(
+        "step.html", step=step, number=at, shown=steps[step], steps=steps,
+        previous=names[at - 1] if at else None, following=names[at + 1] if at + 1 < len(names) else None,
+    ))  # fmt: skip
+
+
+def _lesson(html: str) -> Response:
+    answer = make_response(html)
+    answer.headers["Cache-Control"] = "no-cache"
+    return answer
+
+
+@cache
+def _steps() -> dict[str, Any]:
+    """Return the steps in their order, by name, with their stories (tools/learn_stories.mjs)."""
+    steps: dict[str, Any] = json.loads((static_dir() / "learn" / "stories.json").read_bytes())
+    return steps

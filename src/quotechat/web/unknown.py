@@ -35,7 +35,7 @@ def _to_page() -> Response | None:
         return None
     with contextlib.suppress(HTTPException):
         endpoint, values = adapter.match(request.path.rstrip("/"), method="GET")
-        if endpoint.startswith(f"{site.NAME}.pages."):
+        if endpoint.startswith((f"{site.NAME}.pages.", f"{site.NAME}.lessons.")):
             query = request.query_string.decode("ascii", "replace")
             address = url_for(endpoint, **values) + (f"?{query}" if query else "")
             return Response(status=308, headers={"Location": address})
