@@ -28,7 +28,10 @@ MOST_RUNS: Final = 200
 
 
 class Run(TypedDict, total=False):
-    """A part of a text in one style. Fields that are not set are absent; `href` is an http(s) URL."""
+    """A part of a text in one style. Fields that are not set are absent; `href` is an http(s) URL.
+
+    `mention` is the id of the account that it calls, or ``room``.
+    """
 
     text: Required[str]
     bold: bool
@@ -36,6 +39,7 @@ class Run(TypedDict, total=False):
     underline: bool
     code: bool
     href: str
+    mention: str
 
 
 Style = Literal["bold", "italic", "underline"]
