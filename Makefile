@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A stamp per set of packages: the second run has nothing to do until what is installed changes.
 DESCRIPTION := setup.cfg pyproject.toml
 
-.PHONY: run test lint faults soak screenshots bench bench-claims bench-growth bench-store fuzz-api bench-postgres cluster bench-streams bench-move fuzz conformance min-versions floors clean
+.PHONY: run test lint faults soak screenshots bench bench-claims bench-growth bench-store bench-message fuzz-api bench-postgres cluster bench-streams bench-move fuzz conformance min-versions floors clean
 
 run: $(VENV)/.installed
 	$(BIN)/quotechat serve
@@ -57,6 +57,10 @@ screenshots: $(VENV)/.installed-test
 
 bench-store: $(VENV)/.installed-test
 	$(BIN)/python -m bench.store
+
+# TREES names checkouts to compare, each as NAME=PATH; the first is what the others are held against.
+bench-message: $(VENV)/.installed-test
+	$(BIN)/python -m bench.message $(TREES)
 
 # SQLite to PostgreSQL and back, so many EVENTS, killed once on the way.
 bench-move: $(VENV)/.installed-test

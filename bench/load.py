@@ -178,7 +178,7 @@ def _send(
 ) -> None:
     sock = socket.create_connection(("127.0.0.1", port), timeout=30)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    say = _by_post(sock, port, path) if envelope is None else _by_socket(sock, port, path, envelope)
+    say = by_post(sock, port, path) if envelope is None else by_socket(sock, port, path, envelope)
     began = time.monotonic()
     count = 0
     while (now := time.monotonic()) - began < seconds:
@@ -191,7 +191,7 @@ def _send(
             time.sleep(max(0.0, began + count / rate - time.monotonic()))
 
 
-def _by_post(sock: socket.socket, port: int, path: str) -> Callable[[dict[str, str]], None]:
+def by_post(sock: socket.socket, port: int, path: str) -> Callable[[dict[str, str]], None]:
     head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
 
     def say(message: dict[str, str]) -> None:
@@ -202,7 +202,7 @@ def _by_post(sock: socket.socket, port: int, path: str) -> Callable[[dict[str, s
     return say
 
 
-def _by_socket(sock: socket.socket, port: int, path: str, envelope: str) -> Callable[[dict[str, str]], None]:
+def by_socket(sock: socket.socket, port: int, path: str, envelope: str) -> Callable[[dict[str, str]], None]:
     """One message in flight: the next goes out when anything comes back."""
     sock.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{HANDSHAKE}\r\n".encode())
     assert b" 101 " in sock.recv(4096)

@@ -1,0 +1,192 @@
+"""CPU of one message, in turns with other versions: `make bench-message`, or `python -m bench.message [NAME=TREE …]`.
+
+Each tree is a checkout whose `src` is served by one worker. All are served at once and get blocks of messages in turns,
+so that other load on the machine meets all of them. One sender sends a message when the one before is answered, or at a
+fixed rate; readers are WebSockets in a process of their own. CPU is user and system time of the worker's process, and
+switches are those of its threads. Limits are off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import multiprocessing
+import os
+import socket
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+import requests
+
+from bench.__main__ import HERE, free_port
+from bench.claims import serving
+from bench.load import HANDSHAKE, Readers, by_post, by_socket, text
+
+POST = "/api/v1/rooms/lobby/messages"
+SOCKET = "/api/v1/ws"
+ENVELOPE = '{"command":"send-message","room":"lobby","message":%s}'
+WARM_UP = 10
+"""Messages of a connection before those that count."""
+
+
+class Scene(NamedTuple):
+    """A sender by POST or by WebSocket, at `rate` a second (0: as fast as it is answered), and so many readers."""
+
+    by_socket: bool
+    readers: int
+    rate: float
+    block: int
+    """Messages in one turn."""
+
+
+SCENES = {
+    "POST, no reader": Scene(False, 0, 0, 100),
+    "POST, 50 readers": Scene(False, 50, 0, 100),
+    "WebSocket, no reader": Scene(True, 0, 0, 100),
+    "POST at 100/s, 20 readers": Scene(False, 20, 100, 50),
+}
+
+
+class Cost(NamedTuple):
+    """Of one message: milliseconds of CPU, and switches of threads."""
+
+    cpu: float
+    switches: float
+
+
+Say = Callable[[dict[str, str]], None]
+
+
+class Running(NamedTuple):
+    """A server that is measured: its port, and the number of its worker's process."""
+
+    port: int
+    worker: int
+
+    @contextlib.contextmanager
+    def sender(self, scene: Scene) -> Iterator[Say]:
+        """Connect, and send until the worker knows the connection."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as sock:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            say = by_socket(sock, self.port, SOCKET, ENVELOPE) if scene.by_socket else by_post(sock, self.port, POST)
+            send(say, WARM_UP, 0)
+            yield say
+
+
+@contextlib.contextmanager
+def running(tree: Path, scene: Scene) -> Iterator[Running]:
+    """Serve `tree` with one worker, on an empty directory, to the readers of `scene`."""
+    port = free_port()
+    with tempfile.TemporaryDirectory() as data, serving(data, port, PYTHONPATH=str(tree / "src")) as process:
+        requests.get(f"http://127.0.0.1:{port}/healthz", timeout=30).raise_for_status()
+        worker = psutil.Process(process.pid).children()[0]
+        with reading(port, scene.readers):
+            yield Running(port, worker.pid)
+
+
+def measure(trees: dict[str, Path], scene: Scene, turns: int) -> dict[str, list[Cost]]:
+    """Measure all `trees` beside each other: a block of messages to each, in turns."""
+    with contextlib.ExitStack() as stack:
+        servers = {name: stack.enter_context(running(tree, scene)) for name, tree in trees.items()}
+        found: dict[str, list[Cost]] = {name: [] for name in trees}
+        for turn in range(turns):
+            # Not always in the same order: one may warm the caches of the next.
+            for name in sorted(trees, reverse=bool(turn % 2)):
+                server = servers[name]
+                with server.sender(scene) as say:
+                    before = used(server.worker)
+                    send(say, scene.block, scene.rate)
+                    after = used(server.worker)
+                cpu, switches = ((new - old) / scene.block for new, old in zip(after, before, strict=True))
+                found[name].append(Cost(cpu * 1000, switches))
+        return found
+
+
+def send(say: Say, count: int, rate: float) -> None:
+    """Send `count` messages."""
+    began = time.monotonic()
+    for number in range(count):
+        if rate:
+            time.sleep(max(0.0, began + number / rate - time.monotonic()))
+        say({"user": "Bench", "message": text()})
+
+
+def used(worker: int) -> tuple[float, float]:
+    """Return the seconds of CPU and the switches of threads of the process until now."""
+    seconds, switches = 0.0, 0
+    for task in Path(f"/proc/{worker}/task").iterdir():
+        seconds += int((task / "schedstat").read_text().split()[0]) / 1e9
+        lines = (task / "status").read_text().splitlines()
+        switches += sum(int(line.split()[1]) for line in lines if "ctxt_switches" in line)
+    return seconds, float(switches)
+
+
+@contextlib.contextmanager
+def reading(port: int, count: int) -> Iterator[None]:
+    """Let `count` WebSockets read in a process of their own."""
+    if not count:
+        yield
+        return
+    joined = multiprocessing.Event()
+    process = multiprocessing.Process(target=_read, args=(port, count, joined), daemon=True)
+    process.start()
+    try:
+        assert joined.wait(30), "the readers did not join"
+        yield
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _read(port: int, count: int, joined: Any) -> None:
+    readers = Readers()
+    request = f"GET {SOCKET}?room=lobby HTTP/1.1\r\nHost: localhost\r\n{HANDSHAKE}\r\n".encode()
+    for _ in range(count):
+        readers.add(port, request)
+    readers.read(0.3)
+    joined.set()
+    with contextlib.suppress(ConnectionError):
+        readers.read(600)
+
+
+def report(scene: str, found: dict[str, list[Cost]]) -> None:
+    """Print the medians, and the ratio to the first tree, taken turn by turn."""
+    base = next(iter(found.values()))
+    for name, costs in found.items():
+        cpu = quartiles([cost.cpu for cost in costs])
+        ratio = quartiles([cost.cpu / first.cpu for cost, first in zip(costs, base, strict=True)])
+        switches = statistics.median(cost.switches for cost in costs)
+        print(
+            f"{scene:26} {name:8} {cpu[1]:.3f} ms ({cpu[0]:.3f}–{cpu[2]:.3f}), {switches:.1f} switches,"
+            f" {ratio[1]:.2f} of the first ({ratio[0]:.2f}–{ratio[2]:.2f})",
+            flush=True,
+        )
+
+
+def quartiles(values: list[float]) -> list[float]:
+    """Return the first quartile, the median and the third quartile."""
+    return statistics.quantiles(values, n=4)
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description="CPU of one message, in turns with other versions.")
+    parser.add_argument("trees", nargs="*", metavar="NAME=TREE", help="checkouts to compare; this one without any")
+    parser.add_argument("--turns", type=int, default=25)
+    parser.add_argument("--scene", action="append", choices=SCENES, help="only this one; may be repeated")
+    options = parser.parse_args()
+    named = [each.partition("=") for each in options.trees or [f"this={HERE.parent}"]]
+    trees = {name: Path(tree) for name, _, tree in named}
+    print(f"Python {sys.version.split()[0]}, {options.turns} turns, load average {os.getloadavg()[0]:.1f}")
+    for scene in options.scene or SCENES:
+        report(scene, measure(trees, SCENES[scene], options.turns))
+
+
+if __name__ == "__main__":
+    main()
