@@ -169,7 +169,7 @@ class Chat(Passthrough):
 
     def welcome(self, begun: float | None) -> None:
         """Refuse a request that began after the drain. Raises Draining."""
-        if self.draining and (time.monotonic() if begun is None else begun) > self._drained_at:
+        if self._feeds.ended and (time.monotonic() if begun is None else begun) > self._drained_at:
             raise Draining()
 
     # --- Reading ----------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ Done = Callable[[Outcome | Refused], None]
 
 class _Asked(NamedTuple):
     write: Write
+    chars: int
     done: Done
     at: float
 
@@ -51,7 +52,8 @@ class Writer:
         self._committed = committed
         self._queue: list[_Asked] = []
         self._chars = 0
-        self._some = threading.Condition()
+        self._lock = threading.Lock()
+        self._some = threading.Condition(self._lock)
         self._closing = False
         self.lost = False
         self._last_flush = 0.0
@@ -72,19 +74,20 @@ class Writer:
 
         Raises Draining after `close` and after a flush that failed, Overloaded if too much waits.
         """
-        with self._some:
+        asked = _Asked(write, _chars(write), done, time.perf_counter())
+        with self._lock:
             if self._closing or self.lost:
                 raise Draining()
             if len(self._queue) >= MOST_WAITING or self._chars >= MOST_CHARS_WAITING:
                 raise Overloaded()
-            self._chars += _chars(write)
-            self._queue.append(_Asked(write, done, time.perf_counter()))
+            self._chars += asked.chars
+            self._queue.append(asked)
             if len(self._queue) in (1, self._expected):
                 self._some.notify()
 
     def close(self, seconds: float = 8.0) -> None:
         """Store queued writes, at most for `seconds`, and end the thread."""
-        with self._some:
+        with self._lock:
             self._closing = True
             self._some.notify()
         self.thread.join(seconds)
@@ -93,7 +96,7 @@ class Writer:
 
     def _run(self) -> None:
         while not self.lost:
-            with self._some:
+            with self._lock:
                 while not self._queue and not self._closing:
                     self._some.wait()
                 if not self._queue:
@@ -104,18 +107,23 @@ class Writer:
             try:
                 self._store_batch(batch)
             finally:
-                # After a fault at an unknown point.
-                self._answer(batch, [OutcomeUnknown()] * len(batch))
+                if batch:  # after a fault at an unknown point
+                    self._answer(batch, [OutcomeUnknown()] * len(batch))
             # Expect next time the writers just answered and those that queued during the commit.
             self._expected = count + len(self._queue)
         self._give_up()
 
     def _take(self) -> list[_Asked]:
         """Take the next batch, bounded in writes and in characters; the lock is held."""
+        if len(self._queue) <= MOST_IN_A_BATCH and self._chars <= MOST_CHARS_IN_A_BATCH:
+            batch, self._queue, self._chars = self._queue, [], 0
+            return batch
         count = chars = 0
-        while count < min(len(self._queue), MOST_IN_A_BATCH) and chars < MOST_CHARS_IN_A_BATCH:
-            chars += _chars(self._queue[count].write)
+        for asked in self._queue[:MOST_IN_A_BATCH]:
             count += 1
+            chars += asked.chars
+            if chars >= MOST_CHARS_IN_A_BATCH:
+                break
         self._chars -= chars
         batch, self._queue = self._queue[:count], self._queue[count:]
         return batch
@@ -154,7 +162,7 @@ class Writer:
 
     def _give_up(self) -> None:
         """Refuse the queued writes: the process is about to be replaced."""
-        with self._some:
+        with self._lock:
             waiting, self._queue = self._queue, []
         self._answer(waiting, [Draining()] * len(waiting))
 

@@ -48,8 +48,11 @@ def event(room: str, seq: int, cursor: str, command: str, at_ms: int, body: byte
     return Event(room, seq, cursor, command, at, body, head.encode() + body[1:])
 
 
-@lru_cache(256)  # a batch is stamped within a few milliseconds
 def rfc3339(ms: int) -> str:
     """Milliseconds since 1970 as the protocol writes times: UTC, three digits, ``Z``."""
-    seconds, rest = divmod(ms, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03}Z"
+    return f"{_second(ms // 1000)}.{ms % 1000:03}Z"
+
+
+@lru_cache(256)  # most times that are written are of now
+def _second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"

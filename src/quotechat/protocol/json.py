@@ -63,6 +63,8 @@ def _text(data: bytes | str) -> str:
 
 
 def _check_depth(text: str) -> None:
+    if text.count("[") + text.count("{") <= MAX_DEPTH:  # nearly every text: too few to be nested deeper
+        return
     depth = 0
     for found in _STRING_OR_BRACKET.finditer(text):
         sign = found[0][0]

@@ -7,8 +7,8 @@ the caller or of message texts. A live socket or stream gets one line at its end
 from __future__ import annotations
 
 import logging
+import os
 import re
-import secrets
 import time
 from typing import Any, NamedTuple
 
@@ -64,7 +64,7 @@ def begun() -> float | None:
 
 def new_id() -> str:
     """Make an id that no other request has."""
-    return secrets.token_hex(8)
+    return os.urandom(8).hex()
 
 
 def of(environ: dict[str, Any]) -> Told | None:

@@ -74,7 +74,7 @@ class Reactor:
         self._epoll.register(self._wake, select.EPOLLIN)
         self._peers: dict[int, Peer] = {}
         self._followers: dict[str, dict[Peer, Subscription]] = {}
-        self._calls: deque[Callable[[], None]] = deque()
+        self._calls: deque[tuple[Callable[[], None], Peer | None]] = deque()
         self._news: set[str] = set()
         self._news_since: dict[str, float] = {}
         self.live: Counter[str] = Counter()
@@ -83,7 +83,7 @@ class Reactor:
         """Peers that began behind the head."""
         self.lag = Tally(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
         """Seconds from news to the last send of the round that carries them."""
-        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._timers: list[tuple[float, int, Callable[[], None], Peer | None]] = []
         self._numbers = itertools.count()
         self._each_sweep: list[Callable[[], None]] = []
         self._slices: dict[tuple[str, str, int], Slice] = {}
@@ -107,7 +107,7 @@ class Reactor:
 
     def call(self, action: Callable[[], None], peer: Peer | None = None) -> None:
         """Run `action` on the reactor's thread, soon. An exception in it ends `peer`, if it is for one."""
-        self._calls.append(action if peer is None else partial(self.guard, peer, action))
+        self._calls.append((action, peer))
         self._ring()
 
     def news(self, room: str) -> None:
@@ -169,20 +169,23 @@ class Reactor:
 
     def later(self, when: float, action: Callable[[], None], peer: Peer | None = None) -> None:
         """Run `action` at `when`, on the monotonic clock; `peer` as by `call`."""
-        guarded = action if peer is None else partial(self.guard, peer, action)
-        heapq.heappush(self._timers, (when, next(self._numbers), guarded))
+        heapq.heappush(self._timers, (when, next(self._numbers), action, peer))
 
-    def guard(self, peer: Peer, callback: Callable[..., None], *arguments: object) -> None:
-        """Call back for `peer`; an exception ends this peer and nothing else."""
+    def guard(self, peer: Peer | None, callback: Callable[..., None], *arguments: object) -> None:
+        """Call back for `peer`; an exception ends this peer and nothing else, without a peer only the callback."""
         try:
             callback(*arguments)
         except Exception:
             self._failed(peer)
 
-    def _failed(self, peer: Peer) -> None:
+    def _failed(self, peer: Peer | None) -> None:
+        """Count and log the exception, and let go of `peer`."""
         supervision.count("reactor")
-        log.exception("a live socket failed")
-        self._safely(partial(self.forget, peer))
+        if peer is None:
+            log.exception("the reactor met a fault")
+        else:
+            log.exception("a live socket failed")
+            self.guard(None, self.forget, peer)
 
     def release(self, peer: Peer) -> None:
         """Let go of `peer`, whose socket stays open and has another owner from now on."""
@@ -227,7 +230,7 @@ class Reactor:
         """Note that its socket took all, after it had been full."""
         peer.idle()
         if peer.subscriptions:
-            self._calls.append(partial(self.guard, peer, self.pump, peer))
+            self._calls.append((partial(self.pump, peer), peer))
 
     def watch(self, peer: Peer, interest: int) -> None:
         """Set the events that epoll reports for `peer`."""
@@ -263,15 +266,17 @@ class Reactor:
             for number, mask in ready:
                 self._ready(number, mask)
             for _ in range(len(self._calls)):
-                self._safely(self._calls.popleft())
+                action, peer = self._calls.popleft()
+                self.guard(peer, action)
             now = time.monotonic()
             while self._timers and self._timers[0][0] <= now:
-                self._safely(heapq.heappop(self._timers)[2])
+                _, _, action, peer = heapq.heappop(self._timers)
+                self.guard(peer, action)
             if self._news and now >= next_round:
-                self._safely(self._round)
+                self.guard(None, self._round)
                 next_round = time.monotonic() + TICK
             if now >= next_sweep:
-                self._safely(self._sweep)
+                self.guard(None, self._sweep)
                 next_sweep = now + (TICK if self._draining else SWEEP)
             # For one turn only: a slice may hold text that is deleted a moment later.
             self._slices.clear()
@@ -280,21 +285,17 @@ class Reactor:
 
     def _ready(self, number: int, mask: int) -> None:
         if number == self._wake:
-            with contextlib.suppress(BlockingIOError):
-                os.eventfd_read(self._wake)
+            os.eventfd_read(self._wake)  # epoll says that it will not block, and nobody else reads
             # Before the calls are taken: a call appended from here on rings again.
             self._rung = False
             return
         peer = self._peers.get(number)
-        if peer is not None:
-            self.guard(peer, peer.ready, mask)
-
-    def _safely(self, action: Callable[[], None]) -> None:
+        if peer is None:
+            return
         try:
-            action()
-        except Exception:
-            supervision.count("reactor")
-            log.exception("the reactor met a fault")
+            peer.ready(mask)
+        except Exception:  # as `guard`, without its call
+            self._failed(peer)
 
     def _add(self, peer: Peer) -> None:
         peer.reactor = self
@@ -333,12 +334,14 @@ class Reactor:
                 subscription.position is position
                 and subscription.caught_up
                 and peer.framing is framing
-                and not (peer._out or peer.ending or subscription.unsure)
+                and peer._ends_at is None
+                and not peer._out
+                and not subscription.unsure
             ):
                 subscription.position = after
                 try:
                     peer.send(data)
-                except Exception:  # as `guard`, without its calls
+                except Exception:  # as `guard`, without its call
                     self._failed(peer)
                 continue
             before = subscription.position
@@ -468,7 +471,7 @@ class Reactor:
     def _sweep(self) -> None:
         now = time.monotonic()
         for action in self._each_sweep:
-            self._safely(action)
+            self.guard(None, action)
         self._make_room(now)
         for peer in list(self._peers.values()):
             self.guard(peer, self._sweep_one, peer, now)
