@@ -24,12 +24,17 @@ from servers import ROOT, environment, quotechat, running
 
 from quotechat.client import Client
 
-PAGES = sorted([*ROOT.glob("docs/**/*.md"), ROOT / "README.md", ROOT / "SECURITY.md", ROOT / "examples" / "README.md"])
+FOLDERS = ("docs/**/*.md", "examples/**/README.md")
+PAGES = sorted([ROOT / "README.md", ROOT / "SECURITY.md", *(page for folder in FOLDERS for page in ROOT.glob(folder))])
 #: Pages whose blocks another test runs, line by line.
 ELSEWHERE = {
     "docs/how-to/add-a-command.md": "tests/test_how_to.py",
     "docs/reference/api.md": "tests/web/test_reference.py",
     "docs/reference/cli.md": "tests/test_cli_operate.py",
+    **{
+        page.relative_to(ROOT).as_posix(): "tests/test_build_your_own.py"
+        for page in ROOT.glob("examples/build-your-own/*/README.md")
+    },
 }
 #: Languages that show something and do nothing; HTML is opened by tests/browser/test_docs_in_a_browser.py.
 SHOWN = {"", "text", "diff", "html"}
