@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -24,6 +25,8 @@ from quotechat.store.sqlite import SqliteStore
 PEOPLE = st.sampled_from(["ann", "bob", None])
 KEYS = st.sampled_from([None, None, "k1", "k2", "k3"])
 NUMBERS = st.integers(1, 12)
+EXAMPLES = int(os.environ.get("QUOTECHAT_TEST_HISTORIES", "50"))
+"""Random histories of each run; QUOTECHAT_TEST_HISTORIES=1000 takes some minutes."""
 
 
 class Histories(RuleBasedStateMachine):
@@ -183,13 +186,13 @@ class PostgresHistories(Histories):
 
 
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestHistories.settings = settings(max_examples=EXAMPLES, stateful_step_count=40, deadline=None)
 
 
 class TestPostgresHistories(PostgresHistories.TestCase):
     """As above, with fewer examples: each makes its tables anew."""
 
-    settings = settings(max_examples=15, stateful_step_count=40, deadline=None)
+    settings = settings(max_examples=max(8, EXAMPLES // 10), stateful_step_count=40, deadline=None)
 
     @pytest.fixture(autouse=True)
     def _database(self, database: str) -> None:

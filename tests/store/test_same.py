@@ -78,7 +78,7 @@ def ordered(rows: Any) -> list[list[Any]]:
 def test_both_stores_do_the_same(database: str) -> None:
     """Whatever comes in whatever batches: the same answers, and the same rows in every table."""
 
-    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
     @given(batches=st.lists(st.lists(WRITES, min_size=1, max_size=12), min_size=1, max_size=4))
     def check(batches: list[list[Write]]) -> None:
         with psycopg.connect(database, autocommit=True) as other, tempfile.TemporaryDirectory() as directory:

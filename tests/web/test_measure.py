@@ -9,6 +9,7 @@ import subprocess
 import sys
 from urllib.parse import urlsplit
 
+import pytest
 import requests
 from servers import Running, environment
 from websockets.sync.client import connect
@@ -63,8 +64,10 @@ def test_the_lab_in_a_terminal(server: Running) -> None:
     assert rows["Short polling"]["idle_requests"] > 60 > rows["WebSocket"]["idle_requests"] == 0
 
 
-def test_silence_is_measured_and_names_differ(server: Running) -> None:
+def test_silence_is_measured_and_names_differ(server: Running, request: pytest.FixtureRequest) -> None:
     """Two runs at once, as in a class: none is refused, and a held poll and a socket show what silence costs."""
+    if "postgres" in request.node.name:
+        pytest.skip("silence lasts 26 s and does not depend on the database")
     command = [sys.executable, "-m", "quotechat", "lab", server.url, "--probes", "2", "--idle", "26", "--json"]
     runs = [subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True) for _ in range(2)]
     found = [json.loads(run.communicate(timeout=120)[0]) for run in runs]

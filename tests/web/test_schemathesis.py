@@ -28,7 +28,7 @@ from schemathesis.specs.openapi.checks import (
 from quotechat import create_app
 from quotechat.config import Settings
 
-EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "6"))
 """Requests for each call and kind."""
 CHECKS = [
     not_a_server_error, status_code_conformance, content_type_conformance, response_headers_conformance,
