@@ -18,7 +18,7 @@ from .hub.chat import Chat
 from .hub.limits import Budget, Limits, Rate
 from .protocol.commands import Bounds
 from .signals import Teller
-from .store.open import open_store
+from .store.open import open_index, open_store
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +114,7 @@ def open_chat(settings: Settings) -> Chat:
         store,
         _limits(settings),
         bell=_bell(settings),
+        index=open_index(settings, store) if settings.search else None,
         bounds=Bounds(
             settings.message_chars,
             settings.user_chars,
@@ -172,6 +173,7 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         revocation,
         robots,
         rooms,
+        search,
         security,
         signing_in,
         site,
@@ -200,6 +202,8 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
     metrics.install(app, chat)
     for module in (pages, lessons, rooms, messages, quotes, polling, health, specs, reference, websocket, robots):
         ours.register_blueprint(module.blueprint)
+    for blueprint in (search.blueprint, search.pages):
+        ours.register_blueprint(blueprint)
     for module in (me, administration, bots):
         ours.register_blueprint(module.blueprint)
     if whole:
@@ -228,6 +232,7 @@ def _limits(settings: Settings) -> Limits:
             "guest": Rate(settings.guests_per_hour, settings.guests_per_hour / hour),
             "invitation": Rate(20, 20 / hour),
             "export": Rate(2, 2 / hour),
+            "search": Rate(30, 30 / 60),
         },
         {
             "socket": Budget(settings.sockets_per_client, settings.sockets_per_worker),

@@ -172,6 +172,8 @@ class Settings:
     session_days: int = _setting(180, "Days after which a session ends.", low=1, high=400)
     session_idle_days: int = _setting(30, "Days without use after which a session ends.", low=1, high=400)
 
+    search: bool = _setting(True, "`on` or `off`: whether messages are indexed and can be searched.")
+
     # Limits per client: an identity, or an address if there is none.
     limits: bool = _setting(
         True, "`on` or `off`: whether the limits per client hold. Off for load tests and trusted networks."
@@ -182,8 +184,8 @@ class Settings:
     )
     reads_burst: int = _setting(
         20_000,
-        "Rows (messages, events, quotes) that a client may read at once. A request costs 4 rows besides, a search one"
-        " for each 5 quotes that it looks through. An address has 10 times as much.",
+        "Rows (messages, events, quotes) that a client may read at once. A request costs 4 rows besides, a search in"
+        " the quotes 20 and one for each 5 that it looks through. An address has 10 times as much.",
         low=1000, high=1_000_000_000,
     )  # fmt: skip
     reads_per_second: float = _setting(

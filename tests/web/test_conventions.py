@@ -123,10 +123,10 @@ def test_links_lead_through_all(client: FlaskClient) -> None:
     """From the snapshot back to the first message, through all quotes that match, on through all events."""
     said(client, 7)
     for number in range(5):
-        client.post(f"{API}/quotes", json={"quote": f"less & more {number}", "author": "Mies"})
+        client.post(f"{API}/quotes", json={"quote": f"less & morsels {number}", "author": "Mies"})
     messages = [page["messages"] for page in _pages(client, f"{LOBBY}?limit=3")]
     assert [[each["id"] for each in page] for page in messages] == [[5, 6, 7], [2, 3, 4], [1]]
-    quotes = [page["quotes"] for page in _pages(client, f"{API}/quotes?limit=2&q=%26%20less")]
+    quotes = [page["quotes"] for page in _pages(client, f"{API}/quotes?limit=2&q=%26%20morsels")]
     newest = quotes[0][0]["id"]
     ids = [[newest - each["id"] for each in page] for page in quotes]
     assert ids == [[0, 1], [2, 3], [4]]

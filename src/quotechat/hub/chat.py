@@ -31,6 +31,7 @@ from ..store.base import (
     Stored,
     Write,
 )  # fmt: skip
+from ..store.search.index import Index
 from ..supervision import Supervised
 from . import listeners
 from .bell import Bell
@@ -38,12 +39,14 @@ from .delivery import Delivery
 from .feeds import Feeds
 from .held_polls import Gone, HeldPolls, about
 from .housekeeping import Housekeeper
+from .indexer import Indexer
 from .limits import Limits
 from .passthrough import Passthrough
 from .places import Places
 from .probe import WriteProbe
 from .room_handle import RoomHandle
 from .scheduler import Scheduler
+from .search import Search
 from .tally import Tally
 from .watcher import Watcher
 from .writer import Answer, Done, Writer
@@ -65,6 +68,7 @@ class Chat(Passthrough):
         limits: Limits,
         *,
         bell: Bell | None = None,
+        index: Index | None = None,
         bounds: commands.Bounds | None = None,
         threads: int = 64,
         held_polls: int = 48,
@@ -92,7 +96,11 @@ class Chat(Passthrough):
         self._scheduler = Scheduler(store, delivery.may, delivery.deliver, clock)
         self._housekeeper = Housekeeper(store, clock, dedupe_days * 86_400_000)
         self._watcher = Watcher(store, self._feeds, bell)
+        self.search = Search(store, index)
+        self._indexer = None if index is None else Indexer(store, index)
         self._threads = [self._writer.thread, self._scheduler.thread, self._watcher.thread, self._housekeeper.thread]
+        if self._indexer is not None:
+            self._threads.append(self._indexer.thread)
         if bell is not None and bell.thread is not None:
             self._threads.append(bell.thread)
         self._probe = WriteProbe(
@@ -105,6 +113,8 @@ class Chat(Passthrough):
         self._watcher.start()
         self._scheduler.start()
         self._housekeeper.start()
+        if self._indexer is not None:
+            self._indexer.start()
 
     # --- Writing ----------------------------------------------------------------------------------
 
@@ -308,6 +318,8 @@ class Chat(Passthrough):
         self._scheduler.close()
         self._writer.close()
         self._housekeeper.close()
+        if self._indexer is not None:
+            self._indexer.close()
         for callback in self._closes:
             callback()
         self._watcher.close()

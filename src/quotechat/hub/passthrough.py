@@ -48,9 +48,9 @@ class Passthrough:
             return commands.LOBBY
         return room
 
-    def quotes(self, before: int | None, limit: int, search: str = "") -> dict[str, Any]:
+    def quotes(self, before: int | None, limit: int) -> dict[str, Any]:
         """Return {`quotes`, `has_more`}, the newest first; see `Store.quotes`."""
-        return self._store.quotes(before, limit, search)
+        return self._store.quotes(before, limit)
 
     def quote(self, quote_id: int) -> dict[str, Any]:
         """Return one quote. Raises QuoteUnknown."""

@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple
 
 MOST_TERMS: Final = 400
 """Terms of one text; what comes after them is not found."""
-MOST_UNITS: Final = 800
+MOST_UNITS: Final = 2000
 _MOST_MARKS: Final = 12
 """Code points of a letter with its marks that are looked at."""
 _LONGEST: Final = 120

@@ -296,11 +296,8 @@ class Store(Transactions, Protocol):
     def quote_room(self, quote_id: int) -> str | None:
         """Return the room whose log has the quote, None if none has. Raises QuoteUnknown."""
 
-    def quotes(self, before: int | None, limit: int, search: str = "") -> dict[str, Any]:
-        """Return {`quotes`, `has_more`}: the newest first, with an id below `before`.
-
-        With `search`, only those that hold all its words in quote or author, regardless of case.
-        """
+    def quotes(self, before: int | None, limit: int) -> dict[str, Any]:
+        """Return {`quotes`, `has_more`}: the newest first, with an id below `before`."""
 
     def quote(self, quote_id: int) -> dict[str, Any]:
         """Return one quote. Raises QuoteUnknown."""

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 from ..config import Settings, SettingsError, variable
 from ..protocol.errors import Overloaded
 from . import rules, sqlite
-from .base import Impossible
+from .base import Impossible, Store
+from .search.index import Index
+from .search.sqlite import SqliteIndex
 from .shapes import Sql
 
 log = logging.getLogger(__name__)
@@ -63,6 +65,15 @@ def open_store(
     else:
         _there(settings)
     return sqlite.SqliteStore(database_path(settings), known)
+
+
+def open_index(settings: Settings, store: Store) -> Index:
+    """Return the index of `store`, which `settings` name; it is made by the first step."""
+    if not settings.database:
+        return SqliteIndex(settings.data / "search.db", store)
+    from .search.postgres import PostgresIndex
+
+    return PostgresIndex(store)
 
 
 @contextlib.contextmanager

@@ -208,8 +208,8 @@ class PostgresStore:
     def quote_room(self, quote_id: int) -> str | None:
         return self._single(lambda sql: reading.quote_room(sql, quote_id))
 
-    def quotes(self, before: int | None, limit: int, search: str = "") -> dict[str, Any]:
-        return self._single(lambda sql: reading.quotes(sql, before, limit, search))
+    def quotes(self, before: int | None, limit: int) -> dict[str, Any]:
+        return self._single(lambda sql: reading.quotes(sql, before, limit))
 
     def quote(self, quote_id: int) -> dict[str, Any]:
         return self._single(lambda sql: reading.quote(sql, quote_id))

@@ -33,8 +33,6 @@ from .shapes import (
 _MOST_NAMED = 1000
 _MOST_OF_ONE = 20
 """Due messages of one sender that one look returns."""
-MOST_QUOTES_SEARCHED = 10_000
-"""Quotes that one search looks through."""
 
 
 def head(sql: Sql, room: str, reader: Principal | None = None) -> Head:
@@ -226,36 +224,16 @@ def next_due(sql: Sql) -> int | None:
     return None if row is None else row[0]
 
 
-def quotes(sql: BoundedSql, before: int | None, limit: int, search: str) -> dict[str, Any]:
-    """Return the newest quotes; a search looks at one after the other, at `MOST_QUOTES_SEARCHED` and no more."""
-    words = search.casefold().split()
-    found: list[dict[str, Any]] = []
-    size = 0
-    for body in _newest_quotes(sql, before, MOST_QUOTES_SEARCHED if words else limit + 1):
-        quote = json.own(body)
-        said = f"{quote['quote']} {quote['author']}".casefold() if words else ""
-        if all(word in said for word in words):
-            if len(found) == limit or size >= PAGE_BYTES:
-                return {"quotes": found, "has_more": True}
-            found.append(quote)
-            size += len(body.encode())
-    return {"quotes": found, "has_more": False}
-
-
-def _newest_quotes(sql: BoundedSql, before: int | None, most: int) -> Iterator[str]:
-    """Yield the bodies of at most `most` quotes, the newest first, read in parts of `PAGE_BYTES`."""
-    end = 2**62 if before is None else before
-    while most > 0:
-        rows = list(
-            sql.within(
-                PAGE_BYTES, "SELECT id, body FROM quote WHERE id < ? AND removed IS NULL ORDER BY id DESC LIMIT ?",
-                end, most, order="id DESC",
-            )
-        )  # fmt: skip
-        if not rows:
-            return
-        yield from (body for _, body in rows)
-        end, most = rows[-1][0], most - len(rows)
+def quotes(sql: BoundedSql, before: int | None, limit: int) -> dict[str, Any]:
+    """Return the newest quotes with ids below `before`, up to the one with which they reach `PAGE_BYTES`."""
+    rows = list(
+        sql.within(
+            PAGE_BYTES, "SELECT id, body FROM quote WHERE id < ? AND removed IS NULL ORDER BY id DESC LIMIT ?",
+            2**62 if before is None else before, limit, order="id DESC",
+        )
+    )  # fmt: skip
+    more = bool(rows) and sql.one("SELECT 1 FROM quote WHERE id < ? AND removed IS NULL LIMIT 1", rows[-1][0])
+    return {"quotes": [json.own(body) for _, body in rows], "has_more": bool(more)}
 
 
 def newest_quote(sql: Sql) -> int:

@@ -193,9 +193,9 @@ class SqliteStore:
         with self._reading() as sql:
             return reading.quote_room(sql, quote_id)
 
-    def quotes(self, before: int | None, limit: int, search: str = "") -> dict[str, Any]:
+    def quotes(self, before: int | None, limit: int) -> dict[str, Any]:
         with self._reading() as sql:
-            return reading.quotes(sql, before, limit, search)
+            return reading.quotes(sql, before, limit)
 
     def quote(self, quote_id: int) -> dict[str, Any]:
         with self._reading() as sql:

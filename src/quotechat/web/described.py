@@ -41,6 +41,9 @@ QUERY: dict[str, tuple[dict[str, Any], str]] = {
     "heartbeat": ({"type": "number", "minimum": 1, "maximum": 15}, "Seconds between two heartbeats of a stream."),
     "user": ({"type": "string"}, "With a body that is plain text: how the sender signs."),
     "q": ({"type": "string", "maxLength": 100}, "Words that quote or author must have."),
+    "asked": ({"type": "string", "maxLength": 200}, "Words, “phrases”, -negations, and operators such as `in:ROOM`."),
+    "before_hit": ({"type": "string"}, "That of the page before."),
+    "order": ({"enum": ["newest", "best"]}, "`best` only with `in:` or a date."),
     "before_account": ({"type": "string"}, "Only accounts that are older than the one with this id."),
     "room": ({"type": "string"}, "A first subscription."),
     "rooms": ({"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 50},
@@ -134,7 +137,7 @@ def envelope(name: str) -> dict[str, Any]:
 
 
 #: Blueprints that answer people.
-_PAGES = ("static", "pages", "lessons", "account_pages", "own_pages", "reference", "robots", "unknown")
+_PAGES = ("static", "pages", "lessons", "account_pages", "own_pages", "search_page", "reference", "robots", "unknown")
 
 
 def calls(app: Flask) -> Iterator[tuple[Rule, str, Call | None, str]]:

@@ -22,7 +22,7 @@ from ..protocol.errors import Refused
 from ..protocol.names import COLORS
 from ..protocol.permissions import CREATE_ROOM
 from . import access, authentication, problems, reads, security, site
-from .quotes import MOST_SEARCHED
+from .quotes import MOST_SEARCHED, searched
 from .runs import show_text
 from .site import render_template, url_for
 
@@ -315,8 +315,7 @@ def _quotes_page(
         chosen = None
     search = request.args.get("q", "")[:MOST_SEARCHED]
     before = _number(request.args.get("before"))
-    page = chat.quotes(before, LATEST, search)
-    reads.count_search(search, chat.newest_quote() if before is None else before)
+    page = searched(search, before, LATEST)
     html = render_template(
         "quotes.html",
         bounds=chat.bounds,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Blueprint, Response, current_app
 
 from ..hub.chat import Chat
@@ -39,13 +41,21 @@ def quotes() -> Response:
     same = conditional.unchanged(tag)
     if same is not None:
         return same
-    found = chat.quotes(before, limit, search)
+    found = searched(search, before, limit)
     reads.count(len(found["quotes"]))
-    reads.count_search(search, chat.newest_quote() if before is None else before)
     answer = conditional.marked(live(found), tag)
     if found["has_more"]:
         conditional.next_page(answer, before=found["quotes"][-1]["id"], limit=limit)
     return answer
+
+
+def searched(search: str, before: int | None, limit: int) -> dict[str, Any]:
+    """Return {`quotes`, `has_more`}: the newest quotes, with the words of `search` if there are any."""
+    if not search.strip():
+        return _chat().quotes(before, limit)
+    found = _chat().search.quotes(before, limit, search)
+    reads.count_search(found.looked)
+    return {"quotes": found.quotes, "has_more": found.has_more}
 
 
 @blueprint.get("/quotes/<int(max=9007199254740991):quote_id>")

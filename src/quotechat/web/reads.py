@@ -11,11 +11,12 @@ from flask.sansio.scaffold import Scaffold
 
 from ..hub.chat import Chat
 from ..hub.limits import Limits
-from ..store.reading import MOST_QUOTES_SEARCHED
 from . import security
 
 REQUEST = 4
 """Rows that a read costs before it finds any."""
+SEARCH = 20
+"""Rows that a search costs besides."""
 LOOKED_THROUGH = 5
 """Rows of a search that are not in its answer, at the cost of one that is."""
 MOST_BEGUN = 500
@@ -35,10 +36,9 @@ def count(rows: int) -> None:
     g.quotechat_rows = g.get("quotechat_rows", 0) + rows
 
 
-def count_search(search: str, below: int) -> None:
-    """Charge this request for a search in the quotes with ids up to `below`."""
-    if search.strip():
-        count(min(below, MOST_QUOTES_SEARCHED) // LOOKED_THROUGH)
+def count_search(looked: int) -> None:
+    """Charge this request for a search that has looked through so many quotes."""
+    count(SEARCH + looked // LOOKED_THROUGH)
 
 
 def begun(limits: Limits, key: str, address: str, rows: int) -> None:

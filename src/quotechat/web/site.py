@@ -21,6 +21,7 @@ NAME = "quotechat"
 """The blueprint that all of ours hang under."""
 
 _filters: dict[str, Callable[..., Any]] = {}
+_globals: dict[str, Callable[..., Any]] = {}
 
 
 def url_for(endpoint: str, **values: Any) -> str:
@@ -58,10 +59,15 @@ def template_filter(name: str) -> Callable[[Callable[..., Any]], Callable[..., A
     return register
 
 
+def template_global(name: str, function: Callable[..., Any]) -> None:
+    """Give our templates a function."""
+    _globals[name] = function
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(autoescape=True, loader=FileSystemLoader(templates_dir()))
-    environment.globals.update(url_for=url_for, base=base)
+    environment.globals.update(url_for=url_for, base=base, **_globals)
     # Each message stands in the page as JSON too, and the standard encoder takes longer than all else.
     environment.policies["json.dumps_function"] = _dumped
     environment.filters.update(_filters)

@@ -148,13 +148,17 @@ def _unwrapped(said: str) -> str:
     return "\n\n".join(" ".join(part.split()) for part in said.strip().split("\n\n"))
 
 
+#: Parameters that mean another thing than elsewhere under their name.
+_NAMES = {"rooms": "after", "before_account": "before", "before_hit": "before", "asked": "q"}
+
+
 def _parameter(name: str, place: str, about: tuple[dict[str, Any], str]) -> dict[str, Any]:
     # Several rooms share the name of one: the list is only told apart here.
-    named = {"rooms": "after", "before_account": "before"}.get(name, name) if place == "query" else name
+    named = _NAMES.get(name, name) if place == "query" else name
     return {
         "name": named,
         "in": place,
-        "required": place == "path" or name == "rooms",
+        "required": place == "path" or name in ("rooms", "asked"),
         "description": about[1],
         "schema": about[0],
     }

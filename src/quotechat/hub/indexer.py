@@ -1,0 +1,85 @@
+"""Bring the index of the search up to the log, on a thread of its own.
+
+Each step is short and followed by a pause, so that senders and readers get most of the time. It looks at the log by
+itself: no sender waits for it, wakes it or knows of it. Of all processes on a store one indexes.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+
+from ..protocol.errors import Refused
+from ..store.base import CommitFailed, Store
+from ..store.search.following import follow
+from ..store.search.index import Index
+from ..supervision import Supervised
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY = 0.5
+"""Seconds between two looks at the log; a search looks itself through what came meanwhile."""
+_OTHERS_EVERY = 5.0
+"""Seconds between two looks at whether the process that indexes has ended."""
+_SHARE = 3.0
+_LEAST_PAUSE = 0.01
+TIDY_AFTER = 20.0
+"""Seconds after words were dropped before they are taken off the disk; together with others, since that costs."""
+_TIDY_AGAIN = 1.0
+
+
+class Indexer:
+    """Follow `store` with `index`."""
+
+    def __init__(self, store: Store, index: Index) -> None:
+        self._store = store
+        self._index = index
+        self._ended = threading.Event()
+        self._seen: int | None = None
+        # Words that an earlier process dropped may still be there.
+        self._tidy_at: float | None = time.monotonic()
+        self.thread = Supervised("indexer", self._run)
+
+    def start(self) -> None:
+        """Begin; after the fork."""
+        self.thread.start()
+
+    def close(self) -> None:
+        """End the thread, after the step that is open, and release the index."""
+        self._ended.set()
+        self.thread.join(5)
+        self._index.close()
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            began = time.monotonic()
+            try:
+                pause = self._step()
+            except (Refused, CommitFailed, sqlite3.OperationalError, OSError) as fault:
+                log.warning("indexing was put off: %s", fault)
+                self._seen, pause = None, _OTHERS_EVERY
+            self._ended.wait(pause or max(_LEAST_PAUSE, _SHARE * (time.monotonic() - began)))
+
+    def _step(self) -> float:
+        """Take one step; return the seconds to wait, 0 if there is more to do."""
+        version = self._store.version()
+        if version == self._seen:
+            self._tidy()
+            return LOOK_EVERY
+        done = self._index.step(follow)
+        if done is None:
+            return _OTHERS_EVERY
+        if done.dropped:
+            self._tidy_at = self._tidy_at or time.monotonic() + TIDY_AFTER
+        self._tidy()
+        if done.more:
+            return 0.0
+        self._seen = version
+        return LOOK_EVERY
+
+    def _tidy(self) -> None:
+        if self._tidy_at is not None and time.monotonic() >= self._tidy_at:
+            done = self._index.tidy()
+            self._tidy_at = None if done else time.monotonic() + _TIDY_AGAIN

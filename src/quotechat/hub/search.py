@@ -1,0 +1,54 @@
+"""Search messages and quotes: how long one question may take, and what is done without an index."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Literal
+
+from ..protocol import question
+from ..protocol.errors import Invalid, NotFound
+from ..protocol.principal import Principal
+from ..store.base import Store
+from ..store.search import asking, quotes
+from ..store.search.index import Index
+
+MOST_SECONDS = 0.1
+"""Seconds after which a search gives what it has found, and how far it came."""
+
+Order = Literal["newest", "best"]
+
+
+class Search:
+    """Ask `index`, None if search is off, and `store`."""
+
+    def __init__(self, store: Store, index: Index | None) -> None:
+        self._store = store
+        self._index = index
+
+    @property
+    def is_on(self) -> bool:
+        """Return True if messages can be searched."""
+        return self._index is not None
+
+    def messages(
+        self, principal: Principal, asked: str, *, before: str | None, limit: int, order: Order
+    ) -> dict[str, Any]:
+        """Return {`hits`, `has_more`, `before`?, `searched`?, `incomplete`?}. Raises Invalid, ParameterInvalid."""
+        if self._index is None:
+            raise NotFound("Search is off on this server.")
+        parsed = question.parse(asked)
+        if order == "best" and not (parsed.rooms or parsed.dated):
+            raise Invalid("order", "The best come first only with in: or a date.")
+        search = asking.Search(self._store, self._index, parsed, principal)
+        after = None if before is None else asking.before_of(before)
+        return (search.best if order == "best" else search.newest)(after, limit, _clock())
+
+    def quotes(self, before: int | None, limit: int, asked: str) -> quotes.Found:
+        """Return the newest quotes that have all words of `asked`."""
+        return quotes.search(self._store, self._index, question.words(asked), before, limit)
+
+
+def _clock() -> Callable[[], bool]:
+    end = time.monotonic() + MOST_SECONDS
+    return lambda: time.monotonic() > end

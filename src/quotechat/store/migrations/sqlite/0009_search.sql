@@ -1,0 +1,1 @@
+-- See ../postgres/0009_search.sql: here the index is a file of its own, search.db.

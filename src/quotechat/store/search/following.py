@@ -1,0 +1,174 @@
+"""Follow the log: bring an index up to what the rooms hold, a bounded number of events in one transaction.
+
+The index takes each message as it is now, and moves its position in the same transaction. An event that comes later
+brings the message again, so nothing depends on when it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ...protocol import cursor, events, json
+from ..shapes import PART, Row, Sql
+from .documents import of_message, of_quote
+from .index import QUOTES, Doc, Place, Writer
+
+MOST_EVENTS = 200
+"""Events read in one step; as many documents are dropped."""
+_MOST_QUOTES = 200
+_END = 2**62
+_MESSAGE_EVENTS = {events.MESSAGE_SENT, events.MESSAGE_EDITED, events.MESSAGE_DELETED}
+_FORGETTING = {events.MESSAGE_EDITED, events.MESSAGE_DELETED}
+
+
+class Done(NamedTuple):
+    """One step: how many `events` were read, if words were `dropped`, and if there is `more` to do."""
+
+    events: int
+    dropped: bool
+    more: bool
+
+
+class Room(NamedTuple):
+    """The end and the beginning of a room's log."""
+
+    id: int
+    head: int
+    tag: str
+    floor: int
+    floor_tag: str
+
+
+def follow(log: Sql, writer: Writer, most: int = MOST_EVENTS) -> Done:
+    """Bring the index `writer` nearer to `log`."""
+    places = writer.places()
+    rooms = rooms_of(log)
+    left, dropped = most, False
+    for room_id in sorted(places.keys() - rooms.keys() - {QUOTES}):
+        left, dropped = left - 1, True
+        if writer.drop_up_to(room_id, _END, most):
+            return Done(0, True, True)
+        writer.settle(room_id, None)
+    for room in rooms.values():
+        place = places.get(room.id)
+        if place == (room.head, room.tag, room.floor):
+            continue
+        if left <= 0:
+            return Done(most - left, dropped, True)
+        done = _room(log, writer, room, place, left)
+        left, dropped = left - max(1, done.events), dropped or done.dropped
+        if done.more:
+            return Done(most - left, dropped, True)
+    done = _quotes(log, writer, places.get(QUOTES))
+    return Done(most - left + done.events, dropped or done.dropped, done.more)
+
+
+def rooms_of(log: Sql) -> dict[int, Room]:
+    """Return all rooms by key, without those that are being loaded or removed."""
+    rows = log.all("SELECT id, name, head, chain, floor, floor_chain FROM room ORDER BY id")
+    return {
+        key: Room(key, head, cursor.tag(chain), floor, cursor.tag(floor_chain))
+        for key, name, head, chain, floor, floor_chain in rows
+        if PART not in name
+    }
+
+
+# --- One room ---------------------------------------------------------------------------------------
+
+
+def _room(log: Sql, writer: Writer, room: Room, place: Place | None, most: int) -> Done:
+    if place is not None and not _continues(log, room, place):
+        # Another history has this room's key: a store that was restored, or a room that was loaded anew.
+        if writer.drop_up_to(room.id, _END, most):
+            return Done(0, True, True)
+        writer.settle(room.id, None)
+        place = None
+    if place is None:
+        place = Place(room.floor, room.floor_tag, room.floor)
+    dropped = False
+    if place.floor < room.floor:
+        dropped = True
+        if writer.drop_up_to(room.id, room.floor, most):
+            return Done(0, True, True)
+        place = Place(max(place.seq, room.floor), room.floor_tag if place.seq <= room.floor else place.tag, room.floor)
+    rows = list(
+        log.all(
+            "SELECT seq, tag, command, target FROM event WHERE room_id = ? AND seq > ? ORDER BY seq LIMIT ?",
+            room.id, place.seq, most,
+        )
+    )  # fmt: skip
+    dropped = _take(log, writer, room.id, rows) or dropped
+    if rows:
+        place = Place(rows[-1][0], rows[-1][1], room.floor)
+    writer.settle(room.id, place)
+    return Done(len(rows), dropped, place.seq < room.head)
+
+
+def _take(log: Sql, writer: Writer, room_id: int, rows: list[Row]) -> bool:
+    """Take the messages of these events as they are now; True if words may have gone."""
+    changed = sorted({seq if target is None else target for seq, _, command, target in rows
+                      if command in _MESSAGE_EVENTS})  # fmt: skip
+    if not changed:
+        return False
+    docs = {doc.id: doc for doc in _docs(log, room_id, changed)}
+    writer.put(docs.values())
+    writer.drop(room_id, [each for each in changed if each not in docs])
+    return any(command in _FORGETTING for _, _, command, _ in rows)
+
+
+def _docs(log: Sql, room_id: int, ids: list[int]) -> Iterable[Doc]:
+    marks = ", ".join("?" * len(ids))
+    rows = log.all(
+        f"SELECT id, identity, body FROM message WHERE room_id = ? AND deleted IS NULL AND id IN ({marks})",
+        room_id, *ids,
+    )  # fmt: skip
+    return [of_message(room_id, row[0], row[1], json.own(row[2])) for row in rows]
+
+
+def _continues(log: Sql, room: Room, place: Place) -> bool:
+    """Return True if `place` is a position in the history that `room` has now."""
+    if place.seq > room.head or place.floor > room.floor:
+        return False
+    if place.seq == room.head:
+        return place.tag == room.tag
+    if place.seq <= room.floor:
+        return place.seq < room.floor or place.tag == room.floor_tag
+    row = log.one("SELECT tag FROM event WHERE room_id = ? AND seq = ?", room.id, place.seq)
+    return row is not None and row[0] == place.tag
+
+
+# --- Quotes -----------------------------------------------------------------------------------------
+
+
+def quotes_place(log: Sql) -> Place:
+    """Return the state of the collection of quotes: the newest id, and how many were removed from which store."""
+    newest = log.one("SELECT coalesce(max(id), 0) FROM quote")
+    removed = log.one("SELECT count(*) FROM quote WHERE removed IS NOT NULL")
+    lobby = log.one("SELECT created_at FROM room ORDER BY id LIMIT 1")
+    assert newest is not None and removed is not None
+    return Place(newest[0], f"{lobby[0] if lobby else 0}", removed[0])
+
+
+def _quotes(log: Sql, writer: Writer, place: Place | None) -> Done:
+    now = quotes_place(log)
+    if place is not None and (place.tag != now.tag or place.seq > now.seq or place.floor > now.floor):
+        if writer.drop_up_to(QUOTES, _END, _MOST_QUOTES):
+            return Done(0, True, True)
+        place = None
+    place = place or Place(0, now.tag, now.floor)
+    dropped = place.floor != now.floor
+    if dropped:
+        writer.drop(QUOTES, [row[0] for row in log.all("SELECT id FROM quote WHERE removed IS NOT NULL")])
+    rows = []
+    if place.seq < now.seq:
+        rows = list(
+            log.all(
+                "SELECT id, body, removed FROM quote WHERE id > ? ORDER BY id LIMIT ?", place.seq, _MOST_QUOTES
+            )
+        )
+        writer.put(of_quote(json.own(body)) for _, body, removed in rows if removed is None)
+    last = rows[-1][0] if rows else now.seq
+    if rows or place != now:
+        writer.settle(QUOTES, Place(last, now.tag, now.floor))
+    return Done(len(rows), dropped, last < now.seq)

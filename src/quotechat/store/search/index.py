@@ -1,0 +1,142 @@
+"""The contract of an index: terms of messages and quotes, and how far each room's log has been read.
+
+* **Late at most.** A document is a hint: what a search finds is read again from the log's tables and compared.
+* **Together.** Documents and the position up to which they were made change in one transaction.
+* **One at a time.** `step` does nothing while another process indexes.
+* **Disposable.** An index that is missing, damaged or of another history is made anew.
+* **Forgetting.** After `tidy`, nothing of a document that was dropped is on the disk (PostgreSQL: after its VACUUM).
+
+A document's number grows with its time, so that the newest hits come first without sorting.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, Protocol, TypeVar
+
+from ...protocol.question import Term
+from ..shapes import Sql
+
+T = TypeVar("T")
+
+QUOTES = 0
+"""In place of a room's key: documents of quotes, which belong to no room."""
+_SAME_MS = 10
+_QUOTE_ZERO = -(2**62)
+"""Numbers of quotes are below those of all messages."""
+
+
+class Place(NamedTuple):
+    """How far a room's log has been read: `seq` with its `tag`; messages up to `floor` are dropped."""
+
+    seq: int
+    tag: str
+    floor: int
+
+
+class Doc(NamedTuple):
+    """What is found of one message; `at` in milliseconds since 1970."""
+
+    room_id: int
+    id: int
+    at: int
+    terms: list[str]
+
+
+class Hit(NamedTuple):
+    """A message that may be what is looked for."""
+
+    at: int
+    room_id: int
+    id: int
+
+
+class Match(NamedTuple):
+    """What a document has to have: of each group one term at least, and a number within the bounds."""
+
+    groups: tuple[tuple[Term, ...], ...]
+    start: int
+    end: int
+
+
+class Writer(Protocol):
+    """One write transaction of an index."""
+
+    def places(self) -> dict[int, Place]: ...
+
+    def put(self, docs: Iterable[Doc]) -> None:
+        """Keep documents, in place of earlier ones of the same messages."""
+
+    def drop(self, room_id: int, ids: Iterable[int]) -> None:
+        """Drop the documents of some messages."""
+
+    def drop_up_to(self, room_id: int, last: int, most: int) -> bool:
+        """Drop at most `most` documents of a room with ids up to `last`; True if there may be more."""
+
+    def settle(self, room_id: int, place: Place | None) -> None:
+        """Keep how far a room has been read; None forgets the room."""
+
+
+class Reader(Protocol):
+    """One look at an index."""
+
+    def places(self) -> dict[int, Place]: ...
+
+    def number(self, room_id: int, message_id: int) -> int | None:
+        """Return the number of a message's document."""
+
+    def hits(self, match: Match) -> Iterator[Hit]:
+        """Yield the hits, the newest first."""
+
+
+class Index(Protocol):
+    """An index of one store. Every method may be called from any thread."""
+
+    def step(self, work: Callable[[Sql, Writer], T]) -> T | None:
+        """Return the result of `work` on the log and the index, in one transaction; None if another process indexes."""
+
+    def reading(self) -> contextlib.AbstractContextManager[Reader | None]:
+        """Open the index for one search; None if there is none."""
+
+    def tidy(self) -> bool:
+        """Take what was dropped off the disk; False if it has to be tried again."""
+
+    def clear(self) -> None:
+        """Forget everything: the index is made anew."""
+
+    def size(self) -> int:
+        """Bytes on the disk."""
+
+    def close(self) -> None:
+        """Release all."""
+
+
+def first_number(at: int) -> int:
+    """Return the smallest number of documents of the time `at`."""
+    return at << _SAME_MS
+
+
+def quote_number(quote_id: int) -> int:
+    """Return the number of the document of a quote."""
+    return _QUOTE_ZERO + quote_id
+
+
+def quote_id(number: int) -> int:
+    """Return the quote of the document `number`."""
+    return number - _QUOTE_ZERO
+
+
+def free_number(at: int, highest_below: Callable[[int], int | None]) -> int:
+    """Return a free number for a document of the time `at`, behind those of its millisecond.
+
+    `highest_below` returns the highest number in use below another one.
+    """
+    number = first_number(at)
+    while True:
+        highest = highest_below(number + (1 << _SAME_MS))
+        if highest is None or highest < number:
+            return number
+        if highest + 1 < number + (1 << _SAME_MS):
+            return highest + 1
+        number += 1 << _SAME_MS

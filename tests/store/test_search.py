@@ -1,0 +1,386 @@
+"""The search finds the same on both databases, and can be late but never wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from contract import T0, delete, do, edit, react, said
+
+from quotechat.protocol import commands, question
+from quotechat.protocol.errors import Invalid
+from quotechat.protocol.principal import Principal
+from quotechat.store import retention
+from quotechat.store.base import CreateRoom
+from quotechat.store.postgres import PostgresStore
+from quotechat.store.search import asking, following, quotes
+from quotechat.store.search.following import follow
+from quotechat.store.search.index import Index, first_number, free_number
+from quotechat.store.search.postgres import PostgresIndex
+from quotechat.store.search.sqlite import SqliteIndex
+from quotechat.store.sqlite import SqliteStore
+
+CORPUS: dict[str, Any] = json.loads((Path(__file__).parents[1] / "vectors" / "search.json").read_text("utf-8"))
+NOBODY = Principal(None)
+
+
+class Both(NamedTuple):
+    """A store and its index; `again` opens the index as another process would."""
+
+    store: Any
+    index: Index
+    again: Callable[[], Index]
+
+    def ask(self, typed: str, principal: Principal = NOBODY, **more: Any) -> dict[str, Any]:
+        """The answer to a question, without a bound of time."""
+        return ask(self, typed, principal, **more)
+
+    def texts(self, typed: str, principal: Principal = NOBODY, **more: Any) -> list[str]:
+        """The texts that are found."""
+        return [hit["message"]["message"] for hit in self.ask(typed, principal, **more)["hits"]]
+
+    def follow(self, most: int = following.MOST_EVENTS) -> int:
+        """Bring the index up to the log; how many steps it took."""
+        for step in range(1, 1000):
+            done = self.index.step(lambda log, writer: follow(log, writer, most))
+            if done is not None and not done.more:
+                return step
+        raise AssertionError("the index never comes to the end of the log")
+
+
+def ask(
+    both: Both, typed: str, principal: Principal = NOBODY, *, before: str | None = None, limit: int = 50,
+    best: bool = False, enough: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    search = asking.Search(both.store, both.index, question.parse(typed), principal)
+    after = None if before is None else asking.before_of(before)
+    return (search.best if best else search.newest)(after, limit, enough)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def both(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Both]:
+    with contextlib.ExitStack() as opened:
+        if request.param == "sqlite":
+            store: Any = SqliteStore(tmp_path / "quotechat.db")
+            make: Callable[[], Index] = lambda: SqliteIndex(tmp_path / "search.db", store)  # noqa: E731  # one of two
+        else:
+            store = PostgresStore(request.getfixturevalue("new_schema")())
+            make = lambda: PostgresIndex(store)  # noqa: E731  # one of two
+
+        def again() -> Index:
+            index = make()
+            opened.callback(index.close)
+            return index
+
+        opened.callback(store.close)
+        store.found(T0)
+        yield Both(store, again(), again)
+
+
+def alone(store: Any, index: Index) -> Both:
+    return Both(store, index, lambda: index)
+
+
+def day(text: str) -> int:
+    return (date.fromisoformat(text) - date(1970, 1, 1)).days * 86_400_000
+
+
+def tell(both: Both) -> dict[tuple[str, int], str]:
+    """Send the corpus; the key of each message by room and id."""
+    do(both.store, CreateRoom("tea"))
+    keys = {}
+    for place, each in enumerate(CORPUS["messages"]):
+        command = said(each["user"], each["message"], room=each["room"])
+        stored = do(both.store, command.normalised(commands.Bounds()), each["user"], day(each["day"]) + place)
+        keys[each["room"], stored.seq] = each["key"]
+    do(both.store, react(next(seq for (_, seq), key in keys.items() if key == "tea"), "like"), at=day("2026-03-20"))
+    return keys
+
+
+def check_corpus(both: Both, keys: dict[tuple[str, int], str]) -> None:
+    for case in CORPUS["questions"]:
+        answer = both.ask(case["q"])
+        found = [keys[hit["room"], hit["message"]["id"]] for hit in answer["hits"]]
+        assert found == case["hits"], (case["q"], case.get("why"))
+        assert answer["has_more"] is False and "incomplete" not in answer
+
+
+def test_the_corpus_is_found_by_the_index_and_without_it(both: Both) -> None:
+    """Each question of the list gives the same hits on both databases, indexed, half indexed, and not indexed yet."""
+    keys = tell(both)
+    check_corpus(both, keys)
+    both.index.step(lambda log, writer: follow(log, writer, 20))
+    check_corpus(both, keys)
+    both.follow()
+    check_corpus(both, keys)
+    for case in CORPUS["marks"]:
+        hits = [hit for hit in both.ask(case["q"])["hits"] if keys[hit["room"], hit["message"]["id"]] == case["key"]]
+        assert [hit["marks"] for hit in hits] == [case["marks"]], case["q"]
+
+
+def test_refused_questions_are_refused(both: Both) -> None:
+    """Before any database is asked."""
+    for typed, field in CORPUS["refused"]:
+        with pytest.raises(Invalid) as refused:
+            both.ask(typed)
+        assert refused.value.field == field
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_pages_follow_on_each_other(both: Both, indexed: bool) -> None:
+    """Pages together are the whole, in order, each hit once, whatever the index has reached and is made meanwhile."""
+    for number in range(23):
+        do(both.store, said(text=f"tea {number}"), at=T0 + number // 3)
+        if indexed and number == 11:
+            both.follow()
+    seen: list[str] = []
+    before = None
+    while True:
+        answer = both.ask("tea", before=before, limit=4)
+        seen += [hit["message"]["message"] for hit in answer["hits"]]
+        if not answer["has_more"]:
+            assert "before" not in answer
+            break
+        before = answer["before"]
+    assert seen == [f"tea {number}" for number in reversed(range(23))]
+
+
+def test_a_search_that_takes_too_long_says_how_far_it_came_and_goes_on(both: Both) -> None:
+    """Bounded in time: then `searched` has the time that it came to, and `before` goes on from there."""
+    for number in range(300):
+        do(both.store, said(text=f"tea {number % 100}"), at=T0 + number)
+    both.follow()
+    answer = both.ask('tea -"tea 7"', enough=lambda: True)
+    assert answer["has_more"] and answer["searched"]["through"] and len(answer["hits"]) == 1
+    count, before = 1, answer["before"]
+    while before is not None:
+        answer = both.ask('tea -"tea 7"', before=before, enough=lambda: False)
+        count, before = count + len(answer["hits"]), answer.get("before")
+    assert count == 297
+
+
+def test_the_best_come_first(both: Both) -> None:
+    """Phrase before words, whole words before beginnings, then newer; page by page."""
+    for at, text in enumerate(("quick brown", "quickly browned", "brown quick", "a quick brown fox", "quicker browns")):
+        do(both.store, said(text=text), at=T0 + at)
+    both.follow()
+    expected = ["a quick brown fox", "quick brown", "brown quick", "quicker browns", "quickly browned"]
+    assert both.texts("quick brown in:lobby", best=True) == expected
+    first = both.ask("quick brown in:lobby", best=True, limit=2)
+    second = both.ask("quick brown in:lobby", best=True, limit=3, before=first["before"])
+    assert [hit["message"]["message"] for hit in [*first["hits"], *second["hits"]]] == expected
+    assert not second["has_more"]
+
+
+def test_what_changes_is_found_as_it_is(both: Both) -> None:
+    """Edits, deletions and cuts hold at once, before the index hears of them, and after it has."""
+    store = both.store
+    for at, text in enumerate(("old tea", "other tea", "third tea")):
+        do(store, said(text=text), at=T0 + at)
+    both.follow()
+    do(store, edit(1, "new coffee"))
+    do(store, delete(2))
+    for _ in range(2):
+        assert both.texts("tea") == ["third tea"]
+        assert both.texts("old") == []
+        assert both.texts("coffee") == ["new coffee"]
+        both.follow()
+    do(store, said(text="late tea"), at=T0 + 100)
+    store.cut("lobby", T0 + 3, 100)
+    for _ in range(2):
+        assert both.texts("tea") == ["late tea"]
+        assert both.texts("coffee") == []
+        both.follow()
+
+
+def test_a_reply_shows_its_parent_as_it_is(both: Both) -> None:
+    """A hit is a message as readers get it: the excerpt of a deleted parent is not told, and not searched."""
+    do(both.store, said(text="secret word"))
+    do(both.store, said(text="an answer", reply_to=1))
+    both.follow()
+    assert both.texts("secret") == ["secret word"]
+    do(both.store, delete(1))
+    [hit] = both.ask("answer")["hits"]
+    assert hit["message"]["reply_to"]["deleted"] is True
+    assert both.texts("secret") == []
+
+
+def test_a_room_that_is_removed_is_found_no_more(both: Both) -> None:
+    """At once, and its documents go; the name may be used again."""
+    do(both.store, CreateRoom("tea"))
+    do(both.store, said(text="hidden", room="tea"))
+    both.follow()
+    both.store.remove_room("tea", T0)
+    assert both.texts("hidden") == []
+    do(both.store, CreateRoom("tea"))
+    do(both.store, said(text="fresh", room="tea"))
+    both.follow()
+    assert both.texts("hidden") == [] and both.texts("fresh in:tea") == ["fresh"]
+
+
+def test_an_index_of_another_history_is_made_anew(both: Both) -> None:
+    """A position that the log does not know, or knows with another tag, drops what was made of it."""
+    do(both.store, said(text="one tea"))
+    both.follow()
+    place = following.Place(7, "f" * 16, 0)
+    both.index.step(lambda log, writer: writer.settle(1, place))
+    both.follow()
+    assert both.texts("tea") == ["one tea"]
+    both.index.step(lambda log, writer: writer.settle(1, following.Place(1, "f" * 16, 0)))
+    do(both.store, said(text="two tea"))
+    both.follow()
+    assert both.texts("tea") == ["two tea", "one tea"]
+
+
+def test_two_processes_index_one_after_the_other(both: Both) -> None:
+    """Of two, one indexes at a time; each sees what the other has done."""
+    do(both.store, said(text="one tea"))
+    other = both.again()
+    both.follow()
+    inner = both.index.step(lambda log, writer: other.step(lambda log, writer: True))
+    assert inner is None
+    with other.reading() as reader:
+        assert reader is not None and reader.places()[1].seq == 1
+
+
+def test_a_step_that_fails_leaves_no_trace(both: Both) -> None:
+    """Documents and position change together, or not at all: killed between them, the index goes on from before."""
+    do(both.store, said(text="one tea"))
+
+    def half(log: Any, writer: Any) -> None:
+        follow(log, writer)
+        raise KeyError("killed")
+
+    with pytest.raises(KeyError):
+        both.index.step(half)
+    with both.index.reading() as reader:
+        assert reader is None or reader.places() == {}
+    both.follow()
+    assert both.texts("tea") == ["one tea"]
+
+
+def test_a_cleared_index_comes_back(both: Both) -> None:
+    """Thrown away under its readers, it is made anew; meanwhile what is new is found all the same."""
+    keys = tell(both)
+    both.follow()
+    both.index.clear()
+    assert both.texts("teapot") == ["The teapot is broken"]
+    both.follow()
+    check_corpus(both, keys)
+    assert both.index.size() > 0
+
+
+def test_what_the_index_lacks_is_named(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search looks through a bounded number of messages behind the index, and says if there are more."""
+    monkeypatch.setattr(asking, "MOST_BEHIND", 3)
+    for number in range(5):
+        do(both.store, said(text=f"tea {number}"), at=T0 + number)
+    answer = both.ask("tea")
+    assert [hit["message"]["message"] for hit in answer["hits"]] == ["tea 4", "tea 3", "tea 2"]
+    assert answer["incomplete"] is True
+    both.follow()
+    assert len(both.ask("tea")["hits"]) == 5 and "incomplete" not in both.ask("tea")
+
+
+def test_own_messages_are_found_by_identity(both: Both) -> None:
+    """`from:me` is the caller's identity, whatever the name; nobody has none."""
+    do(both.store, said("Ann", "tea one"), "a" * 32)
+    do(both.store, said("Ann B", "tea two"), "a" * 32)
+    do(both.store, said("Cy", "tea three"), "c" * 32)
+    for _ in range(2):
+        assert both.texts("from:me", Principal("a" * 32)) == ["tea two", "tea one"]
+        assert both.texts("tea -from:me", Principal("a" * 32)) == ["tea three"]
+        assert both.texts("from:me") == []
+        both.follow()
+
+
+def test_quotes_are_found_by_the_same_terms(both: Both) -> None:
+    """Words of quote and author, without case and accents; a removed quote at once no more."""
+    add = commands.AddQuote(quote=commands.NewQuote("Le café n'est jamais trop fort", "Zoë Ñandú"), room="lobby")
+    stored = do(both.store, add)
+    number = stored.event.envelope["quote"]["id"]
+
+    def found(words: str, before: int | None = None) -> list[int]:
+        page = quotes.search(both.store, both.index, question.words(words), before, 50)
+        return [each["id"] for each in page.quotes]
+
+    for _ in range(2):
+        assert found("CAFE fort") == found("nandu") == [number]
+        assert found("afe") == [] and found("***") == [] and found("cafe", number) == []
+        assert len(found("the")) > 1 and found("the") == sorted(found("the"), reverse=True)
+        both.follow()
+    do(both.store, commands.RemoveQuote(quote=commands.QuoteId(number), room="lobby"))
+    for _ in range(2):
+        assert found("cafe") == []
+        both.follow()
+
+
+def test_numbers_of_documents_grow_with_time() -> None:
+    """Thousands within one millisecond follow on each other, and leave no two with one number."""
+    used: list[int] = []
+    for _ in range(3000):
+        used.append(free_number(5, lambda below: max((n for n in used if n < below), default=None)))
+    assert used == list(range(first_number(5), first_number(5) + 3000))
+    assert free_number(4, lambda below: None) < used[0]
+
+
+def test_a_damaged_file_is_made_anew(tmp_path: Path) -> None:
+    """Half a file, bytes that are none of ours, or another version: a search goes on, and the index comes back."""
+    with contextlib.closing(SqliteStore(tmp_path / "quotechat.db")) as store:
+        store.found(T0)
+        do(store, said(text="one tea"))
+        path = tmp_path / "search.db"
+        for damage in (b"", b"no database" * 999, None):
+            index = SqliteIndex(path, store)
+            both = alone(store, index)
+            both.follow()
+            assert both.texts("tea") == ["one tea"]
+            index.close()
+            if damage is None:
+                with contextlib.closing(sqlite3.connect(path)) as sql:
+                    sql.execute("PRAGMA user_version = 99")
+            else:
+                path.write_bytes(damage)
+            index = SqliteIndex(path, store)
+            both = alone(store, index)
+            assert both.texts("tea") == ["one tea"]
+            both.follow()
+            assert both.texts("tea") == ["one tea"]
+            index.close()
+
+
+def test_words_that_are_gone_are_in_no_file_of_the_index(tmp_path: Path) -> None:
+    """Deleted, edited away, cut off or removed with their room: after a tidy no byte of them is left."""
+    with contextlib.closing(SqliteStore(tmp_path / "quotechat.db")) as store:
+        store.found(T0)
+        do(store, CreateRoom("tea"))
+        words = ("zebrafish", "quagmire", "xylophone", "жирафов")
+        for at, word in enumerate(words):
+            do(store, said(text=f"{word} and more"), at=T0 + at)
+        do(store, said(text="wombat", room="tea"))
+        for number in range(300):
+            do(store, said(text=f"filler {number}"), at=T0 + 10 + number)
+        index = SqliteIndex(tmp_path / "search.db", store)
+        both = alone(store, index)
+        both.follow()
+        do(store, edit(2, "harmless"))
+        do(store, delete(3))
+        do(store, delete(4))
+        store.remove_room("tea", T0)
+        with store.writing() as sql:
+            retention.cut(sql, "lobby", T0 + 1, 1)
+        both.follow()
+        assert index.tidy()
+        found = {each.name: each.read_bytes() for each in tmp_path.glob("search*")}
+        for word in ("zebrafish", "quagmire", "xylophone", "wombat", "жирафов".encode().hex()):
+            assert [name for name, held in found.items() if word.encode() in held] == []
+        assert any(b"harmless" in held for held in found.values())
+        index.close()
+
+

@@ -1,0 +1,248 @@
+"""The search over HTTP and as a page: what it takes, what it refuses, and who finds what."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from people import ORIGIN, Browser, joined, owner
+from servers import until
+
+from quotechat import create_app
+from quotechat.config import Settings
+from quotechat.web.runs import show_marked
+
+API = "/api/v1"
+
+
+def made(tmp_path: Path, **settings: Any) -> Flask:
+    return create_app(Settings(data=tmp_path, **settings))
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[Flask]:
+    app = made(tmp_path, limits=False)
+    yield app
+    app.extensions["quotechat"].close()
+
+
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
+    """For tests that change nothing."""
+    app = made(tmp_path_factory.mktemp("unchanged"), limits=False)
+    yield app.test_client()
+    app.extensions["quotechat"].close()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+def say(client: FlaskClient, text: str, room: str = "lobby", user: str = "Ann") -> int:
+    answer = client.post(f"{API}/rooms/{room}/messages", json={"user": user, "message": text}, headers=ORIGIN)
+    assert answer.status_code == 201, answer.get_json()
+    return int(answer.get_json()["seq"])
+
+
+def texts(client: Any, query: str) -> list[str]:
+    answer = client.get(f"{API}/search?{query}")
+    assert answer.status_code == 200, answer.get_json()
+    return [hit["message"]["message"] for hit in answer.get_json()["hits"]]
+
+
+def test_a_message_is_found_as_soon_as_it_is_stored(client: FlaskClient) -> None:
+    """Right after its 201, and no more right after it was edited or deleted; with marks, and no cache keeps it."""
+    client.get("/")  # a cookie
+    number = say(client, "Tea is ready")
+    answer = client.get(f"{API}/search?q=tea")
+    assert answer.headers["Cache-Control"] == "no-store"
+    [hit] = answer.get_json()["hits"]
+    assert hit["room"] == "lobby" and hit["message"]["id"] == number and hit["marks"] == [[0, 3]]
+    client.patch(f"{API}/rooms/lobby/messages/{number}", json={"message": "Coffee is ready"})
+    assert texts(client, "q=tea") == [] and texts(client, "q=coffee") == ["Coffee is ready"]
+    client.delete(f"{API}/rooms/lobby/messages/{number}")
+    assert texts(client, "q=ready") == []
+
+
+def test_pages_follow_by_their_link(client: FlaskClient) -> None:
+    """`Link` leads through all hits; above 50 a limit is cut."""
+    for number in range(7):
+        say(client, f"tea {number}")
+    seen, target = [], f"{API}/search?q=tea&limit=3"
+    while target:
+        answer = client.get(target)
+        seen += [hit["message"]["message"] for hit in answer.get_json()["hits"]]
+        link = re.fullmatch('<(.*)>; rel="next"', answer.headers.get("Link", ""))
+        target = link[1] if link else ""
+    assert seen == [f"tea {number}" for number in reversed(range(7))]
+    assert len(texts(client, "q=tea&limit=1000")) == 7
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "field"),
+    [
+        ("", 422, "q"), ("q=", 422, "q"), ("q=-tea", 422, "q"), (f"q={'a' * 201}", 422, "q"), ("q=on:today", 422, "q"),
+        ("q=tea&order=best", 422, "order"), ("q=tea&order=worst", 400, "order"), ("q=tea&limit=0", 400, "limit"),
+        ("q=tea&before=x", 400, "before"), ("q=a&q=b", 400, "q"), ("q=%ff", 400, "q"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_asked_is_refused(unchanged: FlaskClient, query: str, status: int, field: str) -> None:
+    """With the field that is at fault."""
+    answer = unchanged.get(f"{API}/search?{query}")
+    assert (answer.status_code, answer.get_json()["field"]) == (status, field)
+
+
+def test_a_search_takes_from_a_bucket_of_its_own(tmp_path: Path) -> None:
+    """30 at once, then 429 with a time; pages and program share it, and writing goes on."""
+    app = made(tmp_path)
+    try:
+        client = app.test_client()
+        client.get("/")  # a cookie
+        now = time.monotonic()
+        app.extensions["quotechat"].limits._clock = lambda: now
+        codes = [client.get(f"{API}/search?q=tea").status_code for _ in range(31)]
+        assert codes == [200] * 30 + [429]
+        refused = client.get("/search?q=keep+this")
+        assert refused.status_code == 429 and int(refused.headers["Retry-After"]) > 0
+        assert 'value="keep this"' in refused.get_data(as_text=True)
+        assert say(client, "still")
+    finally:
+        app.extensions["quotechat"].close()
+
+
+def test_the_page_works_without_scripts(client: FlaskClient) -> None:
+    """A form that keeps what was typed; hits lead to the room at the message, with their words marked."""
+    number = say(client, "The *tea* is <b>ready</b>")
+    assert "script" not in client.get("/search").get_data(as_text=True)
+    html = client.get('/search?q="tea+is"').get_data(as_text=True)
+    assert "<mark><em>tea</em></mark><mark> is</mark> &lt;b&gt;ready&lt;/b&gt;" in html
+    assert f'href="/rooms/lobby?before={number + 25}#m{number}"' in html
+    assert 'value="&#34;tea is&#34;"' in html
+    shown = client.get(f"/rooms/lobby?before={number + 25}").get_data(as_text=True)
+    assert f'id="m{number}"' in shown
+    wrong = client.get("/search?q=on:never")
+    assert wrong.status_code == 422 and "never is no date" in wrong.get_data(as_text=True)
+    assert "Nothing was found" in client.get("/search?q=zzz").get_data(as_text=True)
+
+
+@pytest.mark.parametrize("path", ["/", "/quotes", "/lab", "/reference", "/rooms/none"])
+def test_each_page_leads_to_the_search(unchanged: FlaskClient, path: str) -> None:
+    """By a link."""
+    assert 'href="/search"' in unchanged.get(path).get_data(as_text=True)
+
+
+def test_search_can_be_off(tmp_path: Path) -> None:
+    """Then there is no index, no link, and 404; quotes are found all the same."""
+    app = made(tmp_path, search=False)
+    try:
+        client = app.test_client()
+        say(client, "tea")
+        assert client.get(f"{API}/search?q=tea").status_code == 404
+        page = client.get("/search")
+        assert page.status_code == 404 and "Search is off" in page.get_data(as_text=True)
+        assert 'href="/search"' not in client.get("/").get_data(as_text=True)
+        client.post(f"{API}/quotes", json={"quote": "Tea for two", "author": "Anon"})
+        found = client.get(f"{API}/quotes?q=two+anon").get_json()["quotes"]
+        assert [each["quote"] for each in found] == ["Tea for two"]
+        assert not list(tmp_path.glob("search*"))
+    finally:
+        app.extensions["quotechat"].close()
+
+
+def test_the_indexer_follows_by_itself(app: Flask, client: FlaskClient) -> None:
+    """What is sent is in the index soon; when it was deleted under load it comes back, and no search is wrong."""
+    chat = app.extensions["quotechat"]
+    index = chat.search._index
+    for number in range(20):
+        say(client, f"tea {number}")
+
+    def seq() -> int:
+        with index.reading() as reader:
+            return 0 if reader is None else reader.places().get(1, (0,))[0]
+
+    until(lambda: seq() == 20, what="the index")
+    for path in Path(app.config["QUOTECHAT"].data).glob("search.db*"):
+        path.unlink()
+    for number in range(20, 40):
+        say(client, f"tea {number}")
+        assert len(texts(client, "q=tea&limit=50")) == number + 1
+    until(lambda: seq() == 40, what="the index, made anew")
+    assert len(texts(client, "q=tea&limit=50")) == 40
+    assert chat.parts()["indexer"] == "ok"
+
+
+def test_closed_rooms_are_found_by_their_members_alone(tmp_path: Path) -> None:
+    """A stranger, an administrator that is no member and a visitor find nothing; one who was removed, nothing more."""
+    app = made(tmp_path, limits=False)
+    try:
+        chat = app.extensions["quotechat"]
+        azin = owner(app)
+        bo = joined(app, azin, "Bo")
+        say(azin.client, "closed tea", user="Azin")
+        keys = dict(chat.read_with(lambda sql: list(sql.all("SELECT name, id FROM account"))))
+        chat.write_with(lambda sql: sql.run("UPDATE room SET kind = ? WHERE name = ?", "closed", "lobby"))
+        chat.write_with(
+            lambda sql: sql.run(
+                "INSERT INTO member (account_id, room_id, role, read_id, read_n, at) VALUES (?, 1, ?, 0, 0, 0)",
+                keys["Bo"], "member",
+            )
+        )  # fmt: skip
+
+        def found(browser: Browser | FlaskClient, q: str = "tea") -> list[str]:
+            return texts(browser.client if isinstance(browser, Browser) else browser, f"q={q}")
+
+        visitor = app.test_client()
+        assert found(bo) == ["closed tea"]
+        for query in ("tea", "in:lobby", "in:lobby tea", "from:Azin"):
+            assert found(azin, query) == found(visitor, query) == []
+        nowhere, there = (visitor.get(f"{API}/search?q=in:{room}") for room in ("nowhere", "lobby"))
+        assert nowhere.get_data() == there.get_data()
+        chat.write_with(lambda sql: sql.run("DELETE FROM member WHERE account_id = ?", keys["Bo"]))
+        assert found(bo) == []
+    finally:
+        app.extensions["quotechat"].close()
+
+
+def test_a_token_for_some_rooms_finds_these(app: Flask) -> None:
+    """And with the scope `read` alone."""
+    azin = owner(app)
+    azin.ask("POST", "/rooms", {"name": "tea"})
+    say(azin.client, "one tea", user="Azin")
+    say(azin.client, "two tea", "tea", user="Azin")
+    client = app.test_client()
+    for about, expected in (({"rooms": ["tea"], "scopes": ["read"]}, ["two tea"]), ({}, ["two tea", "one tea"])):
+        header = {"Authorization": f"Bearer {azin.token(**about)}"}
+        answer = client.get(f"{API}/search?q=tea", headers=header).get_json()
+        assert [hit["message"]["message"] for hit in answer["hits"]] == expected
+    refused = client.get(f"{API}/search?q=a", headers={"Authorization": f"Bearer {azin.token(scopes=['write'])}"})
+    assert refused.status_code == 403 and refused.get_json()["code"] == "scope-missing"
+
+
+def test_strangers_are_asked_to_sign_in(tmp_path: Path) -> None:
+    """Where accounts are needed: 401 over the API, and the page keeps the question for afterwards."""
+    app = made(tmp_path, access="invite")
+    try:
+        client = app.test_client()
+        assert client.get(f"{API}/search?q=tea").status_code == 401
+        page = client.get("/search?q=tea")
+        assert page.status_code == 303 and "search%3Fq%3Dtea" in page.headers["Location"]
+    finally:
+        app.extensions["quotechat"].close()
+
+
+def test_marks_stand_around_parts_of_runs() -> None:
+    """Across runs, at their ends, and over everything; nothing of the text is lost or unescaped."""
+    message = {"runs": [{"text": "a<b"}, {"text": "cd", "bold": True}, {"text": "&e"}]}
+    shown = "a&lt;<mark>b</mark><mark><strong>c</strong></mark><strong>d</strong>&amp;e"
+    assert show_marked(message, [[2, 2]]) == shown
+    assert show_marked({"message": "<i>"}, []) == "&lt;i&gt;"
+    assert show_marked({"message": "ab"}, [[0, 9]]) == "<mark>ab</mark>"
+
+
