@@ -21,9 +21,9 @@ const drawn = ({ actors, rows, messages, ...story }) => ({
 export const stories = () =>
   `${JSON.stringify(
     Object.fromEntries(
-      Object.entries(FAULTS).map(([step, { about, knob, story }]) => [
+      Object.entries(FAULTS).map(([step, { knob, story }]) => [
         step,
-        { about, knob, broken: drawn(story()), mended: drawn(story({ mended: true })) },
+        { knob, broken: drawn(story()), mended: drawn(story({ mended: true })) },
       ]),
     ),
     null,

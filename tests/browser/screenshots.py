@@ -5,6 +5,7 @@ Starts a server of its own on an empty store, lets a few people talk, and takes 
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import tempfile
@@ -66,7 +67,7 @@ def take(browser: Browser, server: Server, into: Path) -> None:
     plain(browser, f"{server.url}/rooms/tea", **wide).screenshot(path=into / "room-unknown.png")
     plain(browser, f"{server.url}/quotes?id=24", **wide).screenshot(path=into / "quotes.png")
     plain(browser, f"{server.url}/quotes?id=24", **phone).screenshot(path=into / "quotes-phone.png")
-    lab(plain(browser, f"{server.url}/lab", viewport={"width": 1024, "height": 820}), into / "lab.png")
+    teach(browser, server, into)
     # The last, since it ends the server.
     server.kill()
     page.fill("[name=message]", "Written while the server is away: it waits, and is sent once.")
@@ -81,15 +82,38 @@ def plain(browser: Browser, url: str, **options: object) -> Page:
     return page
 
 
-def lab(page: Page, path: Path) -> None:
-    page.select_option("[name=rate]", "4")
+def teach(browser: Browser, server: Server, into: Path) -> None:
+    """The lab within a cut and after it, and a step that is broken; on a desk, and in the dark on a phone."""
+    desk = {"viewport": {"width": 1024, "height": 1010}}
+    phone = {
+        "viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "color_scheme": "dark",
+    }  # fmt: skip
+    lab(browser, server, into, "", **desk)
+    lab(browser, server, into, "-phone", **phone)
+    for suffix, options in (("", desk), ("-phone", phone)):
+        page = plain(browser, f"{server.url}/learn/4-websocket", reduced_motion="reduce", **options)
+        page.click("#toy [value=break]")
+        expect(page.locator("#stage figure")).to_be_visible()
+        page.locator("main").screenshot(path=into / f"learn{suffix}.png")
+
+
+def lab(browser: Browser, server: Server, into: Path, suffix: str, **options: object) -> None:
+    page = plain(browser, f"{server.url}/lab?rate=2&poll=1000", **options)
+    top = "document.getElementById('controls').scrollIntoView()"
     page.click("#start")
-    # Until the last of the costs of silence is known.
-    for cell in page.locator("#table td:last-child").all():
-        expect(cell).not_to_have_text("–", timeout=60_000)
+    expect(page.locator("#progress")).to_contain_text("7 probes sent", timeout=30_000)
+    page.click("#cut")
+    page.evaluate(top)
+    expect(page.locator(".lane").first).to_contain_text(re.compile("server: [4-9] wait"), timeout=30_000)
+    page.screenshot(path=into / f"lab-cut{suffix}.png")
+    expect(page.locator("#cuts li")).to_contain_text("lost", timeout=30_000)
+    # Until what silence costs is known of the last of them.
+    expect(page.locator("#team")).to_contain_text("Server-sent events", timeout=90_000)
+    expect(page.locator("#team")).to_contain_text("WebSocket", timeout=90_000)
     page.click("#start")
-    page.wait_for_selector("#progress:has-text('Done')")
-    page.screenshot(path=path)
+    expect(page.locator("#told")).to_contain_text("Done", timeout=60_000)
+    page.evaluate("document.getElementById('lanes').scrollIntoView()")
+    page.screenshot(path=into / f"lab{suffix}.png")
 
 
 def main() -> None:

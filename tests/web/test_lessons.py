@@ -13,8 +13,11 @@ from quotechat import create_app
 from quotechat.assets import static_dir
 from quotechat.config import Settings
 from quotechat.web.lessons import READERS
+from quotechat.web.prose import Part, parts
 
-STEPS = json.loads((static_dir() / "learn" / "stories.json").read_text("utf-8"))
+LEARN = static_dir() / "learn"
+STEPS = json.loads((LEARN / "steps.json").read_text("utf-8"))["steps"]
+STORIES = json.loads((LEARN / "stories.json").read_text("utf-8"))
 
 
 @pytest.mark.parametrize("access", ["open", "invite", "private"])
@@ -23,7 +26,7 @@ def test_the_steps_are_for_all_and_the_lab_is_not(access: str, tmp_path: Path) -
     writes into a room, so it needs an account where the rooms do."""
     app = create_app(Settings(data=tmp_path / "data", limits=False, access=access))
     client = app.test_client()
-    for path in ["/learn", *(f"/learn/{step}" for step in STEPS)]:
+    for path in ["/learn", *(f"/learn/{step['folder']}" for step in STEPS)]:
         answer = client.get(path)
         assert (answer.status_code, "Set-Cookie" in answer.headers) == (200, False), path
         assert answer.headers["Cache-Control"] == "no-cache"
@@ -34,25 +37,38 @@ def test_the_steps_are_for_all_and_the_lab_is_not(access: str, tmp_path: Path) -
 
 
 def test_a_step_is_complete_without_a_script(tmp_path: Path) -> None:
-    """Each step says what breaks, shows the moments in which it does and those of the next step, in words."""
+    """Each step says what breaks, shows the moments in which it does and those of the next step, in words, and what
+    changes in the code. Each has a toy but the last, which has no fault."""
     app = create_app(Settings(data=tmp_path / "data", limits=False))
     client = app.test_client()
     overview = client.get("/learn").get_data(as_text=True)
-    for name, step in STEPS.items():
-        assert f'href="/learn/{name}"' in overview
-        page = client.get(f"/learn/{name}").get_data(as_text=True)
+    assert [step["folder"] for step in STEPS[:-1]] == list(STORIES)
+    for step, following in zip(STEPS, [*STEPS[1:], None], strict=True):
+        assert f'href="/learn/{step["folder"]}"' in overview
+        page = client.get(f"/learn/{step['folder']}").get_data(as_text=True)
         text = html.unescape(re.sub(r"<[^>]+>", "", page))
-        for words in step["about"].values():
-            assert words in text
-        for story in (step["broken"], step["mended"]):
+        for file in step["files"].values():
+            assert file in text
+        if following is None:
+            continue
+        assert step["fault"] in text and step["mend"] in text and following["diff"] in text
+        for story in STORIES[step["folder"]]["broken"], STORIES[step["folder"]]["mended"]:
             assert story["told"] in text
             for row in story["rows"]:
                 who = f"{row['from']} to {row['to']}: " if row["to"] else f"{row['from']}: "
                 assert f"{row['at']}{who}{row['text']}" in text
             for message in story["messages"]:
                 assert f"“{message['text']}”{message['at']}{message['arrived']}{message['fate']}" in text
-        assert step["broken"]["wrong"] and not step["mended"]["wrong"]
+        assert STORIES[step["folder"]]["broken"]["wrong"] and not STORIES[step["folder"]]["mended"]["wrong"]
     app.extensions["quotechat"].close()
+
+
+def test_a_paragraph_is_split_into_its_pieces() -> None:
+    """Code, strong words, emphasis and links; anything else is text, markup too."""
+    assert list(parts("a `b*` **c** *d* [e](../1/README.md) <i> 2 * 3")) == [
+        Part("text", "a "), Part("code", "b*"), Part("text", " "), Part("strong", "c"), Part("text", " "),
+        Part("em", "d"), Part("text", " "), Part("link", "e", "../1/README.md"), Part("text", " <i> 2 * 3"),
+    ]  # fmt: skip
 
 
 def test_the_lab_names_its_readers(tmp_path: Path) -> None:

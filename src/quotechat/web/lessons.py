@@ -12,7 +12,7 @@ from flask import Blueprint, Response, abort, make_response
 
 from ..assets import static_dir
 from ..protocol import json
-from . import security
+from . import prose, security
 from .site import render_template
 
 blueprint = Blueprint("lessons", __name__)
@@ -61,14 +61,13 @@ def learn() -> Response:
 @blueprint.get("/learn/<step>")
 def step(step: str) -> Response:
     """Show one step: its fault, as a picture and as a toy, and how it is mended."""
-    steps = _steps()
+    steps = {each["folder"]: each for each in _steps()}
     if step not in steps:
         abort(404)
-    names = list(steps)
-    at = names.index(step)
+    number = int(steps[step]["number"])
     return _lesson(render_template(
-        "step.html", step=step, number=at, shown=steps[step], steps=steps,
-        previous=names[at - 1] if at else None, following=names[at + 1] if at + 1 < len(names) else None,
+        "step.html", step=steps[step], previous=_steps()[number - 1] if number else None,
+        following=_steps()[number + 1] if number + 1 < len(steps) else None, printed=_printed, parts=prose.parts,
     ))  # fmt: skip
 
 
@@ -79,7 +78,26 @@ def _lesson(html: str) -> Response:
 
 
 @cache
-def _steps() -> dict[str, Any]:
-    """Return the steps in their order, by name, with their stories (tools/learn_stories.mjs)."""
-    steps: dict[str, Any] = json.loads((static_dir() / "learn" / "stories.json").read_bytes())
+def _steps() -> list[dict[str, Any]]:
+    """Return the steps in their order (tools/learn.py), each with its stories if it has a fault
+    (tools/learn_stories.mjs), and with its text up to the fault and behind it."""
+    steps: list[dict[str, Any]] = _read("steps.json")["steps"]
+    stories: dict[str, Any] = _read("stories.json")
+    for each in steps:
+        # A colon leads to a block of the README, which the page has elsewhere.
+        text = [paragraph for paragraph in each["text"] if not paragraph.endswith(":")]
+        at = next((i for i, paragraph in enumerate(text) if paragraph.startswith("**The fault**")), len(text))
+        each |= {"does": text[:at], "breaks": text[at + 1 :], "toy": stories.get(each["folder"])}
     return steps
+
+
+def _read(name: str) -> Any:
+    return json.loads((static_dir() / "learn" / name).read_bytes())
+
+
+def _printed(account: dict[str, Any]) -> str:
+    """Return the account of an attempt as break_it.py prints it."""
+    lines = [f"{event['at']:6} ms  {event['actor']:9} {event['does']}" for event in account["events"]]
+    sums = ", ".join(f"{name} {len(account[name])}" for name in ("lost", "repeated"))
+    lines += ["", f"sent {account['sent']}, arrived {account['arrived']}, {sums}"]
+    return "\n".join([*lines, f"FAULT: {account['fault']}" if account["fault"] else "No fault."])

@@ -74,10 +74,11 @@ export class Lane {
     setTimeout(() => dot.remove(), FADE);
   }
 
-  /** Says how many wait, where their dots lie on each other. */
+  /** Says how many wait, and puts their dots in a row. */
   #count() {
-    const waiting = [...this.#dots.values()].filter((dot) => dot.classList.contains("is-stored")).length;
-    this.server.textContent = waiting > 1 ? `server: ${waiting} wait` : "server";
+    const waiting = [...this.#dots.values()].filter((dot) => dot.classList.contains("is-stored"));
+    waiting.forEach((dot, i) => dot.style.setProperty("--place", Math.min(i, 8)));
+    this.server.textContent = waiting.length > 1 ? `server: ${waiting.length} wait` : "server";
   }
 
   #add(kind, label) {

@@ -158,6 +158,7 @@ export class Run extends EventTarget {
   async #cut(seconds) {
     const began = performance.now();
     const band = [this.#number, this.#number];
+    const before = this.readers.map(({ arms }) => arms[0].account.lost().length);
     this.bands.push(band);
     this.cuts += 1;
     for (const lane of this.lanes) lane.cut(true);
@@ -170,14 +171,17 @@ export class Run extends EventTarget {
     for (const { arms } of this.readers) arms.forEach(({ connection }) => connection.wake());
     const within = ({ at }) => at >= began && at < ended;
     await this.#settled(within);
-    const about = (account) => {
+    const about = (account, i) => {
       const late = account.times.filter(([probe]) => within(probe)).map(([{ at }, ms]) => at + ms - ended);
-      return { lost: account.lost(true).filter(([, probe]) => within(probe)).length, late: Math.max(0, ...late) };
+      // Also what was just before the cut on its way, and what was sent before the reader had come back.
+      const known = new Set(account.lost().map(([id]) => id));
+      const lost = account.open.filter(([id, probe]) => known.has(id) || within(probe));
+      return { lost: lost.length - before[i], late: Math.max(0, ...late) };
     };
     const told = cutTold({
       seconds: (ended - began) / 1000,
       sent: this.ledger.stored().filter(([, probe]) => within(probe)).length,
-      readers: this.readers.map(({ name, arms }) => ({ name, ...about(arms[0].account) })),
+      readers: this.readers.map(({ name, arms }, i) => ({ name, ...about(arms[0].account, i) })),
     });
     this.show();
     this.dispatchEvent(new CustomEvent("told", { detail: { text: told } }));

@@ -2,14 +2,6 @@
 // says "one more" counts twice.
 import { TRIP, World } from "./world.js";
 
-export const about = {
-  title: "Name the command",
-  does: "Each envelope says what it is: send-message, like-message. Old clients ignore what they do not know.",
-  breaks:
-    "A connection can break after the server has stored a message and before the sender hears of it. The sender cannot know, so it sends again, and the message stands there twice. A like that says “one more” counts twice too.",
-  mends:
-    "The next step gives each command a client_id: the server stores a repeat once. And a like says how many there are, so that it may be applied any number of times.",
-};
 export const knob = { label: "Attempts until an answer arrives", min: 1, max: 4, step: 1, value: 2, unit: "" };
 
 export function story({ mended = false, value = knob.value } = {}) {

@@ -5,14 +5,6 @@ import { listed, World } from "./world.js";
 const LOOK = 100;
 const HELD_UP = 7; // ms from the look to the wait: the operating system may stop a thread at any line
 const WAIT = 25_000;
-export const about = {
-  title: "Let the request wait",
-  does: "The server looks, and if there is nothing, waits until it is woken by the next message.",
-  breaks:
-    "A message that is stored after the look and before the wait wakes nobody, since nobody waits yet. The reader then sleeps for all of its 25 seconds beside a message that is there. It happens once in ten thousand requests, and never on the machine of the developer.",
-  mends:
-    "The next step holds one lock from the look to the wait, so that no message is stored between them (a condition variable).",
-};
 export const knob = {
   label: "The message is stored after the look by",
   min: -4,

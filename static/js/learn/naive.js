@@ -1,13 +1,6 @@
 // Step 0: a reader that asks for all messages, each time. Nothing is lost, and most of what comes has come before.
 import { listed, World } from "./world.js";
 
-export const about = {
-  title: "Ask for everything",
-  does: "A page that gets all messages every two seconds. Ten lines, and it works.",
-  breaks:
-    "Each request brings the whole history again. With a hundred messages and ten readers that is a thousand messages every two seconds, of which none is new; tomorrow it is more.",
-  mends: "The next step asks only for what is newer than the last message it has.",
-};
 export const knob = { label: "Messages in the room", min: 0, max: 500, step: 50, value: 100, unit: "" };
 const BYTES = 60; // of one message
 const count = (number) => number.toLocaleString("en");

@@ -2,14 +2,6 @@
 import { listed, World } from "./world.js";
 
 const LATER = ["four", "five", "six", "seven", "eight"];
-export const about = {
-  title: "Survive a restart",
-  does: "The log is a file. The server can be restarted, and readers go on from their number.",
-  breaks:
-    "A number says how far a reader is, but not in which log. After a lost disk and a restored backup the numbers begin again lower. A reader that asks after 3 skips the new messages with the numbers 2 and 3, and still shows old ones that are in no log any more.",
-  mends:
-    "The finished server gives out cursors: the number together with a tag of the history that leads there. An old one is recognised, and the reader is told to load anew.",
-};
 export const knob = { label: "Messages after the backup is restored", min: 1, max: 5, step: 1, value: 3, unit: "" };
 
 export function story({ mended = false, value = knob.value } = {}) {

@@ -2,13 +2,6 @@
 import { listed, TRIP, World } from "./world.js";
 
 const INTERVAL = 2_000;
-export const about = {
-  title: "Ask for what comes after a number",
-  does: "The server numbers the messages, and the page asks for what comes after its last number.",
-  breaks:
-    "Nothing is lost any more. But a message waits until the page asks again, half an interval on average; and while nobody writes, each page asks thirty times a minute and is told “nothing”. A shorter interval is faster and costs more.",
-  mends: "In the next step the server keeps the request until there is something to answer.",
-};
 export const knob = {
   label: "The message is stored after the last look at the server by",
   min: 100,

@@ -1,13 +1,6 @@
 // Step 1: a reader that asks for what is newer than the time of its last message. Clocks stand still between two ticks.
 import { listed, TRIP, World } from "./world.js";
 
-export const about = {
-  title: "Ask for what is newer",
-  does: "The page says the time of its last message, and gets what is newer.",
-  breaks:
-    "A clock stands still between two ticks. Two messages can have the same time, and a reader that asks between them gets the first; the second is not newer than it, so it is never asked for. Clocks of two machines differ, and clocks are set back: then it is worse.",
-  mends: "The next step gives each message a number. No two are equal, and none is skipped.",
-};
 export const knob = {
   label: "The second message is stored after the first by",
   min: 0.2,

@@ -2,14 +2,6 @@
 import { listed, World } from "./world.js";
 
 const TEXTS = ["one", "two", "three", "four"];
-export const about = {
-  title: "Add a second worker",
-  does: "Two processes share the work. A balancer gives each request to one of them.",
-  breaks:
-    "Each process has a memory of its own. A message that is stored in worker A wakes nobody in worker B, and is not there for its readers, ever.",
-  mends:
-    "The next step keeps the log in one file that both read, and wakes the readers of each worker when any has stored something.",
-};
 export const knob = { label: "Of four messages, sent to worker A", min: 0, max: 4, step: 1, value: 2, unit: "" };
 
 export function story({ mended = false, value = knob.value } = {}) {

@@ -1,14 +1,6 @@
 // Step 4: GET what there is, then listen for what comes. What is stored between the two is in neither.
 import { listed, TRIP, World } from "./world.js";
 
-export const about = {
-  title: "Push over a WebSocket",
-  does: "The page loads all messages with GET, then opens a WebSocket for those that come.",
-  breaks:
-    "What is stored after the GET was answered and before the socket is connected is in neither. Loading again after connecting does not help by itself: then the same message can come twice.",
-  mends:
-    "The next step tells the server where to begin: the socket is opened with the number of the last message, and the server sends what comes after it. GET and socket then meet without a gap and without an overlap.",
-};
 export const knob = { label: "The second message is sent at", min: 0, max: 160, step: 10, value: 60, unit: "ms" };
 
 export function story({ mended = false, value = knob.value } = {}) {
