@@ -72,7 +72,8 @@ class Trial:
     def _conclude(self):
         lost, repeated = self.lost(), self.repeated()
         if not self.fault and (lost or repeated):
-            self.fault = f"lost: {_quoted(lost)}; repeated: {_quoted(repeated)}"
+            found = {"lost": lost, "repeated": repeated}
+            self.fault = "; ".join(f"{name}: {_quoted(texts)}" for name, texts in found.items() if texts)
         arrived = sum(self.arrived[text] for text in self.sent)
         account = {"step": self.folder.name, "title": self.title, "events": self.events, "sent": len(self.sent)}
         account |= {"arrived": arrived, "lost": lost, "repeated": repeated, "fault": self.fault}

@@ -23,7 +23,7 @@ def message_sent():
 
 def messages_after(after, wait):
     """Return the messages after this number; wait for one, so many seconds at most."""
-    with news:  # held from the look to the wait: no message comes in between
+    with news:  # held from the check to the wait: no message comes in between
         news.wait_for(lambda: len(messages) > after, timeout=wait)
         return messages[after:]
 

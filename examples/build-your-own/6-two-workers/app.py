@@ -43,7 +43,7 @@ def submit(command):
 
 def events_after(after, wait):
     """Return the events after this number; wait for one, so many seconds at most."""
-    with news:  # held from the look to the wait: no event comes in between
+    with news:  # held from the check to the wait: no event comes in between
         news.wait_for(lambda: len(events) > after, timeout=wait)
         return events[after:]
 

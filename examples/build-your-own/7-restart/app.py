@@ -63,7 +63,7 @@ def stored_after(after):
 
 def events_after(after, wait):
     """Return the events after this number; wait for one, so many seconds at most."""
-    with news:  # held from the look to the wait: no wake-up comes in between
+    with news:  # held from the check to the wait: no wake-up comes in between
         return news.wait_for(lambda: stored_after(after), timeout=wait)
 
 
