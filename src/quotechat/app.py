@@ -125,6 +125,7 @@ def open_chat(settings: Settings) -> Chat:
         threads=settings.threads,
         held_polls=settings.held_polls,
         dedupe_days=settings.dedupe_days,
+        audit_days=settings.audit_days,
     )
     store.found(chat.now())
     return chat

@@ -223,6 +223,7 @@ class Settings:
     )
 
     # Spans of time.
+    audit_days: int = _setting(365, "Days that the log of administration, `@audit`, is kept.", low=1, high=36_500)
     schedule_days: int = _setting(365, "Days ahead that a message may be scheduled.", low=1, high=3650)
     dedupe_days: int = _setting(
         30, "Days for which a repeated `client_id` is recognised; the protocol promises 30.", low=1, high=3650

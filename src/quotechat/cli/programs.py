@@ -88,13 +88,18 @@ def add_token(
 ) -> None:
     """Make a token of the account or bot NAME, and print it; it is shown once."""
     from ..hub.credentials import mint
-    from ..store import sessions
+    from ..store import audit, sessions
 
     with opened(data) as at_hand:
         wanted = tuple(each for each in SCOPES if each in scopes) or SCOPES
         account = account_of(at_hand.people, name)
         token, text = mint(account.id, note, now(), wanted, _rooms(rooms), span)
-        at_hand.store.write_with(lambda sql: sessions.add_token(sql, token))
+
+        def work(sql: Any) -> None:
+            sessions.add_token(sql, token)
+            audit.tell(sql, token.at, "token-made", account=account.key, detail=token.id)
+
+        at_hand.store.write_with(work)
         click.echo(text)
 
 
@@ -103,10 +108,15 @@ def add_token(
 @data_option
 def revoke_token(token_id: str, data: str | None) -> None:
     """Revoke the token ID, as `quotechat tokens list` shows it."""
-    from ..store import sessions
+    from ..store import accounts, audit, sessions
 
     with opened(data) as at_hand:
-        at_hand.store.write_with(lambda sql: sessions.revoke_any(sql, token_id))
+
+        def work(sql: Any) -> None:
+            key = accounts.by_id(sql, sessions.revoke_any(sql, token_id)).key
+            audit.tell(sql, now(), "token-revoked", account=key, detail=token_id)
+
+        at_hand.store.write_with(work)
 
 
 def _rooms(given: tuple[str, ...]) -> tuple[str, ...] | None:

@@ -270,6 +270,8 @@ class _Lines:
             _print(f"{_clock(event.at)}  {self._quote(event.quote)}")
         elif event.message is not None:
             self._happened(event.command, event.message)
+        elif event.command == "audit":
+            self._audited(event)
 
     def _happened(self, command: str, message: Message) -> None:
         number = f"#{message['id']}"
@@ -282,6 +284,12 @@ class _Lines:
         elif command == "reactions-changed":
             emoji = "".join(f", {count} {each}" for each, count in message.get("reactions", {}).items())
             _print(f"       {number} has {message.get('likes', 0)} likes, {message.get('dislikes', 0)} dislikes{emoji}")
+
+    def _audited(self, event: Event) -> None:
+        act: dict[str, Any] = dict(event.envelope["audit"])
+        about = [f"{name} {value}" for name, value in act.items() if name not in ("what", "detail")]
+        detail = [f"({act['detail']})"] if "detail" in act else []
+        _print(f"{_clock(event.at)}  {ansi.safe(' '.join([act['what'], *about, *detail]))}")
 
     def message(self, message: Message) -> None:
         user = self._styled([{"text": message.get("user", ""), "bold": True}], message.get("color"))

@@ -166,18 +166,21 @@ def _sign_out(people: Any, settings: Settings, account: Any) -> None:
     people.sign_out(None, account.key)
 
 
-def _ban(people: Any, settings: Settings, account: Any, until: str | None) -> None:
+def _ban(people: Any, settings: Settings, account: Any, until: str | None, delete_messages: bool) -> None:
     from ..protocol.commands import due
 
-    people.ban(None, account.key, None if until is None else due(until, now(), 3650))
+    people.ban(None, account.key, None if until is None else due(until, now(), 3650), erase=delete_messages)
 
 
 def _unban(people: Any, settings: Settings, account: Any) -> None:
     people.unban(None, account.key)
 
 
-def _close(people: Any, settings: Settings, account: Any) -> None:
-    people.close(None, account.key)
+def _close(people: Any, settings: Settings, account: Any, delete_messages: bool) -> None:
+    people.close(None, account.key, erase=delete_messages)
+
+
+_delete = click.Option(["--delete-messages"], is_flag=True, help="Delete its messages too; the server does that.")
 
 
 _change("Give NAME another role.", _role, click.Argument(["role"], type=click.Choice(_ROLES)))
@@ -187,9 +190,10 @@ _change("Sign NAME out everywhere.", _sign_out)
 _change(
     "Let NAME do nothing any more.", _ban,
     click.Option(["--until"], metavar="T", help="Such as +30d, or 2030-01-01T09:00:00Z. Without it, for good."),
+    _delete,
 )  # fmt: skip
 _change("Lift the ban of NAME.", _unban)
-_change("Close the account of NAME for good. Its messages stay.", _close)
+_change("Close the account of NAME for good.", _close, _delete)
 
 
 @click.command()

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..protocol import names
 from ..protocol.errors import (
     Forbidden,
-    Invalid,
     LinkUnknown,
     Overloaded,
     ProofNeeded,
@@ -21,47 +20,21 @@ from ..protocol.errors import (
 )  # fmt: skip
 from ..protocol.events import rfc3339
 from ..protocol.principal import SCOPES, Principal
-from ..store import accounts, attempts, sessions, site, tickets
+from ..store import accounts, attempts, audit, erasing, sessions, site, tickets
 from ..store.accounts import Account
 from ..store.base import Transactions
 from ..store.sessions import Session, Token, hashed
 from ..store.shapes import Sql
+from .clients import AGENT_CHARS, Client, SignedIn, label_of, text_of
 from .credentials import DAY_MS, Rules, mint
 from .passwords import Passwords
 
 PROOF_MS = 600_000
 """For how long a password that was given counts as proof."""
-AGENT_CHARS = 120
 _AT_ONCE, _EVERY_MS = 10, 20_000
 """Tries to sign in of an address, or of a known device: at once, and then one every so often."""
 _LINKS_AT_ONCE, _LINKS_EVERY_MS = 10, 6_000
 _NAME_CHARS = 200
-
-
-class Client(NamedTuple):
-    """The browser or program that signs in."""
-
-    address: str = ""
-    agent: str = ""
-    host: str = ""
-    place: str = ""
-    """The address without its last part, as its owner is shown it."""
-    device: str | None = None
-    """The random id in its device cookie."""
-    known: frozenset[str] = frozenset()
-    """Public ids of accounts that have signed in on the device."""
-    visitor: str | None = None
-    """The identity of its visitor cookie."""
-    session: bytes | None = None
-    """The hash of the session that it has, which ends when another begins."""
-
-
-class SignedIn(NamedTuple):
-    """A session that has begun; `secret` is for its cookie."""
-
-    account: Account
-    session: Session
-    secret: str
 
 
 class Accounts:
@@ -81,7 +54,7 @@ class Accounts:
 
     def sign_in(self, name: object, password: object, client: Client) -> SignedIn:
         """Begin a session. Raises SignInFailed for all that is wrong, RateLimited, Overloaded, Forbidden if banned."""
-        name, password = _text(name, "name"), _text(password, "password")
+        name, password = text_of(name, "name"), text_of(password, "password")
         account = self._verified(name[:_NAME_CHARS], password, client)
         now = self.clock()
         if account.state == "banned" and not account.is_active(now):
@@ -94,11 +67,12 @@ class Accounts:
 
         def work(sql: Sql, hash_: str) -> Account:
             sql.alone("account")
-            tickets.use(sql, "setup", _text(code, "code"), self.clock())
+            tickets.use(sql, "setup", text_of(code, "code"), self.clock())
             if accounts.has_owner(sql):
                 raise LinkUnknown()
-            made = self._make(sql, _text(name, "name"), "owner", hash_, client)
+            made = self._make(sql, text_of(name, "name"), "owner", hash_, client)
             tickets.revoke_kind(sql, "setup")
+            audit.tell(sql, self.clock(), "account-made", account=made.key, detail="owner")
             return made
 
         return self._by_link("setup", code, name, password, client, work)
@@ -107,8 +81,12 @@ class Accounts:
         """Make an account, by an invitation. Raises LinkUnknown, Invalid, Conflict."""
 
         def work(sql: Sql, hash_: str) -> Account:
-            ticket = tickets.use(sql, "join", _text(code, "code"), self.clock())
-            return self._make(sql, _text(name, "name"), ticket.role or "member", hash_, client, ticket.made_by)
+            ticket = tickets.use(sql, "join", text_of(code, "code"), self.clock())
+            made = self._make(sql, text_of(name, "name"), ticket.role or "member", hash_, client, ticket.made_by)
+            inviter = accounts.names_of(sql, {ticket.made_by}).get(ticket.made_by) if ticket.made_by else None
+            detail = f"invitation {ticket.id}"
+            audit.tell(sql, self.clock(), "account-made", by=inviter, account=made.key, detail=detail)
+            return made
 
         return self._by_link("join", code, name, password, client, work)
 
@@ -116,7 +94,7 @@ class Accounts:
         """Choose a new password, by a reset link; every other session ends. Raises LinkUnknown, Invalid."""
 
         def work(sql: Sql, hash_: str) -> Account:
-            ticket = tickets.use(sql, "reset", _text(code, "code"), self.clock())
+            ticket = tickets.use(sql, "reset", text_of(code, "code"), self.clock())
             account = accounts.by_id(sql, ticket.account_id or 0)
             if not account.is_active(self.clock()):
                 raise LinkUnknown()
@@ -124,6 +102,7 @@ class Accounts:
             sessions.end_all(sql, account.id)
             tickets.revoke_kind(sql, "reset", account.id)
             attempts.clear(sql, attempts.key("name", account.skeleton))
+            audit.tell(sql, self.clock(), "password-reset", by=account.key, account=account.key)
             return account._replace(password=hash_)
 
         signed_in = self._by_link("reset", code, "", password, client, work)
@@ -134,7 +113,7 @@ class Accounts:
 
     def prove(self, session: Session, password: object, client: Client) -> int:
         """Note that the password was given; until when that counts. Raises SignInFailed, RateLimited."""
-        text = _text(password, "password")
+        text = text_of(password, "password")
         account = self.store.read_with(lambda sql: accounts.by_id(sql, session.account_id))
         if self._verified(account.name, text, client).id != account.id:
             raise SignInFailed()
@@ -163,6 +142,7 @@ class Accounts:
             sessions.end_all(sql, account.id, session.hash)
             if end_tokens:
                 sessions.revoke_tokens(sql, account.id)
+            audit.tell(sql, self.clock(), "password-changed", by=account.key, account=account.key)
 
         self.store.write_with(work)
         self.told()
@@ -174,7 +154,7 @@ class Accounts:
     def change(self, principal: Principal, name: object, settings: dict[str, Any], visitor: str | None) -> Account:
         """Change the asker's name, once a day, and settings: all or nothing. Raises as `change_name`."""
         assert principal.account is not None
-        now, number, text = self.clock(), principal.account, _text(name, "name")
+        now, number, text = self.clock(), principal.account, text_of(name, "name")
 
         def work(sql: Sql) -> Account:
             account = accounts.by_id(sql, number)
@@ -183,6 +163,8 @@ class Accounts:
                 if left > 0:
                     raise RateLimited(left, "A name can be changed once a day.")
                 accounts.rename(sql, account, text, now, held=self._held(visitor))
+            if text != account.name:
+                audit.tell(sql, now, "name-changed", by=account.key, account=account.key, detail=text)
             if settings:
                 accounts.change_settings(sql, accounts.by_id(sql, number), settings)
             return accounts.by_id(sql, number)
@@ -191,11 +173,20 @@ class Accounts:
         self.told()
         return changed
 
-    def close(self, principal: Principal) -> None:
-        """Close the asker's own account for good. Raises Conflict for the last owner."""
+    def close(self, principal: Principal, *, erase: bool = False) -> None:
+        """Close the asker's own account for good, `erase` its messages too. Raises Conflict for the last owner."""
         assert principal.account is not None
         now, number = self.clock(), principal.account
-        self.store.write_with(lambda sql: accounts.close(sql, accounts.by_id(sql, number), now))
+
+        def work(sql: Sql) -> None:
+            account = accounts.by_id(sql, number)
+            accounts.close(sql, account, now, claims=erase)
+            if erase:
+                erasing.begin(sql, account, now, nameless=True)
+            detail = "with its messages" if erase else None
+            audit.tell(sql, now, "account-closed", by=account.key, account=account.key, detail=detail)
+
+        self.store.write_with(work)
         self.told()
 
     def claim(self, principal: Principal, visitor: str) -> int:
@@ -213,7 +204,13 @@ class Accounts:
 
     def sign_out_everywhere(self, account_id: int, but: bytes = b"") -> None:
         """End the sessions of an account, all or all but one."""
-        self.store.write_with(lambda sql: sessions.end_all(sql, account_id, but))
+
+        def work(sql: Sql) -> None:
+            sessions.end_all(sql, account_id, but)
+            key = accounts.by_id(sql, account_id).key
+            audit.tell(sql, self.clock(), "session-ended", by=key, account=key, detail="all others" if but else "all")
+
+        self.store.write_with(work)
         self.told()
 
     # --- Tokens -------------------------------------------------------------------------------------
@@ -223,13 +220,20 @@ class Accounts:
         lasts_ms: int | None = None,
     ) -> tuple[Token, str]:  # fmt: skip
         """Make a new token and its text, which is not kept. Raises Conflict."""
-        token, text = mint(account_id, name, self.clock(), scopes, rooms, lasts_ms)
-        self.store.write_with(lambda sql: sessions.add_token(sql, token))
+        now = self.clock()
+        token, text = mint(account_id, name, now, scopes, rooms, lasts_ms)
+
+        def work(sql: Sql) -> None:
+            sessions.add_token(sql, token)
+            key = accounts.by_id(sql, account_id).key
+            audit.tell(sql, now, "token-made", by=key, account=key, detail=token.id)
+
+        self.store.write_with(work)
         return token, text
 
     def revoke_token(self, account_id: int, token_id: str) -> None:
         """Revoke one of the account's tokens. Raises TokenUnknown."""
-        self.store.write_with(lambda sql: sessions.revoke_token(sql, account_id, token_id))
+        self.store.write_with(lambda sql: self._revoke(sql, account_id, token_id))
         self.told()
 
     def revoke_proof(self, principal: Principal) -> None:
@@ -238,12 +242,23 @@ class Accounts:
         def work(sql: Sql) -> None:
             own = sessions.tokens_of(sql, principal.account or 0)
             token_id = next((each.id for each in own if each.hash == principal.proof), "")
-            sessions.revoke_token(sql, principal.account or 0, token_id)
+            self._revoke(sql, principal.account or 0, token_id)
 
         self.store.write_with(work)
         self.told()
 
+    def exported(self, principal: Principal) -> None:
+        """Tell that the asker has taken its data."""
+        self.store.write_with(
+            lambda sql: audit.tell(sql, self.clock(), "data-exported", by=principal, account=principal.id)
+        )
+
     # --- Inside -------------------------------------------------------------------------------------
+
+    def _revoke(self, sql: Sql, account_id: int, token_id: str) -> None:
+        sessions.revoke_token(sql, account_id, token_id)
+        key = accounts.by_id(sql, account_id).key
+        audit.tell(sql, self.clock(), "token-revoked", by=key, account=key, detail=token_id)
 
     def _verified(self, name: str, password: str, client: Client) -> Account:
         """Find the account of that name and password. The same is done for an unknown name."""
@@ -292,7 +307,7 @@ class Accounts:
         work: Callable[[Sql, str], Account],
     ) -> SignedIn:  # fmt: skip
         """Use a link: nothing is hashed, and no name looked up, before the code is known to be right."""
-        text, now = _text(code, "code"), self.clock()
+        text, now = text_of(code, "code"), self.clock()
         if self.rules.limits:
             of = attempts.key("link", client.address)
             wait = self.store.write_with(
@@ -301,7 +316,7 @@ class Accounts:
             if wait:
                 raise RateLimited(wait, "Too many tries; wait a little.")
         self.store.read_with(lambda sql: tickets.check(sql, kind, text, now))
-        said = accounts.clean_name(_text(name, "name")) if kind != "reset" else ""
+        said = accounts.clean_name(text_of(name, "name")) if kind != "reset" else ""
         hash_ = self.passwords.hash(self._checked(password, said, client))
 
         def whole(sql: Sql) -> SignedIn:
@@ -339,22 +354,3 @@ class Accounts:
     def _checked(self, password: object, name: str, client: Client) -> str:
         title = self.store.read_with(site.all_of)["title"]
         return self.passwords.check(password, name, title, client.host, "quotechat")
-
-
-def label_of(agent: str) -> str:
-    """Return the name of a device, as far as its user agent tells."""
-    kinds = {"Firefox/": "Firefox", "Edg/": "Edge", "OPR/": "Opera", "Chrome/": "Chrome", "Safari/": "Safari",
-             "curl/": "curl"}  # fmt: skip
-    systems = {"iPhone": "iPhone", "iPad": "iPad", "Android": "Android", "Windows": "Windows", "Mac OS": "macOS",
-               "Linux": "Linux"}  # fmt: skip
-    kind = next((name for sign, name in kinds.items() if sign in agent), "")
-    system = next((name for sign, name in systems.items() if sign in agent), "")
-    if kind and system:
-        return f"{kind} on {system}"
-    return kind or system or "A program"
-
-
-def _text(value: object, field: str) -> str:
-    if not isinstance(value, str):
-        raise Invalid(field, f"{field} is missing, or no text.")
-    return value

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ..protocol.errors import AccountUnknown, Conflict, Forbidden
 from ..protocol.principal import SCOPES, Principal
-from ..store import accounts, sessions
+from ..store import accounts, audit, sessions
 from ..store.accounts import Account
 from ..store.base import Transactions
 from ..store.sessions import Token
@@ -67,6 +67,7 @@ class Bots:
             bot = accounts.make(sql, name, "bot", now, made_by=maker, keeper=kept_by)
             token, text = mint(bot.id, "first", now, scopes, rooms)
             sessions.add_token(sql, token)
+            audit.tell(sql, now, "account-made", by=by, account=bot.key, detail="bot")
             return Made(bot, token, text)
 
         return self._store.write_with(work)
@@ -84,7 +85,12 @@ class Bots:
 
     def close(self, by: Principal | None, key: str) -> None:
         """Close a bot for good. Raises AccountUnknown, Forbidden."""
-        self._store.write_with(lambda sql: accounts.close(sql, self._kept(sql, by, key), self._clock()))
+
+        def work(sql: Sql) -> None:
+            accounts.close(sql, self._kept(sql, by, key), self._clock())
+            audit.tell(sql, self._clock(), "account-closed", by=by, account=key)
+
+        self._store.write_with(work)
         self._told()
 
     # --- Their tokens -------------------------------------------------------------------------------
@@ -102,13 +108,19 @@ class Bots:
         def work(sql: Sql) -> tuple[Token, str]:
             token, text = mint(self._kept(sql, by, key).id, name, self._clock(), scopes, rooms, lasts_ms)
             sessions.add_token(sql, token)
+            audit.tell(sql, self._clock(), "token-made", by=by, account=key, detail=token.id)
             return token, text
 
         return self._store.write_with(work)
 
     def revoke_token(self, by: Principal, key: str, token_id: str) -> None:
         """Revoke a token of a bot. Raises AccountUnknown, Forbidden, TokenUnknown."""
-        self._store.write_with(lambda sql: sessions.revoke_token(sql, self._kept(sql, by, key).id, token_id))
+
+        def work(sql: Sql) -> None:
+            sessions.revoke_token(sql, self._kept(sql, by, key).id, token_id)
+            audit.tell(sql, self._clock(), "token-revoked", by=by, account=key, detail=token_id)
+
+        self._store.write_with(work)
         self._told()
 
     # --- Inside -------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ from ..supervision import Supervised
 from . import listeners
 from .bell import Bell
 from .delivery import Delivery
+from .erasing import Eraser
 from .feeds import Feeds
 from .held_polls import Gone, HeldPolls, about
 from .housekeeping import Housekeeper
@@ -52,6 +53,8 @@ from .watcher import Watcher
 from .writer import Answer, Done, Writer
 
 log = logging.getLogger(__name__)
+
+_DAY_MS = 86_400_000
 
 
 def now_ms() -> int:
@@ -73,6 +76,7 @@ class Chat(Passthrough):
         threads: int = 64,
         held_polls: int = 48,
         dedupe_days: int = 30,
+        audit_days: int = 365,
         clock: Callable[[], int] = now_ms,
     ) -> None:
         super().__init__(store)
@@ -94,7 +98,10 @@ class Chat(Passthrough):
         self._writer = Writer(store, self._committed)
         delivery = Delivery(self._writer, limits, clock)
         self._scheduler = Scheduler(store, delivery.may, delivery.deliver, clock)
-        self._housekeeper = Housekeeper(store, clock, dedupe_days * 86_400_000)
+        self._eraser = Eraser(store, self._writer, clock)
+        self._housekeeper = Housekeeper(
+            store, clock, dedupe_days * _DAY_MS, audit_days * _DAY_MS, [self._eraser.step]
+        )
         self._watcher = Watcher(store, self._feeds, bell)
         self.search = Search(store, index)
         self._indexer = None if index is None else Indexer(store, index)
@@ -245,6 +252,7 @@ class Chat(Passthrough):
 
     def access_changed(self) -> None:
         """Call the listeners: an account may do less now than a moment ago."""
+        self._housekeeper.wake()  # its messages may have to go
         for callback in self._accesses:
             callback()
 
@@ -316,6 +324,7 @@ class Chat(Passthrough):
         self._closing = True
         self.drain()
         self._scheduler.close()
+        self._eraser.close()
         self._writer.close()
         self._housekeeper.close()
         if self._indexer is not None:

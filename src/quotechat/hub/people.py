@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..protocol.errors import Conflict, Forbidden, Invalid
+from ..protocol.events import rfc3339
 from ..protocol.principal import ROLES, Principal, outranks
-from ..store import accounts, sessions, site, tickets
+from ..store import accounts, audit, erasing, sessions, site, tickets
 from ..store.accounts import Account
 from ..store.base import Transactions
 from ..store.shapes import Sql
@@ -102,11 +103,14 @@ class People:
         if not LEAST_MS <= lasts_ms <= MOST_MS:
             raise Invalid("expires_in", "An invitation lasts between an hour and 30 days.")
         made_by = None if by is None else by.account
-        return self._store.write_with(
-            lambda sql: Invited(
-                *tickets.make(sql, "join", self._clock(), lasts_ms, uses=uses, role=role, made_by=made_by, note=note)
-            )
-        )
+
+        def work(sql: Sql) -> Invited:
+            now = self._clock()
+            made = tickets.make(sql, "join", now, lasts_ms, uses=uses, role=role, made_by=made_by, note=note)
+            audit.tell(sql, now, "invitation-made", by=by, detail=made[0].id)
+            return Invited(*made)
+
+        return self._store.write_with(work)
 
     def invitations(self, by: Principal) -> list[Ticket]:
         """Return the invitations that can be used: all for an administrator, else one's own."""
@@ -125,7 +129,9 @@ class People:
             account = self._below(sql, by, key)
             if account.state == "closed" or account.role == "bot":
                 raise Conflict("This account has no password.")
-            return self._reset(sql, account, by)
+            made = self._reset(sql, account, by)
+            audit.tell(sql, self._clock(), "password-reset", by=by, account=key, detail="link made")
+            return made
 
         return self._store.write_with(work)
 
@@ -139,14 +145,20 @@ class People:
             account = accounts.make(
                 sql, name, role, self._clock(), password=password, made_by=None if by is None else by.account
             )
-            return account, self._reset(sql, account, by)
+            made = self._reset(sql, account, by)
+            audit.tell(sql, self._clock(), "account-made", by=by, account=account.key, detail=role)
+            return account, made
 
         return self._store.write_with(work)
 
     def change(
-        self, by: Principal | None, key: str, *, name: str | None = None, role: str | None = None, closed: bool = False
-    ) -> Account:
-        """Change some of an account, all or nothing. Raises AccountUnknown, Forbidden, Conflict, Invalid."""
+        self, by: Principal | None, key: str, *, name: str | None = None, role: str | None = None,
+        closed: bool = False, erase: bool = False,
+    ) -> Account:  # fmt: skip
+        """Change some of an account, all or nothing; with `erase` the messages of one that is closed are deleted.
+
+        Raises AccountUnknown, Forbidden, Conflict, Invalid.
+        """
         if role is not None:
             _check_role(by, role)
 
@@ -156,7 +168,13 @@ class People:
             if name is not None:
                 accounts.rename(sql, account, name, self._clock())
             if closed:
-                accounts.close(sql, accounts.by_id(sql, account.id), self._clock())
+                accounts.close(sql, accounts.by_id(sql, account.id), self._clock(), claims=erase)
+            if closed and erase:
+                erasing.begin(sql, account, self._clock(), nameless=True)
+            acts = {"role-changed": role, "name-changed": name, "account-closed": _how(erase=erase) if closed else None}
+            for what, detail in acts.items():
+                if detail is not None:
+                    audit.tell(sql, self._clock(), what, by=by, account=key, detail=detail or None)
 
         return self._changed(by, key, work)
 
@@ -170,26 +188,46 @@ class People:
 
     def sign_out(self, by: Principal | None, key: str) -> None:
         """End all sessions of an account."""
-        self._changed(by, key, lambda sql, account: sessions.end_all(sql, account.id))
 
-    def ban(self, by: Principal | None, key: str, until: int | None) -> None:
-        """Let an account do nothing, until a time or for good; sessions and links end, tokens stay for after."""
+        def work(sql: Sql, account: Account) -> None:
+            sessions.end_all(sql, account.id)
+            audit.tell(sql, self._clock(), "session-ended", by=by, account=key, detail="all")
+
+        self._changed(by, key, work)
+
+    def ban(
+        self, by: Principal | None, key: str, until: int | None, *, erase: bool = False, reason: str | None = None
+    ) -> None:
+        """Let an account do nothing, until a time or for good; sessions and links end, tokens stay for after.
+
+        With `erase` its messages are deleted. Raises as `change`.
+        """
 
         def work(sql: Sql, account: Account) -> None:
             # By an invitation of its own it would be back at once, under another name.
             tickets.revoke_made_by(sql, account.id)
             accounts.ban(sql, account, until)
             sessions.end_all(sql, account.id)
+            if erase:
+                erasing.begin(sql, account, self._clock(), nameless=False)
+            said = (None if until is None else f"until {rfc3339(until)}", _how(erase=erase), reason)
+            detail = "; ".join(each for each in said if each) or None
+            audit.tell(sql, self._clock(), "banned", by=by, account=key, detail=detail)
 
         self._changed(by, key, work)
 
     def unban(self, by: Principal | None, key: str) -> None:
         """Let an account sign in again."""
-        self._changed(by, key, accounts.unban)
 
-    def close(self, by: Principal | None, key: str) -> Account:
-        """Close an account for good."""
-        return self._changed(by, key, lambda sql, account: accounts.close(sql, account, self._clock()))
+        def work(sql: Sql, account: Account) -> None:
+            accounts.unban(sql, account)
+            audit.tell(sql, self._clock(), "unbanned", by=by, account=key)
+
+        self._changed(by, key, work)
+
+    def close(self, by: Principal | None, key: str, *, erase: bool = False) -> Account:
+        """Close an account for good, `erase` its messages too."""
+        return self.change(by, key, closed=True, erase=erase)
 
     # --- The site -----------------------------------------------------------------------------------
 
@@ -197,11 +235,17 @@ class People:
         """Return the settings of the site."""
         return self._store.read_with(site.all_of)
 
-    def change_site(self, changed: dict[str, object]) -> dict[str, str]:
+    def change_site(self, by: Principal | None, changed: dict[str, object]) -> dict[str, str]:
         """Set some of them; all as they are then. Raises Invalid."""
         values = site.clean(changed)
-        self._store.write_with(lambda sql: site.change(sql, values))
-        return self.site()
+
+        def work(sql: Sql) -> dict[str, str]:
+            site.change(sql, values)
+            if values:
+                audit.tell(sql, self._clock(), "site-changed", by=by, detail=", ".join(values))
+            return site.all_of(sql)
+
+        return self._store.write_with(work)
 
     # --- Inside -------------------------------------------------------------------------------------
 
@@ -237,6 +281,10 @@ def _give_role(sql: Sql, account: Account, role: str) -> None:
     if ROLES.index(role) < ROLES.index(account.role):
         tickets.revoke_made_by(sql, account.id)
     accounts.set_role(sql, account, role)
+
+
+def _how(*, erase: bool) -> str:
+    return "with its messages" if erase else ""
 
 
 def _check_role(by: Principal | None, role: str) -> None:

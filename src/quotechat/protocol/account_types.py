@@ -231,6 +231,13 @@ class MeBody(msgspec.Struct):
     settings: dict[str, Any] | UnsetType = UNSET
 
 
+class CloseBody(msgspec.Struct):
+    """What happens to the messages; the password, if it was not given lately."""
+
+    messages: Literal["keep", "delete"] = "keep"
+    password: str | UnsetType = UNSET
+
+
 class ClaimBody(msgspec.Struct):
     """The token of a guest; without it, the visitor's cookie of the request."""
 
@@ -259,12 +266,15 @@ class AccountChange(msgspec.Struct):
     name: Name | UnsetType = UNSET
     role: Literal["owner", "admin", "member"] | UnsetType = UNSET
     state: Literal["closed"] | UnsetType = UNSET
+    messages: Annotated[Literal["keep", "delete"], Meta(description="Of an account that is closed.")] = "keep"
 
 
 class BanBody(msgspec.Struct):
-    """Until when; left out, for good."""
+    """Until when, left out for good; what happens to the messages; and why, for the log."""
 
     until: Span | UnsetType = UNSET
+    messages: Literal["keep", "delete"] = "keep"
+    reason: Annotated[str, Meta(max_length=500)] | UnsetType = UNSET
 
 
 class TokenBody(msgspec.Struct):

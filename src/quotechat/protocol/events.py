@@ -15,6 +15,7 @@ MESSAGE_DELETED = "message-deleted"
 REACTIONS_CHANGED = "reactions-changed"
 QUOTE_ADDED = "quote-added"
 QUOTE_REMOVED = "quote-removed"
+AUDIT = "audit"
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,10 @@ At = Annotated[
         examples=["2026-11-22T21:00:00.123Z"],
     ),
 ]
-Room = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,62}\Z", description="The name of a room.")]
+Room = Annotated[
+    str,
+    Meta(pattern=r"\A([a-z0-9][a-z0-9-]{0,62}|@audit)\Z", description="The name of a room, or of the log `@audit`."),
+]
 Count = Annotated[int, Meta(ge=0)]
 EmojiCounts = Annotated[
     dict[str, Annotated[int, Meta(ge=1)]], Meta(description="How many reacted with each emoji; at most 20 emoji.")
@@ -182,7 +185,24 @@ class QuoteRemoved(_Event, tag="quote-removed"):
     quote: Quote
 
 
-Event = MessageSent | MessageEdited | MessageDeleted | ReactionsChanged | QuoteAdded | QuoteRemoved
+class Audit(msgspec.Struct, kw_only=True):
+    """What was done. Ids are public ones of accounts; without `by`, the operator did it, or nobody in particular."""
+
+    what: str
+    by: str | UnsetType = UNSET
+    account: str | UnsetType = UNSET
+    room: str | UnsetType = UNSET
+    message: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    detail: str | UnsetType = UNSET
+
+
+class Audited(_Event, tag="audit"):
+    """An act of administration; in the log `@audit` alone, which administrators read."""
+
+    audit: Audit
+
+
+Event = MessageSent | MessageEdited | MessageDeleted | ReactionsChanged | QuoteAdded | QuoteRemoved | Audited
 
 
 # --- Answers on sockets and streams ---------------------------------------------------------------

@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 from ..protocol import names
 from ..protocol.errors import AccountUnknown, Conflict, Invalid
 from ..protocol.principal import ACCOUNT
-from .shapes import Row, Sql
+from .shapes import DELETED_ACCOUNT, Row, Sql
 
 NAME_CHARS = 40
 KEPT_NAME_MS = 365 * 86_400_000
 """For how long the name of a closed account stays reserved."""
 RENAME_EVERY_MS = 86_400_000
-_RESERVED = {names.skeleton(each) for each in ("room", "here", "all", "everyone", "me", "system")}
+_RESERVED = {names.skeleton(each) for each in ("room", "here", "all", "everyone", "me", "system", DELETED_ACCOUNT)}
 _COLUMNS = (
     "id, key, identity, name, skeleton, role, state, until, password, settings, keeper, revision, made_by, made_at,"
     " named_at, seen_at"
@@ -216,15 +216,23 @@ def unban(sql: Sql, account: Account) -> None:
     )  # fmt: skip
 
 
-def close(sql: Sql, account: Account, at: int) -> None:
-    """Close it for good, and its bots: the name stays reserved for a year. Raises Conflict for the last owner."""
+def close(sql: Sql, account: Account, at: int, *, claims: bool = False) -> None:
+    """Close it for good, and its bots: the name stays reserved for a year. Raises Conflict for the last owner.
+
+    With `claims` it keeps those, by which the messages that it wrote as a visitor are found.
+    """
     sql.alone("account")
     _keep_an_owner(sql, account)
     for bot in bots_of(sql, account.id):
         close(sql, bot, at)
-    for table in ("session", "token", "claim"):
+    for table in ("session", "token", "blocked", "notice", "mention", "member", *(() if claims else ("claim",))):
         sql.run(f"DELETE FROM {table} WHERE account_id = ?", account.id)
     sql.run("DELETE FROM ticket WHERE account_id = ? OR made_by = ?", account.id, account.id)
+    # Nobody would send them, and nobody could cancel them.
+    sql.run(
+        "UPDATE scheduled SET state = 'cancelled', message = '{}', code = NULL, source = NULL"
+        " WHERE identity = ? AND state IN ('waiting', 'refused')", account.identity,
+    )  # fmt: skip
     sql.run(
         "UPDATE account SET state = 'closed', until = ?, password = NULL, settings = '{}', revision = revision + 1"
         " WHERE id = ?", at + KEPT_NAME_MS, account.id,

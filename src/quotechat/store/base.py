@@ -79,6 +79,15 @@ class Deliver:
 
 
 @dataclass(frozen=True, slots=True)
+class EraseMessage:
+    """Delete a message, whoever sent it; with `nameless` what is left of it loses the name of its author."""
+
+    room: str
+    id: int
+    nameless: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Write:
     """One thing to store: a normalised command, its caller, and its time.
 
@@ -87,7 +96,7 @@ class Write:
     for a transaction.
     """
 
-    command: commands.Write | CreateRoom | Deliver
+    command: commands.Write | CreateRoom | Deliver | EraseMessage
     at: int
     identity: str | None = None
     proof: bytes | None = None

@@ -340,9 +340,7 @@ def _logged(command: str, line: dict[str, Any]) -> Logged:
     event: wire.Event = msgspec.convert(line | {"command": command}, wire.Event)
     body = {name: value for name, value in line.items() if name not in _AROUND}
     # Strict types before, so that equal is the same here.
-    known_of_it = msgspec.to_builtins(
-        event.quote if isinstance(event, wire.QuoteAdded | wire.QuoteRemoved) else event.message
-    )
+    known_of_it = msgspec.to_builtins(_content(event))
     _need([*body.values()] == [known_of_it], command, "It holds what no such event has.")
     seq, _, tag = event.cursor.partition(".")
     _need(seq == str(event.seq), "cursor", "It is of another seq.")
@@ -352,6 +350,12 @@ def _logged(command: str, line: dict[str, Any]) -> Logged:
         None if private.digest is None else bytes.fromhex(private.digest),
         private.target, private.identity, private.reaction, private.emoji,
     )  # fmt: skip
+
+
+def _content(event: wire.Event) -> msgspec.Struct:
+    if isinstance(event, wire.QuoteAdded | wire.QuoteRemoved):
+        return event.quote
+    return event.audit if isinstance(event, wire.Audited) else event.message
 
 
 def _check(event: wire.Event, private: _Private) -> None:
@@ -364,6 +368,8 @@ def _check(event: wire.Event, private: _Private) -> None:
     elif isinstance(event, wire.QuoteRemoved):
         _need(event.quote.removed is not UNSET, "quote", "It is there.")
         _check_quote(event.quote)
+    elif isinstance(event, wire.Audited):
+        _need(event.room == rooms.AUDIT, "room", "It is told in the log of administration alone.")
     elif isinstance(event, wire.MessageSent):
         said = event.message
         _need(said.id == event.seq, "id", "It is not the seq of its event.")

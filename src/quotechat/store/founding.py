@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib.resources import files
 
 from ..protocol import commands, events, json
-from . import rooms
+from ..protocol.rooms import LOG
+from . import accounts, audit, rooms
 from .base import CreateRoom, Impossible, Write
 from .ledger import Ledger
 from .shapes import PART, Sql
@@ -16,8 +17,10 @@ def found(sql: Sql, at: int) -> None:
 
     Raises Impossible if nothing but an unfinished load is there.
     """
-    names = [name for (name,) in sql.all("SELECT name FROM room")]
+    names = [name for (name,) in sql.all("SELECT name FROM room WHERE kind <> ?", LOG)]
     if any(PART not in name for name in names):
+        if accounts.any_there(sql):
+            audit.ensure(sql, at)
         return
     if names:
         raise Impossible("an unfinished `quotechat move` or `import` lies here: give the command again, or begin anew")

@@ -7,16 +7,17 @@ SQLite and PostgreSQL both understand, through `Sql`. The needs and work of each
 from __future__ import annotations
 
 import hashlib
+import secrets
 from dataclasses import dataclass
 from typing import Any
 
 from msgspec.structs import replace
 
-from ..protocol import commands, cursor, events, json
+from ..protocol import commands, cursor, events, json, rooms
 from ..protocol.errors import ClientIdReused, Conflict, RoomUnknown
 from ..protocol.principal import account_id
 from . import presenting
-from .base import Cancelled, Outcome, Scheduled, Stored, Write
+from .base import Cancelled, CreateRoom, Outcome, Scheduled, Stored, Write
 from .projections import Counts, Entry, project
 from .redaction import Budget
 from .shapes import Sql, content_of, event_of, waiting_message
@@ -51,6 +52,7 @@ class Ledger:
         """For all deletions of the transaction."""
         self._rooms: dict[str, Room] = {}
         self._last: dict[tuple[str, tuple[Any, ...]], None] = {}
+        self._acts: list[tuple[int, dict[str, Any]]] = []
 
     def room(self, name: str) -> Room:
         """Return the room of that name, locked. Raises RoomUnknown."""
@@ -102,10 +104,31 @@ class Ledger:
         """Run `statement` once before the commit, when all reads are done: the rows it touches are not read again."""
         self._last[statement, values] = None
 
+    def tell(self, at: int, what: str, **about: str | int | None) -> None:
+        """Tell the log `@audit` of an act before the commit (`store.audit`)."""
+        self._acts.append((at, {"what": what} | {name: value for name, value in about.items() if value is not None}))
+
+    def audit_room(self, at: int) -> Room:
+        """Return the log `@audit`, locked; it begins if it has not."""
+        # It locks the room, in every dialect.
+        self.sql.run("UPDATE room SET floor = floor WHERE name = ?", rooms.AUDIT)
+        if self.sql.one("SELECT 1 FROM room WHERE name = ?", rooms.AUDIT) is None:
+            genesis = secrets.token_bytes(cursor.CHAIN_BYTES)
+            self.sql.run(
+                "INSERT INTO room (name, title, chain, floor_chain, created_at, moved_at, kind)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                rooms.AUDIT, "Audit", genesis, genesis, at, at, rooms.LOG,
+            )  # fmt: skip
+            self.sql.run("UPDATE room SET floor = floor WHERE name = ?", rooms.AUDIT)
+        return self.room(rooms.AUDIT)
+
     def flush(self) -> None:
         """Write the heads; the last thing before the commit."""
         for statement, values in self._last:
             self.sql.run(statement, *values)
+        for at, act in self._acts:
+            # Last of all: a transaction that has locked the log waits for no other.
+            self.append(self.audit_room(at), events.AUDIT, {"audit": act}, Write(CreateRoom(rooms.AUDIT), at))
         for room in self._rooms.values():
             if room.moved_at is not None:
                 counts = room.counts

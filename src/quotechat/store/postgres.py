@@ -23,7 +23,20 @@ from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Overloaded, Refused, StorageFull
 from ..protocol.principal import Principal, account_id
 from . import founding, ledger, migrate, pruning, reading, rebuild, redaction, removal, retention, rules
-from .base import PAGE_BYTES, CommitFailed, CreateRoom, Deliver, Due, Head, Impossible, Outcome, Page, Step, Write
+from .base import (
+    PAGE_BYTES,
+    CommitFailed,
+    CreateRoom,
+    Deliver,
+    Due,
+    EraseMessage,
+    Head,
+    Impossible,
+    Outcome,
+    Page,
+    Step,
+    Write,
+)
 from .connections import Away, Connection, Pool, connect, lost
 from .gathering import Gathering, Plain, Read
 from .ledger import Ledger
@@ -325,7 +338,7 @@ class PostgresStore:
             command = write.command
             if isinstance(command, Deliver):
                 yield rules.WAITING, (command.id,)
-            elif not isinstance(command, CreateRoom) and command.room in self._ids:
+            elif not isinstance(command, CreateRoom | EraseMessage) and command.room in self._ids:
                 yield from rules.foreseen(command, write, self._ids[command.room])
 
     def _learn_ids(self, connection: Connection) -> None:

@@ -55,5 +55,8 @@ def _parents(sql: Sql, room_id: int, ids: set[int]) -> dict[int, dict[str, Any]]
         rows = sql.all(
             f"SELECT id, body FROM message WHERE room_id = ? AND id IN ({', '.join('?' * len(some))})", room_id, *some
         )
-        found |= {number: parent(json.own(body)) for number, body in rows}
+        for number, body in rows:
+            # Its author may be nameless by now.
+            message = json.own(body)
+            found[number] = {"user": message["user"], **parent(message)}
     return found

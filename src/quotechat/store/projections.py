@@ -149,6 +149,10 @@ def _quote_removed(sql: Sql, entry: Entry, counts: Counts) -> None:
     )  # fmt: skip
 
 
+def _audit(sql: Sql, entry: Entry, counts: Counts) -> None:
+    """An act of administration makes no row."""
+
+
 _PROJECTIONS: dict[str, Callable[[Sql, Entry, Counts], None]] = {
     events.MESSAGE_SENT: _message_sent,
     events.MESSAGE_EDITED: _message_edited,
@@ -156,4 +160,5 @@ _PROJECTIONS: dict[str, Callable[[Sql, Entry, Counts], None]] = {
     events.REACTIONS_CHANGED: _reactions_changed,
     events.QUOTE_ADDED: _quote_added,
     events.QUOTE_REMOVED: _quote_removed,
+    events.AUDIT: _audit,
 }

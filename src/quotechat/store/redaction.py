@@ -13,7 +13,16 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from ..protocol import cursor, json
-from .shapes import Row, Sql, deleted_stub, removed_quote, schema, without_excerpt
+from .shapes import (
+    Row,
+    Sql,
+    deleted_stub,
+    nameless_parent,
+    nameless_stub,
+    removed_quote,
+    schema,
+    without_excerpt,
+)  # fmt: skip
 
 MOST_EVENTS = 200
 """Events redacted in one transaction."""
@@ -22,6 +31,8 @@ MOST_BYTES = 500_000
 _AT_ONCE = 20
 _SCHEMA = 4
 """The migration that makes the table."""
+_WITH_NAMES = 8
+"""The migration that adds the column `nameless`."""
 _END = 2**62
 _Change = Callable[[dict[str, Any]], dict[str, Any]]
 _REPLIES = (
@@ -59,9 +70,12 @@ class _Place(NamedTuple):
     seq: int
 
 
-def redact_message(sql: Sql, room_id: int, message_id: int, budget: Budget) -> None:
-    """Take a message's text out of its events, and out of the excerpts in replies to it: now or later."""
-    _begin(sql, room_id, message_id, _Place(message_id, 0), budget)
+def redact_message(sql: Sql, room_id: int, message_id: int, budget: Budget, *, nameless: bool = False) -> None:
+    """Take a message's text out of its events, and out of the excerpts in replies to it: now or later.
+
+    With `nameless` the name of its author goes too, also if the text went before.
+    """
+    _begin(sql, room_id, message_id, _Place(message_id, 0), budget, nameless=nameless)
 
 
 def redact_excerpts(sql: Sql, room_id: int, message_id: int, budget: Budget) -> None:
@@ -83,29 +97,33 @@ def redact_some(sql: Sql) -> bool:
             return False
         # It locks the room, in every dialect; a read before it may be out of date.
         sql.run("UPDATE room SET floor = floor WHERE id = ?", row[0])
-        found = sql.one("SELECT holder, seq FROM redaction WHERE room_id = ? AND message_id = ?", *row)
+        found = sql.one("SELECT holder, seq, nameless FROM redaction WHERE room_id = ? AND message_id = ?", *row)
         if found is None:
             break  # another process has done it
-        _go_on(sql, row[0], row[1], _Place(*found), budget)
+        _go_on(sql, row[0], row[1], _Place(*found[:2]), budget, nameless=bool(found[2]))
     return True
 
 
-def _begin(sql: Sql, room_id: int, message_id: int, place: _Place, budget: Budget) -> None:
+def _begin(
+    sql: Sql, room_id: int, message_id: int, place: _Place, budget: Budget, *, nameless: bool = False
+) -> None:
+    # One that is on its way begins anew if the name is to go too.
+    again = "UPDATE SET holder = excluded.holder, seq = excluded.seq, nameless = 1" if nameless else "NOTHING"
     sql.run(
-        "INSERT INTO redaction (room_id, message_id, holder, seq) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT (room_id, message_id) DO NOTHING", room_id, message_id, *place,
+        "INSERT INTO redaction (room_id, message_id, holder, seq, nameless) VALUES (?, ?, ?, ?, ?)"
+        f" ON CONFLICT (room_id, message_id) DO {again}", room_id, message_id, *place, int(nameless),
     )  # fmt: skip
-    _go_on(sql, room_id, message_id, place, budget)
+    _go_on(sql, room_id, message_id, place, budget, nameless=nameless)
 
 
-def _go_on(sql: Sql, room_id: int, message_id: int, place: _Place, budget: Budget) -> None:
+def _go_on(sql: Sql, room_id: int, message_id: int, place: _Place, budget: Budget, *, nameless: bool) -> None:
     key = (room_id, message_id)
-    for at, row in _held(sql, room_id, message_id, place):
+    own, reply = (nameless_stub, nameless_parent) if nameless else (deleted_stub, without_excerpt)
+    for at, row in _held(sql, room_id, message_id, place, nameless=nameless):
         if budget.spent:
             sql.run("UPDATE redaction SET holder = ?, seq = ? WHERE room_id = ? AND message_id = ?", *place, *key)
             return
-        change = deleted_stub if at.holder == message_id else without_excerpt
-        _redact(sql, room_id, row, change)
+        _redact(sql, room_id, row, own if at.holder == message_id else reply)
         budget.spend(len(row[1]))
         place = at
     sql.run("DELETE FROM redaction WHERE room_id = ? AND message_id = ?", *key)
@@ -125,7 +143,9 @@ def redact_quote(sql: Sql, room_id: int, quote_id: int) -> None:
 # --- The events that hold a message's words -------------------------------------------------------
 
 
-def _held(sql: Sql, room_id: int, message_id: int, place: _Place) -> Iterator[tuple[_Place, Row]]:
+def _held(
+    sql: Sql, room_id: int, message_id: int, place: _Place, *, nameless: bool
+) -> Iterator[tuple[_Place, Row]]:
     """Yield the events after `place`: those of the message itself, then those of each reply to it."""
     holder, seq = place
     if seq < holder:
@@ -134,7 +154,7 @@ def _held(sql: Sql, room_id: int, message_id: int, place: _Place) -> Iterator[tu
     yield from _changes(sql, room_id, place)
     while replies := list(sql.all(_REPLIES, room_id, message_id, holder, _AT_ONCE)):
         for holder, shown, seq, body, digest in replies:
-            _strip(sql, room_id, holder, shown)
+            _strip(sql, room_id, holder, shown, nameless=nameless)
             yield _Place(holder, seq), (seq, body, digest)
             if '"edited_at":' in shown:
                 yield from _changes(sql, room_id, _Place(holder, seq))
@@ -157,10 +177,11 @@ def _changes(sql: Sql, room_id: int, place: _Place) -> Iterator[tuple[_Place, Ro
             return
 
 
-def _strip(sql: Sql, room_id: int, reply: int, shown: str) -> None:
-    """Version 0.1 kept the excerpt in the reply's row too."""
-    if '"excerpt":' in shown:
-        body = json.dumps(without_excerpt(json.own(shown))).decode()
+def _strip(sql: Sql, room_id: int, reply: int, shown: str, *, nameless: bool) -> None:
+    """Take out of the reply's row what names the message: the author, and the excerpt that version 0.1 kept there."""
+    if nameless or '"excerpt":' in shown:
+        change = nameless_parent if nameless else without_excerpt
+        body = json.dumps(change(json.own(shown))).decode()
         sql.run("UPDATE message SET body = ? WHERE room_id = ? AND id = ?", body, room_id, reply)
 
 
@@ -191,23 +212,29 @@ class Pending(NamedTuple):
 
     own: frozenset[int]
     excerpts: frozenset[int]
+    nameless: frozenset[int] = frozenset()
+    """Those whose author's name goes too."""
 
     def redacted(self, encoded: str, digest: bytes | None) -> tuple[str, bytes | None]:
         """Return the body and digest of an event as they will be."""
         if not self.excerpts:
             return encoded, digest
         message = json.own(encoded).get("message", {})
+        parent = message.get("reply_to", {}).get("id")
         if message.get("id") in self.own:
-            return redacted(encoded, digest, deleted_stub)
-        if message.get("reply_to", {}).get("id") in self.excerpts:
-            return redacted(encoded, digest, without_excerpt)
+            change = nameless_stub if message["id"] in self.nameless else deleted_stub
+            return redacted(encoded, digest, change)
+        if parent in self.excerpts:
+            return redacted(encoded, digest, nameless_parent if parent in self.nameless else without_excerpt)
         return encoded, digest
 
 
 def pending(sql: Sql, room_id: int) -> Pending:
     """Return the pending redactions of a room; none in a store without the table, which only the commands open."""
-    if schema(sql) < _SCHEMA:
+    made = schema(sql)
+    if made < _SCHEMA:
         return Pending(frozenset(), frozenset())
-    rows = list(sql.all("SELECT message_id, holder, seq FROM redaction WHERE room_id = ?", room_id))
-    own = frozenset(message for message, holder, seq in rows if holder == message and seq < _END)
-    return Pending(own, frozenset(row[0] for row in rows))
+    nameless = "nameless" if made >= _WITH_NAMES else "0"
+    rows = list(sql.all(f"SELECT message_id, holder, seq, {nameless} FROM redaction WHERE room_id = ?", room_id))
+    own = frozenset(message for message, holder, seq, _ in rows if holder == message and seq < _END)
+    return Pending(own, frozenset(row[0] for row in rows), frozenset(row[0] for row in rows if row[3]))

@@ -14,8 +14,9 @@ MOST_ROOMS = 1000
 _EMPTY_FOR = 86_400_000
 """Milliseconds after which a room without any event no longer counts."""
 _ABANDONED = (
-    "SELECT id, name FROM room WHERE head = 0 AND created_at <= ? AND name <> ? AND NOT EXISTS (SELECT 1 FROM"
-    " scheduled s WHERE s.room_id = room.id AND s.state IN ('waiting', 'refused')) ORDER BY created_at, id LIMIT 50"
+    "SELECT id, name FROM room WHERE head = 0 AND kind <> 'log' AND created_at <= ? AND name <> ? AND NOT EXISTS"
+    " (SELECT 1 FROM scheduled s WHERE s.room_id = room.id AND s.state IN ('waiting', 'refused'))"
+    " ORDER BY created_at, id LIMIT 50"
 )
 
 

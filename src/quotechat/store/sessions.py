@@ -153,12 +153,13 @@ def revoke_token(sql: Sql, account_id: int, token_id: str) -> None:
     sql.run("DELETE FROM token WHERE id = ?", token_id)
 
 
-def revoke_any(sql: Sql, token_id: str) -> None:
-    """Revoke a token of any account. Raises TokenUnknown."""
+def revoke_any(sql: Sql, token_id: str) -> int:
+    """Revoke a token of any account, and return that. Raises TokenUnknown."""
     row = sql.one("SELECT account_id FROM token WHERE id = ?", token_id)
     if row is None:
         raise TokenUnknown()
     revoke_token(sql, row[0], token_id)
+    return int(row[0])
 
 
 def revoke_tokens(sql: Sql, account_id: int) -> None:

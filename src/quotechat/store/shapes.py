@@ -70,6 +70,23 @@ def deleted_stub(message: dict[str, Any]) -> dict[str, Any]:
     return {"id": message["id"], "user": message["user"], "at": message["at"], "deleted": True}
 
 
+DELETED_ACCOUNT = "Deleted account"
+"""Instead of the name of an account that was deleted with its messages."""
+
+
+def nameless_stub(message: dict[str, Any]) -> dict[str, Any]:
+    """Return the stub of a deleted message whose author's account was deleted with its messages."""
+    return deleted_stub(message) | {"user": DELETED_ACCOUNT}
+
+
+def nameless_parent(message: dict[str, Any]) -> dict[str, Any]:
+    """Return a reply to such a message."""
+    parent = message.get("reply_to")
+    if parent is None:
+        return message
+    return message | {"reply_to": {"id": parent["id"], "user": DELETED_ACCOUNT, "deleted": True}}
+
+
 def removed_quote(quote: dict[str, Any]) -> dict[str, Any]:
     """What stays of a quote that its author took back; whoever knows nothing of that finds empty texts."""
     return {"id": quote["id"], "quote": "", "author": "", "at": quote["at"], "removed": True}

@@ -35,6 +35,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "attempt": ("key",),
     "site": ("key",),
     "redaction": ("room_id", "message_id"),
+    "erasure": ("account_id",),
     "member": ("account_id", "room_id"),
     "mention": ("account_id", "room_id", "message_id"),
     "blocked": ("account_id", "other"),
@@ -47,7 +48,7 @@ _NUMBERS = frozenset(
     "id room_id seq at target reaction likes dislikes deleted reply_to message_id value scheduled due_at head floor"
     " created_at account_id used_at proved_at ends_at made_at named_at seen_at until revision keeper made_by uses used"
     " failures try_at holder edits removed last messages floor_messages news moved_at n read_id read_n muted_until"
-    " spoke_at seen other closed_by".split()
+    " spoke_at seen other closed_by nameless moderated lease_until".split()
 )
 _TEXTS = frozenset({("token", "id"), ("ticket", "id")})
 """(table, column) that is text, although a column of that name is a number elsewhere."""

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from flask import Blueprint, Response, current_app, make_response, redirect, request
 
-from ..hub.accounts import Accounts, Client, SignedIn
+from ..hub.accounts import Accounts
 from ..hub.chat import Chat
+from ..hub.clients import Client, SignedIn
 from ..protocol.errors import Refused
 from ..store import accounts
 from . import authentication, problems, security, site

@@ -14,13 +14,14 @@ from ..protocol.errors import Invalid
 from ..protocol.events import rfc3339
 from ..protocol.permissions import INVITE
 from ..protocol.principal import Principal
-from . import authentication, parameters, showing
+from . import authentication, parameters, showing, token_fields
 from .described import described
 from .messages import live
 
 blueprint = Blueprint("administration", __name__, url_prefix="/api/v1")
 
 _DEFAULT, _MOST = 50, 200
+_MOST_REASON = 500
 _ADMIN = ("forbidden", "scope-missing")
 
 
@@ -82,7 +83,7 @@ def account(account_id: str) -> Response:
     identity="needed",
 )
 def change(account_id: str) -> Response:
-    """Change another's {`name`?, `role`?, `state`?: `closed`} → the account."""
+    """Change another's {`name`?, `role`?, `state`?: `closed`, `messages`?: `delete`} → the account."""
     principal, fields, people = _admin(), parameters.json_object(), _people()
     people.one(account_id)
     if fields.get("state") not in (None, "closed"):
@@ -90,7 +91,10 @@ def change(account_id: str) -> Response:
     name, role = (None if fields.get(each) is None else _text(fields, each) for each in ("name", "role"))
     if role is not None:
         authentication.need_proof("role")
-    changed = people.change(principal, account_id, name=name, role=role, closed=fields.get("state") is not None)
+    changed = people.change(
+        principal, account_id, name=name, role=role, closed=fields.get("state") is not None,
+        erase=token_fields.erase(fields),
+    )  # fmt: skip
     return live(showing.account(changed, whole=True))
 
 
@@ -130,10 +134,11 @@ def sign_out(account_id: str) -> Response:
     identity="needed",
 )
 def ban(account_id: str) -> Response:
-    """Ban an account: {`until`?}, or for good."""
+    """Ban an account: {`until`?, `messages`?: `keep` or `delete`, `reason`?}; without `until`, for good."""
     principal, fields = _admin(), parameters.json_object()
     until = None if fields.get("until") is None else showing.until(fields["until"], "until", _chat().now())
-    _people().ban(principal, account_id, until)
+    reason = _reason(fields)
+    _people().ban(principal, account_id, until, erase=token_fields.erase(fields), reason=reason)
     return Response(status=204)
 
 
@@ -209,8 +214,7 @@ def site() -> Response:
 @described(answers={200: types.Site}, body=types.SiteBody, problems=_ADMIN, writes=True, identity="needed")
 def change_site() -> Response:
     """Set some of it; all as it is then."""
-    _admin()
-    return live(_people().change_site(parameters.json_object()))
+    return live(_people().change_site(_admin(), parameters.json_object()))
 
 
 # --- Inside -----------------------------------------------------------------------------------------
@@ -224,6 +228,13 @@ def _inviter() -> Principal:
     principal = authentication.need_account()
     authentication.need_right(principal, INVITE)
     return principal
+
+
+def _reason(fields: dict[str, Any]) -> str | None:
+    found = fields.get("reason")
+    if found is not None and (not isinstance(found, str) or len(found) > _MOST_REASON):
+        raise Invalid("reason", f"A reason is a text of at most {_MOST_REASON} characters.")
+    return found or None
 
 
 def _prove_for(role: str) -> None:

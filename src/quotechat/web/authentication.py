@@ -13,9 +13,10 @@ from flask import Flask, Response, current_app, g, request
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from ..config import Settings
-from ..hub.accounts import Accounts, Client, SignedIn
+from ..hub.accounts import Accounts
 from ..hub.bots import Bots
 from ..hub.chat import Chat
+from ..hub.clients import Client, SignedIn
 from ..hub.credentials import TOKEN_PREFIX, Credentials, Rules
 from ..hub.passwords import Passwords
 from ..hub.people import People
@@ -23,6 +24,7 @@ from ..protocol import commands
 from ..protocol.errors import Forbidden, RoomUnknown, ScopeMissing, Unauthenticated
 from ..protocol.permissions import CREATE_BOT, CREATE_ROOM, INVITE, allows_on_server, scope_of
 from ..protocol.principal import Principal
+from ..protocol.rooms import AUDIT
 from ..store.sessions import Session, hashed
 from . import proxies, site
 
@@ -146,7 +148,9 @@ def proof() -> bytes | None:
 
 
 def check_room(principal: Principal | None, room: str) -> None:
-    """Raise RoomUnknown if the token of `principal` is for other rooms."""
+    """Raise RoomUnknown if the token of `principal` is for other rooms, or the log is not for it."""
+    if room == AUDIT and not (principal is not None and principal.is_admin):
+        raise RoomUnknown(room)
     if principal is not None and principal.rooms is not None and room not in principal.rooms:
         raise RoomUnknown(room)
 

@@ -12,6 +12,7 @@ from flask.sansio.scaffold import Scaffold
 
 from ..protocol.errors import OriginRefused, ScopeMissing, Unauthenticated
 from ..protocol.principal import Principal
+from ..protocol.rooms import AUDIT
 from . import authentication, detach, same_origin, security, site
 from .revocation import PRINCIPAL
 
@@ -57,6 +58,7 @@ def install(scope: Scaffold, *, whole: bool) -> None:
                 detach.guard(request.environ)
         elif authentication.services().access != "open" and not security.is_known():
             return _refused(whole=whole)
+        _check_log(caller)
         return None
 
 
@@ -77,6 +79,15 @@ def _refused(*, whole: bool) -> Response:
     answer = redirect(to if there == "/" else f"{to}?{urlencode({'next': there})}", 303)
     answer.headers["Cache-Control"] = "no-store"
     return answer  # type: ignore[return-value]  # Flask's own class, as everywhere
+
+
+def _check_log(caller: authentication.Caller | None) -> None:
+    """Raise RoomUnknown if the address names the log of administration, and the caller may not read it."""
+    named = request.view_args or {}
+    if AUDIT in (named.get("room"), named.get("name")):
+        # A page would show it as a room without messages.
+        shown = caller is not None and "room" in named
+        authentication.check_room(caller.principal if caller is not None and shown else None, AUDIT)
 
 
 def _check_session(caller: authentication.Caller) -> None:

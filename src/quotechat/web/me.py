@@ -16,7 +16,7 @@ from ..protocol.events import rfc3339
 from ..protocol.principal import SCOPES, Principal
 from ..store import accounts, own, reading, sessions
 from . import authentication, parameters, security, showing, token_fields
-from .described import BODIES, described
+from .described import described
 from .detach import has_body
 from .messages import live
 
@@ -97,16 +97,24 @@ def password() -> Response:
 @blueprint.delete("/me")
 @described(
     answers={202: None},
-    problems=("scope-missing", "proof-needed", "conflict", *BODIES),
+    body=types.CloseBody,
+    problems=("scope-missing", "proof-needed", "sign-in-failed", "rate-limited", "conflict"),
     writes=True,
     identity="needed",
 )
 def close() -> Response:
-    """Close the account for good; its messages stay: {`messages`?: `keep`}. Needs a proof."""
-    principal, _ = authentication.need_proof("account")
-    if has_body(request.environ) and parameters.json_object().get("messages", "keep") != "keep":
-        raise Invalid("messages", "Messages are kept; delete those that should go before.")
-    _accounts().close(principal)
+    """Close the account for good: {`password`?, `messages`?: `keep` or `delete`} → 202; they go in the background.
+
+    The password is needed if it was not given within the last ten minutes.
+    """
+    principal, session = authentication.need_session()
+    fields = parameters.json_object() if has_body(request.environ) else {}
+    erase = token_fields.erase(fields)
+    if fields.get("password") is not None:
+        _accounts().prove(session, fields["password"], authentication.client())
+    else:
+        authentication.need_proof("account")
+    _accounts().close(principal, erase=erase)
     return authentication.end(Response(status=202))
 
 
@@ -117,6 +125,7 @@ def export() -> Response:
     """One's own data, as lines of JSON: account, sessions, tokens, messages, reactions."""
     principal = authentication.need_account()
     _chat().limits.allow("export", principal.identity or "")
+    _accounts().exported(principal)
     number = principal.account or 0
     lines: list[dict[str, Any]] = _chat().read_with(lambda sql: list(own.lines(sql, accounts.by_id(sql, number))))
 

@@ -146,7 +146,7 @@ def close() -> Response:
     principal, session = authentication.need_session()
     try:
         _prove(session)
-        _services().accounts.close(principal)
+        _services().accounts.close(principal, erase=request.form.get("messages") == "delete")
     except Refused as refused:
         return _me("close", refused)
     return authentication.end(_to(site.url_for("account_pages.sign_in")))
@@ -280,10 +280,10 @@ def revoke(ticket_id: str) -> Response:
 @blueprint.post("/admin/site")
 def site_settings() -> Response:
     """Change the site."""
-    _admin()
+    principal = _admin()
     given = {name: request.form[name] for name in _services().people.site() if name in request.form}
     try:
-        _services().people.change_site(dict(given))
+        _services().people.change_site(principal, dict(given))
     except Refused as refused:
         return _administration("site", refused, given=given)
     return _administration(done="Saved.")

@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import current_app, request
 
-from ..hub.accounts import SignedIn
+from ..hub.clients import SignedIn
 from ..protocol import commands
 from ..protocol.errors import Invalid
 from ..protocol.events import rfc3339

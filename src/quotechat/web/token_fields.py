@@ -1,4 +1,4 @@
-"""The fields of a request for a token: name, scopes, rooms, and how long it lasts."""
+"""Fields of requests about accounts and tokens: name, scopes, rooms, how long it lasts, what happens to messages."""
 
 from __future__ import annotations
 
@@ -47,6 +47,14 @@ def lasts(fields: dict[str, Any], now: int) -> int | None:
     if not _LEAST_MS <= found <= _MOST_MS:
         raise Invalid("expires_in", "A token lasts between an hour and two years.")
     return found
+
+
+def erase(fields: dict[str, Any]) -> bool:
+    """Return True if the field `messages` is ``delete``. Raises Invalid."""
+    found = fields.get("messages", "keep")
+    if found not in ("keep", "delete"):
+        raise Invalid("messages", "messages is keep or delete.")
+    return bool(found == "delete")
 
 
 def _listed(fields: dict[str, Any], field: str) -> list[str] | None:

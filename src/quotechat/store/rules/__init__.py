@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from ...protocol import commands, names
+from ...protocol import commands, names, rooms
 from ...protocol.commands import AddQuote, CancelScheduled, DeleteMessage, EditMessage, React, RemoveQuote, SendMessage
-from ...protocol.errors import Refused
-from .. import callers, held_names
-from ..base import Cancelled, CreateRoom, Deliver, Outcome, Scheduled, Stored, Write
+from ...protocol.errors import Forbidden, Refused
+from .. import callers, erasing, held_names
+from ..base import Cancelled, CreateRoom, Deliver, EraseMessage, Outcome, Scheduled, Stored, Write
 from ..ledger import SENT, Ledger
 from ..rooms import create_room
 from . import delivery, messages, quotes, reactions, waiting
@@ -40,7 +40,11 @@ def apply(ledger: Ledger, write: Write, settings: Settings) -> Outcome:
         return create_room(ledger, command, write, settings.most_rooms)
     if isinstance(command, Deliver):
         return delivery.deliver(ledger, command, write, settings)
+    if isinstance(command, EraseMessage):
+        return erasing.erase(ledger, command, write)
     room = ledger.room(command.room)
+    if room.kind == rooms.LOG:
+        raise Forbidden("Nobody writes here: it is told by what is done.")
     # Before the look-up of repeats: a sender that has lost its rights does not learn an earlier outcome.
     callers.check(ledger.sql, command, write)
     earlier = ledger.earlier(room, command, write)

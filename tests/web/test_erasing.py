@@ -1,0 +1,143 @@
+"""Accounts that are deleted with their messages: what is left bears no name, and the log still verifies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from people import PASSWORD, Browser, joined, owner
+from servers import until
+
+from quotechat import create_app
+from quotechat.config import Settings
+
+
+@pytest.fixture
+def make_app(tmp_path: Path, new_database: Callable[[], str]) -> Iterator[Callable[[], Flask]]:
+    """Applications on one store, one after the other."""
+    settings = Settings(data=tmp_path / "data", database=new_database(), limits=False, access="invite")
+    apps: list[Flask] = []
+
+    def make() -> Flask:
+        apps.append(create_app(settings))
+        return apps[-1]
+
+    yield make
+    for app in apps:
+        app.extensions["quotechat"].close()
+
+
+def number(browser: Browser) -> str:
+    """The public id of the account that is signed in."""
+    return str(browser.ask("GET", "/me").get_json()["account"]["id"])
+
+
+def say(browser: Browser, text: str, room: str = "lobby", **about: Any) -> int:
+    """The id of a new message."""
+    answer = browser.ask("POST", f"/rooms/{room}/messages", {"message": text, **about})
+    assert answer.status_code == 201, answer.get_json()
+    return int(answer.get_json()["seq"])
+
+
+def settled(app: Flask) -> None:
+    """Wait until nothing is left to delete or to redact."""
+    chat = app.extensions["quotechat"]
+    left = "SELECT 1 FROM erasure UNION ALL SELECT 1 FROM redaction"
+    until(lambda: chat.read_with(lambda sql: sql.one(left)) is None, what="the deletion")
+
+
+def everything(browser: Browser, room: str = "lobby") -> str:
+    """All that readers get of a room."""
+    paths = (f"/rooms/{room}?limit=200", f"/rooms/{room}/messages", f"/rooms/{room}/events?after=0")
+    return "".join(browser.ask("GET", path).get_data(as_text=True) for path in paths)
+
+
+def written(app: Flask, boss: Browser) -> tuple[Browser, int, int]:
+    """Bo, who wrote in two rooms, edited, deleted and was answered; two of the messages."""
+    bo = joined(app, boss, "Bo Quux")
+    boss.ask("POST", "/rooms", {"name": "tea"})
+    first, second, gone = (say(bo, f"kumquat {each}") for each in range(3))
+    bo.ask("PATCH", f"/rooms/lobby/messages/{second}", {"message": "kumquat again"})
+    answers = [say(boss, f"answer {each}", reply_to=each) for each in (first, second, gone)]
+    boss.ask("PATCH", f"/rooms/lobby/messages/{answers[0]}", {"message": "answer, edited"})
+    bo.ask("DELETE", f"/rooms/lobby/messages/{gone}")
+    say(bo, "kumquat tea", "tea")
+    say(boss, "mine")
+    return bo, first, gone
+
+
+def test_an_account_deleted_with_its_messages_leaves_no_name(make_app: Callable[[], Flask]) -> None:
+    """Neither in messages nor in answers to them, in snapshots, events or the store; and the history is whole."""
+    app = make_app()
+    boss = owner(app)
+    bo, first, _ = written(app, boss)
+    before = boss.ask("GET", "/rooms/lobby").get_json()["cursor"]
+    assert bo.ask("DELETE", "/me", {"password": "wrong", "messages": "delete"}).status_code == 401
+    assert bo.ask("DELETE", "/me", {"password": PASSWORD, "messages": "some"}).status_code == 422
+    assert bo.ask("DELETE", "/me", {"password": PASSWORD, "messages": "delete"}).status_code == 202
+    assert bo.ask("GET", "/me").status_code == 401
+    settled(app)
+    for room in ("lobby", "tea"):
+        shown = everything(boss, room)
+        assert "kumquat" not in shown and "Quux" not in shown and "Deleted account" in shown
+    messages = {each["id"]: each for each in boss.ask("GET", "/rooms/lobby").get_json()["messages"]}
+    assert messages[first].keys() == {"id", "user", "at", "deleted"}
+    replies = [each["reply_to"] for each in messages.values() if "reply_to" in each]
+    assert [(each["user"], each["deleted"]) for each in replies] == [("Deleted account", True)] * 3
+    deleted = boss.ask("GET", f"/rooms/lobby/events?after={before}").get_json()["events"]
+    assert {each["command"] for each in deleted} == {"message-deleted"} and len(deleted) == 2
+    chat = app.extensions["quotechat"]
+    bodies = chat.read_with(lambda sql: [row[0] for row in sql.all("SELECT body FROM event WHERE room_id < ?", 3)])
+    bodies += chat.read_with(lambda sql: [row[0] for row in sql.all("SELECT body FROM message WHERE room_id < ?", 3)])
+    assert not [each for each in bodies if "Quux" in each or "kumquat" in each]
+    assert [each for each in chat._store.verify() if each.problem] == []
+    chat._store.rebuild(lambda done, whole: None)
+    assert "Deleted account" in everything(boss) and "Quux" not in everything(boss)
+
+
+def test_deletion_goes_on_after_a_restart(make_app: Callable[[], Flask]) -> None:
+    """A server that stops at once leaves the rest to the next one."""
+    app = make_app()
+    boss = owner(app)
+    bo, _, _ = written(app, boss)
+    chat = app.extensions["quotechat"]
+    chat._eraser.close()  # it begins no portion
+    assert bo.ask("DELETE", "/me", {"password": PASSWORD, "messages": "delete"}).status_code == 202
+    chat._eraser.step()
+    assert "kumquat tea" in everything(boss, "tea")
+    chat.close()
+    app = make_app()
+    again = Browser(app)
+    assert again.sign_in("Azin").status_code == 201
+    settled(app)
+    assert "kumquat" not in everything(again) + everything(again, "tea")
+
+
+def test_a_ban_may_take_the_messages_along(make_app: Callable[[], Flask]) -> None:
+    """Then the name stays at what is left; the account is there, and may come back."""
+    app = make_app()
+    boss = owner(app)
+    bo, _, _ = written(app, boss)
+    key = number(bo)
+    assert boss.ask("PUT", f"/accounts/{key}/ban", {"messages": "delete"}).status_code == 204
+    settled(app)
+    shown = everything(boss)
+    assert "kumquat" not in shown and "Bo Quux" in shown and "Deleted account" not in shown
+    assert boss.ask("GET", f"/accounts/{key}").get_json()["state"] == "banned"
+    assert Browser(app).sign_in("Bo Quux", "wrong").get_json()["code"] == "sign-in-failed"
+    refused = Browser(app).sign_in("Bo Quux")
+    assert refused.status_code == 403 and "banned" in refused.get_json()["detail"]
+
+
+def test_messages_are_kept_if_nothing_is_said(make_app: Callable[[], Flask]) -> None:
+    """The name stays at them, and nobody takes the name that stands for no account."""
+    app = make_app()
+    boss = owner(app)
+    bo, _, _ = written(app, boss)
+    assert bo.ask("DELETE", "/me", {"password": PASSWORD}).status_code == 202
+    settled(app)
+    assert "kumquat again" in everything(boss) and "Bo Quux" in everything(boss)
+    assert boss.ask("POST", "/accounts", {"name": "Deleted account", "role": "member"}).status_code == 422
