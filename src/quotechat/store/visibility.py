@@ -34,12 +34,12 @@ def room(sql: Sql, columns: str, name: str, reader: Principal | None) -> Row:
 
 
 def rooms(sql: Sql, columns: str, reader: Principal | None) -> list[Row]:
-    """Return `columns` of the rooms that `reader` may read, by name; the name is the first of them."""
+    """Return `columns` of the rooms that `reader` may read, by name, which is the first; never the log `@audit`."""
     if reader is None:
         return list(sql.all(f"SELECT {columns} FROM room r ORDER BY r.name"))
     rows = sql.all(
         f"SELECT {columns}, r.kind, m.role FROM room r {_MEMBERSHIP}"
-        " WHERE r.kind IN ('open', 'log') OR m.role IS NOT NULL ORDER BY r.name",
+        " WHERE r.kind = 'open' OR m.role IS NOT NULL ORDER BY r.name",
         reader.account or 0,
     )  # fmt: skip
     return [
