@@ -58,6 +58,12 @@ export class Api {
     return this.request("GET", `${this.roomUrl}/messages?before=${before}&limit=${limit}`);
   }
 
+  /** A page of what `q` finds: {hits: [{room, message, marks}], has_more, before}; `before` gives the next page. */
+  search(q, { before, limit, order, signal } = {}) {
+    const given = Object.entries({ q, before, limit, order }).filter(([, value]) => value !== undefined);
+    return this.get("/search", given, { signal });
+  }
+
   events(after, { wait = 0, limit = 500, signal } = {}) {
     const query = new URLSearchParams({ after, wait, limit });
     return this.request("GET", `${this.roomUrl}/events?${query}`, { signal });

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { curlLine } from "../../static/js/actions.js";
 import { spoken } from "../../static/js/announcer.js";
+import { Api } from "../../static/js/api.js";
 import { Backoff } from "../../static/js/backoff.js";
 import { dayName } from "../../static/js/dates.js";
 import { shortened } from "../../static/js/excerpt.js";
@@ -289,4 +290,16 @@ test("days have names, and ids are 32 hex digits without crypto.randomUUID", () 
   assert.equal(dayName(new Date(2026, 2, 1), now), "Today");
   assert.equal(dayName(new Date(2026, 1, 28, 23, 59), now), "Yesterday");
   assert.match(newId(), /^[0-9a-f]{32}$/);
+});
+
+test("a search asks for one page, and leaves out what is not given", async () => {
+  const asked = [];
+  const fetch = (url) => {
+    asked.push(url);
+    return Promise.resolve(new Response('{"hits":[],"has_more":false}'));
+  };
+  const api = new Api({ base: "/api/v1", fetch });
+  assert.deepEqual(await api.search("tea & cake", { limit: 5 }), { hits: [], has_more: false });
+  await api.search("a", { before: "1.tea.2", order: "best" });
+  assert.deepEqual(asked, ["/api/v1/search?q=tea+%26+cake&limit=5", "/api/v1/search?q=a&before=1.tea.2&order=best"]);
 });
