@@ -15,7 +15,8 @@ import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 FILLER = "x" * 80
 _MARK = b"~^"
@@ -178,11 +179,12 @@ def _send(
 ) -> None:
     sock = socket.create_connection(("127.0.0.1", port), timeout=30)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    say = by_post(sock, port, path) if envelope is None else by_socket(sock, port, path, envelope)
+    way = by_post(sock, port, path) if envelope is None else by_socket(sock, port, path, envelope)
     began = time.monotonic()
     count = 0
     while (now := time.monotonic()) - began < seconds:
-        say({"user": "Bench", "message": text()})
+        way.say({"user": "Bench", "message": text()})
+        way.wait()
         slowest[number] = max(slowest[number], time.monotonic() - now)
         count += 1
         with sent.get_lock():
@@ -191,19 +193,25 @@ def _send(
             time.sleep(max(0.0, began + count / rate - time.monotonic()))
 
 
-def by_post(sock: socket.socket, port: int, path: str) -> Callable[[dict[str, str]], None]:
+class Way(NamedTuple):
+    """How a connection sends a message, and waits for the answer before the next one."""
+
+    say: Callable[[dict[str, str]], None]
+    wait: Callable[[], None]
+
+
+def by_post(sock: socket.socket, port: int, path: str) -> Way:
     head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
 
     def say(message: dict[str, str]) -> None:
         body = json.dumps(message)
         sock.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
-        _await_created(sock)
 
-    return say
+    return Way(say, partial(_await_created, sock))
 
 
-def by_socket(sock: socket.socket, port: int, path: str, envelope: str) -> Callable[[dict[str, str]], None]:
-    """One message in flight: the next goes out when anything comes back."""
+def by_socket(sock: socket.socket, port: int, path: str, envelope: str) -> Way:
+    """The next message goes out when anything comes back."""
     sock.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{HANDSHAKE}\r\n".encode())
     assert b" 101 " in sock.recv(4096)
 
@@ -212,10 +220,12 @@ def by_socket(sock: socket.socket, port: int, path: str, envelope: str) -> Calla
         assert 126 <= len(data) < 65_536
         # A mask of zeros is a mask (RFC 6455 §5.3).
         sock.sendall(b"\x81\xfe" + struct.pack("!H", len(data)) + b"\0\0\0\0" + data)
+
+    def wait() -> None:
         if not sock.recv(65_536):
             raise ConnectionError("a server closed a sender's connection")
 
-    return say
+    return Way(say, wait)
 
 
 def _await_created(sock: socket.socket) -> None:

@@ -1,9 +1,8 @@
 """CPU of one message, in turns with other versions: `make bench-message`, or `python -m bench.message [NAME=TREE …]`.
 
 Each tree is a checkout whose `src` is served by one worker. All are served at once and get blocks of messages in turns,
-so that other load on the machine meets all of them. One sender sends a message when the one before is answered, or at a
-fixed rate; readers are WebSockets in a process of their own. CPU is user and system time of the worker's process, and
-switches are those of its threads. Limits are off.
+so that other load on the machine meets all of them. Readers are WebSockets in a process of their own. CPU is user and
+system time of the worker's process, and switches are those of its threads. Limits are off.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +25,7 @@ import requests
 
 from bench.__main__ import HERE, free_port
 from bench.claims import serving
-from bench.load import HANDSHAKE, Readers, by_post, by_socket, text
+from bench.load import HANDSHAKE, Readers, Way, by_post, by_socket, text
 
 POST = "/api/v1/rooms/lobby/messages"
 SOCKET = "/api/v1/ws"
@@ -36,20 +35,26 @@ WARM_UP = 10
 
 
 class Scene(NamedTuple):
-    """A sender by POST or by WebSocket, at `rate` a second (0: as fast as it is answered), and so many readers."""
+    """So many senders by POST or by WebSocket, and readers.
+
+    All senders send at once, `rate` times a second, or when all have their answers if it is 0.
+    """
 
     by_socket: bool
+    senders: int
     readers: int
     rate: float
-    block: int
-    """Messages in one turn."""
+    messages: int
+    """In one turn."""
 
 
 SCENES = {
-    "POST, no reader": Scene(False, 0, 0, 100),
-    "POST, 50 readers": Scene(False, 50, 0, 100),
-    "WebSocket, no reader": Scene(True, 0, 0, 100),
-    "POST at 100/s, 20 readers": Scene(False, 20, 100, 50),
+    "POST": Scene(False, 1, 0, 0, 100),
+    "POST, 50 readers": Scene(False, 1, 50, 0, 100),
+    "POST at 100/s, 20 readers": Scene(False, 1, 20, 100, 50),
+    "WebSocket": Scene(True, 1, 0, 0, 100),
+    "4 by WebSocket": Scene(True, 4, 0, 0, 200),
+    "16 by WebSocket": Scene(True, 16, 0, 0, 400),
 }
 
 
@@ -60,9 +65,6 @@ class Cost(NamedTuple):
     switches: float
 
 
-Say = Callable[[dict[str, str]], None]
-
-
 class Running(NamedTuple):
     """A server that is measured: its port, and the number of its worker's process."""
 
@@ -70,13 +72,18 @@ class Running(NamedTuple):
     worker: int
 
     @contextlib.contextmanager
-    def sender(self, scene: Scene) -> Iterator[Say]:
-        """Connect, and send until the worker knows the connection."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as sock:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            say = by_socket(sock, self.port, SOCKET, ENVELOPE) if scene.by_socket else by_post(sock, self.port, POST)
-            send(say, WARM_UP, 0)
-            yield say
+    def senders(self, scene: Scene) -> Iterator[list[Way]]:
+        """Connect, and send until the worker knows the connections."""
+        with contextlib.ExitStack() as stack:
+            ways = []
+            for _ in range(scene.senders):
+                sock = stack.enter_context(socket.create_connection(("127.0.0.1", self.port), timeout=30))
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                ways.append(
+                    by_socket(sock, self.port, SOCKET, ENVELOPE) if scene.by_socket else by_post(sock, self.port, POST)
+                )
+            send(ways, WARM_UP, 0)
+            yield ways
 
 
 @contextlib.contextmanager
@@ -99,22 +106,25 @@ def measure(trees: dict[str, Path], scene: Scene, turns: int) -> dict[str, list[
             # Not always in the same order: one may warm the caches of the next.
             for name in sorted(trees, reverse=bool(turn % 2)):
                 server = servers[name]
-                with server.sender(scene) as say:
+                with server.senders(scene) as ways:
                     before = used(server.worker)
-                    send(say, scene.block, scene.rate)
+                    send(ways, scene.messages // scene.senders, scene.rate)
                     after = used(server.worker)
-                cpu, switches = ((new - old) / scene.block for new, old in zip(after, before, strict=True))
+                cpu, switches = ((new - old) / scene.messages for new, old in zip(after, before, strict=True))
                 found[name].append(Cost(cpu * 1000, switches))
         return found
 
 
-def send(say: Say, count: int, rate: float) -> None:
-    """Send `count` messages."""
+def send(ways: list[Way], count: int, rate: float) -> None:
+    """Send `count` messages over each of `ways`."""
     began = time.monotonic()
     for number in range(count):
         if rate:
             time.sleep(max(0.0, began + number / rate - time.monotonic()))
-        say({"user": "Bench", "message": text()})
+        for way in ways:
+            way.say({"user": "Bench", "message": text()})
+        for way in ways:
+            way.wait()
 
 
 def used(worker: int) -> tuple[float, float]:

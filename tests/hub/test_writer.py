@@ -63,3 +63,42 @@ def test_a_batch_is_bounded_in_characters() -> None:
     sizes = stored([COMMANDS[0]] * 200)
     assert sum(sizes) == 200 and max(sizes) <= MOST_CHARS_IN_A_BATCH // 4000
     assert stored([COMMANDS[2]] * 200) == [200]
+
+
+def test_writes_of_one_turn_share_a_commit() -> None:
+    """Writes that do not wake the thread are stored together, when it is woken."""
+    store, done = Batches(), threading.Semaphore(0)
+    store.go.set()
+    writer = Writer(cast(Store, store), lambda outcomes: None)
+    writer.start()
+    for _ in range(5):
+        writer.submit(Write(Deliver(1), 0), lambda outcome: done.release(), wake=False)
+    writer.wake()
+    assert all(done.acquire(timeout=10) for _ in range(5))
+    writer.close()
+    assert sum(store.sizes) == 5 and len(store.sizes) <= 2  # it may take some before it first waits
+
+
+def test_a_write_does_not_wait_for_the_turn_of_another() -> None:
+    """A sender that wakes the thread is answered, also when writes are queued that do not wake it."""
+    store, done = Batches(), threading.Semaphore(0)
+    store.go.set()
+    writer = Writer(cast(Store, store), lambda outcomes: None)
+    writer.start()
+    for wake in (True, False, True):  # after the first answer it waits
+        writer.submit(Write(Deliver(1), 0), lambda outcome: done.release(), wake=wake)
+        if wake:
+            assert done.acquire(timeout=10)
+    assert done.acquire(timeout=10)
+    writer.close()
+
+
+def test_the_end_stores_what_nobody_woke_it_for() -> None:
+    """Writes that are queued when the writer closes are stored."""
+    store, done = Batches(), threading.Semaphore(0)
+    store.go.set()
+    writer = Writer(cast(Store, store), lambda outcomes: None)
+    writer.start()
+    writer.submit(Write(Deliver(1), 0), lambda outcome: done.release(), wake=False)
+    writer.close()
+    assert done.acquire(timeout=10)

@@ -153,10 +153,12 @@ class Chat(Passthrough):
         address: str = "",
         begun: float | None = None,
         proof: bytes | None = None,
+        wake: bool = True,
     ) -> None:
         """As `submit`, at once: `done` gets the outcome or the refusal, on another thread, after the commit.
 
-        Raises Refused if that is known already; then `done` is not called.
+        Without `wake` the writer may begin only when `wake_writer` is called: a caller with several commands calls it
+        once. Raises Refused if that is known already; then `done` is not called.
         """
         if isinstance(command, commands.Subscribe | commands.Unsubscribe | commands.Ping):
             raise MalformedEnvelope("This command belongs on a WebSocket.")
@@ -164,7 +166,11 @@ class Chat(Passthrough):
         clean = command.normalised(self.bounds)
         source = self._source(address)
         self.limits.allow("message", identity or address, source)
-        self._writer.submit(Write(clean, self._clock(), identity, proof, source=source or None), done)
+        self._writer.submit(Write(clean, self._clock(), identity, proof, source=source or None), done, wake=wake)
+
+    def wake_writer(self) -> None:
+        """Let the writer begin with what `submit_then` has queued."""
+        self._writer.wake()
 
     def create_room(
         self,

@@ -54,7 +54,7 @@ class Writer:
         self._chars = 0
         self._lock = threading.Lock()
         self._some = threading.Condition(self._lock)
-        self._closing = False
+        self._idle = self._closing = False
         self.lost = False
         self._last_flush = 0.0
         self._told = -1.0
@@ -69,10 +69,11 @@ class Writer:
         """Begin; after the fork."""
         self.thread.start()
 
-    def submit(self, write: Write, done: Done) -> None:
+    def submit(self, write: Write, done: Done, *, wake: bool = True) -> None:
         """Queue `write`; `done` is called on the writer's thread, which it must not hold up.
 
-        Raises Draining after `close` and after a flush that failed, Overloaded if too much waits.
+        Without `wake` it may wait until `wake` is called. Raises Draining after `close` and after a flush that failed,
+        Overloaded if too much waits.
         """
         asked = _Asked(write, _chars(write), done, time.perf_counter())
         with self._lock:
@@ -82,8 +83,13 @@ class Writer:
                 raise Overloaded()
             self._chars += asked.chars
             self._queue.append(asked)
-            if len(self._queue) in (1, self._expected):
-                self._some.notify()
+            if wake:
+                self._wake()
+
+    def wake(self) -> None:
+        """Begin to store what is queued."""
+        with self._lock:
+            self._wake()
 
     def close(self, seconds: float = 8.0) -> None:
         """Store queued writes, at most for `seconds`, and end the thread."""
@@ -98,7 +104,9 @@ class Writer:
         while not self.lost:
             with self._lock:
                 while not self._queue and not self._closing:
+                    self._idle = True
                     self._some.wait()
+                self._idle = False
                 if not self._queue:
                     return
                 self._linger()
@@ -127,6 +135,11 @@ class Writer:
         self._chars -= chars
         batch, self._queue = self._queue[:count], self._queue[count:]
         return batch
+
+    def _wake(self) -> None:
+        """Wake the thread if it waits for the first write, or for as many as there are now; the lock is held."""
+        if self._idle or len(self._queue) >= self._expected:
+            self._some.notify()
 
     def _linger(self) -> None:
         """Wait a moment for as many as may come; the lock is held, and given up while waiting."""

@@ -23,7 +23,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flask import Flask
 
@@ -32,7 +32,7 @@ from ..hub.chat import Chat, Page
 from ..hub.feed import Feed
 from ..hub.feeds import cursor_of
 from ..hub.tally import Tally
-from ..protocol import readership
+from ..protocol import commands, readership
 from ..protocol.cursor import Cursor
 from ..protocol.errors import Overloaded, Refused, RoomUnknown
 from ..protocol.events import Event
@@ -90,7 +90,7 @@ class Reactor:
         self._readers = ThreadPoolExecutor(4, "catch-up")
         self._draining = False
         self._drained = threading.Event()
-        self._rung = False
+        self._rung = self._submitted = False
         self._lock = threading.Lock()
         self._begun = False
         self.thread = supervision.Supervised("reactor", self._run)
@@ -160,6 +160,18 @@ class Reactor:
     def peers(self) -> list[Peer]:
         """Return all peers of the reactor; on its thread."""
         return list(self._peers.values())
+
+    def submit(self, command: commands.Command, then: Callable[[Any], None], peer: Peer, **about: Any) -> None:
+        """Store `command`; `then` gets its outcome or its Refused, by `call`. `about` as in `Chat.submit_then`.
+
+        The writer is woken once for all commands of a turn, when the turn has handled them: woken earlier, it would
+        only wait for the interpreter's lock. Raises Refused as `Chat.submit_then`.
+        """
+        # On the writer's thread, after the commit.
+        self.chat.submit_then(
+            command, lambda outcome: self.call(lambda: then(outcome), peer), wake=False, **about
+        )
+        self._submitted = True
 
     def every_sweep(self, action: Callable[[], None]) -> None:
         """Run `action` on the reactor's thread once a second."""
@@ -262,6 +274,7 @@ class Reactor:
             until = min(next_sweep, next_round) if self._news else next_sweep
             if self._timers:
                 until = min(until, self._timers[0][0])
+            self._wake_writer()
             ready = self._epoll.poll(0 if self._calls else max(0.0, until - time.monotonic()))
             for number, mask in ready:
                 self._ready(number, mask)
@@ -272,6 +285,7 @@ class Reactor:
             while self._timers and self._timers[0][0] <= now:
                 _, _, action, peer = heapq.heappop(self._timers)
                 self.guard(peer, action)
+            self._wake_writer()
             if self._news and now >= next_round:
                 self.guard(None, self._round)
                 next_round = time.monotonic() + TICK
@@ -296,6 +310,11 @@ class Reactor:
             peer.ready(mask)
         except Exception:  # as `guard`, without its call
             self._failed(peer)
+
+    def _wake_writer(self) -> None:
+        if self._submitted:
+            self._submitted = False
+            self.chat.wake_writer()
 
     def _add(self, peer: Peer) -> None:
         peer.reactor = self

@@ -210,19 +210,19 @@ class Sender(Kept):
         self.busy = True
         self.began = time.perf_counter()
         try:
-            said.chat.submit_then(
+            self.reactor.submit(
                 said.read(json.loads(self._came[begins:ends])),
-                # On the writer's thread, after the commit.
-                lambda outcome: self.reactor.call(lambda: self._stored(outcome, ends), self),
+                partial(self._stored, ends),
+                self,
                 identity=said.identity,
                 proof=said.proof,
                 address=said.address,
                 begun=0.0,  # `restart` decides when it is too late
             )
         except Refused as refused:
-            self._stored(refused, ends)
+            self._stored(ends, refused)
 
-    def _stored(self, outcome: Any, ends: int) -> None:
+    def _stored(self, ends: int, outcome: Any) -> None:
         if self.ending:
             return
         if isinstance(outcome, OutcomeUnknown) or (isinstance(outcome, Refused) and (self._last or self._leaving)):

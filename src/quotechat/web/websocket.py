@@ -389,10 +389,10 @@ class Socket(Peer):
         self._pending += 1
         done = partial(self._submitted, command.client_id)
         try:
-            self.reactor.chat.submit_then(
+            self.reactor.submit(
                 security.signed(command, self._client.name),
-                # On the writer's thread, after the commit.
-                lambda outcome: self.reactor.call(lambda: done(outcome), self),
+                done,
+                self,
                 identity=self._client.identity,
                 proof=self._client.principal.proof,
                 address=self._client.address,
