@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from quotechat.protocol import rooms
 from quotechat.protocol.errors import RoomUnknown
 from quotechat.protocol.permissions import READ, allows
 from quotechat.protocol.principal import VISITOR, Principal
-from quotechat.store import members, reading
+from quotechat.store import members, reading, visibility
 from quotechat.store.base import CreateRoom, Store, Write
 from quotechat.store.shapes import Sql
 
@@ -34,7 +35,7 @@ def filled(store: Store) -> None:
             sql.run("UPDATE room SET kind = ? WHERE name = ?", kind, kind)
             row = sql.one("SELECT id FROM room WHERE name = ?", kind)
             assert row is not None
-            for key, role in ((MEMBER, "member"), (8, "manager")):
+            for key, role in ((MEMBER, "member"), (8, "manager")) if kind != "log" else ():
                 members.add(sql, row[0], key, role, (0, 0), T0)
 
     store.write_with(change)
@@ -91,7 +92,7 @@ class ReadingRights:
                         with pytest.raises(RoomUnknown):
                             read()
             lobby = {"lobby"} if reader.role != "guest" else set()
-            assert {room["name"] for room in store.rooms(reader)} == readable | lobby, reader
+            assert {room["name"] for room in store.rooms(reader)} == (readable - {"log"}) | lobby, reader
         assert [room["name"] for room in store.rooms()] == sorted([*ROOMS, "lobby"])
         assert all(store.head(kind).seq == 0 and store.snapshot(kind, 5)["messages"] == [] for kind in ROOMS)
 
@@ -111,6 +112,20 @@ class ReadingRights:
                 for room in ("closed", "direct", "nobody-uses")
             ]
             assert found[0] == found[1] == found[2] and len(found[0][0]) == 1
+
+    def test_what_is_lost_without_an_event_is_found(self, store: Store) -> None:
+        """A guest loses an open room without an event; what its log tells, or what can still be read, is not named."""
+        filled(store)
+        guests = [each for each in READERS if each.role == "guest"]
+        held = {each: {*ROOMS, "nobody-uses"} for each in (*guests, *READERS[1:])}
+        held[READERS[-1]] = {rooms.AUDIT, "open"}
+        store.write_with(lambda sql: sql.run("UPDATE room SET name = ? WHERE name = 'log'", rooms.AUDIT))
+        lost = store.read_with(lambda sql: visibility.lost(sql, held))
+        assert {(each.role, each.account): names for each, names in lost.items()} == {("guest", 9): {"open"}}
+        demoted = READERS[-1]._replace(role="member")
+        lost = store.read_with(lambda sql: visibility.lost(sql, {demoted: {rooms.AUDIT, "open"}}))
+        assert lost == {demoted: {rooms.AUDIT}}
+        assert store.read_with(lambda sql: visibility.lost(sql, {demoted: {"open"}})) == {}
 
     def test_a_token_reads_its_rooms_only(self, store: Store) -> None:
         """Whatever its account is a member of."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from ..protocol.errors import Unauthenticated
 from ..protocol.principal import SCOPES, Principal
-from ..store import accounts, sessions
+from ..store import accounts, sessions, visibility
 from ..store.accounts import Account
 from ..store.base import Transactions
 from ..store.sessions import Session, Token, hashed
@@ -90,6 +90,12 @@ class Credentials:
             else:
                 found[each] = each._replace(name=there.name, role=there.role)
         return found
+
+    def lost(self, held: Mapping[Principal, Collection[str]]) -> dict[Principal, set[str]]:
+        """Return those of the rooms that principals follow which they may read no more; see `visibility.lost`."""
+        if not any(visibility.is_silent(principal, room) for principal, rooms in held.items() for room in rooms):
+            return {}
+        return self._store.read_with(lambda sql: visibility.lost(sql, held))
 
 
 def mint(

@@ -13,7 +13,7 @@ import re
 import socket
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -25,6 +25,8 @@ from ..hub.held_polls import early
 from ..hub.room_handle import RoomHandle
 from ..protocol import readership
 from ..protocol.errors import Overloaded, Refused, RoomUnknown, Unauthenticated
+from ..protocol.events import rfc3339
+from ..protocol.principal import Principal
 from . import conditional, problems
 from .detach import detach, has_body, is_guarded
 from .kept import Head, Kept, Taking, can_take
@@ -122,6 +124,7 @@ class Parked(Kept):
         self._seconds = seconds
         self._around = _around_the_cursor(environ)
         self._number = 0
+        self._began_at = 0
         self.ends: Ending | None = None
 
     def opened(self) -> None:
@@ -149,6 +152,7 @@ class Parked(Kept):
     def _wait(self) -> None:
         self._number += 1
         self.began = time.perf_counter()
+        self._began_at = time.time_ns() // 1_000_000
         self._lot.enter(self)
         if self.busy and self._leaving:
             self._end(early)
@@ -169,6 +173,11 @@ class Parked(Kept):
     def found_change(self, found: Page, encoded: bytes) -> None:
         """As `found`, with a page at whose end the right to read may end: the next poll is for the application."""
         self._around = None
+        change = found.events[-1]
+        if self._number > 1 and self.handle.ends_with(change) and change.at <= rfc3339(self._began_at):
+            # The application did not see this poll, which began when the right had ended.
+            self.refuse(RoomUnknown(self.place.room))
+            return
         own = self.handle.ended(found)
         self.found(encoded if own is found else body(own), own.cursor, more=own.more)
 
@@ -201,6 +210,18 @@ class Parked(Kept):
             self.refuse(Unauthenticated("This session has ended: sign in again."))
         else:
             self.end()
+
+    def now_is(self, principal: Principal | None) -> None:
+        if principal is not None:
+            self.handle.principal = principal
+        super().now_is(principal)
+
+    def rooms(self) -> Collection[str]:
+        return (self.place.room,) if self.busy else ()
+
+    def lost(self, room: str) -> None:
+        if self.busy:
+            self.refuse(RoomUnknown(room))
 
     def closed(self) -> None:
         self._lot.leave(self)

@@ -7,7 +7,7 @@ import select
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from ..hub.feed import Feed
@@ -84,6 +84,17 @@ class Peer:
         self.principal = principal
         if principal is None:
             self.revoked()
+            return
+        for subscription in self.subscriptions.values():
+            subscription.handle.principal = principal
+
+    def rooms(self) -> Collection[str]:
+        """Return the names of the rooms that it is held for."""
+        return self.subscriptions
+
+    def lost(self, room: str) -> None:
+        """End what is held for `room`, unless the store says now that the account may read it."""
+        self.reactor.doubt(self, room)
 
     def revoked(self) -> None:
         """End, and say so: the session, token or account that the connection rests on has ended."""

@@ -80,7 +80,7 @@ def events_of_rooms() -> Response:
         raise NotAcceptable("Events of several rooms come as application/json.")
     after, limit = parameters.after_by_room(), parameters.limit(_DEFAULT_LIMIT, _MOST)
     seconds, preferred = parameters.wait()
-    watch = revocation.watch()
+    watch = revocation.watch(after)
     with _place(chat, security.client()) if seconds else contextlib.nullcontext():
         pages, retry_in_ms = chat.wait_any(security.principal(), after, limit, seconds, gone=_gone(watch))
     reads.count(sum(len(page.events) for page in pages.values()))
@@ -99,7 +99,7 @@ def _held(chat: Chat, handle: RoomHandle, after: Cursor | Now, limit: int, secon
     """Return the answer that comes when there is one; without a thread, if the server can give its socket away."""
     who = security.client()
     if not parking.can_park():
-        watch = revocation.watch()
+        watch = revocation.watch((handle.room,))
         with _place(chat, who):
             page = chat.wait(handle, after, limit, seconds, gone=_gone(watch))
         if watch is not None:
