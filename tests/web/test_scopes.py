@@ -22,16 +22,19 @@ SESSION = {
     ("PUT", "/me/password"), ("DELETE", "/me"), ("GET", "/sessions"), ("DELETE", "/sessions"),
     ("DELETE", "/sessions/k3v9aaaa"), ("DELETE", "/sessions/this"), ("POST", "/sessions/proof"), ("GET", "/tokens"),
     ("POST", "/tokens"), ("DELETE", "/tokens/k3v9aaaa"),
-    ("GET", "/bots/k3v9aaaabbbb/tokens"), ("POST", "/bots/k3v9aaaabbbb/tokens"),
+    ("POST", "/devices"), ("GET", "/bots/k3v9aaaabbbb/tokens"), ("POST", "/bots/k3v9aaaabbbb/tokens"),
     ("DELETE", "/bots/k3v9aaaabbbb/tokens/k3v9aaaa"),
     ("POST", "/accounts/k3v9aaaabbbb/reset"), ("DELETE", "/accounts/k3v9aaaabbbb/sessions"),
 }  # fmt: skip
 #: Calls that anybody makes, also without an account.
-NOBODY = {("POST", "/sessions"), ("POST", "/setup"), ("POST", "/joins"), ("POST", "/resets"), ("GET", "/seen")}
+NOBODY = {
+    ("POST", "/devices/use"), ("POST", "/sessions"), ("POST", "/setup"), ("POST", "/joins"), ("POST", "/resets"),
+    ("GET", "/seen"),
+}  # fmt: skip
 #: Calls that a token for some rooms may make, though they name none.
 SOME_ROOMS = {
     ("GET", "/me"), ("GET", "/me/scheduled"), ("GET", "/rooms"), ("GET", "/events"), ("GET", "/quotes"),
-    ("GET", "/quotes/1"), ("GET", "/quotes/random"), ("GET", "/ws"),
+    ("GET", "/quotes/1"), ("GET", "/quotes/random"), ("GET", "/ws"), ("GET", "/search"),
 }  # fmt: skip
 
 

@@ -19,16 +19,21 @@ from ..protocol.errors import (
     SignInFailed,
 )  # fmt: skip
 from ..protocol.events import rfc3339
-from ..protocol.principal import SCOPES, Principal
-from ..store import accounts, attempts, audit, erasing, sessions, site, tickets
+from ..protocol.principal import Principal
+from ..store import accounts, attempts, audit, erasing, personal, sessions, site, tickets
 from ..store.accounts import Account
 from ..store.base import Transactions
-from ..store.sessions import Session, Token, hashed
+from ..store.sessions import Session, hashed
 from ..store.shapes import Sql
+from ..store.tickets import Ticket
 from .clients import AGENT_CHARS, Client, SignedIn, label_of, text_of
-from .credentials import DAY_MS, Rules, mint
+from .credentials import DAY_MS, Rules
+from .own_tokens import OwnTokens
 from .passwords import Passwords
 
+DEVICE_MS = 600_000
+"""For how long a link for another device lasts."""
+TOLD_EVERY_MS = 60_000
 PROOF_MS = 600_000
 """For how long a password that was given counts as proof."""
 _AT_ONCE, _EVERY_MS = 10, 20_000
@@ -37,18 +42,16 @@ _LINKS_AT_ONCE, _LINKS_EVERY_MS = 10, 6_000
 _NAME_CHARS = 200
 
 
-class Accounts:
+class Accounts(OwnTokens):
     """The calls of the web and the command line; `told` is called after each change that may end held connections."""
 
     def __init__(
         self, store: Transactions, passwords: Passwords, rules: Rules, clock: Callable[[], int],
         told: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
-        self.store = store
+        super().__init__(store, clock, told)
         self.passwords = passwords
         self.rules = rules
-        self.clock = clock
-        self.told = told
 
     # --- Beginning ----------------------------------------------------------------------------------
 
@@ -60,7 +63,15 @@ class Accounts:
         if account.state == "banned" and not account.is_active(now):
             until = "" if account.until is None else f" until {rfc3339(account.until)}"
             raise Forbidden(f"This account is banned{until}.")
-        return self.store.write_with(lambda sql: self._begin(sql, account, client))
+
+        def work(sql: Sql) -> SignedIn:
+            signed_in = self._begin(sql, account, client)
+            if account.key not in client.known:
+                personal.notify(sql, account.id, now, "signed-in", signed_in.session.label)
+                audit.tell(sql, now, "signed-in", by=account.key, account=account.key, detail=signed_in.session.label)
+            return signed_in
+
+        return self.store.write_with(work)
 
     def set_up(self, code: object, name: object, password: object, client: Client) -> SignedIn:
         """Make the first owner, by a setup link. Raises LinkUnknown, Invalid, Conflict."""
@@ -100,7 +111,8 @@ class Accounts:
                 raise LinkUnknown()
             accounts.set_password(sql, account, hash_)
             sessions.end_all(sql, account.id)
-            tickets.revoke_kind(sql, "reset", account.id)
+            for kind in ("reset", "device"):
+                tickets.revoke_kind(sql, kind, account.id)
             attempts.clear(sql, attempts.key("name", account.skeleton))
             audit.tell(sql, self.clock(), "password-reset", by=account.key, account=account.key)
             return account._replace(password=hash_)
@@ -108,6 +120,30 @@ class Accounts:
         signed_in = self._by_link("reset", code, "", password, client, work)
         self.told()
         return signed_in
+
+    def device_link(self, session: Session) -> tuple[Ticket, str]:
+        """Make a link by which its owner signs in on another device, once; and its code, which is not kept."""
+        number, now = session.account_id, self.clock()
+        return self.store.write_with(
+            lambda sql: tickets.make(sql, "device", now, DEVICE_MS, account_id=number, made_by=number)
+        )
+
+    def use_device(self, code: object, client: Client) -> SignedIn:
+        """Begin a session by a link that the account made on another device. Raises LinkUnknown, RateLimited."""
+        text = text_of(code, "code")
+        self._check_link("device", text, client)
+
+        def work(sql: Sql) -> SignedIn:
+            now = self.clock()
+            account = accounts.by_id(sql, tickets.use(sql, "device", text, now).account_id or 0)
+            if not account.is_active(now):
+                raise LinkUnknown()
+            signed_in = self._begin(sql, account, client, proved=False)
+            personal.notify(sql, account.id, now, "signed-in", signed_in.session.label)
+            audit.tell(sql, now, "signed-in", by=account.key, account=account.key, detail=signed_in.session.label)
+            return signed_in
+
+        return self.store.write_with(work)
 
     # --- Proof, and the actions that need it --------------------------------------------------------
 
@@ -140,6 +176,7 @@ class Accounts:
             tickets.revoke_kind(sql, "reset", account.id)
             accounts.set_password(sql, account, hash_)
             sessions.end_all(sql, account.id, session.hash)
+            tickets.revoke_kind(sql, "device", account.id)
             if end_tokens:
                 sessions.revoke_tokens(sql, account.id)
             audit.tell(sql, self.clock(), "password-changed", by=account.key, account=account.key)
@@ -207,42 +244,9 @@ class Accounts:
 
         def work(sql: Sql) -> None:
             sessions.end_all(sql, account_id, but)
+            tickets.revoke_kind(sql, "device", account_id)
             key = accounts.by_id(sql, account_id).key
             audit.tell(sql, self.clock(), "session-ended", by=key, account=key, detail="all others" if but else "all")
-
-        self.store.write_with(work)
-        self.told()
-
-    # --- Tokens -------------------------------------------------------------------------------------
-
-    def new_token(
-        self, account_id: int, name: str, scopes: tuple[str, ...] = SCOPES, rooms: tuple[str, ...] | None = None,
-        lasts_ms: int | None = None,
-    ) -> tuple[Token, str]:  # fmt: skip
-        """Make a new token and its text, which is not kept. Raises Conflict."""
-        now = self.clock()
-        token, text = mint(account_id, name, now, scopes, rooms, lasts_ms)
-
-        def work(sql: Sql) -> None:
-            sessions.add_token(sql, token)
-            key = accounts.by_id(sql, account_id).key
-            audit.tell(sql, now, "token-made", by=key, account=key, detail=token.id)
-
-        self.store.write_with(work)
-        return token, text
-
-    def revoke_token(self, account_id: int, token_id: str) -> None:
-        """Revoke one of the account's tokens. Raises TokenUnknown."""
-        self.store.write_with(lambda sql: self._revoke(sql, account_id, token_id))
-        self.told()
-
-    def revoke_proof(self, principal: Principal) -> None:
-        """Revoke the token by which `principal` asks. Raises TokenUnknown if another request did."""
-
-        def work(sql: Sql) -> None:
-            own = sessions.tokens_of(sql, principal.account or 0)
-            token_id = next((each.id for each in own if each.hash == principal.proof), "")
-            self._revoke(sql, principal.account or 0, token_id)
 
         self.store.write_with(work)
         self.told()
@@ -254,11 +258,6 @@ class Accounts:
         )
 
     # --- Inside -------------------------------------------------------------------------------------
-
-    def _revoke(self, sql: Sql, account_id: int, token_id: str) -> None:
-        sessions.revoke_token(sql, account_id, token_id)
-        key = accounts.by_id(sql, account_id).key
-        audit.tell(sql, self.clock(), "token-revoked", by=key, account=key, detail=token_id)
 
     def _verified(self, name: str, password: str, client: Client) -> Account:
         """Find the account of that name and password. The same is done for an unknown name."""
@@ -276,6 +275,7 @@ class Accounts:
             self.store.write_with(lambda sql: attempts.forgive(sql, of_name, now))
             raise
         if not right or usable is None:
+            self.store.write_with(lambda sql: self._tell_failed(sql, account, of_name, now))
             raise SignInFailed()
         is_weak = usable.password is not None and self.passwords.is_weak(usable.password)
         stronger = self.passwords.hash(password) if is_weak else None
@@ -287,6 +287,13 @@ class Accounts:
 
         self.store.write_with(cleared)
         return usable if stronger is None else usable._replace(password=stronger)
+
+    def _tell_failed(self, sql: Sql, account: Account | None, of_name: bytes, now: int) -> None:
+        """Tell the log of failures, once a minute for a name. For an unknown name the same is written, in vain."""
+        of = attempts.key("told", of_name.hex())
+        count = attempts.gather(sql, of, now, TOLD_EVERY_MS)
+        if count and account is not None:
+            audit.tell(sql, now, "sign-ins-failed", account=account.key, detail=str(count))
 
     def _admit(self, sql: Sql, client: Client, of_name: bytes, now: int, *, known: bool) -> int:
         """Milliseconds to wait before this try; 0 for now. A device that is known has an allowance of its own."""
@@ -307,15 +314,7 @@ class Accounts:
         work: Callable[[Sql, str], Account],
     ) -> SignedIn:  # fmt: skip
         """Use a link: nothing is hashed, and no name looked up, before the code is known to be right."""
-        text, now = text_of(code, "code"), self.clock()
-        if self.rules.limits:
-            of = attempts.key("link", client.address)
-            wait = self.store.write_with(
-                lambda sql: attempts.take(sql, of, now, at_once=_LINKS_AT_ONCE, every_ms=_LINKS_EVERY_MS)
-            )
-            if wait:
-                raise RateLimited(wait, "Too many tries; wait a little.")
-        self.store.read_with(lambda sql: tickets.check(sql, kind, text, now))
+        self._check_link(kind, text_of(code, "code"), client)
         said = accounts.clean_name(text_of(name, "name")) if kind != "reset" else ""
         hash_ = self.passwords.hash(self._checked(password, said, client))
 
@@ -323,6 +322,18 @@ class Accounts:
             return self._begin(sql, work(sql, hash_), client)
 
         return self.store.write_with(whole)
+
+    def _check_link(self, kind: str, code: str, client: Client) -> None:
+        """Raise LinkUnknown if a link cannot be used, RateLimited if too many were tried."""
+        now = self.clock()
+        if self.rules.limits:
+            of = attempts.key("link", client.address)
+            wait = self.store.write_with(
+                lambda sql: attempts.take(sql, of, now, at_once=_LINKS_AT_ONCE, every_ms=_LINKS_EVERY_MS)
+            )
+            if wait:
+                raise RateLimited(wait, "Too many tries; wait a little.")
+        self.store.read_with(lambda sql: tickets.check(sql, kind, code, now))
 
     def _make(
         self, sql: Sql, name: str, role: str, hash_: str, client: Client, made_by: int | None = None
@@ -334,8 +345,11 @@ class Accounts:
         """Return the visitor and the time since which visitors' names are taken; (None, 0) if visitors cannot write."""
         return (visitor, self.clock() - self.rules.name_hold_ms) if self.rules.access == "open" else (None, 0)
 
-    def _begin(self, sql: Sql, account: Account, client: Client) -> SignedIn:
-        """Begin a session. Raises SignInFailed if the password was changed after `account` was read."""
+    def _begin(self, sql: Sql, account: Account, client: Client, *, proved: bool = True) -> SignedIn:
+        """Begin a session; `proved` if the password was given.
+
+        Raises SignInFailed if the password was changed after `account` was read.
+        """
         now, secret = self.clock(), secrets.token_urlsafe(32)
         # Changed first, so that this transaction and one that sets the password wait for each other: a session by the
         # old password ends with the others, or never begins.
@@ -345,7 +359,8 @@ class Accounts:
         if client.session is not None:
             sessions.end(sql, client.session)
         session = Session(
-            hashed(secret), account.id, label_of(client.agent), now, now, now, now + self.rules.session_days * DAY_MS,
+            hashed(secret), account.id, label_of(client.agent), now, now, now if proved else None,
+            now + self.rules.session_days * DAY_MS,
             client.agent[:AGENT_CHARS] or None, client.place or None,
         )  # fmt: skip
         sessions.start(sql, session)

@@ -211,6 +211,18 @@ class ResetBody(msgspec.Struct):
     password: Password
 
 
+class DeviceBody(msgspec.Struct):
+    """The code of a link that was made on another device."""
+
+    code: Code
+
+
+class Blocked(msgspec.Struct):
+    """Accounts that the caller does not want to hear of."""
+
+    blocked: list[Account]
+
+
 class ProofBody(msgspec.Struct):
     """The password of the account that asks."""
 

@@ -61,6 +61,16 @@ def forgive(sql: Sql, of: bytes, now: int) -> None:
     sql.run("UPDATE attempt SET failures = failures - 1, try_at = ? WHERE key = ? AND failures > 0", now, of)
 
 
+def gather(sql: Sql, of: bytes, now: int, every_ms: int) -> int:
+    """Count one more: how many since the last time that this was not 0, at most once in `every_ms`; else 0."""
+    sql.alone("attempt")
+    row = sql.one("SELECT failures, try_at FROM attempt WHERE key = ?", of)
+    count, told_at = (1, 0) if row is None else (int(row[0]) + 1, int(row[1]))
+    due = now - told_at >= every_ms
+    _set(sql, of, 0 if due else count, now if due else told_at)
+    return count if due else 0
+
+
 def _set(sql: Sql, of: bytes, failures: int, try_at: int) -> None:
     sql.run(
         "INSERT INTO attempt (key, failures, try_at) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET"

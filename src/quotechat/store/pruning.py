@@ -17,7 +17,7 @@ _OVER = (
 )
 _ENDED = {
     "session": ("hash", "ends_at"), "token": ("id", "ends_at"), "ticket": ("hash", "ends_at"),
-    "attempt": ("key", "try_at"),
+    "attempt": ("key", "try_at"), "notice": ("id", "at"), "bar": ("key", "until"),
 }  # fmt: skip
 """Tables of rows that end: the primary key, and the time of the end."""
 

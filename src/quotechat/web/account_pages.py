@@ -36,6 +36,9 @@ DOORS = {
         ("code", "name", "password"),
     ),
     "join": Door("Join", "Somebody has invited you. Choose a name and a password.", ("code", "name", "password")),
+    "device": Door(
+        "Sign in here", "You made a link on another device, to sign in on this one.", ("code",), new_password=False
+    ),
     "reset": Door("Choose a password", "Choose a new password. Every device is signed out.", ("code", "password")),
 }  # fmt: skip
 
@@ -103,6 +106,18 @@ def new_password() -> Response:
     """Set it."""
     form = request.form
     return _enter("reset", lambda: _accounts().reset(form.get("code"), form.get("password"), _client()))
+
+
+@blueprint.get("/device")
+def device() -> Response:
+    """Show the form for another device of one's own."""
+    return _page("device")
+
+
+@blueprint.post("/device")
+def use_device() -> Response:
+    """Sign in by the link that was made there."""
+    return _enter("device", lambda: _accounts().use_device(request.form.get("code"), _client()))
 
 
 def _enter(door: str, begin: Callable[[], SignedIn]) -> Response:

@@ -17,11 +17,11 @@ from . import authentication, detach, same_origin, security, site
 from .revocation import PRINCIPAL
 
 _FOR_ALL = frozenset({
-    "/sign-in", "/join", "/reset", "/setup", "/api/v1/seen", "/sw.js", "/healthz", "/readyz", "/openapi.json",
-    "/asyncapi.json", "/reference", "/learn", "/robots.txt", "/favicon.ico",
+    "/sign-in", "/join", "/reset", "/setup", "/device", "/api/v1/seen", "/sw.js", "/healthz", "/readyz",
+    "/openapi.json", "/asyncapi.json", "/reference", "/learn", "/robots.txt", "/favicon.ico",
 })  # fmt: skip
 _FOR_ALL_BELOW = ("/static/", "/.well-known/", "/learn/")
-_TO_SIGN_IN = frozenset({"/api/v1/sessions", "/api/v1/setup", "/api/v1/joins", "/api/v1/resets"})
+_TO_SIGN_IN = frozenset({"/api/v1/sessions", "/api/v1/setup", "/api/v1/joins", "/api/v1/resets", "/api/v1/devices/use"})
 _OWN_GUARD = frozenset({"/metrics"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Blueprints and calls that need the scope `write`; every other change needs `manage`.

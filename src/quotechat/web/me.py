@@ -14,7 +14,7 @@ from ..protocol import json, wire
 from ..protocol.errors import Invalid, ParameterInvalid, Unauthenticated
 from ..protocol.events import rfc3339
 from ..protocol.principal import SCOPES, Principal
-from ..store import accounts, own, reading, sessions
+from ..store import accounts, own, personal, reading, sessions
 from . import authentication, parameters, security, showing, token_fields
 from .described import described
 from .detach import has_body
@@ -166,6 +166,47 @@ def claim() -> Response:
     if visitor is None:
         raise Invalid("token", "There is no visitor's cookie, and no token.")
     return live({"messages": _accounts().claim(principal, visitor)})
+
+
+# --- Notices and blocks -----------------------------------------------------------------------------
+
+
+@blueprint.delete("/me/notices/<int(max=9007199254740991):notice_id>")
+@described(answers={204: None}, problems=("not-found", "scope-missing"), writes=True, identity="needed")
+def dismiss(notice_id: int) -> Response:
+    """Take a notice of the inbox away."""
+    number = authentication.need_account().account or 0
+    _chat().write_with(lambda sql: personal.dismiss(sql, number, notice_id))
+    return Response(status=204)
+
+
+@blueprint.get("/me/blocks")
+@described(answers={200: types.Blocked}, problems=("scope-missing",), identity="needed")
+def blocks() -> Response:
+    """{`blocked`}: the accounts that one does not want to hear of."""
+    number = authentication.need_account().account or 0
+    found = _chat().read_with(lambda sql: personal.blocked(sql, number))
+    return live({"blocked": [showing.account(each) for each in found]})
+
+
+@blueprint.put("/me/blocks/<account_id>")
+@described(
+    answers={204: None}, problems=("account-unknown", "conflict", "scope-missing"), writes=True, identity="needed"
+)
+def block(account_id: str) -> Response:
+    """Block an account: its direct messages are refused, its mentions make no news."""
+    number = authentication.need_account().account or 0
+    _chat().write_with(lambda sql: personal.block(sql, number, account_id))
+    return Response(status=204)
+
+
+@blueprint.delete("/me/blocks/<account_id>")
+@described(answers={204: None}, problems=("account-unknown", "scope-missing"), writes=True, identity="needed")
+def unblock(account_id: str) -> Response:
+    """Block it no longer."""
+    number = authentication.need_account().account or 0
+    _chat().write_with(lambda sql: personal.unblock(sql, number, account_id))
+    return Response(status=204)
 
 
 # --- Tokens -----------------------------------------------------------------------------------------

@@ -88,6 +88,18 @@ def end_others() -> Response:
     return _own("others", end, "Every other device is signed out.")
 
 
+@blueprint.post("/me/devices")
+def device() -> Response:
+    """Make a link for another device, and show it once."""
+    _, session = authentication.need_session()
+    try:
+        _prove(session)
+        made = Invited(*_services().accounts.device_link(session))
+    except Refused as refused:
+        return _me("device", refused)
+    return _me(link=made)
+
+
 @blueprint.post("/me/tokens")
 def new_token() -> Response:
     """Make a token for a program, and show it once."""
@@ -163,7 +175,10 @@ def _own(part: str, change: Callable[[], object], done: str, made: list[str] | N
     return _me(part, done=done, token=made[0] if made else None)
 
 
-def _me(part: str = "", refused: Refused | None = None, *, done: str = "", token: str | None = None) -> Response:
+def _me(
+    part: str = "", refused: Refused | None = None, *, done: str = "", token: str | None = None,
+    link: Invited | None = None,
+) -> Response:  # fmt: skip
     principal, session = authentication.need_session()
     chat, number, visitor = _chat(), session.account_id, security.visitor()
     found, tokens, written = chat.read_with(
@@ -178,6 +193,7 @@ def _me(part: str = "", refused: Refused | None = None, *, done: str = "", token
         tokens=[showing.token(each) for each in tokens], claimable=written,
         bots=[showing.account(each) for each in _services().bots.own(number)],
         can_make_bots=authentication.may(principal, CREATE_BOT),
+        **_link("device", link, "With this link you sign in on another device, within ten minutes."),
     )  # fmt: skip
 
 

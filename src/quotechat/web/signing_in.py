@@ -117,6 +117,26 @@ def reset() -> Response:
     return authentication.begin(Response(status=204), found)
 
 
+@blueprint.post("/devices")
+@described(
+    answers={201: types.ResetLink}, problems=("scope-missing", "proof-needed"), writes=True, identity="needed"
+)
+def device() -> Response:
+    """Make a link for another device of one's own: 201 {`link`, `expires_at`}, ten minutes, once. Needs a proof."""
+    _, session = authentication.need_proof("device")
+    ticket, code = _accounts().device_link(session)
+    return live({"link": showing.link("device", code), "expires_at": rfc3339(ticket.ends_at)}, 201)
+
+
+@blueprint.post("/devices/use")
+@described(
+    answers={201: types.SignedIn}, body=types.DeviceBody, problems=("link-unknown", "rate-limited"), writes=True
+)
+def use_device() -> Response:
+    """Sign in by such a link: {`code`} → 201, and the cookie of a session."""
+    return _begun(_accounts().use_device(parameters.json_object().get("code"), _client()))
+
+
 def _begun(found: SignedIn) -> Response:
     return authentication.begin(live(showing.signed_in(found), 201), found)
 
