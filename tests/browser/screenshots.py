@@ -94,7 +94,7 @@ def teach(browser: Browser, server: Server, into: Path) -> None:
         page = plain(browser, f"{server.url}/learn/4-websocket", reduced_motion="reduce", **options)
         page.click("#toy [value=break]")
         expect(page.locator("#stage figure")).to_be_visible()
-        page.locator("main").screenshot(path=into / f"learn{suffix}.png")
+        page.locator("#stage").screenshot(path=into / f"learn{suffix}.png")
 
 
 def lab(browser: Browser, server: Server, into: Path, suffix: str, **options: object) -> None:
@@ -105,7 +105,8 @@ def lab(browser: Browser, server: Server, into: Path, suffix: str, **options: ob
     page.click("#cut")
     page.evaluate(top)
     expect(page.locator(".lane").first).to_contain_text(re.compile("server: [4-9] wait"), timeout=30_000)
-    page.screenshot(path=into / f"lab-cut{suffix}.png")
+    if not suffix:
+        page.screenshot(path=into / "lab-cut.png")
     expect(page.locator("#cuts li")).to_contain_text("lost", timeout=30_000)
     # Until what silence costs is known of the last of them.
     expect(page.locator("#team")).to_contain_text("Server-sent events", timeout=90_000)

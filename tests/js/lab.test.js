@@ -116,6 +116,7 @@ test("the end of a cut is told in a sentence", () => {
     cutTold({ seconds: 5, sent: 7, readers }),
     "Cut for 5 s, while 7 messages were sent. A and B lost 0: all came, the last 300 ms after the cut. C lost 7.",
   );
+  assert.match(cutTold({ seconds: 5, sent: 6, readers }), /C lost 7, with those that were on their way\.$/);
 });
 
 test("silence is told for a hundred readers, as far as it is known", () => {

@@ -18,7 +18,8 @@ export function cutTold({ seconds, sent, readers }) {
     const late = shown(Math.max(0, ...keeping.map((reader) => reader.late)));
     parts.push(`${list(keeping.map(({ name }) => name))} lost 0: all came, the last ${late} ms after the cut.`);
   }
-  for (const { name, lost } of losing) parts.push(`${name} lost ${shown(lost)}.`);
+  const more = (lost) => (lost > sent ? ", with those that were on their way" : "");
+  for (const { name, lost } of losing) parts.push(`${name} lost ${shown(lost)}${more(lost)}.`);
   return parts.join(" ");
 }
 
