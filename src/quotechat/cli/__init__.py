@@ -12,7 +12,7 @@ import click
 
 from quotechat import __version__
 
-from . import carry, doctor, figures, lab, operate, programs, remove, serve, talk, users
+from . import carry, doctor, figures, lab, operate, programs, remove, search, serve, talk, users
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -32,7 +32,7 @@ _COMMANDS = (
     *(carry.backup, carry.restore, carry.export, carry.import_, carry.move),
     *(lab.lab,),
     *(users.users, users.invite, programs.bots, programs.tokens),
-    *(talk.say, talk.tail, talk.quote, talk.sign_in, doctor.doctor),
+    *(talk.say, talk.tail, search.search, talk.quote, talk.sign_in, doctor.doctor),
 )
 for _command in _COMMANDS:
     main.add_command(_command)

@@ -32,18 +32,18 @@ _TRANSPORTS = ("long-poll", "stream", "short-poll")
 # --- Shared by the commands -----------------------------------------------------------------------
 
 
-def _url(command: _Command) -> _Command:
+def url_option(command: _Command) -> _Command:
     return click.option(
         "--url", envvar="QUOTECHAT_URL", show_envvar=True, default=DEFAULT_URL, show_default=True, metavar="URL",
         help="The server.",
     )(command)  # fmt: skip
 
 
-def _as_json(command: _Command) -> _Command:
+def json_option(command: _Command) -> _Command:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")(command)
 
 
-def _patience(command: _Command) -> _Command:
+def patience_option(command: _Command) -> _Command:
     return click.option(
         "--patience", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="S",
         help="Seconds to go on asking without an answer.",
@@ -68,7 +68,7 @@ class _NoAnswer(click.ClickException):
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
     """Failures of the client as one line and an exit code."""
     try:
         yield
@@ -80,7 +80,7 @@ def _told() -> Iterator[None]:
         raise click.ClickException(str(fault)) from None
 
 
-def _line(value: object) -> str:
+def line_of(value: object) -> str:
     readable = sys.stdout.encoding.lower().replace("-", "") == "utf8"
     return json.dumps(value, ensure_ascii=not readable, separators=(",", ":"))
 
@@ -91,7 +91,7 @@ def _line(value: object) -> str:
 @click.command()
 @click.argument("room", required=False, metavar="[ROOM]", shell_complete=_complete_room)
 @click.argument("text", required=False, metavar="[TEXT|-]")
-@_url
+@url_option
 @click.option("-u", "--user", envvar="QUOTECHAT_USER", show_envvar=True, metavar="NAME",
               help="Who says it.  [default: your login]")  # fmt: skip
 @click.option("--token", envvar="QUOTECHAT_TOKEN", show_envvar=True, metavar="TOKEN", help="In whose name.")
@@ -100,8 +100,8 @@ def _line(value: object) -> str:
 @click.option("--at", "send_at", metavar="WHEN", help="Later: +10m, or a time such as 2030-01-01T09:00:00+01:00.")
 @click.option("--lines", is_flag=True, help="Send each line of the standard input by itself, as it comes.")
 @click.option("--client-id", metavar="ID", help="Send again what may have been stored under this id.")
-@_patience
-@_as_json
+@patience_option
+@json_option
 def say(
     room: str | None,
     text: str | None,
@@ -124,7 +124,7 @@ def say(
         raise click.UsageError("--lines reads the standard input, and makes a client_id for each line")
     if text is None and not lines:
         room, text = None, room
-    with _told(), Client(url, token, user=user or getpass.getuser(), patience=patience) as client:
+    with told(), Client(url, token, user=user or getpass.getuser(), patience=patience) as client:
         for said in _said(text, lines):
             ack = client.post(
                 said, room=room or "lobby", color=color, reply_to=reply_to, send_at=send_at, client_id=client_id
@@ -132,7 +132,7 @@ def say(
             if as_json:
                 shown = {"room": room or "lobby", "client_id": ack.client_id, "seq": ack.seq, "cursor": ack.cursor,
                          "duplicate": ack.duplicate, "scheduled": ack.scheduled}  # fmt: skip
-                click.echo(_line({name: value for name, value in shown.items() if value is not None}))
+                click.echo(line_of({name: value for name, value in shown.items() if value is not None}))
             elif ack.scheduled:
                 click.echo(f"{room or 'lobby'}: waits until {ack.scheduled['send_at']} (id {ack.scheduled['id']})")
             else:
@@ -169,9 +169,9 @@ def _decoded(data: bytes) -> str:
 
 @click.command(name="sign-in")
 @click.argument("name")
-@_url
+@url_option
 @click.option("--account", is_flag=True, help="NAME is an account: ask for its password.")
-@_patience
+@patience_option
 def sign_in(name: str, url: str, account: bool, patience: float) -> None:
     """Print a token for NAME, for QUOTECHAT_TOKEN: of its account, by its password, or of a new guest.
 
@@ -180,7 +180,7 @@ def sign_in(name: str, url: str, account: bool, patience: float) -> None:
     if account or tokens.wants_password(url):
         click.echo(tokens.new_token(url, name, click.prompt("Password", hide_input=True, err=True)))
         return
-    with _told(), Client(url, patience=patience) as client:
+    with told(), Client(url, patience=patience) as client:
         click.echo(client.sign_in(name))
 
 
@@ -189,7 +189,7 @@ def sign_in(name: str, url: str, account: bool, patience: float) -> None:
 
 @click.command()
 @click.argument("room", default="lobby", metavar="[ROOM]", shell_complete=_complete_room)
-@_url
+@url_option
 @click.option("--token", envvar="QUOTECHAT_TOKEN", show_envvar=True, metavar="TOKEN", help="In whose name.")
 @click.option("--since", metavar="CURSOR", help="Go on after this cursor; 0 is the oldest event that is kept.")
 @click.option("-n", "latest", type=click.IntRange(0, 200), default=10, show_default=True, metavar="N",
@@ -198,7 +198,7 @@ def sign_in(name: str, url: str, account: bool, patience: float) -> None:
               help="How to read.")  # fmt: skip
 @click.option("--interval", type=click.FloatRange(min=0.05), default=2.0, show_default=True, metavar="S",
               help="Seconds between two short polls.")  # fmt: skip
-@_as_json
+@json_option
 def tail(
     room: str, url: str, token: str | None, since: str | None, latest: int, transport: Any, interval: float,
     as_json: bool,
@@ -210,7 +210,7 @@ def tail(
     """
     lines = _Lines(_colors())
     shown = _Envelopes(room) if as_json else lines
-    with _stopping(), _told(), Client(url, token, backoff=Backoff(most=10)) as client:
+    with _stopping(), told(), Client(url, token, backoff=Backoff(most=10)) as client:
         if since is None:
             snapshot = client.snapshot(room, max(latest, 1))
             since = snapshot["cursor"]
@@ -251,11 +251,11 @@ class _Envelopes:
         self._room = room
 
     def event(self, event: Event) -> None:
-        _print(_line(event.envelope))
+        _print(line_of(event.envelope))
 
     def reset(self, reset: Reset) -> None:
         _print(
-            _line({"command": "reset", "room": self._room, "error": reset.problem.body, "snapshot": reset.snapshot})
+            line_of({"command": "reset", "room": self._room, "error": reset.problem.body, "snapshot": reset.snapshot})
         )
 
 
@@ -335,13 +335,13 @@ def _clock(at: str) -> str:
 
 
 @click.group(invoke_without_command=True)
-@_url
-@_patience
-@_as_json
+@url_option
+@patience_option
+@json_option
 @click.pass_context
 def quote(ctx: click.Context, url: str, patience: float, as_json: bool) -> None:
     """One quote by chance; or add one, or search."""
-    with _told():
+    with told():
         client = ctx.with_resource(Client(url, patience=patience))
         ctx.obj = client, as_json
         if ctx.invoked_subcommand is None:
@@ -357,9 +357,9 @@ def quote(ctx: click.Context, url: str, patience: float, as_json: bool) -> None:
 def add(found: tuple[Client, bool], text: str, author: str, room: str) -> None:
     """Add TEXT to the collection."""
     client, as_json = found
-    with _told():
+    with told():
         ack = client.quote(text, author, room=room)
-    click.echo(_line({"room": room, "seq": ack.seq, "cursor": ack.cursor}) if as_json else f"{room} #{ack.seq}")
+    click.echo(line_of({"room": room, "seq": ack.seq, "cursor": ack.cursor}) if as_json else f"{room} #{ack.seq}")
 
 
 @quote.command()
@@ -370,7 +370,7 @@ def add(found: tuple[Client, bool], text: str, author: str, room: str) -> None:
 def search(found: tuple[Client, bool], words: tuple[str, ...], most: int) -> None:
     """List quotes that have all WORDS, the newest first; exit code 1 if there is none."""
     client, as_json = found
-    with _told():
+    with told():
         quotes = client.quotes(" ".join(words), limit=most)
     for each in quotes:
         _show_quote(each, as_json)
@@ -380,4 +380,4 @@ def search(found: tuple[Client, bool], words: tuple[str, ...], most: int) -> Non
 
 def _show_quote(quote: Quote, as_json: bool) -> None:
     text = f"{ansi.safe(quote['quote'])}\n  – {ansi.safe(quote['author'])}"
-    click.echo(_line(quote) if as_json else text)
+    click.echo(line_of(quote) if as_json else text)

@@ -44,7 +44,7 @@ from .problems import (
     Unreachable,
 )
 from .reader import Reader
-from .shapes import Ack, Event, Message, Quote, Snapshot
+from .shapes import Ack, Event, Found, Hit, Message, Quote, Snapshot
 
 __all__ = [
     "Ack",
@@ -59,7 +59,9 @@ __all__ = [
     "Draining",
     "Event",
     "Forbidden",
+    "Found",
     "HistoryChanged",
+    "Hit",
     "Internal",
     "Invalid",
     "LostCursor",

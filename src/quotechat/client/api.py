@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 from .backoff import Backoff
 from .problems import Problem, RateLimited, Unanswered, Unavailable, Unreachable
 from .reader import SILENCE, Reader, Transport
-from .shapes import Ack, Message, Quote, Snapshot
+from .shapes import Ack, Found, Message, Quote, Snapshot
 from .wire import Wire
 
 log = logging.getLogger("quotechat.client")
@@ -189,6 +189,15 @@ class Client:
     def quotes(self, search: str | None = None, *, before: int | None = None, limit: int = 50) -> list[Quote]:
         """Return the newest quotes with ids below `before`; with `search`, those that have all its words."""
         return cast(list[Quote], self._get("/quotes", q=search, before=before, limit=limit)["quotes"])
+
+    def search(self, asked: str, *, before: str | None = None, limit: int = 20, best: bool = False) -> Found:
+        """Return a page of the messages that `asked` finds, the newest first, or the `best` ones.
+
+        `before` is that of the page before. Raises Invalid for a question that cannot be asked, NotFound if the server
+        has no search.
+        """
+        order = "best" if best else None
+        return cast(Found, self._get("/search", q=asked, before=before, limit=limit, order=order))
 
     def random_quote(self) -> Quote:
         """Return a random quote. Raises QuoteUnknown if there is none."""

@@ -45,6 +45,24 @@ class Quote(TypedDict, total=False):
     removed: bool
 
 
+class Hit(TypedDict):
+    """A message that a search has found; `marks` are (start, length) in its runs' joined text."""
+
+    room: str
+    message: Message
+    marks: list[list[int]]
+
+
+class Found(TypedDict, total=False):
+    """A page of hits, and what gives the next one as `before`."""
+
+    hits: Required[list[Hit]]
+    has_more: Required[bool]
+    before: str
+    searched: dict[str, str]
+    incomplete: bool
+
+
 class Snapshot(TypedDict, total=False):
     """The latest messages, oldest first, and the cursor at which they were read."""
 

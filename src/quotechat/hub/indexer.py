@@ -38,6 +38,7 @@ class Indexer:
         self._index = index
         self._ended = threading.Event()
         self._seen: int | None = None
+        self._stepped_at = 0.0
         # Words that an earlier process dropped may still be there.
         self._tidy_at: float | None = time.monotonic()
         self.thread = Supervised("indexer", self._run)
@@ -65,9 +66,11 @@ class Indexer:
     def _step(self) -> float:
         """Take one step; return the seconds to wait, 0 if there is more to do."""
         version = self._store.version()
-        if version == self._seen:
+        # A step now and then without a commit finds an index that was deleted, or that is to be made anew.
+        if version == self._seen and time.monotonic() < self._stepped_at + _OTHERS_EVERY:
             self._tidy()
             return LOOK_EVERY
+        self._stepped_at = time.monotonic()
         done = self._index.step(follow)
         if done is None:
             return _OTHERS_EVERY

@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ...protocol import cursor, events, json
+from ..base import Transactions
 from ..shapes import PART, Row, Sql
 from .documents import of_message, of_quote
-from .index import QUOTES, Doc, Place, Writer
+from .index import QUOTES, Doc, Index, Place, Writer
 
 MOST_EVENTS = 200
 """Events read in one step; as many documents are dropped."""
@@ -172,3 +173,15 @@ def _quotes(log: Sql, writer: Writer, place: Place | None) -> Done:
     if rows or place != now:
         writer.settle(QUOTES, Place(last, now.tag, now.floor))
     return Done(len(rows), dropped, last < now.seq)
+
+
+# --- How far it is ----------------------------------------------------------------------------------
+
+
+def reached(store: Transactions, index: Index) -> tuple[int, int]:
+    """Return how many events of all rooms the index has read, and how many there are."""
+    with index.reading() as reader:
+        places = {} if reader is None else reader.places()
+    rooms = store.read_with(rooms_of).values()
+    read = sum(min(places[room.id].seq, room.head) - room.floor for room in rooms if room.id in places)
+    return read, sum(room.head - room.floor for room in rooms)

@@ -103,7 +103,10 @@ class Index(Protocol):
         """Take what was dropped off the disk; False if it has to be tried again."""
 
     def clear(self) -> None:
-        """Forget everything: the index is made anew."""
+        """Forget everything: the index is made anew. A process that indexes does so itself; `clearing` until then."""
+
+    def clearing(self) -> bool:
+        """Return True while an index that is to be forgotten is still there."""
 
     def size(self) -> int:
         """Bytes on the disk."""

@@ -52,6 +52,9 @@ class PostgresIndex:
 
         self._store.write_with(work)
 
+    def clearing(self) -> bool:
+        return False
+
     def size(self) -> int:
         row = self._store.read_with(lambda sql: sql.one("SELECT pg_total_relation_size('search')"))
         return 0 if row is None else int(row[0])

@@ -88,12 +88,14 @@ class SqliteIndex:
             return bool(self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
 
     def clear(self) -> None:
-        """Forget everything; if another process indexes, it does so at its next step."""
         with self._writing:
             if self._exclusive():
                 self._discard()
             else:
                 self._request().touch()
+
+    def clearing(self) -> bool:
+        return self._request().exists()
 
     def size(self) -> int:
         return sum(file.stat().st_size for suffix in _SUFFIXES if (file := self._beside(suffix)).exists())
