@@ -8,10 +8,11 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from quotechat.app import QuoteChat as QuoteChat
+    from quotechat.app import User as User
     from quotechat.config import Settings
 
 __version__ = "0.1.0"
-__all__ = ["QuoteChat", "__version__", "create_app"]
+__all__ = ["QuoteChat", "User", "__version__", "create_app"]
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -31,4 +32,8 @@ def __getattr__(name: str) -> Any:
         from quotechat.app import QuoteChat
 
         return QuoteChat
+    if name == "User":
+        from quotechat.app import User
+
+        return User
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,6 +7,7 @@ import logging
 import resource
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flask import Blueprint, Flask
 
@@ -15,10 +16,15 @@ from .config import Settings
 from .hub.bell import Bell, SocketBell
 from .hub.buckets import Buckets, OwnBuckets, SharedBuckets
 from .hub.chat import Chat
+from .hub.hosted import Hosted
+from .hub.hosted import User as User
 from .hub.limits import Budget, Limits, Rate
 from .protocol.commands import Bounds
 from .signals import Teller
 from .store.open import open_index, open_store
+
+if TYPE_CHECKING:
+    from .web.authentication import Services
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +54,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     return app
 
 
-User = str | tuple[str, str] | None
-"""An id, or an id and the author's name; None if no user is signed in."""
+Identified = User | str | tuple[str, str] | None
+"""A `User`, an id, or an id and the author's name; None if no user is signed in."""
 
-Identify = Callable[[], User]
+Identify = Callable[[], Identified]
 
 
 class QuoteChat:
@@ -70,6 +76,7 @@ class QuoteChat:
         self._prefix = url_prefix
         self._settings = settings
         self._identify: Identify | None = None
+        self._app: Flask | None = None
         if app is not None:
             self.init_app(app)
 
@@ -83,16 +90,31 @@ class QuoteChat:
         atexit.register(app.extensions["quotechat"].close)
 
     def identify(self, hook: Identify) -> Identify:
-        """Decorator: `hook` returns the application's user, within the request: an id, (id, name) or None.
+        """Decorator: `hook` returns the application's user, within the request: a `User`, an id, (id, name) or None.
 
-        The id owns the messages sent, and no token beside it gives another. With a name, that user writes under no
-        other one. None leaves it to a token or the chat's own cookie. A WebSocket asks once, when it is opened.
+        A `User` has an account here, with its role; it is made at first sight. Otherwise the id owns the messages sent,
+        and no guest's token beside it gives another. With a name, that user writes under no other one. None leaves it
+        to a token or the chat's own cookie. A WebSocket asks once, when it is opened.
         """
         self._identify = hook
         return hook
 
+    def end(self, user_id: str) -> None:
+        """End what a user holds whom `identify` returned as `User`: polls, streams, sockets. Call it at sign-out.
+
+        Within a second they are told, at every worker. The next request of the user begins anew.
+        """
+        self._hosted().end(user_id)
+
+    def _hosted(self) -> Hosted:
+        if self._app is None:
+            raise RuntimeError("init_app comes first")
+        services: Services = self._app.extensions["quotechat.accounts"]
+        return services.hosted
+
     def _install(self, app: Flask, *, whole: bool) -> None:
         settings = self._settings or Settings.from_env()
+        self._app = app
         chat = open_chat(settings)
         app.config["QUOTECHAT"] = settings
         app.extensions["quotechat"] = chat

@@ -83,6 +83,12 @@ def by_id(sql: Sql, account_id: int) -> Account:
     return _needed(sql.one(f"SELECT {_COLUMNS} FROM account WHERE id = ?", account_id))
 
 
+def by_identity(sql: Sql, identity: str) -> Account | None:
+    """Return the account that owns messages by `identity`."""
+    row = sql.one(f"SELECT {_COLUMNS} FROM account WHERE identity = ?", identity)
+    return None if row is None else Account(*row)
+
+
 def by_name(sql: Sql, name: str) -> Account | None:
     """Return the account whose name looks like `name`, closed ones too."""
     row = sql.one(f"SELECT {_COLUMNS} FROM account WHERE skeleton = ?", names.skeleton(name))
@@ -140,6 +146,7 @@ def make(
     password: str | None = None,
     made_by: int | None = None,
     keeper: int | None = None,
+    identity: str | None = None,
     held: tuple[str | None, int] = (None, 0),
 ) -> Account:
     """Create an account. Raises Invalid, and Conflict if the name is taken.
@@ -155,7 +162,7 @@ def make(
     sql.run(
         "INSERT INTO account (id, key, identity, name, skeleton, role, password, keeper, made_by, made_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        row[0], key, ACCOUNT + key, name, names.skeleton(name), role, password, keeper, made_by, at,
+        row[0], key, identity or ACCOUNT + key, name, names.skeleton(name), role, password, keeper, made_by, at,
     )  # fmt: skip
     return by_key(sql, key)
 

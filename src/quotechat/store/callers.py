@@ -21,7 +21,7 @@ _PROOF = (
     "SELECT ends_at FROM session WHERE hash = ? UNION ALL"
     " SELECT coalesce(ends_at, 9007199254740991) FROM token WHERE hash = ?"
 )
-_TAKEN = "SELECT state, until FROM account WHERE skeleton = ?"
+_TAKEN = "SELECT state, until, identity FROM account WHERE skeleton = ?"
 _CLAIMED = (
     "SELECT 1 FROM claim c JOIN account a ON a.id = c.account_id WHERE c.identity = ? AND a.identity = ?"
 )
@@ -60,10 +60,10 @@ def is_bot(sql: Sql, identity: str | None) -> bool:
     return row is not None and row[4] == "bot"
 
 
-def check_free(sql: Sql, user: str, at: int) -> None:
-    """Raise Conflict if `user`, a name under which no account writes, looks like the name of one."""
+def check_free(sql: Sql, user: str, at: int, identity: str | None = None) -> None:
+    """Raise Conflict if `user` looks like the name of an account, other than that of `identity`."""
     row = sql.one(_TAKEN, names.skeleton(user))
-    if row is not None and (row[0] != "closed" or (row[1] or 0) > at):
+    if row is not None and (identity is None or row[2] != identity) and (row[0] != "closed" or (row[1] or 0) > at):
         raise Conflict(f"{user} is the name of an account: sign in, or choose another name.", "user")
 
 

@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from ..protocol import json, names
 from ..protocol.errors import Invalid
-from ..protocol.principal import ACCOUNT
+from ..protocol.principal import ACCOUNT, HOST
 from .base import Impossible
 from .shapes import Sql, schema
 
@@ -150,7 +150,7 @@ class _Account(_Line):
 
     def __post_init__(self) -> None:
         names.clean_name(self.name, "name", 200)
-        if self.identity != ACCOUNT + self.key:
+        if self.identity != ACCOUNT + self.key and not self.identity.startswith(HOST):
             raise Invalid("identity", "It is not that of the account.")
         if self.skeleton not in (names.skeleton(self.name), f"\n{self.key}"):
             raise Invalid("skeleton", "It is not that of the name.")

@@ -24,7 +24,7 @@ def check(ledger: Ledger, room: Room, write: Write, user: str, hold_ms: int) -> 
     """Refuse a name that another identity holds; else its row: the identity that used it last, and when."""
     if account_id(write.identity) is not None:
         return None  # its name is its own in every room
-    callers.check_free(ledger.sql, user, write.at)
+    callers.check_free(ledger.sql, user, write.at, write.identity)
     row = ledger.sql.one(NAME, room.id, names.skeleton(user))
     if row and row[0] != write.identity and write.at - row[1] < hold_ms:
         raise Conflict(f"The name {user} is in use in this room: choose another, or sign in if it is yours.", "user")

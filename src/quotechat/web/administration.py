@@ -90,7 +90,7 @@ def change(account_id: str) -> Response:
         raise Invalid("state", "An account can be closed; a ban has an address of its own.")
     name, role = (None if fields.get(each) is None else _text(fields, each) for each in ("name", "role"))
     if role is not None:
-        authentication.need_proof("role")
+        authentication.need_person("role")
     changed = people.change(
         principal, account_id, name=name, role=role, closed=fields.get("state") is not None,
         erase=token_fields.erase(fields),
@@ -108,7 +108,7 @@ def change(account_id: str) -> Response:
 def reset(account_id: str) -> Response:
     """A link by which its owner chooses a new password: {`link`, `expires_at`}. Needs a proof."""
     principal = _admin()
-    authentication.need_proof("password")
+    authentication.need_person("password")
     made = _people().reset_link(principal, account_id)
     return live({"link": showing.link("reset", made.code), "expires_at": rfc3339(made.ticket.ends_at)})
 
@@ -120,7 +120,7 @@ def reset(account_id: str) -> Response:
 def sign_out(account_id: str) -> Response:
     """Sign an account out everywhere."""
     principal = _admin()
-    authentication.need_session()
+    authentication.need_person()
     _people().sign_out(principal, account_id)
     return Response(status=204)
 
@@ -240,7 +240,7 @@ def _reason(fields: dict[str, Any]) -> str | None:
 def _prove_for(role: str) -> None:
     """Require that the caller gave the password lately, if `role` makes an administrator."""
     if role in ("admin", "owner"):
-        authentication.need_proof("role")
+        authentication.need_person("role")
 
 
 def _text(fields: dict[str, Any], name: str, default: str | None = None) -> str:

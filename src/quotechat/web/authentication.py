@@ -18,6 +18,7 @@ from ..hub.bots import Bots
 from ..hub.chat import Chat
 from ..hub.clients import Client, SignedIn
 from ..hub.credentials import TOKEN_PREFIX, Credentials, Rules
+from ..hub.hosted import Hosted, User
 from ..hub.passwords import Passwords
 from ..hub.people import People
 from ..protocol import commands
@@ -47,6 +48,7 @@ class Services(NamedTuple):
     accounts: Accounts
     people: People
     bots: Bots
+    hosted: Hosted
     credentials: Credentials
     access: str
     signer: URLSafeSerializer
@@ -57,6 +59,8 @@ class Caller(NamedTuple):
 
     principal: Principal
     session: Session | None = None
+    host: bool = False
+    """True if the application around us says who it is; then that asks for passwords, and not we."""
 
 
 def install(app: Flask, chat: Chat, settings: Settings) -> None:
@@ -70,6 +74,7 @@ def install(app: Flask, chat: Chat, settings: Settings) -> None:
         Accounts(chat, Passwords(settings.password_chars), rules, chat.now, told),
         People(chat, chat.now, told, settings.access),
         Bots(chat, chat.now, told),
+        Hosted(chat, chat.now, told),
         Credentials(chat, rules, chat.now),
         settings.access,
         URLSafeSerializer(chat.secret(), salt="quotechat.device"),
@@ -87,7 +92,8 @@ def services() -> Services:
 def caller() -> Caller | None:
     """Return the account that asks, or None. Raises Unauthenticated for a token that is not valid."""
     if "quotechat_caller" not in g:
-        g.quotechat_caller = _by_token() if "Authorization" in request.headers else _by_session()
+        found = _by_token() if "Authorization" in request.headers else _by_session()
+        g.quotechat_caller = found or _by_host()
     return cast("Caller | None", g.quotechat_caller)
 
 
@@ -120,6 +126,20 @@ def need_proof(what: str) -> tuple[Principal, Session]:
     principal, session = need_session()
     services().accounts.need_proof(session, what)
     return principal, session
+
+
+def need_person(what: str | None = None) -> Principal:
+    """Return the account, if a person asks: by a session, with `what` a proved one, or through the application around.
+
+    Raises as `need_session` and `need_proof`.
+    """
+    principal = need_account()
+    found = caller()
+    if found is None or not found.host:
+        need_session()
+        if what is not None:
+            need_proof(what)
+    return principal
 
 
 def need_admin() -> Principal:
@@ -183,6 +203,19 @@ def _by_session() -> Caller | None:
         return None
     services().credentials.touch(found[1], short_address())
     return Caller(*found)
+
+
+def host_user() -> object:
+    """Return the user that the application around us says is asking, as its hook gives it. Once for each request."""
+    if "quotechat_host_said" not in g:
+        identify = current_app.extensions.get("quotechat.identify")
+        g.quotechat_host_said = identify() if identify is not None else None
+    return g.quotechat_host_said
+
+
+def _by_host() -> Caller | None:
+    user = host_user()
+    return Caller(services().hosted.seen(user), host=True) if isinstance(user, User) else None
 
 
 # --- Cookies ----------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ def close(account_id: str) -> Response:
 @described(answers={200: types.Tokens}, problems=("proof-needed", *_ONE), identity="needed")
 def tokens(account_id: str) -> Response:
     """{`tokens`} of a bot, the newest first, without their secrets."""
-    principal, _ = authentication.need_session()
+    principal = authentication.need_person()
     return live({"tokens": [showing.token(each) for each in _bots().tokens(principal, account_id)]})
 
 
@@ -89,7 +89,7 @@ def tokens(account_id: str) -> Response:
 )
 def new_token(account_id: str) -> Response:
     """Make a token of a bot: {`name`, `scopes`?, `rooms`?, `expires_in`?} → 201, once with its secret."""
-    principal, _ = authentication.need_proof("token")
+    principal = authentication.need_person("token")
     fields, chat = parameters.json_object(), _chat()
     found, text = _bots().add_token(
         principal, account_id, token_fields.name(fields), token_fields.scopes(fields), token_fields.rooms(fields),
@@ -102,7 +102,7 @@ def new_token(account_id: str) -> Response:
 @described(answers={204: None}, problems=("proof-needed", "token-unknown", *_ONE), writes=True, identity="needed")
 def revoke(account_id: str, token_id: str) -> Response:
     """Revoke a token of a bot."""
-    principal, _ = authentication.need_proof("token")
+    principal = authentication.need_person("token")
     _bots().revoke_token(principal, account_id, token_id)
     return Response(status=204)
 

@@ -100,7 +100,7 @@ def _check_session(caller: authentication.Caller) -> None:
 
 
 def _check_token(caller: authentication.Caller) -> None:
-    if caller.session is not None:
+    if caller.session is not None or caller.host:
         return
     if _is_one_of(_NEED_SESSION):
         raise ScopeMissing("session")

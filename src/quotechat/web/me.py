@@ -43,7 +43,7 @@ def me() -> Response:
 
 
 def _told(caller: authentication.Caller) -> dict[str, Any]:
-    principal, session = caller
+    principal, session = caller.principal, caller.session
     account = _own(principal)
     shown: dict[str, Any] = {
         "account": showing.account(account, whole=True),
@@ -216,7 +216,7 @@ def unblock(account_id: str) -> Response:
 @described(answers={200: types.Tokens}, problems=("scope-missing",), identity="needed")
 def tokens() -> Response:
     """{`tokens`}: one's own, the newest first, without their secrets."""
-    principal, _ = authentication.need_session()
+    principal = authentication.need_person()
     found = _chat().read_with(lambda sql: sessions.tokens_of(sql, principal.account or 0))
     return live({"tokens": [showing.token(each) for each in found]})
 
@@ -231,7 +231,7 @@ def tokens() -> Response:
 )
 def new_token() -> Response:
     """Make a token for a program: {`name`, `scopes`?, `rooms`?, `expires_in`?} → 201, once with its secret."""
-    principal, _ = authentication.need_proof("token")
+    principal = authentication.need_person("token")
     fields = parameters.json_object()
     found, text = _accounts().new_token(
         principal.account or 0, token_fields.name(fields), token_fields.scopes(fields), token_fields.rooms(fields),
@@ -257,7 +257,7 @@ def revoke_this() -> Response:
 @described(answers={204: None}, problems=("token-unknown", "scope-missing"), writes=True, identity="needed")
 def revoke(token_id: str) -> Response:
     """Revoke a token of the list."""
-    principal, _ = authentication.need_session()
+    principal = authentication.need_person()
     _accounts().revoke_token(principal.account or 0, token_id)
     return Response(status=204)
 

@@ -16,6 +16,7 @@ from flask.sansio.scaffold import Scaffold
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from ..config import Settings
+from ..hub.hosted import User
 from ..protocol import names
 from ..protocol.errors import Forbidden, Invalid, ParameterInvalid, Refused, Unauthenticated
 from ..protocol.principal import Principal
@@ -167,11 +168,10 @@ def _from_host() -> tuple[str, str | None] | None:
 
 
 def _asked_host() -> tuple[str, str | None] | None:
-    identify = current_app.extensions.get("quotechat.identify")
-    found = identify() if identify is not None else None
+    found = cast("User | tuple[str, str] | str | None", authentication.host_user())
     if found is None:
         return None
-    user_id, name = found if isinstance(found, tuple) else (found, None)
+    user_id, name = found[:2] if isinstance(found, tuple) else (found, None)
     try:
         known = None if name is None else names.clean_user(name, _settings().user_chars)
     except Refused:

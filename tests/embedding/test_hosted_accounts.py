@@ -1,0 +1,94 @@
+"""Accounts of the users of an application around the chat: made at first sight, with its roles, ended by it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask, request
+from flask.testing import FlaskClient
+
+from quotechat import QuoteChat, User
+from quotechat.config import Settings
+
+API = "/chat/api/v1"
+
+
+@pytest.fixture
+def chat(tmp_path: Path) -> Iterator[QuoteChat]:
+    """A chat in an application that says who asks by a header, as JSON."""
+    app, chat = Flask("host"), QuoteChat(settings=Settings(data=tmp_path, limits=False, access="invite"))
+    chat.identify(lambda: User(**json.loads(request.headers["X-User"])) if "X-User" in request.headers else None)
+    chat.init_app(app)
+    yield chat
+    app.extensions["quotechat"].close()
+
+
+def client_of(chat: QuoteChat) -> FlaskClient:
+    assert chat._app is not None
+    return chat._app.test_client()
+
+
+def ask(chat: QuoteChat, user: dict[str, Any] | None, method: str, path: str, body: Any = None) -> Any:
+    headers = {} if user is None else {"X-User": json.dumps(user)}
+    about: dict[str, Any] = {} if body is None else {"json": body}
+    return client_of(chat).open(API + path, method=method, headers=headers, **about)
+
+
+def me(chat: QuoteChat, **user: Any) -> dict[str, Any]:
+    found: dict[str, Any] = ask(chat, user, "GET", "/me").get_json()["account"]
+    return found
+
+
+def test_the_first_sight_of_a_user_makes_an_account(chat: QuoteChat) -> None:
+    """One for each id, whatever its name is; it writes under that name, and nobody else does."""
+    ada = {"id": "7", "name": "Ada"}
+    first = me(chat, **ada)
+    assert (first["name"], first["role"], first["password"]) == ("Ada", "member", False)
+    sent = ask(chat, ada, "POST", "/rooms/lobby/messages", {"message": "hi"})
+    assert (sent.status_code, sent.get_json()["message"]["user"]) == (201, "Ada"), sent.get_json()
+    assert ask(chat, ada, "POST", "/rooms/lobby/messages", {"message": "x", "user": "Bo"}).status_code == 403
+    assert ask(chat, {"id": "8", "name": "Ada"}, "POST", "/rooms/lobby/messages", {"message": "x"}).status_code == 201
+    assert me(chat, id="8", name="Ada")["name"] == "Ada 2"
+    assert me(chat, id="7", name="Ada Lovelace")["id"] == first["id"]
+    assert me(chat, id="7")["name"] == "Ada Lovelace"
+    number = sent.get_json()["seq"]
+    assert ask(chat, ada, "DELETE", f"/rooms/lobby/messages/{number}").status_code == 200
+    assert me(chat, id="9", name="An\u200bn")["name"].startswith("User ")
+    assert ask(chat, None, "GET", "/rooms/lobby").status_code == 401
+
+
+def test_roles_are_the_application_s_to_give(chat: QuoteChat) -> None:
+    """Up to administrator, and taken away again; the application asks for passwords, so calls need no proof here."""
+    boss = {"id": "1", "name": "Boss", "role": "admin"}
+    assert ask(chat, boss, "PATCH", "/site", {"title": "Tea"}).status_code == 200
+    assert ask(chat, {**boss, "role": "member"}, "PATCH", "/site", {"title": "Mine"}).status_code == 403
+    assert me(chat, **boss)["role"] == "admin"
+    made = ask(chat, boss, "POST", "/tokens", {"name": "laptop"})
+    assert made.status_code == 201
+    bearer = {"Authorization": f"Bearer {made.get_json()['token']}"}
+    assert client_of(chat).get(f"{API}/me", headers=bearer).get_json()["account"]["name"] == "Boss"
+    assert [each["name"] for each in ask(chat, boss, "GET", "/tokens").get_json()["tokens"]] == ["laptop"]
+    for path in ("/sign-in", "/join", "/setup", "/reset", "/device", "/me", "/people", "/admin"):
+        assert client_of(chat).get(f"/chat{path}", headers={"X-User": json.dumps(boss)}).status_code == 404, path
+    assert ask(chat, boss, "PUT", "/me/password", {"password": "correct horse battery 9"}).status_code == 403
+
+
+def test_what_a_user_holds_is_ended_by_the_application(chat: QuoteChat) -> None:
+    """The credential of held connections has ended at once; the next request begins anew. A ban holds here too."""
+    ada = {"id": "7", "name": "Ada"}
+    key = me(chat, **ada)["id"]
+    services = chat._app.extensions["quotechat.accounts"]  # type: ignore[union-attr]  # init_app has set it
+    before = services.hosted.seen(User("7", "Ada"))
+    assert services.hosted.seen(User("7", "Ada")) == before
+    assert services.credentials.current([before])[before] is not None
+    chat.end("7")
+    assert services.credentials.current([before])[before] is None
+    assert services.hosted.seen(User("7", "Ada")).proof != before.proof
+    boss = {"id": "1", "name": "Boss", "role": "admin"}
+    assert ask(chat, boss, "PUT", f"/accounts/{key}/ban", {}).status_code == 204
+    assert ask(chat, ada, "GET", "/rooms/lobby").status_code == 401
+    chat.end("nobody")
