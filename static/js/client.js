@@ -20,7 +20,7 @@ const DEFAULTS = {
   transports: ["websocket", "long-poll", "short-poll"],
   interval: 2_000,
   betterAfter: 60_000,
-  more: {}, // transports besides ours: name → a function as those in RUN
+  more: {}, // other transports
   tries: 3,
   stableAfter: 5_000,
   silence: 45_000,

@@ -21,29 +21,33 @@ import click
 @click.option("--interval", default=2.0, show_default=True, metavar="S", help="Seconds between two short polls.")
 @click.option("--idle", default=30.0, show_default=True, metavar="S",
               help="Seconds of silence to measure beside the probes, at least.")  # fmt: skip
+@click.option("--cut", default=0.0, metavar="S",
+              help="Cut the readers' connections halfway for S seconds, a reader without a cursor beside them.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON.")
-def lab(url: str | None, probes: int, rate: float, interval: float, idle: float, as_json: bool) -> None:
+def lab(
+    url: str | None, probes: int, rate: float, interval: float, idle: float, cut: float, as_json: bool
+) -> None:
     """Measure short polling, long polling and WebSocket side by side.
 
     At the server at URL, or at one of its own that is thrown away.
     """
-    from quotechat.lab import measure, table
+    from quotechat.lab import is_wrong, measure, table
 
-    if min(probes, rate, interval, idle) <= 0:
-        raise click.UsageError("probes, rate, interval and idle are more than 0")
+    if min(probes, rate, interval, idle) <= 0 or cut < 0:
+        raise click.UsageError("probes, rate, interval and idle are more than 0, and cut is not less")
     with contextlib.ExitStack() as stack:
         server = url.rstrip("/") if url else stack.enter_context(_own_server())
         length = probes + max(0, math.ceil(idle - probes / rate))
         bar = stack.enter_context(click.progressbar(length=length, label="probes, then silence", file=sys.stderr))
         try:
             rows = measure(
-                server, probes=probes, rate=rate, interval=interval, idle=idle,
+                server, probes=probes, rate=rate, interval=interval, idle=idle, cut=cut,
                 progress=bar.update,
             )  # fmt: skip
         except (OSError, RuntimeError) as fault:
             raise click.ClickException(f"{server} could not be measured: {fault}") from None
     click.echo(json.dumps([row._asdict() for row in rows], indent=2) if as_json else table(rows))
-    if any(row.missed or row.repeated for row in rows):
+    if any(map(is_wrong, rows)):
         sys.exit(1)
 
 
