@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A stamp per set of packages: the second run has nothing to do until what is installed changes.
 DESCRIPTION := setup.cfg pyproject.toml
 
-.PHONY: run test lint faults soak screenshots bench bench-claims bench-growth bench-store bench-message fuzz-api bench-postgres cluster bench-streams bench-move fuzz conformance min-versions floors clean
+.PHONY: run test lint faults soak screenshots bench bench-claims bench-growth bench-store bench-search bench-message fuzz-api bench-postgres cluster bench-streams bench-move fuzz conformance min-versions floors clean
 
 run: $(VENV)/.installed
 	$(BIN)/quotechat serve
@@ -65,6 +65,10 @@ bench-message: $(VENV)/.installed-test
 # SQLite to PostgreSQL and back, so many EVENTS, killed once on the way.
 bench-move: $(VENV)/.installed-test
 	$(BIN)/python -m bench.move
+
+# The search of so many MESSAGES, beside LIKE and FTS5 alone; HOSTILE questions besides. DATABASE=postgresql://… for one.
+bench-search: $(VENV)/.installed-test
+	MESSAGES="$(MESSAGES)" HOSTILE="$(HOSTILE)" $(BIN)/python -m bench.search
 
 bench-streams: $(VENV)/.installed-test
 	$(BIN)/python -m bench.streams

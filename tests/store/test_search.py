@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from datetime import date
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +27,9 @@ from quotechat.store.search.index import Index, first_number, free_number
 from quotechat.store.search.postgres import PostgresIndex
 from quotechat.store.search.sqlite import SqliteIndex
 from quotechat.store.sqlite import SqliteStore
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "fuzz"))
+from questions import questions
 
 CORPUS: dict[str, Any] = json.loads((Path(__file__).parents[1] / "vectors" / "search.json").read_text("utf-8"))
 NOBODY = Principal(None)
@@ -319,6 +324,19 @@ def test_quotes_are_found_by_the_same_terms(both: Both) -> None:
     for _ in range(2):
         assert found("cafe") == []
         both.follow()
+
+
+def test_hostile_questions_are_answered_or_refused(both: Both) -> None:
+    """Nothing that a person typed is read as a query language: a few hundred of `make bench-search HOSTILE=10000`."""
+    keys = tell(both)
+    both.follow()
+    answered = 0
+    for asked in islice(questions(), 300):
+        with contextlib.suppress(Invalid):
+            for hit in both.ask(asked)["hits"]:
+                assert (hit["room"], hit["message"]["id"]) in keys
+            answered += 1
+    assert answered > 100
 
 
 def test_numbers_of_documents_grow_with_time() -> None:

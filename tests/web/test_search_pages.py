@@ -16,6 +16,7 @@ from servers import until
 
 from quotechat import create_app
 from quotechat.config import Settings
+from quotechat.hub import indexer
 from quotechat.web.runs import show_marked
 
 API = "/api/v1"
@@ -176,6 +177,39 @@ def test_the_indexer_follows_by_itself(app: Flask, client: FlaskClient) -> None:
     until(lambda: seq() == 40, what="the index, made anew")
     assert len(texts(client, "q=tea&limit=50")) == 40
     assert chat.parts()["indexer"] == "ok"
+
+
+def test_words_that_are_gone_are_in_no_file_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deleted, or cut off with old events: no byte in the data directory; edited away: none in the index.
+
+    The log keeps what was edited, as it always has. A server waits up to 20 s before it tidies its index.
+    """
+    monkeypatch.setattr(indexer, "TIDY_AFTER", 0.1)
+    app = made(tmp_path, limits=False)
+    try:
+        client, chat = app.test_client(), app.extensions["quotechat"]
+        client.get("/")  # a cookie
+        words = ("zebrafish", "quagmire", "xylophone", "жирафов")
+        ids = {word: say(client, f"{word} and more") for word in words}
+        for number in range(30):
+            say(client, f"filler {number}")
+
+        def files(word: str, pattern: str = "**/*") -> list[str]:
+            held = {path.name: path.read_bytes() for path in tmp_path.glob(pattern) if path.is_file()}
+            kinds = (word.encode(), word.encode().hex().encode())
+            return [name for name, found in held.items() if any(kind in found for kind in kinds)]
+
+        until(lambda: all(files(word, "search.db*") for word in words), seconds=30, what="the index")
+        client.patch(f"{API}/rooms/lobby/messages/{ids['quagmire']}", json={"message": "harmless"})
+        for word in ("xylophone", "жирафов"):
+            assert client.delete(f"{API}/rooms/lobby/messages/{ids[word]}").status_code == 200
+        assert chat._store.cut("lobby", chat.now() + 1000, 1) == 1
+        until(chat._store.forget, what="the log's own file to be cut, as `quotechat retain` does")
+        until(lambda: not files("quagmire", "search.db*"), seconds=60, what="the edited word to be gone")
+        for word in ("zebrafish", "xylophone", "жирафов"):
+            until(lambda word=word: not files(word), seconds=60, what=f"{word} to be gone")
+    finally:
+        app.extensions["quotechat"].close()
 
 
 def test_closed_rooms_are_found_by_their_members_alone(tmp_path: Path) -> None:

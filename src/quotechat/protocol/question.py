@@ -32,6 +32,7 @@ _PART = re.compile(
     (?:["“”„](?P<quoted>[^"“”„]*)["“”„]?|(?P<word>[^\s"“”„]+))""",
     re.VERBOSE | re.IGNORECASE,
 )
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _FLAGS = {
     "has": ("link", "file", "image", "reaction"),
@@ -98,7 +99,8 @@ def parse(text: str) -> Question:
     if len(text) > MOST_CHARACTERS:
         raise Invalid("q", f"At most {MOST_CHARACTERS} characters are looked for.")
     reader = _Reader()
-    for part in _PART.finditer(text):
+    # PostgreSQL takes no NUL, and no name has a control character.
+    for part in _PART.finditer(_CONTROL.sub(" ", text)):
         reader.take(part)
     return reader.question()
 

@@ -22,6 +22,9 @@ _LONGEST: Final = 120
 
 Kind = Literal["word", "character", "emoji", "invisible", "none"]
 
+_PARTS = re.compile(r"\S+")
+_MOST_KNOWN: Final = 40
+"""Characters of a part between spaces whose units are remembered."""
 _ASCII_WORDS = re.compile("[a-z0-9]+")
 _NOT_ASCII = re.compile("[^\x00-\x7f]+")
 #: Thai, Lao, Burmese, Hangul, Khmer, Han, kana, Bopomofo.
@@ -61,8 +64,19 @@ def units(text: str) -> list[Unit]:
     if text.isascii():
         found = [Unit(word[0], *word.span(), "word") for word in _ASCII_WORDS.finditer(text.lower())]
     else:
-        found = _units(text)
+        found = []
+        for part in _PARTS.finditer(text):
+            start, end = part.span()
+            own = _units_of_part(part[0]) if end - start <= _MOST_KNOWN else _units(part[0])
+            found += [Unit(key, start + first, start + last, kind, glued) for key, first, last, kind, glued in own]
+            if len(found) > MOST_UNITS:
+                break
     return found if len(found) < MOST_TERMS // 2 else _bounded(found)
+
+
+@lru_cache(16384)  # most words come again
+def _units_of_part(part: str) -> list[Unit]:
+    return _units(part)
 
 
 def terms(found: Sequence[Unit]) -> list[str]:

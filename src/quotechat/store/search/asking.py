@@ -7,6 +7,7 @@ shown that was deleted, edited away or hidden before that. What the index has no
 from __future__ import annotations
 
 import heapq
+import itertools
 import re
 import sqlite3
 from collections import defaultdict
@@ -36,7 +37,8 @@ MOST_BEHIND = 500
 """Events of a room behind the index that a search looks through itself; five times as many of all rooms."""
 _MOST_ROOMS = 50
 """Rooms that are part of the question to the index; hits in others are filtered."""
-_FIRST_CHUNK, _NEXT_CHUNKS = 100, 400
+_CHUNKS = (100, 400)
+"""Hits that are read and compared together, after those that may fill the page."""
 _BEFORE = re.compile(r"(?:([0-2])\.)?([0-9]{1,15})\.([a-z0-9][a-z0-9-]{0,62})\.([0-9]{1,16})", re.ASCII)
 
 
@@ -93,7 +95,7 @@ class Search:
         shown: list[_Shown] = []
         size = 0
         with self._looking() as reader:
-            for hit, found in self._found(reader, before):
+            for hit, found in self._found(reader, before, limit + 1):
                 if found is not None:
                     if len(shown) == limit or size >= PAGE_BYTES:
                         return self._answer(shown, _after(shown[-1]))
@@ -108,7 +110,7 @@ class Search:
         shown: list[_Shown] = []
         through: int | None = None
         with self._looking() as reader:
-            for hit, found in self._found(reader, None):
+            for hit, found in self._found(reader, None, _CHUNKS[-1]):
                 if found is not None:
                     shown.append(found)
                 if len(shown) >= MOST_BEST or self.looked >= MOST_LOOKED or enough():
@@ -133,19 +135,23 @@ class Search:
     def _looking(self) -> Any:
         return self._index.reading()
 
-    def _found(self, reader: Reader | None, before: Before | None) -> Iterator[tuple[Hit, _Shown | None]]:
-        """Yield each candidate, the newest first, with what is shown of it, None if it is not found."""
+    def _found(
+        self, reader: Reader | None, before: Before | None, first: int
+    ) -> Iterator[tuple[Hit, _Shown | None]]:
+        """Yield each candidate, the newest first, with what is shown of it, None if it is not found.
+
+        `first` of them are read together, then more.
+        """
         places = {} if reader is None else _sure(reader.places, {})
         seen, behind = self._store.read_with(lambda sql: self._start(sql, places))
         indexed = iter(()) if reader is None else self._indexed(reader, seen, before)
         candidates = heapq.merge(indexed, self._bounded(behind, before), key=lambda hit: -hit.at)
         done: set[Hit] = set()
-        most = _FIRST_CHUNK
-        while taken := list(islice(candidates, most)):
+        sizes = itertools.chain((first, *_CHUNKS), itertools.repeat(_CHUNKS[-1]))
+        while taken := list(islice(candidates, next(sizes))):
             # One that is edited behind the index comes from both sides, and one that was sent there too, twice.
             some = [hit for hit in dict.fromkeys(taken) if hit not in done]
             done.update(some)
-            most = _NEXT_CHUNKS
             shown = self._store.read_with(partial(self._shown, some))
             for hit in some:
                 self.looked += 1

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import TypeVar
 
 from ...protocol.question import Term
 from ..base import Transactions
 from ..shapes import Sql
-from .index import QUOTES, Doc, Hit, Match, Place, Reader, Writer, free_number, quote_number
+from .index import QUOTES, Doc, Hit, Match, Place, Reader, Writer, first_number, free_number, quote_number
 
 T = TypeVar("T")
 
 _FIRST, _MOST = 200, 3200
 """Hits of the first look and of the largest one."""
+_ROWS = 100
+"""Documents written with one statement."""
+_HIGHEST = "SELECT bound, (SELECT max(n) FROM search WHERE n < bound) FROM unnest(?::bigint[]) AS bound"
 _LOCK = "SELECT pg_try_advisory_xact_lock(hashtext(?))"
 _WAIT = "SELECT pg_advisory_xact_lock(hashtext(?))"
 _NAME = "quotechat.search"
-_PUT = (
-    "INSERT INTO search (n, room_id, id, at, terms) VALUES (?, ?, ?, ?, array_to_tsvector(?::text[]))"
+_ROW = "(?, ?, ?, ?, array_to_tsvector(?::text[]))"
+_PUT = "INSERT INTO search (n, room_id, id, at, terms) VALUES "
+_OR_CHANGE = (
     " ON CONFLICT (room_id, id) DO UPDATE SET terms = excluded.terms WHERE search.terms <> excluded.terms"
 )
 
@@ -105,9 +110,11 @@ class _Writing:
         return _places(self._sql)
 
     def put(self, docs: Iterable[Doc]) -> None:
-        for doc in docs:
-            number = quote_number(doc.id) if doc.room_id == QUOTES else free_number(doc.at, self._highest_below)
-            self._sql.run(_PUT, number, *doc)
+        left = iter(docs)
+        while some := list(islice(left, _ROWS)):
+            numbers = self._numbers(some)
+            values = [value for number, doc in zip(numbers, some, strict=True) for value in (number, *doc)]
+            self._sql.run(_PUT + ", ".join([_ROW] * len(some)) + _OR_CHANGE, *values)
 
     def drop(self, room_id: int, ids: Iterable[int]) -> None:
         self._sql.run("DELETE FROM search WHERE room_id = ? AND id = ANY(?)", room_id, list(ids))
@@ -128,9 +135,22 @@ class _Writing:
                 " DO UPDATE SET seq = excluded.seq, tag = excluded.tag, floor = excluded.floor", room_id, *place,
             )  # fmt: skip
 
-    def _highest_below(self, number: int) -> int | None:
-        row = self._sql.one("SELECT max(n) FROM search WHERE n < ?", number)
-        return None if row is None else row[0]
+    def _numbers(self, docs: list[Doc]) -> list[int]:
+        """Return a free number for each document, which is not used if the message has one already."""
+        bounds = sorted({first_number(doc.at + 1) for doc in docs if doc.room_id != QUOTES})
+        known: dict[int, int | None] = {row[0]: row[1] for row in self._sql.all(_HIGHEST, bounds)}
+        given: list[int] = []
+
+        def highest_below(number: int) -> int | None:
+            if number not in known:
+                row = self._sql.one("SELECT max(n) FROM search WHERE n < ?", number)
+                known[number] = None if row is None else row[0]
+            own = max((each for each in given if each < number), default=None)
+            return max((each for each in (own, known[number]) if each is not None), default=None)
+
+        for doc in docs:
+            given.append(quote_number(doc.id) if doc.room_id == QUOTES else free_number(doc.at, highest_below))
+        return given
 
 
 def _places(sql: Sql) -> dict[int, Place]:
