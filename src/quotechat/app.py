@@ -180,6 +180,7 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         lessons,
         me,
         measure,
+        members,
         messages,
         metrics,
         own_pages,
@@ -227,7 +228,7 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         ours.register_blueprint(module.blueprint)
     for blueprint in (search.blueprint, search.pages):
         ours.register_blueprint(blueprint)
-    for module in (me, administration, bots):
+    for module in (members, me, administration, bots):
         ours.register_blueprint(module.blueprint)
     if whole:
         # Inside another application that one signs people in.
@@ -252,6 +253,7 @@ def _limits(settings: Settings) -> Limits:
             # Nothing takes a room away but an operator.
             "room": Rate(settings.rooms_per_hour, settings.rooms_per_hour / hour, _ROOM_MAKERS),
             "read": Rate(settings.reads_burst, settings.reads_per_second, _READERS),
+            "direct": Rate(30, 30 / hour),
             "guest": Rate(settings.guests_per_hour, settings.guests_per_hour / hour),
             "invitation": Rate(20, 20 / hour),
             "export": Rate(2, 2 / hour),

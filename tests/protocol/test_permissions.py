@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import pytest
+from servers import ROOT
 
 from quotechat.protocol import permissions as p
 from quotechat.protocol.principal import VISITOR, Principal, account_id, outranks
@@ -87,3 +90,12 @@ def test_admins_change_those_below_them() -> None:
     """An admin has no power over other admins and owners; an owner has over all."""
     assert outranks("admin", "member") and not outranks("admin", "admin") and not outranks("admin", "owner")
     assert outranks("owner", "owner") and not outranks("member", "guest")
+
+
+def test_the_page_has_the_table() -> None:
+    """docs/reference/permissions.md is what `python tools/permissions_table.py` writes."""
+    spec = importlib.util.spec_from_file_location("permissions_table", ROOT / "tools" / "permissions_table.py")
+    assert spec is not None and spec.loader is not None
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    assert tool.PAGE.read_text("utf-8") == tool.written()

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
-from contract import T0, Open, delete, do, said
+import re
+from typing import Any
 
-from quotechat.store import accounts, members
-from quotechat.store.base import CreateRoom, Store
+import pytest
+from contract import T0, Open, delete, do, edit, react, said
+from msgspec.structs import replace
+
+from quotechat.protocol import commands
+from quotechat.protocol.cursor import START
+from quotechat.protocol.errors import AccountUnknown, Conflict, Forbidden, Invalid, RateLimited, RoomUnknown
+from quotechat.protocol.principal import VISITOR, Principal
+from quotechat.store import accounts, closing, listing, members, reading
+from quotechat.store.base import Accepted, BeginDirect, CreateRoom, Deliver, Nothing, Store, Stored, Write
 
 
 def counts(store: Store, room: str = "lobby") -> tuple[int, ...]:
@@ -72,3 +80,297 @@ class BelongingContract:
             ("open", "manager"), ("open", None), ("open", None),
         ]  # fmt: skip
         assert store.read_with(lambda sql: members.membership(sql, "none", ann)) is None
+
+
+# --- Rules ------------------------------------------------------------------------------------------
+
+
+def account(store: Store, name: str, role: str = "member") -> accounts.Account:
+    return store.write_with(lambda sql: accounts.make(sql, name, role, T0))
+
+
+def room_of(store: Store, who: accounts.Account, name: str = "staff", *others: accounts.Account) -> str:
+    """A closed room; `who` is its manager."""
+    command = CreateRoom(name, None, "closed", tuple(each.key for each in others))
+    return str(do(store, command, who.identity).room["name"])
+
+
+def add(room: str, who: accounts.Account, **more: Any) -> Any:
+    return commands.AddMember(member=commands.NewMember(id=who.key, **more), room=room)
+
+
+def put_out(room: str, who: accounts.Account) -> Any:
+    return commands.RemoveMember(member=commands.MemberId(who.key), room=room)
+
+
+def settings(room: str, **about: Any) -> Any:
+    return commands.SetRoom(about=commands.AboutChange(**about), room=room)
+
+
+def log(store: Store, room: str) -> list[dict[str, Any]]:
+    return [event.envelope for event in store.read(room, START, 500).events]
+
+
+class RulesOfRoomsContract:
+    """Rights, membership and kinds; subclasses give the fixture `open_store`."""
+
+    @pytest.fixture
+    def store(self, open_store: Open) -> Store:
+        return open_store()
+
+    @pytest.fixture
+    def people(self, store: Store) -> list[accounts.Account]:
+        """An owner, and three members."""
+        return [account(store, "Ann", "owner"), *(account(store, name) for name in ("Bea", "Cai", "Dee"))]
+
+    def test_a_closed_room_is_unknown_to_others(self, store: Store, people: list[accounts.Account]) -> None:
+        """Whatever others ask of it, they get the answer for a name that nobody uses, a repeat of their own too."""
+        ann, bea, cai, _ = people
+        room = room_of(store, bea, "staff", cai)
+        assert re.fullmatch("staff-[a-z2-7]{6}", room)
+        first = do(store, said("Cai", key="k", room=room), cai.identity)
+        assert first.event.envelope["message"]["by"] == cai.key
+        do(store, put_out(room, cai), bea.identity)
+        asked = [
+            said("Cai", key="k", room=room), said("Cai", room=room), edit(first.seq, "x", room=room),
+            delete(first.seq, room=room), react(first.seq, "like", room=room), settings(room, slow=5),
+            add(room, cai), put_out(room, cai), commands.Join(room=room),
+        ]  # fmt: skip
+        for who in (cai.identity, ann.identity, "visitor", None):
+            for command in asked:
+                signed = command if who == cai.identity else without_name(command, who, ann)
+                with pytest.raises(RoomUnknown) as refused:
+                    do(store, signed, who)
+                with pytest.raises(RoomUnknown) as free:
+                    do(store, replace(signed, room="none-aaaaaa"), who)
+                assert refused.value.detail.replace(room, "none-aaaaaa") == free.value.detail
+        assert store.head(room).seq == 4
+
+    def test_membership_stands_in_the_log(self, store: Store, people: list[accounts.Account]) -> None:
+        """Of a closed room: who joined, who got another role, who left and by whom."""
+        _, bea, cai, dee = people
+        room = room_of(store, bea, "staff", cai)
+        do(store, add(room, dee, role="manager"), bea.identity)
+        do(store, put_out(room, cai), dee.identity)
+        do(store, put_out(room, bea), bea.identity)
+        told = [
+            (each["command"], each["member"]["user"], each.get("by"), each.get("reason")) for each in log(store, room)
+        ]
+        assert told == [
+            ("member-joined", "Bea", bea.key, None), ("member-joined", "Cai", bea.key, None),
+            ("member-joined", "Dee", bea.key, None), ("member-left", "Cai", dee.key, "removed"),
+            ("member-left", "Bea", bea.key, "left"),
+        ]  # fmt: skip
+        with pytest.raises(Conflict):
+            do(store, put_out(room, dee), dee.identity)
+        store.rebuild(lambda done, of: None)  # type: ignore[attr-defined]  # a command's, not the hub's
+        assert not [step for step in store.verify() if step.problem]
+
+    def test_an_open_room_is_joined_by_speaking(self, store: Store, people: list[accounts.Account]) -> None:
+        """Without an event; what was said before counts as read. New accounts are in the lobby from the start."""
+        _, bea, cai, _ = people
+        do(store, CreateRoom("tea"), bea.identity)
+        do(store, said("Bea", room="tea"), bea.identity)
+        do(store, said("Cai", room="tea"), cai.identity)
+        assert [each["command"] for each in log(store, "tea")] == ["message-sent", "message-sent"]
+        rows = store.read_with(
+            lambda sql: [tuple(row) for row in sql.all(
+                "SELECT r.name, m.role, m.read_id, m.read_n FROM member m JOIN room r ON r.id = m.room_id"
+                " WHERE m.account_id IN (?, ?) ORDER BY r.name, m.account_id", bea.id, cai.id,
+            )]
+        )  # fmt: skip
+        assert rows == [
+            ("lobby", "member", 0, 0), ("lobby", "member", 0, 0), ("tea", "manager", 0, 0), ("tea", "member", 2, 2),
+        ]
+
+    def test_the_same_people_find_the_same_room(self, store: Store, people: list[accounts.Account]) -> None:
+        """A direct room is made once, by whichever of them; its members never change, and one may block the other."""
+        _, bea, cai, dee = people
+        made = do(store, BeginDirect((cai.key,)), bea.identity)
+        again = do(store, BeginDirect((bea.key, cai.key)), cai.identity)
+        assert not made.duplicate and again.duplicate and again.room["name"] == made.room["name"]
+        room = made.room["name"]
+        assert room.startswith("dm-") and made.room["with"] == [{"id": cai.key, "name": "Cai"}]
+        assert do(store, BeginDirect((cai.key, dee.key)), bea.identity).room["name"] != room
+        assert do(store, BeginDirect(()), bea.identity).room["with"] == []
+        for command in (add(room, dee), put_out(room, cai), settings(room, slow=1)):
+            with pytest.raises(Forbidden):
+                do(store, command, bea.identity)
+        with pytest.raises(Conflict):
+            do(store, put_out(room, bea), bea.identity)
+        store.write_with(lambda sql: sql.run("INSERT INTO blocked (account_id, other) VALUES (?, ?)", cai.id, bea.id))
+        with pytest.raises(Forbidden):
+            do(store, said("Bea", room=room), bea.identity)
+        assert do(store, said("Cai", room=room), cai.identity).seq == 3
+
+    def test_settings_of_a_room_bind(self, store: Store, people: list[accounts.Account]) -> None:
+        """Only managers write where they alone may; a slow room waits, an archived one is over; quotes stay outside."""
+        _, bea, cai, _ = people
+        room = room_of(store, bea, "staff", cai)
+        about = do(store, settings(room, posting="managers", topic="News"), bea.identity).event.envelope["about"]
+        assert about == {"name": room, "kind": "closed", "topic": "News", "posting": "managers"}
+        with pytest.raises(Forbidden):
+            do(store, said("Cai", room=room), cai.identity)
+        first = do(store, said("Bea", room=room), bea.identity).seq
+        assert isinstance(do(store, react(first, "like", room=room), cai.identity), Stored)
+        do(store, settings(room, posting="all", slow=10), bea.identity)
+        do(store, said("Cai", key="k", room=room), cai.identity, T0)
+        with pytest.raises(RateLimited) as refused:
+            do(store, said("Cai", room=room), cai.identity, T0 + 4000)
+        assert refused.value.retry_in_ms == 6000
+        assert do(store, said("Cai", key="k", room=room), cai.identity, T0 + 5000).duplicate
+        for _ in range(2):
+            assert isinstance(do(store, said("Bea", room=room), bea.identity, T0), Stored)
+        do(store, said("Cai", room=room), cai.identity, T0 + 10_000)
+        with pytest.raises(Forbidden):
+            do(store, commands.AddQuote(quote=commands.NewQuote("q", "a"), room=room), bea.identity)
+        do(store, settings(room, archived=True, slow=0), bea.identity)
+        for command in (said("Cai", room=room), edit(first, "x", room=room)):
+            with pytest.raises(Conflict):
+                do(store, command, cai.identity if isinstance(command, commands.SendMessage) else bea.identity)
+        assert isinstance(do(store, delete(first, room=room), bea.identity), Stored)
+
+    def test_visitors_are_slow_too(self, store: Store, people: list[accounts.Account]) -> None:
+        """Each by its identity; all without one together."""
+        do(store, settings("lobby", slow=10), people[0].identity)
+        do(store, said("Zed"), "visitor")
+        do(store, said("Yan"), None)
+        for name, who in (("Zed", "visitor"), ("Xin", None)):
+            with pytest.raises(RateLimited):
+                do(store, said(name), who, T0 + 9000)
+        assert isinstance(do(store, said("Wim"), "another", T0 + 9000), Stored)
+        assert isinstance(do(store, said("Zed"), "visitor", T0 + 10_000), Stored)
+
+    def test_a_muted_member_says_nothing(self, store: Store, people: list[accounts.Account]) -> None:
+        """Until the time is over: 403 with the rest of it. It is told to the member alone."""
+        _, bea, cai, _ = people
+        room = room_of(store, bea, "staff", cai)
+        mute = commands.SetMember(member=commands.MemberChange(cai.key, muted_until="+10s"), room=room)
+        assert isinstance(do(store, mute, bea.identity), Accepted)
+        with pytest.raises(Forbidden) as refused:
+            do(store, said("Cai", room=room), cai.identity, T0 + 3000)
+        assert refused.value.retry_in_ms == 7000
+        assert isinstance(do(store, said("Cai", room=room), cai.identity, T0 + 10_000), Stored)
+        assert [each["command"] for each in log(store, room)][2:] == ["message-sent"]
+        notices = store.read_with(lambda sql: [tuple(row) for row in sql.all("SELECT account_id, what FROM notice")])
+        assert notices == [(cai.id, "muted")]
+
+    def test_managers_and_administrators_delete_what_others_said(
+        self, store: Store, people: list[accounts.Account]
+    ) -> None:
+        """Managers in their room, administrators in open ones; the stub says that it was not the sender."""
+        ann, bea, cai, dee = people
+        do(store, CreateRoom("tea"), bea.identity)
+        for _ in range(3):
+            do(store, said("Cai", room="tea"), cai.identity)
+        with pytest.raises(Forbidden):
+            do(store, delete(1, room="tea"), dee.identity)
+        for number, who in ((1, ann), (2, bea)):
+            gone = do(store, delete(number, room="tea"), who.identity).event.envelope["message"]
+            assert gone == {"id": number, "moderated": True}
+        assert do(store, delete(3, room="tea"), cai.identity).event.envelope["message"] == {"id": 3}
+        assert [each.get("moderated") for each in store.snapshot("tea", 9)["messages"]] == [True, True, None]
+        store.rebuild(lambda done, of: None)  # type: ignore[attr-defined]  # a command's, not the hub's
+        assert [each.get("moderated") for each in store.snapshot("tea", 9)["messages"]] == [True, True, None]
+
+    def test_a_room_is_closed_and_opened(self, store: Store, people: list[accounts.Account]) -> None:
+        """Who has joined stays, and whoever closes a room without a manager is it; to open it asks for consent."""
+        ann, bea, cai, _ = people
+        do(store, CreateRoom("tea"))
+        do(store, said("Bea", room="tea"), bea.identity)
+        with pytest.raises(Forbidden):
+            do(store, settings("tea", kind="closed"), bea.identity)
+        do(store, settings("tea", kind="closed"), ann.identity)
+        assert isinstance(do(store, said("Bea", room="tea"), bea.identity), Stored)
+        with pytest.raises(RoomUnknown):
+            do(store, said("Cai", room="tea"), cai.identity)
+        with pytest.raises(Invalid) as refused:
+            do(store, settings("tea", kind="open"), ann.identity)
+        assert refused.value.field == "everything"
+        do(store, settings("tea", kind="open", everything=True), ann.identity)
+        assert isinstance(do(store, said("Cai", room="tea"), cai.identity), Stored)
+        with pytest.raises(Conflict):
+            do(store, settings("lobby", kind="closed"), ann.identity)
+
+    def test_rights_are_asked_again_when_a_message_is_due(self, store: Store, people: list[accounts.Account]) -> None:
+        """One that was put out meanwhile gets its scheduled message back, and no event tells of it."""
+        _, bea, cai, _ = people
+        room = room_of(store, bea, "staff", cai)
+        number = do(store, said("Cai", room=room, send_at="+10s"), cai.identity).scheduled["id"]
+        do(store, put_out(room, cai), bea.identity)
+        assert isinstance(do(store, Deliver(number), None, T0 + 10_000), Nothing)
+        assert store.head(room).seq == 3
+        (returned,) = store.read_with(lambda sql: reading.scheduled_anywhere(sql, cai.identity))
+        assert (returned["state"], returned["code"]) == ("refused", "room-unknown")
+
+    def test_guests_are_let_in(self, store: Store, people: list[accounts.Account]) -> None:
+        """A guest knows no room before that, makes none, and writes directly to people whom it shares a room with."""
+        _, bea, cai, _ = people
+        guest = account(store, "Gil", "guest")
+        for command in (said("Gil"), commands.Join(room="lobby")):
+            with pytest.raises(RoomUnknown):
+                do(store, command, guest.identity)
+        for made in (CreateRoom("x"), CreateRoom("x", None, "closed")):
+            with pytest.raises(Forbidden):
+                do(store, made, guest.identity)
+        with pytest.raises(AccountUnknown):
+            do(store, BeginDirect((bea.key,)), guest.identity)
+        room = room_of(store, bea, "staff", guest)
+        assert isinstance(do(store, said("Gil", room=room), guest.identity), Stored)
+        assert do(store, BeginDirect((bea.key,)), guest.identity).room["kind"] == "direct"
+        with pytest.raises(AccountUnknown):
+            do(store, BeginDirect((cai.key,)), guest.identity)
+        with pytest.raises(Conflict):
+            do(store, add(room, guest, role="manager"), bea.identity)
+
+    def test_a_closed_account_leaves_its_rooms(self, store: Store, people: list[accounts.Account]) -> None:
+        """Closed and direct ones are told so; nothing of its memberships stays."""
+        _, bea, cai, _ = people
+        room = room_of(store, bea, "staff", cai)
+        direct = do(store, BeginDirect((cai.key,)), bea.identity).room["name"]
+        store.write_with(lambda sql: closing.close(sql, accounts.by_key(sql, cai.key), T0))
+        for each in (room, direct):
+            left = log(store, each)[-1]
+            assert (left["command"], left["member"], left["reason"]) == (
+                "member-left", {"id": cai.key, "user": "Cai"}, "closed",
+            )  # fmt: skip
+        assert store.read_with(lambda sql: members.joined(sql, cai.id)) == 0
+        assert do(store, said("Bea", room=room), bea.identity).seq == 4
+
+    def test_the_operator_lets_in_and_puts_out(self, store: Store, people: list[accounts.Account]) -> None:
+        """Without being a member; the room sees it, without a name for who did it."""
+        _, bea, cai, _ = people
+        room = room_of(store, bea)
+        for command in (add(room, cai), put_out(room, cai)):
+            store.commit([Write(command, T0, operator=True)])
+        assert [(each["command"], "by" in each) for each in log(store, room)[1:]] == [
+            ("member-joined", False), ("member-left", False),
+        ]  # fmt: skip
+
+    def test_each_sees_its_own_rooms(self, store: Store, people: list[accounts.Account]) -> None:
+        """The list has open rooms and one's own, with counts, people and one's place; archived ones are left out."""
+        ann, bea, cai, _ = people
+        room = room_of(store, bea, "staff", cai)
+        direct = do(store, BeginDirect((cai.key,)), bea.identity).room["name"]
+        do(store, CreateRoom("tea"), ann.identity)
+        do(store, CreateRoom("old"), ann.identity)
+        do(store, settings("old", archived=True), ann.identity)
+
+        def seen(who: accounts.Account | None, **more: bool) -> dict[str, Any]:
+            caller = VISITOR if who is None else Principal(who.identity, who.id, who.key, who.name, who.role)
+            found = store.read_with(lambda sql: listing.visible(sql, caller, **more))
+            return {each["name"]: each for each in found}
+
+        assert list(seen(None)) == list(seen(ann)) == ["lobby", "tea"]
+        assert list(seen(bea)) == [direct, "lobby", room, "tea"]
+        assert list(seen(bea, joined=True)) == [direct, "lobby", room]
+        assert seen(bea)[direct]["with"] == [{"id": cai.key, "name": "Cai"}]
+        assert seen(cai)[room]["members"] == 2 and seen(cai)[room]["you"]["role"] == "member"
+        assert seen(ann)["tea"]["you"]["role"] == "manager" and "you" not in seen(bea)["tea"]
+
+
+def without_name(command: Any, who: str | None, ann: accounts.Account) -> Any:
+    """The same command, signed as its sender may sign."""
+    if not isinstance(command, commands.SendMessage):
+        return command
+    return replace(command, message=replace(command.message, user="Ann" if who == ann.identity else "Zed"))

@@ -13,7 +13,7 @@ from typing import Any
 import postgres
 import psycopg
 import pytest
-from belonging import BelongingContract
+from belonging import BelongingContract, RulesOfRoomsContract
 from contract import T0, Open, StoreContract, delete, do, edit, react, said
 from reading_rights import ReadingRights
 from taking_back import TakingBack
@@ -49,7 +49,7 @@ class TestPostgres(StoreContract, TakingBack, ReadingRights):
     """The contract."""
 
 
-class TestBelonging(BelongingContract):
+class TestBelonging(BelongingContract, RulesOfRoomsContract):
     """The contract of members."""
 
 

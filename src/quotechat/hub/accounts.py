@@ -20,7 +20,7 @@ from ..protocol.errors import (
 )  # fmt: skip
 from ..protocol.events import rfc3339
 from ..protocol.principal import Principal
-from ..store import accounts, attempts, audit, erasing, personal, sessions, site, tickets
+from ..store import accounts, attempts, audit, closing, erasing, personal, sessions, site, tickets
 from ..store.accounts import Account
 from ..store.base import Transactions
 from ..store.sessions import Session, hashed
@@ -217,7 +217,7 @@ class Accounts(OwnTokens):
 
         def work(sql: Sql) -> None:
             account = accounts.by_id(sql, number)
-            accounts.close(sql, account, now, claims=erase)
+            closing.close(sql, account, now, claims=erase)
             if erase:
                 erasing.begin(sql, account, now, nameless=True)
             detail = "with its messages" if erase else None

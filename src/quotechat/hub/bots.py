@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ..protocol.errors import AccountUnknown, Conflict, Forbidden
 from ..protocol.principal import SCOPES, Principal
-from ..store import accounts, audit, sessions
+from ..store import accounts, audit, closing, sessions
 from ..store.accounts import Account
 from ..store.base import Transactions
 from ..store.sessions import Token
@@ -87,7 +87,7 @@ class Bots:
         """Close a bot for good. Raises AccountUnknown, Forbidden."""
 
         def work(sql: Sql) -> None:
-            accounts.close(sql, self._kept(sql, by, key), self._clock())
+            closing.close(sql, self._kept(sql, by, key), self._clock())
             audit.tell(sql, self._clock(), "account-closed", by=by, account=key)
 
         self._store.write_with(work)

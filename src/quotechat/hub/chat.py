@@ -15,10 +15,13 @@ from typing import Any
 
 from ..protocol import commands, names
 from ..protocol.cursor import Cursor, Now
-from ..protocol.errors import Draining, MalformedEnvelope
+from ..protocol.errors import Draining, MalformedEnvelope, Refused
 from ..protocol.events import MESSAGE_DELETED, Event
 from ..protocol.principal import Principal
+from ..store import listing
 from ..store.base import (
+    Accepted,
+    BeginDirect,
     Cancelled,
     Created,
     CreateRoom,
@@ -128,7 +131,7 @@ class Chat(Passthrough):
     def submit(
         self, command: commands.Command, *, identity: str | None, address: str = "", begun: float | None = None,
         proof: bytes | None = None,
-    ) -> Stored | Scheduled | Cancelled:
+    ) -> Stored | Scheduled | Cancelled | Accepted:
         """Store `command` and return when it is on the disk. Raises Refused.
 
         `identity` owns the messages; `address` stands for the client if there is no identity. `begun` is when the
@@ -179,16 +182,43 @@ class Chat(Passthrough):
         identity: str | None = None,
         address: str = "",
         begun: float | None = None,
+        *,
+        kind: str = "open",
+        members: tuple[str, ...] = (),
+        proof: bytes | None = None,
     ) -> dict[str, Any]:
-        """Create a new room, as the API shows it; `begun` as in `submit`. Raises Invalid, Conflict, RateLimited."""
+        """Create a new room, as the API shows it; `begun` and `proof` as in `submit`.
+
+        Raises Invalid, Conflict, Forbidden, AccountUnknown, RateLimited.
+        """
         self.welcome(begun)
-        room = CreateRoom(names.clean_room(name), names.clean_title(title) if title else None)
+        room = CreateRoom(names.clean_room(name), names.clean_title(title) if title else None, kind, members)
         self.limits.allow("room", identity or address, self._source(address))
-        write = Write(room, self._clock(), identity)
+        return self._make(Write(room, self._clock(), identity, proof)).room
+
+    def begin_direct(
+        self, command: BeginDirect, identity: str, begun: float | None = None, proof: bytes | None = None
+    ) -> Created:
+        """Return the direct room of these people, which is made if it is not there.
+
+        Raises AccountUnknown, Forbidden, Invalid, Conflict, RateLimited.
+        """
+        self.welcome(begun)
+        self.limits.allow("direct", identity)
+        try:
+            created = self._make(Write(command, self._clock(), identity, proof))
+        except Refused:
+            self.limits.refund("direct", identity)
+            raise
+        if created.duplicate:
+            self.limits.refund("direct", identity)
+        return created
+
+    def _make(self, write: Write) -> Created:
         with self._places.sending():
             created = Answer().of(lambda done: self._writer.submit(write, done))
         assert isinstance(created, Created)
-        return created.room
+        return created
 
     def welcome(self, begun: float | None) -> None:
         """Refuse a request that began after the drain. Raises Draining."""
@@ -205,9 +235,9 @@ class Chat(Passthrough):
         """Return `room` for this process itself, which may read everything. Raises RoomUnknown."""
         return RoomHandle(room, None, self._store, self._feeds)
 
-    def rooms(self, principal: Principal) -> list[dict[str, Any]]:
-        """Return the rooms that `principal` may read, by name."""
-        return self._store.rooms(principal)
+    def rooms(self, principal: Principal, *, joined: bool = False) -> list[dict[str, Any]]:
+        """Return the rooms that `principal` may read, by name; with `joined`, those of which it is a member."""
+        return self._store.read_with(lambda sql: listing.visible(sql, principal, joined=joined))
 
     def wait(
         self, handle: RoomHandle, after: Cursor | Now, limit: int, seconds: float, gone: Gone | None = None

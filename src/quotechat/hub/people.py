@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ..protocol.errors import Conflict, Forbidden, Invalid
 from ..protocol.events import rfc3339
 from ..protocol.principal import ROLES, Principal, outranks
-from ..store import accounts, audit, erasing, sessions, site, tickets
+from ..store import accounts, audit, closing, erasing, sessions, site, tickets
 from ..store.accounts import Account
 from ..store.base import Transactions
 from ..store.shapes import Sql
@@ -168,7 +168,7 @@ class People:
             if name is not None:
                 accounts.rename(sql, account, name, self._clock())
             if closed:
-                accounts.close(sql, accounts.by_id(sql, account.id), self._clock(), claims=erase)
+                closing.close(sql, accounts.by_id(sql, account.id), self._clock(), claims=erase)
             if closed and erase:
                 erasing.begin(sql, account, self._clock(), nameless=True)
             acts = {"role-changed": role, "name-changed": name, "account-closed": _how(erase=erase) if closed else None}

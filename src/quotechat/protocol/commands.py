@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 import msgspec
+from msgspec import UNSET, Meta, UnsetType
 from msgspec.structs import replace
 
-from . import emoji, names, text
+from . import emoji, names, rooms, text
 from .errors import Invalid, MalformedEnvelope
 from .principal import account_id
 
@@ -104,6 +105,45 @@ class NewQuote(msgspec.Struct, frozen=True):
     author: str
 
 
+AccountId = Annotated[str, Meta(pattern=r"\A[a-z2-7]{12}\Z", description="The public id of an account.")]
+MemberRole = Literal["member", "manager"]
+
+
+class AboutChange(msgspec.Struct, frozen=True):
+    """The inner object of `SetRoom`: what is given changes. `everything` agrees that all history of a room opens."""
+
+    title: str | UnsetType | None = UNSET
+    topic: str | UnsetType | None = UNSET
+    kind: Literal["open", "closed"] | UnsetType = UNSET
+    posting: Literal["all", "managers"] | UnsetType = UNSET
+    slow: Annotated[int, Meta(ge=0, le=rooms.MOST_SLOW)] | UnsetType = UNSET
+    default: bool | UnsetType = UNSET
+    archived: bool | UnsetType = UNSET
+    everything: bool = False
+
+
+class NewMember(msgspec.Struct, frozen=True):
+    """The inner object of `AddMember`: an account by its `id` or its `name`."""
+
+    id: AccountId | None = None
+    name: str | None = None
+    role: MemberRole | None = None
+
+
+class MemberChange(msgspec.Struct, frozen=True):
+    """The inner object of `SetMember`; `muted_until` is as `send_at`, or null to end it."""
+
+    id: AccountId
+    role: MemberRole | UnsetType = UNSET
+    muted_until: str | UnsetType | None = UNSET
+
+
+class MemberId(msgspec.Struct, frozen=True):
+    """The inner object of `RemoveMember`."""
+
+    id: AccountId
+
+
 class _Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="command"):
     room: str = LOBBY
     client_id: ClientId | None = None
@@ -191,6 +231,47 @@ class RemoveQuote(_Command, frozen=True, tag="remove-quote"):
     quote: QuoteId
 
 
+class SetRoom(_Command, frozen=True, tag="set-room"):
+    """Change the settings of a room."""
+
+    about: AboutChange
+
+    def normalised(self, bounds: Bounds) -> Self:
+        about = self.about
+        title = names.clean_title(about.title) if isinstance(about.title, str) and about.title else about.title
+        topic = about.topic
+        if isinstance(topic, str) and topic:
+            topic = names.clean_name(topic, "topic", rooms.MOST_TOPIC)
+        return replace(self, about=replace(about, title=title, topic=topic))
+
+
+class AddMember(_Command, frozen=True, tag="add-member"):
+    """Add somebody to a room."""
+
+    member: NewMember
+
+    def normalised(self, bounds: Bounds) -> Self:
+        if (self.member.id is None) == (self.member.name is None):
+            raise Invalid("member", "A member is given by id or by name.")
+        return self
+
+
+class SetMember(_Command, frozen=True, tag="set-member"):
+    """Change the role of a member, or mute it."""
+
+    member: MemberChange
+
+
+class RemoveMember(_Command, frozen=True, tag="remove-member"):
+    """Remove a member, or leave."""
+
+    member: MemberId
+
+
+class Join(_Command, frozen=True, tag="join"):
+    """Join an open room."""
+
+
 class Subscribe(_Command, frozen=True, tag="subscribe"):
     """Read a room from a cursor on (WebSocket only)."""
 
@@ -207,7 +288,10 @@ class Ping(_Command, frozen=True, tag="ping"):
     measure: bool = False
 
 
-Write = SendMessage | EditMessage | DeleteMessage | React | CancelScheduled | AddQuote | RemoveQuote
+Write = (
+    SendMessage | EditMessage | DeleteMessage | React | CancelScheduled | AddQuote | RemoveQuote
+    | SetRoom | AddMember | SetMember | RemoveMember | Join
+)
 Command = Write | Subscribe | Unsubscribe | Ping
 
 _KNOWN: dict[str, type[Command]] = {kind.__struct_config__.tag: kind for kind in get_args(Command)}
@@ -250,17 +334,17 @@ _MOMENT = re.compile(
 )
 
 
-def due(send_at: str, now_ms: int, days: int) -> int:
-    """Return `send_at` in milliseconds since 1970. Raises Invalid if it is past or too far."""
-    moment = _moment(send_at, now_ms)
+def due(send_at: str, now_ms: int, days: int, field: str = "send_at") -> int:
+    """Return `send_at` in milliseconds since 1970. Raises Invalid with `field` if it is past or too far."""
+    moment = _moment(send_at, now_ms, field)
     if moment < now_ms:
-        raise Invalid("send_at", "send_at is in the past.")
+        raise Invalid(field, f"{field} is in the past.")
     if moment > now_ms + days * 86_400_000:
-        raise Invalid("send_at", f"send_at is more than {days} days ahead.")
+        raise Invalid(field, f"{field} is more than {days} days ahead.")
     return moment
 
 
-def _moment(send_at: str, now_ms: int) -> int:
+def _moment(send_at: str, now_ms: int, field: str) -> int:
     relative = _RELATIVE.fullmatch(send_at)
     if relative:
         return now_ms + int(relative[1]) * _UNITS[relative[2]] * 1000
@@ -272,7 +356,7 @@ def _moment(send_at: str, now_ms: int) -> int:
             return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
         except (ValueError, OverflowError):
             pass
-    raise Invalid("send_at", "send_at is an RFC 3339 time with offset, or +<n>s, +<n>m, +<n>h or +<n>d.")
+    raise Invalid(field, f"{field} is an RFC 3339 time with offset, or +<n>s, +<n>m, +<n>h or +<n>d.")
 
 
 def _invalid(fault: str) -> Invalid:

@@ -69,10 +69,10 @@ class Unauthenticated(Refused):
 
 
 class Forbidden(Refused):
-    """It belongs to another user."""
+    """It belongs to another user, or the caller lacks the right; `retry_in_ms` if it will have it by then."""
 
-    def __init__(self, detail: str = "This belongs to somebody else.") -> None:
-        super().__init__("forbidden", detail)
+    def __init__(self, detail: str = "This belongs to somebody else.", *, retry_in_ms: int | None = None) -> None:
+        super().__init__("forbidden", detail, retry_in_ms=retry_in_ms)
 
 
 class OriginRefused(Refused):

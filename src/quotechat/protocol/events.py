@@ -16,6 +16,10 @@ REACTIONS_CHANGED = "reactions-changed"
 QUOTE_ADDED = "quote-added"
 QUOTE_REMOVED = "quote-removed"
 AUDIT = "audit"
+ROOM_CHANGED = "room-changed"
+MEMBER_JOINED = "member-joined"
+MEMBER_CHANGED = "member-changed"
+MEMBER_LEFT = "member-left"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -43,6 +43,17 @@ def parsed(about: str) -> About:
 def dumped(about: About) -> str:
     """Return `about` as a room's row keeps it; what is usual is left out."""
     return msgspec.json.encode(about).decode()
+
+
+def shown(name: str, kind: str, title: str | None, about: About) -> dict[str, Any]:
+    """Return the settings of a room as readers see them; what is usual is left out."""
+    fields: dict[str, Any] = {"name": name}
+    if kind != OPEN:
+        fields["kind"] = kind
+    if title:
+        fields["title"] = title
+    kept: dict[str, Any] = msgspec.to_builtins(about)
+    return fields | kept
 
 
 def is_private(kind: str) -> bool:

@@ -11,39 +11,19 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from .commands import ClientId, NewMessage, ReactionName
+from .commands import AccountId, ClientId, NewMessage, ReactionName
+from .fields import At as At
+from .fields import Count as Count
+from .fields import Cursor as Cursor
+from .fields import Duplicate as Duplicate
+from .fields import EmojiCounts as EmojiCounts
+from .fields import HasMore as HasMore
+from .fields import MessageId as MessageId
+from .fields import Retry as Retry
+from .fields import Room as Room
+from .fields import Seq as Seq
+from .room_types import About, FormerMember, Member, RoomInfo
 from .text import Run
-
-Seq = Annotated[int, Meta(ge=1, le=2**53 - 1, description="The event's number in its room: 1, 2, 3 … without a hole.")]
-MessageId = Annotated[int, Meta(ge=1, le=2**53 - 1, description="The seq of the event that brought the message.")]
-Cursor = Annotated[
-    str,
-    Meta(
-        pattern=r"\A(0|[1-9][0-9]{0,15})\.[0-9a-f]{16}\Z",
-        description="A position in a room's log, and the history that leads to it.",
-        examples=["42.9f3ac21b7d04e6a1"],
-    ),
-]
-At = Annotated[
-    str,
-    Meta(
-        pattern=r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z\Z",
-        description="RFC 3339, UTC, three digits.",
-        examples=["2026-11-22T21:00:00.123Z"],
-    ),
-]
-Room = Annotated[
-    str,
-    Meta(pattern=r"\A([a-z0-9][a-z0-9-]{0,62}|@audit)\Z", description="The name of a room, or of the log `@audit`."),
-]
-Count = Annotated[int, Meta(ge=0)]
-EmojiCounts = Annotated[
-    dict[str, Annotated[int, Meta(ge=1)]], Meta(description="How many reacted with each emoji; at most 20 emoji.")
-]
-HasMore = Annotated[bool, Meta(description="Whether there are older ones.")]
-Duplicate = Annotated[bool, Meta(description="It was stored before; left out when false.")]
-Retry = Annotated[int, Meta(ge=0, description="Ask again after so many milliseconds.")]
-
 
 # --- Messages and quotes --------------------------------------------------------------------------
 
@@ -74,6 +54,7 @@ class Message(msgspec.Struct):
     reactions: EmojiCounts | UnsetType = UNSET
     edited_at: At | UnsetType = UNSET
     deleted: bool | UnsetType = UNSET
+    moderated: Annotated[bool, Meta(description="Somebody else than its sender deleted it.")] | UnsetType = UNSET
     client_id: str | UnsetType = UNSET
 
 
@@ -81,6 +62,7 @@ class DeletedMessage(msgspec.Struct):
     """Which message was deleted."""
 
     id: MessageId
+    moderated: Annotated[bool, Meta(description="Somebody else than its sender deleted it.")] | UnsetType = UNSET
 
 
 class Reactions(msgspec.Struct):
@@ -202,7 +184,39 @@ class Audited(_Event, tag="audit"):
     audit: Audit
 
 
-Event = MessageSent | MessageEdited | MessageDeleted | ReactionsChanged | QuoteAdded | QuoteRemoved | Audited
+class RoomChanged(_Event, tag="room-changed"):
+    """The settings of the room as they are now, whole."""
+
+    about: About
+    by: str | UnsetType = UNSET
+
+
+class MemberJoined(_Event, tag="member-joined"):
+    """Somebody is a member of this closed or direct room from here on."""
+
+    member: Member
+    by: str | UnsetType = UNSET
+
+
+class MemberChanged(_Event, tag="member-changed"):
+    """A member of this closed room has another role."""
+
+    member: Member
+    by: str | UnsetType = UNSET
+
+
+class MemberLeft(_Event, tag="member-left"):
+    """A member is none any more; it gets this event, and no later one."""
+
+    member: FormerMember
+    reason: Literal["left", "removed", "closed"]
+    by: str | UnsetType = UNSET
+
+
+Event = (
+    MessageSent | MessageEdited | MessageDeleted | ReactionsChanged | QuoteAdded | QuoteRemoved
+    | RoomChanged | MemberJoined | MemberChanged | MemberLeft | Audited
+)
 
 
 # --- Answers on sockets and streams ---------------------------------------------------------------
@@ -233,6 +247,7 @@ class Ack(_Answer, kw_only=True, tag="ack"):
     seq: Seq | UnsetType = UNSET
     cursor: Cursor | UnsetType = UNSET
     scheduled: WaitingMessage | UnsetType = UNSET
+    member: Annotated[Member, Meta(description="In an open room, whose log has no members.")] | UnsetType = UNSET
     duplicate: Duplicate | UnsetType = UNSET
 
 
@@ -284,15 +299,6 @@ Answer = Ack | Error | CaughtUp | Reset | Heartbeat | Pong
 # --- Bodies of answers over HTTP ------------------------------------------------------------------
 
 
-class RoomInfo(msgspec.Struct):
-    """A room, and the cursor at its end."""
-
-    name: Room
-    cursor: Cursor
-    at: At
-    title: str | UnsetType = UNSET
-
-
 class Rooms(msgspec.Struct):
     """All rooms, by name."""
 
@@ -321,6 +327,7 @@ class Snapshot(Messages, kw_only=True):
 
     room: Room
     cursor: Cursor
+    about: RoomInfo | UnsetType = UNSET
 
 
 class Events(msgspec.Struct):
@@ -413,10 +420,12 @@ class QuoteBody(msgspec.Struct, kw_only=True):
 
 
 class RoomBody(msgspec.Struct):
-    """A new room."""
+    """A new room. The name of a closed one is a wish, which gets a random tail, and may be left out."""
 
-    name: Room
+    name: Room | UnsetType = UNSET
     title: str | None = None
+    kind: Literal["open", "closed"] = "open"
+    members: Annotated[list[AccountId], Meta(max_length=100)] | UnsetType = UNSET
 
 
 class GuestBody(msgspec.Struct):

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from ..protocol import names
 from ..protocol.errors import AccountUnknown, Conflict, Invalid
 from ..protocol.principal import ACCOUNT
+from . import members
 from .shapes import DELETED_ACCOUNT, Row, Sql
 
 NAME_CHARS = 40
@@ -119,6 +120,12 @@ def hand_over(sql: Sql, bot: Account, keeper: int) -> None:
     sql.run("UPDATE account SET keeper = ?, revision = revision + 1 WHERE id = ?", keeper, bot.id)
 
 
+def revision(sql: Sql, account_id: int) -> int:
+    """Return a number that moves with all that the account's rights are made of."""
+    row = sql.one("SELECT revision FROM account WHERE id = ?", account_id)
+    return 0 if row is None else int(row[0])
+
+
 def any_there(sql: Sql) -> bool:
     """Return True if there is any account."""
     return sql.one("SELECT 1 FROM account LIMIT 1") is not None
@@ -164,6 +171,8 @@ def make(
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         row[0], key, identity or ACCOUNT + key, name, names.skeleton(name), role, password, keeper, made_by, at,
     )  # fmt: skip
+    if role not in ("guest", "bot"):
+        members.join_default_rooms(sql, row[0], at)
     return by_key(sql, key)
 
 

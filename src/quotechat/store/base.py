@@ -4,8 +4,9 @@
 * **Atomicity.** A batch is one transaction: when `commit` returns, what it accepted is on the disk; what it
   refused left no trace; and if it raises `CommitFailed`, nothing of the batch is known to be stored.
 * **Repeats.** A `client_id` is stored at most once per room and sender. The same content again gets the
-  first outcome with `duplicate`; other content is `ClientIdReused`. This is looked up before any rule that
-  depends on the moment (names held, quotas), so a repeat never fails if the first send succeeded.
+  first outcome with `duplicate`; other content is `ClientIdReused`. This is looked up after the sender's rights and
+  before any rule that depends on the moment (names held, quotas, slow mode), so a repeat never fails if the first send
+  succeeded and its sender may still send.
 * **Reading.** Each read is one transaction: a snapshot's cursor is that of its messages, and `Page.more`
   is true exactly when an event above `Page.cursor` was committed when the page was read.
 * **Deletion.** From the commit on, nothing of a deleted message is read, copied or exported, however many events and
@@ -65,10 +66,19 @@ class FlushFailed(CommitFailed):
 
 @dataclass(frozen=True, slots=True)
 class CreateRoom:
-    """A new room; `name` and `title` are clean."""
+    """A new room; `name` and `title` are clean. `name` is a wish if it is closed; `members` are public ids."""
 
     name: str
     title: str | None = None
+    kind: str = "open"
+    members: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BeginDirect:
+    """The direct room of the caller and `members`, who are public ids; made if it is not there."""
+
+    members: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +106,14 @@ class Write:
     for a transaction.
     """
 
-    command: commands.Write | CreateRoom | Deliver | EraseMessage
+    command: commands.Write | CreateRoom | BeginDirect | Deliver | EraseMessage
     at: int
     identity: str | None = None
     proof: bytes | None = None
     """The hash of the session or token that it rests on, which must not have ended."""
     source: str | None = None
     operator: bool = False
-    """True if the operator asks; the operator may delete any message."""
+    """True if the operator asks, who needs no right."""
     runs: list[text.Run] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -160,9 +170,21 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """The room is there."""
+    """The room is there; `duplicate` if it was there before."""
 
     room: dict[str, Any]
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """It is so now, and no event tells of it; `fields` are those of the `ack`."""
+
+    fields: dict[str, Any]
+
+    def ack(self) -> dict[str, Any]:
+        """As `Stored.ack`."""
+        return self.fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +192,7 @@ class Nothing:
     """Nothing was sent: another worker delivered the due message, it was cancelled, or it went back to its sender."""
 
 
-Outcome = Stored | Scheduled | Cancelled | Created | Nothing
+Outcome = Stored | Scheduled | Cancelled | Created | Accepted | Nothing
 
 
 # --- Reads ----------------------------------------------------------------------------------------

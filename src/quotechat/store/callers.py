@@ -7,19 +7,22 @@ committed, however long the command was queued.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..protocol import commands, names
 from ..protocol.errors import Conflict, Forbidden, Unauthenticated
-from ..protocol.principal import account_id
+from ..protocol.principal import ACCOUNT, HOST, SCOPES, Principal, account_id
 from .accounts import is_active
 from .base import Write
 from .shapes import Sql
 
-ACCOUNT = "SELECT id, state, until, name, role FROM account WHERE identity = ?"
+STANDING = (
+    "SELECT a.id, a.key, a.state, a.until, a.name, a.role, m.role, m.muted_until, m.spoke_at FROM account a"
+    " LEFT JOIN member m ON m.account_id = a.id AND m.room_id = ? WHERE a.identity = ?"
+)
 _PROOF = (
-    "SELECT ends_at FROM session WHERE hash = ? UNION ALL"
-    " SELECT coalesce(ends_at, 9007199254740991) FROM token WHERE hash = ?"
+    "SELECT ends_at, NULL FROM session WHERE hash = ? UNION ALL"
+    " SELECT coalesce(ends_at, 9007199254740991), scopes FROM token WHERE hash = ?"
 )
 _TAKEN = "SELECT state, until, identity FROM account WHERE skeleton = ?"
 _CLAIMED = (
@@ -27,37 +30,50 @@ _CLAIMED = (
 )
 
 
-def check(sql: Sql, command: commands.Write, write: Write) -> None:
-    """Raise Unauthenticated if the account may write no more, Forbidden for a name that is not its own."""
-    if account_id(write.identity) is None:
-        return
-    row = sql.one(ACCOUNT, write.identity)
-    if row is None or not is_active(row[1], row[2], write.at):
+class Standing(NamedTuple):
+    """The sender as the store has it now, and its place in the room: `membership` is None if it has none."""
+
+    principal: Principal
+    membership: str | None = None
+    muted_until: int | None = None
+    spoke_at: int | None = None
+
+
+def standing(sql: Sql, write: Write, room_id: int) -> Standing:
+    """Return the sender's standing in a room. Raises Unauthenticated if its account may write no more.
+
+    The same is looked up for a room that is not there, with the id 0.
+    """
+    identity = write.identity
+    if not may_have_account(identity):
+        return Standing(Principal(identity))
+    row = sql.one(STANDING, room_id, identity)
+    if row is None and account_id(identity) is None:
+        return Standing(Principal(identity, role="member"))
+    if row is None or not is_active(row[2], row[3], write.at):
         raise Unauthenticated("This account may not write any more.")
+    scopes = None
     if write.proof is not None:
         proof = sql.one(_PROOF, write.proof, write.proof)
         if proof is None or proof[0] <= write.at:
             raise Unauthenticated("This session has ended: sign in again.")
-    if isinstance(command, commands.SendMessage) and command.message.user != row[3]:
-        raise Forbidden(f"You are signed in as {row[3]}.")
+        scopes = proof[1]
+    principal = Principal(
+        identity, row[0], row[1], row[4], row[5], frozenset(SCOPES if scopes is None else scopes.split())
+    )
+    return Standing(principal, *row[6:])
 
 
-def current_name(sql: Sql, identity: str | None, at: int) -> str | None:
-    """Return the name of the account that `identity` is, None for other identities. Raises Unauthenticated."""
-    if account_id(identity) is None:
-        return None
-    row = sql.one(ACCOUNT, identity)
-    if row is None or not is_active(row[1], row[2], at):
-        raise Unauthenticated("This account may not write any more.")
-    return str(row[3])
+def check_name(standing: Standing, command: object) -> None:
+    """Raise Forbidden if a message is signed with another name than that of the account."""
+    identity, name = standing.principal.identity, standing.principal.name
+    if account_id(identity) is not None and isinstance(command, commands.SendMessage) and command.message.user != name:
+        raise Forbidden(f"You are signed in as {name}.")
 
 
-def is_bot(sql: Sql, identity: str | None) -> bool:
-    """Return True if `identity` is the account of a bot."""
-    if account_id(identity) is None:
-        return False
-    row = sql.one(ACCOUNT, identity)
-    return row is not None and row[4] == "bot"
+def may_have_account(identity: str | None) -> bool:
+    """Return True if there may be an account with that identity."""
+    return identity is not None and identity.startswith((ACCOUNT, HOST))
 
 
 def check_free(sql: Sql, user: str, at: int, identity: str | None = None) -> None:
@@ -84,10 +100,10 @@ def claimed(sql: Sql, identity: str) -> set[str]:
     return {row[0] for row in rows}
 
 
-def foreseen(command: commands.Write, write: Write) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """Yield the reads of `check` and `check_free`, as (statement, values)."""
-    if account_id(write.identity) is not None:
-        yield ACCOUNT, (write.identity,)
+def foreseen(command: commands.Write, write: Write, room_id: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Yield the reads of `standing` and `check_free`, as (statement, values)."""
+    if may_have_account(write.identity):
+        yield STANDING, (room_id, write.identity)
         if write.proof is not None:
             yield _PROOF, (write.proof, write.proof)
     elif isinstance(command, commands.SendMessage):

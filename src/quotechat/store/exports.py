@@ -340,8 +340,8 @@ def _logged(command: str, line: dict[str, Any]) -> Logged:
     event: wire.Event = msgspec.convert(line | {"command": command}, wire.Event)
     body = {name: value for name, value in line.items() if name not in _AROUND}
     # Strict types before, so that equal is the same here.
-    known_of_it = msgspec.to_builtins(_content(event))
-    _need([*body.values()] == [known_of_it], command, "It holds what no such event has.")
+    known_of_it = {name: value for name, value in msgspec.to_builtins(event).items() if name not in _AROUND}
+    _need(body == known_of_it, command, "It holds what no such event has.")
     seq, _, tag = event.cursor.partition(".")
     _need(seq == str(event.seq), "cursor", "It is of another seq.")
     _check(event, private)
@@ -352,16 +352,13 @@ def _logged(command: str, line: dict[str, Any]) -> Logged:
     )  # fmt: skip
 
 
-def _content(event: wire.Event) -> msgspec.Struct:
-    if isinstance(event, wire.QuoteAdded | wire.QuoteRemoved):
-        return event.quote
-    return event.audit if isinstance(event, wire.Audited) else event.message
-
-
 def _check(event: wire.Event, private: _Private) -> None:
     """Check the parts of an event that its type leaves open. Raises Invalid."""
     target = None
-    if isinstance(event, wire.QuoteAdded):
+    if isinstance(event, _OfTheRoom):
+        _need(private.digest is None, "digest", "Nothing of such an event is redacted.")
+        _check_of_the_room(event)
+    elif isinstance(event, wire.QuoteAdded):
         removed = event.quote.removed is not UNSET
         _need(not removed or private.digest is not None, "quote", "It is blank, without a digest of what it was.")
         _check_quote(event.quote)
@@ -386,6 +383,19 @@ def _check(event: wire.Event, private: _Private) -> None:
     _need(not is_reaction or private.identity is not None, "identity", "A reaction is somebody's.")
     known_emoji = private.emoji is not None and private.reaction in (0, 1) and emoji.is_emoji(private.emoji)
     _need(private.emoji is None or known_emoji, "emoji", "It is none, or neither added nor taken back.")
+
+
+_OfTheRoom = wire.RoomChanged | wire.MemberJoined | wire.MemberChanged | wire.MemberLeft
+
+
+def _check_of_the_room(event: _OfTheRoom) -> None:
+    if isinstance(event, wire.RoomChanged):
+        for field, longest in (("title", 100), ("topic", rooms.MOST_TOPIC)):
+            said = getattr(event.about, field)
+            if said is not UNSET:
+                names.kept_name(said, field, longest)
+    else:
+        names.kept_name(event.member.user, "user", _MOST_IN_A_NAME)
 
 
 def _check_message(said: wire.Message, *, blanked: bool) -> None:

@@ -53,18 +53,30 @@ class Ledger:
         self._rooms: dict[str, Room] = {}
         self._last: dict[tuple[str, tuple[Any, ...]], None] = {}
         self._acts: list[tuple[int, dict[str, Any]]] = []
+        self._accounts: set[int] = set()
 
     def room(self, name: str) -> Room:
         """Return the room of that name, locked. Raises RoomUnknown."""
+        room = self.find(name)
+        if room is None:
+            raise RoomUnknown(name)
+        return room
+
+    def find(self, name: str) -> Room | None:
+        """Return the room of that name, locked; None if there is none."""
         room = self._rooms.get(name)
         if room is None:
             row = self.sql.one(ROOM, name)
             if row is None:
-                raise RoomUnknown(name)
+                return None
             room = self._rooms[name] = Room(
                 row[0], name, row[1], bytes(row[2]), row[3], row[4], Counts(row[5], row[6], row[7])
             )
         return room
+
+    def touch(self, account: int) -> None:
+        """Move the revision of an account: what it may do has changed."""
+        self._accounts.add(account)
 
     def has_locked(self, name: str) -> bool:
         """Return True if this transaction has used the room of that name."""
@@ -135,6 +147,9 @@ class Ledger:
                 self.sql.run(
                     _MOVE, room.head, room.chain, counts.last, counts.messages, counts.news, room.moved_at, room.id
                 )
+        # In one order, after the rooms: two transactions that waited for each other would both be late.
+        for account in sorted(self._accounts):
+            self.sql.run("UPDATE account SET revision = revision + 1 WHERE id = ?", account)
 
     # --- Repeats ----------------------------------------------------------------------------------
 

@@ -21,10 +21,11 @@ from psycopg import errors
 from ..protocol import commands, cursor
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Overloaded, Refused, StorageFull
-from ..protocol.principal import Principal, account_id
-from . import founding, ledger, migrate, pruning, reading, rebuild, redaction, removal, retention, rules
+from ..protocol.principal import Principal
+from . import callers, founding, ledger, migrate, pruning, reading, rebuild, redaction, removal, retention, rules
 from .base import (
     PAGE_BYTES,
+    BeginDirect,
     CommitFailed,
     CreateRoom,
     Deliver,
@@ -67,6 +68,7 @@ _COUNT_ON = (
     " FROM scheduled) AS s WHERE most > coalesce(pg_sequence_last_value(own::regclass), 0)"
 )
 _HOLD_ACCOUNTS = "SELECT 1 FROM account WHERE identity = ANY(%s) ORDER BY id FOR SHARE"
+_WITHOUT_ROOM = CreateRoom | BeginDirect | Deliver
 _EMPTY = "this database holds no quotechat yet"
 _OTHERS = (
     "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'quotechat'"
@@ -301,14 +303,12 @@ class PostgresStore:
 
     def _begin(self, connection: Connection, sql: Gathering, writes: Sequence[Write]) -> None:
         """Make the first trip: begin, lock all that the batch needs, and prefetch its most likely reads."""
-        names = list({write.command.room for write in writes if not isinstance(write.command, CreateRoom | Deliver)})
-        if not self._ids.keys() >= set(names):
-            self._learn_ids(connection)
+        names = list({write.command.room for write in writes if not isinstance(write.command, _WITHOUT_ROOM)})
         delivered = [write.command.id for write in writes if isinstance(write.command, Deliver)]
         cancelled = [
             write.command.scheduled.id for write in writes if isinstance(write.command, commands.CancelScheduled)
         ]
-        accounts = list({write.identity for write in writes if account_id(write.identity)})
+        accounts = list({write.identity for write in writes if callers.may_have_account(write.identity)})
         with connection.pipeline():
             connection.execute(_BEGIN)
             connection.execute(_HOLD)
@@ -338,11 +338,9 @@ class PostgresStore:
             command = write.command
             if isinstance(command, Deliver):
                 yield rules.WAITING, (command.id,)
-            elif not isinstance(command, CreateRoom | EraseMessage) and command.room in self._ids:
-                yield from rules.foreseen(command, write, self._ids[command.room])
-
-    def _learn_ids(self, connection: Connection) -> None:
-        self._ids = dict(connection.execute("SELECT name, id FROM room").fetchall())
+            elif not isinstance(command, CreateRoom | BeginDirect | EraseMessage):
+                # For an unknown room the same is asked: the time tells nobody which rooms there are.
+                yield from rules.foreseen(command, write, self._ids.get(command.room, 0))
 
     def _remember_rooms(self, sql: Gathering, names: Iterable[str], found: Iterable[Sequence[Any]]) -> None:
         locked = {row[0]: row[1:] for row in found}

@@ -15,7 +15,9 @@ from ..protocol import events, json
 from .shapes import Sql, deleted_stub, without_words_of_others
 
 _LAST = "SELECT id FROM message WHERE room_id = ? AND id < ? AND deleted IS NULL ORDER BY id DESC LIMIT 1"
-_NEWS = frozenset({events.MESSAGE_SENT, events.MESSAGE_DELETED})
+_NEWS = frozenset({
+    events.MESSAGE_SENT, events.MESSAGE_DELETED, events.ROOM_CHANGED, events.MEMBER_JOINED, events.MEMBER_LEFT,
+})  # fmt: skip
 """Events that can change somebody's inbox."""
 
 
@@ -85,7 +87,7 @@ def _message_deleted(sql: Sql, entry: Entry, counts: Counts) -> None:
     key = (entry.room_id, entry.target)
     row = sql.one("SELECT body FROM message WHERE room_id = ? AND id = ?", *key)
     assert row is not None, "a deletion without its message"
-    stub = json.dumps(deleted_stub(json.own(row[0]))).decode()
+    stub = json.dumps(deleted_stub(json.own(row[0])) | _moderated(entry)).decode()
     sql.run(
         "UPDATE message SET body = ?, likes = 0, dislikes = 0, reactions = NULL, deleted = ?, reply_to = NULL"
         " WHERE room_id = ? AND id = ?", stub, entry.seq, *key,
@@ -95,6 +97,10 @@ def _message_deleted(sql: Sql, entry: Entry, counts: Counts) -> None:
     if counts.last == entry.target:
         before = sql.one(_LAST, *key)
         counts.last = 0 if before is None else before[0]
+
+
+def _moderated(entry: Entry) -> dict[str, Any]:
+    return {"moderated": True} if entry.body["message"].get("moderated") else {}
 
 
 def _reactions_changed(sql: Sql, entry: Entry, counts: Counts) -> None:
@@ -149,8 +155,8 @@ def _quote_removed(sql: Sql, entry: Entry, counts: Counts) -> None:
     )  # fmt: skip
 
 
-def _audit(sql: Sql, entry: Entry, counts: Counts) -> None:
-    """An act of administration makes no row."""
+def _belonging_changed(sql: Sql, entry: Entry, counts: Counts) -> None:
+    """Do nothing: the settings and members of a room, and acts, stand in tables of their own or in the log alone."""
 
 
 _PROJECTIONS: dict[str, Callable[[Sql, Entry, Counts], None]] = {
@@ -160,5 +166,9 @@ _PROJECTIONS: dict[str, Callable[[Sql, Entry, Counts], None]] = {
     events.REACTIONS_CHANGED: _reactions_changed,
     events.QUOTE_ADDED: _quote_added,
     events.QUOTE_REMOVED: _quote_removed,
-    events.AUDIT: _audit,
+    events.AUDIT: _belonging_changed,
+    events.ROOM_CHANGED: _belonging_changed,
+    events.MEMBER_JOINED: _belonging_changed,
+    events.MEMBER_CHANGED: _belonging_changed,
+    events.MEMBER_LEFT: _belonging_changed,
 }

@@ -13,7 +13,7 @@ from ..protocol import cursor, json, text
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import CursorAhead, CursorExpired, HistoryChanged, MalformedJson, QuoteUnknown, RoomUnknown
 from ..protocol.principal import Principal
-from . import callers, presenting, visibility
+from . import callers, listing, presenting, visibility
 from .base import PAGE_BYTES, Census, Due, Head, Page, Step
 from .shapes import (
     PART,
@@ -23,9 +23,9 @@ from .shapes import (
     Sql,
     counted,
     deleted_stub,
-    described,
     event_of,
     removed_quote,
+    room_info,
     waiting_message,
     without_excerpt,
 )  # fmt: skip
@@ -99,9 +99,12 @@ def _checked(
 def snapshot(
     sql: BoundedSql, room: str, limit: int, identity: str | None, reader: Principal | None = None
 ) -> dict[str, Any]:
-    """Return the latest messages and the cursor at which they are so."""
+    """Return the latest messages and the cursor at which they are so, and the room as `reader` sees it."""
     row = visibility.room(sql, "r.id, r.head, r.chain", room, reader)
-    return {"room": room, "cursor": cursor.at(row[1], row[2])} | _stretch(sql, row[0], None, limit, identity)
+    found: dict[str, Any] = {"room": room, "cursor": cursor.at(row[1], row[2])}
+    if reader is not None:
+        found["about"] = listing.one(sql, room, reader.account)
+    return found | _stretch(sql, row[0], None, limit, identity)
 
 
 def messages(
@@ -176,9 +179,13 @@ def _own_emoji(sql: Sql, room_id: int, identities: set[str], first: int, last: i
 
 
 def rooms(sql: Sql, reader: Principal | None = None) -> list[dict[str, Any]]:
-    """Return the rooms that `reader` may read, by name."""
-    rows = visibility.rooms(sql, "r.name, r.title, r.head, r.chain, r.created_at", reader)
-    return [described(*row) for row in rows if PART not in row[0]]
+    """Return the rooms that `reader` may read, by name, as `listing` shows them; all for the server itself."""
+    if reader is not None:
+        return listing.visible(sql, reader)
+    rows = sql.all(
+        "SELECT name, title, kind, about, head, chain, created_at, last, messages FROM room ORDER BY name"
+    )
+    return [room_info(*row) for row in rows if PART not in row[0]]
 
 
 def scheduled(sql: Sql, room: str, identity: str, reader: Principal | None = None) -> list[dict[str, Any]]:

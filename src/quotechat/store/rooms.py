@@ -7,37 +7,63 @@ import secrets
 from ..protocol import commands, cursor, rooms
 from ..protocol.errors import Conflict
 from .base import Created, CreateRoom, Write
-from .ledger import Ledger
-from .shapes import described
+from .ledger import Ledger, Room
+from .shapes import room_info
 
 MOST_ROOMS = 1000
+"""Open and closed rooms."""
+MOST_DIRECTS = 100_000
 _EMPTY_FOR = 86_400_000
 """Milliseconds after which a room without any event no longer counts."""
 _ABANDONED = (
-    "SELECT id, name FROM room WHERE head = 0 AND kind <> 'log' AND created_at <= ? AND name <> ? AND NOT EXISTS"
+    "SELECT id, name FROM room WHERE head = 0 AND created_at <= ? AND name <> ? AND kind = 'open' AND NOT EXISTS"
     " (SELECT 1 FROM scheduled s WHERE s.room_id = room.id AND s.state IN ('waiting', 'refused'))"
     " ORDER BY created_at, id LIMIT 50"
 )
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 
 
 def create_room(ledger: Ledger, command: CreateRoom, write: Write, most: int = MOST_ROOMS) -> Created:
-    """Make a room with an empty log and a history of its own. Raises Conflict."""
-    if ledger.sql.one("SELECT 1 FROM room WHERE name = ?", command.name):
-        raise Conflict(f"There is a room {command.name} already.", "name")
-    _make_place(ledger, write.at, most)
-    about = rooms.About(default=command.name == commands.LOBBY)
+    """Make an open room with an empty log and a history of its own. Raises Conflict."""
+    room = make_room(ledger, command.name, command.title, write.at, most=most)
+    return Created(room_info(room.name, command.title, room.kind, room.about, room.head, room.chain, write.at))
+
+
+def make_room(
+    ledger: Ledger, name: str, title: str | None, at: int, *, most: int, kind: str = rooms.OPEN,
+    pair: bytes | None = None,
+) -> Room:  # fmt: skip
+    """Add a room to the table and return it, locked. Raises Conflict if the name is taken, or there are `most`."""
+    if ledger.sql.one("SELECT 1 FROM room WHERE name = ?", name):
+        raise Conflict(f"There is a room {name} already.", "name")
+    if kind == rooms.DIRECT:
+        _check_directs(ledger, most)
+    else:
+        _make_place(ledger, at, most)
     genesis = secrets.token_bytes(cursor.CHAIN_BYTES)
+    about = rooms.dumped(rooms.About(default=name == commands.LOBBY))
     ledger.sql.run(
-        "INSERT INTO room (name, title, chain, floor_chain, created_at, moved_at, about) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        command.name, command.title, genesis, genesis, write.at, write.at, rooms.dumped(about),
+        "INSERT INTO room (name, title, chain, floor_chain, created_at, moved_at, about, kind, pair)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", name, title, genesis, genesis, at, at, about, kind, pair,
     )  # fmt: skip
-    return Created(described(command.name, command.title, 0, genesis, write.at))
+    return ledger.room(name)
+
+
+def random_tail(length: int) -> str:
+    """Return so many random letters and digits, which nobody guesses."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+
+
+def _check_directs(ledger: Ledger, most: int) -> None:
+    row = ledger.sql.one("SELECT count(*) FROM room WHERE kind = 'direct'")
+    if row is not None and row[0] >= most:
+        raise Conflict(f"There are {most} direct rooms, and there may be no more.")
 
 
 def _make_place(ledger: Ledger, at: int, most: int) -> None:
     """Remove the oldest unused room, if there are `most`. Raises Conflict if all are in use."""
     sql = ledger.sql
-    row = sql.one("SELECT count(*) FROM room")
+    row = sql.one("SELECT count(*) FROM room WHERE kind IN ('open', 'closed')")
     if row is None or row[0] < most:
         return
     unused = sql.all(_ABANDONED, at - _EMPTY_FOR, commands.LOBBY)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-from ..protocol import commands, cursor, events, json
+from ..protocol import commands, cursor, events, json, rooms
 
 Row = Sequence[Any]
 PART = ".part-"
@@ -44,7 +44,7 @@ class BoundedSql(Sql, Protocol):
 
 _ORDER = (
     "id", "user", "by", "bot", "message", "runs", "color", "reply_to", "likes", "dislikes", "reactions", "at",
-    "edited_at", "deleted", "client_id",
+    "edited_at", "deleted", "moderated", "client_id",
 )  # fmt: skip
 
 
@@ -106,12 +106,14 @@ def without_excerpt(message: dict[str, Any]) -> dict[str, Any]:
     return message | {"reply_to": {"id": parent["id"], "user": parent["user"], "deleted": True}}
 
 
-def described(name: str, title: str | None, head: int, chain: bytes, at: int) -> dict[str, Any]:
-    """Return a room as the API shows it."""
-    shown: dict[str, Any] = {"name": name}
-    if title:
-        shown["title"] = title
-    return shown | {"cursor": cursor.at(head, chain), "at": events.rfc3339(at)}
+def room_info(
+    name: str, title: str | None, kind: str, about: str, head: int, chain: bytes, at: int,
+    last: int = 0, messages: int = 0,
+) -> dict[str, Any]:  # fmt: skip
+    """Return a room as the API shows it, without what depends on who asks."""
+    shown = rooms.shown(name, kind, title, rooms.parsed(about))
+    shown |= {"cursor": cursor.at(head, chain), "at": events.rfc3339(at)}
+    return shown | {field: count for field, count in (("last", last), ("messages", messages)) if count}
 
 
 def schema(sql: Sql) -> int:

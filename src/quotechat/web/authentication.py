@@ -23,7 +23,7 @@ from ..hub.passwords import Passwords
 from ..hub.people import People
 from ..protocol import commands
 from ..protocol.errors import Forbidden, RoomUnknown, ScopeMissing, Unauthenticated
-from ..protocol.permissions import CREATE_BOT, CREATE_ROOM, INVITE, allows_on_server, scope_of
+from ..protocol.permissions import CREATE_BOT, CREATE_CLOSED, CREATE_ROOM, INVITE, allows_on_server, scope_of
 from ..protocol.principal import Principal
 from ..protocol.rooms import AUDIT
 from ..store.sessions import Session, hashed
@@ -35,8 +35,9 @@ _DEVICE_SECONDS = 400 * 24 * 3600
 """As long as browsers keep any cookie (RFC 6265bis §5.5)."""
 _MOST_KNOWN = 5
 """Accounts that a device is known for."""
-_ONLY_ADMINISTRATORS = {
+_REFUSALS = {
     CREATE_ROOM: "Only administrators create rooms here.",
+    CREATE_CLOSED: "You may not create closed rooms here.",
     INVITE: "Only administrators invite here.",
     CREATE_BOT: "Only administrators make bots here.",
 }
@@ -158,7 +159,7 @@ def may(principal: Principal, action: str) -> bool:
 def need_right(principal: Principal, action: str) -> None:
     """Raise Forbidden if `principal` may not do `action`, which is about no room."""
     if not may(principal, action):
-        raise Forbidden(_ONLY_ADMINISTRATORS[action])
+        raise Forbidden(_REFUSALS[action])
 
 
 def proof() -> bytes | None:
@@ -184,7 +185,9 @@ def check_scope(principal: Principal | None, scope: str) -> None:
 def check_command(principal: Principal | None, command: commands.Command) -> None:
     """Raise ScopeMissing or RoomUnknown if the token of `principal` is not for `command`."""
     check_room(principal, command.room)
-    check_scope(principal, scope_of(str(command.__struct_config__.tag)))
+    # To leave is one's own affair, to remove others is not.
+    leaves = isinstance(command, commands.RemoveMember) and principal is not None and command.member.id == principal.id
+    check_scope(principal, "write" if leaves else scope_of(str(command.__struct_config__.tag)))
 
 
 def _by_token() -> Caller | None:

@@ -46,6 +46,7 @@ QUERY: dict[str, tuple[dict[str, Any], str]] = {
     "order": ({"enum": ["newest", "best"]}, "`best` only with `in:` or a date."),
     "before_account": ({"type": "string"}, "Only accounts that are older than the one with this id."),
     "room": ({"type": "string"}, "A first subscription."),
+    "joined": ({"enum": ["0", "1"]}, "With `1`, only rooms of which the caller is a member."),
     "rooms": ({"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 50},
               "ROOM:CURSOR, once for each of 1 to 50 rooms."),
 }  # fmt: skip
@@ -126,10 +127,19 @@ COMMANDS: dict[str, dict[str, Any]] = {
     "cancel-scheduled": {"scheduled": {"id": 1}},
     "add-quote": {"quote": {"quote": "Less is more.", "author": "Mies"}},
     "remove-quote": {"quote": {"id": 1}},
+    "set-room": {"room": "tea", "about": {"topic": "Green or black", "slow": 10}},
+    "add-member": {"room": "tea", "member": {"name": "Bo"}},
+    "set-member": {"room": "tea", "member": {"id": "k3vaaaaabbbb", "role": "manager"}},
+    "remove-member": {"room": "tea", "member": {"id": "k3vaaaaabbbb"}},
+    "join": {"room": "tea"},
     "subscribe": {"room": "lobby", "after": "0"},
     "unsubscribe": {"room": "lobby"},
     "ping": {"client_id": "k2", "measure": True},
 }
+
+
+#: Commands whose examples work for an account that manages the room, and for nobody else.
+FOR_MANAGERS = frozenset({"set-room", "add-member", "set-member", "remove-member", "join"})
 
 
 def envelope(name: str) -> dict[str, Any]:

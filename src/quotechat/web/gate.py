@@ -25,7 +25,7 @@ _TO_SIGN_IN = frozenset({"/api/v1/sessions", "/api/v1/setup", "/api/v1/joins", "
 _OWN_GUARD = frozenset({"/metrics"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Blueprints and calls that need the scope `write`; every other change needs `manage`.
-_WRITES = frozenset({"messages", "quotes", "pages"})
+_WRITES = frozenset({"messages", "quotes", "pages", "members.join", "members.leave"})
 #: Calls, and blueprints, that need a session: a token is told so, whatever its scopes are.
 _NEED_SESSION = frozenset({
     "signing_in", "own_pages", "me.password", "me.close", "me.tokens", "me.new_token", "me.revoke",

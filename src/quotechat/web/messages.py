@@ -11,7 +11,7 @@ from ..hub.chat import Cancelled, Chat, Scheduled, Stored
 from ..protocol import commands, json, wire
 from ..protocol.errors import Invalid, MalformedEnvelope, ParameterInvalid
 from . import access, authentication, parameters, security, sending
-from .described import COMMANDS, OWN_MESSAGE, Example, described, envelope
+from .described import COMMANDS, FOR_MANAGERS, OWN_MESSAGE, Example, described, envelope
 
 blueprint = Blueprint("messages", __name__, url_prefix="/api/v1")
 
@@ -146,7 +146,9 @@ def cancel(room: str, scheduled_id: int) -> Response:
     limit="message",
     identity="optional",
     examples=tuple(
-        Example(_LOBBY + "commands", envelope(name)) for name in COMMANDS if not name.endswith("subscribe")
+        Example(_LOBBY + "commands", envelope(name))
+        for name in COMMANDS
+        if not name.endswith("subscribe") and name not in FOR_MANAGERS
     ),
 )  # fmt: skip
 def command(room: str) -> Response:
@@ -174,6 +176,16 @@ def remove_quote(quote_id: int) -> Response:
     """Take one's own quote back: 200 and the event, in the room that has the quote."""
     room = _chat().quote_room(security.principal(), quote_id)
     return _done(_submit("remove-quote", room, {}, quote={"id": quote_id}))
+
+
+def submit(command: str, room: str, fields: dict[str, Any], **inner: Any) -> Any:
+    """Store a command with those inner objects; `fields` are of the body, for its `client_id`. Raises Refused."""
+    return _submit(command, room, fields, **inner)
+
+
+def done(outcome: Any) -> Response:
+    """Return the answer to a stored command: its event."""
+    return _done(outcome)
 
 
 def live(value: Any, status: int = 200) -> Response:

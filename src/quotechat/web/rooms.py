@@ -7,11 +7,12 @@ from typing import Any
 from flask import Blueprint, Response, current_app
 
 from ..hub.chat import Chat
-from ..protocol import wire
+from ..protocol import room_types, wire
 from ..protocol.errors import Invalid
 from ..protocol.names import clean_user
-from ..protocol.permissions import CREATE_ROOM
-from . import access, authentication, conditional, parameters, reads, security
+from ..protocol.permissions import CREATE_CLOSED, CREATE_ROOM
+from ..store import accounts
+from . import access, authentication, conditional, members, parameters, reads, security
 from .described import Example, described
 from .messages import live
 from .site import url_for
@@ -20,46 +21,62 @@ blueprint = Blueprint("rooms", __name__, url_prefix="/api/v1")
 
 _DEFAULT_LIMIT = 50
 _MOST = 200
+_MOST_INVITED = 100
 
 
 @blueprint.get("/rooms")
 @described(
     answers={200: wire.Rooms},
+    query=("joined",),
     conditional=True,
     problems=("rate-limited",),
     identity="optional",
     examples=(Example("/api/v1/rooms"),),
 )
 def rooms() -> Response:
-    """{`rooms`}: those that the caller may read, by name."""
-    found = _chat().rooms(security.principal())
-    tag = conditional.tag([(room["name"], room.get("title"), room["cursor"]) for room in found])
+    """{`rooms`}: those that the caller may read, by name; with `?joined=1` those of which it is a member.
+
+    Archived ones are left out.
+    """
+    found = _chat().rooms(security.principal(), joined=parameters.one("joined") == "1")
+    tag = conditional.tag(found)
     return conditional.unchanged(tag) or conditional.marked(live({"rooms": found}), tag)
 
 
 @blueprint.post("/rooms")
 @described(
-    answers={201: wire.RoomInfo},
+    answers={201: room_types.RoomInfo},
     body=wire.RoomBody,
-    problems=("conflict", "forbidden", "rate-limited", "room-unknown"),
+    problems=("conflict", "forbidden", "rate-limited", "room-unknown", "account-unknown"),
     limit="room",
     writes=True,
     identity="optional",
     examples=(Example("/api/v1/rooms", {"name": "tea", "title": "Tea"}, status=201),),
 )
 def create() -> Response:
-    """Create a room: {`name`, `title`?}; 201 and the room. 403 if the site leaves that to administrators."""
+    """Create a room: {`name`, `title`?, `kind`?, `members`?}; 201 and the room. Its creator is its manager.
+
+    The name of a closed one gets a random tail. 403 if the site leaves this to administrators.
+    """
     fields = parameters.json_object()
-    name, title = fields.get("name"), fields.get("title")
+    kind = fields.get("kind", "open")
+    if kind not in ("open", "closed"):
+        raise Invalid("kind", "A room is open or closed; direct rooms are begun at /directs.")
+    closed = kind == "closed"
+    name, title = fields.get("name", "room" if closed else None), fields.get("title")
     if not isinstance(name, str):
         raise Invalid("name", "name is missing, or no text.")
     if title is not None and not isinstance(title, str):
         raise Invalid("title", "title is no text.")
+    invited = members.ids(fields, _MOST_INVITED)
     principal = security.principal()
     # Refused first: 409 would tell that another room is there.
     authentication.check_room(principal, name)
-    authentication.need_right(principal, CREATE_ROOM)
-    room = _chat().create_room(name, title, security.identity(), security.address(), access.begun())
+    authentication.need_right(principal, CREATE_CLOSED if closed else CREATE_ROOM)
+    room = _chat().create_room(
+        name, title, security.identity(), security.address(), access.begun(), kind=kind, members=invited,
+        proof=authentication.proof(),
+    )  # fmt: skip
     answer = live(room, 201)
     answer.headers["Location"] = url_for("rooms.snapshot", room=room["name"])
     return answer
@@ -75,16 +92,21 @@ def create() -> Response:
     examples=(Example("/api/v1/rooms/lobby?limit=20"),),
 )
 def snapshot(room: str) -> Response:
-    """{`room`, `cursor`, `messages`, `has_more`, `quotes`?, `mine`?}: the latest, and the cursor behind them."""
+    """{`room`, `cursor`, `about`, `messages`, `has_more`, `quotes`?, `mine`?}: the latest, and the cursor behind them.
+
+    `about` is the room as in the list of rooms.
+    """
     limit, identity = parameters.limit(_DEFAULT_LIMIT, _MOST), security.identity()
     handle = _chat().open(security.principal(), room)
-    same = conditional.unchanged(conditional.tag(handle.cursor(), limit, identity))
+    # What depends on the caller's membership changes without an event, and then its account's revision.
+    depends = (limit, identity, _revision())
+    same = conditional.unchanged(conditional.tag(handle.cursor(), *depends))
     if same is not None:
         return same
     found = handle.snapshot(limit)
     reads.count(len(found["messages"]))
     # By its own cursor: there may have been an event since the look.
-    answer = conditional.marked(live(found), conditional.tag(found["cursor"], limit, identity))
+    answer = conditional.marked(live(found), conditional.tag(found["cursor"], *depends))
     return _older(answer, found, limit, f"/api/v1/rooms/{room}/messages")
 
 
@@ -137,6 +159,12 @@ def _older(answer: Response, found: dict[str, Any], limit: int, path: str | None
     if not found["has_more"]:
         return answer
     return conditional.next_page(answer, path, before=found["messages"][0]["id"], limit=limit)
+
+
+def _revision() -> int:
+    """Return the revision of the caller's account, 0 without one."""
+    account = security.principal().account
+    return 0 if account is None else _chat().read_with(lambda sql: accounts.revision(sql, account))
 
 
 def _chat() -> Chat:

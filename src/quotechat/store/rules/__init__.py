@@ -8,15 +8,38 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from ...protocol import commands, names, rooms
-from ...protocol.commands import AddQuote, CancelScheduled, DeleteMessage, EditMessage, React, RemoveQuote, SendMessage
-from ...protocol.errors import Forbidden, Refused
+from ...protocol import commands, names
+from ...protocol.commands import (
+    AddMember,
+    AddQuote,
+    CancelScheduled,
+    DeleteMessage,
+    EditMessage,
+    Join,
+    React,
+    RemoveMember,
+    RemoveQuote,
+    SendMessage,
+    SetMember,
+    SetRoom,
+)
+from ...protocol.errors import Refused
 from .. import callers, erasing, held_names
-from ..base import Cancelled, CreateRoom, Deliver, EraseMessage, Outcome, Scheduled, Stored, Write
+from ..base import (
+    Accepted,
+    BeginDirect,
+    Cancelled,
+    CreateRoom,
+    Deliver,
+    EraseMessage,
+    Outcome,
+    Scheduled,
+    Stored,
+    Write,
+)
 from ..ledger import SENT, Ledger
-from ..rooms import create_room
-from . import delivery, messages, quotes, reactions, waiting
-from .asked import Asked, Settings
+from . import delivery, members, messages, quotes, reactions, rights, rooms, waiting
+from .asked import Asked, Settings, ask
 from .delivery import STILL_WAITING, WAITING
 
 __all__ = ["STILL_WAITING", "WAITING", "Settings", "apply", "apply_all", "foreseen"]
@@ -37,28 +60,28 @@ def apply(ledger: Ledger, write: Write, settings: Settings) -> Outcome:
     """Do one thing. Raises Refused, and then nothing has changed."""
     command = write.command
     if isinstance(command, CreateRoom):
-        return create_room(ledger, command, write, settings.most_rooms)
+        return rooms.create(ledger, command, write, settings)
+    if isinstance(command, BeginDirect):
+        return rooms.begin_direct(ledger, command, write, settings)
     if isinstance(command, Deliver):
         return delivery.deliver(ledger, command, write, settings)
     if isinstance(command, EraseMessage):
         return erasing.erase(ledger, command, write)
-    room = ledger.room(command.room)
-    if room.kind == rooms.LOG:
-        raise Forbidden("Nobody writes here: it is told by what is done.")
-    # Before the look-up of repeats: a sender that has lost its rights does not learn an earlier outcome.
-    callers.check(ledger.sql, command, write)
-    earlier = ledger.earlier(room, command, write)
+    asked = ask(ledger, command.room, write, settings)
+    callers.check_name(asked.standing, command)
+    rights.check(asked, command)
+    earlier = ledger.earlier(asked.room, command, write)
     if earlier is not None:
         return earlier
-    outcome = _RULES[type(command)](Asked(ledger, room, write, settings), command)
+    outcome = _RULES[type(command)](asked, command)
     if isinstance(outcome, Stored):
-        ledger.remember(room, command, write, seq=outcome.seq)
-    else:
-        ledger.remember(room, command, write, scheduled=outcome.scheduled["id"])
+        ledger.remember(asked.room, command, write, seq=outcome.seq)
+    elif not isinstance(outcome, Accepted):
+        ledger.remember(asked.room, command, write, scheduled=outcome.scheduled["id"])
     return outcome
 
 
-_RULES: dict[type, Callable[[Asked, Any], Stored | Scheduled | Cancelled]] = {
+_RULES: dict[type, Callable[[Asked, Any], Stored | Scheduled | Cancelled | Accepted]] = {
     SendMessage: messages.send,
     EditMessage: messages.edit,
     DeleteMessage: messages.delete,
@@ -66,6 +89,11 @@ _RULES: dict[type, Callable[[Asked, Any], Stored | Scheduled | Cancelled]] = {
     CancelScheduled: waiting.cancel,
     AddQuote: quotes.add,
     RemoveQuote: quotes.remove,
+    SetRoom: rooms.change,
+    Join: members.join,
+    AddMember: members.add,
+    SetMember: members.change,
+    RemoveMember: members.remove,
 }
 
 
@@ -74,7 +102,7 @@ def foreseen(command: commands.Write, write: Write, room_id: int) -> Iterator[tu
 
     It may be wrong: a read that is missing here costs a round trip, and nothing else.
     """
-    yield from callers.foreseen(command, write)
+    yield from callers.foreseen(command, write, room_id)
     if command.client_id is not None:
         yield SENT, (room_id, command.sender(write.identity), command.client_id)
     if isinstance(command, SendMessage):

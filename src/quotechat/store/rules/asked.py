@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ...protocol.errors import Unauthenticated
+from ...protocol import rooms
+from ...protocol.errors import RoomUnknown, Unauthenticated
+from ...protocol.permissions import READ, allows
+from .. import callers
 from ..base import Stored, Write
+from ..callers import Standing
 from ..ledger import Ledger, Room
-from ..rooms import MOST_ROOMS
+from ..rooms import MOST_DIRECTS, MOST_ROOMS
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,7 @@ class Settings:
     schedule_days: int = 365
     name_hold_ms: int = 86_400_000
     most_rooms: int = MOST_ROOMS
+    most_directs: int = MOST_DIRECTS
 
 
 class Asked(NamedTuple):
@@ -27,12 +32,34 @@ class Asked(NamedTuple):
     room: Room
     write: Write
     settings: Settings
+    standing: Standing
+
+    @property
+    def about(self) -> rooms.About:
+        """The settings of the room."""
+        return rooms.parsed(self.room.about)
+
+    @property
+    def by(self) -> dict[str, str]:
+        """The field that names the account which does it; empty for others."""
+        number = self.standing.principal.id
+        return {} if number is None else {"by": number}
+
+    def may(self, action: str) -> bool:
+        """Return True if the sender has the right in this room."""
+        if self.write.operator:
+            return True
+        return allows(self.standing.principal, action, self.room.kind, self.standing.membership)
 
     def need_identity(self, reason: str | None = None) -> str:
         """Return the sender's identity. Raises Unauthenticated."""
         if self.write.identity is None:
             raise Unauthenticated(reason) if reason else Unauthenticated()
         return self.write.identity
+
+    def tell(self, what: str, **about: str | int | None) -> None:
+        """Tell the log `@audit` of an act in this room."""
+        self.ledger.tell(self.write.at, what, by=self.standing.principal.id, room=self.room.name, **about)
 
     def append(
         self,
@@ -45,3 +72,17 @@ class Asked(NamedTuple):
     ) -> Stored:
         """Store the event that comes of it."""
         return self.ledger.append(self.room, event, body, self.write, target=target, reaction=reaction, emoji=emoji)
+
+
+def ask(ledger: Ledger, name: str, write: Write, settings: Settings) -> Asked:
+    """Return the command's room, locked, and its sender's standing there.
+
+    Raises Unauthenticated, and RoomUnknown also for a room that the sender may not see, after the same statements.
+    """
+    room = ledger.find(name)
+    standing = callers.standing(ledger.sql, write, 0 if room is None else room.id)
+    if room is not None:
+        asked = Asked(ledger, room, write, settings, standing)
+        if asked.may(READ):
+            return asked
+    raise RoomUnknown(name)

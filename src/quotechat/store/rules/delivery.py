@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from msgspec import structs
+from msgspec.structs import replace as replace_fields
 
 from ...protocol import commands, json
 from ...protocol.commands import SendMessage
-from ...protocol.errors import Refused, Unauthenticated
-from .. import callers, held_names
+from ...protocol.errors import RateLimited, Refused
+from ...protocol.principal import account_id
+from .. import held_names
 from ..base import Deliver, Nothing, Outcome, Write
 from ..ledger import Ledger
 from ..shapes import Sql
-from . import messages
-from .asked import Asked, Settings
+from . import messages, rights
+from .asked import Asked, Settings, ask
+from .members import join_by_speaking
 
 WAITING = (
     "SELECT r.name, s.identity, s.client_id, s.message FROM scheduled s JOIN room r"
@@ -29,29 +31,27 @@ def deliver(ledger: Ledger, command: Deliver, write: Write, settings: Settings) 
     row = sql.one(WAITING, command.id)
     if row is None:
         return Nothing()
-    room = ledger.room(row[0])
+    ledger.room(row[0])
     # Again under the room's lock: another machine may have been first.
     if not sql.one(STILL_WAITING, command.id):
         return Nothing()
     kept = json.own(row[3])
     runs = kept.pop("runs", None)
-    said = commands.NewMessage(**kept)
+    send = SendMessage(message=commands.NewMessage(**kept), room=row[0], client_id=row[2])
     try:
-        name = callers.current_name(sql, row[1], write.at)
-    except Unauthenticated as refused:
-        _refuse_due(sql, command.id, refused)
-        return Nothing()
-    if name is not None:
-        said = structs.replace(said, user=name)
-    send = SendMessage(message=said, room=room.name, client_id=row[2])
-    asked = Asked(ledger, room, replace(write, identity=row[1]), settings)
-    parent = messages.parent_if_kept(asked, said.reply_to)
-    try:
-        # The conditions of a send hold now: the name may have become another's since.
-        held_names.hold(ledger, room, asked.write, said.user, settings.name_hold_ms)
+        asked = ask(ledger, row[0], replace(write, identity=row[1]), settings)
+        send = _signed(asked, send)
+        # The conditions of a send hold now: a right may have ended, or the name become another's since.
+        rights.check(asked, send)
+        rights.check_pace(asked)
+        held_names.hold(ledger, asked.room, asked.write, send.message.user, settings.name_hold_ms)
+    except RateLimited:
+        raise  # later it is sent
     except Refused as refused:
         _refuse_due(sql, command.id, refused)
         return Nothing()
+    room = asked.room
+    parent = messages.parent_if_kept(asked, send.message.reply_to)
     stored = messages.say(asked, send, parent, runs)
     # The text is the log's from now on, which knows how to forget it.
     sql.run(
@@ -64,7 +64,16 @@ def deliver(ledger: Ledger, command: Deliver, write: Write, settings: Settings) 
             "UPDATE sent SET seq = ? WHERE room_id = ? AND sender = ? AND client_id = ?",
             stored.seq, room.id, send.sender(row[1]), send.client_id,
         )  # fmt: skip
+    join_by_speaking(asked)
     return stored
+
+
+def _signed(asked: Asked, send: SendMessage) -> SendMessage:
+    """Return the message under the name that its account has by now."""
+    principal = asked.standing.principal
+    if account_id(principal.identity) is None or principal.name is None:
+        return send
+    return replace_fields(send, message=replace_fields(send.message, user=principal.name))
 
 
 def _refuse_due(sql: Sql, scheduled_id: int, refused: Refused) -> None:

@@ -7,13 +7,14 @@ from typing import Any
 from ...protocol import commands, events, json, text
 from ...protocol.commands import DeleteMessage, EditMessage, SendMessage
 from ...protocol.errors import Conflict, Forbidden, Invalid, MessageUnknown
-from ...protocol.principal import account_id
+from ...protocol.permissions import DELETE_OTHERS
 from .. import callers, held_names, presenting
 from ..base import Scheduled, Stored
 from ..redaction import redact_message
 from ..shapes import counted, in_order
-from . import waiting
+from . import rights, waiting
 from .asked import Asked
+from .members import join_by_speaking
 
 MOST_EDITS = 1000
 """Edits of one message: each stays in the log, with the whole text."""
@@ -35,9 +36,12 @@ def send(asked: Asked, command: SendMessage) -> Stored | Scheduled:
         # A scheduled message holds no name: nothing was sent under it yet.
         held_names.check(asked.ledger, asked.room, write, said.user, asked.settings.name_hold_ms)
         return waiting.schedule(asked, command, due)
+    rights.check_pace(asked)
     # The last check is the first change: nothing below it refuses.
     held_names.hold(asked.ledger, asked.room, write, said.user, asked.settings.name_hold_ms)
-    return say(asked, command, parent, write.runs)
+    stored = say(asked, command, parent, write.runs)
+    join_by_speaking(asked)
+    return stored
 
 
 def edit(asked: Asked, command: EditMessage) -> Stored:
@@ -58,23 +62,28 @@ def edit(asked: Asked, command: EditMessage) -> Stored:
 
 
 def delete(asked: Asked, command: DeleteMessage) -> Stored:
-    """Delete a message."""
-    message_id, identity = command.message.id, asked.write.identity
-    row = asked.ledger.sql.one(
-        "SELECT identity, deleted FROM message WHERE room_id = ? AND id = ?", asked.room.id, message_id
-    )
-    operator = asked.write.operator
-    if row and row[1] is not None and (
-        operator or (identity is not None and callers.owns(asked.ledger.sql, identity, row[0]))
-    ):
+    """Delete one's own message; managers, administrators of open rooms and the operator delete those of others."""
+    message_id, identity, sql = command.message.id, asked.write.identity, asked.ledger.sql
+    row = sql.one("SELECT identity, deleted FROM message WHERE room_id = ? AND id = ?", asked.room.id, message_id)
+    own = row is not None and identity is not None and callers.owns(sql, identity, row[0])
+    others = asked.may(DELETE_OTHERS)
+    if not (own or others):
+        asked.need_identity()
+    if row is None:
+        raise MessageUnknown(message_id)
+    if not (own or others):
+        raise Forbidden("Only the one who sent a message can change it.")
+    if not own:
+        rights.need_scope(asked, "manage")
+    if row[1] is not None:
         # DELETE is idempotent (RFC 9110 §9.2.2): it is gone, and this is the event that did it.
         return asked.ledger.stored(asked.room, row[1])
-    if not operator:
-        _own(asked, message_id, "This message is deleted.")
-    elif row is None:
-        raise MessageUnknown(message_id)
-    redact_message(asked.ledger.sql, asked.room.id, message_id, asked.ledger.budget)
-    return asked.append(events.MESSAGE_DELETED, {"message": {"id": message_id}}, target=message_id)
+    redact_message(sql, asked.room.id, message_id, asked.ledger.budget)
+    message: dict[str, Any] = {"id": message_id}
+    if not (own or asked.write.operator):
+        message["moderated"] = True
+        asked.tell("message-removed", message=message_id)
+    return asked.append(events.MESSAGE_DELETED, {"message": message}, target=message_id)
 
 
 # --- Shared with scheduled messages ---------------------------------------------------------------
@@ -88,8 +97,8 @@ def say(
     message = {
         "id": asked.room.head + 1,
         "user": said.user,
-        "by": account_id(asked.write.identity),
-        "bot": callers.is_bot(asked.ledger.sql, asked.write.identity) or None,
+        "by": asked.standing.principal.id,
+        "bot": asked.standing.principal.role == "bot" or None,
         "message": said.message,
         "runs": runs,
         "color": said.color,

@@ -1,0 +1,215 @@
+"""The rules of membership: join, add, change, remove. In closed and direct rooms each is an event."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...protocol import commands, events, rooms
+from ...protocol.commands import AddMember, Join, RemoveMember, SetMember
+from ...protocol.errors import AccountUnknown, Conflict
+from ...protocol.principal import Principal
+from .. import accounts, members
+from ..accounts import Account
+from ..base import Accepted, Stored, Write
+from ..callers import Standing
+from ..ledger import Ledger
+from ..members import Member
+from ..shapes import Sql
+from . import rights
+from .asked import Asked, Settings
+
+_MOST_MUTED_DAYS = 365
+
+
+def join(asked: Asked, command: Join) -> Accepted:
+    """Become a member of an open room."""
+    account = rights.need_account(asked)
+    if asked.standing.membership is None:
+        _check_joined(asked.ledger.sql, account)
+        _insert(asked, account, "member")
+    return Accepted({})
+
+
+def join_by_speaking(asked: Asked) -> None:
+    """Make the sender of a message a member of the open room; it has read its own message."""
+    account = asked.standing.principal.account
+    if account is None:
+        return
+    sql, room = asked.ledger.sql, asked.room
+    if asked.standing.membership is None and members.joined(sql, account) < members.MOST_JOINED:
+        _insert(asked, account, "member")
+    if asked.about.slow:
+        sql.run("UPDATE member SET spoke_at = ? WHERE account_id = ? AND room_id = ?", asked.write.at, account, room.id)
+
+
+def add(asked: Asked, command: AddMember) -> Stored | Accepted:
+    """Add an account to the room."""
+    _check_changes(asked)
+    account = _account(asked, command.member)
+    there = members.one(asked.ledger.sql, asked.room.id, account.key)
+    role = command.member.role
+    if there is not None:
+        return _set_role(asked, there, role or there.role)
+    _check_role(account.role, role or "member")
+    asked.tell("let-in" if asked.write.operator else "member-added", account=account.key)
+    return enter(asked, account, role or "member")
+
+
+def enter(asked: Asked, account: Account, role: str) -> Stored | Accepted:
+    """Make an account, which is none yet, a member. Raises Conflict if the room or the account has too many."""
+    sql, room = asked.ledger.sql, asked.room
+    _check_joined(sql, account.id)
+    if rooms.is_private(room.kind) and members.count(sql, room.id) >= members.MOST_MEMBERS:
+        raise Conflict(f"A closed room has at most {members.MOST_MEMBERS:,} members.")
+    member = Member(account.id, account.key, account.name, account.role, role)
+    outcome = _tell(asked, events.MEMBER_JOINED, member, {"member": member.shown()})
+    _insert(asked, account.id, role)
+    return outcome
+
+
+def change(asked: Asked, command: SetMember) -> Stored | Accepted:
+    """Change the role of a member, or mute it. In an open room an account need not have joined before."""
+    wanted, sql, room = command.member, asked.ledger.sql, asked.room
+    _check_changes(asked)
+    until = _muted_until(asked, wanted)
+    member = members.one(sql, room.id, wanted.id)
+    if member is None:
+        if rooms.is_private(room.kind):
+            raise AccountUnknown()
+        account = _account(asked, commands.NewMember(id=wanted.id))
+        _check_role(account.role, _role(wanted.role, "member"))
+        enter(asked, account, "member")
+        member = Member(account.id, account.key, account.name, account.role, "member")
+    outcome = _set_role(asked, member, _role(wanted.role, member.role))
+    if isinstance(wanted.muted_until, str) or wanted.muted_until is None:
+        _mute(asked, member, until)
+    return outcome
+
+
+def remove(asked: Asked, command: RemoveMember) -> Stored | Accepted:
+    """Remove a member, or leave."""
+    own = command.member.id == asked.standing.principal.id
+    if not own:
+        rights.need_scope(asked, "manage")
+    _check_changes(asked)
+    member = members.one(asked.ledger.sql, asked.room.id, command.member.id)
+    if member is None:
+        return Accepted({})
+    _keep_a_manager(asked, member)
+    if not own:
+        asked.tell("member-removed", account=member.id)
+    return let_go(asked, member, "left" if own else "removed")
+
+
+def let_go(asked: Asked, member: Member, reason: str) -> Stored | Accepted:
+    """End a membership, and all that goes with it."""
+    sql, room = asked.ledger.sql, asked.room
+    body = {"member": {"id": member.id, "user": member.name}, "reason": reason}
+    outcome = _tell(asked, events.MEMBER_LEFT, member, body)
+    members.remove(sql, room.id, member.account)
+    sql.run("DELETE FROM mention WHERE account_id = ? AND room_id = ?", member.account, room.id)
+    asked.ledger.touch(member.account)
+    return outcome
+
+
+def leave_all(sql: Sql, account: Account, at: int) -> None:
+    """End every membership of an account that closes, in one open write transaction."""
+    found = "SELECT r.id, r.name, r.kind FROM member m JOIN room r ON r.id = m.room_id WHERE m.account_id = ?"
+    private = [(row[0], row[1]) for row in sql.all(f"{found} ORDER BY r.id", account.id) if rooms.is_private(row[2])]
+    for room_id, _ in private:
+        # It locks the room, in every dialect.
+        sql.run("UPDATE room SET floor = floor WHERE id = ?", room_id)
+    ledger = Ledger(sql)
+    for _, name in private:
+        command = RemoveMember(member=commands.MemberId(account.key), room=name)
+        write = Write(command, at, operator=True)
+        asked = Asked(ledger, ledger.room(name), write, Settings(), Standing(Principal(None)))
+        let_go(asked, Member(account.id, account.key, account.name, account.role, "member"), "closed")
+    ledger.flush()
+    for table in ("member", "mention", "blocked", "notice"):
+        sql.run(f"DELETE FROM {table} WHERE account_id = ?", account.id)
+
+
+# --- Inside -----------------------------------------------------------------------------------------
+
+
+def _set_role(asked: Asked, member: Member, role: str) -> Stored | Accepted:
+    changed = member._replace(role=role)
+    if role == member.role:
+        return Accepted({"member": changed.shown()})
+    _check_role(member.account_role, role)
+    _keep_a_manager(asked, member)
+    asked.ledger.sql.run(
+        "UPDATE member SET role = ? WHERE account_id = ? AND room_id = ?", role, member.account, asked.room.id
+    )
+    asked.ledger.touch(member.account)
+    return _tell(asked, events.MEMBER_CHANGED, changed, {"member": changed.shown()})
+
+
+def _mute(asked: Asked, member: Member, until: int | None) -> None:
+    """Let a member say nothing until then, and tell it alone."""
+    sql, room = asked.ledger.sql, asked.room
+    sql.run(
+        "UPDATE member SET muted_until = ? WHERE account_id = ? AND room_id = ?", until, member.account, room.id
+    )
+    if until is not None:
+        asked.tell("muted", account=member.id, detail=events.rfc3339(until))
+        sql.run(
+            "INSERT INTO notice (account_id, at, what, text) VALUES (?, ?, ?, ?)",
+            member.account, asked.write.at, "muted", f"{room.name}, until {events.rfc3339(until)}",
+        )  # fmt: skip
+    asked.ledger.touch(member.account)
+
+
+def _muted_until(asked: Asked, wanted: commands.MemberChange) -> int | None:
+    if not isinstance(wanted.muted_until, str):
+        return None
+    return commands.due(wanted.muted_until, asked.write.at, _MOST_MUTED_DAYS, "muted_until")
+
+
+def _insert(asked: Asked, account: int, role: str) -> None:
+    """Add the row: all that was said so far counts as read."""
+    room = asked.room
+    members.add(asked.ledger.sql, room.id, account, role, (room.head, room.counts.messages), asked.write.at)
+    asked.ledger.touch(account)
+
+
+def _tell(asked: Asked, event: str, member: Member, body: dict[str, Any]) -> Stored | Accepted:
+    """Append the event, in a room whose log has its members."""
+    if rooms.is_private(asked.room.kind):
+        return asked.append(event, body | asked.by)
+    return Accepted({} if event == events.MEMBER_LEFT else {"member": member.shown()})
+
+
+def _account(asked: Asked, wanted: commands.NewMember) -> Account:
+    """Return an account that may act. Raises AccountUnknown."""
+    sql = asked.ledger.sql
+    found = accounts.by_key(sql, wanted.id) if wanted.id is not None else accounts.by_name(sql, wanted.name or "")
+    if found is None or not found.is_active(asked.write.at):
+        raise AccountUnknown()
+    return found
+
+
+def _role(wanted: object, otherwise: str) -> str:
+    return wanted if isinstance(wanted, str) else otherwise
+
+
+def _check_changes(asked: Asked) -> None:
+    if asked.room.kind == rooms.DIRECT:
+        raise Conflict("The members of a direct room never change.")
+
+
+def _check_role(account_role: str, role: str) -> None:
+    if account_role == "guest" and role == "manager":
+        raise Conflict("A guest manages no room.")
+
+
+def _check_joined(sql: Sql, account: int) -> None:
+    if members.joined(sql, account) >= members.MOST_JOINED:
+        raise Conflict(f"An account is in at most {members.MOST_JOINED:,} rooms.")
+
+
+def _keep_a_manager(asked: Asked, member: Member) -> None:
+    """Raise Conflict if the room would have no manager any more."""
+    if member.role == "manager" and members.managers(asked.ledger.sql, asked.room.id) <= 1:
+        raise Conflict("This is the only manager of the room; make another one first.")

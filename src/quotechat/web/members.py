@@ -1,0 +1,155 @@
+"""The API of members and of a room's settings, and of direct rooms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, current_app
+
+from ..hub.chat import Chat
+from ..protocol import room_types, wire
+from ..protocol.errors import Forbidden, Invalid
+from ..protocol.permissions import LIST_MEMBERS, allows
+from ..protocol.principal import Principal
+from ..store import members as rows
+from ..store.base import BeginDirect, Stored
+from ..store.shapes import Sql
+from . import access, authentication, parameters, security
+from .described import described
+from .messages import done, live, submit
+from .site import url_for
+
+blueprint = Blueprint("members", __name__, url_prefix="/api/v1")
+
+_MOST_OTHERS = 9
+_CHANGES = ("room-unknown", "account-unknown", "forbidden", "conflict", "client-id-reused", "rate-limited")
+
+
+@blueprint.patch("/rooms/<room>")
+@described(
+    answers={200: wire.RoomChanged},
+    body=room_types.AboutBody,
+    problems=_CHANGES,
+    writes=True,
+    limit="message",
+    identity="needed",
+)
+def change(room: str) -> Response:
+    """Change the settings of a room: those given of {`title`, `topic`, `kind`, `posting`, `slow`, `default`,
+    `archived`, `everything`} → the event.
+
+    For managers; `default` for administrators. A closed room opens only with `everything`: true.
+    """
+    fields = parameters.json_object()
+    return done(submit("set-room", room, fields, about={k: v for k, v in fields.items() if k != "client_id"}))
+
+
+@blueprint.get("/rooms/<room>/members")
+@described(
+    answers={200: room_types.Members}, problems=("room-unknown", "forbidden", "rate-limited"), identity="optional"
+)
+def members(room: str) -> Response:
+    """{`members`}, by name."""
+    principal = security.principal()
+    _chat().open(principal, room)
+
+    def work(sql: Sql) -> list[dict[str, Any]]:
+        found = rows.membership(sql, room, principal.account)
+        if found is None or not allows(principal, LIST_MEMBERS, found.kind, found.role):
+            raise Forbidden("The members of this room are not yours to see.")
+        return [each.shown() for each in rows.listed(sql, found.room_id)]
+
+    return live({"members": _chat().read_with(work)})
+
+
+@blueprint.put("/rooms/<room>/members/me")
+@described(
+    answers={200: room_types.MemberAnswer},
+    problems=_CHANGES,
+    writes=True,
+    limit="message",
+    identity="needed",
+)
+def join(room: str) -> Response:
+    """Join an open room."""
+    principal = authentication.need_account()
+    submit("join", room, {})
+    return live({"member": _member(principal, room, principal.id or "")})
+
+
+@blueprint.delete("/rooms/<room>/members/me")
+@described(answers={204: None}, problems=_CHANGES, writes=True, limit="message", identity="needed")
+def leave(room: str) -> Response:
+    """Leave the room. 409 for its only manager, and for a direct room."""
+    principal = authentication.need_account()
+    submit("remove-member", room, {}, member={"id": principal.id})
+    return Response(status=204)
+
+
+@blueprint.put("/rooms/<room>/members/<account_id>")
+@described(
+    answers={200: room_types.MemberAnswer},
+    body=room_types.MemberBody,
+    problems=_CHANGES,
+    writes=True,
+    limit="message",
+    identity="needed",
+)
+def put(room: str, account_id: str) -> Response:
+    """Add a member, or change one: {`role`?, `muted_until`?} → {`member`, `seq`?, `cursor`?}. For managers."""
+    principal, fields = authentication.need_account(), parameters.json_object()
+    given = {name: fields[name] for name in ("role", "muted_until") if name in fields}
+    added = submit("add-member", room, {}, member={"id": account_id, "role": given.get("role")})
+    outcome = submit("set-member", room, {}, member={"id": account_id, **given}) if "muted_until" in given else added
+    told = next((each.ack() for each in (outcome, added) if isinstance(each, Stored)), {})
+    return live({"member": _member(principal, room, account_id), **told})
+
+
+@blueprint.delete("/rooms/<room>/members/<account_id>")
+@described(answers={204: None}, problems=_CHANGES, writes=True, limit="message", identity="needed")
+def remove(room: str, account_id: str) -> Response:
+    """Remove a member. For managers."""
+    authentication.need_account()
+    submit("remove-member", room, {}, member={"id": account_id})
+    return Response(status=204)
+
+
+@blueprint.post("/directs")
+@described(
+    answers={200: room_types.RoomInfo, 201: room_types.RoomInfo},
+    body=room_types.DirectBody,
+    problems=("account-unknown", "forbidden", "conflict", "rate-limited"),
+    writes=True,
+    limit="direct",
+    identity="needed",
+)
+def begin() -> Response:
+    """The direct room of the caller and 0 to 9 others: {`members`}; 201 and the room, 200 if it is there already."""
+    principal, fields = authentication.need_account(), parameters.json_object()
+    command = BeginDirect(ids(fields, _MOST_OTHERS))
+    created = _chat().begin_direct(command, principal.identity or "", access.begun(), authentication.proof())
+    answer = live(created.room, 200 if created.duplicate else 201)
+    answer.headers["Location"] = url_for("rooms.snapshot", room=created.room["name"])
+    return answer
+
+
+def ids(fields: dict[str, Any], most: int) -> tuple[str, ...]:
+    """Return the ids in the field `members`. Raises Invalid."""
+    found = fields.get("members", [])
+    if not isinstance(found, list) or len(found) > most or not all(isinstance(each, str) for each in found):
+        raise Invalid("members", f"members is a list of at most {most} ids of accounts.")
+    return tuple(found)
+
+
+def _member(principal: Principal, room: str, account_id: str) -> dict[str, Any]:
+    """Return a member as it is now. Raises RoomUnknown, AccountUnknown if it has left meanwhile."""
+
+    def work(sql: Sql) -> dict[str, Any]:
+        return rows.needed(sql, room, principal.account, account_id).shown()
+
+    return _chat().read_with(work)
+
+
+def _chat() -> Chat:
+    chat: Chat = current_app.extensions["quotechat"]
+    return chat
