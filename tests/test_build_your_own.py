@@ -27,12 +27,11 @@ Account = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def attempts() -> Iterator[dict[tuple[str, str], Future[str]]]:
-    """Each break_it.py against its own step and against the next one, four at a time: most of them wait."""
+    """Each break_it.py against its own step, the next and the last, four at a time: most of them wait."""
+    wanted = {(step["folder"], against["folder"]): (step, against)
+              for step, following in PAIRS for against in (step, following, STEPS[-1])}  # fmt: skip
     with ThreadPoolExecutor(4) as pool:
-        yield {
-            (step["folder"], against["folder"]): pool.submit(learn.attempt, step, against, "--json")
-            for step, following in PAIRS for against in (step, following)
-        }  # fmt: skip
+        yield {names: pool.submit(learn.attempt, *steps, "--json") for names, steps in wanted.items()}
 
 
 def account(attempts: dict[tuple[str, str], Future[str]], step: learn.Step, against: learn.Step) -> Account:
@@ -52,11 +51,20 @@ def test_the_fault_is_in_its_step_and_not_in_the_next(
 
 
 @by_folder
+def test_no_fault_is_left_at_the_end(
+    step: learn.Step, following: learn.Step, attempts: dict[tuple[str, str], Future[str]]
+) -> None:
+    """The last server has none of the faults, as its README says."""
+    assert not account(attempts, step, STEPS[-1])["fault"]
+
+
+@by_folder
 def test_what_is_shown_is_what_happens(
     step: learn.Step, following: learn.Step, attempts: dict[tuple[str, str], Future[str]]
 ) -> None:
     """The accounts in the READMEs and on the pages are those of these attempts, but for the times."""
     for recorded, against in zip(learn.records()[step["folder"]], (step, following), strict=True):
+        assert recorded["events"][-1]["at"] < 10_000, "a learner sees it within ten seconds"
         now = account(attempts, step, against)
         same = ("step", "title", "sent", "arrived", "lost", "repeated")
         assert {name: recorded[name] for name in same} == {name: now[name] for name in same}

@@ -36,7 +36,11 @@ class Trial:
         parser.add_argument("--json", action="store_true", help="print the account as JSON")
         arguments = parser.parse_args()
         self.folder, self.quiet = arguments.folder.resolve(), arguments.json
-        self.step = int(self.folder.name.partition("-")[0])
+        if not (self.folder / "app.py").is_file():
+            parser.error(f"{arguments.folder} is not the folder of a step")
+        self.step = _number(self.folder)
+        if self.step < _number(Path(file).resolve().parent):
+            parser.error(f"{self.folder.name} comes before the step whose fault this is")
         self.title, self.began = title, time.monotonic()
         self.events, self.sent, self.arrived, self.fault = [], [], Counter(), ""
 
@@ -188,8 +192,8 @@ class Sender:
 class Reader:
     """Reads as the page of the step does, and remembers its place as the page does."""
 
-    def __init__(self, trial, url="", name="reader"):
-        self.trial, self.url, self.name = trial, url or trial.url, name
+    def __init__(self, trial, url=""):
+        self.trial, self.url = trial, url or trial.url
         self.place = "0" if trial.step >= 8 else 0
         self.shown, self.likes = [], 0
         self.empty = 0  # how many answers held nothing
@@ -204,25 +208,25 @@ class Reader:
     def ask(self, wait=0):
         """Ask once, and return what the answer holds, item by item, in words."""
         path = self.path(wait)
-        self.trial.note(self.name, f"asks: GET {path}")
+        self.trial.note("reader", f"asks: GET {path}")
         with urllib.request.urlopen(self.url + path, timeout=wait + 10) as answer:
             body = answer.read()
         items = [self.take(item) for item in json.loads(body)]
         self.empty += not items
-        self.trial.note(self.name, f"gets {_listed(items)}, {len(body):,} bytes")
+        self.trial.note("reader", f"gets {_listed(items)}, {len(body):,} bytes")
         return items
 
     def connect(self):
         """Open the WebSocket."""
         path = "/ws" if self.trial.step < 5 else f"/ws?after={self.place}"
-        self.trial.note(self.name, f"connects: WebSocket {path}")
+        self.trial.note("reader", f"connects: WebSocket {path}")
         self.socket = simple_websocket.Client.connect(self.url.replace("http", "ws") + path)
         self.trial.at_the_end(self.socket.close)
 
     def hear(self, seconds):
         """Take the next event that comes over the WebSocket, if one comes in time."""
         data = self.socket.receive(timeout=seconds)
-        self.trial.note(self.name, f"gets {_listed([self.take(json.loads(data))] if data else [])}")
+        self.trial.note("reader", f"gets {_listed([self.take(json.loads(data))] if data else [])}")
         return data
 
     def hear_until(self, text):
@@ -252,6 +256,10 @@ class Reader:
                 self.shown.clear()
                 return "reset: begin again"
         return command
+
+
+def _number(folder):
+    return int(folder.name.partition("-")[0])
 
 
 def _quoted(texts):
