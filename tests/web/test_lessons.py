@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+from people import owner
 
 from quotechat import create_app
 from quotechat.assets import static_dir
@@ -31,6 +32,9 @@ def test_the_steps_are_for_all_and_the_lab_is_not(access: str, tmp_path: Path) -
         assert (answer.status_code, "Set-Cookie" in answer.headers) == (200, False), path
         assert answer.headers["Cache-Control"] == "no-cache"
     assert client.get("/lab").status_code == (200 if access == "open" else 303)
+    # An account's probes have its own name, the only one that it may write under.
+    assert 'data-named="true"' in owner(app).client.get("/lab").get_data(as_text=True)
+    assert access != "open" or 'data-named="true"' not in client.get("/lab").get_data(as_text=True)
     assert client.get("/learn/none").status_code == 404
     assert client.get("/learn/", follow_redirects=True).status_code == 200
     app.extensions["quotechat"].close()

@@ -46,7 +46,9 @@ READERS = [
 @blueprint.get("/lab")
 def lab() -> Response:
     """Show the readers side by side, measured by one page."""
-    answer = make_response(render_template("lab.html", room=ROOM, silent_room=SILENT_ROOM, readers=READERS))
+    named = security.given_name() is not None  # and may write under no other name
+    html = render_template("lab.html", room=ROOM, silent_room=SILENT_ROOM, readers=READERS, named=named)
+    answer = make_response(html)
     answer.headers["Cache-Control"] = "no-store"
     security.give_cookie(answer)
     return answer

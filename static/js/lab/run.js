@@ -34,9 +34,9 @@ export class Run extends EventTarget {
   #cutting = Promise.resolve();
 
   /** `settings()` answers the present ones (settings.js); `kinds` are [{kind, name, …}], as in readers.js. */
-  constructor({ base, room, silentRoom, settings, kinds, lanes, wire }) {
+  constructor({ base, room, silentRoom, named, settings, kinds, lanes, wire }) {
     super();
-    Object.assign(this, { base, settings, kinds, lanes, wire });
+    Object.assign(this, { base, named, settings, kinds, lanes, wire });
     this.api = new Api({ base, room });
     this.silentApi = new Api({ base, room: silentRoom });
     this.network = new Network(settings);
@@ -139,7 +139,8 @@ export class Run extends EventTarget {
       const { seq } = await this.api.command({
         command: "send-message",
         client_id: id,
-        message: { user: this.user, message: word || `probe ${number}` },
+        // An account writes under its own name.
+        message: { ...(this.named ? {} : { user: this.user }), message: word || `probe ${number}` },
       });
       this.ledger.acknowledged(id, seq);
       for (const lane of this.lanes) lane.stored(id);
