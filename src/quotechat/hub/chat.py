@@ -169,7 +169,8 @@ class Chat(Passthrough):
         clean = command.normalised(self.bounds)
         source = self._source(address)
         self.limits.allow("message", identity or address, source)
-        self._writer.submit(Write(clean, self._clock(), identity, proof, source=source or None), done, wake=wake)
+        write = Write(clean, self._clock(), identity, proof, source=source or None, address=address or None)
+        self._writer.submit(write, done, wake=wake)
 
     def wake_writer(self) -> None:
         """Let the writer begin with what `submit_then` has queued."""
@@ -194,7 +195,7 @@ class Chat(Passthrough):
         self.welcome(begun)
         room = CreateRoom(names.clean_room(name), names.clean_title(title) if title else None, kind, members)
         self.limits.allow("room", identity or address, self._source(address))
-        return self._make(Write(room, self._clock(), identity, proof)).room
+        return self._make(Write(room, self._clock(), identity, proof, address=address or None)).room
 
     def begin_direct(
         self, command: BeginDirect, identity: str, begun: float | None = None, proof: bytes | None = None

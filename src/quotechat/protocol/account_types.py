@@ -289,6 +289,27 @@ class BanBody(msgspec.Struct):
     reason: Annotated[str, Meta(max_length=500)] | UnsetType = UNSET
 
 
+class BarBody(msgspec.Struct):
+    """Until when, 30 days if it is left out; and why."""
+
+    until: Span | UnsetType = UNSET
+    reason: Annotated[str, Meta(max_length=500)] | UnsetType = UNSET
+
+
+class Bar(msgspec.Struct, kw_only=True):
+    """An address from which visitors may not write."""
+
+    address: str
+    until: At
+    reason: str | UnsetType = UNSET
+
+
+class Bars(msgspec.Struct):
+    """Bars that hold, by address."""
+
+    bars: list[Bar]
+
+
 class TokenBody(msgspec.Struct):
     """A new token."""
 

@@ -112,6 +112,8 @@ class Write:
     proof: bytes | None = None
     """The hash of the session or token that it rests on, which must not have ended."""
     source: str | None = None
+    address: str | None = None
+    """The address that it came from, as bars name it; None if it came from nowhere."""
     operator: bool = False
     """True if the operator asks, who needs no right."""
     runs: list[text.Run] | None = field(init=False, default=None)

@@ -152,6 +152,36 @@ def unban(account_id: str) -> Response:
     return Response(status=204)
 
 
+# --- Bars -------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/bars")
+@described(answers={200: types.Bars}, problems=_ADMIN, identity="needed")
+def bars() -> Response:
+    """{`bars`}: addresses from which visitors may not write."""
+    _admin()
+    found = authentication.services().bars.listed()
+    return live({"bars": [showing.bar(each) for each in found]})
+
+
+@blueprint.put("/bars/<path:address>")
+@described(answers={204: None}, body=types.BarBody, problems=_ADMIN, writes=True, identity="needed")
+def bar(address: str) -> Response:
+    """Let nobody without an account write from an address, or an IPv6 /64: {`until`?, `reason`?}, 30 days at most."""
+    principal, fields = _admin(), parameters.json_object()
+    until = None if fields.get("until") is None else showing.until(fields["until"], "until", _chat().now())
+    authentication.services().bars.put(principal, address, until, _reason(fields))
+    return Response(status=204)
+
+
+@blueprint.delete("/bars/<path:address>")
+@described(answers={204: None}, problems=("invalid", *_ADMIN), writes=True, identity="needed")
+def lift(address: str) -> Response:
+    """Let visitors write from an address again."""
+    authentication.services().bars.lift(_admin(), address)
+    return Response(status=204)
+
+
 # --- Invitations ------------------------------------------------------------------------------------
 
 

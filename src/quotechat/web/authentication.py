@@ -14,6 +14,7 @@ from itsdangerous import BadSignature, URLSafeSerializer
 
 from ..config import Settings
 from ..hub.accounts import Accounts
+from ..hub.bars import Bars
 from ..hub.bots import Bots
 from ..hub.chat import Chat
 from ..hub.clients import Client, SignedIn
@@ -50,6 +51,7 @@ class Services(NamedTuple):
     people: People
     bots: Bots
     hosted: Hosted
+    bars: Bars
     credentials: Credentials
     access: str
     signer: URLSafeSerializer
@@ -76,6 +78,7 @@ def install(app: Flask, chat: Chat, settings: Settings) -> None:
         People(chat, chat.now, told, settings.access),
         Bots(chat, chat.now, told),
         Hosted(chat, chat.now, told),
+        Bars(chat, chat.now),
         Credentials(chat, rules, chat.now),
         settings.access,
         URLSafeSerializer(chat.secret(), salt="quotechat.device"),

@@ -59,6 +59,7 @@ PATH: dict[str, tuple[dict[str, Any], str]] = {
     "session_id": ({"type": "string", "minLength": 8, "maxLength": 8, "examples": ["k3v9aaaa"]}, "As listed."),
     "token_id": ({"type": "string", "examples": ["this"]}, "As listed, or `this`."),
     "notice_id": ({"type": "integer", "minimum": 1, "maximum": 2**53 - 1, "examples": [1]}, "As the inbox has it."),
+    "address": ({"type": "string", "examples": ["203.0.113.7"]}, "An IPv4 address, or one of an IPv6 /64."),
     "ticket_id": ({"type": "string", "examples": ["k3v9aaaa"]}, "As listed."),
     "quote_id": ({"type": "integer", "minimum": 1, "maximum": 2**53 - 1, "examples": [1]}, "The quote's id."),
 }  # fmt: skip

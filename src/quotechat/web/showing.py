@@ -13,6 +13,7 @@ from ..protocol import commands
 from ..protocol.errors import Invalid
 from ..protocol.events import rfc3339
 from ..store.accounts import Account
+from ..store.bars import Bar
 from ..store.sessions import Session, Token
 from ..store.tickets import Ticket
 from . import site
@@ -80,6 +81,12 @@ def ticket(found: Ticket, makers: dict[int, str]) -> dict[str, Any]:
     if found.note is not None:
         shown["note"] = found.note
     return shown
+
+
+def bar(found: Bar) -> dict[str, Any]:
+    """Return an address from which visitors may not write."""
+    shown = {"address": found.key, "until": rfc3339(found.until)}
+    return shown if found.reason is None else shown | {"reason": found.reason}
 
 
 def link(kind: str, code: str) -> str:

@@ -24,7 +24,7 @@ from ...protocol.commands import (
     SetRoom,
 )
 from ...protocol.errors import Refused
-from .. import callers, erasing, held_names
+from .. import bars, callers, erasing, held_names
 from ..base import (
     Accepted,
     BeginDirect,
@@ -59,6 +59,7 @@ def apply_all(ledger: Ledger, writes: Sequence[Write], settings: Settings) -> li
 def apply(ledger: Ledger, write: Write, settings: Settings) -> Outcome:
     """Do one thing. Raises Refused, and then nothing has changed."""
     command = write.command
+    bars.check(ledger.sql, write)
     if isinstance(command, CreateRoom):
         return rooms.create(ledger, command, write, settings)
     if isinstance(command, BeginDirect):

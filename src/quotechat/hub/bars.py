@@ -1,0 +1,69 @@
+"""Keep visitors at an address from writing, for a time. What is checked when they write is in `store.bars`."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+
+from ..protocol.errors import Invalid
+from ..protocol.events import rfc3339
+from ..protocol.principal import Principal
+from ..store import audit, bars
+from ..store.bars import Bar
+from ..store.base import Transactions
+from ..store.shapes import Sql
+
+MOST_MS = 30 * 86_400_000
+"""For how long an address can be barred: it may be another person's by then."""
+
+
+class Bars:
+    """`by` is the administrator that asks; None stands for the operator."""
+
+    def __init__(self, store: Transactions, clock: Callable[[], int]) -> None:
+        self._store = store
+        self._clock = clock
+
+    def put(self, by: Principal | None, address: str, until: int | None, reason: str | None) -> None:
+        """Bar an address, for 30 days if `until` is None. Raises Invalid."""
+        key, now = key_of(address), self._clock()
+        until = now + MOST_MS if until is None else until
+        if until > now + MOST_MS:
+            raise Invalid("until", "An address is barred for 30 days at most.")
+        made_by = 0 if by is None or by.account is None else by.account
+
+        def work(sql: Sql) -> None:
+            bars.put(sql, Bar(key, until, made_by, reason))
+            said = "; ".join(each for each in (key, f"until {rfc3339(until)}", reason) if each)
+            audit.tell(sql, now, "banned", by=by, detail=said)
+
+        self._store.write_with(work)
+
+    def lift(self, by: Principal | None, address: str) -> None:
+        """Let visitors write from an address again. Raises Invalid."""
+        key, now = key_of(address), self._clock()
+
+        def work(sql: Sql) -> None:
+            if bars.lift(sql, key):
+                audit.tell(sql, now, "unbanned", by=by, detail=key)
+
+        self._store.write_with(work)
+
+    def listed(self) -> list[Bar]:
+        """Return the bars that hold, by address."""
+        return self._store.read_with(lambda sql: bars.listed(sql, self._clock()))
+
+
+def key_of(address: str) -> str:
+    """Return the key of an address: itself, or its /64 for IPv6. Raises Invalid, also for a private one."""
+    try:
+        found = ipaddress.ip_address(address.strip().partition("/")[0])
+    except ValueError:
+        raise Invalid("address", "This is no IP address.") from None
+    mapped = getattr(found, "ipv4_mapped", None)
+    found = found if mapped is None else mapped
+    if not found.is_global:
+        raise Invalid("address", "A private address may be everybody's, behind a proxy or in a school.")
+    if isinstance(found, ipaddress.IPv6Address):
+        return str(ipaddress.IPv6Network((found, 64), strict=False))
+    return str(found)
