@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import subprocess
@@ -9,7 +10,14 @@ from pathlib import Path
 
 import pytest
 import requests
+from click.testing import CliRunner
 from servers import environment, quotechat, running, until
+
+from quotechat.cli import main
+from quotechat.config import Settings
+from quotechat.store import accounts
+from quotechat.store.base import Created, CreateRoom, Write
+from quotechat.store.open import open_store
 
 PASSWORD = "correct horse battery 9"
 COOKIE = "quotechat-session"
@@ -142,3 +150,27 @@ def test_a_restored_server_forgets_nobody(tmp_path: Path) -> None:
         assert name(server.url, leaves) is None and name(server.url, "x" * 43) is None
         assert sign_in(server.url, "Azin").status_code == 201
         assert sign_in(server.url, "Azin", "another horse 77 battery").status_code == 401
+
+
+def test_the_operator_lets_in_and_puts_out(tmp_path: Path) -> None:
+    """Members of a room are listed, let in and put out at the data; what cannot be done is said."""
+    with contextlib.closing(open_store(Settings(data=tmp_path))) as store:
+        store.found(1)
+        ann = store.write_with(lambda sql: accounts.make(sql, "Ann", "member", 1))
+        store.write_with(lambda sql: accounts.make(sql, "Bo", "member", 1))
+        made = store.commit([Write(CreateRoom("staff", None, "closed"), 1, ann.identity)])[0]
+        assert isinstance(made, Created)
+        room = made.room["name"]
+
+    def run(*arguments: str) -> tuple[int, str]:
+        ran = CliRunner().invoke(main, ["rooms", *arguments, "--data", str(tmp_path)])
+        return ran.exit_code, ran.output
+
+    assert run("let-in", room, "Bo")[0] == 0
+    assert [line.split()[1:] for line in run("members", room)[1].splitlines()] == [["Ann", "manager"], ["Bo", "member"]]
+    assert run("put-out", room, "Bo")[0] == 0
+    assert [line.split()[1:] for line in run("members", room)[1].splitlines()] == [["Ann", "manager"]]
+    for wrong in (("put-out", room, "Ann"), ("let-in", room, "Cai"), ("put-out", room, "Cai"), ("let-in", "no", "Bo")):
+        assert run(*wrong)[0] == 1, wrong
+    assert run("members", "no")[0] == 1
+    assert [each["kind"] for each in map(json.loads, run("--json")[1].splitlines())] == ["log", "open", "closed"]

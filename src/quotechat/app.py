@@ -19,7 +19,7 @@ from .hub.chat import Chat
 from .hub.hosted import Hosted
 from .hub.hosted import User as User
 from .hub.limits import Budget, Limits, Rate
-from .protocol.commands import Bounds
+from .protocol.commands import AddMember, Bounds, MemberId, MemberRole, NewMember, RemoveMember
 from .signals import Teller
 from .store.open import open_index, open_store
 
@@ -105,6 +105,20 @@ class QuoteChat:
         Within a second they are told, at every worker. The next request of the user begins anew.
         """
         self._hosted().end(user_id)
+
+    def let_in(self, room: str, user_id: str, *, manager: bool = False) -> None:
+        """Make a user, as `identify` returns it in a `User`, a member of `room`. Raises RoomUnknown, Conflict."""
+        role: MemberRole | None = "manager" if manager else None
+        self._operate(AddMember(member=NewMember(id=self._hosted().account(user_id).key, role=role), room=room))
+
+    def put_out(self, room: str, user_id: str) -> None:
+        """End the membership of a user in `room`: nothing said there later reaches it. Raises RoomUnknown, Conflict."""
+        self._operate(RemoveMember(member=MemberId(self._hosted().account(user_id).key), room=room))
+
+    def _operate(self, command: AddMember | RemoveMember) -> None:
+        assert self._app is not None
+        chat: Chat = self._app.extensions["quotechat"]
+        chat.operate(command)
 
     def _hosted(self) -> Hosted:
         if self._app is None:

@@ -33,6 +33,10 @@ message_deleted = _signals.signal(events.MESSAGE_DELETED)
 reactions_changed = _signals.signal(events.REACTIONS_CHANGED)
 quote_added = _signals.signal(events.QUOTE_ADDED)
 quote_removed = _signals.signal(events.QUOTE_REMOVED)
+room_changed = _signals.signal(events.ROOM_CHANGED)
+member_joined = _signals.signal(events.MEMBER_JOINED)
+member_changed = _signals.signal(events.MEMBER_CHANGED)
+member_left = _signals.signal(events.MEMBER_LEFT)
 
 
 class Teller:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from flask import Flask, request
 from flask.testing import FlaskClient
+from servers import until
 
-from quotechat import QuoteChat, User
+from quotechat import QuoteChat, User, signals
 from quotechat.config import Settings
 
 API = "/chat/api/v1"
@@ -92,3 +93,21 @@ def test_what_a_user_holds_is_ended_by_the_application(chat: QuoteChat) -> None:
     assert ask(chat, boss, "PUT", f"/accounts/{key}/ban", {}).status_code == 204
     assert ask(chat, ada, "GET", "/rooms/lobby").status_code == 401
     chat.end("nobody")
+
+
+def test_the_application_manages_who_is_in_a_room(chat: QuoteChat) -> None:
+    """It lets users in and puts them out, also those whom it has not shown yet, and hears of it by signals."""
+    told: list[tuple[str, str]] = []
+
+    def heard(sender: Flask, event: dict[str, Any]) -> None:
+        told.append((event["command"], event["member"]["user"]))
+
+    ada, bo = {"id": "7", "name": "Ada"}, {"id": "8", "name": "Bo"}
+    room = ask(chat, ada, "POST", "/rooms", {"name": "staff", "kind": "closed"}).get_json()["name"]
+    with signals.member_joined.connected_to(heard), signals.member_left.connected_to(heard):
+        chat.let_in(room, "8")
+        assert ask(chat, bo, "GET", f"/rooms/{room}").status_code == 200
+        chat.put_out(room, "8")
+        assert ask(chat, bo, "GET", f"/rooms/{room}").status_code == 404
+        until(lambda: len(told) == 2)
+    assert [each[0] for each in told] == ["member-joined", "member-left"]

@@ -12,7 +12,7 @@ import click
 
 from quotechat import __version__
 
-from . import carry, doctor, figures, lab, operate, programs, remove, search, serve, talk, users
+from . import carry, doctor, figures, lab, members, operate, programs, remove, search, serve, talk, users
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -34,5 +34,6 @@ _COMMANDS = (
     *(users.users, users.invite, programs.bots, programs.tokens),
     *(talk.say, talk.tail, search.search, talk.quote, talk.sign_in, doctor.doctor),
 )
+assert members.members.name in figures.rooms.commands  # it adds its commands to those of rooms
 for _command in _COMMANDS:
     main.add_command(_command)

@@ -11,7 +11,10 @@ import click
 from .options import option, settings_of
 from .telling import told
 
-_COLUMNS = {"room": "room", "head": "head", "first": "first kept", "events": "events", "bytes": "bytes", "last": "last"}
+_COLUMNS = {
+    "room": "room", "head": "head", "first": "first kept", "events": "events", "bytes": "bytes", "last": "last",
+    "kind": "kind",
+}  # fmt: skip
 
 
 @click.group(invoke_without_command=True)
@@ -19,8 +22,8 @@ _COLUMNS = {"room": "room", "head": "head", "first": "first kept", "events": "ev
 @option("data", "Directory that the server keeps its data in.", metavar="DIR")
 @click.pass_context
 def rooms(ctx: click.Context, as_json: bool, data: str | None) -> None:
-    """Each room: its head, the first event that is kept, how many there are, their bytes, when the last came; or remove
-    one.
+    """Each room: its head, the first event that is kept, how many there are, their bytes, when the last came, and its
+    kind; or remove one, or let accounts in and put them out.
 
     The server may run: one moment of the data is looked at, and nothing is changed.
     """

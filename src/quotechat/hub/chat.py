@@ -176,6 +176,13 @@ class Chat(Passthrough):
         """Let the writer begin with what `submit_then` has queued."""
         self._writer.wake()
 
+    def operate(self, command: commands.Write) -> Outcome:
+        """Store `command` as the operator, who needs no right. Raises Refused."""
+        self.welcome(None)
+        write = Write(command.normalised(self.bounds), self._clock(), operator=True)
+        with self._places.sending():
+            return Answer().of(lambda done: self._writer.submit(write, done))
+
     def create_room(
         self,
         name: str,

@@ -60,6 +60,14 @@ class Hosted:
         assert session is not None
         return principal_of(account, session.hash, session.ends_at)
 
+    def account(self, user_id: str) -> Account:
+        """Return the account of a user, which is made if it has not been seen yet."""
+        found = self._store.read_with(lambda sql: accounts.by_identity(sql, f"{HOST}{user_id}"))
+        if found is None:
+            self.seen(User(user_id))
+            return self.account(user_id)
+        return found
+
     def end(self, user_id: str) -> None:
         """End all that the user holds: polls, streams, sockets."""
 

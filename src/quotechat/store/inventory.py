@@ -13,7 +13,7 @@ _WITH_ACCOUNTS = 2
 
 
 def rooms(sql: Sql) -> list[dict[str, Any]]:
-    """{`room`, `title`, `head`: its cursor, `first`: seq that is kept, `events`, `bytes`, `last`: its time} of each."""
+    """{`room`, `kind`, `title`, `head`: its cursor, `first`: seq that is kept, `events`, `bytes`, `last`: its time}."""
     found = []
     for room in copying.rooms(sql):
         row = sql.one(
@@ -23,8 +23,9 @@ def rooms(sql: Sql) -> list[dict[str, Any]]:
         assert row is not None
         count = room.head - room.floor
         found.append({
-            "room": room.name, "title": room.title, "head": room.cursor, "first": room.floor + 1 if count else None,
-            "events": count, "bytes": int(row[0] or 0), "last": None if row[1] is None else events.rfc3339(row[1]),
+            "room": room.name, "kind": room.kind, "title": room.title, "head": room.cursor,
+            "first": room.floor + 1 if count else None, "events": count, "bytes": int(row[0] or 0),
+            "last": None if row[1] is None else events.rfc3339(row[1]),
         })  # fmt: skip
     return found
 
