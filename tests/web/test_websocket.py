@@ -157,6 +157,33 @@ def test_what_is_announced_counts(piece: int) -> None:
         assert texts == taken and connection.code == (1009 if len(taken) == 1 else None)
 
 
+def _frame(first: int, payload: bytes, *, mask: bytes = b"abcd", most: int = 125) -> bytes:
+    """Frame `payload` as a client does; a length over `most` takes two bytes, also if one would do."""
+    size = len(payload)
+    length = bytes([0x80 | size]) if size <= most else b"\xfe" + struct.pack("!H", size)
+    return bytes([first]) + length + mask + bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
+
+
+_FRAMES = [
+    _frame(0x81, b""), _frame(0x81, b"hi"), _frame(0x81, "g\u00fcte".encode() * 60), _frame(0x81, b"x" * 300),
+    _frame(0x81, b"x" * 301), _frame(0x81, b"\xff"), _frame(0x81, b"hi", most=1), _frame(0xC1, b"hi"),
+    b"\x81\x02hi", _frame(0x82, b"hi"), _frame(0x01, b"a"), _frame(0x80, b"b"), _frame(0x89, b"p"),
+    _frame(0x88, b"\x03\xe8"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(_FRAMES)))
+def test_a_frame_at_once_is_taken_as_in_pieces(number: int) -> None:
+    """A whole frame, after any other, has the same texts, answers and close code as its bytes one by one."""
+    for before in _FRAMES:
+        at_once, in_pieces = Connection(300), Connection(300)
+        frames = (before, _FRAMES[number])
+        texts = [text for each in frames for text in at_once.receive(each)]
+        assert texts == [text for byte in b"".join(frames) for text in in_pieces.receive(bytes([byte]))]
+        assert (at_once.outgoing(), at_once.code) == (in_pieces.outgoing(), in_pieces.code)
+        assert at_once.unfinished == in_pieces.unfinished
+
+
 @pytest.mark.parametrize(
     ("sent", "code", "field"),
     [

@@ -40,6 +40,29 @@ def frame(payload: bytes) -> bytes:
     return struct.pack("!BBQ", 0x81, 127, size) + payload
 
 
+def whole_text(data: bytes, limit: int) -> str | None:
+    """Return the text in `data` if that is exactly one message of at most `limit` bytes, in one frame without fault.
+
+    So nearly all messages come. wsproto takes ten times as long; it gets everything else, and says what is wrong.
+    """
+    if len(data) < 6 or data[0] != 0x81 or data[1] < 0x80:
+        return None
+    size, start = data[1] & 0x7F, 6
+    if size > 125:
+        start = 8
+        size = int.from_bytes(data[2:4], "big") if size == 126 else 0
+        if size < 126:  # it has one more length, or is longer than it has to be
+            return None
+    if size > limit or len(data) != start + size:
+        return None
+    mask = data[start - 4 : start] * (size // 4 + 1)
+    masked = int.from_bytes(data[start:], "little") ^ int.from_bytes(mask[:size], "little")
+    try:
+        return masked.to_bytes(size, "little").decode()
+    except UnicodeDecodeError:
+        return None
+
+
 class Announced:
     """The length of coming messages, by the headers of their frames alone (§5.2). wsproto reports malformed ones."""
 
@@ -47,6 +70,11 @@ class Announced:
         self._header = bytearray()
         self._skipped = 0
         self._message = 0
+
+    @property
+    def between(self) -> bool:
+        """Return True if the next byte begins a frame, and that frame a message."""
+        return not (self._header or self._skipped or self._message)
 
     def follow(self, data: bytes, limit: int) -> int | None:
         """Return where in `data` the header ends that brings a message over `limit` bytes; None if none does."""
@@ -113,6 +141,10 @@ class Connection:
         texts: list[str] = []
         if self.closed_by_peer or self._too_big:
             return texts
+        text = whole_text(data, self._limit) if self._announced.between and not self.unfinished else None
+        if text is not None:
+            self.frames += 1
+            return texts if self.closing else [text]
         end = self._announced.follow(data, self._limit)
         # No byte beyond that header is looked at, so that it makes no difference in which pieces they come.
         self._framing.receive_data(data[:end])
