@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
+
+import msgspec
 
 from . import json
 
@@ -22,8 +23,7 @@ MEMBER_CHANGED = "member-changed"
 MEMBER_LEFT = "member-left"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True, gc=False):
     """One entry of a room's log.
 
     `body` is the JSON of its content (``{"message": …}`` or ``{"quote": …}``); `encoded` the whole

@@ -24,6 +24,9 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+import msgspec
+from msgspec.structs import force_setattr
+
 from ..protocol import commands, text
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Refused
@@ -97,8 +100,7 @@ class EraseMessage:
     nameless: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(msgspec.Struct, frozen=True):
     """One thing to store: a normalised command, its caller, and its time.
 
     `source` stands for the address that it came from; None if limits of addresses do not hold. `runs` are those of the
@@ -116,18 +118,17 @@ class Write:
     """The address that it came from, as bars name it; None if it came from nowhere."""
     operator: bool = False
     """True if the operator asks, who needs no right."""
-    runs: list[text.Run] | None = field(init=False, default=None)
+    runs: list[text.Run] | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.command, commands.SendMessage | commands.EditMessage):
-            object.__setattr__(self, "runs", text.runs(self.command.message.message))
+            force_setattr(self, "runs", text.runs(self.command.message.message))
 
 
 # --- Outcomes -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True):
     """It is event `seq` of `room`; `duplicate` if it was stored before.
 
     `after` is the cursor before it, which tells if it continues a history that a client knows; of a duplicate

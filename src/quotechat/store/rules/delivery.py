@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from msgspec.structs import replace as replace_fields
+from msgspec.structs import replace
 
 from ...protocol import commands, json
 from ...protocol.commands import SendMessage
@@ -73,7 +71,7 @@ def _signed(asked: Asked, send: SendMessage) -> SendMessage:
     principal = asked.standing.principal
     if account_id(principal.identity) is None or principal.name is None:
         return send
-    return replace_fields(send, message=replace_fields(send.message, user=principal.name))
+    return replace(send, message=replace(send.message, user=principal.name))
 
 
 def _refuse_due(sql: Sql, scheduled_id: int, refused: Refused) -> None:
