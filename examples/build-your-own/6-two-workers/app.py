@@ -33,7 +33,7 @@ def submit(command):
     """Store the event of this command, once for each client_id, and return it."""
     with news:  # one sender at a time: no number is given twice
         event = {**event_of(command), "seq": len(events) + 1}
-        client_id = str(command.get("client_id", uuid4()))
+        client_id = str(command.get("client_id") or uuid4())
         if client_id not in stored:
             stored[client_id] = event
             events.append(event)

@@ -43,7 +43,7 @@ def submit(command):
     with open_log() as log:
         log.execute("BEGIN IMMEDIATE")  # one sender at a time, in any worker: no number is given twice
         event = event_of(command, log)
-        client_id = str(command.get("client_id", uuid4()))
+        client_id = str(command.get("client_id") or uuid4())
         stored = log.execute("SELECT event FROM events WHERE client_id = ?", [client_id]).fetchone()
         if stored:
             return json.loads(stored[0])
