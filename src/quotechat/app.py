@@ -189,6 +189,7 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         administration,
         authentication,
         bots,
+        cursors,
         gate,
         health,
         lessons,
@@ -242,7 +243,7 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         ours.register_blueprint(module.blueprint)
     for blueprint in (search.blueprint, search.pages):
         ours.register_blueprint(blueprint)
-    for module in (members, me, administration, bots):
+    for module in (members, me, administration, bots, cursors):
         ours.register_blueprint(module.blueprint)
     if whole:
         # Inside another application that one signs people in.

@@ -35,6 +35,8 @@ NOBODY = {
 SOME_ROOMS = {
     ("GET", "/me"), ("GET", "/me/scheduled"), ("GET", "/rooms"), ("GET", "/events"), ("GET", "/quotes"),
     ("GET", "/quotes/1"), ("GET", "/quotes/random"), ("GET", "/ws"), ("GET", "/search"),
+    ("GET", "/cursors"), ("GET", "/cursors/1"), ("GET", "/cursors/1/events"), ("PUT", "/cursors/1"),
+    ("PUT", "/cursors/1/position"), ("DELETE", "/cursors/1"),
 }  # fmt: skip
 
 
@@ -64,7 +66,7 @@ def needed(method: str, path: str) -> str:
         return "session"
     if method == "GET":
         return "read"
-    of_room = re.match(r"/rooms/lobby/(messages|scheduled|commands)", path)
+    of_room = re.match(r"/rooms/lobby/(messages|scheduled|commands|members/me)", path)
     return "write" if of_room or (method, path) in WRITE else "manage"
 
 

@@ -149,6 +149,13 @@ class TokenUnknown(Refused):
         super().__init__("token-unknown", detail)
 
 
+class CursorUnknown(Refused):
+    """The account has no cursor with this name."""
+
+    def __init__(self) -> None:
+        super().__init__("cursor-unknown", "There is no cursor with this name.")
+
+
 class LinkUnknown(Refused):
     """The code of a link is wrong, used up, ended or revoked; the answer does not tell which."""
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from ..protocol import names
 from ..protocol.errors import AccountUnknown, Conflict, Invalid
 from ..protocol.principal import ACCOUNT
-from . import members
+from . import members, subscribers
 from .shapes import DELETED_ACCOUNT, Row, Sql
 
 NAME_CHARS = 40
@@ -243,6 +243,7 @@ def close(sql: Sql, account: Account, at: int, *, claims: bool = False) -> None:
         close(sql, bot, at)
     for table in ("session", "token", "blocked", "notice", "mention", "member", *(() if claims else ("claim",))):
         sql.run(f"DELETE FROM {table} WHERE account_id = ?", account.id)
+    subscribers.remove_all(sql, account.id)
     sql.run("DELETE FROM ticket WHERE account_id = ? OR made_by = ?", account.id, account.id)
     # Nobody would send them, and nobody could cancel them.
     sql.run(

@@ -34,13 +34,17 @@ TABLES: dict[str, tuple[str, ...]] = {
     "site": ("key", "value"),
     "blocked": ("account_id", "other"),
     "bar": ("key", "until", "made_by", "reason"),
+    "subscriber": (
+        "id", "account_id", "kind", "name", "all_rooms", "commands", "mentions", "url", "secret", "old_secret",
+        "old_until", "state", "failures", "failing_since", "try_at", "at",
+    ),
 }  # fmt: skip
 """Columns of the rows carried, the primary key first."""
 _KEY_COLUMNS = {"blocked": 2}
 """How many columns the primary key has, if more than one."""
 _ACCOUNTS = 2
 _MEMBERS = 7
-_SINCE = {"blocked": 7, "bar": 7}
+_SINCE = {"blocked": 7, "bar": 7, "subscriber": 11}
 """The migration that made the table; of all others it is that of accounts."""
 
 Row = tuple[str, dict[str, Any]]
@@ -219,9 +223,28 @@ class _Bar(_Line):
     reason: _Text | None = None
 
 
+class _Subscriber(_Line):
+    id: _Number
+    account_id: _Number
+    kind: Literal["pull", "webhook"]
+    name: _Short
+    at: _Ms
+    all_rooms: Literal[0, 1] = 0
+    commands: _Text | None = None
+    mentions: Literal[0, 1] = 0
+    url: Annotated[str, Meta(max_length=2000)] | None = None
+    secret: _Short | None = None
+    old_secret: _Short | None = None
+    old_until: _Ms | None = None
+    state: Literal["on", "disabled"] = "on"
+    failures: Annotated[int, Meta(ge=0)] = 0
+    failing_since: _Ms | None = None
+    try_at: _Ms | None = None
+
+
 LINES: dict[str, type[_Line]] = {
     "account": _Account, "claim": _Claim, "session": _Session, "token": _Token, "ticket": _Ticket, "site": _Site,
-    "blocked": _Blocked, "bar": _Bar,
+    "blocked": _Blocked, "bar": _Bar, "subscriber": _Subscriber,
 }  # fmt: skip
 
 

@@ -33,10 +33,11 @@ KEPT = {
     "name": ("skeleton", "identity", "at"),
     "member": ("account_id", "role", "level", "read_id", "read_n", "muted_until", "spoke_at", "at"),
     "report": ("message_id", "account_id", "reason", "at", "state", "closed_by"),
+    "subscribed": ("subscriber_id", "seq", "tag"),
 }
 """Private rows, which are not in the log, table by table: the columns beside ``room_id``."""
-OF_ACCOUNTS = frozenset({"member", "report"})
-"""Tables of `KEPT` whose rows name accounts: they go only with all accounts."""
+OF_ACCOUNTS = {"member": 7, "report": 7, "subscribed": 11}
+"""Tables of `KEPT` whose rows name accounts, so they go only with all accounts; and the migration that made each."""
 _WITH_CODE = 3
 """The migration that gives scheduled messages a code."""
 _WITH_KINDS = 7
@@ -167,7 +168,7 @@ def dump(sql: Sql, secret: str | None, only: Collection[str] = ()) -> Iterator[R
             body, digest = hidden.redacted(logged.body, logged.digest)
             yield logged._replace(body=body, digest=digest)
         for table, columns in KEPT.items():
-            if table in OF_ACCOUNTS and (only or schema(sql) < _WITH_KINDS):
+            if table in OF_ACCOUNTS and (only or schema(sql) < OF_ACCOUNTS[table]):
                 continue
             there = [column for column in columns if column != "code" or schema(sql) >= _WITH_CODE]
             for kept in sql.all(f"SELECT {', '.join(there)} FROM {table} WHERE room_id = ?", row[0]):

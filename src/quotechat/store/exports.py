@@ -274,6 +274,16 @@ class _Report(_Exact):
         return _kept("report", self)
 
 
+class _Subscribed(_Exact):
+    room: wire.Room
+    subscriber_id: commands.Id
+    seq: _Position
+    tag: Annotated[str, Meta(pattern=r"\A([0-9a-f]{16})?\Z")]
+
+    def record(self) -> Record:
+        return _kept("subscribed", self)
+
+
 class _Whole(_Exact):
     room: wire.Room
 
@@ -289,9 +299,12 @@ class _Private(_Exact):
     digest: _Digest | None = None
 
 
-_LINES: dict[str, type[_Secret | _Quote | _Room | _Scheduled | _Sent | _Name | _Member | _Report | _Whole]] = {
+_Described = (
+    _Secret | _Quote | _Room | _Scheduled | _Sent | _Name | _Member | _Report | _Subscribed | _Whole
+)
+_LINES: dict[str, type[_Described]] = {
     "secret": _Secret, "quote": _Quote, "room": _Room, "scheduled": _Scheduled, "sent": _Sent, "name": _Name,
-    "member": _Member, "report": _Report, "whole": _Whole,
+    "member": _Member, "report": _Report, "subscribed": _Subscribed, "whole": _Whole,
 }  # fmt: skip
 _WAITING = {"user", "message", "color", "reply_to", "runs"}
 

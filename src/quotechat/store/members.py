@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from ..protocol import rooms
 from ..protocol.errors import AccountUnknown, RoomUnknown
+from . import subscribers
 from .shapes import Sql
 
 MOST_MEMBERS = 5000
@@ -38,7 +39,8 @@ def membership(sql: Sql, room: str, account: int | None) -> Membership | None:
 
 
 def add(sql: Sql, room_id: int, account: int, role: str, read: tuple[int, int], at: int) -> None:
-    """Add a member, who has read up to the event and the count of messages `read`."""
+    """Add a member, who has read up to the event and the count of messages `read`: the head of the log."""
+    subscribers.joined(sql, account, room_id, read[0])
     sql.run(
         "INSERT INTO member (account_id, room_id, role, read_id, read_n, at) VALUES (?, ?, ?, ?, ?, ?)",
         account, room_id, role, *read, at,

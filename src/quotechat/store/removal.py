@@ -20,6 +20,7 @@ _ROWS = {
     "reaction": ("message_id", "identity"), "emoji_reaction": ("message_id", "identity", "emoji"),
     "sent": ("sender", "client_id"), "name": ("skeleton",),
     "mention": ("account_id", "message_id"), "report": ("id",),
+    "subscribed": ("subscriber_id",), "delivery": ("subscriber_id", "at"),
 }  # fmt: skip
 """What belongs to a room: the rest of the primary key. The newest events go first, so what is left is a log."""
 

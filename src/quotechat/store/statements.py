@@ -42,13 +42,17 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "notice": ("id",),
     "report": ("id",),
     "bar": ("key",),
+    "subscriber": ("id",),
+    "subscribed": ("subscriber_id", "room_id"),
+    "delivery": ("subscriber_id", "at", "room_id"),
 }
 """The primary keys. A row's key never changes, so two statements on different keys do not meet."""
 _NUMBERS = frozenset(
     "id room_id seq at target reaction likes dislikes deleted reply_to message_id value scheduled due_at head floor"
     " created_at account_id used_at proved_at ends_at made_at named_at seen_at until revision keeper made_by uses used"
     " failures try_at holder edits removed last messages floor_messages news moved_at n read_id read_n muted_until"
-    " spoke_at seen other closed_by nameless moderated lease_until".split()
+    " spoke_at seen other closed_by nameless moderated lease_until all_rooms mentions"
+    " old_until failing_since subscriber_id status ms".split()
 )
 _TEXTS = frozenset({("token", "id"), ("ticket", "id")})
 """(table, column) that is text, although a column of that name is a number elsewhere."""

@@ -19,6 +19,7 @@ from ..hub.bots import Bots
 from ..hub.chat import Chat
 from ..hub.clients import Client, SignedIn
 from ..hub.credentials import TOKEN_PREFIX, Credentials, Rules
+from ..hub.cursors import Cursors
 from ..hub.hosted import Hosted, User
 from ..hub.passwords import Passwords
 from ..hub.people import People
@@ -52,6 +53,7 @@ class Services(NamedTuple):
     bots: Bots
     hosted: Hosted
     bars: Bars
+    cursors: Cursors
     credentials: Credentials
     access: str
     signer: URLSafeSerializer
@@ -79,6 +81,7 @@ def install(app: Flask, chat: Chat, settings: Settings) -> None:
         Bots(chat, chat.now, told),
         Hosted(chat, chat.now, told),
         Bars(chat, chat.now),
+        Cursors(chat),
         Credentials(chat, rules, chat.now),
         settings.access,
         URLSafeSerializer(chat.secret(), salt="quotechat.device"),

@@ -34,7 +34,7 @@ _NEED_SESSION = frozenset({
 #: Calls without a room in their path that a token for some rooms may use: they look at its rooms themselves.
 _FOR_SOME_ROOMS = frozenset({
     "me.me", "me.scheduled", "me.revoke_this", "rooms.rooms", "rooms.create", "polling.events_of_rooms", "quotes",
-    "search.search", "websocket", "health", "specs", "reference",
+    "search.search", "cursors", "websocket", "health", "specs", "reference",
 })  # fmt: skip
 _ANY_SCOPE = frozenset({"me.revoke_this"})
 """A token may always end itself."""

@@ -81,8 +81,8 @@ def events_of_rooms() -> Response:
     after, limit = parameters.after_by_room(), parameters.limit(_DEFAULT_LIMIT, _MOST)
     seconds, preferred = parameters.wait()
     watch = revocation.watch(after)
-    with _place(chat, security.client()) if seconds else contextlib.nullcontext():
-        pages, retry_in_ms = chat.wait_any(security.principal(), after, limit, seconds, gone=_gone(watch))
+    with place(chat, security.client()) if seconds else contextlib.nullcontext():
+        pages, retry_in_ms = chat.wait_any(security.principal(), after, limit, seconds, gone=gone(watch))
     reads.count(sum(len(page.events) for page in pages.values()))
     if seconds and watch is not None:
         watch.check()
@@ -100,8 +100,8 @@ def _held(chat: Chat, handle: RoomHandle, after: Cursor | Now, limit: int, secon
     who = security.client()
     if not parking.can_park():
         watch = revocation.watch((handle.room,))
-        with _place(chat, who):
-            page = chat.wait(handle, after, limit, seconds, gone=_gone(watch))
+        with place(chat, who):
+            page = chat.wait(handle, after, limit, seconds, gone=gone(watch))
         if watch is not None:
             watch.check()
         return _answer(page)
@@ -118,13 +118,14 @@ def _held(chat: Chat, handle: RoomHandle, after: Cursor | Now, limit: int, secon
         if isinstance(refused, Overloaded):
             return _answer(early(page))
         raise
-    place = parking.Place(handle.room, page.cursor, limit)
+    stand = parking.Place(handle.room, page.cursor, limit)
     left = partial(chat.limits.leave, "poll", *who)
-    return _live_headers(parking.park(handle, place, seconds, left, page if page.events else None))
+    return _live_headers(parking.park(handle, stand, seconds, left, page if page.events else None))
 
 
 @contextlib.contextmanager
-def _place(chat: Chat, who: tuple[str, str]) -> Iterator[None]:
+def place(chat: Chat, who: tuple[str, str]) -> Iterator[None]:
+    """Take one of the client's places for held polls. Raises RateLimited, Overloaded."""
     chat.limits.enter("poll", *who)
     try:
         yield
@@ -169,12 +170,12 @@ def _last_event() -> Cursor | Now:
     return cursor.parse(last) if last else parameters.after()
 
 
-def _gone(watch: revocation.Watch | None) -> Callable[[], bool] | None:
+def gone(watch: revocation.Watch | None) -> Callable[[], bool] | None:
     """Return a check that the client has lost its right to the answer, or has hung up."""
-    gone = _peer_gone(request.environ)
+    hung_up = _peer_gone(request.environ)
     if watch is None:
-        return gone
-    return lambda: watch.has_ended() or (gone is not None and gone())
+        return hung_up
+    return lambda: watch.has_ended() or (hung_up is not None and hung_up())
 
 
 def _peer_gone(environ: dict[str, Any]) -> Callable[[], bool] | None:

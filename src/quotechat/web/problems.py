@@ -39,6 +39,7 @@ _PROBLEMS: dict[str, tuple[int, str]] = {
     "scheduled-unknown": (404, "Nothing waits under this id"),
     "account-unknown": (404, "No such account"),
     "token-unknown": (404, "No such token"),
+    "cursor-unknown": (404, "No such cursor"),
     "link-unknown": (404, "This link is not valid"),
     "not-found": (404, "Nothing here"),
     "method-not-allowed": (405, "Not this method"),

@@ -1,0 +1,173 @@
+"""Named cursors over HTTP: the server remembers how far a program has read; on both stores."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conforming import Conforming
+from flask import Flask, Response, request
+from people import Browser, joined, owner
+
+from quotechat import create_app
+from quotechat.config import Settings
+
+
+@pytest.fixture
+def app(tmp_path: Path, new_database: Callable[[], str]) -> Iterator[Flask]:
+    """An application whose answers are what its documents say."""
+    app = create_app(Settings(data=tmp_path / "data", database=new_database(), limits=False, access="open"))
+    checker: list[Conforming] = []
+
+    @app.after_request
+    def conforms(answer: Response) -> Response:
+        if checker and not answer.is_streamed and not request.path.endswith("api.json"):
+            body = answer.get_data()
+            checker[0].check_answer(request.method, request.path, answer.status_code, answer.mimetype, body)
+        return answer
+
+    checker.append(Conforming(app))
+    yield app
+    app.extensions["quotechat"].close()
+
+
+def code(answer: Any) -> tuple[int, str]:
+    return answer.status_code, answer.get_json()["code"]
+
+
+def say(browser: Browser, *texts: str, room: str = "lobby") -> None:
+    for text in texts:
+        assert browser.ask("POST", f"/rooms/{room}/messages", {"message": text}).status_code == 201
+
+
+def texts(browser: Browser, query: str = "", name: str = "grader") -> dict[str, list[str]]:
+    """The messages after the positions, by room."""
+    answer = browser.ask("GET", f"/cursors/{name}/events{query}")
+    assert answer.status_code == 200, answer.get_json()
+    return {
+        room: [event["message"]["message"] for event in part["events"]]
+        for room, part in answer.get_json()["rooms"].items()
+    }
+
+
+def test_what_is_not_acknowledged_comes_again(app: Flask) -> None:
+    """In order, from the position on; after the acknowledgement it comes no more, and a replay brings it back."""
+    boss = owner(app)
+    say(boss, "one", "two")
+    made = boss.ask("PUT", "/cursors/grader", {"rooms": ["lobby"], "from": "0"})
+    assert made.status_code == 201 and made.get_json()["behind"] == 2
+    assert texts(boss) == texts(boss) == {"lobby": ["one", "two"]}
+    assert texts(boss, "?limit=1") == {"lobby": ["one"]}
+    part = boss.ask("GET", "/cursors/grader/events").get_json()["rooms"]["lobby"]
+    moved = boss.ask("PUT", "/cursors/grader/position", {"rooms": {"lobby": part["events"][0]["cursor"]}})
+    assert moved.status_code == 200 and moved.get_json()["behind"] == 1
+    assert texts(boss) == {"lobby": ["two"]}
+    boss.ask("PUT", "/cursors/grader/position", {"rooms": {"lobby": part["cursor"]}})
+    assert texts(boss) == {"lobby": []}
+    back = {"rooms": {"lobby": "0"}}
+    assert code(boss.ask("PUT", "/cursors/grader/position", back)) == (409, "conflict")
+    assert boss.ask("PUT", "/cursors/grader/position", {**back, "back": True}).status_code == 200
+    assert texts(boss) == {"lobby": ["one", "two"]}
+
+
+def test_a_poll_is_held_until_there_is_something(app: Flask) -> None:
+    """As every long poll."""
+    boss = owner(app)
+    boss.ask("PUT", "/cursors/grader", {"rooms": ["lobby"]})
+    sender = threading.Thread(target=say, args=(boss, "at last"))
+    sender.start()
+    try:
+        assert texts(boss, "?wait=20") == {"lobby": ["at last"]}
+    finally:
+        sender.join()
+
+
+def test_rooms_come_and_go(app: Flask) -> None:
+    """A room that is kept keeps its position; a new one begins at `from`; a room that is left out is forgotten."""
+    boss = owner(app)
+    for room in ("tea", "homework"):
+        boss.ask("POST", "/rooms", {"name": room})
+        say(boss, f"old in {room}", room=room)
+    assert boss.ask("PUT", "/cursors/grader", {"rooms": ["tea"]}).status_code == 201
+    say(boss, "new tea", room="tea")
+    assert boss.ask("PUT", "/cursors/grader", {"rooms": ["homework", "tea"], "from": "0"}).status_code == 200
+    assert texts(boss) == {"homework": ["old in homework"], "tea": ["new tea"]}
+    boss.ask("PUT", "/cursors/grader", {"rooms": ["homework"]})
+    assert list(texts(boss)) == ["homework"]
+    boss.ask("PUT", "/cursors/grader", {"rooms": ["homework", "tea"]})
+    assert texts(boss)["tea"] == []
+    assert [each["name"] for each in boss.ask("GET", "/cursors").get_json()["cursors"]] == ["grader"]
+
+
+def test_a_position_is_checked(app: Flask) -> None:
+    """All rooms of an acknowledgement move, or none; each cursor is one of that room's history."""
+    boss = owner(app)
+    boss.ask("POST", "/rooms", {"name": "tea"})
+    say(boss, "one")
+    boss.ask("PUT", "/cursors/grader", {"rooms": ["lobby", "tea"], "from": "0"})
+    for wrong, expected in (
+        ({"lobby": "1", "tea": "7"}, (410, "cursor-ahead")),
+        ({"lobby": "1.0123456789abcdef"}, (410, "history-changed")),
+        ({"lobby": "x"}, (400, "cursor-invalid")),
+        ({"lobby": "1", "nowhere": "0"}, (404, "room-unknown")),
+    ):
+        answer = boss.ask("PUT", "/cursors/grader/position", {"rooms": wrong})
+        assert code(answer) == expected
+        assert answer.get_json()["room"] == list(wrong)[-1]
+    for body in ({}, {"rooms": []}, {"rooms": {}}, {"rooms": {"lobby": 1}}, {"rooms": {"lobby": "1"}, "back": 1}):
+        assert code(boss.ask("PUT", "/cursors/grader/position", body)) == (422, "invalid")
+    assert texts(boss)["lobby"] == ["one"]
+
+
+def test_cut_events_are_told_as_a_gap(app: Flask) -> None:
+    """Until it is acknowledged; the events behind it come all the same."""
+    boss, chat = owner(app), app.extensions["quotechat"]
+    say(boss, "cut", "cut too", "kept")
+    boss.ask("PUT", "/cursors/grader", {"rooms": ["lobby"], "from": "0"})
+    chat._store.cut("lobby", chat.now() + 1, 2)
+    for _ in range(2):
+        part = boss.ask("GET", "/cursors/grader/events").get_json()["rooms"]["lobby"]
+        assert part["gap"] == {"from": 1, "to": 2} and len(part["events"]) == 1
+    boss.ask("PUT", "/cursors/grader/position", {"rooms": {"lobby": part["cursor"]}})
+    assert "gap" not in boss.ask("GET", "/cursors/grader/events").get_json()["rooms"]["lobby"]
+
+
+def test_a_cursor_is_its_accounts(app: Flask) -> None:
+    """Others do not find it, a visitor is told to sign in, and a token for some rooms sees no other room in it."""
+    boss = owner(app)
+    member = joined(app, boss, "Bo")
+    boss.ask("POST", "/rooms", {"name": "tea"})
+    boss.ask("PUT", "/cursors/grader", {"rooms": ["lobby", "tea"], "from": "0"})
+    for method, path, body in (
+        ("GET", "", None), ("GET", "/events", None), ("PUT", "/position", {"rooms": {"lobby": "0"}}),
+        ("DELETE", "", None),
+    ):  # fmt: skip
+        assert code(member.ask(method, f"/cursors/grader{path}", body)) == (404, "cursor-unknown")
+        assert code(Browser(app).ask(method, f"/cursors/grader{path}", body)) == (401, "unauthenticated")
+    token = {"Authorization": f"Bearer {boss.token(rooms=['tea'])}"}
+    answer = app.test_client().get("/api/v1/cursors/grader/events", headers=token)
+    assert list(answer.get_json()["rooms"]) == ["tea"]
+    assert code(member.ask("GET", "/cursors/%2e%2e/events")) in ((404, "cursor-unknown"), (404, "not-found"))
+    assert boss.ask("DELETE", "/cursors/grader").status_code == 204
+    assert code(boss.ask("GET", "/cursors/grader")) == (404, "cursor-unknown")
+
+
+def test_bad_rooms_and_names_are_refused(app: Flask) -> None:
+    """With the field at fault; an account may have 20."""
+    boss = owner(app)
+    for body, field in (
+        ({}, "rooms"), ({"rooms": []}, "rooms"), ({"rooms": ["Not A Room"]}, "rooms"), ({"rooms": "some"}, "rooms"),
+        ({"rooms": ["lobby"], "from": 1}, "from"),
+    ):  # fmt: skip
+        answer = boss.ask("PUT", "/cursors/grader", body)
+        assert code(answer) == (422, "invalid") and answer.get_json()["field"] == field
+    assert code(boss.ask("PUT", "/cursors/grader", {"rooms": ["nowhere"]})) == (404, "room-unknown")
+    assert code(boss.ask("PUT", "/cursors/A!", {"rooms": ["lobby"]})) == (422, "invalid")
+    assert boss.ask("GET", "/cursors").get_json() == {"cursors": []}
+    for number in range(20):
+        assert boss.ask("PUT", f"/cursors/c{number}", {"rooms": ["lobby"]}).status_code == 201
+    assert code(boss.ask("PUT", "/cursors/c20", {"rooms": ["lobby"]})) == (409, "conflict")
+    assert boss.ask("PUT", "/cursors/c3", {"rooms": ["lobby"]}).status_code == 200
