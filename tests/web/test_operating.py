@@ -42,11 +42,22 @@ def test_ready_tells_each_part(client: FlaskClient) -> None:
     """All is well: 200, and the parts by name."""
     assert client.get("/healthz").get_json() == {"status": "ok"}
     answer = client.get("/readyz")
-    threads = ("writer", "scheduler", "watcher", "housekeeper", "reactor")
+    threads = ("writer", "scheduler", "watcher", "housekeeper", "indexer", "reactor")
     if client.application.config["QUOTECHAT"].database:
         threads += ("notifier",)
     parts = dict.fromkeys(("database", "serving", *threads), "ok")
     assert (answer.status_code, answer.get_json()) == (200, {"status": "ok", "parts": parts})
+
+
+def test_an_indexer_that_restarts_makes_no_server_unready(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is named among the parts; requests still come here."""
+    chat = client.application.extensions["quotechat"]
+    parts = {**chat.parts(), "indexer": "restarting"}
+    monkeypatch.setattr(chat, "parts", lambda: parts)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.get_json()["parts"]["indexer"]) == (200, "restarting")
 
 
 @pytest.mark.parametrize(

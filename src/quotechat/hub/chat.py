@@ -107,7 +107,7 @@ class Chat(Passthrough):
         )
         self._watcher = Watcher(store, self._feeds, bell)
         self.search = Search(store, index)
-        self._indexer = None if index is None else Indexer(store, index)
+        self._indexer = None if index is None else Indexer(store, index, lambda: self._writer.stored)
         self._threads = [self._writer.thread, self._scheduler.thread, self._watcher.thread, self._housekeeper.thread]
         if self._indexer is not None:
             self._threads.append(self._indexer.thread)

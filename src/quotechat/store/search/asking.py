@@ -52,7 +52,7 @@ class Before(NamedTuple):
 
 
 class Asker(NamedTuple):
-    """The caller, with all identities that are its own."""
+    """The caller, with all identities that are its own, if people are asked for."""
 
     principal: Principal
     identities: frozenset[str]
@@ -84,8 +84,10 @@ class Search:
         self._store = store
         self._index = index
         self._asked = asked
-        self._asker = store.read_with(lambda sql: _asker(sql, principal))
-        self._people = store.read_with(lambda sql: _people(sql, asked))
+        self._asker = Asker(principal, frozenset())
+        self._people: dict[str, str] = {}
+        if asked.people or asked.not_people:
+            self._asker, self._people = store.read_with(lambda sql: (_asker(sql, principal), _people(sql, asked)))
         self.looked = 0
         self.late = False
         """True if the index lacks messages that were not looked through either."""

@@ -37,6 +37,8 @@ _TABLES = (
     "CREATE VIRTUAL TABLE found USING fts5(terms, content='doc', content_rowid='n', tokenize='ascii', detail=none,"
     " columnsize=0)",
 )
+_DROPPED = 1
+"""In the file's application_id: words were dropped and may still be in it."""
 _HAS_SECURE_DELETE = sqlite3.sqlite_version_info >= (3, 42)
 _SUFFIXES = ("", "-wal", "-shm", "-journal")
 
@@ -74,18 +76,22 @@ class SqliteIndex:
             except sqlite3.DatabaseError as fault:
                 if isinstance(fault, sqlite3.OperationalError) and not _damaged(fault):
                     raise
-                log.warning("the search index cannot be used and is made anew: %s", fault)
-                self._discard()
+                self._make_anew(fault)
                 return None
 
     def tidy(self) -> bool:
         with self._writing:
             if self._closed or self._writer is None:
                 return True
-            if not _HAS_SECURE_DELETE:
-                # Older versions of FTS5 keep dropped terms until all segments are merged.
-                self._writer.execute("INSERT INTO found (found) VALUES ('optimize')")
-            return bool(self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
+            try:
+                if self._writer.execute("PRAGMA application_id").fetchone()[0] == _DROPPED:
+                    self._merge(self._writer)
+                return bool(self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError as fault:
+                self._make_anew(fault)
+                return True
 
     def clear(self) -> None:
         with self._writing:
@@ -137,6 +143,20 @@ class SqliteIndex:
                 raise
             self._writer = connection
         return self._writer
+
+    def _merge(self, connection: sqlite3.Connection) -> None:
+        """Merge all segments: before 3.42 FTS5 keeps dropped terms until then."""
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if not _HAS_SECURE_DELETE:
+                connection.execute("INSERT INTO found (found) VALUES ('optimize')")
+            connection.execute("PRAGMA application_id = 0")
+        finally:
+            connection.execute("COMMIT")
+
+    def _make_anew(self, fault: sqlite3.Error) -> None:
+        log.warning("the search index cannot be used and is made anew: %s", fault)
+        self._discard()
 
     def _discard(self) -> None:
         """Remove the file; the next step makes a new one."""
@@ -298,6 +318,7 @@ class _Writing(_Looking):
 
     def _forget(self, number: int, terms: str) -> None:
         self._execute("INSERT INTO found (found, rowid, terms) VALUES ('delete', ?, ?)", (number, terms))
+        self._execute(f"PRAGMA application_id = {_DROPPED}")
 
     def _highest_below(self, number: int) -> int | None:
         found: int | None = self._execute("SELECT max(n) FROM doc WHERE n < ?", (number,)).fetchone()[0]
