@@ -198,6 +198,8 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         members,
         messages,
         metrics,
+        moderation,
+        moderation_pages,
         own_pages,
         pages,
         parameters,
@@ -243,13 +245,14 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         ours.register_blueprint(module.blueprint)
     for blueprint in (search.blueprint, search.pages):
         ours.register_blueprint(blueprint)
-    for module in (members, me, administration, bots, cursors):
+    for module in (members, me, administration, bots, moderation, cursors):
         ours.register_blueprint(module.blueprint)
     if whole:
         # Inside another application that one signs people in.
         ours.register_blueprint(signing_in.blueprint)
         ours.register_blueprint(account_pages.blueprint)
         ours.register_blueprint(own_pages.blueprint)
+        ours.register_blueprint(moderation_pages.blueprint)
         websocket.install(app)
         unknown.install(app)
     elif prefix:
@@ -269,6 +272,7 @@ def _limits(settings: Settings) -> Limits:
             "room": Rate(settings.rooms_per_hour, settings.rooms_per_hour / hour, _ROOM_MAKERS),
             "read": Rate(settings.reads_burst, settings.reads_per_second, _READERS),
             "direct": Rate(30, 30 / hour),
+            "report": Rate(10, 10 / hour),
             "guest": Rate(settings.guests_per_hour, settings.guests_per_hour / hour),
             "invitation": Rate(20, 20 / hour),
             "export": Rate(2, 2 / hour),

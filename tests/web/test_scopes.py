@@ -15,7 +15,7 @@ from quotechat import create_app
 from quotechat.config import Settings
 from quotechat.web.described import calls
 
-#: Calls that need `write`, beside those below a room's `/messages`, `/scheduled` and `/commands`.
+#: Calls that need `write`, beside those below a room's `/messages`, `/commands` and the like.
 WRITE = {("POST", "/quotes"), ("DELETE", "/quotes/1")}
 #: Calls that need a session, whatever the scopes are.
 SESSION = {

@@ -168,6 +168,8 @@ class Chat(Passthrough):
         self.welcome(begun)
         clean = command.normalised(self.bounds)
         source = self._source(address)
+        if isinstance(clean, commands.ReportMessage):
+            self.limits.allow("report", identity or address)
         self.limits.allow("message", identity or address, source)
         write = Write(clean, self._clock(), identity, proof, source=source or None, address=address or None)
         self._writer.submit(write, done, wake=wake)

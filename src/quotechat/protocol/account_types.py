@@ -310,6 +310,49 @@ class Bars(msgspec.Struct):
     bars: list[Bar]
 
 
+class Reporter(msgspec.Struct):
+    """The account that reported a message."""
+
+    id: Id
+    name: str
+
+
+class ReportedMessage(msgspec.Struct, kw_only=True):
+    """The message as it is now, as far as it is for the asker to see."""
+
+    id: Annotated[int, Meta(ge=1)]
+    user: str | UnsetType = UNSET
+    by: Id | UnsetType = UNSET
+    message: str | UnsetType = UNSET
+    deleted: bool | UnsetType = UNSET
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """A message that somebody thinks should not be there."""
+
+    id: Annotated[int, Meta(ge=1)]
+    room: str
+    message: ReportedMessage
+    reason: str
+    at: At
+    state: Literal["open", "done", "dismissed"]
+    by: Reporter | UnsetType = UNSET
+    closed_by: Id | UnsetType = UNSET
+
+
+class Reports(msgspec.Struct):
+    """Reports, the newest first."""
+
+    reports: list[Report]
+    has_more: HasMore
+
+
+class ReportBody(msgspec.Struct):
+    """What came of it."""
+
+    state: Literal["done", "dismissed"]
+
+
 class TokenBody(msgspec.Struct):
     """A new token."""
 

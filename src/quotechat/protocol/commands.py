@@ -20,6 +20,8 @@ from .errors import Invalid, MalformedEnvelope
 from .principal import account_id
 
 LOBBY = "lobby"
+MOST_REASON = 500
+"""Characters of the reason of a report."""
 
 ClientId = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{1,64}\Z")]
 # Beyond it neither SQLite nor JavaScript counts exactly.
@@ -272,6 +274,16 @@ class Join(_Command, frozen=True, tag="join"):
     """Join an open room."""
 
 
+class ReportMessage(_Command, frozen=True, tag="report-message"):
+    """Tell those who manage the room that a message should not be there."""
+
+    message: MessageId
+    reason: str
+
+    def normalised(self, bounds: Bounds) -> Self:
+        return replace(self, reason=text.clean_reason(self.reason, MOST_REASON))
+
+
 class Subscribe(_Command, frozen=True, tag="subscribe"):
     """Read a room from a cursor on (WebSocket only)."""
 
@@ -290,7 +302,7 @@ class Ping(_Command, frozen=True, tag="ping"):
 
 Write = (
     SendMessage | EditMessage | DeleteMessage | React | CancelScheduled | AddQuote | RemoveQuote
-    | SetRoom | AddMember | SetMember | RemoveMember | Join
+    | SetRoom | AddMember | SetMember | RemoveMember | Join | ReportMessage
 )
 Command = Write | Subscribe | Unsubscribe | Ping
 

@@ -55,6 +55,11 @@ def clean_quote(text: str, limit: int = 1000) -> str:
     return _clean(text, "quote", limit)
 
 
+def clean_reason(text: str, limit: int = 500) -> str:
+    """Return `text` in NFC with LF line ends; `limit` in code points. Raises `Invalid`."""
+    return _clean(text, "reason", limit)
+
+
 def _clean(text: str, name: str, limit: int) -> str:
     if text.isascii() and text.isprintable() and len(text) <= limit and text.strip():
         return text  # nothing to normalise or to refuse

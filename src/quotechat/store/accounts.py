@@ -141,6 +141,11 @@ def names_of(sql: Sql, ids: set[int]) -> dict[int, str]:
     return {key: row[0] for key in ids if (row := sql.one("SELECT key FROM account WHERE id = ?", key)) is not None}
 
 
+def names_by_key(sql: Sql, keys: set[str]) -> dict[str, str]:
+    """Return the names of accounts, by public id."""
+    return {key: row[0] for key in keys if (row := sql.one("SELECT name FROM account WHERE key = ?", key)) is not None}
+
+
 # --- Changing ---------------------------------------------------------------------------------------
 
 

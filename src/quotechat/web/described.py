@@ -44,6 +44,7 @@ QUERY: dict[str, tuple[dict[str, Any], str]] = {
     "asked": ({"type": "string", "maxLength": 200}, "Words, “phrases”, -negations, and operators such as `in:ROOM`."),
     "before_hit": ({"type": "string"}, "That of the page before."),
     "order": ({"enum": ["newest", "best"]}, "`best` only with `in:` or a date."),
+    "state": ({"enum": ["open", "done", "dismissed"]}, "Only those of this state; `open` if it is left out."),
     "before_account": ({"type": "string"}, "Only accounts that are older than the one with this id."),
     "room": ({"type": "string"}, "A first subscription."),
     "joined": ({"enum": ["0", "1"]}, "With `1`, only rooms of which the caller is a member."),
@@ -58,6 +59,7 @@ PATH: dict[str, tuple[dict[str, Any], str]] = {
     "account_id": ({"type": "string", "pattern": "^[a-z2-7]{12}$", "examples": ["k3v9aaaabbbb"]}, "The account's id."),
     "session_id": ({"type": "string", "minLength": 8, "maxLength": 8, "examples": ["k3v9aaaa"]}, "As listed."),
     "token_id": ({"type": "string", "examples": ["this"]}, "As listed, or `this`."),
+    "report_id": ({"type": "integer", "minimum": 1, "maximum": 2**53 - 1, "examples": [1]}, "As listed."),
     "notice_id": ({"type": "integer", "minimum": 1, "maximum": 2**53 - 1, "examples": [1]}, "As the inbox has it."),
     "address": ({"type": "string", "examples": ["203.0.113.7"]}, "An IPv4 address, or one of an IPv6 /64."),
     "cursor_name": ({"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,62}$", "examples": ["grader"]},
@@ -135,6 +137,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
     "set-member": {"room": "tea", "member": {"id": "k3vaaaaabbbb", "role": "manager"}},
     "remove-member": {"room": "tea", "member": {"id": "k3vaaaaabbbb"}},
     "join": {"room": "tea"},
+    "report-message": {"room": "tea", "message": {"id": 1}, "reason": "Spam"},
     "subscribe": {"room": "lobby", "after": "0"},
     "unsubscribe": {"room": "lobby"},
     "ping": {"client_id": "k2", "measure": True},
@@ -142,7 +145,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
 
 
 #: Commands whose examples work for an account that manages the room, and for nobody else.
-FOR_MANAGERS = frozenset({"set-room", "add-member", "set-member", "remove-member", "join"})
+FOR_MANAGERS = frozenset({"set-room", "add-member", "set-member", "remove-member", "join", "report-message"})
 
 
 def envelope(name: str) -> dict[str, Any]:
@@ -151,7 +154,10 @@ def envelope(name: str) -> dict[str, Any]:
 
 
 #: Blueprints that answer people.
-_PAGES = ("static", "pages", "lessons", "account_pages", "own_pages", "search_page", "reference", "robots", "unknown")
+_PAGES = (
+    "static", "pages", "lessons", "account_pages", "own_pages", "moderation_pages", "search_page", "reference",
+    "robots", "unknown",
+)  # fmt: skip
 
 
 def calls(app: Flask) -> Iterator[tuple[Rule, str, Call | None, str]]:

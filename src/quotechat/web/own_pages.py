@@ -15,7 +15,7 @@ from ..protocol.permissions import CREATE_BOT
 from ..protocol.principal import Principal, outranks
 from ..store import accounts, sessions
 from ..store.sessions import Session
-from . import authentication, parameters, problems, security, showing, site, token_fields
+from . import authentication, moderation, parameters, problems, security, showing, site, token_fields
 
 blueprint = Blueprint("own_pages", __name__)
 
@@ -30,7 +30,7 @@ def clock_day(at: str) -> str:
 
 @blueprint.errorhandler(Unauthenticated)
 def _to_sign_in(_: Unauthenticated) -> Response:
-    return _to(site.url_for("account_pages.sign_in", next=site.path()))
+    return to(site.url_for("account_pages.sign_in", next=site.path()))
 
 
 # --- /me --------------------------------------------------------------------------------------------
@@ -72,8 +72,8 @@ def end_session(session_id: str) -> Response:
         if each.id == session_id:
             _services().accounts.sign_out(each.hash)
     if session_id == session.id:
-        return authentication.end(_to(site.url_for("account_pages.sign_in")))
-    return _to(site.url_for("own_pages.me"))
+        return authentication.end(to(site.url_for("account_pages.sign_in")))
+    return to(site.url_for("own_pages.me"))
 
 
 @blueprint.post("/me/sessions/others/end")
@@ -161,7 +161,7 @@ def close() -> Response:
         _services().accounts.close(principal, erase=request.form.get("messages") == "delete")
     except Refused as refused:
         return _me("close", refused)
-    return authentication.end(_to(site.url_for("account_pages.sign_in")))
+    return authentication.end(to(site.url_for("account_pages.sign_in")))
 
 
 def _own(part: str, change: Callable[[], object], done: str, made: list[str] | None = None) -> Response:
@@ -187,7 +187,7 @@ def _me(
             accounts.unclaimed(sql, visitor) if visitor else 0,
         )
     )  # fmt: skip
-    return _page(
+    return page(
         "me.html", principal, refused, here="me", heading=principal.name, part=part, done=done, token=token,
         sessions=[showing.session(each, session.hash) for each in found],
         tokens=[showing.token(each) for each in tokens], claimable=written,
@@ -213,7 +213,7 @@ def people() -> Response:
 @blueprint.post("/people/<account_id>")
 def change_person(account_id: str) -> Response:
     """Change an account, as an administrator; `do` names the action."""
-    principal, found, session = _admin(), _services().people, authentication.need_session()[1]
+    principal, found, session = administrator(), _services().people, authentication.need_session()[1]
     what, link = request.form.get("do", ""), None
     try:
         if what == "reset":
@@ -247,7 +247,7 @@ def _people(
     principal = _signed_in()
     search = request.args.get("q", "")[:100]
     found = _services().people.listed(search, _SHOWN, parameters.one("before"))
-    return _page(
+    return page(
         "people.html", principal, refused, here="people", heading="People", search=search, done=done,
         again=about if isinstance(refused, ProofNeeded | SignInFailed) else "",
         people=[showing.account(each, whole=principal.is_admin) for each in found[:_SHOWN]],
@@ -263,13 +263,13 @@ def _people(
 @blueprint.get("/admin")
 def admin() -> Response:
     """Invitations and the site."""
-    return _administration()
+    return administration()
 
 
 @blueprint.post("/admin/invitations")
 def invite() -> Response:
     """Make an invitation, and show its link once."""
-    principal, form = _admin(), request.form
+    principal, form = administrator(), request.form
     try:
         lasts = showing.span(form.get("expires_in", "+7d"), "expires_in", _chat().now())
         uses = form.get("uses", "1")
@@ -279,41 +279,42 @@ def invite() -> Response:
         _chat().limits.allow("invitation", principal.identity or "")
         made = _services().people.invite(principal, uses=int(uses), lasts_ms=lasts, note=note)
     except Refused as refused:
-        return _administration("invite", refused)
-    return _administration("invite", link=made)
+        return administration("invite", refused)
+    return administration("invite", link=made)
 
 
 @blueprint.post("/admin/invitations/<ticket_id>/revoke")
 def revoke(ticket_id: str) -> Response:
     """Revoke an invitation."""
     try:
-        _services().people.revoke_invitation(_admin(), ticket_id)
+        _services().people.revoke_invitation(administrator(), ticket_id)
     except Refused as refused:
-        return _administration("invite", refused)
-    return _to(site.url_for("own_pages.admin"))
+        return administration("invite", refused)
+    return to(site.url_for("own_pages.admin"))
 
 
 @blueprint.post("/admin/site")
 def site_settings() -> Response:
     """Change the site."""
-    principal = _admin()
+    principal = administrator()
     given = {name: request.form[name] for name in _services().people.site() if name in request.form}
     try:
         _services().people.change_site(principal, dict(given))
     except Refused as refused:
-        return _administration("site", refused, given=given)
-    return _administration(done="Saved.")
+        return administration("site", refused, given=given)
+    return administration(done="Saved.")
 
 
-def _administration(
+def administration(
     part: str = "", refused: Refused | None = None, *, link: Invited | None = None, done: str = "",
     given: dict[str, str] | None = None,
 ) -> Response:  # fmt: skip
-    principal = _admin()
+    principal = administrator()
     found = _services().people
-    return _page(
+    return page(
         "admin.html", principal, refused, here="admin", heading="Administration", part=part, done=done,
         access=_services().access, site=found.site() | (given or {}),
+        reports=moderation.listed(principal),
         invitations=[showing.ticket(each, {}) for each in found.invitations(principal)],
         **_link("join", link, "With this link people join."),
     )  # fmt: skip
@@ -326,7 +327,8 @@ def _signed_in() -> Principal:
     return authentication.need_session()[0]
 
 
-def _admin() -> Principal:
+def administrator() -> Principal:
+    """Return the administrator that is signed in. Raises Unauthenticated, Forbidden."""
     principal = _signed_in()
     if not principal.is_admin:
         raise Forbidden("Only administrators may see this.")
@@ -342,7 +344,7 @@ def _link(kind: str, made: Invited | None, said: str) -> dict[str, Any]:
     return {"link": link, "link_said": said, "qr": segno.make(link, error="m").svg_data_uri(scale=4)}
 
 
-def _page(template: str, principal: Principal, refused: Refused | None, **about: Any) -> Response:
+def page(template: str, principal: Principal, refused: Refused | None, **about: Any) -> Response:
     problem = None if refused is None else problems.body(refused)
     html = site.render_template(
         template, account={"name": principal.name, "role": principal.role}, problem=problem, draft=request.form,
@@ -356,7 +358,8 @@ def _page(template: str, principal: Principal, refused: Refused | None, **about:
     return answer
 
 
-def _to(path: str) -> Response:
+def to(path: str) -> Response:
+    """Go on to `path`."""
     answer = make_response(redirect(path, 303))
     answer.headers["Cache-Control"] = "no-store"
     return answer

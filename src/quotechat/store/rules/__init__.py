@@ -19,6 +19,7 @@ from ...protocol.commands import (
     React,
     RemoveMember,
     RemoveQuote,
+    ReportMessage,
     SendMessage,
     SetMember,
     SetRoom,
@@ -38,7 +39,7 @@ from ..base import (
     Write,
 )
 from ..ledger import SENT, Ledger
-from . import delivery, members, messages, quotes, reactions, rights, rooms, waiting
+from . import delivery, members, messages, quotes, reactions, reports, rights, rooms, waiting
 from .asked import Asked, Settings, ask
 from .delivery import STILL_WAITING, WAITING
 
@@ -92,6 +93,7 @@ _RULES: dict[type, Callable[[Asked, Any], Stored | Scheduled | Cancelled | Accep
     RemoveQuote: quotes.remove,
     SetRoom: rooms.change,
     Join: members.join,
+    ReportMessage: reports.report,
     AddMember: members.add,
     SetMember: members.change,
     RemoveMember: members.remove,

@@ -17,6 +17,7 @@ from ...protocol.commands import (
     React,
     RemoveMember,
     RemoveQuote,
+    ReportMessage,
     SendMessage,
     SetMember,
     SetRoom,
@@ -39,6 +40,7 @@ _NEEDS: dict[type, str] = {
     SetMember: MANAGE,
     RemoveMember: MANAGE,
     Join: READ,
+    ReportMessage: READ,
 }
 _SPEAKS = (SendMessage, EditMessage, React, AddQuote)
 """Commands that a mute and the end of a room forbid."""
@@ -61,7 +63,7 @@ def check(asked: Asked, command: commands.Write) -> None:
         return
     if isinstance(command, AddQuote) and rooms.is_private(asked.room.kind):
         raise Forbidden("Quotes belong to everybody, and this room does not.")
-    if isinstance(command, Join):
+    if isinstance(command, Join | ReportMessage):
         need_account(asked)
     if isinstance(command, SendMessage) and asked.room.kind == rooms.DIRECT:
         _check_blocked(asked)

@@ -1,0 +1,88 @@
+"""The pages of moderation: reports on /admin, what was done on /admin/audit, and reporting a message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, current_app, redirect, request
+
+from ..hub.chat import Chat
+from ..protocol import commands, events, json
+from ..protocol.errors import Refused
+from ..protocol.rooms import AUDIT
+from ..store import accounts
+from ..store.shapes import Sql
+from . import access, authentication, moderation, own_pages, parameters, security, site
+
+blueprint = Blueprint("moderation_pages", __name__)
+
+_SHOWN = 100
+_ACTS = (
+    "SELECT e.seq, e.at, e.body FROM event e JOIN room r ON r.id = e.room_id WHERE r.name = ? AND e.seq < ?"
+    " ORDER BY e.seq DESC LIMIT ?"
+)
+
+
+@blueprint.post("/admin/reports/<int:report_id>")
+def close(report_id: int) -> Response:
+    """Say what came of a report."""
+    try:
+        moderation.closed(own_pages.administrator(), report_id, request.form.get("state"))
+    except Refused as refused:
+        return own_pages.administration("reports", refused)
+    return own_pages.to(site.url_for("own_pages.admin"))
+
+
+@blueprint.get("/admin/audit")
+def audit() -> Response:
+    """What was done, the newest first."""
+    principal, before = own_pages.administrator(), parameters.before()
+    chat: Chat = current_app.extensions["quotechat"]
+    found = chat.read_with(lambda sql: _acts(sql, 2**53 if before is None else before))
+    return own_pages.page(
+        "audit.html", principal, None, here="admin", heading="What was done", acts=found[:_SHOWN],
+        has_more=len(found) > _SHOWN,
+    )  # fmt: skip
+
+
+@blueprint.get("/rooms/<name>/messages/<int(max=9007199254740991):message_id>/report")
+def report(name: str, message_id: int) -> Response:
+    """Show the form that reports a message."""
+    return _report(name, message_id)
+
+
+@blueprint.post("/rooms/<name>/messages/<int(max=9007199254740991):message_id>/report")
+def reported(name: str, message_id: int) -> Response:
+    """Report a message."""
+    chat: Chat = current_app.extensions["quotechat"]
+    command = commands.ReportMessage(
+        message=commands.MessageId(message_id), reason=request.form.get("reason", ""), room=name
+    )
+    try:
+        chat.submit(
+            command, identity=security.identity(), address=security.address(), begun=access.begun(),
+            proof=authentication.proof(),
+        )  # fmt: skip
+    except Refused as refused:
+        return _report(name, message_id, refused)
+    return redirect(site.url_for("pages.room", name=name), 303)  # type: ignore[return-value]  # Flask's own class
+
+
+def _report(name: str, message_id: int, refused: Refused | None = None) -> Response:
+    principal, _ = authentication.need_session()
+    chat: Chat = current_app.extensions["quotechat"]
+    chat.open(principal, name)  # one that is not theirs is not there
+    return own_pages.page(
+        "report.html", principal, refused, here="", heading="Report a message", room=name, message_id=message_id,
+        most=commands.MOST_REASON,
+    )  # fmt: skip
+
+
+def _acts(sql: Sql, before: int) -> list[dict[str, Any]]:
+    rows = list(sql.all(_ACTS, AUDIT, before, _SHOWN + 1))
+    found = [{"seq": seq, "at": events.rfc3339(at), **json.own(body)["audit"]} for seq, at, body in rows]
+    keys = {each[name] for each in found for name in ("by", "account") if name in each}
+    names = accounts.names_by_key(sql, keys)
+    for each in found:
+        each |= {name: names.get(each[name], each[name]) for name in ("by", "account") if name in each}
+    return found
