@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from scenarios import CAUGHT, SCENARIOS
 from stage import Played, Result, run
 
-HERE = Path(__file__).parent
 AT_ONCE = 4
 SECONDS = 1.8
-
-
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Nothing runs beside what is in this folder."""
-    for item in items:
-        if item.path.parent == HERE:
-            item.add_marker(pytest.mark.alone)
 
 
 @pytest.fixture(scope="session")
