@@ -206,7 +206,8 @@ class Settings:
         " its /64 network.",
         low=1, high=1_000_000
     )
-    most_rooms: int = _setting(1000, "Rooms that there may be.", low=1, high=1_000_000)
+    most_rooms: int = _setting(1000, "Open and closed rooms that there may be.", low=1, high=1_000_000)
+    most_directs: int = _setting(100_000, "Direct rooms that there may be.", low=1, high=10_000_000)
 
     request_seconds: float = _setting(
         30.0, "Seconds within which a request must have come whole.", low=0.1, high=3600

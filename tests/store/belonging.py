@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from contract import T0, Open, delete, do, edit, react, said
 from msgspec.structs import replace
+from reading_rights import Recording
 
 from quotechat.protocol import commands
 from quotechat.protocol.cursor import START
@@ -15,6 +16,8 @@ from quotechat.protocol.errors import AccountUnknown, Conflict, Forbidden, Inval
 from quotechat.protocol.principal import VISITOR, Principal
 from quotechat.store import accounts, closing, listing, members, reading
 from quotechat.store.base import Accepted, BeginDirect, CreateRoom, Deliver, Nothing, Store, Stored, Write
+from quotechat.store.ledger import Ledger
+from quotechat.store.rules import Settings, apply_all
 
 
 def counts(store: Store, room: str = "lobby") -> tuple[int, ...]:
@@ -145,6 +148,20 @@ class RulesOfRoomsContract:
                     do(store, replace(signed, room="none-aaaaaa"), who)
                 assert refused.value.detail.replace(room, "none-aaaaaa") == free.value.detail
         assert store.head(room).seq == 4
+
+    def test_a_foreign_room_costs_what_no_room_costs(self, store: Store, people: list[accounts.Account]) -> None:
+        """A refused command runs the same statements for a closed room and for a name that nobody uses."""
+        ann, bea, cai, _ = people
+        room = room_of(store, bea)
+        for who in (ann.identity, cai.identity, "visitor", None):
+            ran = []
+            for name in (room, "none-aaaaaa", ".part-removed-1"):
+                with store.writing() as sql:  # type: ignore[attr-defined]  # a command's, not the hub's
+                    recording = Recording(sql)
+                    outcome = apply_all(Ledger(recording), [Write(react(1, "like", room=name), T0, who)], Settings())
+                ran.append(recording.ran)
+                assert isinstance(outcome[0], RoomUnknown)
+            assert ran[0] == ran[1] and len(ran[0]) <= 2
 
     def test_membership_stands_in_the_log(self, store: Store, people: list[accounts.Account]) -> None:
         """Of a closed room: who joined, who got another role, who left and by whom."""

@@ -80,7 +80,7 @@ def signed_in(settings: Settings) -> None:
     with contextlib.closing(open_store(settings)) as store:
         password = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo"
         owner = store.write_with(lambda sql: accounts.make(sql, "Azin", "owner", T0, password=password))
-        store.write_with(lambda sql: accounts.make(sql, "Bo", "member", T0, made_by=owner.id))
+        other = store.write_with(lambda sql: accounts.make(sql, "Bo", "member", T0, made_by=owner.id))
         session = sessions.Session(
             sessions.hashed("s"), owner.id, "Firefox", T0, T0, T0, T0 + 9, "Mozilla/5.0", "192.0.2.0"
         )
@@ -91,6 +91,14 @@ def signed_in(settings: Settings) -> None:
         store.write_with(lambda sql: accounts.claim(sql, owner, "ann"))
         store.write_with(lambda sql: site.change(sql, {"title": "Class 7b"}))
         do(store, said("Azin", "hello"), who=owner.identity, at=T0 + 9)
+        room = do(store, CreateRoom("staff", "Staff", "closed", (other.key,)), owner.identity, T0 + 9).room["name"]
+        about = commands.AboutChange(topic="News", posting="managers")
+        for command in (
+            commands.SetRoom(about=about, room=room),
+            commands.SetMember(member=commands.MemberChange(other.key, role="manager"), room=room),
+            commands.RemoveMember(member=commands.MemberId(other.key), room=room),
+        ):
+            do(store, command, owner.identity, T0 + 9)
         store.write_with(lambda sql: belonging(sql, owner.id))
 
 

@@ -45,7 +45,9 @@ def open_store(
     A PostgreSQL that is unavailable is waited for, `patience` seconds at most. Raises SettingsError, OSError if the
     data directory cannot be used, Overloaded if PostgreSQL cannot be reached.
     """
-    known = rules.Settings(settings.schedule_days, settings.name_hold_seconds * 1000, settings.most_rooms)
+    known = rules.Settings(
+        settings.schedule_days, settings.name_hold_seconds * 1000, settings.most_rooms, settings.most_directs
+    )
     if settings.database:
         deadline, told = time.monotonic() + patience, False
         while True:

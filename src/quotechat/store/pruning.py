@@ -15,6 +15,11 @@ _OVER = (
     "DELETE FROM scheduled WHERE id = ? AND state NOT IN ('waiting', 'refused')"
     " AND NOT EXISTS (SELECT 1 FROM sent WHERE sent.scheduled = ?)"
 )
+_REFUSED = "SELECT id FROM scheduled WHERE state = 'refused' AND due_at < ? ORDER BY due_at LIMIT ?"
+_PUT_AWAY = (
+    "DELETE FROM scheduled WHERE id = ? AND state = 'refused'"
+    " AND NOT EXISTS (SELECT 1 FROM sent WHERE sent.scheduled = ?)"
+)
 _ENDED = {
     "session": ("hash", "ends_at"), "token": ("id", "ends_at"), "ticket": ("hash", "ends_at"),
     "attempt": ("key", "try_at"), "notice": ("id", "at"), "bar": ("key", "until"),
@@ -25,13 +30,16 @@ _ENDED = {
 def prune(sql: Sql, sent_before: int, held_before: int) -> bool:
     """Forget some client_ids that were used, and names that were last used, before those times; whether there is more.
 
-    A scheduled message that is over goes with the last client_id that is answered with it.
+    A scheduled message that is over goes with the last client_id that is answered with it; one that was refused when
+    it was due, once that is as long ago.
     """
     old = list(sql.all(_OLD, sent_before, AT_ONCE))
     for room_id, sender, client_id, scheduled in old:
         sql.run("DELETE FROM sent WHERE room_id = ? AND sender = ? AND client_id = ?", room_id, sender, client_id)
         if scheduled is not None:
             sql.run(_OVER, scheduled, scheduled)
+    for (refused,) in list(sql.all(_REFUSED, sent_before, AT_ONCE)):
+        sql.run(_PUT_AWAY, refused, refused)
     free = list(sql.all(_FREE, held_before, AT_ONCE))
     for room_id, skeleton in free:
         # It may have been used since, if other processes write beside this.

@@ -13,6 +13,7 @@ from ..base import Stored, Write
 from ..callers import Standing
 from ..ledger import Ledger, Room
 from ..rooms import MOST_DIRECTS, MOST_ROOMS
+from ..shapes import PART
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def ask(ledger: Ledger, name: str, write: Write, settings: Settings) -> Asked:
 
     Raises Unauthenticated, and RoomUnknown also for a room that the sender may not see, after the same statements.
     """
-    room = ledger.find(name)
+    # What is being loaded or removed is nobody's.
+    room = None if PART in name else ledger.find(name)
     standing = callers.standing(ledger.sql, write, 0 if room is None else room.id)
     if room is not None:
         asked = Asked(ledger, room, write, settings, standing)
