@@ -274,7 +274,8 @@ class Reactor:
             until = min(next_sweep, next_round) if self._news else next_sweep
             if self._timers:
                 until = min(until, self._timers[0][0])
-            self._wake_writer()
+            if self._submitted:
+                self._wake_writer()
             ready = self._epoll.poll(0 if self._calls else max(0.0, until - time.monotonic()))
             for number, mask in ready:
                 self._ready(number, mask)
@@ -285,7 +286,8 @@ class Reactor:
             while self._timers and self._timers[0][0] <= now:
                 _, _, action, peer = heapq.heappop(self._timers)
                 self.guard(peer, action)
-            self._wake_writer()
+            if self._submitted:
+                self._wake_writer()
             if self._news and now >= next_round:
                 self.guard(None, self._round)
                 next_round = time.monotonic() + TICK
@@ -312,9 +314,8 @@ class Reactor:
             self._failed(peer)
 
     def _wake_writer(self) -> None:
-        if self._submitted:
-            self._submitted = False
-            self.chat.wake_writer()
+        self._submitted = False
+        self.chat.wake_writer()
 
     def _add(self, peer: Peer) -> None:
         peer.reactor = self
