@@ -78,6 +78,18 @@ def test_roles_are_the_application_s_to_give(chat: QuoteChat) -> None:
     assert ask(chat, boss, "PUT", "/me/password", {"password": "correct horse battery 9"}).status_code == 403
 
 
+def test_rooms_are_the_application_s_to_give(chat: QuoteChat) -> None:
+    """Closed rooms that a user is named in are its own, also as a guest, who sees nothing else."""
+    boss = {"id": "1", "name": "Boss", "role": "admin"}
+    room = ask(chat, boss, "POST", "/rooms", {"name": "staff", "kind": "closed"}).get_json()["name"]
+    guest = {"id": "5", "name": "Gil", "role": "guest", "rooms": [room, "none-there"]}
+    for _ in range(2):
+        assert [each["name"] for each in ask(chat, guest, "GET", "/rooms").get_json()["rooms"]] == [room]
+    assert ask(chat, guest, "POST", f"/rooms/{room}/messages", {"message": "hi"}).status_code == 201
+    assert ask(chat, guest, "GET", "/rooms/lobby").status_code == 404
+    assert ask(chat, {"id": "6", "name": "Eve"}, "GET", f"/rooms/{room}").status_code == 404
+
+
 def test_what_a_user_holds_is_ended_by_the_application(chat: QuoteChat) -> None:
     """The credential of held connections has ended at once; the next request begins anew. A ban holds here too."""
     ada = {"id": "7", "name": "Ada"}

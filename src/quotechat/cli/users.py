@@ -17,7 +17,7 @@ from ..protocol.errors import Refused
 from .options import option, settings_of
 from .telling import age, told
 
-_ROLES = ("owner", "admin", "member")
+_ROLES = ("owner", "admin", "member", "guest")
 
 
 def now() -> int:
@@ -200,11 +200,15 @@ _change("Close the account of NAME for good.", _close, _delete)
 @click.option("--uses", type=click.IntRange(1, 1000), default=1, show_default=True, help="For how many people.")
 @click.option("--for", "span", type=age, default="7d", show_default=True, metavar="AGE", help="For how long.")
 @click.option("--note", help="What it is for; administrators see it.")
+@click.option("--role", type=click.Choice(["member", "guest"]), default="member", show_default=True,
+              help="A guest sees only the rooms named.")  # fmt: skip
+@click.option("--room", "rooms", multiple=True, metavar="R", help="A room to let them into; may be given again.")
 @data_option
-def invite(uses: int, span: int, note: str | None, data: str | None) -> None:
+def invite(uses: int, span: int, note: str | None, role: str, rooms: tuple[str, ...], data: str | None) -> None:
     """Print a link by which people join."""
     with _people(data) as (people, settings):
-        click.echo(link(settings, "join", people.invite(None, uses=uses, lasts_ms=span, note=note).code))
+        made = people.invite(None, role=role, uses=uses, lasts_ms=span, note=note, rooms=rooms)
+        click.echo(link(settings, "join", made.code))
 
 
 def new_setup_code(settings: Settings) -> str | None:

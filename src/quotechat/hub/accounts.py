@@ -20,7 +20,7 @@ from ..protocol.errors import (
 )  # fmt: skip
 from ..protocol.events import rfc3339
 from ..protocol.principal import Principal
-from ..store import accounts, attempts, audit, closing, erasing, personal, sessions, site, tickets
+from ..store import accounts, attempts, audit, closing, entering, erasing, personal, sessions, site, tickets
 from ..store.accounts import Account
 from ..store.base import Transactions
 from ..store.sessions import Session, hashed
@@ -96,6 +96,7 @@ class Accounts(OwnTokens):
             made = self._make(sql, text_of(name, "name"), ticket.role or "member", hash_, client, ticket.made_by)
             inviter = accounts.names_of(sql, {ticket.made_by}).get(ticket.made_by) if ticket.made_by else None
             detail = f"invitation {ticket.id}"
+            entering.let_in(sql, made, (ticket.rooms or "").split(), self.clock(), ticket.made_by)
             audit.tell(sql, self.clock(), "account-made", by=inviter, account=made.key, detail=detail)
             return made
 

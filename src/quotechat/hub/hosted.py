@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ..protocol.errors import Conflict, Refused, Unauthenticated
 from ..protocol.principal import HOST, Principal
-from ..store import accounts, audit, sessions
+from ..store import accounts, audit, entering, sessions
 from ..store.accounts import Account
 from ..store.base import Transactions
 from ..store.sessions import Session, hashed
@@ -52,6 +52,10 @@ class Hosted:
             raise ValueError(f"a role is one of {', '.join(ROLES)}, not {user.role!r}")
         identity, now = f"{HOST}{user.id}", self._clock()
         found = self._store.read_with(lambda sql: _find(sql, identity))
+        number = 0 if found is None else found[0].id
+        if user.rooms and self._store.read_with(lambda sql: _missing(sql, number, user.rooms)):
+            self._store.write_with(lambda sql: self._let_in(sql, user, identity, now))
+            found = None
         if found is None or _differs(found[0], user) or found[1] is None or now - found[1].used_at >= TOUCH_MS:
             found = self._store.write_with(lambda sql: self._keep(sql, user, identity, now))
         account, session = found
@@ -100,6 +104,11 @@ class Hosted:
             sessions.touch(sql, session.hash, now, "")
         return accounts.by_id(sql, account.id), session._replace(used_at=now)
 
+    def _let_in(self, sql: Sql, user: User, identity: str, now: int) -> None:
+        account, _ = self._keep(sql, user, identity, now)
+        if account.state == "active":
+            entering.let_in(sql, account, _missing(sql, account.id, user.rooms), now)
+
     def _make(self, sql: Sql, user: User, identity: str, now: int) -> Account:
         made: list[Account] = []
 
@@ -116,6 +125,16 @@ def _find(sql: Sql, identity: str) -> tuple[Account, Session | None] | None:
     if account is None:
         return None
     return account, next((each for each in sessions.of_account(sql, account.id) if each.label == LABEL), None)
+
+
+def _missing(sql: Sql, account: int, names: tuple[str, ...]) -> list[str]:
+    """Return those of the rooms `names` that are there, and of which the account is no member."""
+    rows = sql.all(
+        "SELECT r.name FROM room r LEFT JOIN member m ON m.room_id = r.id AND m.account_id = ?"
+        f" WHERE r.name IN ({', '.join('?' * len(names))}) AND r.kind IN ('open', 'closed') AND m.account_id IS NULL",
+        account, *names,
+    )  # fmt: skip
+    return [name for (name,) in rows]
 
 
 def _differs(account: Account, user: User) -> bool:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ..protocol.errors import Conflict, Forbidden, Invalid
+from ..protocol.errors import AccountUnknown, Conflict, Forbidden, Invalid
 from ..protocol.events import rfc3339
 from ..protocol.principal import ROLES, Principal, outranks
-from ..store import accounts, audit, closing, erasing, sessions, site, tickets
+from ..store import accounts, audit, closing, entering, erasing, sessions, site, tickets
 from ..store.accounts import Account
 from ..store.base import Transactions
 from ..store.shapes import Sql
@@ -23,9 +23,11 @@ RESET_MS = DAY_MS
 LEAST_MS, MOST_MS = 3_600_000, 30 * DAY_MS
 """For how long an invitation may last."""
 MOST_USES = 1000
+MOST_ROOMS = 50
+"""Rooms that one invitation lets into."""
 _MOST_SHOWN = 200
-_GIVEN = ("owner", "admin", "member")
-"""Roles that an account can be given: guests come with closed rooms, bots with their tokens."""
+_GIVEN = ("owner", "admin", "member", "guest")
+"""Roles that an account can be given: bots come with their tokens."""
 
 
 class Invited(NamedTuple):
@@ -49,18 +51,23 @@ class People:
 
     # --- Looking ------------------------------------------------------------------------------------
 
-    def listed(self, search: str = "", limit: int = _MOST_SHOWN, before: str | None = None) -> list[Account]:
-        """Accounts that are not closed, the newest first, one more than `limit`. Raises AccountUnknown."""
+    def listed(
+        self, search: str = "", limit: int = _MOST_SHOWN, before: str | None = None, by: Principal | None = None
+    ) -> list[Account]:
+        """Accounts that are not closed and that `by` may see, the newest first, one more than `limit`.
+
+        A guest sees those with whom it shares a room. Raises AccountUnknown.
+        """
 
         def work(sql: Sql) -> list[Account]:
-            below = None if before is None else accounts.by_key(sql, before).id
-            return accounts.listed(sql, search, limit + 1, below)
+            below = None if before is None else self._seen(sql, by, before).id
+            return accounts.listed(sql, search, limit + 1, below, _seen_by(by))
 
         return self._store.read_with(work)
 
-    def one(self, key: str) -> Account:
-        """Return one account by its public id. Raises AccountUnknown."""
-        return self._store.read_with(lambda sql: accounts.by_key(sql, key))
+    def one(self, key: str, by: Principal | None = None) -> Account:
+        """Return one account by its public id. Raises AccountUnknown, also if `by` may not see it."""
+        return self._store.read_with(lambda sql: self._seen(sql, by, key))
 
     def named(self, name: str) -> Account | None:
         """Return one account by its name."""
@@ -92,11 +99,15 @@ class People:
 
     def invite(
         self, by: Principal | None, *, role: str = "member", uses: int = 1, lasts_ms: int = 7 * DAY_MS,
-        note: str | None = None,
+        note: str | None = None, rooms: tuple[str, ...] = (),
     ) -> Invited:  # fmt: skip
-        """Make an invitation. Raises Invalid."""
-        if role != "member":
-            raise Invalid("role", "An invitation is for members; guests come with closed rooms.")
+        """Make an invitation, into `rooms` too. Raises Invalid, RoomUnknown, Conflict, Forbidden."""
+        if role not in ("member", "guest"):
+            raise Invalid("role", "An invitation is for members or guests.")
+        if role == "guest" and not rooms:
+            raise Invalid("rooms", "A guest sees only rooms that it is let into: name one.")
+        if len(rooms) > MOST_ROOMS:
+            raise Invalid("rooms", f"An invitation is into {MOST_ROOMS} rooms at most.")
         if not 1 <= uses <= (1 if self._access == "private" else MOST_USES):
             raise Invalid("uses", "On a private server an invitation is for one." if self._access == "private"
                           else f"An invitation has 1 to {MOST_USES} uses.")  # fmt: skip
@@ -106,7 +117,10 @@ class People:
 
         def work(sql: Sql) -> Invited:
             now = self._clock()
-            made = tickets.make(sql, "join", now, lasts_ms, uses=uses, role=role, made_by=made_by, note=note)
+            entering.check(sql, by, rooms)
+            made = tickets.make(
+                sql, "join", now, lasts_ms, uses=uses, role=role, rooms=rooms, made_by=made_by, note=note
+            )
             audit.tell(sql, now, "invitation-made", by=by, detail=made[0].id)
             return Invited(*made)
 
@@ -249,6 +263,12 @@ class People:
 
     # --- Inside -------------------------------------------------------------------------------------
 
+    def _seen(self, sql: Sql, by: Principal | None, key: str) -> Account:
+        account, guest = accounts.by_key(sql, key), _seen_by(by)
+        if guest is not None and not accounts.share_a_room(sql, guest, account.id):
+            raise AccountUnknown()
+        return account
+
     def _changed(self, by: Principal | None, key: str, change: Callable[[Sql, Account], None]) -> Account:
         def work(sql: Sql) -> Account:
             account = self._below(sql, by, key)
@@ -283,6 +303,11 @@ def _give_role(sql: Sql, account: Account, role: str) -> None:
     accounts.set_role(sql, account, role)
 
 
+def _seen_by(by: Principal | None) -> int | None:
+    """Return the key of a guest, who sees only some accounts; None for others."""
+    return by.account if by is not None and by.role == "guest" else None
+
+
 def _how(*, erase: bool) -> str:
     return "with its messages" if erase else ""
 
@@ -291,6 +316,6 @@ def _check_role(by: Principal | None, role: str) -> None:
     if role not in ROLES:
         raise Invalid("role", f"A role is one of: {', '.join(_GIVEN)}.")
     if role not in _GIVEN:
-        raise Invalid("role", "Guests come with closed rooms, bots with their tokens.")
+        raise Invalid("role", "Bots come with their tokens.")
     if by is not None and not outranks(by.role, role) and not (by.role == "admin" and role == "admin"):
         raise Forbidden("Only an owner makes owners.")

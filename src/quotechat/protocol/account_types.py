@@ -109,6 +109,7 @@ class Invitation(msgspec.Struct, kw_only=True):
     used: Annotated[int, Meta(ge=0)]
     expires_at: At
     role: Role | UnsetType = UNSET
+    rooms: list[str] | UnsetType = UNSET
     by: Id | UnsetType = UNSET
     note: str | UnsetType = UNSET
 
@@ -259,7 +260,8 @@ class ClaimBody(msgspec.Struct):
 class InvitationBody(msgspec.Struct):
     """The kind of the link, the number of its uses and its term."""
 
-    role: Literal["member"] = "member"
+    role: Literal["member", "guest"] = "member"
+    rooms: Annotated[list[str], Meta(max_length=50, description="A guest needs one.")] | UnsetType = UNSET
     uses: Annotated[int, Meta(ge=1, le=1000)] = 1
     expires_in: Span = "+7d"
     note: Annotated[str, Meta(max_length=200)] | UnsetType = UNSET
@@ -269,14 +271,14 @@ class AccountBody(msgspec.Struct):
     """A new account."""
 
     name: Name
-    role: Literal["owner", "admin", "member"] = "member"
+    role: Literal["owner", "admin", "member", "guest"] = "member"
 
 
 class AccountChange(msgspec.Struct):
     """Changes to an account."""
 
     name: Name | UnsetType = UNSET
-    role: Literal["owner", "admin", "member"] | UnsetType = UNSET
+    role: Literal["owner", "admin", "member", "guest"] | UnsetType = UNSET
     state: Literal["closed"] | UnsetType = UNSET
     messages: Annotated[Literal["keep", "delete"], Meta(description="Of an account that is closed.")] = "keep"
 

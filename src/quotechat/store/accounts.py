@@ -27,6 +27,10 @@ _COLUMNS = (
     " named_at, seen_at"
 )
 
+_SHARING = (
+    "SELECT o.account_id FROM member m JOIN member o ON o.room_id = m.room_id WHERE m.account_id = ?"
+)
+
 
 class Account(NamedTuple):
     """One row; times are milliseconds since 1970."""
@@ -96,12 +100,16 @@ def by_name(sql: Sql, name: str) -> Account | None:
     return None if row is None else Account(*row)
 
 
-def listed(sql: Sql, search: str = "", limit: int = 200, before: int | None = None) -> list[Account]:
-    """Accounts that are not closed, the newest first, with store keys below `before`."""
+def listed(
+    sql: Sql, search: str = "", limit: int = 200, before: int | None = None, guest: int | None = None
+) -> list[Account]:
+    """Accounts that are not closed, the newest first, with store keys below `before`; with `guest`, as far as that
+    account shares a room with them."""
+    shared, values = ("", ()) if guest is None else (f" AND (id = ? OR id IN ({_SHARING}))", (guest, guest))
     rows = sql.all(
-        f"SELECT {_COLUMNS} FROM account WHERE state <> 'closed' AND id < ? ORDER BY id DESC",
-        2**62 if before is None else before,
-    )
+        f"SELECT {_COLUMNS} FROM account WHERE state <> 'closed' AND id < ?{shared} ORDER BY id DESC",
+        2**62 if before is None else before, *values,
+    )  # fmt: skip
     wanted = search.casefold()
     return [each for each in map(_account, list(rows)) if wanted in each.name.casefold()][:limit]
 
@@ -124,6 +132,11 @@ def revision(sql: Sql, account_id: int) -> int:
     """Return a number that moves with all that the account's rights are made of."""
     row = sql.one("SELECT revision FROM account WHERE id = ?", account_id)
     return 0 if row is None else int(row[0])
+
+
+def share_a_room(sql: Sql, one: int, other: int) -> bool:
+    """Return True if two accounts are members of a room together, or are the same."""
+    return one == other or sql.one(f"SELECT 1 FROM account WHERE id = ? AND id IN ({_SHARING})", other, one) is not None
 
 
 def any_there(sql: Sql) -> bool:

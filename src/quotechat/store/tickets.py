@@ -47,6 +47,7 @@ def make(
     *,
     uses: int = 1,
     role: str | None = None,
+    rooms: tuple[str, ...] = (),
     account_id: int | None = None,
     made_by: int | None = None,
     note: str | None = None,
@@ -54,7 +55,10 @@ def make(
     """Make a new ticket and its code, which is not kept."""
     code = new_code()
     digest = _hash(code)
-    ticket = Ticket(digest, short_id(digest), kind, account_id, role, None, uses, 0, made_by, at, at + lasts_ms, note)
+    ticket = Ticket(
+        digest, short_id(digest), kind, account_id, role, " ".join(rooms) or None, uses, 0, made_by, at, at + lasts_ms,
+        note,
+    )  # fmt: skip
     sql.run(f"INSERT INTO ticket ({_COLUMNS}) VALUES ({', '.join('?' * len(ticket))})", *ticket)
     return ticket, code
 

@@ -36,10 +36,10 @@ _ADMIN = ("forbidden", "scope-missing")
     identity="needed",
 )
 def accounts() -> Response:
-    """{`accounts`, `has_more`}: all accounts, the newest first; `?q=` is a part of a name."""
+    """{`accounts`, `has_more`}, the newest first; `?q=` is a part of a name. Guests see whom they share a room with."""
     principal = authentication.need_account()
     limit = parameters.limit(_DEFAULT, _MOST)
-    found = _people().listed(parameters.one("q") or "", limit, parameters.one("before"))
+    found = _people().listed(parameters.one("q") or "", limit, parameters.one("before"), principal)
     keepers = _people().ids({each.keeper for each in found if each.keeper is not None})
     shown = [showing.account(each, whole=principal.is_admin, keepers=keepers) for each in found[:limit]]
     return live({"accounts": shown, "has_more": len(found) > limit})
@@ -69,7 +69,7 @@ def make() -> Response:
 def account(account_id: str) -> Response:
     """One account."""
     principal = authentication.need_account()
-    found = _people().one(account_id)
+    found = _people().one(account_id, principal)
     keepers = _people().ids({found.keeper} if found.keeper is not None else set())
     return live(showing.account(found, whole=principal.is_admin, keepers=keepers))
 
@@ -198,25 +198,27 @@ def invitations() -> Response:
 @described(
     answers={201: types.NewInvitation},
     body=types.InvitationBody,
-    problems=("rate-limited", *_ADMIN),
+    problems=("rate-limited", "room-unknown", "conflict", *_ADMIN),
     writes=True,
     identity="needed",
 )
 def invite() -> Response:
-    """Make a link: {`role`?, `uses`?, `expires_in`?, `note`?} → 201, once with its address."""
+    """Make a link: {`role`?, `rooms`?, `uses`?, `expires_in`?, `note`?} → 201, once with its address.
+
+    `role` is `member` or `guest`. Who joins by it is a member of `rooms`, which the caller has to manage.
+    """
     principal, fields = _inviter(), parameters.json_object()
     uses = fields.get("uses", 1)
     if not isinstance(uses, int) or isinstance(uses, bool):
         raise Invalid("uses", "uses is a whole number.")
-    if fields.get("rooms") not in (None, []):
-        raise Invalid("rooms", "Invitations into rooms come with closed rooms.")
+    rooms = (token_fields.rooms(fields) or ()) if fields.get("rooms") != [] else ()
     lasts = showing.span(fields.get("expires_in", "+7d"), "expires_in", _chat().now())
     note = fields.get("note")
     if note is not None and (not isinstance(note, str) or len(note) > 200):
         raise Invalid("note", "A note is a text of at most 200 characters.")
     _chat().limits.allow("invitation", principal.identity or "")
     role = _text(fields, "role", "member")
-    made = _people().invite(principal, role=role, uses=uses, lasts_ms=min(lasts, 3650 * DAY_MS), note=note)
+    made = _people().invite(principal, role=role, uses=uses, lasts_ms=min(lasts, 3650 * DAY_MS), note=note, rooms=rooms)
     makers = {} if principal.account is None else {principal.account: principal.id or ""}
     return live({**showing.ticket(made.ticket, makers), "link": showing.link("join", made.code)}, 201)
 

@@ -246,7 +246,7 @@ def _people(
     """The page; after a refusal that asks for the password, with a form for it, to do the same to `about`."""
     principal = _signed_in()
     search = request.args.get("q", "")[:100]
-    found = _services().people.listed(search, _SHOWN, parameters.one("before"))
+    found = _services().people.listed(search, _SHOWN, parameters.one("before"), principal)
     return page(
         "people.html", principal, refused, here="people", heading="People", search=search, done=done,
         again=about if isinstance(refused, ProofNeeded | SignInFailed) else "",
@@ -277,7 +277,11 @@ def invite() -> Response:
             raise Invalid("uses", "uses is a whole number.")
         note = form.get("note", "").strip()[:200] or None
         _chat().limits.allow("invitation", principal.identity or "")
-        made = _services().people.invite(principal, uses=int(uses), lasts_ms=lasts, note=note)
+        rooms = token_fields.rooms({"rooms": form.get("rooms", "").split() or None}) or ()
+        role = form.get("role", "member")
+        made = _services().people.invite(
+            principal, role=role, uses=int(uses), lasts_ms=lasts, note=note, rooms=rooms
+        )
     except Refused as refused:
         return administration("invite", refused)
     return administration("invite", link=made)

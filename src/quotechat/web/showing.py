@@ -76,6 +76,8 @@ def ticket(found: Ticket, makers: dict[int, str]) -> dict[str, Any]:
     }  # fmt: skip
     if found.role is not None:
         shown["role"] = found.role
+    if found.rooms is not None:
+        shown["rooms"] = found.rooms.split()
     if found.made_by in makers:
         shown["by"] = makers[found.made_by]
     if found.note is not None:
