@@ -53,7 +53,8 @@ class Hosted:
         identity, now = f"{HOST}{user.id}", self._clock()
         found = self._store.read_with(lambda sql: _find(sql, identity))
         number = 0 if found is None else found[0].id
-        if user.rooms and self._store.read_with(lambda sql: _missing(sql, number, user.rooms)):
+        missing = self._store.read_with(lambda sql: _missing(sql, number, user.rooms)) if user.rooms else []
+        if missing:
             self._store.write_with(lambda sql: self._let_in(sql, user, identity, now))
             found = None
         if found is None or _differs(found[0], user) or found[1] is None or now - found[1].used_at >= TOUCH_MS:
