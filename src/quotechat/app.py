@@ -192,10 +192,15 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         cursors,
         gate,
         health,
+        held_rooms,
+        inbox,
+        inbox_feed,
+        inbox_page,
         lessons,
         me,
         measure,
         members,
+        mentions,
         messages,
         metrics,
         moderation,
@@ -239,13 +244,15 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
     gate.install(scope, whole=whole)
     reactor.install(app, chat)
     parking.install(app, chat)
+    inbox_feed.install(app, chat)
+    held_rooms.install(app, chat)
     revocation.install(app, chat)
     metrics.install(app, chat)
     for module in (pages, lessons, rooms, messages, quotes, polling, health, specs, reference, websocket, robots):
         ours.register_blueprint(module.blueprint)
     for blueprint in (search.blueprint, search.pages):
         ours.register_blueprint(blueprint)
-    for module in (members, me, administration, bots, moderation, cursors):
+    for module in (members, inbox, mentions, me, administration, bots, moderation, cursors):
         ours.register_blueprint(module.blueprint)
     if whole:
         # Inside another application that one signs people in.
@@ -253,6 +260,7 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         ours.register_blueprint(account_pages.blueprint)
         ours.register_blueprint(own_pages.blueprint)
         ours.register_blueprint(moderation_pages.blueprint)
+        ours.register_blueprint(inbox_page.blueprint)
         websocket.install(app)
         unknown.install(app)
     elif prefix:
@@ -268,6 +276,7 @@ def _limits(settings: Settings) -> Limits:
     return Limits(
         {
             "message": Rate(settings.messages_burst, settings.messages_per_second),
+            "mark": Rate(60, 2),
             # Nothing takes a room away but an operator.
             "room": Rate(settings.rooms_per_hour, settings.rooms_per_hour / hour, _ROOM_MAKERS),
             "read": Rate(settings.reads_burst, settings.reads_per_second, _READERS),

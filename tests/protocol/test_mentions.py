@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quotechat.protocol import mentions, text
@@ -87,6 +87,7 @@ def test_only_some_count() -> None:
     assert many is not None and len(many) <= text.MOST_RUNS and mentions.of(many) == ["1"]
 
 
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 @given(typed)
 def test_marks_change_no_text(said: str) -> None:
     """Joined, the runs are the text that they were; each mention begins with its sign and is a name that is known."""

@@ -16,7 +16,10 @@ from quotechat.config import Settings
 from quotechat.web.described import calls
 
 #: Calls that need `write`, beside those below a room's `/messages`, `/commands` and the like.
-WRITE = {("POST", "/quotes"), ("DELETE", "/quotes/1")}
+WRITE = {
+    ("POST", "/quotes"), ("DELETE", "/quotes/1"), ("PUT", "/rooms/lobby/read"), ("PUT", "/rooms/lobby/level"),
+    ("PUT", "/rooms/lobby/members/me"), ("DELETE", "/rooms/lobby/members/me"),
+}
 #: Calls that need a session, whatever the scopes are.
 SESSION = {
     ("PUT", "/me/password"), ("DELETE", "/me"), ("GET", "/sessions"), ("DELETE", "/sessions"),
@@ -37,6 +40,7 @@ SOME_ROOMS = {
     ("GET", "/quotes/1"), ("GET", "/quotes/random"), ("GET", "/ws"), ("GET", "/search"),
     ("GET", "/cursors"), ("GET", "/cursors/1"), ("GET", "/cursors/1/events"), ("PUT", "/cursors/1"),
     ("PUT", "/cursors/1/position"), ("DELETE", "/cursors/1"),
+    ("GET", "/inbox"), ("GET", "/mentions"),
 }  # fmt: skip
 
 

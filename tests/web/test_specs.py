@@ -20,7 +20,7 @@ from websockets.sync.client import connect
 from quotechat import create_app
 from quotechat.config import Settings
 from quotechat.protocol import commands, events, wire
-from quotechat.web import problems
+from quotechat.web import problems, specs
 from quotechat.web.described import COMMANDS, FOR_MANAGERS, Call, Example, calls, envelope
 
 ASYNCAPI_SCHEMA = ROOT / "node_modules" / "@asyncapi" / "specs" / "schemas" / "3.0.0.json"
@@ -116,6 +116,7 @@ def test_every_envelope_is_in_asyncapi(app: Flask) -> None:
     happened = {value for name, value in vars(events).items() if name.isupper() and isinstance(value, str)}
     assert {kind.__struct_config__.tag for kind in get_args(wire.Event)} == happened
     answers = {kind.__struct_config__.tag for kind in get_args(wire.Answer)}
+    answers |= {kind.__struct_config__.tag for kind in specs.INBOX}
     assert told("tell") == happened | answers
     # Every answer is written as a literal somewhere in the transports.
     source = "".join(path.read_text("utf-8") for path in (ROOT / "src" / "quotechat" / "web").glob("*.py"))

@@ -21,7 +21,7 @@ from click.shell_completion import CompletionItem
 from ..client import Backoff, Client, ClientError, Event, Message, Quote, Reset, Unanswered
 from ..protocol import ansi
 from ..protocol.names import COLORS
-from . import tokens
+from . import following, tokens
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -205,9 +205,14 @@ def tail(
 ) -> None:  # fmt: skip
     """Show the messages of ROOM (the lobby), as they are sent, without missing anything.
 
+    With @inbox for ROOM, it shows what is new in all the rooms of the account, whenever that changes.
+
     It goes on by itself after every failure. With --json each line is an envelope of the protocol, and the
     `cursor` of the last one is the --since of the next time.
     """
+    if room == "@inbox":
+        following.tail(url, token, since, as_json=as_json, until=_stopping())
+        return
     lines = _Lines(_colors())
     shown = _Envelopes(room) if as_json else lines
     with _stopping(), told(), Client(url, token, backoff=Backoff(most=10)) as client:

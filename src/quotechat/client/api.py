@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, cast
 from urllib.parse import quote as percent_encoded
@@ -202,6 +202,44 @@ class Client:
     def random_quote(self) -> Quote:
         """Return a random quote. Raises QuoteUnknown if there is none."""
         return cast(Quote, self._get("/quotes/random"))
+
+    # --- Following --------------------------------------------------------------------------------
+
+    def inbox(self) -> dict[str, Any]:
+        """Return {`cursor`, `complete`, `rooms`, `notices`?}: what is new in the rooms of one's account."""
+        return self._get("/inbox")
+
+    def inboxes(self, after: str = "0") -> Iterator[dict[str, Any]]:
+        """Yield the inbox as it is, and again whenever it has changed, without end; see `inbox`.
+
+        `after` is the cursor of the one that is known. Every failure is waited out; Problem is raised when asking
+        again cannot help.
+        """
+        with Client(
+            self.url, self.token, timeout=SILENCE, backoff=self._backoff.fresh(), context=self._context,
+            sleep=self._sleep,
+        ) as other:  # fmt: skip
+            while True:
+                found = other._get("/inbox", after=after, wait=25)
+                if found.get("complete"):
+                    yield found
+                after = found["cursor"]
+
+    def mark_read(self, message_id: int, *, back: bool = False, room: str = LOBBY) -> Ack:
+        """Note that all up to this message is read; with `back` it may be less than before."""
+        return self.command("mark-read", room=room, read={"id": message_id, "back": back})
+
+    def set_level(self, level: str, *, room: str = LOBBY) -> Ack:
+        """Choose how much one wants to hear of a room: ``everything``, ``mentions``, ``nothing``, ``hidden``."""
+        return self.command("set-level", room=room, level=level)
+
+    def join(self, room: str) -> Ack:
+        """Join an open room."""
+        return self.command("join", room=room)
+
+    def mentions(self, *, before: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
+        """Return messages that mention one's account, the newest first; `before` is ROOM:ID of the last one known."""
+        return cast(list[dict[str, Any]], self._get("/mentions", before=before, limit=limit)["mentions"])
 
     # --- Asking until there is an answer ------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from ..protocol import commands, names
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Draining, MalformedEnvelope, Refused
 from ..protocol.events import MESSAGE_DELETED, Event
+from ..protocol.inbox import INBOX
 from ..protocol.principal import Principal
 from ..store import listing
 from ..store.base import (
@@ -60,6 +61,10 @@ log = logging.getLogger(__name__)
 _DAY_MS = 86_400_000
 
 
+_MARKS = (commands.MarkRead, commands.SetLevel, commands.Join)
+"""Commands that pages send by themselves: they take from a bucket of their own."""
+
+
 def now_ms() -> int:
     """Milliseconds since 1970."""
     return time.time_ns() // 1_000_000
@@ -94,6 +99,7 @@ class Chat(Passthrough):
         self._key: bytes | None = None
         self._appended = 0
         self._commits: list[Callable[[list[Event]], None]] = []
+        self._moves: list[Callable[[], None]] = []
         self._drains: list[Callable[[], None]] = []
         self._accesses: list[Callable[[], None]] = []
         self._closes: list[Callable[[], None]] = []
@@ -105,7 +111,7 @@ class Chat(Passthrough):
         self._housekeeper = Housekeeper(
             store, clock, dedupe_days * _DAY_MS, audit_days * _DAY_MS, [self._eraser.step]
         )
-        self._watcher = Watcher(store, self._feeds, bell)
+        self._watcher = Watcher(store, self._feeds, bell, lambda: listeners.call(self._moves))
         self.search = Search(store, index)
         self._indexer = None if index is None else Indexer(store, index, lambda: self._writer.stored)
         self._threads = [self._writer.thread, self._scheduler.thread, self._watcher.thread, self._housekeeper.thread]
@@ -170,7 +176,7 @@ class Chat(Passthrough):
         source = self._source(address)
         if isinstance(clean, commands.ReportMessage):
             self.limits.allow("report", identity or address)
-        self.limits.allow("message", identity or address, source)
+        self.limits.allow("mark" if isinstance(clean, _MARKS) else "message", identity or address, source)
         write = Write(clean, self._clock(), identity, proof, source=source or None, address=address or None)
         self._writer.submit(write, done, wake=wake)
 
@@ -264,11 +270,31 @@ class Chat(Passthrough):
         gone: Gone | None = None,
     ) -> tuple[dict[str, Page], int | None]:
         """As `open` and `wait`, for several rooms at once; see `HeldPolls.wait_any`."""
+        return self.wait_for(self.open_any(principal, after), limit, seconds, gone)
+
+    def wait_for(
+        self, after: Mapping[RoomHandle, Cursor | Now], limit: int, seconds: float, gone: Gone | None = None
+    ) -> tuple[dict[str, Page], int | None]:
+        """See `HeldPolls.wait_any`."""
+        return self._polls.wait_any(after, limit, seconds, gone)
+
+    def open_any(self, principal: Principal, after: Mapping[str, Cursor | Now]) -> dict[RoomHandle, Cursor | Now]:
+        """As `open`, for several rooms, each with its position. Raises as that, with the `room` at fault."""
         handles = {}
         for room, position in after.items():
             with about(room):
                 handles[self.open(principal, room)] = position
-        return self._polls.wait_any(handles, limit, seconds, gone)
+        return handles
+
+    def read_any(
+        self, after: Mapping[RoomHandle, Cursor | Now], limit: int
+    ) -> dict[str, Page]:
+        """As `RoomHandle.read`, for several rooms at once; see `HeldPolls.wait_any`."""
+        return self._polls.wait_any(after, limit, 0)[0]
+
+    def read_on(self, positions: Mapping[RoomHandle, Cursor], limit: int) -> dict[str, Page]:
+        """As `RoomHandle.read_on`, for several rooms at once."""
+        return self._polls.read_on(positions, limit)
 
     def hold(self, change: int) -> None:
         """Count `change` more held polls, or less; for `figures`."""
@@ -287,6 +313,10 @@ class Chat(Passthrough):
     def on_commit(self, callback: Callable[[list[Event]], None]) -> None:
         """Call `callback` with the events that this process has stored, after each commit; it must not block."""
         self._commits.append(callback)
+
+    def on_move(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when this process, or another one, has committed something; it must not block."""
+        self._moves.append(callback)
 
     def on_drain(self, callback: Callable[[], None]) -> None:
         """Call `callback` when this worker drains; it returns when its clients have been told."""
@@ -396,8 +426,11 @@ class Chat(Passthrough):
             if any(each.event.command == MESSAGE_DELETED for each in stored):
                 self._housekeeper.wake()
             self._feeds.publish(room, stored)
-        if by_room and self._bell is not None:
-            self._bell.ring(by_room)
+        quiet = any(isinstance(outcome, Accepted) for outcome in outcomes)
+        if self._bell is not None and (by_room or quiet):
+            self._bell.ring((*by_room, INBOX) if quiet else by_room)
+        if by_room or quiet:
+            listeners.call(self._moves)
         if self._commits:
             listeners.call(self._commits, [each.event for stored in by_room.values() for each in stored])
 

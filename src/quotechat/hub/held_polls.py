@@ -71,19 +71,27 @@ class HeldPolls:
         if seconds <= 0 or any(page.events for page in pages.values()):
             return _by_name(pages), None
         if self._feeds.ended or not self._places.take_for_poll():
-            return _by_name(pages), _hint()
+            return _by_name(pages), hint()
         self.hold(1)
         news = threading.Event()
         try:
             for feed in feeds.values():
                 feed.attend(news)
-            found, hint = self._hold_any(feeds, pages, limit, seconds * random.uniform(0.8, 1.0), news, gone)
-            return _by_name(found), hint
+            found, early_in = self._hold_any(feeds, pages, limit, seconds * random.uniform(0.8, 1.0), news, gone)
+            return _by_name(found), early_in
         finally:
             for feed in feeds.values():
                 feed.leave(news)
             self.hold(-1)
             self._places.leave_poll()
+
+    def read_on(self, positions: Mapping[RoomHandle, Cursor], limit: int) -> dict[str, Page]:
+        """Return a page for each room behind its position; for readers that hold on. Raises as `RoomHandle.read_on`."""
+
+        def read_on(handle: RoomHandle, limit: int, left: int) -> Page:
+            return handle.ended(handle.read_on(positions[handle], limit, left))
+
+        return _by_name(_read_any(read_on, positions, limit))
 
     def hold(self, change: int) -> None:
         """Count `change` more held polls, or less."""
@@ -132,7 +140,7 @@ class HeldPolls:
             if any(page.events for page in found.values()):
                 return found, None
             if self._feeds.ended:
-                return pages, _hint()
+                return pages, hint()
             left = deadline - time.monotonic()
             if left <= 0 or (gone is not None and gone()):
                 return pages, None
@@ -176,8 +184,9 @@ def about(room: str) -> Iterator[None]:
 
 def early(page: Page) -> Page:
     """Return an empty answer before its time, and when to come back: spread, so that not all come at once."""
-    return Page([], page.cursor, page.more, retry_in_ms=_hint())
+    return Page([], page.cursor, page.more, retry_in_ms=hint())
 
 
-def _hint() -> int:
+def hint() -> int:
+    """Milliseconds after which a client comes back that was answered early."""
     return random.randint(200, 1000)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from ..protocol.errors import Refused
 from ..store.base import Store
@@ -22,12 +23,16 @@ _SPARE_EVERY = 1.0
 
 
 class Watcher:
-    """Bring `feeds` up to `store` when `bell` says so, and every `NET` seconds if there is no bell."""
+    """Bring `feeds` up to `store` when `bell` says so, and every `NET` seconds if there is no bell.
 
-    def __init__(self, store: Store, feeds: Feeds, bell: Bell | None) -> None:
+    `moved` is called after each commit of another process that is found.
+    """
+
+    def __init__(self, store: Store, feeds: Feeds, bell: Bell | None, moved: Callable[[], None]) -> None:
         self._store = store
         self._feeds = feeds
         self._bell = bell
+        self._moved = moved
         self._closed = threading.Event()
         self.thread = Supervised("watcher", self._watch)
 
@@ -53,9 +58,11 @@ class Watcher:
             try:
                 if rooms is not None:
                     self._feeds.check(rooms)
+                    self._moved()
                 elif (version := self._store.version()) != seen:
                     self._feeds.check()
                     seen = version
+                    self._moved()
                 if time.monotonic() >= spared_at + _SPARE_EVERY:
                     spared_at = time.monotonic()
                     self._feeds.spare_memory()

@@ -146,6 +146,16 @@ class MemberId(msgspec.Struct, frozen=True):
     id: AccountId
 
 
+Level = Literal["everything", "mentions", "nothing", "hidden"]
+
+
+class ReadMark(msgspec.Struct, frozen=True):
+    """The inner object of `MarkRead`: everything up to `id` is read; with `back` it may be less than before."""
+
+    id: Annotated[int, Meta(ge=0, le=2**53 - 1)]
+    back: bool = False
+
+
 class _Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="command"):
     room: str = LOBBY
     client_id: ClientId | None = None
@@ -284,6 +294,18 @@ class ReportMessage(_Command, frozen=True, tag="report-message"):
         return replace(self, reason=text.clean_reason(self.reason, MOST_REASON))
 
 
+class MarkRead(_Command, frozen=True, tag="mark-read"):
+    """Note up to where one has read a room; in an open room it joins."""
+
+    read: ReadMark
+
+
+class SetLevel(_Command, frozen=True, tag="set-level"):
+    """Choose how much of a room one wants to hear."""
+
+    level: Level
+
+
 class Subscribe(_Command, frozen=True, tag="subscribe"):
     """Read a room from a cursor on (WebSocket only)."""
 
@@ -303,6 +325,7 @@ class Ping(_Command, frozen=True, tag="ping"):
 Write = (
     SendMessage | EditMessage | DeleteMessage | React | CancelScheduled | AddQuote | RemoveQuote
     | SetRoom | AddMember | SetMember | RemoveMember | Join | ReportMessage
+    | MarkRead | SetLevel
 )
 Command = Write | Subscribe | Unsubscribe | Ping
 

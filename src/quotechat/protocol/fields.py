@@ -24,6 +24,12 @@ At = Annotated[
         examples=["2026-11-22T21:00:00.123Z"],
     ),
 ]
+Followed = Annotated[
+    str,
+    Meta(
+        pattern=r"\A([a-z0-9][a-z0-9-]{0,62}|@audit|@inbox)\Z", description="The name of a room, `@audit` or `@inbox`."
+    ),
+]
 Room = Annotated[
     str,
     Meta(pattern=r"\A([a-z0-9][a-z0-9-]{0,62}|@audit)\Z", description="The name of a room, or of the log `@audit`."),

@@ -17,12 +17,14 @@ from .fields import Count as Count
 from .fields import Cursor as Cursor
 from .fields import Duplicate as Duplicate
 from .fields import EmojiCounts as EmojiCounts
+from .fields import Followed as Followed
 from .fields import HasMore as HasMore
 from .fields import MessageId as MessageId
 from .fields import Retry as Retry
 from .fields import Room as Room
 from .fields import Seq as Seq
-from .room_types import About, FormerMember, Member, RoomInfo
+from .inbox_types import Inbox, InboxRoom
+from .room_types import About, FormerMember, Level, Member, ReadPosition, RoomInfo
 from .text import Run
 
 # --- Messages and quotes --------------------------------------------------------------------------
@@ -248,6 +250,9 @@ class Ack(_Answer, kw_only=True, tag="ack"):
     cursor: Cursor | UnsetType = UNSET
     scheduled: WaitingMessage | UnsetType = UNSET
     member: Annotated[Member, Meta(description="In an open room, whose log has no members.")] | UnsetType = UNSET
+    inbox: Annotated[InboxRoom, Meta(description="Of `join`: the room's place in the inbox.")] | UnsetType = UNSET
+    read: ReadPosition | UnsetType = UNSET
+    level: Level | UnsetType = UNSET
     duplicate: Duplicate | UnsetType = UNSET
 
 
@@ -262,7 +267,7 @@ class Error(_Answer, kw_only=True, tag="error"):
 class CaughtUp(_Answer, kw_only=True, tag="caught-up"):
     """From `cursor` on events are live."""
 
-    room: Room
+    room: Followed
     cursor: Cursor
 
 
@@ -351,6 +356,7 @@ class EventsOfRooms(msgspec.Struct):
     """By room."""
 
     rooms: dict[str, EventsOfRoom]
+    inbox: Annotated[Inbox, Meta(description="If `@inbox` is among the rooms.")] | UnsetType = UNSET
     retry_in_ms: Retry | UnsetType = UNSET
 
 

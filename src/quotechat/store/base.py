@@ -27,7 +27,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import msgspec
 from msgspec.structs import force_setattr
 
-from ..protocol import commands, text
+from ..protocol import commands, mentions, text
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Refused
 from ..protocol.events import Event
@@ -119,10 +119,15 @@ class Write(msgspec.Struct, frozen=True):
     operator: bool = False
     """True if the operator asks, who needs no right."""
     runs: list[text.Run] | None = None
+    candidates: Sequence[mentions.Candidate] = ()
+    """What may be a mention in its text."""
 
     def __post_init__(self) -> None:
         if isinstance(self.command, commands.SendMessage | commands.EditMessage):
-            force_setattr(self, "runs", text.runs(self.command.message.message))
+            said = self.command.message.message
+            force_setattr(self, "runs", text.runs(said))
+            if "@" in said:
+                force_setattr(self, "candidates", mentions.candidates(said, self.runs))
 
 
 # --- Outcomes -------------------------------------------------------------------------------------

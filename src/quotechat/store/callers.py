@@ -17,7 +17,7 @@ from .base import Write
 from .shapes import Sql
 
 STANDING = (
-    "SELECT a.id, a.key, a.state, a.until, a.name, a.role, m.role, m.muted_until, m.spoke_at FROM account a"
+    "SELECT a.id, a.key, a.state, a.until, a.name, a.role, m.role, m.muted_until, m.spoke_at, m.read_id FROM account a"
     " LEFT JOIN member m ON m.account_id = a.id AND m.room_id = ? WHERE a.identity = ?"
 )
 _PROOF = (
@@ -37,6 +37,7 @@ class Standing(NamedTuple):
     membership: str | None = None
     muted_until: int | None = None
     spoke_at: int | None = None
+    read_id: int | None = None
 
 
 def standing(sql: Sql, write: Write, room_id: int) -> Standing:

@@ -33,10 +33,11 @@ KEPT = {
     "name": ("skeleton", "identity", "at"),
     "member": ("account_id", "role", "level", "read_id", "read_n", "muted_until", "spoke_at", "at"),
     "report": ("message_id", "account_id", "reason", "at", "state", "closed_by"),
+    "mention": ("account_id", "message_id", "kind", "seen"),
     "subscribed": ("subscriber_id", "seq", "tag"),
 }
 """Private rows, which are not in the log, table by table: the columns beside ``room_id``."""
-OF_ACCOUNTS = {"member": 7, "report": 7, "subscribed": 11}
+OF_ACCOUNTS = {"member": 7, "report": 7, "mention": 7, "subscribed": 11}
 """Tables of `KEPT` whose rows name accounts, so they go only with all accounts; and the migration that made each."""
 _WITH_CODE = 3
 """The migration that gives scheduled messages a code."""
@@ -442,7 +443,7 @@ def _give_name(sql: Sql, name: str, room_id: int) -> None:
 
 
 def _discard(sql: Sql, room_id: int) -> None:
-    for table in ("redaction", "event", "message", "reaction", "emoji_reaction", "quote", "mention", *KEPT):
+    for table in ("redaction", "event", "message", "reaction", "emoji_reaction", "quote", *KEPT):
         sql.run(f"DELETE FROM {table} WHERE room_id = ?", room_id)
     sql.run("DELETE FROM room WHERE id = ?", room_id)
 
@@ -450,7 +451,9 @@ def _discard(sql: Sql, room_id: int) -> None:
 def _add(sql: Sql, table: str, room_id: int, row: dict[str, Any]) -> None:
     columns = KEPT[table]
     places = ", ".join("?" * (len(columns) + 1))
-    if table in OF_ACCOUNTS and sql.one("SELECT 1 FROM account WHERE id = ?", row["account_id"]) is None:
+    # Positions of subscribers name none, and a mention of a whole room has the account 0.
+    owner = row.get("account_id") if table in OF_ACCOUNTS else None
+    if owner and sql.one("SELECT 1 FROM account WHERE id = ?", owner) is None:
         raise Impossible(f"a {table} is an account that is not there: load all rooms and accounts together")
     sql.run(
         f"INSERT INTO {table} (room_id, {', '.join(columns)}) VALUES ({places})",

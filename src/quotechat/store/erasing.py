@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..protocol import events, json
-from . import callers
+from . import callers, mentions
 from .accounts import Account
 from .base import EraseMessage, Nothing, Stored, Write
 from .ledger import Ledger
@@ -100,6 +100,7 @@ def erase(ledger: Ledger, command: EraseMessage, write: Write) -> Stored | Nothi
         redact_message(sql, room.id, command.id, ledger.budget, nameless=command.nameless)
     stored = None
     if not gone:
+        mentions.forget(ledger, room, command.id)
         body = {"message": {"id": command.id}}
         stored = ledger.append(room, events.MESSAGE_DELETED, body, write, target=command.id)
     if command.nameless:

@@ -261,6 +261,17 @@ class _Member(_Exact):
         return _kept("member", self)
 
 
+class _Mention(_Exact):
+    room: wire.Room
+    account_id: Annotated[int, Meta(ge=0)]
+    message_id: commands.Id
+    kind: Literal["name", "room", "reply"]
+    seen: Literal[0, 1] = 0
+
+    def record(self) -> Record:
+        return _kept("mention", self)
+
+
 class _Report(_Exact):
     room: wire.Room
     message_id: commands.Id
@@ -300,11 +311,11 @@ class _Private(_Exact):
 
 
 _Described = (
-    _Secret | _Quote | _Room | _Scheduled | _Sent | _Name | _Member | _Report | _Subscribed | _Whole
+    _Secret | _Quote | _Room | _Scheduled | _Sent | _Name | _Member | _Mention | _Report | _Subscribed | _Whole
 )
 _LINES: dict[str, type[_Described]] = {
     "secret": _Secret, "quote": _Quote, "room": _Room, "scheduled": _Scheduled, "sent": _Sent, "name": _Name,
-    "member": _Member, "report": _Report, "subscribed": _Subscribed, "whole": _Whole,
+    "member": _Member, "mention": _Mention, "report": _Report, "subscribed": _Subscribed, "whole": _Whole,
 }  # fmt: skip
 _WAITING = {"user", "message", "color", "reply_to", "runs"}
 

@@ -25,6 +25,10 @@ from .shapes import Sql, content_of, event_of, waiting_message
 ROOM_COLUMNS = "id, head, chain, kind, about, last, messages, news"
 ROOM = f"SELECT {ROOM_COLUMNS} FROM room WHERE name = ?"
 _MOVE = "UPDATE room SET head = ?, chain = ?, last = ?, messages = ?, news = ?, moved_at = ? WHERE id = ?"
+_MOVE_INBOX = (
+    "INSERT INTO inbox_revision (account_id, revision) VALUES (?, 1)"
+    " ON CONFLICT (account_id) DO UPDATE SET revision = inbox_revision.revision + 1"
+)
 SENT = "SELECT hash, seq, scheduled FROM sent WHERE room_id = ? AND sender = ? AND client_id = ?"
 
 
@@ -54,6 +58,9 @@ class Ledger:
         self._last: dict[tuple[str, tuple[Any, ...]], None] = {}
         self._acts: list[tuple[int, dict[str, Any]]] = []
         self._accounts: set[int] = set()
+        self._inboxes: set[int] = set()
+        self.positions: dict[tuple[int, int], tuple[int, int]] = {}
+        """By account and room, up to where it has read, and how many messages that is; written by `flush`."""
 
     def room(self, name: str) -> Room:
         """Return the room of that name, locked. Raises RoomUnknown."""
@@ -77,6 +84,10 @@ class Ledger:
     def touch(self, account: int) -> None:
         """Move the revision of an account: what it may do has changed."""
         self._accounts.add(account)
+
+    def move_inbox(self, account: int) -> None:
+        """Move the cursor of an account's inbox: its own part of that has changed."""
+        self._inboxes.add(account)
 
     def has_locked(self, name: str) -> bool:
         """Return True if this transaction has used the room of that name."""
@@ -150,6 +161,10 @@ class Ledger:
         # In one order, after the rooms: two transactions that waited for each other would both be late.
         for account in sorted(self._accounts):
             self.sql.run("UPDATE account SET revision = revision + 1 WHERE id = ?", account)
+        for key, read in self.positions.items():
+            self.sql.run("UPDATE member SET read_id = ?, read_n = ? WHERE account_id = ? AND room_id = ?", *read, *key)
+        for account in sorted(self._inboxes):
+            self.sql.run(_MOVE_INBOX, account)
 
     # --- Repeats ----------------------------------------------------------------------------------
 

@@ -41,6 +41,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "blocked": ("account_id", "other"),
     "notice": ("id",),
     "report": ("id",),
+    "inbox_revision": ("account_id",),
     "bar": ("key",),
     "subscriber": ("id",),
     "subscribed": ("subscriber_id", "room_id"),

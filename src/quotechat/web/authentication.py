@@ -25,6 +25,7 @@ from ..hub.passwords import Passwords
 from ..hub.people import People
 from ..protocol import commands
 from ..protocol.errors import Forbidden, RoomUnknown, ScopeMissing, Unauthenticated
+from ..protocol.inbox import INBOX
 from ..protocol.permissions import CREATE_BOT, CREATE_CLOSED, CREATE_ROOM, INVITE, allows_on_server, scope_of
 from ..protocol.principal import Principal
 from ..protocol.rooms import AUDIT
@@ -118,6 +119,13 @@ def need_account() -> Principal:
     return found.principal
 
 
+def need_own_account(principal: Principal) -> Principal:
+    """Return `principal`. Raises Unauthenticated if it has no account."""
+    if not principal.has_account:
+        raise Unauthenticated("This needs an account: sign in, or send a token.")
+    return principal
+
+
 def need_session() -> tuple[Principal, Session]:
     """Return the account and its session. Raises Unauthenticated, and ScopeMissing for a token."""
     need_account()
@@ -178,7 +186,7 @@ def check_room(principal: Principal | None, room: str) -> None:
     """Raise RoomUnknown if the token of `principal` is for other rooms, or the log is not for it."""
     if room == AUDIT and not (principal is not None and principal.is_admin):
         raise RoomUnknown(room)
-    if principal is not None and principal.rooms is not None and room not in principal.rooms:
+    if principal is not None and principal.rooms is not None and room not in (INBOX, *principal.rooms):
         raise RoomUnknown(room)
 
 

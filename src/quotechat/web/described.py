@@ -46,6 +46,7 @@ QUERY: dict[str, tuple[dict[str, Any], str]] = {
     "order": ({"enum": ["newest", "best"]}, "`best` only with `in:` or a date."),
     "state": ({"enum": ["open", "done", "dismissed"]}, "Only those of this state; `open` if it is left out."),
     "before_account": ({"type": "string"}, "Only accounts that are older than the one with this id."),
+    "before_mention": ({"type": "string"}, "Only mentions that are older than that in the message ROOM:ID."),
     "room": ({"type": "string"}, "A first subscription."),
     "joined": ({"enum": ["0", "1"]}, "With `1`, only rooms of which the caller is a member."),
     "rooms": ({"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 50},
@@ -138,6 +139,8 @@ COMMANDS: dict[str, dict[str, Any]] = {
     "remove-member": {"room": "tea", "member": {"id": "k3vaaaaabbbb"}},
     "join": {"room": "tea"},
     "report-message": {"room": "tea", "message": {"id": 1}, "reason": "Spam"},
+    "mark-read": {"room": "tea", "read": {"id": 1}},
+    "set-level": {"room": "tea", "level": "nothing"},
     "subscribe": {"room": "lobby", "after": "0"},
     "unsubscribe": {"room": "lobby"},
     "ping": {"client_id": "k2", "measure": True},
@@ -145,7 +148,10 @@ COMMANDS: dict[str, dict[str, Any]] = {
 
 
 #: Commands whose examples work for an account that manages the room, and for nobody else.
-FOR_MANAGERS = frozenset({"set-room", "add-member", "set-member", "remove-member", "join", "report-message"})
+FOR_MANAGERS = frozenset({
+    "set-room", "add-member", "set-member", "remove-member", "join", "mark-read", "set-level",
+    "report-message",
+})  # fmt: skip
 
 
 def envelope(name: str) -> dict[str, Any]:
@@ -155,7 +161,8 @@ def envelope(name: str) -> dict[str, Any]:
 
 #: Blueprints that answer people.
 _PAGES = (
-    "static", "pages", "lessons", "account_pages", "own_pages", "moderation_pages", "search_page", "reference",
+    "static", "pages", "lessons", "account_pages", "own_pages", "inbox_page", "moderation_pages", "search_page",
+    "reference",
     "robots", "unknown",
 )  # fmt: skip
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import Any, Literal, cast
 
@@ -20,7 +20,8 @@ from ..hub.room_handle import RoomHandle
 from ..protocol import cursor, wire
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import NotAcceptable, Overloaded, Refused
-from . import access, conditional, parameters, parking, reads, revocation, security
+from ..protocol.inbox import INBOX
+from . import access, authentication, conditional, inbox_polls, parameters, parking, reads, revocation, security
 from .described import CURSORS, Example, described
 
 blueprint = Blueprint("polling", __name__, url_prefix="/api/v1")
@@ -47,10 +48,10 @@ _STREAMS: dict[str, Literal["ndjson", "sse"]] = {"application/x-ndjson": "ndjson
 def events(room: str) -> Response:
     """{`events`, `cursor`, `more`, `retry_in_ms`?} after `?after=`, or a stream if that is accepted."""
     chat: Chat = current_app.extensions["quotechat"]
-    kind = _negotiated()
+    kind = negotiated()
     if kind != "json":
         stream = current_app.extensions["quotechat.streams"]
-        return cast(Response, stream(room, _last_event() if kind == "sse" else parameters.after(), kind))
+        return cast(Response, stream(room, last_event() if kind == "sse" else parameters.after(), kind))
     chat.welcome(access.begun())
     after, limit = parameters.after(), parameters.limit(_DEFAULT_LIMIT, _MOST)
     seconds, preferred = parameters.wait()
@@ -60,7 +61,7 @@ def events(room: str) -> Response:
     handle = chat.open(security.principal(), room)
     answer = _held(chat, handle, after, limit, seconds) if seconds else _at_once(handle.read(after, limit))
     if preferred:
-        _applied(answer, seconds)
+        applied(answer, seconds)
     return answer
 
 
@@ -80,19 +81,21 @@ def events_of_rooms() -> Response:
         raise NotAcceptable("Events of several rooms come as application/json.")
     after, limit = parameters.after_by_room(), parameters.limit(_DEFAULT_LIMIT, _MOST)
     seconds, preferred = parameters.wait()
-    watch = revocation.watch(after)
-    with place(chat, security.client()) if seconds else contextlib.nullcontext():
-        pages, retry_in_ms = chat.wait_any(security.principal(), after, limit, seconds, gone=gone(watch))
-    reads.count(sum(len(page.events) for page in pages.values()))
-    if seconds and watch is not None:
-        watch.check()
-    rooms = b",".join(b'"%b":{%b}' % (room.encode(), parking.fields(page)) for room, page in pages.items())
-    hint = b"" if retry_in_ms is None else b',"retry_in_ms":%d' % retry_in_ms
-    body = b'{"rooms":{' + rooms + b"}" + hint + b"}"
-    answer = _live_headers(Response(body, content_type="application/json"))
+    if request.method == "HEAD":
+        seconds = 0.0  # there is nothing to wait for
+    answer = live_headers(_of_rooms(chat, after, limit, seconds))
     if preferred:
-        _applied(answer, seconds)
+        applied(answer, seconds)
     return answer
+
+
+def _of_rooms(chat: Chat, after: dict[str, Cursor | Now], limit: int, seconds: float) -> Response:
+    principal = security.principal()
+    inbox_after = after.pop(INBOX, None)
+    if inbox_after is not None:
+        authentication.need_own_account(principal)
+    handles = chat.open_any(principal, after)
+    return inbox_polls.with_rooms(chat, principal, handles, limit, seconds, inbox_after, peer_gone(after))
 
 
 def _held(chat: Chat, handle: RoomHandle, after: Cursor | Now, limit: int, seconds: float) -> Response:
@@ -120,7 +123,7 @@ def _held(chat: Chat, handle: RoomHandle, after: Cursor | Now, limit: int, secon
         raise
     stand = parking.Place(handle.room, page.cursor, limit)
     left = partial(chat.limits.leave, "poll", *who)
-    return _live_headers(parking.park(handle, stand, seconds, left, page if page.events else None))
+    return live_headers(parking.park(handle, stand, seconds, left, page if page.events else None))
 
 
 @contextlib.contextmanager
@@ -139,23 +142,25 @@ def _at_once(page: Page) -> Response:
 
 
 def _answer(page: Page) -> Response:
-    answer = _live_headers(Response(parking.body(page), content_type="application/json"))
+    answer = live_headers(Response(parking.body(page), content_type="application/json"))
     return conditional.next_page(answer, after=page.cursor) if page.more else answer
 
 
-def _live_headers(answer: Response) -> Response:
+def live_headers(answer: Response) -> Response:
+    """Return `answer`, which no cache may keep."""
     answer.headers["Cache-Control"] = "no-store"
     answer.headers["Vary"] = "Accept"
     return answer
 
 
-def _applied(answer: Response, seconds: float) -> None:
+def applied(answer: Response, seconds: float) -> None:
     """Say that a preference was followed (RFC 7240 §3)."""
     answer.headers["Preference-Applied"] = f"wait={seconds:g}"
     answer.headers.add("Vary", "Prefer")
 
 
-def _negotiated() -> Literal["json", "ndjson", "sse"]:
+def negotiated() -> Literal["json", "ndjson", "sse"]:
+    """Return the form that the client wants events in. Raises NotAcceptable."""
     if "Accept" not in request.headers:
         return "json"
     best = parameters.accepted("application/json", *_STREAMS)
@@ -164,10 +169,16 @@ def _negotiated() -> Literal["json", "ndjson", "sse"]:
     return _STREAMS.get(best, "json")
 
 
-def _last_event() -> Cursor | Now:
+def last_event() -> Cursor | Now:
+    """Return the position of an EventSource. Raises CursorInvalid."""
     # The header of an EventSource that reconnects; its URL still holds the first cursor.
     last = request.headers.get("Last-Event-ID")
     return cursor.parse(last) if last else parameters.after()
+
+
+def peer_gone(rooms: Collection[str] = ()) -> Callable[[], bool] | None:
+    """Return a check that the client of a held poll has lost its right to the answer, or has hung up."""
+    return gone(revocation.watch(rooms))
 
 
 def gone(watch: revocation.Watch | None) -> Callable[[], bool] | None:

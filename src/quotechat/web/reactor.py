@@ -23,7 +23,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flask import Flask
 
@@ -38,6 +38,9 @@ from ..protocol.errors import Overloaded, Refused, RoomUnknown
 from ..protocol.events import Event
 from ..store.base import Head
 from .peer import CLOSING_SECONDS, Peer, Subscription
+
+if TYPE_CHECKING:
+    from .inbox_feed import InboxFeed
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +94,8 @@ class Reactor:
         self._draining = False
         self._drained = threading.Event()
         self._rung = self._submitted = False
+        self.inbox: InboxFeed
+        """Set by its `install`."""
         self._lock = threading.Lock()
         self._begun = False
         self.thread = supervision.Supervised("reactor", self._run)

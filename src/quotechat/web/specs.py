@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from flask import Blueprint, Response, current_app, request
 
-from ..protocol import commands, json, wire
+from ..protocol import commands, inbox_types, json, wire
 from . import problems, security, site
 from .connection import CLOSE_CODES
 from .described import COMMANDS, PATH, QUERY, Call, calls, described, envelope
@@ -33,6 +33,7 @@ _INFO = {
     "license": {"name": "MIT", "identifier": "MIT"},
 }
 _STREAM_ANSWERS: tuple[type, ...] = (wire.CaughtUp, wire.Heartbeat, wire.Reset)
+INBOX: tuple[type, ...] = (inbox_types.InboxChanged, inbox_types.News)
 
 
 @blueprint.get("/openapi.json")
@@ -149,7 +150,9 @@ def _unwrapped(said: str) -> str:
 
 
 #: Parameters that mean another thing than elsewhere under their name.
-_NAMES = {"rooms": "after", "before_account": "before", "before_hit": "before", "asked": "q"}
+_NAMES = {
+    "rooms": "after", "before_account": "before", "before_mention": "before", "before_hit": "before", "asked": "q",
+}  # fmt: skip
 
 
 def _parameter(name: str, place: str, about: tuple[dict[str, Any], str]) -> dict[str, Any]:
@@ -230,7 +233,7 @@ def asyncapi_document(host: str, base: str = "", *, secure: bool) -> dict[str, A
 @cache
 def _channels() -> dict[str, Any]:
     """Return all but the parts that depend on the host."""
-    incoming, outgoing = get_args(commands.Command), get_args(wire.Event) + get_args(wire.Answer)
+    incoming, outgoing = get_args(commands.Command), get_args(wire.Event) + get_args(wire.Answer) + INBOX
     streamed = get_args(wire.Event) + _STREAM_ANSWERS
     _, schemas = wire.schemas([*incoming, *outgoing])
     return {

@@ -34,7 +34,7 @@ from .reactor import SLICE_BYTES, SLICE_EVENTS, Reactor
 Kind = Literal["ndjson", "sse"]
 _TYPES = {"ndjson": "application/x-ndjson", "sse": "text/event-stream; charset=utf-8"}
 _RETRY_MS = (500, 1500)
-_LAST_CHUNK = b"0\r\n\r\n"
+LAST_CHUNK = b"0\r\n\r\n"
 
 
 def stream(room: str, after: Cursor | Now, kind: Kind) -> Response:
@@ -44,10 +44,7 @@ def stream(room: str, after: Cursor | Now, kind: Kind) -> Response:
     if chat.draining and kind == "sse":
         return _come_back(chat, room, after)
     chat.welcome(access.begun())
-    if has_body(request.environ):
-        raise NotAcceptable("A stream is a GET without a body.")
-    if not can_detach(request.environ) or request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
-        raise NotAcceptable("Streams need HTTP/1.1, from a server that hands its sockets over.")
+    check_can_stream()
     beat = parameters.heartbeat()
     handle = chat.open(security.principal(), room)
     feed, page = handle.follow(), handle.read(after, SLICE_EVENTS, SLICE_BYTES)
@@ -58,7 +55,15 @@ def stream(room: str, after: Cursor | Now, kind: Kind) -> Response:
     who = security.client()
     chat.limits.enter("poll", *who)
     leave = partial(chat.limits.leave, "poll", *who)
-    return _Detached(_headers(kind), partial(_begin, reactor, handle, feed, page, kind, beat, leave), leave)
+    return Detached(stream_headers(kind), partial(_begin, reactor, handle, feed, page, kind, beat, leave), leave)
+
+
+def check_can_stream() -> None:
+    """Raise NotAcceptable if this request cannot be answered with a stream."""
+    if has_body(request.environ):
+        raise NotAcceptable("A stream is a GET without a body.")
+    if not can_detach(request.environ) or request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
+        raise NotAcceptable("Streams need HTTP/1.1, from a server that hands its sockets over.")
 
 
 def _come_back(chat: Chat, room: str, after: Cursor | Now) -> Response:
@@ -71,21 +76,22 @@ def _come_back(chat: Chat, room: str, after: Cursor | Now) -> Response:
     with contextlib.suppress(Refused):  # the next worker tells the reason
         position = chat.open(security.principal(), room).place(after).cursor if isinstance(after, Now) else None
     headers = {"Cache-Control": "no-store", "Vary": "Accept", "Connection": "close"}
-    return Response(b": draining\n" + _retry(position), content_type=_TYPES["sse"], headers=headers)
+    return Response(b": draining\n" + retry_line(position), content_type=_TYPES["sse"], headers=headers)
 
 
-def _id(cursor: str) -> bytes:
+def id_line(cursor: str) -> bytes:
     """Return the line from which an EventSource knows its position, also without any event (HTML §9.2.6)."""
     return b"id: " + cursor.encode() + b"\n"
 
 
-def _retry(position: str | None = None) -> bytes:
+def retry_line(position: str | None = None) -> bytes:
+    """Return the lines that tell an EventSource when to come back, and where it stands."""
     # Spread, since all readers of a worker that stops come back; browsers alone would take 3 s.
     retry = b"retry: %d\n" % random.randint(*_RETRY_MS)
-    return retry + (b"" if position is None else _id(position)) + b"\n"
+    return retry + (b"" if position is None else id_line(position)) + b"\n"
 
 
-class _Detached(Response):
+class Detached(Response):
     """A response that the server does not write: asked to, it hands the socket over.
 
     Until then it is like any other, so that the headers of `security` come to it too.
@@ -127,7 +133,8 @@ def _begin(
     reactor.add(Stream(sock, left, kind, beat, handle, feed, page, head, environ))
 
 
-def _headers(kind: Kind) -> Headers:
+def stream_headers(kind: Kind) -> Headers:
+    """Return the headers of a stream."""
     return Headers(
         {
             "Content-Type": _TYPES[kind],
@@ -174,7 +181,7 @@ class Stream(Peer):
             hello = self._heads(self._page.cursor)
         else:
             # With events to come, their ids follow; else this is the only one for long.
-            hello = _chunk(b": heartbeat\n" + _retry(None if self._page.events else self._page.cursor))
+            hello = chunk(b": heartbeat\n" + retry_line(None if self._page.events else self._page.cursor))
         self.send(self._head + hello)
         if self._page.events:
             self.reactor.resumes += 1
@@ -185,13 +192,13 @@ class Stream(Peer):
 
     def join(self, events: Sequence[Event]) -> bytes:
         if self.framing == "sse":
-            lines = [_id(event.cursor) + b"data: " + event.encoded + b"\n\n" for event in events]
+            lines = [id_line(event.cursor) + b"data: " + event.encoded + b"\n\n" for event in events]
         else:
             lines = [event.encoded + b"\n" for event in events]
-        return _chunk(b"".join(lines))
+        return chunk(b"".join(lines))
 
     def caught_up(self, room: str, cursor: str) -> None:
-        self._tell({"command": "caught-up", "room": room, "cursor": cursor}, _id(cursor))
+        self._tell({"command": "caught-up", "room": room, "cursor": cursor}, id_line(cursor))
 
     def reset(self, room: str, refused: Refused) -> None:
         self._tell({"command": "reset", "room": room, "error": problems.body(refused)})
@@ -208,7 +215,7 @@ class Stream(Peer):
                 self.send(self._heartbeat(followed))
 
     def restart(self) -> None:
-        self.send(_LAST_CHUNK)
+        self.send(LAST_CHUNK)
         self.end()
 
     def closed(self) -> None:
@@ -221,17 +228,18 @@ class Stream(Peer):
 
     def _tell(self, envelope: dict[str, Any], position: bytes = b"") -> None:
         encoded = json.dumps(envelope)
-        self.send(_chunk(position + b"data: " + encoded + b"\n\n" if self.framing == "sse" else encoded + b"\n"))
+        self.send(chunk(position + b"data: " + encoded + b"\n\n" if self.framing == "sse" else encoded + b"\n"))
 
     def _heartbeat(self, followed: Subscription) -> bytes:
         if self.framing == "sse":
             # The reader's position, not the head: the events between may be on their way.
-            return _chunk(b": heartbeat\n" + _id(str(followed.position)) + b"\n")
+            return chunk(b": heartbeat\n" + id_line(str(followed.position)) + b"\n")
         return self._heads(followed.progress())
 
     def _heads(self, cursor: str) -> bytes:
-        return _chunk(json.dumps({"command": "heartbeat", "cursors": {self._handle.room: cursor}}) + b"\n")
+        return chunk(json.dumps({"command": "heartbeat", "cursors": {self._handle.room: cursor}}) + b"\n")
 
 
-def _chunk(data: bytes) -> bytes:
+def chunk(data: bytes) -> bytes:
+    """Return `data` as a chunk (RFC 9112 §7.1)."""
     return b"%x\r\n%b\r\n" % (len(data), data)

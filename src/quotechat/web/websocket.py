@@ -34,6 +34,7 @@ from ..protocol.errors import (
     Refused,
 )  # fmt: skip
 from ..protocol.events import Event
+from ..protocol.inbox import INBOX
 from ..protocol.principal import VISITOR, Principal
 from . import access, authentication, parameters, problems, reads, security, site
 from .connection import POLICY, RESTART, SIGNED_OUT, TOO_FAR_BEHIND, Connection, frame
@@ -280,6 +281,9 @@ class Socket(Peer):
         elif now >= self._next_heartbeat and not self.blocked:
             self._next_heartbeat = now + HEARTBEAT_SECONDS
             reached = {room: each.progress() for room, each in self.subscriptions.items()}
+            inbox = self.reactor.inbox.cursor(self)
+            if inbox is not None:
+                reached[INBOX] = inbox
             self._tell({"command": "heartbeat", "cursors": reached})
             self._connection.ping()
             self._after_connection()
@@ -308,12 +312,14 @@ class Socket(Peer):
         self._close(RESTART, "restarting")
 
     def idle(self) -> None:
+        self.reactor.inbox.resume(self)
         self._work()
 
     def filled(self) -> None:
         self._listen()
 
     def closed(self) -> None:
+        self.reactor.inbox.unfollow(self)
         super().closed()
         if self._told is not None:
             access.ended(
@@ -377,8 +383,7 @@ class Socket(Peer):
         if isinstance(command, commands.Subscribe):
             self._subscribe(command)
         elif isinstance(command, commands.Unsubscribe):
-            self.reactor.unfollow(self, command.room)
-            self._answer({"command": "ack"}, command.client_id)
+            self._unsubscribe(command)
         elif isinstance(command, commands.Ping):
             counted = {"bytes": {"in": self.bytes_in, "out": self.bytes_out}} if command.measure else {}
             self._answer({"command": "pong", **counted}, command.client_id)
@@ -409,11 +414,38 @@ class Socket(Peer):
         if self._inbox:
             self._work()
 
+    def _unsubscribe(self, command: commands.Unsubscribe) -> None:
+        if command.room == INBOX:
+            self.reactor.inbox.unfollow(self)
+        else:
+            self.reactor.unfollow(self, command.room)
+        self._answer({"command": "ack"}, command.client_id)
+
+    def _follow_inbox(self, command: commands.Subscribe, after: Cursor | Now) -> None:
+        try:
+            authentication.need_own_account(self._client.principal)
+            self.reactor.chat.limits.afford("read", *self._reader())
+        except Refused as refused:
+            self._refuse(refused, command.client_id)
+            return
+        self.reactor.inbox.follow(self, self._client.principal, after)
+
+    def inbox_tells(self, envelope: dict[str, Any]) -> None:
+        """Send an envelope of the inbox."""
+        self._tell(envelope)
+
+    def inbox_sends(self, encoded: bytes) -> None:
+        """Send an envelope of the inbox that is encoded already."""
+        self.send(frame(encoded))
+
     def _subscribe(self, command: commands.Subscribe) -> None:
         try:
             after = cursor.parse(command.after)
         except Refused as refused:
             self._refuse(refused, command.client_id)
+            return
+        if command.room == INBOX:
+            self._follow_inbox(command, after)
             return
         if len(self.subscriptions) >= MOST_ROOMS and command.room not in self.subscriptions:
             self._refuse(Invalid("room", f"At most {MOST_ROOMS} rooms over one socket."), command.client_id)

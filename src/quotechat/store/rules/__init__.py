@@ -16,11 +16,13 @@ from ...protocol.commands import (
     DeleteMessage,
     EditMessage,
     Join,
+    MarkRead,
     React,
     RemoveMember,
     RemoveQuote,
     ReportMessage,
     SendMessage,
+    SetLevel,
     SetMember,
     SetRoom,
 )
@@ -39,7 +41,7 @@ from ..base import (
     Write,
 )
 from ..ledger import SENT, Ledger
-from . import delivery, members, messages, quotes, reactions, reports, rights, rooms, waiting
+from . import delivery, members, mentioning, messages, positions, quotes, reactions, reports, rights, rooms, waiting
 from .asked import Asked, Settings, ask
 from .delivery import STILL_WAITING, WAITING
 
@@ -97,6 +99,8 @@ _RULES: dict[type, Callable[[Asked, Any], Stored | Scheduled | Cancelled | Accep
     AddMember: members.add,
     SetMember: members.change,
     RemoveMember: members.remove,
+    MarkRead: positions.mark_read,
+    SetLevel: positions.set_level,
 }
 
 
@@ -112,7 +116,9 @@ def foreseen(command: commands.Write, write: Write, room_id: int) -> Iterator[tu
         yield held_names.NAME, (room_id, names.skeleton(command.message.user))
         if command.message.reply_to is not None:
             yield messages.PARENT, (room_id, command.message.reply_to)
+        yield from mentioning.foreseen(write.candidates, command.message.reply_to, room_id, write.identity)
     elif isinstance(command, EditMessage) and write.identity is not None:
         yield messages.OWN, (room_id, command.message.id)
+        yield from mentioning.foreseen(write.candidates, None, room_id, write.identity)
     elif isinstance(command, React) and write.identity is not None:
         yield from reactions.foreseen(command.message, write.identity, room_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from ...protocol import commands, json
+from ...protocol import commands, json, mentions
 from ...protocol.commands import SendMessage
 from ...protocol.errors import RateLimited, Refused
 from ...protocol.principal import account_id
@@ -50,7 +50,7 @@ def deliver(ledger: Ledger, command: Deliver, write: Write, settings: Settings) 
         return Nothing()
     room = asked.room
     parent = messages.parent_if_kept(asked, send.message.reply_to)
-    stored = messages.say(asked, send, parent, runs)
+    stored = messages.say(asked, send, parent, runs, mentions.candidates(send.message.message, runs))
     # The text is the log's from now on, which knows how to forget it.
     sql.run(
         "UPDATE scheduled SET state = 'sent', seq = ?, message = '{}', source = NULL WHERE id = ?",

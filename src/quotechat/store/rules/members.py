@@ -15,7 +15,7 @@ from ..callers import Standing
 from ..ledger import Ledger
 from ..members import Member
 from ..shapes import Sql
-from . import rights
+from . import places, rights
 from .asked import Asked, Settings
 
 _MOST_MUTED_DAYS = 365
@@ -25,9 +25,14 @@ def join(asked: Asked, command: Join) -> Accepted:
     """Become a member of an open room."""
     account = rights.need_account(asked)
     if asked.standing.membership is None:
-        _check_joined(asked.ledger.sql, account)
-        _insert(asked, account, "member")
-    return Accepted({})
+        enter_quietly(asked, account)
+    return Accepted({"inbox": places.entry(asked, account).shown()})
+
+
+def enter_quietly(asked: Asked, account: int) -> None:
+    """Make an account a member of an open room. Raises Conflict if it is in too many."""
+    _check_joined(asked.ledger.sql, account)
+    _insert(asked, account, "member")
 
 
 def join_by_speaking(asked: Asked) -> None:

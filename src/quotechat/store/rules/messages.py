@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ...protocol import commands, events, json, text
 from ...protocol.commands import DeleteMessage, EditMessage, SendMessage
 from ...protocol.errors import Conflict, Forbidden, Invalid, MessageUnknown
+from ...protocol.mentions import Candidate
 from ...protocol.permissions import DELETE_OTHERS
-from .. import callers, held_names, presenting
+from .. import callers, held_names, mentions, presenting
 from ..base import Scheduled, Stored
 from ..redaction import redact_message
 from ..shapes import counted, in_order
-from . import rights, waiting
+from . import mentioning, positions, rights, waiting
 from .asked import Asked
 from .members import join_by_speaking
 
@@ -39,7 +41,7 @@ def send(asked: Asked, command: SendMessage) -> Stored | Scheduled:
     rights.check_pace(asked)
     # The last check is the first change: nothing below it refuses.
     held_names.hold(asked.ledger, asked.room, write, said.user, asked.settings.name_hold_ms)
-    stored = say(asked, command, parent, write.runs)
+    stored = say(asked, command, parent, write.runs, write.candidates)
     join_by_speaking(asked)
     return stored
 
@@ -54,11 +56,19 @@ def edit(asked: Asked, command: EditMessage) -> Stored:
     presenting.messages(asked.ledger.sql, asked.room.id, [message])
     message["message"] = command.message.message
     message.pop("runs", None)
-    if asked.write.runs is not None:
-        message["runs"] = asked.write.runs
+    runs, called = mentioning.mark(asked, command.message.message, asked.write.runs, asked.write.candidates)
+    if runs is not None:
+        message["runs"] = runs
     message["edited_at"] = events.rfc3339(asked.write.at)
     whole = counted(in_order(message), *counts)
+    if called or _calls(body):
+        mentioning.change(asked, message_id, called)
     return asked.append(events.MESSAGE_EDITED, {"message": whole}, target=message_id)
+
+
+def _calls(body: str) -> bool:
+    """Return True if the stored message mentions somebody; the key stands in no text without a backslash."""
+    return '"mention":' in body
 
 
 def delete(asked: Asked, command: DeleteMessage) -> Stored:
@@ -79,6 +89,7 @@ def delete(asked: Asked, command: DeleteMessage) -> Stored:
         # DELETE is idempotent (RFC 9110 §9.2.2): it is gone, and this is the event that did it.
         return asked.ledger.stored(asked.room, row[1])
     redact_message(sql, asked.room.id, message_id, asked.ledger.budget)
+    mentions.forget(asked.ledger, asked.room, message_id)
     message: dict[str, Any] = {"id": message_id}
     if not (own or asked.write.operator):
         message["moderated"] = True
@@ -90,10 +101,16 @@ def delete(asked: Asked, command: DeleteMessage) -> Stored:
 
 
 def say(
-    asked: Asked, command: SendMessage, parent: dict[str, Any] | None, runs: list[text.Run] | None
+    asked: Asked,
+    command: SendMessage,
+    parent: dict[str, Any] | None,
+    runs: list[text.Run] | None,
+    candidates: Sequence[Candidate],
 ) -> Stored:
-    """Append a message to the log."""
+    """Append a message to the log, and call those whom it mentions."""
     said = command.message
+    runs, called = mentioning.mark(asked, said.message, runs, candidates)
+    called = mentioning.author(asked, said.reply_to) | called
     message = {
         "id": asked.room.head + 1,
         "user": said.user,
@@ -107,7 +124,11 @@ def say(
         "client_id": command.client_id,
     }
     body = {name: value for name, value in message.items() if value is not None}
-    return asked.append(events.MESSAGE_SENT, {"message": body})
+    last = asked.room.counts.last
+    stored = asked.append(events.MESSAGE_SENT, {"message": body})
+    mentioning.note(asked, stored.seq, called)
+    positions.read_own(asked, last)
+    return stored
 
 
 def _own(asked: Asked, message_id: int, deleted: str) -> tuple[str, tuple[int, int, str | None], int]:

@@ -14,11 +14,13 @@ from ...protocol.commands import (
     DeleteMessage,
     EditMessage,
     Join,
+    MarkRead,
     React,
     RemoveMember,
     RemoveQuote,
     ReportMessage,
     SendMessage,
+    SetLevel,
     SetMember,
     SetRoom,
 )
@@ -41,6 +43,8 @@ _NEEDS: dict[type, str] = {
     RemoveMember: MANAGE,
     Join: READ,
     ReportMessage: READ,
+    MarkRead: READ,
+    SetLevel: READ,
 }
 _SPEAKS = (SendMessage, EditMessage, React, AddQuote)
 """Commands that a mute and the end of a room forbid."""

@@ -1,0 +1,35 @@
+"""``quotechat tail @inbox``: what is new in the rooms of an account, whenever that changes."""
+
+from __future__ import annotations
+
+import json
+from contextlib import AbstractContextManager
+from typing import Any
+
+import click
+
+from ..client import Backoff, Client
+from ..protocol import ansi
+
+
+def tail(url: str, token: str | None, since: str | None, *, as_json: bool, until: AbstractContextManager[None]) -> None:
+    """Print each room whose place in the inbox has changed; with `as_json` the whole inbox, on one line."""
+    known: dict[str, Any] = {}
+    with until, Client(url, token, backoff=Backoff(most=10)) as client:
+        for inbox in client.inboxes(since or "0"):
+            if as_json:
+                click.echo(json.dumps(inbox, ensure_ascii=False))
+                continue
+            for room, entry in inbox["rooms"].items():
+                if known.get(room) != entry and (room in known or entry.get("unread") or entry.get("mentions")):
+                    click.echo(line(room, entry))
+            known = inbox["rooms"]
+
+
+def line(room: str, entry: dict[str, Any]) -> str:
+    """Return one room as a line."""
+    people = ", ".join(person["name"] for person in entry.get("with", []))
+    name = ansi.safe(people or entry.get("title") or room)
+    mentions = entry.get("mentions", 0)
+    called = f", {mentions} mention{'s' if mentions != 1 else ''}" if mentions else ""
+    return f"{name}: {entry.get('unread', 0)} unread{called}"

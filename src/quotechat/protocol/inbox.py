@@ -1,0 +1,49 @@
+"""The inbox: how much is new to one account in each of its rooms, and the cursor of all of it. Pure.
+
+Unread is arithmetic on counts, so no row is written for a member and a message. Every value is absolute: whoever has
+the newest inbox has missed nothing, whatever came before it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Final
+
+from .cursor import Cursor, Now
+
+INBOX: Final = "@inbox"
+"""Stands where the name of a room stands; it is a position, and no room."""
+EVERYTHING: Final = "everything"
+MENTIONS: Final = "mentions"
+LEVELS: Final = (EVERYTHING, MENTIONS, "nothing", "hidden")
+_TAG_BYTES = 8
+_ROOM = struct.Struct("!qq")
+
+
+def unread(last: int, messages: int, read_id: int, read_messages: int) -> int:
+    """Return how many messages are unread.
+
+    `last` is the newest message that is not deleted, `messages` how many were sent. A deleted message in the middle
+    still counts; a deleted newest one leaves no phantom.
+    """
+    return 0 if last <= read_id else max(1, messages - read_messages)
+
+
+def default_level(kind: str) -> str:
+    """Return the level of a room of that kind, if its member has set none."""
+    return EVERYTHING if kind == "direct" else MENTIONS
+
+
+def cursor(revision: int, news: Iterable[tuple[int, int]]) -> str:
+    """Return the cursor of an inbox; `news` are the key and the counter of each room, in the order of the keys."""
+    digest = blake2b(digest_size=_TAG_BYTES)
+    for room in news:
+        digest.update(_ROOM.pack(*room))
+    return f"{revision}.{digest.hexdigest()}"
+
+
+def is_at(after: Cursor | Now, there: str) -> bool:
+    """Return True if nothing is new behind `after`, where the inbox has the cursor `there`."""
+    return isinstance(after, Now) or str(after) == there

@@ -1,0 +1,68 @@
+"""Mentions: read those of an account, in all the rooms that it sees, and take away those of a message."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, NamedTuple
+
+from ..protocol import json, text
+from . import presenting
+from .ledger import Ledger, Room
+from .shapes import PART, Row, Sql, counted
+
+_FOUND = (
+    "SELECT x.room_id, r.name, x.message_id, x.kind, x.seen, e.at, g.body, g.likes, g.dislikes, g.reactions FROM"
+    " (SELECT room_id, message_id, kind, seen FROM mention WHERE account_id = ?"
+    " UNION ALL SELECT y.room_id, y.message_id, y.kind, CASE WHEN y.message_id <= m.read_id THEN 1 ELSE 0 END"
+    " FROM member m JOIN mention y ON y.account_id = 0 AND y.room_id = m.room_id WHERE m.account_id = ?"
+    " AND NOT EXISTS (SELECT 1 FROM mention z WHERE z.account_id = m.account_id AND z.room_id = y.room_id"
+    " AND z.message_id = y.message_id)) AS x"
+    " JOIN room r ON r.id = x.room_id JOIN event e ON e.room_id = x.room_id AND e.seq = x.message_id"
+    " JOIN message g ON g.room_id = x.room_id AND g.id = x.message_id"
+    " WHERE coalesce(g.identity, '') <> ? AND g.deleted IS NULL AND (e.at, x.room_id, x.message_id) < (?, ?, ?)"
+    " ORDER BY e.at DESC, x.room_id DESC, x.message_id DESC LIMIT ?"
+)
+_PLACE = "SELECT e.at, e.room_id, e.seq FROM event e JOIN room r ON r.id = e.room_id WHERE r.name = ? AND e.seq = ?"
+_END = (2**62, 2**62, 2**62)
+
+
+class Before(NamedTuple):
+    """The mention before which to read: that of a message in a room."""
+
+    room: str
+    message: int
+
+
+def read(
+    sql: Sql, account: int, identity: str, before: Before | None, limit: int, only: Collection[str] | None = None
+) -> dict[str, Any]:
+    """Return {`mentions`, `has_more`}, the newest first, of all rooms or of those that are named `only`."""
+    place = _END if before is None else sql.one(_PLACE, *before)
+    if place is None:  # it is kept no longer, and neither are those before it
+        return {"mentions": [], "has_more": False}
+    # Of a token for some rooms the others are left out below; so that a page is not empty, all are looked at.
+    most = limit + 1 if only is None else 10_000
+    rows = [row for row in sql.all(_FOUND, account, account, identity, *place, most) if _may(row, only)]
+    return {"mentions": [_shown(sql, row) for row in rows[:limit]], "has_more": len(rows) > limit}
+
+
+def forget(ledger: Ledger, room: Room, message_id: int) -> None:
+    """Take away the mentions of a message that is deleted."""
+    sql, key = ledger.sql, (room.id, message_id)
+    rows = list(sql.all("SELECT account_id FROM mention WHERE room_id = ? AND message_id = ?", *key))
+    if rows:
+        sql.run("DELETE FROM mention WHERE room_id = ? AND message_id = ?", *key)
+    for (account,) in rows:
+        if account:
+            ledger.move_inbox(account)
+
+
+def _may(row: Row, only: Collection[str] | None) -> bool:
+    return PART not in row[1] and (only is None or row[1] in only)
+
+
+def _shown(sql: Sql, row: Row) -> dict[str, Any]:
+    room_id, room, _, kind, seen, _, body, *counts = row
+    message = counted(text.bounded(json.own(body)), *counts)
+    presenting.messages(sql, room_id, [message])
+    return {"room": room, "message": message, "kind": kind} | ({} if seen else {"unread": True})

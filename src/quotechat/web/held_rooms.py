@@ -1,0 +1,274 @@
+"""Held polls of several rooms, and of the inbox beside them or alone, without a thread.
+
+The request's socket waits in the reactor, as that of a poll for one room does (`parking`). Each such poll has its own
+positions, so each is read and answered by itself. After the answer the connection goes back to the server.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from flask import Flask, Response, current_app
+
+from ..hub.chat import Chat, Page
+from ..hub.feeds import cursor_of
+from ..hub.held_polls import hint
+from ..hub.room_handle import RoomHandle
+from ..protocol.cursor import Cursor, Now
+from ..protocol.errors import Overloaded, Refused, RoomUnknown, Unauthenticated
+from ..protocol.principal import Principal
+from ..store.inbox import State
+from . import problems
+from .detach import detach
+from .inbox_feed import nothing
+from .kept import Head, Kept, Taking
+from .parking import SETTLE, fields
+from .reactor import Reactor
+
+Places = Mapping[RoomHandle, str]
+"""The rooms of a poll, each with its cursor."""
+
+
+def body(pages: Mapping[str, Page], retry_in_ms: int | None = None, inbox: bytes | None = None) -> bytes:
+    """Return the answer to a poll of several rooms; `inbox` is the part of the inbox, if that is asked for."""
+    rooms = b",".join(b'"%b":{%b}' % (room.encode(), fields(page)) for room, page in pages.items())
+    told = b"" if inbox is None else b',"inbox":' + inbox
+    retry = b"" if retry_in_ms is None else b',"retry_in_ms":%d' % retry_in_ms
+    return b'{"rooms":{' + rooms + b"}" + told + retry + b"}"
+
+
+def hold(
+    places: Places,
+    limit: int,
+    seconds: float,
+    left: Callable[[], None],
+    inbox: tuple[Principal, Cursor | Now] | None = None,
+    alone: bool = False,
+) -> Response:
+    """Return a response that comes when there is news behind `places` or the inbox, at the latest after `seconds`.
+
+    With `alone` it is the inbox and nothing around it.
+    """
+    crowd: Crowd = current_app.extensions["quotechat.crowd"]
+
+    def take(environ: dict[str, Any], headers: list[tuple[str, str]]) -> None:
+        head = Head(environ, headers)
+        sock, ahead = detach(environ)
+        held = HeldRooms(sock, left, environ, head, crowd, places, limit, seconds, inbox, alone)
+        if ahead:
+            held.last()
+        crowd.reactor.add(held)
+
+    return Taking(take, left, lambda: problems.response(Overloaded()))
+
+
+class HeldRooms(Kept):
+    """One held poll; `places` are the rooms that it waits in."""
+
+    transport = "long-poll"
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        left: Callable[[], None],
+        environ: dict[str, Any],
+        head: Head,
+        crowd: Crowd,
+        places: Places,
+        limit: int,
+        seconds: float,
+        inbox: tuple[Principal, Cursor | Now] | None,
+        alone: bool,
+    ) -> None:
+        super().__init__(sock, left, environ, head)
+        self.places = places
+        self.limit = limit
+        self._crowd = crowd
+        self._seconds = seconds
+        self._who = None if inbox is None else inbox[0]
+        self.inbox_after: Cursor | Now = Now() if inbox is None else inbox[1]
+        self.inbox_ends = False
+        self._alone = alone
+        self._reading = self._again = self._ends = self._early = False
+        self._inbox: bytes | None = None
+        self._tag: str | None = None
+        """The cursor of the inbox that is answered."""
+
+    # --- Waiting ----------------------------------------------------------------------------------
+
+    def opened(self) -> None:
+        self._crowd.enter(self)
+        if self._who is not None:
+            self.reactor.inbox.hold(self, self._who)
+        # Jitter: those whom one event wakes together do not come back together for ever.
+        self.reactor.later(time.monotonic() + self._seconds * random.uniform(0.8, 1.0), self._finish, self)
+        self.look()
+
+    def look(self) -> None:
+        """Read, if a room may be elsewhere than this poll."""
+        if self.busy and any(_has_moved(handle, after) for handle, after in self.places.items()):
+            self._read_rooms()
+
+    def inbox_found(self, state: State | None, encoded: bytes) -> None:
+        """The inbox is elsewhere, or the time is up: answer with it, and what the rooms have."""
+        self._inbox, self._ends = encoded, True
+        self._tag = None if state is None else state.cursor
+        self._read_rooms()
+
+    def received(self, data: bytes) -> None:
+        if self.busy or self.blocked:
+            # A second request before the first is answered: it cannot be given back with the connection.
+            self.last()
+        else:
+            self.go(data)
+
+    def restart(self) -> None:
+        self._read()
+        if not self.ending:
+            self._early = True
+            self._finish()
+            self.leave()
+
+    def rooms(self) -> list[str]:
+        return [handle.room for handle in self.places] if self.busy else []
+
+    def lost(self, room: str) -> None:
+        if self.busy:
+            refused = RoomUnknown(room)
+            refused.room = room if len(self.places) > 1 or self._who is not None else None
+            self.refuse(refused)
+
+    def revoked(self) -> None:
+        if self.busy:
+            self.refuse(Unauthenticated("This session has ended: sign in again."))
+        else:
+            self.end()
+
+    def refuse(self, refused: Refused) -> None:
+        self._crowd.leave(self)
+        super().refuse(refused)
+
+    def closed(self) -> None:
+        self._crowd.leave(self)
+        super().closed()
+
+    def more(self) -> str:
+        return f'ETag: "{self._tag}"\r\n' if self._alone and self._tag is not None else ""
+
+    # --- Answering --------------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        """Answer with whatever the next read finds."""
+        if not self.busy or self._ends:
+            return
+        if self._who is not None and self._inbox is None:
+            self.reactor.inbox.end(self)
+        else:
+            self._ends = True
+            self._read_rooms()
+
+    def _read_rooms(self) -> None:
+        if self._reading:
+            self._again = True
+        elif not self.places:
+            self._found({})
+        else:
+            self._reading = True
+            positions = {handle: cursor_of(after) for handle, after in self.places.items()}
+            self.reactor.read(partial(self._crowd.chat.read_on, positions, self.limit), self._found, self)
+
+    def _found(self, found: object) -> None:
+        self._reading = False
+        again, self._again = self._again, False
+        if not self.busy or self.ending:
+            return
+        if isinstance(found, Refused):
+            self.refuse(found)
+        elif isinstance(found, dict) and (self._ends or any(page.events for page in found.values())):
+            self._say(found)
+        elif again:
+            self.look()
+
+    def _say(self, pages: dict[str, Page]) -> None:
+        inbox = self._inbox
+        if inbox is None and self._who is not None:
+            inbox = nothing(str(self.inbox_after))
+        self._crowd.leave(self)
+        retry = hint() if self._early and not any(page.events for page in pages.values()) else None
+        self.answer(inbox or b"{}" if self._alone else body(pages, retry, inbox))
+
+
+class Crowd:
+    """All such polls of a worker. Its methods run on the reactor's thread, but for `news`."""
+
+    def __init__(self, reactor: Reactor, chat: Chat) -> None:
+        self.reactor = reactor
+        self.chat = chat
+        self._held: dict[str, set[HeldRooms]] = {}
+        self._all: set[HeldRooms] = set()
+        self._news: set[str] = set()
+
+    def enter(self, held: HeldRooms) -> None:
+        """Let it wait from now on."""
+        self.chat.hold(1)
+        self._all.add(held)
+        for handle in held.places:
+            self._held.setdefault(handle.room, set()).add(held)
+
+    def leave(self, held: HeldRooms) -> None:
+        """Let it wait no longer."""
+        if held not in self._all:
+            return
+        self.chat.hold(-1)
+        self._all.discard(held)
+        self.reactor.inbox.leave(held)
+        for handle in held.places:
+            waiting = self._held.get(handle.room, set())
+            waiting.discard(held)
+            if not waiting:
+                self._held.pop(handle.room, None)
+
+    def news(self, room: str) -> None:
+        """Queue a look at the polls of `room`; for `Chat.listen`."""
+        if room in self._held and room not in self._news:
+            self._news.add(room)
+            self.reactor.call(lambda: self.reactor.later(time.monotonic() + SETTLE, partial(self._look_at, room)))
+
+    def has_waiting(self, room: str) -> bool:
+        """Return True if a poll waits in `room`; for `Chat.followed_by`."""
+        return room in self._held
+
+    def look(self) -> None:
+        """Once a second: a wake-up may have been lost."""
+        for held in list(self._all):
+            self.reactor.guard(held, held.look)
+
+    def _look_at(self, room: str) -> None:
+        self._news.discard(room)
+        for held in list(self._held.get(room, ())):
+            self.reactor.guard(held, held.look)
+
+
+def _has_moved(handle: RoomHandle, after: str) -> bool:
+    """Return True if the room may be elsewhere than at `after`: further, in another history, or gone."""
+    try:
+        return handle.follow().cursor() != after
+    except RoomUnknown:  # it was removed, and the read says so
+        return True
+    except Refused:  # the store is unavailable; the next look asks again
+        return False
+
+
+def install(app: Flask, chat: Chat) -> None:
+    """Give `app` a place for such polls, in its reactor."""
+    reactor: Reactor = app.extensions["quotechat.reactor"]
+    crowd = Crowd(reactor, chat)
+    app.extensions["quotechat.crowd"] = crowd
+    chat.listen(crowd.news)
+    chat.followed_by(crowd.has_waiting)
+    reactor.every_sweep(crowd.look)

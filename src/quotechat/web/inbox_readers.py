@@ -1,0 +1,100 @@
+"""The readers of inboxes in one worker, as `inbox_feed` tells them: sockets, streams and held polls."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+from ..protocol.cursor import Cursor, Now
+from ..store.inbox import Moved, State
+
+PACE, PACE_OF_MANY, MANY = 0.5, 2.0, 200
+"""Seconds between two answers to the held polls of an account; more, if it has more than `MANY` rooms."""
+
+
+class Follower(Protocol):
+    """A socket or stream that follows its account's inbox; on the reactor's thread."""
+
+    @property
+    def blocked(self) -> bool:
+        """Return True if something waits for the socket to take it; `InboxFeed.resume` tells when it has."""
+
+    def inbox_tells(self, envelope: dict[str, Any]) -> None:
+        """Send an envelope."""
+
+    def inbox_sends(self, encoded: bytes) -> None:
+        """Send an envelope that is encoded already."""
+
+
+class Waiter(Protocol):
+    """A poll that is held until the inbox is elsewhere than at `inbox_after`; on the reactor's thread."""
+
+    inbox_after: Cursor | Now
+    inbox_ends: bool
+    """True if its time is up: it is answered with the next read, whatever that finds."""
+
+    def inbox_found(self, state: State | None, encoded: bytes) -> None:
+        """Answer: `encoded` is the whole of the inbox, or the unchanged cursor if `state` is None."""
+
+
+class Key(NamedTuple):
+    """The account, and the rooms that its token is for."""
+
+    account: int
+    rooms: frozenset[str] | None
+
+
+class Reading:
+    """All readers of one inbox in this worker, and the state that they have been told."""
+
+    def __init__(self) -> None:
+        self.revision = -1
+        self.own: dict[int, int] = {}
+        """By room, `Entry.own`."""
+        self.names: dict[int, str] = {}
+        self.bits = 0
+        self.followers: set[Follower] = set()
+        """Those that have been told the whole and all that came since."""
+        self.begins: dict[Follower, Cursor | Now] = {}
+        """Those that have not been told where they begin."""
+        self.late: set[Follower] = set()
+        """Those whose sockets are full: they begin anew when they are not."""
+        self.waiters: set[Waiter] = set()
+        self.answered_at = 0.0
+        self.at: str | None = None
+        """The cursor, if it has been made since anything moved."""
+
+    @property
+    def used(self) -> bool:
+        """Return True if it has any reader."""
+        return bool(self.followers or self.begins or self.late or self.waiters)
+
+    def without(self, follower: Follower) -> None:
+        """Forget a follower."""
+        self.followers.discard(follower)
+        self.begins.pop(follower, None)
+        self.late.discard(follower)
+
+    @property
+    def pace(self) -> float:
+        """Seconds between two answers to held polls."""
+        return PACE_OF_MANY if len(self.own) > MANY else PACE
+
+
+class Task(NamedTuple):
+    """What one read does for one inbox: `whole` always, else only if its revision or `bits` have moved."""
+
+    key: Key
+    revision: int
+    bits: int
+    whole: bool
+    polled: bool
+
+
+class Found(NamedTuple):
+    """What one read found."""
+
+    moved: dict[int, Moved]
+    """Rooms whose counters moved."""
+    counted: int
+    """Bits of those among them that have other counts."""
+    states: dict[Key, State]

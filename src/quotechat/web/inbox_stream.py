@@ -1,0 +1,129 @@
+"""The inbox as an endless stream, NDJSON or Server-Sent Events: what a socket is told, over HTTP (see `streams`)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from flask import Response, current_app, request
+
+from ..hub.chat import Chat
+from ..protocol import inbox, json
+from ..protocol.cursor import Cursor, Now
+from ..protocol.errors import Refused, Unauthenticated
+from ..protocol.principal import Principal
+from . import access, parameters, problems, security
+from .detach import detach
+from .peer import Peer
+from .reactor import Reactor
+from .streams import LAST_CHUNK, Detached, Kind, check_can_stream, chunk, id_line, retry_line, stream_headers
+
+
+def stream(principal: Principal, after: Cursor | Now, kind: Kind) -> Response:
+    """Stream the inbox of `principal` from `after` on, without end. Raises NotAcceptable, RateLimited, Overloaded."""
+    chat: Chat = current_app.extensions["quotechat"]
+    reactor: Reactor = current_app.extensions["quotechat.reactor"]
+    if chat.draining and kind == "sse":
+        # That gives up for good at any other status, and comes back when a stream ends (HTML §9.2.2).
+        return Response(b": draining\n" + retry_line(), headers={**_without_chunks(kind), "Connection": "close"})
+    chat.welcome(access.begun())
+    check_can_stream()
+    beat = parameters.heartbeat()
+    if request.method == "HEAD":
+        return Response(status=200, headers=_without_chunks(kind))
+    who = security.client()
+    chat.limits.enter("poll", *who)
+    leave = partial(chat.limits.leave, "poll", *who)
+
+    def begin(environ: dict[str, Any], head: bytes) -> None:
+        sock, _ = detach(environ)
+        reactor.add(InboxStream(sock, leave, kind, beat, principal, after, head, environ))
+
+    return Detached(stream_headers(kind), begin, leave)
+
+
+def _without_chunks(kind: Kind) -> dict[str, str]:
+    return {"Content-Type": stream_headers(kind)["Content-Type"], "Cache-Control": "no-store", "Vary": "Accept"}
+
+
+class InboxStream(Peer):
+    """One stream of an inbox in the reactor."""
+
+    def __init__(
+        self,
+        sock: Any,
+        left: Callable[[], None],
+        kind: Kind,
+        beat: float,
+        principal: Principal,
+        after: Cursor | Now,
+        head: bytes,
+        environ: dict[str, Any],
+    ) -> None:
+        super().__init__(sock, left)
+        self.principal = environ.get("quotechat.principal")
+        self.framing = kind
+        self._told = access.of(environ)
+        self._request_id: str = environ["quotechat.request_id"]
+        self._began = time.monotonic()
+        self._who = principal
+        self._after = after
+        self._head = head
+        self._beat = beat
+        self._next_heartbeat = self._began + beat
+
+    def opened(self) -> None:
+        self.send(self._head + (chunk(b": heartbeat\n" + retry_line()) if self.framing == "sse" else b""))
+        self.reactor.inbox.follow(self, self._who, self._after)
+
+    def inbox_tells(self, envelope: dict[str, Any]) -> None:
+        """Send an envelope, whose cursor is the position of the reader."""
+        position: str | None = envelope.get("cursor")
+        self._send(json.dumps(envelope), position)
+
+    def inbox_sends(self, encoded: bytes) -> None:
+        """Send an envelope that is encoded already."""
+        self._send(encoded, None)
+
+    def swept(self, now: float) -> None:
+        if now < self._next_heartbeat or self.blocked:
+            return
+        self._next_heartbeat = now + self._beat
+        cursor = self.reactor.inbox.cursor(self)
+        if cursor is None:
+            return
+        if self.framing == "sse":
+            self.send(chunk(b": heartbeat\n" + id_line(cursor) + b"\n"))
+        else:
+            self._send(json.dumps({"command": "heartbeat", "cursors": {inbox.INBOX: cursor}}), None)
+
+    def idle(self) -> None:
+        self.reactor.inbox.resume(self)
+
+    def restart(self) -> None:
+        self.send(LAST_CHUNK)
+        self.end()
+
+    def revoked(self) -> None:
+        self._lost(Unauthenticated("This session has ended: sign in again."))
+
+    def closed(self) -> None:
+        self.reactor.inbox.unfollow(self)
+        super().closed()
+        if self._told is not None:
+            access.ended(
+                self._told, self._request_id, transport=self.framing, seconds=round(time.monotonic() - self._began, 3),
+                bytes_in=self.bytes_in, bytes_out=self.bytes_out, events=0,
+            )  # fmt: skip
+
+    def _lost(self, refused: Refused) -> None:
+        self.inbox_tells({"command": "reset", "room": inbox.INBOX, "error": problems.body(refused)})
+        self.restart()
+
+    def _send(self, encoded: bytes, position: str | None) -> None:
+        if self.framing == "sse":
+            self.send(chunk((b"" if position is None else id_line(position)) + b"data: " + encoded + b"\n\n"))
+        else:
+            self.send(chunk(encoded + b"\n"))

@@ -1,0 +1,48 @@
+"""The mentions of an account."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, current_app
+
+from ..hub.chat import Chat
+from ..protocol import mention_types as types
+from ..protocol.errors import ParameterInvalid
+from ..store import mentions
+from ..store.mentions import Before
+from . import authentication, parameters
+from .described import described
+from .messages import live
+
+blueprint = Blueprint("mentions", __name__, url_prefix="/api/v1")
+
+_DEFAULT_LIMIT, _MOST = 50, 200
+
+
+@blueprint.get("/mentions")
+@described(
+    answers={200: types.Mentions},
+    query=("before_mention", "limit"),
+    problems=("parameter-invalid", "scope-missing"),
+    identity="needed",
+)
+def mentioned() -> Response:
+    """{`mentions`, `has_more`}: messages that mention or answer the caller, the newest first."""
+    principal, before = authentication.need_account(), _before()
+    limit = parameters.limit(_DEFAULT_LIMIT, _MOST)
+    account, identity, rooms = principal.account or 0, principal.identity or "", principal.rooms
+    return live(_chat().read_with(lambda sql: mentions.read(sql, account, identity, before, limit, rooms)))
+
+
+def _before() -> Before | None:
+    given = parameters.one("before")
+    if given is None:
+        return None
+    room, _, number = given.rpartition(":")
+    if not room or not number.isdecimal() or len(number) > 15:
+        raise ParameterInvalid("before is ROOM:ID, of a message.", "before")
+    return Before(room, int(number))
+
+
+def _chat() -> Chat:
+    chat: Chat = current_app.extensions["quotechat"]
+    return chat
