@@ -143,6 +143,7 @@ def test_a_step_is_broken_and_mended_in_the_page(server: Server, open_page: Open
     page = open_page("/learn", live=False, color_scheme="dark", reduced_motion="reduce")
     page.click(".steps >> text=WebSocket")
     told, figure = page.locator("#told"), page.locator("#stage figure")
+    expect(page.locator("html.js #toy")).to_be_visible()
     expect(page.locator(".without-script")).to_be_hidden()
     page.focus("#toy [value=break]")
     page.keyboard.press("Enter")

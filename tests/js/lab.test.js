@@ -16,6 +16,7 @@ import {
   isHeartbeat,
   markdown,
   percentile,
+  shown,
   since,
   summary,
   together,
@@ -91,7 +92,9 @@ test("results go into an address and come back; anything else is none", () => {
   const rows = [row(), row({ missed: 0, latencies: [] })];
   const text = encodeResults(rows);
   const back = decodeResults(text, ["One", "Two"]);
-  assert.deepEqual([back[0].reader, back[0].max, back[0].missed, back[0].perMessage], ["One", 9, 1, 127.5]);
+  assert.deepEqual([back[0].reader, back[0].max, back[0].missed, back[0].perMessage], ["One", 9, 1, 128]);
+  const shownOf = (value) => shown(decodeResults(encodeResults([row({ latencies: [value] })]), ["One"])[0].p50);
+  for (const value of [100_672.46, 9.96, 9.04, 1_000.5, 0.05]) assert.equal(shownOf(value), shown(value));
   assert.ok(Number.isNaN(back[1].p50));
   for (const odd of ["", "1;2", text + ";", text.replace("9", "x"), text.replace("9", "-9")]) {
     assert.equal(decodeResults(odd, ["One", "Two"]), null, odd);

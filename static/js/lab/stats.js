@@ -94,8 +94,11 @@ export function markdown(rows) {
 
 const FIELDS = [...ALL, "perMinute", "perMessage"];
 
+/** As exact as it is shown. */
+const coarse = (value) => number(value < 10 ? value : Math.round(value));
+
 /** Rows as a text for an address: numbers only; the readers are known by their order. */
-export const encodeResults = (rows) => rows.map((row) => FIELDS.map((key) => number(row[key])).join(",")).join(";");
+export const encodeResults = (rows) => rows.map((row) => FIELDS.map((key) => coarse(row[key])).join(",")).join(";");
 
 /** The rows in such a text, for readers with these names; null if it is none. */
 export function decodeResults(text, names) {
