@@ -66,7 +66,7 @@ def test_an_indexer_that_restarts_makes_no_server_unready(
         (lambda chat: chat._scheduler.close(), "scheduler", "ended"),
         (lambda chat: chat._writer.close(), "writer", "ended"),
         (lambda chat: chat.drain(), "serving", "draining"),
-        (lambda chat: setattr(chat, "rooms", lambda: 1 / 0), "database", "failed"),
+        (lambda chat: setattr(chat, "check_readable", lambda: 1 / 0), "database", "failed"),
     ],
     ids=["scheduler", "writer", "draining", "database"],
 )
