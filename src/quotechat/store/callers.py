@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ..protocol import commands, names
 from ..protocol.errors import Conflict, Forbidden, Unauthenticated
-from ..protocol.principal import ACCOUNT, HOST, SCOPES, Principal, account_id
+from ..protocol.principal import ACCOUNT, HOST, Principal, account_id
 from .accounts import is_active
 from .base import Write
 from .shapes import Sql
@@ -59,16 +59,18 @@ def standing(sql: Sql, write: Write, room_id: int) -> Standing:
         if proof is None or proof[0] <= write.at:
             raise Unauthenticated("This session has ended: sign in again.")
         scopes = proof[1]
-    principal = Principal(
-        identity, row[0], row[1], row[4], row[5], frozenset(SCOPES if scopes is None else scopes.split())
-    )
+    principal = Principal(identity, row[0], row[1], row[4], row[5])
+    if scopes is not None:
+        principal = principal._replace(scopes=frozenset(scopes.split()))
     return Standing(principal, *row[6:])
 
 
 def check_name(standing: Standing, command: object) -> None:
     """Raise Forbidden if a message is signed with another name than that of the account."""
-    identity, name = standing.principal.identity, standing.principal.name
-    if account_id(identity) is not None and isinstance(command, commands.SendMessage) and command.message.user != name:
+    name = standing.principal.name
+    if name is None or not isinstance(command, commands.SendMessage) or command.message.user == name:
+        return
+    if account_id(standing.principal.identity) is not None:
         raise Forbidden(f"You are signed in as {name}.")
 
 
