@@ -1,0 +1,190 @@
+"""A room that is not yours answers what a name that nobody uses answers: at every address, to every caller."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import threading
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+from flask import Flask
+from people import Browser, joined, owner
+from werkzeug.routing import Rule
+
+from quotechat.store import gathering, sqlite
+from quotechat.web.described import COMMANDS, calls
+
+ACCEPTED = ("application/json", "application/x-ndjson", "text/event-stream", "text/html")
+NUMBERS = {"message_id": "1", "scheduled_id": "1"}
+"""Parts of paths that are there in the closed room."""
+OWN_LINES = ("X-Request-Id", "Date")
+PAGES = ("/?room={}", "/?room={}&before=2", "/websocket?room={}", "/polling?room={}", "/polling?room={}&mode=short")
+
+
+class Asked(NamedTuple):
+    """A request about a room, whose name stands for {}."""
+
+    method: str
+    path: str
+    body: Any = None
+    form: Any = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class House:
+    """A closed room of the owner with a message, a scheduled one and a reaction, and those who are not in it."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        self.owner = owner(app)
+        made = self.owner.ask("POST", "/rooms", {"name": "staff", "kind": "closed"})
+        assert made.status_code == 201, made.get_json()
+        self.room = made.get_json()["name"]
+        # As long as that one, and as random.
+        self.nobody = self.room[:-6] + "".join("b" if each == "a" else "a" for each in self.room[-6:])
+        for more in ({}, {"send_at": "+1h"}):
+            sent = self.owner.ask("POST", f"/rooms/{self.room}/messages", {"message": "hush-hush", **more})
+            assert sent.status_code < 300
+        self.tag = self.owner.ask("GET", f"/rooms/{self.room}").headers["ETag"]
+        self.cursor = self.owner.ask("GET", f"/rooms/{self.room}").get_json()["cursor"]
+        stranger, visitor = joined(app, self.owner, "Sam"), Browser(app)
+        self.token = {"Authorization": f"Bearer {stranger.token()}"}
+        visitor.client.get("/")  # its cookie
+        Browser(app).ask("GET", "/me", **self.token)  # its first use is noted
+        self.member = stranger.ask("GET", "/me").get_json()["account"]["id"]
+        self.callers: dict[str, tuple[Browser, dict[str, str]]] = {
+            "member of other rooms": (stranger, {}),
+            "token": (Browser(app), self.token),
+            "visitor": (visitor, {}),
+            "nobody": (Browser(app), {}),
+        }
+        self.callers["nobody"][0].client = app.test_client(use_cookies=False)
+
+    def requests(self) -> Iterator[Asked]:
+        """Every described call with a room in its path, every page, and what else names a room."""
+        for rule, method, call, _ in calls(self.app):
+            if "room" not in rule.arguments:
+                continue
+            path = self._path(rule)
+            yield Asked(method, path)
+            for example in call.examples if call is not None else ():
+                query = example.path.partition("?")[2]
+                headers = tuple(example.headers.items())
+                yield Asked(method, f"{path}?{query}" if query else path, example.body, headers=headers)
+            if method == "GET":
+                yield from self._reads(path)
+        for name, fields in COMMANDS.items():
+            for about in ({}, {"room": "{}"}):
+                inner = {field: value for field, value in fields.items() if field != "room"}
+                yield Asked("POST", "/api/v1/rooms/{}/commands", {"command": name, **inner, **about})
+        for position in ("0", "now", self.cursor, "99"):
+            yield Asked("GET", f"/api/v1/events?after={{}}:{position}&wait=1")
+            yield Asked("GET", f"/api/v1/events?after=lobby:now&after={{}}:{position}")
+        yield from self._pages()
+
+    def _reads(self, path: str) -> Iterator[Asked]:
+        for query in ("", "after=0", f"after={self.cursor}", "after=99", "after=now&wait=1", "before=2&limit=1"):
+            for accept in ACCEPTED:
+                yield Asked("GET", f"{path}?{query}", headers=(("Accept", accept),))
+        yield Asked("GET", path, headers=(("If-None-Match", self.tag),))
+        yield Asked("HEAD", path)
+
+    def _pages(self) -> Iterator[Asked]:
+        for page in PAGES:
+            yield Asked("GET", page, headers=(("Accept", "text/html"),))
+        for rule in self.app.url_map.iter_rules():
+            if rule.rule.startswith("/api/") or not {"name", "room"} & rule.arguments:
+                continue
+            for method in (rule.methods or set()) & {"GET", "POST"}:
+                form = {"user": "Sam", "message": "hi"} if method == "POST" else None
+                yield Asked(method, self._path(rule), None, form, (("Accept", "text/html"),))
+
+    def _path(self, rule: Rule) -> str:
+        def part(found: re.Match[str]) -> str:
+            name = found[1].rpartition(":")[2]
+            return "{}" if name in ("room", "name") else NUMBERS.get(name, self.member)
+
+        return re.sub(r"<([^>]+)>", part, rule.rule)
+
+
+class Statements:
+    """The statements that the store has run for requests, in their order, those of each thread by itself."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ran: dict[str, list[str]] = {}
+        for on in (sqlite.SqlOn, gathering.Plain, gathering.Gathering):
+            for name in ("one", "all", "within", "run"):
+                if hasattr(on, name):
+                    monkeypatch.setattr(on, name, self._noting(getattr(on, name), name))
+
+    def _noting(self, ran: Any, name: str) -> Any:
+        def noting(sql: Any, *given: Any, **named: Any) -> Any:
+            thread = threading.current_thread().name
+            if thread in ("MainThread", "writer"):
+                statement = given[1] if name == "within" else given[0]
+                self.ran.setdefault(thread, []).append(statement)
+            return ran(sql, *given, **named)
+
+        return noting
+
+    def taken(self) -> dict[str, list[str]]:
+        """What was noted since the last call."""
+        ran, self.ran = self.ran, {}
+        return ran
+
+
+def answer(browser: Browser, asked: Asked, room: str, headers: dict[str, str]) -> Any:
+    """All that an answer shows, with {} for the room's name."""
+    body = None if asked.body is None else json.loads(json.dumps(asked.body).replace("{}", room))
+    about: dict[str, Any] = {} if body is None else {"json": body}
+    if isinstance(body, str):
+        about = {"data": body}
+    if asked.form is not None:
+        about = {"data": asked.form}
+    path = asked.path.replace("{}", room)
+    sent = {"Origin": "http://localhost", **dict(asked.headers), **headers}
+    found = browser.client.open(path, method=asked.method, headers=sent, **about)
+    lines = sorted((name, value.replace(room, "{}")) for name, value in found.headers if name not in OWN_LINES)
+    # A new identity with each answer, if the caller has none.
+    lines = [(name, "" if name == "Set-Cookie" else value) for name, value in lines]
+    text = re.sub(r'"request_id":"[^"]*"', "", found.get_data(as_text=True).replace(room, "{}"))
+    return found.status_code, lines, re.sub(r'value="[0-9a-f]{32}"', "", text)
+
+
+@pytest.fixture
+def house(app: Flask) -> House:
+    return House(app)
+
+
+def test_a_foreign_room_is_as_one_that_nobody_made(
+    house: House, store_kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Same status, headers, body but for the name, and the same statements run; for everybody who is not in it."""
+    # Every one of them is a round trip; what depends on the caller is the same on both stores.
+    callers = list(house.callers.items())[: None if store_kind == "sqlite" else 1]
+    statements = Statements(monkeypatch)
+    wrong, count = [], 0
+    for (caller, (browser, headers)), asked in itertools.product(callers, list(house.requests())):
+        found = []
+        for room in (house.nobody, house.room):
+            statements.taken()
+            found.append((answer(browser, asked, room, headers), statements.taken()))
+        count += 1
+        if found[0] != found[1]:
+            wrong.append((caller, asked, *found))
+        assert "hush-hush" not in str(found)
+    assert not wrong, f"{len(wrong)} of {count}: {wrong[0]}"
+    assert count > 150 * len(callers)
+
+
+def test_those_who_are_in_it_see_it(house: House) -> None:
+    """So the walk above compares with a room that is there."""
+    for path in (f"/rooms/{house.room}", f"/rooms/{house.room}/events?after=0", f"/events?after={house.room}:0"):
+        assert "hush-hush" in house.owner.ask("GET", path).get_data(as_text=True)
+    assert house.room in house.owner.ask("GET", "/rooms").get_data(as_text=True)
+    for browser, headers in house.callers.values():
+        for path in ("/api/v1/rooms", "/", "/quotes"):
+            assert house.room not in browser.client.get(path, headers=headers).get_data(as_text=True)
