@@ -43,7 +43,7 @@ min-versions: $(VENV)/.installed-test
 # Its name until 0.1.
 floors: min-versions
 
-# The promises under faults, at length: SEEDS, SECONDS and KILLS set it, PARTS and ONLY choose.
+# The promises under faults, at length: SEEDS, SECONDS, ROUNDS and KILLS set it, PARTS and ONLY choose.
 faults: $(VENV)/.installed-test
 	PYTHONPATH=src:tests:tools $(BIN)/python tests/faults $(PARTS)
 

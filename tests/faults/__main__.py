@@ -1,6 +1,6 @@
 """``make faults``: every scenario with many seeds, every mutant, hundreds of kills, restarts; prints what happened.
 
-``python tests/faults [PART…]`` plays only these parts. SEEDS, SECONDS and KILLS (environment) set the length.
+``python tests/faults [PART…]`` plays only these parts. SEEDS, SECONDS, ROUNDS and KILLS (environment) set the length.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import postgres
+import removal
+from altered import LEAKS
 from checker import names
 from deployment import Gunicorn
 from kills import KINDS, kill_randomly
@@ -27,9 +30,16 @@ SECONDS = float(os.environ.get("SECONDS", "4"))
 KILLS = int(os.environ.get("KILLS", "500"))
 SOCKETS = int(os.environ.get("SOCKETS", "500"))
 POLLS = int(os.environ.get("POLLS", "200"))
+ROUNDS = int(os.environ.get("ROUNDS", "100"))
+"""Removals of a member, on each store."""
 ONLY = os.environ.get("ONLY", "")
 """Scenarios to play, separated by commas; all where it is empty."""
 AT_ONCE = 2
+RACES = [
+    ("SQLite", ""), ("PostgreSQL", ""), ("SQLite", "no-bell"), ("PostgreSQL", "no-notices"),
+    ("SQLite", "right-ends-by-notice"),
+]  # fmt: skip
+"""Stores, and changes to the code under which members are removed; the last one leaks, and must be seen to."""
 
 
 def scenarios() -> bool:
@@ -105,6 +115,26 @@ def restarts() -> bool:
     return good
 
 
+def removals() -> bool:
+    """A member removed in the midst of what is written, again and again; whether no reader of it got one event more."""
+    row("store", "altered", "rounds", "readers", "leaks", "other violations")
+    row("---", "---", *["---:"] * 4)
+    good = True
+    with postgres.postgres(fsync="off", full_page_writes="off") as server:
+        for store, altered in RACES:
+            database = server.fresh(f"race_{len(altered)}") if store == "PostgreSQL" else ""
+            rounds = 1 if altered in LEAKS else ROUNDS
+            with tempfile.TemporaryDirectory(prefix="quotechat-removals-") as directory:
+                with removal.place(Path(directory), database, (altered,) if altered else ()) as here:
+                    found = removal.play(here, rounds)
+            leaks = sum("leak" in each for each in found)
+            row(store, altered or "–", rounds, rounds * 2 * len(removal.READERS), leaks, len(found) - leaks)
+            good &= bool(leaks) if altered in LEAKS else not found
+            for fault in () if altered in LEAKS else found:
+                print(f"    {fault}")
+    return good
+
+
 def _play(scenario: Scenario, seed: int, mutant: str | None = None) -> Result:
     with tempfile.TemporaryDirectory(prefix="quotechat-faults-") as directory:
         where = Path(directory)
@@ -121,7 +151,9 @@ def row(*cells: object) -> None:
     print("| " + " | ".join(map(str, cells)) + " |", flush=True)
 
 
-PARTS: dict[str, Callable[[], bool]] = {each.__name__: each for each in (scenarios, mutants, kills, restarts)}
+PARTS: dict[str, Callable[[], bool]] = {
+    each.__name__: each for each in (scenarios, mutants, removals, kills, restarts)
+}  # fmt: skip
 
 
 def main(parts: list[str]) -> int:

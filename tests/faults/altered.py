@@ -21,11 +21,11 @@ from typing import Any
 import quotechat
 from quotechat.cli import main
 from quotechat.hub import bell, feeds, notices, room_handle, writer
-from quotechat.protocol import cursor
+from quotechat.protocol import cursor, readership
 from quotechat.protocol.cursor import Cursor
 from quotechat.protocol.errors import ClientIdReused, Refused
 from quotechat.store import gathering, ledger, postgres, reading, rules, sqlite
-from quotechat.web import parking, websocket
+from quotechat.web import parking, revocation, websocket
 
 # --- Mutants --------------------------------------------------------------------------------------
 
@@ -218,6 +218,24 @@ MUTANTS: dict[str, Callable[[], None]] = {
 }
 
 
+def right_ends_by_notice() -> None:
+    """A right ends when the news of it arrives, up to 0.4 s later, and not at its place in the log."""
+    readership.CHANGES = frozenset()  # type: ignore[misc]
+    tell = revocation.Revocation._tell
+
+    def tell_and_ask(self: Any, current: Any, lost: Any) -> None:
+        tell(self, current, lost)
+        for peer in self._reactor.peers():
+            for room in list(peer.subscriptions):
+                self._reactor.guard(peer, self._reactor.doubt, peer, room)
+
+    revocation.Revocation._tell = tell_and_ask  # type: ignore[method-assign]
+
+
+LEAKS: dict[str, Callable[[], None]] = {"right-ends-by-notice": right_ends_by_notice}
+"""Mutants that the race of a removal catches (removal.py)."""
+
+
 # --- Fail-points ----------------------------------------------------------------------------------
 
 
@@ -275,7 +293,7 @@ FAIL_POINTS: dict[str, Callable[[], None]] = {
 
 def no_bell() -> None:
     """No worker rings for the others."""
-    bell.Bell.ring = lambda self: None  # type: ignore[method-assign]
+    bell.SocketBell.ring = lambda self, rooms: None  # type: ignore[method-assign]
 
 
 def no_notices() -> None:
@@ -295,7 +313,7 @@ def slow_start() -> None:
 
 
 NETS: dict[str, Callable[[], None]] = {"no-bell": no_bell, "no-notices": no_notices, "slow-start": slow_start}
-ALL = MUTANTS | FAIL_POINTS | NETS
+ALL = MUTANTS | LEAKS | FAIL_POINTS | NETS
 
 
 if __name__ == "__main__":

@@ -11,11 +11,9 @@ from functools import lru_cache
 from typing import Final
 
 from . import json
-from .events import Event
+from .events import MEMBER_LEFT, ROOM_CHANGED, Event
 from .principal import Principal
 
-MEMBER_LEFT: Final = "member-left"
-ROOM_CHANGED: Final = "room-changed"
 CHANGES: Final = frozenset({MEMBER_LEFT, ROOM_CHANGED})
 """Commands of events at which a right to read may end."""
 
