@@ -8,8 +8,13 @@ from collections.abc import Callable, Iterator
 
 import postgres
 import pytest
+from hypothesis import HealthCheck, settings
 
 _numbers = itertools.count()
+
+# How long an example takes says how busy the machine is, and nothing of what is tested.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 # A shell's background job ignores Ctrl-C, and so would every process that a test starts and ends with it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -193,6 +193,7 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         gate,
         health,
         held_rooms,
+        hooks,
         inbox,
         inbox_feed,
         inbox_page,
@@ -250,9 +251,9 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
     metrics.install(app, chat)
     for module in (pages, lessons, rooms, messages, quotes, polling, health, specs, reference, websocket, robots):
         ours.register_blueprint(module.blueprint)
-    for blueprint in (search.blueprint, search.pages):
+    for blueprint in (hooks.posted, search.blueprint, search.pages):
         ours.register_blueprint(blueprint)
-    for module in (members, inbox, mentions, me, administration, bots, moderation, cursors):
+    for module in (members, inbox, mentions, me, administration, bots, moderation, cursors, hooks):
         ours.register_blueprint(module.blueprint)
     if whole:
         # Inside another application that one signs people in.
@@ -285,6 +286,7 @@ def _limits(settings: Settings) -> Limits:
             "guest": Rate(settings.guests_per_hour, settings.guests_per_hour / hour),
             "invitation": Rate(20, 20 / hour),
             "export": Rate(2, 2 / hour),
+            "hook": Rate(10, 1.0),
             "search": Rate(30, 30 / 60),
         },
         {

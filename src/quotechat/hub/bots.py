@@ -147,6 +147,11 @@ class Bots:
         """Return the key of `keeper`, if it may have one more. Raises Conflict."""
         if keeper.role not in _KEEPERS or not keeper.is_active(self._clock()):
             raise Conflict("This account cannot keep bots.", "keeper")
-        if keeper.role == "member" and len(accounts.bots_of(sql, keeper.id)) >= MOST_BOTS:
+        if keeper.role == "member" and _count(sql, keeper) >= MOST_BOTS:
             raise Conflict(f"A member may keep {MOST_BOTS} bots.", "keeper")
         return keeper.id
+
+
+def _count(sql: Sql, keeper: Account) -> int:
+    """Count the bots of an account, without its hooks."""
+    return sum(bot.settings != accounts.HOOK for bot in accounts.bots_of(sql, keeper.id))

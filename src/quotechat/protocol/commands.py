@@ -23,7 +23,8 @@ LOBBY = "lobby"
 MOST_REASON = 500
 """Characters of the reason of a report."""
 
-ClientId = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{1,64}\Z")]
+CLIENT_ID = re.compile(r"\A[A-Za-z0-9_-]{1,64}\Z")
+ClientId = Annotated[str, msgspec.Meta(pattern=CLIENT_ID.pattern)]
 # Beyond it neither SQLite nor JavaScript counts exactly.
 Id = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from . import wire
+from . import account_types, wire
 
 _Position = Annotated[str, Meta(pattern=r"\A(0|[1-9][0-9]{0,15})(\.[0-9a-f]{16})?\Z")]
 
@@ -48,6 +48,30 @@ class NamedEvents(msgspec.Struct, kw_only=True):
     retry_in_ms: wire.Retry | UnsetType = UNSET
 
 
+class Hook(msgspec.Struct, kw_only=True):
+    """An address to which other systems post; `account` is the bot that signs."""
+
+    id: account_types.ShortId
+    name: str
+    account: account_types.Id
+    room: wire.Room
+    at: wire.At
+    used_at: wire.At | UnsetType = UNSET
+
+
+class NewHook(msgspec.Struct):
+    """A new hook, and its address, which is shown once."""
+
+    hook: Hook
+    url: str
+
+
+class Hooks(msgspec.Struct):
+    """The hooks of a room, the newest first."""
+
+    hooks: list[Hook]
+
+
 # --- Bodies of requests -----------------------------------------------------------------------------
 
 
@@ -63,3 +87,17 @@ class PositionBody(msgspec.Struct, kw_only=True):
 
     rooms: Annotated[dict[wire.Room, wire.Cursor], Meta(min_length=1, max_length=50)]
     back: bool = False
+
+
+class HookBody(msgspec.Struct):
+    """The name under which the hook writes."""
+
+    name: account_types.Name
+
+
+class HookPost(msgspec.Struct, kw_only=True):
+    """A message, of Slack's shape: names and icons are ignored."""
+
+    text: str | UnsetType = UNSET
+    blocks: list[dict[str, Any]] | UnsetType = UNSET
+    attachments: list[dict[str, Any]] | UnsetType = UNSET

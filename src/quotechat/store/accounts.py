@@ -18,6 +18,8 @@ from . import members, subscribers
 from .shapes import DELETED_ACCOUNT, Row, Sql
 
 NAME_CHARS = 40
+HOOK = '{"hook":true}'
+"""The settings of the account of a hook."""
 KEPT_NAME_MS = 365 * 86_400_000
 """For how long the name of a closed account stays reserved."""
 RENAME_EVERY_MS = 86_400_000

@@ -20,6 +20,7 @@ from ..hub.chat import Chat
 from ..hub.clients import Client, SignedIn
 from ..hub.credentials import TOKEN_PREFIX, Credentials, Rules
 from ..hub.cursors import Cursors
+from ..hub.hooks import Hooks
 from ..hub.hosted import Hosted, User
 from ..hub.passwords import Passwords
 from ..hub.people import People
@@ -55,6 +56,7 @@ class Services(NamedTuple):
     hosted: Hosted
     bars: Bars
     cursors: Cursors
+    hooks: Hooks
     credentials: Credentials
     access: str
     signer: URLSafeSerializer
@@ -83,6 +85,7 @@ def install(app: Flask, chat: Chat, settings: Settings) -> None:
         Hosted(chat, chat.now, told),
         Bars(chat, chat.now),
         Cursors(chat),
+        Hooks(chat, told),
         Credentials(chat, rules, chat.now),
         settings.access,
         URLSafeSerializer(chat.secret(), salt="quotechat.device"),

@@ -65,6 +65,7 @@ PATH: dict[str, tuple[dict[str, Any], str]] = {
     "address": ({"type": "string", "examples": ["203.0.113.7"]}, "An IPv4 address, or one of an IPv6 /64."),
     "cursor_name": ({"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,62}$", "examples": ["grader"]},
                     "As rooms' names."),
+    "secret": ({"type": "string"}, "The secret of a hook."),
     "ticket_id": ({"type": "string", "examples": ["k3v9aaaa"]}, "As listed."),
     "quote_id": ({"type": "integer", "minimum": 1, "maximum": 2**53 - 1, "examples": [1]}, "The quote's id."),
 }  # fmt: skip

@@ -20,7 +20,7 @@ _FOR_ALL = frozenset({
     "/sign-in", "/join", "/reset", "/setup", "/device", "/api/v1/seen", "/sw.js", "/healthz", "/readyz",
     "/openapi.json", "/asyncapi.json", "/reference", "/learn", "/robots.txt", "/favicon.ico",
 })  # fmt: skip
-_FOR_ALL_BELOW = ("/static/", "/.well-known/", "/learn/")
+_FOR_ALL_BELOW = ("/static/", "/hooks/", "/.well-known/", "/learn/")
 _TO_SIGN_IN = frozenset({"/api/v1/sessions", "/api/v1/setup", "/api/v1/joins", "/api/v1/resets", "/api/v1/devices/use"})
 _OWN_GUARD = frozenset({"/metrics"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})

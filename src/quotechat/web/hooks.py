@@ -1,0 +1,163 @@
+"""Hooks in: the API by which managers make them, and the addresses to which other systems post."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qs
+
+from flask import Blueprint, Response, current_app, request
+
+from ..hub.chat import Chat, Stored
+from ..hub.hooks import Hook, Hooks, split
+from ..protocol import commands, json, slack, wire
+from ..protocol import program_types as types
+from ..protocol.errors import Invalid, ParameterInvalid, TokenUnknown
+from ..protocol.events import rfc3339
+from . import access, authentication, parameters, security, site
+from .described import described
+from .messages import live
+
+blueprint = Blueprint("hooks", __name__, url_prefix="/api/v1")
+posted = Blueprint("hooks_in", __name__)
+
+_ONE = ("room-unknown", "forbidden")
+_POST = ("token-unknown", "room-unknown", "forbidden", "conflict", "client-id-reused", "rate-limited")
+
+
+@blueprint.get("/rooms/<room>/hooks")
+@described(answers={200: types.Hooks}, problems=_ONE, identity="needed")
+def listed(room: str) -> Response:
+    """{`hooks`} of a room, the newest first; for its managers."""
+    return live({"hooks": [_shown(each) for each in _hooks().listed(authentication.need_account(), room)]})
+
+
+@blueprint.post("/rooms/<room>/hooks")
+@described(
+    answers={201: types.NewHook}, body=types.HookBody, problems=("conflict", *_ONE), writes=True, identity="needed"
+)
+def make(room: str) -> Response:
+    """Make a hook: {`name`} → 201 {`hook`, `url`}; the address is shown once."""
+    principal, name = authentication.need_account(), parameters.json_object().get("name")
+    if not isinstance(name, str):
+        raise Invalid("name", "name is missing, or no text.")
+    hook, secret = _hooks().make(principal, room, name, address=security.address(), proof=authentication.proof())
+    public: str = current_app.config["QUOTECHAT"].public_url
+    base = public or request.host_url.rstrip("/") + site.base()
+    return live({"hook": _shown(hook), "url": f"{base}/hooks/{hook.token.id}/{secret}"}, 201)
+
+
+@blueprint.delete("/rooms/<room>/hooks/<token_id>")
+@described(answers={204: None}, problems=("token-unknown", *_ONE), writes=True, identity="needed")
+def remove(room: str, token_id: str) -> Response:
+    """Revoke a hook; its messages stay."""
+    _hooks().remove(authentication.need_account(), room, token_id)
+    return Response(status=204)
+
+
+@posted.post("/hooks/<token_id>/<secret>")
+@described(
+    answers={200: wire.MessageSent},
+    body=types.HookPost,
+    text_body=True,
+    problems=_POST,
+    writes=True,
+    media=("text/plain", "application/json"),
+)
+def take(token_id: str, secret: str) -> Response:
+    """Say something in the room of the hook: plain text, {`text`}, or a payload of Slack's shape → `ok`.
+
+    With `Accept: application/json` the answer is the event of the first message.
+    """
+    return _take(token_id, secret)
+
+
+@posted.post("/hooks/<token_id>")
+@described(
+    answers={200: wire.MessageSent},
+    body=types.HookPost,
+    text_body=True,
+    problems=_POST,
+    writes=True,
+    media=("text/plain", "application/json"),
+)
+def take_with_header(token_id: str) -> Response:
+    """As above; the secret of the address is the bearer token, so no log has it."""
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        raise TokenUnknown("There is no such hook, or it was revoked.")
+    return _take(token_id, secret.strip())
+
+
+# --- Inside -----------------------------------------------------------------------------------------
+
+
+def _take(token_id: str, secret: str) -> Response:
+    chat = _chat()
+    principal, room = _hooks().open(token_id, secret)
+    chat.limits.allow("hook", principal.identity or "", security.address())
+    key = _key()
+    stored: list[Stored] = []
+    for number, part in enumerate(split(_text(), chat.bounds.message), 1):
+        message = commands.NewMessage(user=principal.name or "", message=part)
+        command = commands.SendMessage(message=message, room=room, client_id=key if number == 1 else _next(key, number))
+        outcome = chat.submit(
+            command, identity=principal.identity, address=security.address(), begun=access.begun(),
+            proof=principal.proof,
+        )  # fmt: skip
+        assert isinstance(outcome, Stored)
+        stored.append(outcome)
+    if parameters.accepted("text/plain", "application/json") == "application/json":
+        return live(json.own(stored[0].event.encoded))
+    answer = Response("ok", content_type="text/plain; charset=utf-8")
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def _text() -> str:
+    """Return the text of the body. Raises Invalid, MalformedJson, UnsupportedMediaType, TooLarge."""
+    if request.mimetype == "application/x-www-form-urlencoded":
+        body = parameters.text_body()
+        payloads = parse_qs(body).get("payload") if body.startswith("payload=") else None
+        return body if payloads is None else _said(json.loads(payloads[0].encode()))
+    if parameters.is_text() or not request.mimetype:
+        return parameters.text_body()
+    return _said(parameters.json_body())
+
+
+def _said(value: Any) -> str:
+    text = slack.text_of(value) if isinstance(value, dict) else ""
+    if not text.strip():
+        raise Invalid("text", 'There is no text in it: send plain text, {"text": …}, or blocks that have text.')
+    return text
+
+
+def _key() -> str | None:
+    """Return the idempotency key of the request. Raises ParameterInvalid."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    key = key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key
+    if not commands.CLIENT_ID.fullmatch(key):
+        raise ParameterInvalid("An Idempotency-Key has 1 to 64 of A-Z a-z 0-9 _ -.", "Idempotency-Key")
+    return key
+
+
+def _next(key: str | None, number: int) -> str | None:
+    """Return the key of a further message of the same post."""
+    return None if key is None else f"{key[:62]}_{number}"
+
+
+def _shown(found: Hook) -> dict[str, Any]:
+    return {"id": found.token.id, "name": found.account.name, "account": found.account.key, "room": found.room,
+            "at": rfc3339(found.token.at)} | (
+        {} if found.token.used_at is None else {"used_at": rfc3339(found.token.used_at)}
+    )  # fmt: skip
+
+
+def _hooks() -> Hooks:
+    return authentication.services().hooks
+
+
+def _chat() -> Chat:
+    chat: Chat = current_app.extensions["quotechat"]
+    return chat

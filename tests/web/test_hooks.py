@@ -1,0 +1,144 @@
+"""Hooks over HTTP: other systems say something in one room, and nothing else; on both stores."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from flask import Flask
+from people import Browser, joined, owner
+
+
+def code(answer: Any) -> tuple[int, str]:
+    return answer.status_code, answer.get_json()["code"]
+
+
+def hook(boss: Browser, room: str = "lobby", name: str = "Builds") -> str:
+    """The path of a new hook."""
+    made = boss.ask("POST", f"/rooms/{room}/hooks", {"name": name})
+    assert made.status_code == 201, made.get_json()
+    url: str = made.get_json()["url"]
+    assert url.startswith("http://localhost/hooks/")
+    return url.removeprefix("http://localhost")
+
+
+def said(boss: Browser, room: str = "lobby") -> list[tuple[str, str]]:
+    """Who said what in a room."""
+    found = boss.ask("GET", f"/rooms/{room}/messages?limit=100").get_json()["messages"]
+    return [(message["user"], message["message"]) for message in found]
+
+
+GITHUB = {"text": "<https://github.example/a/b|a/b>: *3* new commits &amp; a tag", "username": "GitHub"}
+GRAFANA = {
+    "attachments": [{
+        "title": "[FIRING:1] Disk", "title_link": "https://grafana.example/alert", "text": "**Value**: 93",
+        "fallback": "[FIRING:1] Disk", "color": "#D63232", "footer": "Grafana v11",
+    }],
+}  # fmt: skip
+ALERTMANAGER = {
+    "channel": "#alerts", "username": "Alertmanager",
+    "attachments": [{
+        "title": "[FIRING:2] InstanceDown", "title_link": "https://am.example/#/alerts", "text": "",
+        "fallback": "[FIRING:2] InstanceDown | https://am.example", "fields": [{"title": "Severity", "value": "page"}],
+        "mrkdwn_in": ["fallback", "pretext", "text"],
+    }],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        (GITHUB, "a/b https://github.example/a/b: **3** new commits & a tag"),
+        (GRAFANA, "[FIRING:1] Disk https://grafana.example/alert\n**Value**: 93"),
+        (ALERTMANAGER, "[FIRING:2] InstanceDown https://am.example/#/alerts\nSeverity: page"),
+    ],
+    ids=["GitHub", "Grafana", "Alertmanager"],
+)
+def test_what_other_systems_send(app: Flask, payload: dict[str, Any], expected: str) -> None:
+    """As JSON and as a form, it becomes a message of the hook's bot; the answer is Slack's."""
+    boss, client = owner(app), app.test_client()
+    path = hook(boss)
+    answer = client.post(path, json=payload)
+    assert (answer.status_code, answer.get_data(as_text=True)) == (200, "ok")
+    form = urlencode({"payload": json.dumps(payload)})
+    assert client.post(path, data=form, content_type="application/x-www-form-urlencoded").status_code == 200
+    assert said(boss) == [("Builds", expected)] * 2
+
+
+def test_text_and_repeats(app: Flask) -> None:
+    """Plain text is enough; with a key a repeat is said once; with `Accept` the answer is the event."""
+    boss, client = owner(app), app.test_client()
+    path = hook(boss)
+    for _ in range(2):
+        assert client.post(path, data="Tea is ready", headers={"Idempotency-Key": "tea-1"}).status_code == 200
+    event = client.post(path, data="More tea", headers={"Accept": "application/json"}).get_json()
+    assert event["message"]["bot"] is True and event["command"] == "message-sent"
+    assert said(boss) == [("Builds", "Tea is ready"), ("Builds", "More tea")]
+    number, secret = path.split("/")[2:]
+    bearer = {"Authorization": f"Bearer {secret}"}
+    assert client.post(f"/hooks/{number}", data="By header", headers=bearer).status_code == 200
+    assert said(boss)[-1] == ("Builds", "By header")
+
+
+def test_a_long_text_is_split_at_its_lines(app: Flask) -> None:
+    """Into at most five messages; what does not fit is refused whole."""
+    boss, client = owner(app), app.test_client()
+    path, line = hook(boss), "x" * 1500
+    assert client.post(path, data="\n".join([line] * 5)).status_code == 200
+    assert [len(text) for _, text in said(boss)] == [3001, 3001, 1500]
+    for text in ("y" * 4001, "\n".join([line] * 11)):
+        assert code(client.post(path, data=text)) == (422, "invalid")
+    assert len(said(boss)) == 3
+
+
+@pytest.mark.parametrize("payload", [{}, {"text": ""}, {"attachments": [{"color": "red"}]}, ["text"], {"text": 7}])
+def test_a_payload_without_text_is_never_ok(app: Flask, payload: Any) -> None:
+    """422, and nothing is said."""
+    boss = owner(app)
+    assert code(app.test_client().post(hook(boss), json=payload)) == (422, "invalid")
+    assert said(boss) == []
+
+
+def test_a_hook_is_for_one_room_and_can_be_revoked(app: Flask) -> None:
+    """Its secret opens nothing else, and after the revocation not even that; wrong ones are 404."""
+    boss, client = owner(app), app.test_client()
+    path = hook(boss)
+    number, secret = path.split("/")[2:]
+    token = {"Authorization": f"Bearer qct_{number}_{secret}"}
+    boss.ask("POST", "/rooms", {"name": "tea"})
+    for method, address in (("GET", "/rooms/lobby/messages"), ("POST", "/rooms/tea/messages"), ("GET", "/me")):
+        assert client.open(f"/api/v1{address}", method=method, headers=token, json={"message": "x"}).status_code >= 403
+    for wrong in (f"/hooks/{number}/{secret}x", f"/hooks/{number}/", f"/hooks/aaaaaaaa/{secret}", f"/hooks/{number}"):
+        assert client.post(wrong, data="x").status_code == 404
+    listed = boss.ask("GET", "/rooms/lobby/hooks").get_json()["hooks"]
+    assert [(each["id"], each["name"], each["room"]) for each in listed] == [(number, "Builds", "lobby")]
+    assert secret not in json.dumps(listed)
+    assert boss.ask("DELETE", f"/rooms/lobby/hooks/{number}").status_code == 204
+    assert code(client.post(path, data="x")) == (404, "token-unknown")
+    assert code(boss.ask("DELETE", f"/rooms/lobby/hooks/{number}")) == (404, "token-unknown")
+
+
+def test_only_managers_make_hooks(app: Flask) -> None:
+    """Members do not, nor may a visitor; the creator of a room may; a name that is taken is a conflict."""
+    boss = owner(app)
+    member = joined(app, boss, "Bo")
+    assert code(member.ask("POST", "/rooms/lobby/hooks", {"name": "x"})) == (403, "forbidden")
+    assert code(Browser(app).ask("GET", "/rooms/lobby/hooks")) == (401, "unauthenticated")
+    assert code(boss.ask("POST", "/rooms/nowhere/hooks", {"name": "x"})) == (404, "room-unknown")
+    member.ask("POST", "/rooms", {"name": "tea"})
+    hook(member, "tea", "Kettle")
+    assert code(member.ask("POST", "/rooms/tea/hooks", {"name": "kettle"})) == (409, "conflict")
+    assert code(member.ask("POST", "/rooms/tea/hooks", {})) == (422, "invalid")
+
+
+def test_in_a_closed_room_the_hook_is_a_member_that_all_see(app: Flask) -> None:
+    """Its address is as good as its membership."""
+    boss, client = owner(app), app.test_client()
+    room = boss.ask("POST", "/rooms", {"name": "staff", "kind": "closed"}).get_json()["name"]
+    path = hook(boss, room, "Alarm")
+    assert client.post(path, data="Smoke").status_code == 200
+    assert said(boss, room) == [("Alarm", "Smoke")]
+    members = boss.ask("GET", f"/rooms/{room}/members").get_json()["members"]
+    assert {each["user"]: each["bot"] for each in members if each.get("bot")} == {"Alarm": True}
