@@ -16,6 +16,7 @@ from conftest import FLAGS
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from server import ROOT, Server
 
+PASSWORD = "correct horse battery 9"
 TALK = [
     ("Ada", "teal", "Good morning! Who has seen the **analytical engine**?"),
     ("Grace", "purple", "In the server room. There was a *moth* in it."),
@@ -117,20 +118,73 @@ def lab(browser: Browser, server: Server, into: Path, suffix: str, **options: ob
     page.screenshot(path=into / f"lab{suffix}.png")
 
 
+def come_in(page: Page, link: str, name: str) -> None:
+    """Use the link of a setup or an invitation."""
+    page.goto(link)
+    page.fill("input[name=name]", name)
+    page.fill("input[name=password]", PASSWORD)
+    page.click("button.primary")
+    page.wait_for_selector("#composer")
+
+
+def accounts(browser: Browser, server: Server, into: Path) -> None:
+    """The pages of accounts: to join on a phone, one's own, people, administration, what was done."""
+    log = (server.data.parent / "server.log").read_text()
+    setup = re.search(r"http://\S+/setup#\S+", log)
+    assert setup is not None, "no setup link was printed"
+    desk = browser.new_context(viewport={"width": 960, "height": 640})
+    boss = desk.new_page()
+    come_in(boss, setup[0], "Ada")
+    boss.fill("textarea[name=message]", "Good morning! Who has seen the **analytical engine**?")
+    boss.press("textarea[name=message]", "Enter")
+    boss.wait_for_selector("#m1")
+    boss.goto(f"{server.url}/admin")
+    boss.fill("#note", "The second floor")
+    boss.click("text=Make a link")
+    link = boss.inner_text(".account-link code")
+    phone = browser.new_context(viewport={"width": 390, "height": 760}, has_touch=True, is_mobile=True)
+    guest = phone.new_page()
+    guest.goto(link)
+    guest.fill("input[name=name]", "Grace")
+    guest.screenshot(path=into / "join-phone.png")
+    come_in(guest, link, "Grace")
+    guest.goto(f"{server.url}/rooms/lobby/messages/1/report")
+    guest.fill("[name=reason]", "There was a moth in it.")
+    guest.click("button.primary")
+    guest.wait_for_selector("#composer")
+    boss.goto(f"{server.url}/me")
+    boss.fill("#bot-name", "tea-timer")
+    boss.fill("#bot-password", PASSWORD)
+    boss.click("text=Make a bot")
+    boss.wait_for_selector(".account-link")
+    boss.set_viewport_size({"width": 960, "height": 640})
+    for name, path in (("me", "/me"), ("people", "/people"), ("admin", "/admin"), ("audit", "/admin/audit")):
+        boss.goto(f"{server.url}{path}")
+        if name == "people":
+            boss.click("li:has-text('Grace') summary")
+        boss.screenshot(path=into / f"{name}.png")
+    desk.close()
+    phone.close()
+
+
 def main() -> None:
-    into = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images"
+    """Take all pictures, or with ``--accounts`` those of accounts alone."""
+    given = [each for each in sys.argv[1:] if each != "--accounts"]
+    into = Path(given[0]) if given else ROOT / "docs" / "images"
     into.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as directory, sync_playwright() as playwright:
-        data = Path(directory, "data")
-        data.mkdir()
-        server = Server(data)
-        server.start()
-        try:
-            take(
-                playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS), server, into
-            )
-        finally:
-            server.kill()
+    shows = ((accounts, {"QUOTECHAT_ACCESS": "invite"}), (take, {}))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        for show, settings in shows[:1] if "--accounts" in sys.argv else shows:
+            with tempfile.TemporaryDirectory() as directory:
+                data = Path(directory, "data")
+                data.mkdir()
+                server = Server(data, **settings)
+                server.start()
+                try:
+                    show(browser, server, into)
+                finally:
+                    server.kill()
 
 
 if __name__ == "__main__":

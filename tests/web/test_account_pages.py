@@ -198,9 +198,9 @@ def test_a_link_for_a_password_is_made_by_who_proves_it(app: Flask, monkeypatch:
 
 FOR_ALL = {
     "/healthz", "/readyz", "/openapi.json", "/asyncapi.json", "/api/v1/seen", "/metrics", "/reference", "/sign-in",
-    "/join", "/reset", "/setup", "/robots.txt", "/learn", "/learn/<step>",
+    "/join", "/reset", "/setup", "/device", "/robots.txt", "/learn", "/learn/<step>",
 }  # fmt: skip
-BEGINNINGS = {"/api/v1/sessions", "/api/v1/setup", "/api/v1/joins", "/api/v1/resets"}
+BEGINNINGS = {"/api/v1/sessions", "/api/v1/setup", "/api/v1/joins", "/api/v1/resets", "/api/v1/devices/use"}
 
 
 def filled(rule: str, room: str) -> str:

@@ -126,6 +126,8 @@ def test_a_ban_may_take_the_messages_along(make_app: Callable[[], Flask]) -> Non
     settled(app)
     shown = everything(boss)
     assert "kumquat" not in shown and "Bo Quux" in shown and "Deleted account" not in shown
+    stubs = [each for each in boss.ask("GET", "/rooms/lobby").get_json()["messages"] if "deleted" in each]
+    assert sorted("moderated" in each for each in stubs) == [False, True, True]
     assert boss.ask("GET", f"/accounts/{key}").get_json()["state"] == "banned"
     assert Browser(app).sign_in("Bo Quux", "wrong").get_json()["code"] == "sign-in-failed"
     refused = Browser(app).sign_in("Bo Quux")

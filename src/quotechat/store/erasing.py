@@ -101,11 +101,12 @@ def erase(ledger: Ledger, command: EraseMessage, write: Write) -> Stored | Nothi
     stored = None
     if not gone:
         mentions.forget(ledger, room, command.id)
-        body = {"message": {"id": command.id}}
+        body = {"message": {"id": command.id} | ({} if command.nameless else {"moderated": True})}
         stored = ledger.append(room, events.MESSAGE_DELETED, body, write, target=command.id)
     if command.nameless:
         shown = sql.one("SELECT body FROM message WHERE room_id = ? AND id = ?", room.id, command.id)
         assert shown is not None
-        stub = json.dumps(nameless_stub(json.own(shown[0]))).decode()
+        left = json.own(shown[0])
+        stub = json.dumps(nameless_stub(left) | ({"moderated": True} if "moderated" in left else {})).decode()
         sql.run("UPDATE message SET body = ? WHERE room_id = ? AND id = ?", stub, room.id, command.id)
     return stored or Nothing()

@@ -222,7 +222,9 @@ def change_person(account_id: str) -> Response:
         elif what == "sign-out":
             found.sign_out(principal, account_id)
         elif what == "ban":
-            found.ban(principal, account_id, None)
+            given, now = request.form.get("until", ""), _chat().now()
+            until = showing.until(given, "until", now) if given else None
+            found.ban(principal, account_id, until, erase=request.form.get("messages") == "delete")
         elif what == "unban":
             found.unban(principal, account_id)
         else:
