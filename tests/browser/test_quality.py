@@ -21,7 +21,8 @@ from test_pages import post, write
 Open = Callable[..., Any]
 MODULES = ROOT / "node_modules"
 PAGES = [
-    "/", "/polling", "/polling?mode=short", "/websocket", "/quotes", "/quotes?q=a", "/lab", "/reference", "/rooms/none",
+    "/", "/polling", "/polling?mode=short", "/websocket", "/quotes", "/quotes?q=a", "/search", "/search?q=long", "/lab",
+    "/reference", "/rooms/none",
     "/x", "/learn", "/learn/4-websocket",
 ]  # fmt: skip
 

@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 import pytest
 from contract import T0, delete, do, edit, react, said
 
+from quotechat.config import Settings
 from quotechat.protocol import commands, question
 from quotechat.protocol.errors import Invalid
 from quotechat.protocol.principal import Principal
-from quotechat.store import retention
+from quotechat.store import backup, moving, retention
 from quotechat.store.base import CreateRoom
+from quotechat.store.open import open_index, open_store
 from quotechat.store.postgres import PostgresStore
 from quotechat.store.search import asking, following, quotes
 from quotechat.store.search.following import follow
@@ -346,6 +348,42 @@ def test_numbers_of_documents_grow_with_time() -> None:
         used.append(free_number(5, lambda below: max((n for n in used if n < below), default=None)))
     assert used == list(range(first_number(5), first_number(5) + 3000))
     assert free_number(4, lambda below: None) < used[0]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_copies_have_no_index_and_make_their_own(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str
+) -> None:
+    """Moved, or backed up and restored: the copy holds no index, and finds all as soon as it has made one."""
+    source = Settings(data=tmp_path / "source")
+    with contextlib.closing(open_store(source)) as store:
+        store.found(T0)
+        do(store, said(text="one tea"))
+        with contextlib.closing(open_index(source, store)) as index:
+            alone(store, index).follow()
+    moved = Settings(
+        data=tmp_path / "moved", database=request.getfixturevalue("new_schema")() if kind == "postgres" else ""
+    )
+    moving.move(source, moved, lambda _: contextlib.nullcontext(lambda done, all_there_is: None))
+    copies = [moved]
+    if kind == "sqlite":
+        copy, restored = tmp_path / "copy", Settings(data=tmp_path / "restored")
+        paths = (source.data / "quotechat.db", source.data / "secret")
+        backup.back_up(*paths, copy, lambda done, all_there_is: None, T0)
+        backup.restore(
+            copy, restored.data / "quotechat.db", restored.data / "secret", lambda done, all_there_is: None
+        )
+        copies.append(restored)
+    for settings in copies:
+        assert not list(settings.data.glob("search*"))
+        with contextlib.closing(open_store(settings)) as store:
+            with contextlib.closing(open_index(settings, store)) as index:
+                target = alone(store, index)
+                assert target.texts("tea") == ["one tea"]
+                with index.reading() as reader:
+                    assert reader is None or reader.places() == {}
+                target.follow()
+                assert target.texts("tea") == ["one tea"]
 
 
 def test_a_damaged_file_is_made_anew(tmp_path: Path) -> None:

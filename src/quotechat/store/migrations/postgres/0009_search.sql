@@ -7,7 +7,8 @@ CREATE TABLE search (
     terms   tsvector NOT NULL
 );
 CREATE UNIQUE INDEX search_message ON search (room_id, id);
-CREATE INDEX search_terms ON search USING gin (terms);
+-- No list of pending entries: the indexer may take its time, and a search must not walk through them.
+CREATE INDEX search_terms ON search USING gin (terms) WITH (fastupdate = off);
 
 -- How far the log of each room has been read.
 CREATE TABLE search_place (
