@@ -65,10 +65,20 @@ export { Api, Problem };
  */
 export const connect = (options) => new Connection(options);
 
+/** The news with which reading stops, by the code of the problem. */
+const ENDS = {
+  "cursor-invalid": "reset",
+  // There is no such room, or not any more, or it is not for this reader: a snapshot would be refused too.
+  "room-unknown": "gone",
+  // The session, token or account has ended: nothing is read before somebody signs in again.
+  unauthenticated: "signed-out",
+};
+
 /**
  * Dispatches CustomEvents with their news in `detail`: `event` ({@link ChatEvent}), each once and in order;
  * `status` ({@link Status}); `reset` ({@link Problem}), where the cursor cannot be served any more: take a new
- * snapshot, show it, and `resume(snapshot.cursor)`. It is an async iterator of events too.
+ * snapshot, show it, and `resume(snapshot.cursor)`; `gone` and `signed-out` ({@link Problem}), after which there is
+ * nothing to read. It is an async iterator of events too.
  */
 export class Connection extends EventTarget {
   #cursor;
@@ -195,15 +205,10 @@ export class Connection extends EventTarget {
       const began = Date.now();
       const reason = await this.#attend();
       if (this.#state === "closed") return;
-      if (reason.lostCursor || reason.code === "room-unknown" || reason.code === "cursor-invalid") {
+      const end = ENDS[reason.lostCursor ? "cursor-invalid" : reason.code];
+      if (end) {
         this.#status("stopped", { problem: reason });
-        this.dispatchEvent(new CustomEvent("reset", { detail: reason }));
-        return;
-      }
-      if (reason.code === "unauthenticated") {
-        // The session, token or account has ended: nothing is read before somebody signs in again.
-        this.#status("stopped", { problem: reason });
-        this.dispatchEvent(new CustomEvent("signed-out", { detail: reason }));
+        this.dispatchEvent(new CustomEvent(end, { detail: reason }));
         return;
       }
       if (Date.now() - began >= this.stableAfter) this.backoff.reset();

@@ -1,6 +1,6 @@
 // A connection as an async iterator: `for await (const event of connection)`.
 
-/** The events that come from this call on. It throws the Problem where the cursor is lost, and ends when the
+/** The events that come from this call on. It throws the Problem where reading stops, and ends when the
  *  connection is closed. What comes while the loop's body waits is kept for it. */
 export function eventsOf(connection) {
   const came = [];
@@ -17,9 +17,10 @@ export function eventsOf(connection) {
       { signal: listening.signal },
     );
   listen("event", (event) => came.push(event));
-  listen("reset", (problem) => {
-    lost = problem;
-  });
+  for (const end of ["reset", "gone", "signed-out"])
+    listen(end, (problem) => {
+      lost = problem;
+    });
   listen("status", () => {});
   return (async function* iterate() {
     try {

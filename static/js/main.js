@@ -56,6 +56,7 @@ connection.addEventListener("signed-out", () => {
   const { signIn } = $("chat").dataset;
   if (signIn) location.assign(signIn);
 });
+connection.addEventListener("gone", () => tell("This room is not there any more, or not yours."));
 const outbox = new Outbox({ room, place, deliver: deliverer(connection, api) });
 
 // --- What is shown --------------------------------------------------------------------------------

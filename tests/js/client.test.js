@@ -120,6 +120,17 @@ test("a reset stops the reading and tells the page; a new cursor starts it again
   await until(() => page.seen.at(-1) === 6);
 });
 
+test("a room that is unknown now is gone: reading stops, and nothing asks for a snapshot", async () => {
+  const server = new Server();
+  const page = reader(server, { transports: ["websocket"] });
+  const told = [];
+  for (const name of ["gone", "reset"]) page.addEventListener(name, ({ detail }) => told.push([name, detail.code]));
+  const [socket] = await until(() => server.sockets.size && [...server.sockets]);
+  socket.tell({ command: "reset", room: "lobby", error: { code: "room-unknown", status: 404 } });
+  await until(() => page.state === "stopped");
+  assert.deepEqual(told, [["gone", "room-unknown"]]);
+});
+
 test("the answer of an asked command is its ack; a lost socket rejects it", async () => {
   const server = new Server();
   const page = reader(server, { transports: ["websocket"] });
@@ -162,7 +173,7 @@ test("a connection is an async iterator, from its first event on", async () => {
   assert.deepEqual(seen, upTo(5));
 });
 
-test("the iterator throws where the cursor is lost, after what came before", async () => {
+test("the iterator throws where reading stops, after what came before", async () => {
   const server = new Server();
   server.say(1);
   const page = reader(server, { transports: ["websocket"] });
