@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A stamp per set of packages: the second run has nothing to do until what is installed changes.
 DESCRIPTION := setup.cfg pyproject.toml
 
-.PHONY: run test lint faults soak screenshots bench bench-claims bench-growth bench-store bench-search bench-message fuzz-api bench-postgres cluster bench-streams bench-move fuzz conformance min-versions floors clean
+.PHONY: run test lint faults soak screenshots bench bench-claims bench-growth bench-store bench-search bench-message fuzz-api bench-postgres cluster bench-streams bench-move fuzz inboxes conformance min-versions floors clean
 
 run: $(VENV)/.installed
 	$(BIN)/quotechat serve
@@ -31,6 +31,10 @@ fuzz: $(VENV)/.installed-fuzz
 $(VENV)/.installed-fuzz: $(VENV)/.installed-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
 	touch $@
+
+# Random use of rooms by several people at two workers, STEPS of it: each inbox is the counted truth.
+inboxes: $(VENV)/.installed-test
+	PYTHONPATH=src:tests:tests/web $(BIN)/python tests/web/test_inbox_model.py $(STEPS)
 
 # RFC 6455, case by case; writes docs/reference/rfc6455.md.
 conformance: $(VENV)/.installed-test

@@ -197,7 +197,7 @@ class RulesOfRoomsContract:
             )]
         )  # fmt: skip
         assert rows == [
-            ("lobby", "member", 0, 0), ("lobby", "member", 0, 0), ("tea", "manager", 0, 0), ("tea", "member", 2, 2),
+            ("lobby", "member", 0, 0), ("lobby", "member", 0, 0), ("tea", "manager", 1, 1), ("tea", "member", 2, 2),
         ]
 
     def test_the_same_people_find_the_same_room(self, store: Store, people: list[accounts.Account]) -> None:
