@@ -26,6 +26,9 @@ import requests
 from bench.__main__ import HERE, free_port
 from bench.claims import serving
 from bench.load import HANDSHAKE, Readers, Way, by_post, by_socket, text
+from quotechat.protocol.commands import NewMessage, SendMessage
+from quotechat.store.base import Write
+from quotechat.store.sqlite import SqliteStore
 
 POST = "/api/v1/rooms/lobby/messages"
 SOCKET = "/api/v1/ws"
@@ -184,13 +187,36 @@ def quartiles(values: list[float]) -> list[float]:
     return statistics.quantiles(values, n=4)
 
 
+def after_pauses() -> None:
+    """Print the CPU of a commit of one message on this thread, in a loop and after pauses; nothing is flushed."""
+    with tempfile.TemporaryDirectory() as data:
+        path = Path(data, "quotechat.db")
+        store = SqliteStore(path)
+        store.found(0)
+        store._writer.execute("PRAGMA synchronous = OFF")
+        for pause in (0.0, 0.001, 0.01):
+            took = []
+            for _ in range(300):
+                time.sleep(pause)
+                write = Write(SendMessage(message=NewMessage("Bench", text())), 0)
+                began = time.thread_time()
+                store.commit([write])
+                took.append(time.thread_time() - began)
+            print(f"a commit {pause * 1000:.0f} ms after the one before: {statistics.median(took) * 1e6:.0f} µs")
+        store.close()
+
+
 def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description="CPU of one message, in turns with other versions.")
     parser.add_argument("trees", nargs="*", metavar="NAME=TREE", help="checkouts to compare; this one without any")
     parser.add_argument("--turns", type=int, default=25)
     parser.add_argument("--scene", action="append", choices=SCENES, help="only this one; may be repeated")
+    parser.add_argument("--pauses", action="store_true", help="only a commit in a loop, and after pauses")
     options = parser.parse_args()
+    if options.pauses:
+        after_pauses()
+        return
     named = [each.partition("=") for each in options.trees or [f"this={HERE.parent}"]]
     trees = {name: Path(tree) for name, _, tree in named}
     print(f"Python {sys.version.split()[0]}, {options.turns} turns, load average {os.getloadavg()[0]:.1f}")
