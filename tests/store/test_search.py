@@ -18,6 +18,7 @@ from contract import T0, delete, do, edit, react, said
 from quotechat.config import Settings
 from quotechat.protocol import commands, question
 from quotechat.protocol.errors import Invalid
+from quotechat.protocol.events import rfc3339
 from quotechat.protocol.principal import Principal
 from quotechat.store import backup, moving, retention
 from quotechat.store.base import CreateRoom
@@ -170,6 +171,22 @@ def test_a_search_that_takes_too_long_says_how_far_it_came_and_goes_on(both: Bot
         answer = both.ask('tea -"tea 7"', before=before, enough=lambda: False)
         count, before = count + len(answer["hits"]), answer.get("before")
     assert count == 297
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_how_far_a_search_came_tells_nothing_of_hidden_rooms(both: Both, indexed: bool) -> None:
+    """Not even when something was said there: its messages are no candidates, whatever words they have."""
+    do(both.store, CreateRoom("tea"))
+    do(both.store, said(text="visible tea"), at=T0 + 1000)
+    for number in range(5):
+        do(both.store, said(text=f"hidden tea r1 r2 {number}", room="tea"), at=T0 + 2000 + number)
+    both.store.write_with(lambda sql: sql.run("UPDATE room SET kind = 'closed' WHERE name = 'tea'"))
+    if indexed:
+        both.follow()
+    for typed in ("tea", "r2", "tea -visible", "before:2100-01-01"):
+        answer = both.ask(typed, enough=lambda: True)
+        assert "hidden" not in repr(answer)
+        assert answer.get("searched", {"through": rfc3339(T0 + 1000)}) == {"through": rfc3339(T0 + 1000)}
 
 
 def test_the_best_come_first(both: Both) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from people import ORIGIN, Browser, joined, owner
+from people import ORIGIN, joined, owner
 from servers import until
 
 from quotechat import create_app
@@ -212,34 +212,39 @@ def test_words_that_are_gone_are_in_no_file_soon(tmp_path: Path, monkeypatch: py
         app.extensions["quotechat"].close()
 
 
-def test_closed_rooms_are_found_by_their_members_alone(tmp_path: Path) -> None:
-    """A stranger, an administrator that is no member and a visitor find nothing; one who was removed, nothing more."""
+def test_each_finds_what_it_may_read(tmp_path: Path) -> None:
+    """Members, direct partners, an administrator, a guest and a visitor; one who was removed finds no more of it."""
     app = made(tmp_path, limits=False)
     try:
-        chat = app.extensions["quotechat"]
         azin = owner(app)
-        bo = joined(app, azin, "Bo")
-        say(azin.client, "closed tea", user="Azin")
-        keys = dict(chat.read_with(lambda sql: list(sql.all("SELECT name, id FROM account"))))
-        chat.write_with(lambda sql: sql.run("UPDATE room SET kind = ? WHERE name = ?", "closed", "lobby"))
-        chat.write_with(
-            lambda sql: sql.run(
-                "INSERT INTO member (account_id, room_id, role, read_id, read_n, at) VALUES (?, 1, ?, 0, 0, 0)",
-                keys["Bo"], "member",
-            )
-        )  # fmt: skip
+        bea, cai, gil = (joined(app, azin, name) for name in ("Bea", "Cai", "Gil"))
+        chat = app.extensions["quotechat"]
+        ids = dict(chat.read_with(lambda sql: list(sql.all("SELECT name, key FROM account"))))
+        chat.write_with(lambda sql: sql.run("UPDATE account SET role = 'guest' WHERE name = 'Gil'"))
+        chat.write_with(lambda sql: sql.run("DELETE FROM member WHERE account_id ="
+                                            " (SELECT id FROM account WHERE name = 'Gil')"))  # fmt: skip
+        closed = bea.ask("POST", "/rooms", {"name": "staff", "kind": "closed", "members": [ids["Cai"]]}).get_json()
+        direct = bea.ask("POST", "/directs", {"members": [ids["Azin"]]}).get_json()
+        say(bea.client, "open tea for @Cai", user="Bea")
+        say(bea.client, "closed tea", closed["name"], user="Bea")
+        say(bea.client, "direct tea", direct["name"], user="Bea")
 
-        def found(browser: Browser | FlaskClient, q: str = "tea") -> list[str]:
-            return texts(browser.client if isinstance(browser, Browser) else browser, f"q={q}")
+        def found(client: FlaskClient, q: str = "tea") -> list[str]:
+            return [text.partition(" ")[0] for text in texts(client, f"q={q}")]
 
         visitor = app.test_client()
-        assert found(bo) == ["closed tea"]
-        for query in ("tea", "in:lobby", "in:lobby tea", "from:Azin"):
-            assert found(azin, query) == found(visitor, query) == []
-        nowhere, there = (visitor.get(f"{API}/search?q=in:{room}") for room in ("nowhere", "lobby"))
-        assert nowhere.get_data() == there.get_data()
-        chat.write_with(lambda sql: sql.run("DELETE FROM member WHERE account_id = ?", keys["Bo"]))
-        assert found(bo) == []
+        everything = ["direct", "closed", "open"]
+        assert found(bea.client) == everything and found(bea.client, "from:me") == everything
+        assert found(bea.client, "is:direct") == ["direct"] and found(bea.client, "tea -is:direct") == everything[1:]
+        assert found(cai.client) == ["closed", "open"] and found(cai.client, "mentions:me") == ["open"]
+        assert found(azin.client) == ["direct", "open"] and found(azin.client, "mentions:me") == []
+        assert found(gil.client) == [] and found(visitor) == ["open"]
+        for stranger in (azin.client, gil.client, visitor):
+            none, there = (stranger.get(f"{API}/search?q=in:{room}") for room in ("nowhere", closed["name"]))
+            assert none.get_data() == there.get_data()
+        assert bea.ask("DELETE", f"/rooms/{closed['name']}/members/{ids['Cai']}").status_code == 204
+        assert found(cai.client) == ["open"] and found(cai.client, f"in:{closed['name']}") == []
+        assert found(bea.client) == everything
     finally:
         app.extensions["quotechat"].close()
 

@@ -36,7 +36,7 @@ MOST_BEST = 2_000
 MOST_BEHIND = 500
 """Events of a room behind the index that a search looks through itself; five times as many of all rooms."""
 _MOST_ROOMS = 50
-"""Rooms that are part of the question to the index; hits in others are filtered."""
+"""Rooms whose terms are part of the question to the index; more are a condition alone."""
 _CHUNKS = (100, 400)
 """Hits that are read and compared together, after those that may fill the page."""
 _BEFORE = re.compile(r"(?:([0-2])\.)?([0-9]{1,15})\.([a-z0-9][a-z0-9-]{0,62})\.([0-9]{1,16})", re.ASCII)
@@ -145,8 +145,8 @@ class Search:
         `first` of them are read together, then more.
         """
         places = {} if reader is None else _sure(reader.places, {})
-        seen, behind = self._store.read_with(lambda sql: self._start(sql, places))
-        indexed = iter(()) if reader is None else self._indexed(reader, seen, before)
+        seen, only, behind = self._store.read_with(lambda sql: self._start(sql, places))
+        indexed = iter(()) if reader is None else self._indexed(reader, seen, only, before)
         candidates = heapq.merge(indexed, self._bounded(behind, before), key=lambda hit: -hit.at)
         done: set[Hit] = set()
         sizes = itertools.chain((first, *_CHUNKS), itertools.repeat(_CHUNKS[-1]))
@@ -159,15 +159,23 @@ class Search:
                 self.looked += 1
                 yield hit, shown.get(hit)
 
-    def _start(self, sql: Sql, places: dict[int, Place]) -> tuple[dict[int, Seen], list[Hit]]:
+    def _start(
+        self, sql: Sql, places: dict[int, Place]
+    ) -> tuple[dict[int, Seen], frozenset[int] | None, list[Hit]]:
+        """Return the rooms to search, the same as a condition, None for all rooms, and what the index lacks of them."""
         seen = {key: room for key, room in visible(sql, self._asker.principal).items() if self._wanted(room)}
-        return seen, self._behind(sql, seen, places)
+        rooms = rooms_of(sql)
+        # Of others not even the time of a hit may be told, by how far a search came.
+        only = None if rooms.keys() <= seen.keys() else frozenset(seen)
+        return seen, only, self._behind(sql, rooms, seen, places)
 
-    def _behind(self, sql: Sql, seen: dict[int, Seen], places: dict[int, Place]) -> list[Hit]:
+    def _behind(
+        self, sql: Sql, rooms: dict[int, Room], seen: dict[int, Seen], places: dict[int, Place]
+    ) -> list[Hit]:
         """Return the messages that were sent or edited behind the index, the newest first."""
         found: list[Hit] = []
         left = 5 * MOST_BEHIND
-        for room in rooms_of(sql).values():
+        for room in rooms.values():
             place = places.get(room.id)
             if room.id not in seen or (place is not None and place.seq >= room.head):
                 continue
@@ -179,11 +187,13 @@ class Search:
             left -= min(most, room.head - start)
         return sorted((hit for hit in found if self._asked.at(hit.at)), reverse=True)
 
-    def _indexed(self, reader: Reader, seen: dict[int, Seen], before: Before | None) -> Iterator[Hit]:
+    def _indexed(
+        self, reader: Reader, seen: dict[int, Seen], only: frozenset[int] | None, before: Before | None
+    ) -> Iterator[Hit]:
         asked = self._asked
         groups: list[tuple[question.Term, ...]] = [(each,) for each in asked.terms]
-        if asked.rooms or len(seen) <= _MOST_ROOMS:
-            groups.append(tuple((documents.of_room(key), False) for key in sorted(seen)[: 4 * _MOST_ROOMS]))
+        if only is not None and len(seen) <= _MOST_ROOMS:
+            groups.append(tuple((documents.of_room(key), False) for key in sorted(seen)))
         groups += self._operator_terms()
         end = min(asked.end, 2**50)
         bound = first_number(max(0, end))
@@ -191,7 +201,7 @@ class Search:
             number = reader.number(self._room_id(before.room), before.id)
             bound = min(bound, first_number(before.at + 1) if number is None else number)
         if all(groups):
-            match = Match(tuple(groups), first_number(max(0, asked.start)), bound)
+            match = Match(tuple(groups), first_number(max(0, asked.start)), bound, only)
             try:
                 yield from reader.hits(match)
             except sqlite3.DatabaseError:

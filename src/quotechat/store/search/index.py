@@ -53,11 +53,15 @@ class Hit(NamedTuple):
 
 
 class Match(NamedTuple):
-    """What a document has to have: of each group one term at least, and a number within the bounds."""
+    """What a document has to have: of each group one term at least, a number within the bounds, and one of `rooms`.
+
+    None stands for all rooms. Terms of rooms among `groups` make the search shorter; `rooms` alone is exact.
+    """
 
     groups: tuple[tuple[Term, ...], ...]
     start: int
     end: int
+    rooms: frozenset[int] | None = None
 
 
 class Writer(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ...protocol.question import Term
 from ..base import Transactions
@@ -93,8 +93,15 @@ class _Looking:
             below, most = rows[-1][0], min(_MOST, 4 * most)
 
     def _some(self, match: Match, below: int, most: int) -> list[tuple[int, int, int, int]]:
-        condition = " AND terms @@ ?::tsquery" if match.groups else ""
-        values = (match.start, below, *([_written(match)] if match.groups else []), most)
+        condition = ""
+        values: list[Any] = [match.start, below]
+        if match.groups:
+            condition += " AND terms @@ ?::tsquery"
+            values.append(_written(match))
+        if match.rooms is not None:
+            condition += " AND room_id = ANY(?)"
+            values.append(sorted(match.rooms))
+        values.append(most)
         statement = f"SELECT n, at, room_id, id FROM search WHERE n >= ? AND n < ?{condition} ORDER BY n DESC LIMIT ?"
         rows = self._store.read_with(lambda sql: list(sql.all(statement, *values)))
         return [(row[0], row[1], row[2], row[3]) for row in rows]

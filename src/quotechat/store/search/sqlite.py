@@ -264,15 +264,20 @@ class _Looking:
         return None if row is None else row[0]
 
     def hits(self, match: Match) -> Iterator[Hit]:
-        bounds = (match.start, match.end)
+        values: list[Any] = [match.start, match.end]
+        rooms = ""
+        if match.rooms is not None:
+            rooms = " AND d.room_id IN (SELECT value FROM json_each(?))"
+            values.append(f"[{','.join(map(str, sorted(match.rooms)))}]")
         if match.groups:
             rows = self._execute(
                 "SELECT d.at, d.room_id, d.id FROM found JOIN doc d ON d.n = found.rowid WHERE found MATCH ?"
-                " AND found.rowid >= ? AND found.rowid < ? ORDER BY found.rowid DESC", (_written(match), *bounds),
-            )  # fmt: skip
+                f" AND found.rowid >= ? AND found.rowid < ?{rooms} ORDER BY found.rowid DESC",
+                (_written(match), *values),
+            )
         else:
             rows = self._execute(
-                "SELECT at, room_id, id FROM doc WHERE n >= ? AND n < ? ORDER BY n DESC", bounds
+                f"SELECT d.at, d.room_id, d.id FROM doc d WHERE d.n >= ? AND d.n < ?{rooms} ORDER BY d.n DESC", values
             )
         with contextlib.closing(rows):
             yield from (Hit(*row) for row in rows)
