@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 import removal
@@ -82,6 +83,26 @@ def test_a_room_that_is_closed_goes_on_for_its_members(here: Place, outside: str
         assert faults(readers, last) == []
         while json.loads(ws.recv(timeout=SECONDS)).get("seq") != said:
             pass
+
+
+def test_a_poll_that_repeats_is_refused_as_a_first_one(here: Place) -> None:
+    """On a kept connection, whose worker answers without the application and has not heard that the room is closed."""
+    room = here.room("kept")
+    here.command(room, "send-message", message={"message": "for all"})
+    cursor = "0"
+    with closing(removal._connection(here.urls[1])) as kept:
+
+        def poll() -> tuple[int, Any]:
+            return removal._ask(kept, VISITOR, "GET", f"/api/v1/rooms/{room}/events?after={cursor}&wait=5")
+
+        for text in ("two", "three"):
+            status, page = poll()
+            assert status == 200 and page["events"]
+            cursor = page["cursor"]
+            here.command(room, "send-message", message={"message": text})
+        here.command(room, "set-room", about={"kind": "closed"})
+        status, problem = poll()
+        assert (status, problem["code"]) == (404, "room-unknown")
 
 
 def test_a_guest_loses_an_open_room_without_an_event(here: Place) -> None:

@@ -125,6 +125,8 @@ class Parked(Kept):
         self._around = _around_the_cursor(environ)
         self._number = 0
         self._began_at = 0
+        self._repeats = False
+        """True from the first poll on that the application has not seen."""
         self.ends: Ending | None = None
 
     def opened(self) -> None:
@@ -144,7 +146,7 @@ class Parked(Kept):
             self.last()
         elif self._around is not None and data == self.place.after.encode().join(self._around):
             self.expected()
-            self.busy = True
+            self._repeats = self.busy = True
             self._wait()
         else:
             self.go(data)
@@ -174,7 +176,7 @@ class Parked(Kept):
         """As `found`, with a page at whose end the right to read may end: the next poll is for the application."""
         self._around = None
         change = found.events[-1]
-        if self._number > 1 and self.handle.ends_with(change) and change.at <= rfc3339(self._began_at):
+        if self._repeats and self.handle.ends_with(change) and change.at <= rfc3339(self._began_at):
             # The application did not see this poll, which began when the right had ended.
             self.refuse(RoomUnknown(self.place.room))
             return
