@@ -50,14 +50,21 @@ class House:
             assert sent.status_code < 300
         self.tag = self.owner.ask("GET", f"/rooms/{self.room}").headers["ETag"]
         self.cursor = self.owner.ask("GET", f"/rooms/{self.room}").get_json()["cursor"]
-        stranger, visitor = joined(app, self.owner, "Sam"), Browser(app)
+        stranger, guest, visitor = joined(app, self.owner, "Sam"), joined(app, self.owner, "Gus"), Browser(app)
+        app.extensions["quotechat"].write_with(
+            lambda sql: sql.run("UPDATE account SET role = 'guest' WHERE name = 'Gus'")
+        )
         self.token = {"Authorization": f"Bearer {stranger.token()}"}
+        narrow = {"Authorization": f"Bearer {self.owner.token(rooms=['lobby'], scopes=['read', 'write'])}"}
         visitor.client.get("/")  # its cookie
-        Browser(app).ask("GET", "/me", **self.token)  # its first use is noted
+        for token in (self.token, narrow):
+            Browser(app).ask("GET", "/rooms", **token)  # its first use is noted
         self.member = stranger.ask("GET", "/me").get_json()["account"]["id"]
         self.callers: dict[str, tuple[Browser, dict[str, str]]] = {
             "member of other rooms": (stranger, {}),
             "token": (Browser(app), self.token),
+            "token of a member, for another room": (Browser(app), narrow),
+            "guest": (guest, {}),
             "visitor": (visitor, {}),
             "nobody": (Browser(app), {}),
         }
