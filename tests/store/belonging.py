@@ -320,6 +320,34 @@ class RulesOfRoomsContract:
         (returned,) = store.read_with(lambda sql: reading.scheduled_anywhere(sql, cai.identity))
         assert (returned["state"], returned["code"]) == ("refused", "room-unknown")
 
+    def test_a_right_ends_within_a_batch(self, store: Store, people: list[accounts.Account]) -> None:
+        """What stands before a command in its own transaction counts: in, muted, out, closed."""
+        ann, bea, cai, _ = people
+        room = room_of(store, bea)
+        mute = commands.SetMember(member=commands.MemberChange(cai.key, muted_until="+1h"), room=room)
+        batch = [
+            (said("Cai", room=room), cai), (add(room, cai), bea), (said("Cai", room=room), cai), (mute, bea),
+            (said("Cai", room=room), cai), (put_out(room, cai), bea), (said("Cai", room=room), cai),
+            (said("Cai", room="tea"), cai), (settings("tea", kind="closed"), ann), (said("Dee", room="tea"), people[3]),
+            (said("Cai", room="tea"), cai),
+        ]  # fmt: skip
+        do(store, CreateRoom("tea"))
+        outcomes = store.commit([Write(command, T0, who.identity) for command, who in batch])
+        assert [type(each) for each in outcomes] == [
+            RoomUnknown, Stored, Stored, Accepted, Forbidden, Stored, RoomUnknown, Stored, Stored, RoomUnknown, Stored,
+        ]  # fmt: skip
+
+    def test_what_was_refused_goes_after_a_time(self, store: Store, people: list[accounts.Account]) -> None:
+        """A scheduled message that came back to its sender is kept as long as a client_id, and then forgotten."""
+        _, bea, cai, _ = people
+        room = room_of(store, bea, "staff", cai)
+        number = do(store, said("Cai", room=room, send_at="+10s"), cai.identity).scheduled["id"]
+        do(store, put_out(room, cai), bea.identity)
+        do(store, Deliver(number), None, T0 + 10_000)
+        for before, left in ((T0 + 10_000, 1), (T0 + 10_001, 0)):
+            store.prune(before, T0)
+            assert len(store.read_with(lambda sql: reading.scheduled_anywhere(sql, cai.identity))) == left
+
     def test_guests_are_let_in(self, store: Store, people: list[accounts.Account]) -> None:
         """A guest knows no room before that, makes none, and writes directly to people whom it shares a room with."""
         _, bea, cai, _ = people

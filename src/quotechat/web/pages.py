@@ -170,7 +170,9 @@ def create_room() -> BaseResponse:
     name, title = request.form.get("name", ""), request.form.get("title", "")
     try:
         authentication.need_right(security.principal(), CREATE_ROOM)
-        _chat().create_room(name, title, security.identity(), security.address(), access.begun())
+        _chat().create_room(
+            name, title, security.identity(), security.address(), access.begun(), proof=authentication.proof()
+        )
     except Refused as refused:
         return _no_room(name, refused)
     return redirect(url_for("pages.room", name=name), 303)
