@@ -29,38 +29,8 @@ const DEFAULTS = {
 export { Api, Problem };
 
 /**
- * @typedef {object} ChatEvent one entry of the room's log, as the protocol has it
- * @property {"message-sent" | "message-edited" | "message-deleted" | "reactions-changed" | "quote-added" | "quote-removed"} command
- * @property {string} room
- * @property {number} seq its number; of a sent message also its id
- * @property {string} cursor the position after it
- * @property {string} at RFC 3339
- * @property {object} [message]
- * @property {object} [quote]
- *
- * @typedef {object} Status
- * @property {"connecting" | "live" | "checking" | "waiting" | "offline" | "stopped" | "closed"} state
- * @property {"websocket" | "long-poll" | "short-poll"} transport the present one
- * @property {number} seq
- * @property {string} cursor
- * @property {number} [retryIn] while waiting: milliseconds to the next attempt
- * @property {string} [reason] why it waits
- * @property {Problem} [problem] why it stopped
- *
- * @typedef {object} Options
- * @property {string} [url] the server, with its path if it has one; the page's own by default
- * @property {string} [room] "lobby" by default
- * @property {string} [after] the cursor to begin after; "now" by default, "0" for the oldest event kept
- * @property {("websocket" | "long-poll" | "short-poll")[]} [transports] the best first
- * @property {number} [interval] between two short polls, 2,000 by default
- * @property {number} [betterAfter] after how long a better transport is tried again, 60,000 by default
- * @property {number} [tries] failures in a row before the next transport, 3 by default
- * @property {{min?: number, max?: number}} [backoff] the pauses after failures, 500 and 30,000 by default
- */
-
-/**
  * Opens a connection and reads from the next moment on, so that listeners can be added first.
- * @param {Options} [options]
+ * @param {import("./types.js").Options} [options]
  * @returns {Connection}
  */
 export const connect = (options) => new Connection(options);
@@ -75,8 +45,8 @@ const ENDS = {
 };
 
 /**
- * Dispatches CustomEvents with their news in `detail`: `event` ({@link ChatEvent}), each once and in order;
- * `status` ({@link Status}); `reset` ({@link Problem}), where the cursor cannot be served any more: take a new
+ * Dispatches CustomEvents with their news in `detail`: `event` (`ChatEvent`), each once and in order;
+ * `status` (`Status`); `reset` ({@link Problem}), where the cursor cannot be served any more: take a new
  * snapshot, show it, and `resume(snapshot.cursor)`; `gone` and `signed-out` ({@link Problem}), after which there is
  * nothing to read. It is an async iterator of events too.
  */
