@@ -56,6 +56,10 @@ export class Actions {
     else this.tell(`Copy this line: ${line}`, { seconds: 60 });
   }
 
+  report({ id }) {
+    location.assign(`${this.url.replace("/api/v1/", "/")}/messages/${id}/report`);
+  }
+
   #toggle(id, emoji) {
     const on = !this.hasEmoji(id, emoji);
     this.outbox.add({ command: "react", message: { id, reaction: emoji, on } });

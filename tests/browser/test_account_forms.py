@@ -60,6 +60,15 @@ def test_two_people_from_a_link(invite: Server, chromium: Any) -> None:
     guest.press("textarea[name=message]", "Enter")
     boss.wait_for_selector("text=Hello from the phone")
     assert "Bo" in boss.inner_text("#log")
+    # What somebody else said can be reported; the owner finds it.
+    assert not guest.is_visible("#m1 [data-action=report]")
+    boss.hover("#m1")
+    boss.click("#m1 [data-action=report]")
+    boss.fill("[name=reason]", "Too short")
+    boss.click("button.primary")
+    boss.wait_for_selector("#composer")
+    boss.goto(f"{invite.url}/admin")
+    assert "Too short" in boss.inner_text("main")
     # Signed out by the owner: the page goes to the sign-in.
     boss.goto(f"{invite.url}/people")
     boss.click("li:has-text('Bo') button:has-text('Sign out')")
