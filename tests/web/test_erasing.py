@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from flask import Flask
 from people import PASSWORD, Browser, joined, owner
 from servers import until
 
 from quotechat import create_app
+from quotechat.cli import main
 from quotechat.config import Settings
 
 
@@ -143,3 +145,22 @@ def test_messages_are_kept_if_nothing_is_said(make_app: Callable[[], Flask]) -> 
     settled(app)
     assert "kumquat again" in everything(boss) and "Bo Quux" in everything(boss)
     assert boss.ask("POST", "/accounts", {"name": "Deleted account", "role": "member"}).status_code == 422
+
+
+def test_a_copy_goes_on_with_what_is_left(tmp_path: Path) -> None:
+    """An export carries the log of administration, and the deletions that are not done: so does its import."""
+    here, there, file = tmp_path / "here", tmp_path / "there", tmp_path / "all.ndjson"
+    run = CliRunner()
+    for command in (
+        f"users add Azin --role owner --data {here}", f"users add Bo --data {here}",
+        f"users close Bo --delete-messages --data {here}", f"export --all {file} --data {here}",
+        f"import {file} --data {there}", f"verify --data {there}",
+    ):  # fmt: skip
+        done = run.invoke(main, command.split())
+        assert done.exit_code == 0, (command, done.output)
+    assert '"command":"erasure"' in file.read_text() and '"what":"account-closed"' in file.read_text()
+    app = create_app(Settings(data=there, limits=False))
+    settled(app)
+    rooms = app.extensions["quotechat"].read_with(lambda sql: {row[0] for row in sql.all("SELECT name FROM room")})
+    assert rooms == {"@audit", "lobby"}
+    app.extensions["quotechat"].close()

@@ -104,6 +104,7 @@ def import_(file: BinaryIO, name: str | None, data: str | None) -> None:
     with the secret if it has stored messages of its own: an empty server takes over the identities of FILE.
     """
     from ..protocol import names
+    from ..protocol.rooms import AUDIT
     from ..store import copying, exports
     from ..store.open import open_store
 
@@ -112,7 +113,7 @@ def import_(file: BinaryIO, name: str | None, data: str | None) -> None:
         header = exports.header_of(file.readline())
         if name is not None and len(header.rooms) != 1:
             raise click.UsageError("--as is for a file with one room")
-        for room in header.rooms if name is None else [name]:
+        for room in header.rooms.keys() - {AUDIT} if name is None else [name]:
             names.clean_room(room, "room")
         with contextlib.closing(open_store(settings)) as store, progress("events") as follow:
             try:

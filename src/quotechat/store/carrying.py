@@ -34,6 +34,8 @@ TABLES: dict[str, tuple[str, ...]] = {
     "site": ("key", "value"),
     "blocked": ("account_id", "other"),
     "bar": ("key", "until", "made_by", "reason"),
+    # It begins anew there: what is deleted already is deleted there too.
+    "erasure": ("account_id", "at", "nameless", "moderated"),
     "subscriber": (
         "id", "account_id", "kind", "name", "all_rooms", "commands", "mentions", "url", "secret", "old_secret",
         "old_until", "state", "failures", "failing_since", "try_at", "at",
@@ -44,7 +46,7 @@ _KEY_COLUMNS = {"blocked": 2}
 """How many columns the primary key has, if more than one."""
 _ACCOUNTS = 2
 _MEMBERS = 7
-_SINCE = {"blocked": 7, "bar": 7, "subscriber": 11}
+_SINCE = {"blocked": 7, "bar": 7, "erasure": 8, "subscriber": 11}
 """The migration that made the table; of all others it is that of accounts."""
 
 Row = tuple[str, dict[str, Any]]
@@ -223,6 +225,13 @@ class _Bar(_Line):
     reason: _Text | None = None
 
 
+class _Erasure(_Line):
+    account_id: _Number
+    at: _Ms
+    nameless: Literal[0, 1]
+    moderated: Literal[0, 1]
+
+
 class _Subscriber(_Line):
     id: _Number
     account_id: _Number
@@ -244,7 +253,7 @@ class _Subscriber(_Line):
 
 LINES: dict[str, type[_Line]] = {
     "account": _Account, "claim": _Claim, "session": _Session, "token": _Token, "ticket": _Ticket, "site": _Site,
-    "blocked": _Blocked, "bar": _Bar, "subscriber": _Subscriber,
+    "blocked": _Blocked, "bar": _Bar, "erasure": _Erasure, "subscriber": _Subscriber,
 }  # fmt: skip
 
 
