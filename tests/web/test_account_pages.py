@@ -225,7 +225,7 @@ def test_a_stranger_gets_the_same_answer_everywhere(app: Flask) -> None:
     guest = {"Authorization": "Bearer qct_aaaaaaaa_" + "x" * 43}
     walked = 0
     for rule in app.url_map.iter_rules():
-        if rule.rule.startswith("/static/"):
+        if rule.rule.startswith(("/static/", "/hooks/")):  # a hook's secret is its right
             continue
         for method in sorted((rule.methods or set()) - {"OPTIONS"}):
             if rule.rule in FOR_ALL or (rule.rule in BEGINNINGS and method == "POST"):
