@@ -194,10 +194,21 @@ def _actions(people: People, room: str, name: str) -> dict[str, Callable[[Browse
         p.READ: lambda browser: browser.ask("GET", T + room),
         p.WRITE: lambda browser: browser.ask("POST", f"{T}{room}/messages", {"message": "hi", **signed}),
         p.LIST_MEMBERS: lambda browser: browser.ask("GET", f"{T}{room}/members"),
+        p.CHANGE_OWN: lambda browser: browser.ask(
+            "PUT", f"{T}{room}/messages/{others}/reaction", {"reaction": "like"}, **_visitor(people, name)
+        ),
         p.DELETE_OTHERS: lambda browser: browser.ask("DELETE", f"{T}{room}/messages/{others}"),
         p.MANAGE: lambda browser: browser.ask("PATCH", T + room, {"topic": name or "visitor"}),
         p.WRITE_RESTRICTED: lambda browser: _restricted(chat, browser, room, signed),
     }
+
+
+def _visitor(people: People, name: str) -> dict[str, str]:
+    """The header by which a visitor is somebody; accounts have their session."""
+    if name:
+        return {}
+    token = people.stranger.ask("POST", "/guests", {"user": "Zed"}).get_json()["token"]
+    return {"Authorization": f"Bearer {token}"}
 
 
 def _said(people: People, room: str) -> int:
@@ -226,6 +237,35 @@ def _restricted(chat: Any, browser: Browser, room: str, signed: dict[str, str]) 
         return browser.ask("POST", f"{T}{room}/messages", {"message": "hi", **signed})
     finally:
         post("{}")
+
+
+@pytest.mark.parametrize("whom", ["all", "admins"])
+def test_each_cell_of_the_servers_table_holds(people: People, whom: str) -> None:
+    """Who creates rooms and begins direct messages, by role, as the site says."""
+    roles = {"": "visitor", "Azin": "owner", "Bea": "member", "Gil": "guest"}
+    closed(people, "Bea", "Gil", "Dee")
+    set_ = people["Azin"].ask("PATCH", "/site", {"rooms_by": whom, "directs": whom})
+    assert set_.status_code == 200
+    site = set_.get_json()
+    # Each time other people: a direct room that is there is found whatever the site says.
+    begun = {
+        ("all", ""): "Dee", ("all", "Azin"): "Gil", ("all", "Bea"): "Azin Gil", ("all", "Gil"): "Dee",
+        ("admins", ""): "Dee", ("admins", "Azin"): "Dee", ("admins", "Bea"): "Azin Dee", ("admins", "Gil"): "Dee Bea",
+    }  # fmt: skip
+    wrong = []
+    for name, role in roles.items():
+        browser = people[name] if name else people.stranger
+        asked: dict[str, tuple[str, Any]] = {
+            p.CREATE_ROOM: ("/rooms", {"name": f"cell-{whom}-{role}"}),
+            p.CREATE_CLOSED: ("/rooms", {"kind": "closed"}),
+            p.BEGIN_DIRECT: ("/directs", {"members": [people.ids[each] for each in begun[whom, name].split()]}),
+        }
+        for action, (path, body) in asked.items():
+            status = browser.ask("POST", path, body).status_code
+            if (status < 400) != p.allows_on_server(Principal(None, role=role), action, site):
+                wrong.append((role, action, status))
+    people["Azin"].ask("PATCH", "/site", {"rooms_by": "all", "directs": "all"})
+    assert wrong == []
 
 
 def test_what_is_not_there_and_what_is_not_yours_answer_alike(people: People) -> None:
