@@ -227,7 +227,7 @@ def right_ends_by_notice() -> None:
         tell(self, current, lost)
         for peer in self._reactor.peers():
             for room in list(peer.subscriptions):
-                self._reactor.guard(peer, self._reactor.doubt, peer, room)
+                self._reactor.guard(peer, self._reactor.endings.doubt, peer, room)
 
     revocation.Revocation._tell = tell_and_ask  # type: ignore[method-assign]
 

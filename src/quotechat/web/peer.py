@@ -94,7 +94,7 @@ class Peer:
 
     def lost(self, room: str) -> None:
         """End what is held for `room`, unless the store says now that the account may read it."""
-        self.reactor.doubt(self, room)
+        self.reactor.endings.doubt(self, room)
 
     def revoked(self) -> None:
         """End, and say so: the session, token or account that the connection rests on has ended."""

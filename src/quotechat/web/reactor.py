@@ -34,9 +34,9 @@ from ..hub.feeds import cursor_of
 from ..hub.tally import Tally
 from ..protocol import commands, readership
 from ..protocol.cursor import Cursor
-from ..protocol.errors import Overloaded, Refused, RoomUnknown
+from ..protocol.errors import Overloaded, Refused
 from ..protocol.events import Event
-from ..store.base import Head
+from .endings import Endings
 from .peer import CLOSING_SECONDS, Peer, Subscription
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ class Reactor:
         self._timers: list[tuple[float, int, Callable[[], None], Peer | None]] = []
         self._numbers = itertools.count()
         self._each_sweep: list[Callable[[], None]] = []
+        self.endings = Endings(self)
         self._slices: dict[tuple[str, str, int], Slice] = {}
         self._readers = ThreadPoolExecutor(4, "catch-up")
         self._draining = False
@@ -219,7 +220,7 @@ class Reactor:
         self.unfollow(peer, room)
         peer.subscriptions[room] = subscription
         self._followers.setdefault(room, {})[peer] = subscription
-        if sent is None or self._goes_on(peer, subscription, sent):
+        if sent is None or self.endings.goes_on(peer, subscription, sent):
             self.pump(peer)
 
     def unfollow(self, peer: Peer, room: str) -> None:
@@ -384,7 +385,7 @@ class Reactor:
         if peer.ending or peer.reading is subscription:
             return False
         if subscription.unsure:
-            self._ask(peer, subscription)
+            self.endings.ask(peer, subscription)
             return False
         feed, position = subscription.feed, subscription.position
         if feed.ended and not self._draining:
@@ -407,7 +408,7 @@ class Reactor:
         # The position moves with the slice, sent or not: a slice that was begun is finished.
         subscription.position = found.after
         peer.send(found.data)
-        if found.change is not None and not self._goes_on(peer, subscription, found.change):
+        if found.change is not None and not self.endings.goes_on(peer, subscription, found.change):
             return False
         if found.after.seq < feed.head:
             return True
@@ -448,50 +449,8 @@ class Reactor:
         subscription.feed, subscription.position = feed, cursor_of(page.cursor)
         if page.events:
             peer.send(peer.join(page.events))
-            self._goes_on(peer, subscription, page.events[-1])
+            self.endings.goes_on(peer, subscription, page.events[-1])
         return True
-
-    # --- The end of a right -----------------------------------------------------------------------
-
-    def doubt(self, peer: Peer, room: str) -> None:
-        """Send `peer` nothing more of `room` until the store has said that it may read it; else end there."""
-        subscription = peer.subscriptions.get(room)
-        if subscription is not None:
-            subscription.unsure = True
-            self._ask(peer, subscription)
-
-    def _goes_on(self, peer: Peer, subscription: Subscription, event: Event) -> bool:
-        """Return False if `peer` may get nothing after `event`, which was sent; it is told, or the store is asked."""
-        ends = subscription.handle.ends_with(event)
-        if ends:
-            self._lose(peer, subscription)
-        elif ends is None:
-            subscription.unsure = True
-            self._ask(peer, subscription)
-        return ends is False
-
-    def _lose(self, peer: Peer, subscription: Subscription) -> None:
-        room = subscription.handle.room
-        self.unfollow(peer, room)
-        peer.reset(room, RoomUnknown(room))
-
-    def _ask(self, peer: Peer, subscription: Subscription) -> None:
-        """Ask the store if `peer` may read on."""
-        if peer.reading is not None:
-            return  # the pump after that read comes to this room
-        peer.reading = subscription
-
-        def then(found: object) -> None:
-            peer.reading = None
-            if peer.subscriptions.get(subscription.handle.room) is subscription:
-                if isinstance(found, RoomUnknown):
-                    self._lose(peer, subscription)
-                elif not isinstance(found, Head):
-                    return  # the store is unavailable: the next sweep asks again
-                subscription.unsure = False
-            self.pump(peer)
-
-        self.read(subscription.handle.check, then, peer)
 
     def _sweep(self) -> None:
         now = time.monotonic()
