@@ -69,6 +69,11 @@ export class Api {
     return this.request("GET", `${this.roomUrl}/events?${query}`, { signal });
   }
 
+  /** What is new in the rooms of the account behind the cursor `after`: {cursor, complete?, rooms}. */
+  inbox(after = "0", { wait = 0, signal } = {}) {
+    return this.get("/inbox", { after, wait }, { signal });
+  }
+
   /** Any envelope of the protocol; answers its ack. */
   command(envelope, { keepalive = false } = {}) {
     return this.request("POST", `${this.roomUrl}/commands`, {

@@ -6,6 +6,7 @@ import { subjectOf } from "./commands.js";
 import { seqOf } from "./cursor.js";
 import { deliverer, insist, Lanes } from "./deliver.js";
 import { Holds } from "./holds.js";
+import { Inbox } from "./inbox.js";
 import { eventsOf } from "./iterate.js";
 import { Problem, reasonOf } from "./problem.js";
 import { Session } from "./session.js";
@@ -45,6 +46,9 @@ const ENDS = {
 };
 
 /**
+ * With the option `inbox` it dispatches `inbox` too ({cursor, rooms}: all of it, as it is now), and `news` (the rooms
+ * that have moved).
+ *
  * Dispatches CustomEvents with their news in `detail`: `event` (`ChatEvent`), each once and in order;
  * `status` (`Status`); `reset` ({@link Problem}), where the cursor cannot be served any more: take a new
  * snapshot, show it, and `resume(snapshot.cursor)`; `gone` and `signed-out` ({@link Problem}), after which there is
@@ -78,6 +82,7 @@ export class Connection extends EventTarget {
       options,
     );
     this.api ??= new Api(this);
+    this.inbox &&= new Inbox();
     this.holds ??= new Holds(this.base);
     this.backoff = new Backoff({ random: this.random, ...this.backoff });
     this.#cursor = this.after;
@@ -251,6 +256,13 @@ export class Connection extends EventTarget {
   }
 
   // What the sessions call.
+
+  /** Takes in what is new in the account's rooms, and says so. */
+  inboxTold(envelope) {
+    if (!this.inbox.apply(envelope)) return;
+    if (envelope.command === "news") this.dispatchEvent(new CustomEvent("news", { detail: envelope.rooms }));
+    this.dispatchEvent(new CustomEvent("inbox", { detail: this.inbox }));
+  }
 
   /** Applies an event if it is the next one. False where one is missing before it. */
   deliver(event) {

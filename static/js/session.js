@@ -28,6 +28,7 @@ export class Session {
       locks: this.locks,
       Channel: this.Channel,
       holds: this.holds,
+      inbox: this.inbox,
     } = owner);
     this.heard();
     /** Resolves to the reason why it ended; never rejects. */
@@ -51,6 +52,12 @@ export class Session {
   // What the transports call.
   cursor() {
     return this.owner.cursor;
+  }
+  inboxCursor() {
+    return this.owner.inbox.cursor;
+  }
+  inboxTold(envelope) {
+    this.owner.inboxTold(envelope);
   }
   deliver(event) {
     return this.owner.deliver(event);

@@ -24,6 +24,7 @@
  * @property {string} [room] "lobby" by default
  * @property {string} [after] the cursor to begin after; "now" by default, "0" for the oldest event kept
  * @property {("websocket" | "long-poll" | "short-poll")[]} [transports] the best first
+ * @property {boolean} [inbox] for an account: what is new in all its rooms too, as `inbox` and `news`; false by default
  * @property {number} [interval] between two short polls, 2,000 by default
  * @property {number} [betterAfter] after how long a better transport is tried again, 60,000 by default
  * @property {number} [tries] failures in a row before the next transport, 3 by default

@@ -15,6 +15,8 @@ import requests
 from servers import Running, environment, quotechat, running, until
 from websockets.sync.client import connect
 
+from quotechat.client import Client
+
 PASSWORD = "correct horse battery 9"
 
 
@@ -312,3 +314,42 @@ def test_levels(ann: Person, bo: Person, room: str) -> None:
     requests.post(f"{ann.url}/rooms", json={"name": other})
     assert ann.ask("PUT", f"/rooms/{other}/level", {"level": "nothing"}).status_code == 403
     assert requests.put(f"{ann.url}/rooms/{room}/read", json={"id": 1}).status_code == 401
+
+
+# --- The page and the clients -----------------------------------------------------------------------
+
+
+def test_the_page_lists_rooms_and_marks_them_read(ann: Person, bo: Person, room: str) -> None:
+    """A list with what is unread, and a form that needs no script; who is not signed in signs in first."""
+    number = bo.say(room, "@Ann")
+    address = ann.url.removesuffix("/api/v1") + "/inbox"
+    page = ann.session.get(address)
+    assert f'href="/rooms/{room}"' in page.text and "1 unread, 1 mention<" in page.text
+    answer = ann.session.post(f"{address}/read", data={"room": room, "id": number}, allow_redirects=False)
+    assert answer.status_code == 303 and "unread" not in ann.entry(room)
+    ann.session.post(f"{address}/level", data={"room": room, "level": "hidden"})
+    assert ann.entry(room)["level"] == "hidden"
+    assert ann.session.post(f"{address}/read", data={"room": "none", "id": "1"}).status_code == 404
+    assert requests.get(address, allow_redirects=False).headers["Location"].endswith("/sign-in?next=/inbox")
+
+
+def test_the_python_client_follows(ann: Person, bo: Person, room: str) -> None:
+    """The inbox whenever it changes, marks, levels and mentions; and in a terminal."""
+    ann.ask("POST", "/sessions/proof", {"password": PASSWORD})
+    token = ann.ask("POST", "/tokens", {"name": "laptop"}).json()["token"]
+    url = ann.url.removesuffix("/api/v1")
+    with Client(url, token) as client:
+        seen = client.inboxes()
+        assert room in next(seen)["rooms"]
+        number = bo.say(room, "@Ann")
+        assert next(each for each in seen if each["rooms"][room].get("unread"))["rooms"][room]["mentions"] == 1
+        seen.close()  # type: ignore[attr-defined]  # it is a generator
+        assert client.mentions()[0]["message"]["id"] == number
+        client.mark_read(number, room=room)
+        client.set_level("nothing", room=room)
+        assert client.inbox()["rooms"][room]["level"] == "nothing"
+    command = quotechat("tail", "@inbox", "--url", url, "--json")
+    with subprocess.Popen(command, env=environment(QUOTECHAT_TOKEN=token), stdout=subprocess.PIPE) as tail:
+        assert tail.stdout is not None
+        assert json.loads(tail.stdout.readline())["rooms"][room]["level"] == "nothing"
+        tail.terminate()

@@ -1,10 +1,12 @@
 // Events by asking for them: held by the server (long), or answered at once (short).
 import { jittered } from "../backoff.js";
 import { seqOf } from "../cursor.js";
+import { followInbox } from "../inbox.js";
 import { Ended } from "./ended.js";
 
 /** Ask, pause, ask again. */
 export async function shortPoll(link, signal) {
+  if (link.inbox) followInbox(link, signal);
   for (;;) {
     const page = await ask(link, signal, 0);
     link.proved();
@@ -24,7 +26,7 @@ export async function longPoll(link, signal) {
   const ours = new AbortController();
   signal.addEventListener("abort", () => ours.abort(signal.reason), { once: true });
   const ended = ours.signal;
-  const tell = ({ events, cursor }) => channel.postMessage({ events, cursor });
+  const tell = ({ events, cursor, inbox }) => channel.postMessage({ events, cursor, inbox });
   try {
     await Promise.race([
       follow(link, ended, channel),
@@ -39,6 +41,8 @@ export async function longPoll(link, signal) {
 
 async function lead(link, signal, tell) {
   const place = link.holds.enter();
+  // The other tabs on the room are told by this one.
+  if (link.inbox) followInbox(telling(link, tell), signal);
   try {
     for (let wait = 0; ;) {
       const page = await ask(link, signal, wait, tell);
@@ -53,6 +57,17 @@ async function lead(link, signal, tell) {
   }
 }
 
+/** The link of the tab that polls, which passes on what the inbox has. */
+const telling = (link, tell) => ({
+  api: link.api,
+  interval: link.interval,
+  inboxCursor: () => link.inboxCursor(),
+  inboxTold: (inbox) => {
+    link.inboxTold(inbox);
+    tell({ inbox });
+  },
+});
+
 /** Lives on what another tab tells. Rejects when asking fails; never resolves. */
 function follow(link, signal, channel) {
   return new Promise((_resolve, reject) => {
@@ -63,8 +78,12 @@ function follow(link, signal, channel) {
       });
       asking.catch(reject);
     };
-    channel.onmessage = ({ data: { events, cursor } }) => {
+    channel.onmessage = ({ data: { events, cursor, inbox } }) => {
       link.heard();
+      if (inbox) {
+        link.inboxTold(inbox);
+        return;
+      }
       if (!events.every((event) => link.deliver(event)) || seqOf(link.cursor()) < seqOf(cursor)) catchUp();
       else link.caughtUp(link.cursor());
       link.proved();

@@ -2,6 +2,8 @@
 import { Problem } from "../problem.js";
 import { Ended } from "./ended.js";
 
+const INBOX = "@inbox";
+
 export function websocket(link, signal) {
   const url = new URL(`${link.base}/ws`, link.origin);
   url.protocol = url.protocol.replace("http", "ws");
@@ -22,10 +24,18 @@ export function websocket(link, signal) {
 
     const receive = {
       heartbeat: ({ cursors }) => {
+        if (cursors?.[INBOX]) link.inboxTold({ cursor: cursors[INBOX] });
         if (!link.keepsUp(cursors?.[link.room])) end(new Ended("Behind the server.", { atOnce: true }));
       },
-      "caught-up": ({ cursor }) => {
+      inbox: (envelope) => link.inboxTold(envelope),
+      news: (envelope) => link.inboxTold(envelope),
+      "caught-up": ({ room, cursor }) => {
+        if (room === INBOX) {
+          link.inboxTold({ cursor });
+          return;
+        }
         clearTimeout(opening);
+        if (link.inbox) socket.send(JSON.stringify({ command: "subscribe", room: INBOX, after: link.inboxCursor() }));
         link.opened(socket);
         link.caughtUp(cursor);
         link.proved();
