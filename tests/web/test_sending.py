@@ -21,7 +21,7 @@ from servers import Running, environment, quotechat, running, until, whole_log
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from quotechat.web.kept import Head
+from quotechat.web.kept import LEAVE_SECONDS, Head
 from quotechat.web.reactor import Reactor
 from quotechat.web.sending import Said, Sender
 
@@ -352,18 +352,21 @@ def test_a_handover_says_when_a_connection_ends(tmp_path: Path, workers: str) ->
 
         def send() -> None:
             while not over.is_set():
+                asked, late = time.monotonic(), False
                 try:
                     with connected(server) as connection:
                         last = False
                         # Idle most of the time, for less than the handover waits.
                         while not (last or over.wait(0.05)):
+                            late, asked = time.monotonic() - asked > LEAVE_SECONDS / 2, time.monotonic()
                             status, headers, _ = connection.post(said("on and on"))
                             last = headers["Connection"] == "close"
                             if status != 201:
                                 faults.append(str(status))
                         ends.append("close" if last else "over")
                 except (AssertionError, OSError) as fault:
-                    faults.append(repr(fault))
+                    if not late:  # on a busy machine this thread may wait for longer
+                        faults.append(repr(fault))
 
         threads = [threading.Thread(target=send, daemon=True) for _ in range(8)]
         for thread in threads:
