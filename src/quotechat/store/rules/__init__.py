@@ -116,9 +116,9 @@ def foreseen(command: commands.Write, write: Write, room_id: int) -> Iterator[tu
         yield held_names.NAME, (room_id, names.skeleton(command.message.user))
         if command.message.reply_to is not None:
             yield messages.PARENT, (room_id, command.message.reply_to)
-        yield from mentioning.foreseen(write.candidates, command.message.reply_to, room_id, write.identity)
+        yield from mentioning.foreseen(write.candidates, room_id, write.identity)
     elif isinstance(command, EditMessage) and write.identity is not None:
         yield messages.OWN, (room_id, command.message.id)
-        yield from mentioning.foreseen(write.candidates, None, room_id, write.identity)
+        yield from mentioning.foreseen(write.candidates, room_id, write.identity)
     elif isinstance(command, React) and write.identity is not None:
         yield from reactions.foreseen(command.message, write.identity, room_id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ...protocol import mentions, text
+from ...protocol import json, mentions, text
 from ...protocol.mentions import Candidate
 from ...protocol.permissions import MENTION_ALL, MENTION_FEW, READ, allows
 from ...protocol.principal import Principal
@@ -28,10 +28,8 @@ _WHO = (
     " LEFT JOIN member m ON m.account_id = a.id AND m.room_id = ?"
 )
 _NAMED = f"{_WHO} WHERE a.skeleton = ?"
-_AUTHOR = (
-    f"{_WHO} WHERE a.identity = (SELECT g.identity FROM message g WHERE g.room_id = ? AND g.id = ?"
-    " AND g.deleted IS NULL)"
-)
+_AUTHOR = f"{_WHO} WHERE a.key = ?"
+PARENT = "SELECT body FROM message WHERE room_id = ? AND id = ?"
 
 Called = dict[int, str]
 """Kinds of mentions (`name`, `room`, `reply`) by the key of the account, or `ROOM_KEY`."""
@@ -53,10 +51,11 @@ def mark(
 
 def author(asked: Asked, parent: int | None) -> Called:
     """Return the author of the message that is answered."""
-    if parent is None:
+    row = None if parent is None else asked.ledger.sql.one(PARENT, asked.room.id, parent)
+    by = None if row is None else json.own(row[0]).get("by")
+    if by is None:  # of a visitor, or deleted
         return {}
-    room = asked.room.id
-    found = _who(asked, asked.ledger.sql.one(_AUTHOR, asked.write.identity or "", room, room, parent))
+    found = _who(asked, asked.ledger.sql.one(_AUTHOR, asked.write.identity or "", asked.room.id, by))
     return {} if found is None else {found[0]: "reply"}
 
 
@@ -80,14 +79,12 @@ def change(asked: Asked, message_id: int, called: Called) -> None:
 
 
 def foreseen(
-    candidates: Sequence[Candidate], parent: int | None, room_id: int, identity: str | None
+    candidates: Sequence[Candidate], room_id: int, identity: str | None
 ) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """Yield the single-row reads that `mark` and `author` make."""
+    """Yield the single-row reads that `mark` makes; whom a reply answers, only the message that it answers tells."""
     for skeleton in dict.fromkeys(each.skeleton for each in candidates):
         if skeleton != mentions.ROOM_SKELETON:
             yield _NAMED, (identity or "", room_id, skeleton)
-    if parent is not None:
-        yield _AUTHOR, (identity or "", room_id, room_id, parent)
 
 
 def _add(asked: Asked, message_id: int, account: int, kind: str) -> None:

@@ -22,7 +22,7 @@ MOST_EDITS = 1000
 """Edits of one message: each stays in the log, with the whole text."""
 
 # Reads of the common commands: prefetched together if that is faster (`foreseen`).
-PARENT = "SELECT body FROM message WHERE room_id = ? AND id = ?"
+PARENT = mentioning.PARENT
 OWN = "SELECT identity, deleted, body, likes, dislikes, edits, reactions FROM message WHERE room_id = ? AND id = ?"
 
 
