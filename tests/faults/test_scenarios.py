@@ -10,6 +10,8 @@ from checker import names
 from scenarios import CAUGHT, SCENARIOS
 from stage import Played
 
+pytestmark = pytest.mark.alone  # several are played at once, each for a time in which enough has to happen
+
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_no_promise_is_broken(scenario: str, played: Played, tmp_path: Path) -> None:

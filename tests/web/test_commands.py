@@ -372,7 +372,7 @@ def test_a_snapshot_tells_what_is_mine(guest: Guest) -> None:
     guest.ask("post", {"command": "react", "message": {"id": second, "reaction": "like"}})
     quoted = guest.ask("post", {"command": "add-quote", "quote": {"quote": "q", "author": "a"}})["seq"]
     plain = requests.get(guest.url).json()
-    assert set(plain) == {"room", "cursor", "messages", "has_more", "quotes"}
+    assert set(plain) == {"room", "cursor", "about", "messages", "has_more", "quotes"}
     assert [(quote["seq"], quote["quote"]) for quote in plain["quotes"]] == [(quoted, "q")]
     mine = {"messages": [first], "reactions": {str(second): "like"}}
     assert requests.get(guest.url, headers=guest.headers).json() == {**plain, "mine": mine}

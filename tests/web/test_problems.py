@@ -243,7 +243,7 @@ def test_every_code_has_a_status() -> None:
         401: {"unauthenticated", "sign-in-failed"},
         403: {"forbidden", "origin-refused", "proof-needed", "scope-missing"},
         404: {"room-unknown", "message-unknown", "quote-unknown", "scheduled-unknown", "not-found",
-              "account-unknown", "token-unknown", "link-unknown"},
+              "account-unknown", "token-unknown", "cursor-unknown", "link-unknown"},
         405: {"method-not-allowed"}, 406: {"not-acceptable"}, 409: {"conflict"},
         410: {"cursor-expired", "cursor-ahead", "history-changed"}, 413: {"too-large"},
         415: {"unsupported-media-type"}, 422: {"invalid", "client-id-reused"}, 429: {"rate-limited"},

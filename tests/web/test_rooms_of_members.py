@@ -303,3 +303,10 @@ def test_rooms_are_made_as_the_site_says(people: People, app: Flask) -> None:
         people["Azin"].ask("PATCH", "/site", {"rooms_by": "all", "directs": "all"})
     outcome = app.extensions["quotechat"]._store.commit([Write(CreateRoom("by-nobody"), 1_800_000_000_000)])
     assert outcome[0].room["name"] == "by-nobody"
+
+
+def test_a_flag_is_0_or_1(people: dict[str, Browser]) -> None:
+    """Another value is refused, with its name."""
+    answer = people["Cai"].ask("GET", "/rooms?joined=true")
+    assert (answer.status_code, answer.get_json()["field"]) == (400, "joined")
+    assert people["Cai"].ask("GET", "/rooms?joined=0").status_code == 200

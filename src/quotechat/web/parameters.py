@@ -86,6 +86,14 @@ def one(name: str) -> str | None:
     return found[0] if found else None
 
 
+def flag(name: str) -> bool:
+    """Parse the parameter `name`: 1, or 0 as if it is left out. Raises ParameterInvalid."""
+    text = one(name)
+    if text not in (None, "0", "1"):
+        raise ParameterInvalid(f"{name} is 0 or 1.", name)
+    return text == "1"
+
+
 def limit(default: int, most: int) -> int:
     """Parse `limit`: 1 to `most`; above is cut. Raises ParameterInvalid."""
     text = one("limit")

@@ -38,7 +38,7 @@ def rooms() -> Response:
 
     Archived ones are left out.
     """
-    found = _chat().rooms(security.principal(), joined=parameters.one("joined") == "1")
+    found = _chat().rooms(security.principal(), joined=parameters.flag("joined"))
     tag = conditional.tag(found)
     return conditional.unchanged(tag) or conditional.marked(live({"rooms": found}), tag)
 
