@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 _numbers = itertools.count()
 
 # How long an example takes says how busy the machine is, and nothing of what is tested.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("any machine", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
 # A shell's background job ignores Ctrl-C, and so would every process that a test starts and ends with it.

@@ -130,7 +130,7 @@ def is_subsequence(short: str, long: str) -> bool:
     return all(character in rest for character in short)
 
 
-STRINGS = int(os.environ.get("QUOTECHAT_TEST_STRINGS", "3000"))
+STRINGS = int(os.environ.get("QUOTECHAT_TEST_STRINGS", "1000"))
 """Hostile strings for the parser; QUOTECHAT_TEST_STRINGS=100000 takes some minutes."""
 
 

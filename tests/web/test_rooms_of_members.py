@@ -305,7 +305,7 @@ def test_rooms_are_made_as_the_site_says(people: People, app: Flask) -> None:
     assert outcome[0].room["name"] == "by-nobody"
 
 
-def test_a_flag_is_0_or_1(people: dict[str, Browser]) -> None:
+def test_a_flag_is_0_or_1(people: People) -> None:
     """Another value is refused, with its name."""
     answer = people["Cai"].ask("GET", "/rooms?joined=true")
     assert (answer.status_code, answer.get_json()["field"]) == (400, "joined")
