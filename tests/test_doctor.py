@@ -167,4 +167,4 @@ def test_the_beat_of_a_stream(server: Running) -> None:
         lines = stream.iter_lines()
         commands = [json.loads(next(lines))["command"] for _ in range(3)]
     assert commands == ["heartbeat", "caught-up", "heartbeat"]
-    assert 0.9 < time.monotonic() - began < 3
+    assert 0.9 < time.monotonic() - began < 10

@@ -313,6 +313,7 @@ def test_one_answer_for_all_that_is_wrong(app: Flask) -> None:
     assert told("Bo")[0] == 401
 
 
+@pytest.mark.alone
 def test_an_unknown_name_takes_as_long(app: Flask) -> None:
     """The medians of known and unknown names do not tell them apart."""
     owner(app)

@@ -340,6 +340,7 @@ def test_half_a_request_is_told_that_it_is_late(tmp_path: Path) -> None:
                 assert (status, headers["Connection"], problem["type"]) == (408, "close", "about:blank")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_handover_says_when_a_connection_ends(tmp_path: Path, workers: str) -> None:
     """Through SIGHUP every request on a kept connection is answered; the last answer says `Connection: close`."""
