@@ -43,9 +43,10 @@ def missing(what: str) -> None:
 def driver() -> Iterator[Any]:
     """What drives browsers; one for all, since a thread can have only one."""
     try:
-        from playwright.sync_api import sync_playwright
+        from playwright.sync_api import expect, sync_playwright
     except ImportError:
         missing("playwright")
+    expect.set_options(timeout=20_000)  # milliseconds; the usual 5 s are short on a busy machine
     with sync_playwright() as playwright:
         yield playwright
 

@@ -75,8 +75,7 @@ def violations(page: Any) -> list[str]:
     return [f"{each['id']}: {[node['html'][:120] for node in each['nodes']]}" for each in found]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1024, 390], ids=["desk", "phone"])
+@pytest.mark.parametrize(("width", "scheme"), [(1024, "light"), (390, "dark")], ids=["desk-light", "phone-dark"])
 def test_axe_finds_nothing(scheme: str, width: int, server: Server, open_page: Open) -> None:
     """On every page, empty and busy, with everything open that opens."""
     options = {"color_scheme": scheme, "viewport": {"width": width, "height": 800}, "reduced_motion": "reduce"}

@@ -155,7 +155,7 @@ class Use(RuleBasedStateMachine):
 
 
 TestUse = Use.TestCase
-TestUse.settings = settings(max_examples=8, stateful_step_count=15, deadline=None)
+TestUse.settings = settings(max_examples=4, stateful_step_count=15, deadline=None)
 
 
 def teardown_module() -> None:

@@ -17,6 +17,12 @@ EVENTS = "/api/v1/rooms/lobby/events"
 GOOD = {"user": "Ann", "message": "hi"}
 
 
+@pytest.fixture(scope="module")
+def store_kind() -> str:
+    """One store: what is refused here is refused before any store is asked, or as both do (tests/store/contract.py)."""
+    return "sqlite"
+
+
 @pytest.fixture(autouse=True)
 def _nothing_is_stored(client: FlaskClient) -> Iterator[None]:
     """Whatever is refused, the head stays, and the next good message is stored."""
