@@ -93,6 +93,15 @@ def test_a_long_text_is_split_at_its_lines(app: Flask) -> None:
     assert len(said(boss)) == 3
 
 
+def test_long_keys_that_begin_alike_are_different(app: Flask) -> None:
+    """Of each post all messages are said, and a repeat says none again."""
+    boss, client = owner(app), app.test_client()
+    path, text = hook(boss), "\n".join(["z" * 2500] * 2)
+    for key in ("k" * 63 + "1", "k" * 63 + "2", "k" * 63 + "1"):
+        assert client.post(path, data=text, headers={"Idempotency-Key": key}).status_code == 200
+    assert len(said(boss)) == 4
+
+
 @pytest.mark.parametrize("payload", [{}, {"text": ""}, {"attachments": [{"color": "red"}]}, ["text"], {"text": 7}])
 def test_a_payload_without_text_is_never_ok(app: Flask, payload: Any) -> None:
     """422, and nothing is said."""

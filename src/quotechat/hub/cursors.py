@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ..protocol import names
 from ..protocol.cursor import NOW, Cursor, Now
 from ..protocol.cursor import parse as parse_cursor
-from ..protocol.errors import Conflict, Refused, RoomUnknown
+from ..protocol.errors import Conflict, RoomUnknown
 from ..protocol.principal import Principal
 from ..store import subscribers
 from ..store.base import Page
@@ -132,10 +132,11 @@ class Cursors:
             found = subscribers.find(sql, _account(by), name)
             there = subscribers.positions(sql, found)
             for room, cursor in places.items():
-                if room not in there:
-                    raise _about(RoomUnknown(room), room)
-                if cursor.seq < there[room].cursor.seq and not back:
-                    raise _about(Conflict("A position moves back only with back.", "back"), room)
+                with about(room):
+                    if room not in there:
+                        raise RoomUnknown(room)
+                    if cursor.seq < there[room].cursor.seq and not back:
+                        raise Conflict("A position moves back only with back.", "back")
             for room, cursor in places.items():
                 subscribers.place(sql, found, room, cursor)
 
@@ -171,8 +172,3 @@ class Cursors:
 def _account(by: Principal) -> int:
     assert by.account is not None, "the view has asked for an account"
     return by.account
-
-
-def _about(refused: Refused, room: str) -> Refused:
-    refused.room = room
-    return refused

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -144,7 +145,10 @@ def _key() -> str | None:
 
 def _next(key: str | None, number: int) -> str | None:
     """Return the key of a further message of the same post."""
-    return None if key is None else f"{key[:62]}_{number}"
+    if key is None:
+        return None
+    # Shortened, two long keys could become one.
+    return f"{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}_{number}"
 
 
 def _shown(found: Hook) -> dict[str, Any]:
