@@ -151,3 +151,11 @@ def test_in_a_closed_room_the_hook_is_a_member_that_all_see(app: Flask) -> None:
     assert said(boss, room) == [("Alarm", "Smoke")]
     members = boss.ask("GET", f"/rooms/{room}/members").get_json()["members"]
     assert {each["user"]: each["bot"] for each in members if each.get("bot")} == {"Alarm": True}
+    number = path.split("/")[2]
+    assert boss.ask("DELETE", f"/rooms/{room}/hooks/{number}").status_code == 204
+    last = boss.ask("GET", f"/rooms/{room}/events?after=0").get_json()["events"][-1]
+    assert (last["command"], last["member"]["user"], last["reason"]) == ("member-left", "Alarm", "closed")
+    told = boss.ask("GET", "/rooms/@audit/events?after=0").get_json()["events"]
+    assert {"what": "hook-made", "room": room}.items() <= next(
+        each["audit"] for each in told if each["audit"]["what"] == "hook-made"
+    ).items()

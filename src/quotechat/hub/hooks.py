@@ -15,7 +15,7 @@ from ..protocol.errors import Conflict, Forbidden, Invalid, Refused, TokenUnknow
 from ..protocol.permissions import MANAGE, allows
 from ..protocol.principal import Principal
 from ..protocol.rooms import is_private
-from ..store import accounts, members, sessions
+from ..store import accounts, audit, closing, members, sessions
 from ..store.accounts import Account
 from ..store.sessions import Token, hashed
 from ..store.shapes import Sql
@@ -70,6 +70,7 @@ class Hooks:
             sql.run("UPDATE account SET settings = ? WHERE id = ?", accounts.HOOK, bot.id)
             token, text = mint(bot.id, "hook", now, ("write",), (room,))
             sessions.add_token(sql, token)
+            audit.tell(sql, now, "hook-made", by=by, account=bot.key, room=room)
             return Hook(bot, token), text.removeprefix(f"{TOKEN_PREFIX}{token.id}_")
 
         hook, secret = self._chat.write_with(work)
@@ -84,7 +85,7 @@ class Hooks:
         def work(sql: Sql) -> None:
             for hook in _of_room(sql, room):
                 if hook.token.id == hook_id:
-                    return accounts.close(sql, hook.account, self._chat.now())
+                    return closing.close(sql, hook.account, self._chat.now())
             raise TokenUnknown("There is no such hook.")
 
         self._chat.write_with(work)
@@ -114,7 +115,7 @@ class Hooks:
         try:
             self._chat.submit(command, identity=by.identity, address=address, proof=proof)
         except Refused:
-            self._chat.write_with(lambda sql: accounts.close(sql, hook.account, self._chat.now()))
+            self._chat.write_with(lambda sql: closing.close(sql, hook.account, self._chat.now()))
             raise
 
 
