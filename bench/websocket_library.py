@@ -16,7 +16,7 @@ from websockets.protocol import Protocol, Side
 from wsproto.connection import Connection as Wsproto
 from wsproto.connection import ConnectionType
 
-from quotechat.web.connection import Connection
+from quotechat.live.connection import Connection
 
 PAYLOAD = b'{"command":"ping"}'
 FRAME = struct.pack("!BB4x", 0x81, 0x80 | len(PAYLOAD)) + PAYLOAD

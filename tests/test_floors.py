@@ -22,23 +22,24 @@ FLOORS = {
     "quotechat.protocol": 1,
     "quotechat.store": 2,
     "quotechat.hub": 3,
-    "quotechat.web": 4,
+    "quotechat.live": 4,
+    "quotechat.web": 5,
     "quotechat.signals": 4,
-    "quotechat.app": 5,
-    "quotechat": 6,
+    "quotechat.app": 11,
+    "quotechat": 12,
     "quotechat.serving.arrival": 0,
-    "quotechat.serving.beginning": 7,
-    "quotechat.serving.figures": 7,
-    "quotechat.serving.handover": 7,
+    "quotechat.serving.beginning": 13,
+    "quotechat.serving.figures": 13,
+    "quotechat.serving.handover": 13,
     "quotechat.serving.reliance": 0,
-    "quotechat.serving.lingering": 7,
-    "quotechat.serving.draining": 8,
-    "quotechat.serving.worker": 8,
-    "quotechat.serving.hooks": 9,
-    "quotechat.serving.server": 10,
-    "quotechat.serving": 11,
-    "quotechat.cli": 12,
-    "quotechat.__main__": 13,
+    "quotechat.serving.lingering": 13,
+    "quotechat.serving.draining": 14,
+    "quotechat.serving.worker": 14,
+    "quotechat.serving.hooks": 15,
+    "quotechat.serving.server": 16,
+    "quotechat.serving": 17,
+    "quotechat.cli": 18,
+    "quotechat.__main__": 19,
 }
 TRANSPORTS = {"quotechat.web.polling", "quotechat.web.websocket", "quotechat.web.streams"}
 ALONE = {
@@ -48,6 +49,8 @@ ALONE = {
 }
 #: Not for the ground floor, which knows no I/O, no clock and no thread.
 WORLDLY = {"asyncio", "flask", "gunicorn", "socket", "sqlite3", "subprocess", "threading", "time"}
+#: Not for the layer of live readers either.
+FRAMEWORKS = {"flask", "flask_sock", "werkzeug"}
 
 
 def module_of(file: Path, source: Path) -> str:
@@ -106,6 +109,8 @@ def faults(source: Path) -> list[str]:
             if target.split(".")[0] != "quotechat":
                 if module.startswith("quotechat.protocol") and target.split(".")[0] in WORLDLY:
                     found.append(f"{module} imports {target}: the ground floor is pure")
+                if module.startswith("quotechat.live") and target.split(".")[0] in FRAMEWORKS:
+                    found.append(f"{module} imports {target}: live readers need no framework")
             elif top_of(module) in ALONE:
                 if top_of(target) != top_of(module):
                     found.append(f"{module} imports {target}: it stands alone")
@@ -131,6 +136,8 @@ def test_no_import_climbs() -> None:
         ("web/polling.py", "from quotechat.web import streams"),
         ("web/polling.py", "from . import streams"),
         ("protocol/cursor.py", "import threading"),
+        ("live/reactor.py", "from flask import Flask"),
+        ("live/reactor.py", "from ..web import polling"),
         ("config.py", "from quotechat.protocol import cursor"),
         ("client/reader.py", "from ..protocol import cursor"),
     ],

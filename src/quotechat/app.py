@@ -183,6 +183,7 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
     """Register everything under one blueprint at `prefix`. If the application is `whole` ours, unknown addresses and
     faults of any kind are ours to answer too."""
     # Imported late: `quotechat verify` needs quotechat.app too, but nothing of the web.
+    from .live import inbox_feed, reactor
     from .web import (
         access,
         account_pages,
@@ -195,7 +196,6 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         held_rooms,
         hooks,
         inbox,
-        inbox_feed,
         inbox_page,
         lessons,
         me,
@@ -214,7 +214,6 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         problems,
         quota,
         quotes,
-        reactor,
         reads,
         reference,
         revocation,
@@ -243,9 +242,9 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
     reads.install(scope)  # after what security refuses
     authentication.install(app, chat, settings)
     gate.install(scope, whole=whole)
-    reactor.install(app, chat)
+    loop = app.extensions["quotechat.reactor"] = reactor.open_reactor(chat)
     parking.install(app, chat)
-    inbox_feed.install(app, chat)
+    inbox_feed.open_feed(loop, chat)
     held_rooms.install(app, chat)
     revocation.install(app, chat)
     metrics.install(app, chat)

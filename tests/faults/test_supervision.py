@@ -20,7 +20,7 @@ THREADS = {
     "writer": "quotechat.hub.writer:Writer._commit",
     "scheduler": "quotechat.hub.scheduler:Scheduler.deliver_due",
     "watcher": "quotechat.hub.bell:SocketBell.wait",
-    "reactor": "quotechat.web.reactor:Reactor._sweep",
+    "reactor": "quotechat.live.reactor:Reactor._sweep",
     "lingering": "quotechat.serving.lingering:Lingering._expire",
 }
 

@@ -28,10 +28,10 @@ from gunicorn.http.errors import ParseException
 from gunicorn.http.message import Request
 from gunicorn.http.unreader import IterUnreader
 
+from quotechat.live.connection import Connection, frame
 from quotechat.protocol import commands, cursor, json, text
 from quotechat.protocol.errors import CursorInvalid, MalformedJson, Refused
 from quotechat.serving.arrival import MOST_HEAD, Arrival
-from quotechat.web.connection import Connection, frame
 
 Target = Callable[[bytes], None]
 

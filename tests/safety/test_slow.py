@@ -232,7 +232,7 @@ def test_a_socket_follows_so_many_rooms(tmp_path: Path) -> None:
 
 def test_a_message_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A socket that begins a message and drips empty fragments is closed, with 1008 (30 s; here by a copy of them)."""
-    from quotechat.web.connection import Connection
+    from quotechat.live.connection import Connection
 
     connection = Connection(65_536)
     connection.receive(frame(1, final=False))

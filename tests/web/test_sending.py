@@ -21,8 +21,8 @@ from servers import Running, environment, quotechat, running, until, whole_log
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from quotechat.live.reactor import Reactor
 from quotechat.web.kept import LEAVE_SECONDS, Head
-from quotechat.web.reactor import Reactor
 from quotechat.web.sending import Said, Sender
 
 MESSAGES = "/api/v1/rooms/lobby/messages"

@@ -20,7 +20,7 @@ from servers import Running, environment, quotechat, running, until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from quotechat.web.connection import Connection
+from quotechat.live.connection import Connection
 
 SHORTEST = {"command": "send-message", "message": {"user": "Azin", "message": "Hello!"}}
 

@@ -10,10 +10,11 @@ from urllib.parse import urlencode
 from flask import Response, redirect, request
 from flask.sansio.scaffold import Scaffold
 
+from ..live import detach
 from ..protocol.errors import OriginRefused, ScopeMissing, Unauthenticated
 from ..protocol.principal import Principal
 from ..protocol.rooms import AUDIT
-from . import authentication, detach, same_origin, security, site
+from . import authentication, same_origin, security, site
 from .revocation import PRINCIPAL
 
 _FOR_ALL = frozenset({

@@ -19,16 +19,16 @@ from ..hub.chat import Chat, Page
 from ..hub.feeds import cursor_of
 from ..hub.held_polls import hint
 from ..hub.room_handle import RoomHandle
+from ..live.detach import detach
+from ..live.inbox_feed import nothing
+from ..live.reactor import Reactor
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Overloaded, Refused, RoomUnknown, Unauthenticated
 from ..protocol.principal import Principal
 from ..store.inbox import State
 from . import problems
-from .detach import detach
-from .inbox_feed import nothing
 from .kept import Head, Kept, Taking
 from .parking import SETTLE, fields
-from .reactor import Reactor
 
 Places = Mapping[RoomHandle, str]
 """The rooms of a poll, each with its cursor."""

@@ -12,6 +12,7 @@ from ..hub.chat import Chat, Page
 from ..hub.feeds import cursor_of
 from ..hub.held_polls import hint
 from ..hub.room_handle import RoomHandle
+from ..live.inbox_feed import GATHER, nothing
 from ..protocol import inbox, json
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Overloaded
@@ -19,7 +20,6 @@ from ..protocol.principal import Principal
 from ..store import inbox as stored
 from ..store.inbox import State
 from . import held_rooms, parking, reads, revocation, security
-from .inbox_feed import GATHER, nothing
 
 Gone = Callable[[], bool]
 

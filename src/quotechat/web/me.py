@@ -9,6 +9,7 @@ from flask import Blueprint, Response, current_app, request
 
 from ..hub.accounts import Accounts
 from ..hub.chat import Chat
+from ..live.detach import has_body
 from ..protocol import account_types as types
 from ..protocol import json, wire
 from ..protocol.errors import Invalid, ParameterInvalid, Unauthenticated
@@ -17,7 +18,6 @@ from ..protocol.principal import SCOPES, Principal
 from ..store import accounts, own, personal, reading, sessions
 from . import authentication, parameters, security, showing, token_fields
 from .described import described
-from .detach import has_body
 from .messages import live
 
 blueprint = Blueprint("me", __name__, url_prefix="/api/v1")

@@ -23,14 +23,14 @@ from ..hub.chat import Chat, Page
 from ..hub.feeds import cursor_of
 from ..hub.held_polls import early
 from ..hub.room_handle import RoomHandle
+from ..live.detach import detach, has_body, is_guarded
+from ..live.reactor import Reactor
 from ..protocol import readership
 from ..protocol.errors import Overloaded, Refused, RoomUnknown, Unauthenticated
 from ..protocol.events import rfc3339
 from ..protocol.principal import Principal
 from . import conditional, problems
-from .detach import detach, has_body, is_guarded
 from .kept import Head, Kept, Taking, can_take
-from .reactor import Reactor
 
 SETTLE = 0.02
 """Seconds between two answers in one room."""

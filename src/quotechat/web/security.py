@@ -17,11 +17,11 @@ from itsdangerous import BadSignature, URLSafeSerializer
 
 from ..config import Settings
 from ..hub.hosted import User
+from ..live.detach import guard
 from ..protocol import names
 from ..protocol.errors import Forbidden, Invalid, ParameterInvalid, Refused, Unauthenticated
 from ..protocol.principal import Principal
 from . import authentication, parameters, problems, same_origin, site
-from .detach import guard
 from .proxies import address as address  # it identifies the caller, as the rest of this module
 
 _OLD_COOKIE = "quotechat"

@@ -19,14 +19,14 @@ from flask import Response, current_app, request
 from werkzeug.http import HTTP_STATUS_CODES
 
 from ..hub.chat import Chat
+from ..live.detach import detach
+from ..live.reactor import GRACE_SECONDS, Reactor
 from ..protocol import json
 from ..protocol.commands import SendMessage
 from ..protocol.errors import OutcomeUnknown, Refused
 from ..refusal import refusal
 from . import authentication, measure, quota, security
-from .detach import detach
 from .kept import Head, Kept, Taking, can_keep, closes
-from .reactor import GRACE_SECONDS, Reactor
 
 MOST_MISSED = 3
 """Requests in a row that were not the expected one; then the connection stays with the server."""

@@ -13,9 +13,9 @@ from typing import Any, get_args
 
 from flask import Blueprint, Response, current_app, request
 
+from ..live.connection import CLOSE_CODES
 from ..protocol import commands, inbox_types, json, wire
 from . import problems, security, site
-from .connection import CLOSE_CODES
 from .described import COMMANDS, PATH, QUERY, Call, calls, described, envelope
 
 blueprint = Blueprint("specs", __name__)

@@ -21,15 +21,15 @@ from ..hub.chat import Chat, Page
 from ..hub.feed import Feed
 from ..hub.feeds import cursor_of
 from ..hub.room_handle import RoomHandle
+from ..live.detach import can_detach, detach, has_body
+from ..live.peer import Peer, Subscription
+from ..live.reactor import SLICE_BYTES, SLICE_EVENTS, Reactor
 from ..protocol import json
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import NotAcceptable, Overloaded, Refused, Unauthenticated
 from ..protocol.events import Event
 from . import access, parameters, problems, reads, security
-from .detach import can_detach, detach, has_body
 from .kept import with_headers
-from .peer import Peer, Subscription
-from .reactor import SLICE_BYTES, SLICE_EVENTS, Reactor
 
 Kind = Literal["ndjson", "sse"]
 _TYPES = {"ndjson": "application/x-ndjson", "sse": "text/event-stream; charset=utf-8"}

@@ -22,6 +22,10 @@ from ..hub.chat import Chat, Page
 from ..hub.feed import Feed
 from ..hub.feeds import cursor_of
 from ..hub.room_handle import RoomHandle
+from ..live.connection import POLICY, RESTART, SIGNED_OUT, TOO_FAR_BEHIND, Connection, frame
+from ..live.detach import can_detach, detach, has_body
+from ..live.peer import Peer, Subscription
+from ..live.reactor import Reactor
 from ..protocol import commands, cursor, json, wire
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import (
@@ -37,11 +41,7 @@ from ..protocol.events import Event
 from ..protocol.inbox import INBOX
 from ..protocol.principal import VISITOR, Principal
 from . import access, authentication, parameters, problems, reads, security, site
-from .connection import POLICY, RESTART, SIGNED_OUT, TOO_FAR_BEHIND, Connection, frame
 from .described import described
-from .detach import can_detach, detach, has_body
-from .peer import Peer, Subscription
-from .reactor import Reactor
 
 _ALLOWED = "GET, OPTIONS"
 SUBPROTOCOL = "quotechat.v1"

@@ -14,8 +14,6 @@ from collections.abc import Collection
 from functools import partial
 from typing import Any
 
-from flask import Flask
-
 from ..hub.chat import Chat
 from ..protocol import inbox, json
 from ..protocol.cursor import START, Cursor, Now
@@ -307,11 +305,9 @@ def _numbers(bits: int) -> list[int]:
     return found
 
 
-def install(app: Flask, chat: Chat) -> None:
-    """Give `app` its inboxes."""
-    reactor: Reactor = app.extensions["quotechat.reactor"]
+def open_feed(reactor: Reactor, chat: Chat) -> None:
+    """Give `reactor` the inboxes of `chat`."""
     feed = InboxFeed(reactor, chat)
-    app.extensions["quotechat.inbox"] = feed
     reactor.inbox = feed
     chat.on_move(feed.signal)
     reactor.every_sweep(feed.look)

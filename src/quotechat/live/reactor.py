@@ -25,8 +25,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from flask import Flask
-
 from .. import supervision
 from ..hub.chat import Chat, Page
 from ..hub.feed import Feed
@@ -68,7 +66,7 @@ class Slice(NamedTuple):
 
 
 class Reactor:
-    """The thread and its peers. `install` makes one per application."""
+    """The thread and its peers. `open_reactor` makes one per application."""
 
     def __init__(self, chat: Chat) -> None:
         self.chat = chat
@@ -492,12 +490,12 @@ class Reactor:
             os.eventfd_write(self._wake, 1)
 
 
-def install(app: Flask, chat: Chat) -> None:
-    """Give `app` its reactor; the thread starts with the first peer."""
+def open_reactor(chat: Chat) -> Reactor:
+    """Make the reactor of `chat`; its thread starts with the first peer."""
     reactor = Reactor(chat)
-    app.extensions["quotechat.reactor"] = reactor
     chat.supervise(reactor.thread)
     chat.listen(reactor.news)
     chat.followed_by(reactor.has_followers)
     chat.on_drain(reactor.drain)
     chat.on_close(reactor.settle)
+    return reactor
