@@ -128,6 +128,34 @@ def test_unread_is_counted(ann: Person, bo: Person, room: str) -> None:
     assert ann.entry(room)["read"]["id"] == own and "unread" not in ann.entry(room)
 
 
+def test_joining_answers_with_the_place_in_the_inbox(servers: list[Running], ann: Person, room: str) -> None:
+    """The ack's `inbox` is the entry that the inbox has from then on; the same for a member, over either way in."""
+    bo = Person(servers[1].url, "Bo")
+    ann.say(room, "hi @Bo")
+    named = bo.entry(room)
+    assert named["mentions"] == 1 and "read" not in named
+    ack = bo.command("join", room)
+    assert ack["inbox"] == bo.entry(room) == {
+        "last": 1, "messages": 1, "read": {"id": 1, "messages": 1}, "mentions": 1,
+    }  # fmt: skip
+    assert "seq" not in ack
+    ann.say(room, "everybody")
+    url = f"{bo.url.replace('http', 'ws')}/ws"
+    with connect(url, additional_headers={**bo.cookie, "Origin": servers[1].url}) as ws:
+        ws.send(json.dumps({"command": "join", "room": room, "client_id": "j"}))
+        again = heard(ws, "ack")
+    assert again["inbox"] == bo.entry(room) and (again["inbox"]["unread"], again["client_id"]) == (1, "j")
+
+
+def test_reading_changes_the_tag_of_a_snapshot(ann: Person, bo: Person, room: str) -> None:
+    """It shows up to where the reader has read, so a browser that asks with the old tag gets it anew."""
+    number = bo.say(room)
+    before = ann.ask("GET", f"/rooms/{room}")
+    ann.command("mark-read", room, read={"id": number})
+    after = ann.ask("GET", f"/rooms/{room}", headers={"If-None-Match": before.headers["ETag"]})
+    assert after.status_code == 200 and after.json()["about"]["you"]["read"] == {"id": number, "messages": 1}
+
+
 def test_a_deleted_newest_leaves_nothing_unread(ann: Person, bo: Person, room: str) -> None:
     """One that is deleted in the middle still counts; the newest one does not."""
     bo.say(room)

@@ -25,6 +25,11 @@ _MENTIONS = (
     " JOIN message g ON g.room_id = x.room_id AND g.id = x.message_id"
     " WHERE m.account_id = ? AND g.identity <> (SELECT identity FROM account WHERE id = ?)) AS found GROUP BY room_id"
 )
+_MENTIONS_IN = (
+    "SELECT count(DISTINCT x.message_id) FROM mention x WHERE x.room_id = ? AND (x.account_id = ? AND x.seen = 0"
+    " OR x.account_id = 0 AND x.message_id > ? AND EXISTS (SELECT 1 FROM message g WHERE g.room_id = x.room_id"
+    " AND g.id = x.message_id AND g.identity <> (SELECT identity FROM account WHERE id = ?)))"
+)
 _PEOPLE = (
     "SELECT o.room_id, a.key, a.name FROM member m JOIN room r ON r.id = m.room_id AND r.kind = 'direct'"
     " JOIN member o ON o.room_id = m.room_id AND o.account_id <> m.account_id JOIN account a ON a.id = o.account_id"
@@ -109,11 +114,17 @@ def read(sql: Sql, account: int, only: Collection[str] | None = None) -> State:
     revision = revisions(sql, (account,)).get(account, 0)
     mentions = dict(_pairs(sql.all(_MENTIONS, account, account, account)))
     joined = list(sql.all(_JOINED, account))
-    people = _people(sql, account) if any(each[3] == rooms.DIRECT for each in joined) else {}
+    people = people_of(sql, account) if any(each[3] == rooms.DIRECT for each in joined) else {}
     entries = [_entry(each, mentions.pop(each[0], 0), people) for each in joined]
     entries += [_entry((*each, None, None, None), mentions[each[0]], {}) for each in _open(sql, mentions)]
     kept = [each for each in entries if PART not in each.name and (only is None or each.name in only)]
     return State(revision, sorted(kept), _notices(sql, account))
+
+
+def mentions_in(sql: Sql, account: int, room: int, read_id: int) -> int:
+    """Count the messages of one room that mention a member of it which has read up to `read_id`."""
+    row = sql.one(_MENTIONS_IN, room, account, read_id, account)
+    return 0 if row is None else int(row[0])
 
 
 class Moved(NamedTuple):
@@ -169,7 +180,8 @@ def _open(sql: Sql, room_ids: Collection[int]) -> list[Row]:
     return list(sql.all(f"SELECT {_ROOM} FROM room r WHERE r.id IN ({marks}) AND r.kind = 'open'", *numbers))
 
 
-def _people(sql: Sql, account: int) -> dict[int, list[tuple[str, str]]]:
+def people_of(sql: Sql, account: int) -> dict[int, list[tuple[str, str]]]:
+    """Return the others of the direct rooms of an account, by room, as (id, name)."""
     found: dict[int, list[tuple[str, str]]] = {}
     for room_id, key, name in sql.all(_PEOPLE, account):
         found.setdefault(room_id, []).append((key, name))

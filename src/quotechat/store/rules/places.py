@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...protocol import rooms
 from .. import inbox
 from .asked import Asked
 
@@ -18,10 +19,11 @@ def place(asked: Asked, account: int) -> tuple[tuple[int, int], str | None] | No
 
 def entry(asked: Asked, account: int) -> inbox.Entry:
     """Return the place of the room in the inbox of a member."""
-    room, counts = asked.room, asked.room.counts
-    title = asked.ledger.sql.one("SELECT title FROM room WHERE id = ?", room.id)
+    room, counts, sql = asked.room, asked.room.counts, asked.ledger.sql
+    title = sql.one("SELECT title FROM room WHERE id = ?", room.id)
     read, level = place(asked, account) or (None, None)
     return inbox.Entry(
         room.id, room.name, title[0] if title else None, room.kind, counts.last, counts.messages, counts.news, read,
-        level,
+        level, 0 if read is None else inbox.mentions_in(sql, account, room.id, read[0]),
+        tuple(inbox.people_of(sql, account).get(room.id, ())) if room.kind == rooms.DIRECT else (),
     )  # fmt: skip
