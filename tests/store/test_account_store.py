@@ -21,7 +21,7 @@ from quotechat.protocol.errors import (
     TokenUnknown,
     Unauthenticated,
 )  # fmt: skip
-from quotechat.store import accounts, attempts, inventory, sessions, site, tickets
+from quotechat.store import accounts, attempts, bans, inventory, sessions, site, tickets
 from quotechat.store.accounts import Account
 from quotechat.store.base import Deliver, Nothing, Store, Stored, Write
 from quotechat.store.open import open_store
@@ -71,7 +71,7 @@ def test_there_is_always_an_owner(store: Store) -> None:
     first = made(store, "Ann", "owner")
     changes: list[Callable[[Any], None]] = [
         lambda sql: accounts.set_role(sql, first, "admin"),
-        lambda sql: accounts.ban(sql, first, None),
+        lambda sql: bans.ban(sql, first, None),
         lambda sql: accounts.close(sql, first, T0),
     ]
     for change in changes:
@@ -90,8 +90,8 @@ def test_every_change_of_rights_moves_the_revision(store: Store) -> None:
         lambda sql: accounts.rename(sql, account, "Anna", T0),
         lambda sql: accounts.set_role(sql, account, "admin"),
         lambda sql: accounts.set_password(sql, account, "x"),
-        lambda sql: accounts.ban(sql, account, None),
-        lambda sql: accounts.unban(sql, account),
+        lambda sql: bans.ban(sql, account, None),
+        lambda sql: bans.unban(sql, account),
         lambda sql: accounts.close(sql, account, T0),
     ):
         before = store.read_with(lambda sql: accounts.by_key(sql, account.key)).revision
@@ -155,7 +155,7 @@ def test_nothing_of_a_banned_account_is_stored(store: Store) -> None:
     account = made(store, "Ann")
     do(store, said("Ann", "hi", key="k"), who=account.identity)
     waits = do(store, said("Ann", "later", send_at="+1s"), who=account.identity).scheduled["id"]
-    store.write_with(lambda sql: accounts.ban(sql, account, T0 + 1000))
+    store.write_with(lambda sql: bans.ban(sql, account, T0 + 1000))
     for command in (said("Ann", "hi", key="k"), said("Ann", "no"), edit(1, "no"), delete(1)):
         with pytest.raises(Unauthenticated):
             do(store, command, who=account.identity)
@@ -229,7 +229,7 @@ def test_what_is_held_is_looked_up_at_once(store: Store) -> None:
     store.write_with(lambda sql: sessions.start(sql, session(ann)))
     token = Token("abcdefgh", hashed("t"), bo.id, "laptop", "read", None, T0, None, T0 + 5)
     store.write_with(lambda sql: sessions.add_token(sql, token))
-    store.write_with(lambda sql: accounts.ban(sql, bo, None))
+    store.write_with(lambda sql: bans.ban(sql, bo, None))
     standing = store.read_with(lambda sql: sessions.standings(sql, [ann.id, bo.id, 77]))
     assert {key: each.state for key, each in standing.items()} == {ann.id: "active", bo.id: "banned"}
     proofs = [hashed("s"), hashed("t"), hashed("none")]
@@ -362,7 +362,7 @@ def test_what_there_is_of_accounts_is_counted(store: Store) -> None:
     """`stats` counts accounts that are not closed, and the sessions and tokens that are valid now."""
     azin, bo = made(store, "Azin", "owner"), made(store, "Bo")
     store.write_with(lambda sql: accounts.close(sql, accounts.make(sql, "Cy", "member", T0), T0))
-    store.write_with(lambda sql: accounts.ban(sql, bo, None))
+    store.write_with(lambda sql: bans.ban(sql, bo, None))
 
     def fill(sql: Any) -> None:
         sessions.start(sql, session(azin, "valid"))

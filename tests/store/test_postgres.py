@@ -15,13 +15,14 @@ import psycopg
 import pytest
 from belonging import BelongingContract, RulesOfRoomsContract
 from contract import T0, Open, StoreContract, delete, do, edit, react, said
+from msgspec.structs import replace
 from reading_rights import ReadingRights
 from taking_back import TakingBack
 
 from quotechat.protocol import commands
 from quotechat.protocol.cursor import START, Cursor
 from quotechat.protocol.errors import Overloaded, StorageFull
-from quotechat.store import connections, rules
+from quotechat.store import accounts, connections, rules
 from quotechat.store import postgres as module
 from quotechat.store.base import CommitFailed, CreateRoom, Store, Stored, Write
 from quotechat.store.gathering import Gathering
@@ -415,3 +416,38 @@ def test_a_database_that_is_away_is_said_so(postgres_server: postgres.Server) ->
     with pytest.raises(Overloaded, match="authentication failed") as refused:
         PostgresStore(wrong)
     assert "guess" not in str(refused.value)
+
+
+def test_one_account_may_speak_first_in_two_rooms_at_once(
+    open_store: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two machines, each in the middle of such a batch: both are stored, and neither waits for the other's end.
+
+    Whether they do is up to PostgreSQL, which ends one of two transactions that wait for each other after a second.
+    """
+    stores = [open_store(), open_store()]
+    ann = stores[0].write_with(lambda sql: accounts.make(sql, "Ann", "member", T0))
+    for room in ("tea", "jam"):
+        do(stores[0], CreateRoom(room))
+    both, flush = threading.Barrier(2), Ledger.flush
+
+    def together(ledger: Ledger) -> None:
+        both.wait(20)
+        flush(ledger)
+
+    monkeypatch.setattr(Ledger, "flush", together)
+    outcomes: list[Any] = []
+
+    def speak(store: Store, room: str) -> None:
+        try:
+            outcomes.append(do(store, replace(said("Ann"), room=room), who=ann.identity))
+        except CommitFailed as fault:
+            outcomes.append(fault)
+
+    threads = [threading.Thread(target=speak, args=pair) for pair in zip(stores, ("tea", "jam"), strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert [type(each) for each in outcomes] == [Stored, Stored], outcomes
+    assert stores[0].read_with(lambda sql: accounts.revision(sql, ann.id)) == 2

@@ -145,6 +145,41 @@ def test_bots_end_with_their_keeper_or_are_handed_over(app: Flask) -> None:
     assert works(stays) and not works(goes)
 
 
+def test_a_bots_own_ban_outlasts_that_of_its_keeper(app: Flask) -> None:
+    """Whichever of the two began first: a bot acts again when both are over, or it has another keeper."""
+    boss = owner(app)
+    boss.ask("PATCH", "/site", {"bots_by": "all"})
+    bo, cleo = joined(app, boss, "Bo"), joined(app, boss, "Cleo")
+    bots = [bo.ask("POST", "/bots", {"name": name}).get_json() for name in ("before", "after", "free", "moved")]
+    before, after, free, moved = (bot["account"]["id"] for bot in bots)
+
+    keeper = number(bo)
+
+    def put(key: str) -> None:
+        assert boss.ask("PUT", f"/accounts/{key}/ban", {}).status_code == 204
+
+    def lift(key: str) -> None:
+        assert boss.ask("DELETE", f"/accounts/{key}/ban").status_code == 204
+
+    def works() -> list[bool]:
+        asked = (Browser(app).ask("GET", "/me", **bearer(bot["token"])).status_code for bot in bots)
+        return [status == 200 for status in asked]
+
+    put(before)
+    put(keeper)
+    put(after)
+    assert works() == [False, False, False, False]
+    lift(free)  # it is not banned itself, so nothing is lifted
+    assert works() == [False, False, False, False]
+    assert boss.ask("PATCH", f"/bots/{moved}", {"keeper": number(cleo)}).status_code == 200
+    assert works() == [False, False, False, True]
+    lift(keeper)
+    assert works() == [False, False, True, True]
+    lift(before)
+    lift(after)
+    assert works() == [True, True, True, True]
+
+
 def test_bots_by_the_page(app: Flask) -> None:
     """One makes a bot on one's own page, sees its token once, and closes it."""
     boss = owner(app)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ..protocol.errors import AccountUnknown, Conflict, Forbidden
 from ..protocol.principal import SCOPES, Principal
-from ..store import accounts, audit, closing, sessions
+from ..store import accounts, audit, bans, closing, sessions
 from ..store.accounts import Account
 from ..store.base import Transactions
 from ..store.sessions import Token
@@ -79,6 +79,7 @@ class Bots:
             bot = self._kept(sql, by, key)
             sql.alone("account")
             accounts.hand_over(sql, bot, self._with_room(sql, accounts.by_key(sql, keeper)))
+            bans.settle(sql, bot.id)  # that of its keeper until now ends for it
             return accounts.by_key(sql, key)
 
         return self._store.write_with(work)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ..protocol.errors import AccountUnknown, Conflict, Forbidden, Invalid
 from ..protocol.events import rfc3339
 from ..protocol.principal import ROLES, Principal, outranks
-from ..store import accounts, audit, closing, entering, erasing, sessions, site, tickets
+from ..store import accounts, audit, bans, closing, entering, erasing, sessions, site, tickets
 from ..store.accounts import Account
 from ..store.base import Transactions
 from ..store.shapes import Sql
@@ -220,7 +220,7 @@ class People:
         def work(sql: Sql, account: Account) -> None:
             # By an invitation of its own it would be back at once, under another name.
             tickets.revoke_made_by(sql, account.id)
-            accounts.ban(sql, account, until)
+            bans.ban(sql, account, until)
             sessions.end_all(sql, account.id)
             if erase:
                 erasing.begin(sql, account, self._clock(), nameless=False)
@@ -234,7 +234,7 @@ class People:
         """Let an account sign in again."""
 
         def work(sql: Sql, account: Account) -> None:
-            accounts.unban(sql, account)
+            bans.unban(sql, account)
             audit.tell(sql, self._clock(), "unbanned", by=by, account=key)
 
         self._changed(by, key, work)

@@ -23,6 +23,8 @@ HOOK = '{"hook":true}'
 KEPT_NAME_MS = 365 * 86_400_000
 """For how long the name of a closed account stays reserved."""
 RENAME_EVERY_MS = 86_400_000
+_OWN = ("session", "token", "blocked", "notice", "mention", "member", "own_ban", "presence")
+"""Tables whose rows go with the account."""
 _RESERVED = {names.skeleton(each) for each in ("room", "here", "all", "everyone", "me", "system", DELETED_ACCOUNT)}
 _COLUMNS = (
     "id, key, identity, name, skeleton, role, state, until, password, settings, keeper, revision, made_by, made_at,"
@@ -132,7 +134,11 @@ def hand_over(sql: Sql, bot: Account, keeper: int) -> None:
 
 def revision(sql: Sql, account_id: int) -> int:
     """Return a number that moves with all that the account's rights are made of."""
-    row = sql.one("SELECT revision FROM account WHERE id = ?", account_id)
+    # What a batch of writes moves stands in a row of its own (`Ledger.touch`).
+    row = sql.one(
+        "SELECT a.revision + coalesce(i.revision, 0) FROM account a LEFT JOIN inbox_revision i ON i.account_id = a.id"
+        " WHERE a.id = ?", account_id,
+    )  # fmt: skip
     return 0 if row is None else int(row[0])
 
 
@@ -214,7 +220,7 @@ def set_role(sql: Sql, account: Account, role: str) -> None:
     if account.role == "bot":
         raise Conflict("A bot stays a bot.")
     if role != "owner":
-        _keep_an_owner(sql, account)
+        keep_an_owner(sql, account)
     sql.run("UPDATE account SET role = ?, revision = revision + 1 WHERE id = ?", role, account.id)
 
 
@@ -234,34 +240,16 @@ def change_settings(sql: Sql, account: Account, changed: dict[str, Any]) -> None
     sql.run("UPDATE account SET settings = ?, revision = revision + 1 WHERE id = ?", settings, account.id)
 
 
-def ban(sql: Sql, account: Account, until: int | None) -> None:
-    """Let it and its bots do nothing, until a time or for good. Raises Conflict if there would be no owner."""
-    sql.alone("account")
-    _keep_an_owner(sql, account)
-    for banned in (account, *bots_of(sql, account.id)):
-        sql.run(
-            "UPDATE account SET state = 'banned', until = ?, revision = revision + 1 WHERE id = ?", until, banned.id
-        )
-
-
-def unban(sql: Sql, account: Account) -> None:
-    """Let it and its bots act again."""
-    sql.run(
-        "UPDATE account SET state = 'active', until = NULL, revision = revision + 1"
-        " WHERE (id = ? OR keeper = ?) AND state = 'banned'", account.id, account.id,
-    )  # fmt: skip
-
-
 def close(sql: Sql, account: Account, at: int, *, claims: bool = False) -> None:
     """Close it for good, and its bots: the name stays reserved for a year. Raises Conflict for the last owner.
 
     With `claims` it keeps those, by which the messages that it wrote as a visitor are found.
     """
     sql.alone("account")
-    _keep_an_owner(sql, account)
+    keep_an_owner(sql, account)
     for bot in bots_of(sql, account.id):
         close(sql, bot, at)
-    for table in ("session", "token", "blocked", "notice", "mention", "member", *(() if claims else ("claim",))):
+    for table in (*_OWN, *(() if claims else ("claim",))):
         sql.run(f"DELETE FROM {table} WHERE account_id = ?", account.id)
     subscribers.remove_all(sql, account.id)
     sql.run("DELETE FROM ticket WHERE account_id = ? OR made_by = ?", account.id, account.id)
@@ -316,7 +304,8 @@ def _free_name(sql: Sql, name: str, at: int, held: tuple[str | None, int]) -> No
         raise Conflict(f"The name {name} is in use by a visitor.", "name")
 
 
-def _keep_an_owner(sql: Sql, account: Account) -> None:
+def keep_an_owner(sql: Sql, account: Account) -> None:
+    """Raise Conflict if `account` is the only owner that can act."""
     if account.role == "owner" and account.state == "active" and _owners(sql) == 1:
         raise Conflict("This is the only owner; make another one first.")
 

@@ -34,6 +34,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "site": ("key", "value"),
     "blocked": ("account_id", "other"),
     "bar": ("key", "until", "made_by", "reason"),
+    "own_ban": ("account_id", "until"),
     # It begins anew there: what is deleted already is deleted there too.
     "erasure": ("account_id", "at", "nameless", "moderated"),
     "subscriber": (
@@ -46,7 +47,7 @@ _KEY_COLUMNS = {"blocked": 2}
 """How many columns the primary key has, if more than one."""
 _ACCOUNTS = 2
 _MEMBERS = 7
-_SINCE = {"blocked": 7, "bar": 7, "erasure": 8, "subscriber": 11}
+_SINCE = {"blocked": 7, "bar": 7, "erasure": 8, "subscriber": 11, "own_ban": 16}
 """The migration that made the table; of all others it is that of accounts."""
 
 Row = tuple[str, dict[str, Any]]
@@ -225,6 +226,11 @@ class _Bar(_Line):
     reason: _Text | None = None
 
 
+class _OwnBan(_Line):
+    account_id: _Number
+    until: _Ms | None = None
+
+
 class _Erasure(_Line):
     account_id: _Number
     at: _Ms
@@ -253,7 +259,7 @@ class _Subscriber(_Line):
 
 LINES: dict[str, type[_Line]] = {
     "account": _Account, "claim": _Claim, "session": _Session, "token": _Token, "ticket": _Ticket, "site": _Site,
-    "blocked": _Blocked, "bar": _Bar, "erasure": _Erasure, "subscriber": _Subscriber,
+    "blocked": _Blocked, "bar": _Bar, "own_ban": _OwnBan, "erasure": _Erasure, "subscriber": _Subscriber,
 }  # fmt: skip
 
 

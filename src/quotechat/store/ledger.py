@@ -25,7 +25,7 @@ from .shapes import Sql, content_of, event_of, waiting_message
 ROOM_COLUMNS = "id, head, chain, kind, about, last, messages, news"
 ROOM = f"SELECT {ROOM_COLUMNS} FROM room WHERE name = ?"
 _MOVE = "UPDATE room SET head = ?, chain = ?, last = ?, messages = ?, news = ?, moved_at = ? WHERE id = ?"
-_MOVE_INBOX = (
+_MOVE_REVISION = (
     "INSERT INTO inbox_revision (account_id, revision) VALUES (?, 1)"
     " ON CONFLICT (account_id) DO UPDATE SET revision = inbox_revision.revision + 1"
 )
@@ -57,8 +57,7 @@ class Ledger:
         self._rooms: dict[str, Room] = {}
         self._last: dict[tuple[str, tuple[Any, ...]], None] = {}
         self._acts: list[tuple[int, dict[str, Any]]] = []
-        self._accounts: set[int] = set()
-        self._inboxes: set[int] = set()
+        self._revisions: set[int] = set()
         self.positions: dict[tuple[int, int], tuple[int, int]] = {}
         """By account and room, up to where it has read, and how many messages that is; written by `flush`."""
 
@@ -83,11 +82,11 @@ class Ledger:
 
     def touch(self, account: int) -> None:
         """Move the revision of an account: what it may do has changed."""
-        self._accounts.add(account)
+        self._revisions.add(account)
 
     def move_inbox(self, account: int) -> None:
         """Move the cursor of an account's inbox: its own part of that has changed."""
-        self._inboxes.add(account)
+        self._revisions.add(account)
 
     def has_locked(self, name: str) -> bool:
         """Return True if this transaction has used the room of that name."""
@@ -149,6 +148,12 @@ class Ledger:
         """Write the heads; the last thing before the commit."""
         for statement, values in self._last:
             self.sql.run(statement, *values)
+        for key, read in self.positions.items():
+            self.sql.run("UPDATE member SET read_id = ?, read_n = ? WHERE account_id = ? AND room_id = ?", *read, *key)
+        # In one order, after the rooms: two transactions that waited for each other would both be late. Not in the row
+        # of the account, which other transactions share until they commit: two of them would wait for each other.
+        for account in sorted(self._revisions):
+            self.sql.run(_MOVE_REVISION, account)
         for at, act in self._acts:
             # Last of all: a transaction that has locked the log waits for no other.
             self.append(self.audit_room(at), events.AUDIT, {"audit": act}, Write(CreateRoom(rooms.AUDIT), at))
@@ -158,13 +163,6 @@ class Ledger:
                 self.sql.run(
                     _MOVE, room.head, room.chain, counts.last, counts.messages, counts.news, room.moved_at, room.id
                 )
-        # In one order, after the rooms: two transactions that waited for each other would both be late.
-        for account in sorted(self._accounts):
-            self.sql.run("UPDATE account SET revision = revision + 1 WHERE id = ?", account)
-        for key, read in self.positions.items():
-            self.sql.run("UPDATE member SET read_id = ?, read_n = ? WHERE account_id = ? AND room_id = ?", *read, *key)
-        for account in sorted(self._inboxes):
-            self.sql.run(_MOVE_INBOX, account)
 
     # --- Repeats ----------------------------------------------------------------------------------
 

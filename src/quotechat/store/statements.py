@@ -43,6 +43,8 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "report": ("id",),
     "inbox_revision": ("account_id",),
     "bar": ("key",),
+    "own_ban": ("account_id",),
+    "presence": ("account_id",),
     "subscriber": ("id",),
     "subscribed": ("subscriber_id", "room_id"),
     "delivery": ("subscriber_id", "at", "room_id"),
