@@ -24,7 +24,7 @@ from .signals import Teller
 from .store.open import open_index, open_store
 
 if TYPE_CHECKING:
-    from .web.authentication import Services
+    from .web.http.authentication import Services
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     `settings` default to the environment's (QUOTECHAT_…). Call it in the process that serves, after any
     fork. Raises SettingsError, and OSError if the data directory cannot be used.
     """
-    from .web import proxies
+    from .web.http import proxies
 
     settings = settings or Settings.from_env()
     app = Flask("quotechat", static_folder=None, template_folder=None)
@@ -185,13 +185,10 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
     # Imported late: `quotechat verify` needs quotechat.app too, but nothing of the web.
     from .live import inbox_feed, reactor
     from .web import (
-        access,
         account_pages,
         administration,
-        authentication,
         bots,
         cursors,
-        gate,
         health,
         held_rooms,
         hooks,
@@ -199,7 +196,6 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         inbox_page,
         lessons,
         me,
-        measure,
         members,
         mentions,
         messages,
@@ -208,26 +204,32 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         moderation_pages,
         own_pages,
         pages,
-        parameters,
         parking,
         polling,
-        problems,
-        quota,
         quotes,
-        reads,
         reference,
         revocation,
         robots,
         rooms,
         search,
-        security,
         signing_in,
-        site,
         specs,
         streams,
         unknown,
         websocket,
-    )  # fmt: skip
+    )
+    from .web.http import (  # fmt: skip
+        access,
+        authentication,
+        gate,
+        measure,
+        parameters,
+        problems,
+        quota,
+        reads,
+        security,
+        site,
+    )
 
     ours = Blueprint(
         site.NAME, __name__, url_prefix=prefix or None, static_folder=static_dir(), static_url_path="/static"

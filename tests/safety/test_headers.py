@@ -343,7 +343,7 @@ def test_what_counts_as_one_address(tmp_path: Path, remote: str, counted: str) -
     """Whoever has one address of IPv6 has its whole network; what is no address is one and the same."""
     from quotechat import create_app
     from quotechat.config import Settings
-    from quotechat.web import security
+    from quotechat.web.http import security
 
     app = create_app(Settings(data=tmp_path))
     with app.test_request_context(environ_overrides={"REMOTE_ADDR": remote}):

@@ -16,7 +16,7 @@ import requests
 from servers import Running
 from wire import HOST, Answer, answer, close_code, dial, ended, frame, frames, opened, send
 
-from quotechat.web.problems import title
+from quotechat.web.http.problems import title
 
 MESSAGES = "/api/v1/rooms/lobby/messages"
 COMMANDS = "/api/v1/rooms/lobby/commands"

@@ -20,7 +20,7 @@ from quotechat import create_app
 from quotechat.config import Settings
 from quotechat.protocol import errors
 from quotechat.protocol.errors import Refused
-from quotechat.web import problems
+from quotechat.web.http import problems
 
 API = "/api/v1"
 LOBBY = f"{API}/rooms/lobby"

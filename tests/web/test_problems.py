@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from quotechat.web import problems
+from quotechat.web.http import problems
 
 MESSAGES = "/api/v1/rooms/lobby/messages"
 COMMANDS = "/api/v1/rooms/lobby/commands"

@@ -1,6 +1,6 @@
 """The one tree of refusals. Each has the ``code`` that clients switch on (protocol §4).
 
-Nothing here knows HTTP: `web/problems.py` alone turns a code into a status or a close code.
+Nothing here knows HTTP: `web/http/problems.py` alone turns a code into a status or a close code.
 """
 
 from __future__ import annotations

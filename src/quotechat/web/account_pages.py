@@ -13,7 +13,7 @@ from ..hub.chat import Chat
 from ..hub.clients import Client, SignedIn
 from ..protocol.errors import Refused
 from ..store import accounts
-from . import authentication, problems, security, site
+from .http import authentication, problems, security, site
 
 blueprint = Blueprint("account_pages", __name__)
 

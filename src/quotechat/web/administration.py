@@ -14,8 +14,9 @@ from ..protocol.errors import Invalid
 from ..protocol.events import rfc3339
 from ..protocol.permissions import INVITE
 from ..protocol.principal import Principal
-from . import authentication, parameters, showing, token_fields
+from . import showing, token_fields
 from .described import described
+from .http import authentication, parameters
 from .messages import live
 
 blueprint = Blueprint("administration", __name__, url_prefix="/api/v1")

@@ -9,8 +9,9 @@ from ..hub.chat import Chat
 from ..protocol import account_types as types
 from ..protocol.errors import Invalid
 from ..protocol.permissions import CREATE_BOT
-from . import authentication, parameters, showing, token_fields
+from . import showing, token_fields
 from .described import described
+from .http import authentication, parameters
 from .messages import live
 
 blueprint = Blueprint("bots", __name__, url_prefix="/api/v1")

@@ -13,8 +13,9 @@ from ..protocol import cursor, names
 from ..protocol import program_types as types
 from ..protocol.errors import CursorUnknown, Invalid
 from ..protocol.events import rfc3339
-from . import access, authentication, parameters, parking, polling, reads, revocation, security
+from . import parking, polling, revocation
 from .described import CURSORS, described
+from .http import access, authentication, parameters, reads, security
 from .messages import live
 
 blueprint = Blueprint("cursors", __name__, url_prefix="/api/v1")

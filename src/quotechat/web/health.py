@@ -15,8 +15,8 @@ from quotechat import __version__
 from ..hub.chat import Chat
 from ..protocol.errors import Forbidden, Unauthenticated
 from ..protocol.events import rfc3339
-from . import security
 from .described import Example, described
+from .http import security
 from .messages import live
 from .metrics import CONTENT_TYPE, Metrics
 

@@ -26,7 +26,7 @@ from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Overloaded, Refused, RoomUnknown, Unauthenticated
 from ..protocol.principal import Principal
 from ..store.inbox import State
-from . import problems
+from .http import problems
 from .kept import Head, Kept, Taking
 from .parking import SETTLE, fields
 

@@ -14,8 +14,8 @@ from ..protocol import commands, json, slack, wire
 from ..protocol import program_types as types
 from ..protocol.errors import Invalid, ParameterInvalid, TokenUnknown
 from ..protocol.events import rfc3339
-from . import access, authentication, parameters, security, site
 from .described import described
+from .http import access, authentication, parameters, security, site
 from .messages import live
 
 blueprint = Blueprint("hooks", __name__, url_prefix="/api/v1")

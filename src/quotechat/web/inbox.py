@@ -7,8 +7,9 @@ from flask import Blueprint, Response, current_app, request
 from ..hub.chat import Chat
 from ..protocol import inbox_types as types
 from ..protocol.cursor import START, Cursor, Now
-from . import access, authentication, conditional, inbox_polls, inbox_stream, parameters
+from . import inbox_polls, inbox_stream
 from .described import CURSORS, described
+from .http import access, authentication, conditional, parameters
 from .messages import live, submit
 from .polling import applied, last_event, live_headers, negotiated, peer_gone
 

@@ -19,7 +19,8 @@ from ..protocol.errors import Overloaded
 from ..protocol.principal import Principal
 from ..store import inbox as stored
 from ..store.inbox import State
-from . import held_rooms, parking, reads, revocation, security
+from . import held_rooms, parking, revocation
+from .http import reads, security
 
 Gone = Callable[[], bool]
 

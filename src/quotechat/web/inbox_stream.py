@@ -17,7 +17,7 @@ from ..protocol import inbox, json
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Refused, Unauthenticated
 from ..protocol.principal import Principal
-from . import access, parameters, problems, security
+from .http import access, parameters, problems, security
 from .streams import LAST_CHUNK, Detached, Kind, check_can_stream, chunk, id_line, retry_line, stream_headers
 
 

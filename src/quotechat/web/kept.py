@@ -21,7 +21,7 @@ from ..live.detach import can_detach, is_guarded
 from ..live.peer import Peer
 from ..protocol import json
 from ..protocol.errors import Refused
-from . import access, measure, problems, quota
+from .http import access, measure, problems, quota
 
 IDLE_SECONDS = 2.0
 """For which a connection is kept after an answer, as gunicorn keeps its own."""

@@ -16,8 +16,9 @@ from ..protocol.errors import Invalid, ParameterInvalid, Unauthenticated
 from ..protocol.events import rfc3339
 from ..protocol.principal import SCOPES, Principal
 from ..store import accounts, own, personal, reading, sessions
-from . import authentication, parameters, security, showing, token_fields
+from . import showing, token_fields
 from .described import described
+from .http import authentication, parameters, security
 from .messages import live
 
 blueprint = Blueprint("me", __name__, url_prefix="/api/v1")

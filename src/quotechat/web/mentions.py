@@ -9,8 +9,8 @@ from ..protocol import mention_types as types
 from ..protocol.errors import ParameterInvalid
 from ..store import mentions
 from ..store.mentions import Before
-from . import authentication, parameters
 from .described import described
+from .http import authentication, parameters
 from .messages import live
 
 blueprint = Blueprint("mentions", __name__, url_prefix="/api/v1")

@@ -23,7 +23,7 @@ from .. import supervision
 from ..hub.chat import Chat
 from ..hub.tally import Tally
 from ..live.reactor import Reactor
-from . import problems
+from .http import problems
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 CARRY_EVERY = 1.0

@@ -16,8 +16,8 @@ from ..store import audit
 from ..store import reports as rows
 from ..store.reports import Report
 from ..store.shapes import Sql
-from . import authentication, parameters
 from .described import described
+from .http import authentication, parameters
 from .messages import live
 
 blueprint = Blueprint("moderation", __name__, url_prefix="/api/v1")

@@ -12,7 +12,8 @@ from ..protocol.errors import Refused
 from ..protocol.rooms import AUDIT
 from ..store import accounts
 from ..store.shapes import Sql
-from . import access, authentication, moderation, own_pages, parameters, security, site
+from . import moderation, own_pages
+from .http import access, authentication, parameters, security, site
 
 blueprint = Blueprint("moderation_pages", __name__)
 

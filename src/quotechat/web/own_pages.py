@@ -15,7 +15,8 @@ from ..protocol.permissions import CREATE_BOT
 from ..protocol.principal import Principal, outranks
 from ..store import accounts, sessions
 from ..store.sessions import Session
-from . import authentication, moderation, parameters, problems, security, showing, site, token_fields
+from . import moderation, showing, token_fields
+from .http import authentication, parameters, problems, security, site
 
 blueprint = Blueprint("own_pages", __name__)
 

@@ -21,10 +21,10 @@ from ..protocol import commands
 from ..protocol.errors import Refused
 from ..protocol.names import COLORS
 from ..protocol.permissions import CREATE_ROOM
-from . import access, authentication, problems, reads, security, site
+from .http import access, authentication, problems, reads, security, site
+from .http.site import render_template, url_for
 from .quotes import MOST_SEARCHED, searched
 from .runs import show_text
-from .site import render_template, url_for
 
 blueprint = Blueprint("pages", __name__)
 

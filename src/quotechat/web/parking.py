@@ -29,7 +29,7 @@ from ..protocol import readership
 from ..protocol.errors import Overloaded, Refused, RoomUnknown, Unauthenticated
 from ..protocol.events import rfc3339
 from ..protocol.principal import Principal
-from . import conditional, problems
+from .http import conditional, problems
 from .kept import Head, Kept, Taking, can_take
 
 SETTLE = 0.02

@@ -21,8 +21,9 @@ from ..protocol import cursor, wire
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import NotAcceptable, Overloaded, Refused
 from ..protocol.inbox import INBOX
-from . import access, authentication, conditional, inbox_polls, parameters, parking, reads, revocation, security
+from . import inbox_polls, parking, revocation
 from .described import CURSORS, Example, described
+from .http import access, authentication, conditional, parameters, reads, security
 
 blueprint = Blueprint("polling", __name__, url_prefix="/api/v1")
 

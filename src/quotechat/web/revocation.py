@@ -18,12 +18,10 @@ from ..hub.credentials import Credentials
 from ..live.reactor import Reactor
 from ..protocol.errors import Refused, RoomUnknown, Unauthenticated
 from ..protocol.principal import Principal
-from . import authentication
+from .http import authentication
 
 LOOK_SECONDS = 0.4
 """Protocol: told within 1 s of the commit, made by any worker."""
-PRINCIPAL = "quotechat.principal"
-"""In the environment of a request: the account that asks, for the new owner of the socket."""
 
 Held = dict[Principal, set[str]]
 """Those that are connected, and the rooms that they follow."""
@@ -136,7 +134,7 @@ def _unknown(room: str, rooms: Collection[str]) -> RoomUnknown:
 
 def watch(rooms: Collection[str]) -> Watch | None:
     """For the account that asks for `rooms`; None for others."""
-    principal = request.environ.get(PRINCIPAL)
+    principal = request.environ.get(authentication.PRINCIPAL)
     return None if principal is None else Watch(authentication.services().credentials, principal, rooms)
 
 

@@ -12,10 +12,11 @@ from ..protocol.errors import Invalid
 from ..protocol.names import clean_user
 from ..protocol.permissions import CREATE_CLOSED, CREATE_ROOM
 from ..store import accounts
-from . import access, authentication, conditional, members, parameters, reads, security
+from . import members
 from .described import Example, described
+from .http import access, authentication, conditional, parameters, reads, security
+from .http.site import url_for
 from .messages import live
-from .site import url_for
 
 blueprint = Blueprint("rooms", __name__, url_prefix="/api/v1")
 

@@ -25,7 +25,7 @@ from ..protocol import json
 from ..protocol.commands import SendMessage
 from ..protocol.errors import OutcomeUnknown, Refused
 from ..refusal import refusal
-from . import authentication, measure, quota, security
+from .http import authentication, measure, quota, security
 from .kept import Head, Kept, Taking, can_keep, closes
 
 MOST_MISSED = 3

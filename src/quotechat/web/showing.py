@@ -16,7 +16,7 @@ from ..store.accounts import Account
 from ..store.bars import Bar
 from ..store.sessions import Session, Token
 from ..store.tickets import Ticket
-from . import site
+from .http import site
 
 
 def account(found: Account, *, whole: bool = False, keepers: Mapping[int, str] = {}) -> dict[str, Any]:

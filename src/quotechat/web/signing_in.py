@@ -11,8 +11,9 @@ from ..protocol import account_types as types
 from ..protocol.errors import NotFound
 from ..protocol.events import rfc3339
 from ..store import sessions
-from . import authentication, parameters, security, showing
+from . import showing
 from .described import described
+from .http import authentication, parameters, security
 from .messages import live
 
 blueprint = Blueprint("signing_in", __name__, url_prefix="/api/v1")

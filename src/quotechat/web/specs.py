@@ -15,8 +15,8 @@ from flask import Blueprint, Response, current_app, request
 
 from ..live.connection import CLOSE_CODES
 from ..protocol import commands, inbox_types, json, wire
-from . import problems, security, site
 from .described import COMMANDS, PATH, QUERY, Call, calls, described, envelope
+from .http import problems, security, site
 
 blueprint = Blueprint("specs", __name__)
 

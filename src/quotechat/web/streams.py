@@ -28,7 +28,7 @@ from ..protocol import json
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import NotAcceptable, Overloaded, Refused, Unauthenticated
 from ..protocol.events import Event
-from . import access, parameters, problems, reads, security
+from .http import access, parameters, problems, reads, security
 from .kept import with_headers
 
 Kind = Literal["ndjson", "sse"]

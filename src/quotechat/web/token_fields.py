@@ -7,7 +7,8 @@ from typing import Any
 from ..protocol.errors import Invalid
 from ..protocol.names import clean_name, clean_room
 from ..protocol.principal import SCOPES
-from . import parameters, showing
+from . import showing
+from .http import parameters
 
 _MOST_MS = 2 * 365 * 86_400_000
 _LEAST_MS = 3_600_000

@@ -12,27 +12,29 @@ from typing import NamedTuple, cast
 from flask import Flask, Response, current_app, g, request
 from itsdangerous import BadSignature, URLSafeSerializer
 
-from ..config import Settings
-from ..hub.accounts import Accounts
-from ..hub.bars import Bars
-from ..hub.bots import Bots
-from ..hub.chat import Chat
-from ..hub.clients import Client, SignedIn
-from ..hub.credentials import TOKEN_PREFIX, Credentials, Rules
-from ..hub.cursors import Cursors
-from ..hub.hooks import Hooks
-from ..hub.hosted import Hosted, User
-from ..hub.passwords import Passwords
-from ..hub.people import People
-from ..protocol import commands
-from ..protocol.errors import Forbidden, RoomUnknown, ScopeMissing, Unauthenticated
-from ..protocol.inbox import INBOX
-from ..protocol.permissions import CREATE_BOT, CREATE_CLOSED, CREATE_ROOM, INVITE, allows_on_server, scope_of
-from ..protocol.principal import Principal
-from ..protocol.rooms import AUDIT
-from ..store.sessions import Session, hashed
+from ...config import Settings
+from ...hub.accounts import Accounts
+from ...hub.bars import Bars
+from ...hub.bots import Bots
+from ...hub.chat import Chat
+from ...hub.clients import Client, SignedIn
+from ...hub.credentials import TOKEN_PREFIX, Credentials, Rules
+from ...hub.cursors import Cursors
+from ...hub.hooks import Hooks
+from ...hub.hosted import Hosted, User
+from ...hub.passwords import Passwords
+from ...hub.people import People
+from ...protocol import commands
+from ...protocol.errors import Forbidden, RoomUnknown, ScopeMissing, Unauthenticated
+from ...protocol.inbox import INBOX
+from ...protocol.permissions import CREATE_BOT, CREATE_CLOSED, CREATE_ROOM, INVITE, allows_on_server, scope_of
+from ...protocol.principal import Principal
+from ...protocol.rooms import AUDIT
+from ...store.sessions import Session, hashed
 from . import proxies, site
 
+PRINCIPAL = "quotechat.principal"
+"""In the environment of a request: the account that asks, for the new owner of the socket."""
 _SESSION = "quotechat-session"
 _DEVICE = "quotechat-device"
 _DEVICE_SECONDS = 400 * 24 * 3600

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 from flask import Response, request
 from flask.sansio.scaffold import Scaffold
 
-from ..config import Settings
-from ..logs import about
+from ...config import Settings
+from ...logs import about
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("quotechat.web.access")  # what operators filter by (docs/how-to/monitor.md)
 
 HEADER = "X-Request-Id"
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")

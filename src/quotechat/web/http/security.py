@@ -15,12 +15,12 @@ from flask import Flask, Response, current_app, g, request
 from flask.sansio.scaffold import Scaffold
 from itsdangerous import BadSignature, URLSafeSerializer
 
-from ..config import Settings
-from ..hub.hosted import User
-from ..live.detach import guard
-from ..protocol import names
-from ..protocol.errors import Forbidden, Invalid, ParameterInvalid, Refused, Unauthenticated
-from ..protocol.principal import Principal
+from ...config import Settings
+from ...hub.hosted import User
+from ...live.detach import guard
+from ...protocol import names
+from ...protocol.errors import Forbidden, Invalid, ParameterInvalid, Refused, Unauthenticated
+from ...protocol.principal import Principal
 from . import authentication, parameters, problems, same_origin, site
 from .proxies import address as address  # it identifies the caller, as the rest of this module
 

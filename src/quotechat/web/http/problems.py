@@ -15,9 +15,9 @@ from gunicorn.http.errors import NoMoreData, ParseException
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestedRangeNotSatisfiable
 from werkzeug.http import HTTP_STATUS_CODES
 
-from ..logs import about
-from ..protocol import json
-from ..protocol.errors import Overloaded, ParameterInvalid, Refused
+from ...logs import about
+from ...protocol import json
+from ...protocol.errors import Overloaded, ParameterInvalid, Refused
 from . import parameters, site
 
 log = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from flask import Response, current_app, g, request
 from flask.sansio.scaffold import Scaffold
 
-from ..hub.chat import Chat
-from ..hub.limits import Limits
+from ...hub.chat import Chat
+from ...hub.limits import Limits
 from . import security
 
 REQUEST = 4

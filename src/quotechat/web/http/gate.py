@@ -10,12 +10,11 @@ from urllib.parse import urlencode
 from flask import Response, redirect, request
 from flask.sansio.scaffold import Scaffold
 
-from ..live import detach
-from ..protocol.errors import OriginRefused, ScopeMissing, Unauthenticated
-from ..protocol.principal import Principal
-from ..protocol.rooms import AUDIT
+from ...live import detach
+from ...protocol.errors import OriginRefused, ScopeMissing, Unauthenticated
+from ...protocol.principal import Principal
+from ...protocol.rooms import AUDIT
 from . import authentication, same_origin, security, site
-from .revocation import PRINCIPAL
 
 _FOR_ALL = frozenset({
     "/sign-in", "/join", "/reset", "/setup", "/device", "/api/v1/seen", "/sw.js", "/healthz", "/readyz",
@@ -53,7 +52,7 @@ def install(scope: Scaffold, *, whole: bool) -> None:
         if caller is not None:
             _check_session(caller)
             _check_token(caller)
-            request.environ[PRINCIPAL] = caller.principal
+            request.environ[authentication.PRINCIPAL] = caller.principal
             if request.method in _SAFE:
                 # The next poll on the connection is a request of its own, and may be refused. Commands are checked
                 # in the transaction that stores them.

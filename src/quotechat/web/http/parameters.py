@@ -12,9 +12,9 @@ from flask import Flask, request
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.routing import IntegerConverter
 
-from ..protocol import cursor, json
-from ..protocol.cursor import NOW, Cursor, Now
-from ..protocol.errors import Invalid, ParameterInvalid, TooLarge, UnsupportedMediaType
+from ...protocol import cursor, json
+from ...protocol.cursor import NOW, Cursor, Now
+from ...protocol.errors import Invalid, ParameterInvalid, TooLarge, UnsupportedMediaType
 
 LONGEST_WAIT = 25.0
 """Seconds; proxies commonly give up after 30."""

@@ -14,8 +14,8 @@ import flask
 from flask import current_app, request
 from jinja2 import Environment, FileSystemLoader
 
-from ..assets import templates_dir
-from ..protocol import json
+from ...assets import templates_dir
+from ...protocol import json
 
 NAME = "quotechat"
 """The blueprint that all of ours hang under."""

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from ..config import Settings
+from ...config import Settings
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _PORT = re.compile(r"[0-9]{1,5}")

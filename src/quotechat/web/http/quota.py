@@ -11,9 +11,9 @@ import math
 from flask import Response, current_app, request
 from flask.sansio.scaffold import Scaffold
 
-from ..hub.chat import Chat
-from ..hub.limits import Rate
-from ..protocol.errors import Refused
+from ...hub.chat import Chat
+from ...hub.limits import Rate
+from ...protocol.errors import Refused
 from . import security
 
 POLICY = "RateLimit-Policy"

@@ -10,8 +10,8 @@ from typing import NamedTuple, cast
 
 from flask import current_app, request
 
-from ..config import Settings
-from ..protocol.errors import OriginRefused
+from ...config import Settings
+from ...protocol.errors import OriginRefused
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _ORIGIN = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::([1-9][0-9]{0,4}))?")
