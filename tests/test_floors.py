@@ -24,6 +24,7 @@ FLOORS = {
     "quotechat.hub": 3,
     "quotechat.live": 4,
     "quotechat.web.http": 5,
+    "quotechat.web.spec": 6,
     "quotechat.web": 9,
     "quotechat.signals": 4,
     "quotechat.app": 11,

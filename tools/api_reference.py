@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 from quotechat import create_app
 from quotechat.config import Settings
-from quotechat.web.reference import Envelope, Field, Reference
+from quotechat.web.spec.reference import Envelope, Field, Reference
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "api.md"
 BASE = "http://127.0.0.1:8000"

@@ -207,13 +207,11 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         parking,
         polling,
         quotes,
-        reference,
         revocation,
         robots,
         rooms,
         search,
         signing_in,
-        specs,
         streams,
         unknown,
         websocket,
@@ -230,6 +228,7 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         security,
         site,
     )
+    from .web.spec import reference, specs
 
     ours = Blueprint(
         site.NAME, __name__, url_prefix=prefix or None, static_folder=static_dir(), static_url_path="/static"

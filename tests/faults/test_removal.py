@@ -16,7 +16,7 @@ from servers import until
 from websockets.sync.client import connect
 
 from quotechat.store.open import open_store
-from quotechat.web.described import COMMANDS
+from quotechat.web.spec.described import COMMANDS
 
 ROUNDS = 2
 VISITOR = Account()

@@ -13,7 +13,7 @@ from people import ORIGIN, PASSWORD, Browser, joined, owner, setup_code
 
 from quotechat import create_app
 from quotechat.config import Settings
-from quotechat.web.described import calls
+from quotechat.web.spec.described import calls
 
 NEW = "another horse 77 battery"
 

@@ -15,7 +15,7 @@ from people import Browser, joined, owner
 from werkzeug.routing import Rule
 
 from quotechat.store import gathering, sqlite
-from quotechat.web.described import COMMANDS, calls
+from quotechat.web.spec.described import COMMANDS, calls
 
 ACCEPTED = ("application/json", "application/x-ndjson", "text/event-stream", "text/html")
 NUMBERS = {"message_id": "1", "scheduled_id": "1"}

@@ -14,7 +14,7 @@ import requests
 from flask.testing import FlaskClient
 from servers import ROOT, Running
 
-from quotechat.web.reference import Reference
+from quotechat.web.spec.reference import Reference
 
 
 def _tool() -> object:

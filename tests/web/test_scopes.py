@@ -13,7 +13,7 @@ from people import Browser, joined, owner
 
 from quotechat import create_app
 from quotechat.config import Settings
-from quotechat.web.described import calls
+from quotechat.web.spec.described import calls
 
 #: Calls that need `write`, beside those below a room's `/messages`, `/commands` and the like.
 WRITE = {

@@ -20,9 +20,9 @@ from websockets.sync.client import connect
 from quotechat import create_app
 from quotechat.config import Settings
 from quotechat.protocol import commands, events, wire
-from quotechat.web import specs
-from quotechat.web.described import COMMANDS, FOR_MANAGERS, Call, Example, calls, envelope
 from quotechat.web.http import problems
+from quotechat.web.spec import specs
+from quotechat.web.spec.described import COMMANDS, FOR_MANAGERS, Call, Example, calls, envelope
 
 ASYNCAPI_SCHEMA = ROOT / "node_modules" / "@asyncapi" / "specs" / "schemas" / "3.0.0.json"
 

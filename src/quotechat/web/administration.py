@@ -15,9 +15,9 @@ from ..protocol.events import rfc3339
 from ..protocol.permissions import INVITE
 from ..protocol.principal import Principal
 from . import showing, token_fields
-from .described import described
 from .http import authentication, parameters
 from .messages import live
+from .spec.described import described
 
 blueprint = Blueprint("administration", __name__, url_prefix="/api/v1")
 

@@ -10,9 +10,9 @@ from ..protocol import account_types as types
 from ..protocol.errors import Invalid
 from ..protocol.permissions import CREATE_BOT
 from . import showing, token_fields
-from .described import described
 from .http import authentication, parameters
 from .messages import live
+from .spec.described import described
 
 blueprint = Blueprint("bots", __name__, url_prefix="/api/v1")
 

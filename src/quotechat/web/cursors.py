@@ -14,9 +14,9 @@ from ..protocol import program_types as types
 from ..protocol.errors import CursorUnknown, Invalid
 from ..protocol.events import rfc3339
 from . import parking, polling, revocation
-from .described import CURSORS, described
 from .http import access, authentication, parameters, reads, security
 from .messages import live
+from .spec.described import CURSORS, described
 
 blueprint = Blueprint("cursors", __name__, url_prefix="/api/v1")
 

@@ -15,10 +15,10 @@ from quotechat import __version__
 from ..hub.chat import Chat
 from ..protocol.errors import Forbidden, Unauthenticated
 from ..protocol.events import rfc3339
-from .described import Example, described
 from .http import security
 from .messages import live
 from .metrics import CONTENT_TYPE, Metrics
+from .spec.described import Example, described
 
 log = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from ..protocol import commands, json, slack, wire
 from ..protocol import program_types as types
 from ..protocol.errors import Invalid, ParameterInvalid, TokenUnknown
 from ..protocol.events import rfc3339
-from .described import described
 from .http import access, authentication, parameters, security, site
 from .messages import live
+from .spec.described import described
 
 blueprint = Blueprint("hooks", __name__, url_prefix="/api/v1")
 posted = Blueprint("hooks_in", __name__)

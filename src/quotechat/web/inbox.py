@@ -8,10 +8,10 @@ from ..hub.chat import Chat
 from ..protocol import inbox_types as types
 from ..protocol.cursor import START, Cursor, Now
 from . import inbox_polls, inbox_stream
-from .described import CURSORS, described
 from .http import access, authentication, conditional, parameters
 from .messages import live, submit
 from .polling import applied, last_event, live_headers, negotiated, peer_gone
+from .spec.described import CURSORS, described
 
 blueprint = Blueprint("inbox", __name__, url_prefix="/api/v1")
 

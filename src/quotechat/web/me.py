@@ -17,9 +17,9 @@ from ..protocol.events import rfc3339
 from ..protocol.principal import SCOPES, Principal
 from ..store import accounts, own, personal, reading, sessions
 from . import showing, token_fields
-from .described import described
 from .http import authentication, parameters, security
 from .messages import live
+from .spec.described import described
 
 blueprint = Blueprint("me", __name__, url_prefix="/api/v1")
 

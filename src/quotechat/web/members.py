@@ -14,10 +14,10 @@ from ..protocol.principal import Principal
 from ..store import members as rows
 from ..store.base import BeginDirect, Stored
 from ..store.shapes import Sql
-from .described import described
 from .http import access, authentication, parameters, security
 from .http.site import url_for
 from .messages import done, live, submit
+from .spec.described import described
 
 blueprint = Blueprint("members", __name__, url_prefix="/api/v1")
 

@@ -9,9 +9,9 @@ from ..protocol import mention_types as types
 from ..protocol.errors import ParameterInvalid
 from ..store import mentions
 from ..store.mentions import Before
-from .described import described
 from .http import authentication, parameters
 from .messages import live
+from .spec.described import described
 
 blueprint = Blueprint("mentions", __name__, url_prefix="/api/v1")
 

@@ -11,8 +11,8 @@ from ..hub.chat import Cancelled, Chat, Scheduled, Stored
 from ..protocol import commands, json, wire
 from ..protocol.errors import Invalid, MalformedEnvelope, ParameterInvalid
 from . import sending
-from .described import COMMANDS, FOR_MANAGERS, OWN_MESSAGE, Example, described, envelope
 from .http import access, authentication, parameters, security
+from .spec.described import COMMANDS, FOR_MANAGERS, OWN_MESSAGE, Example, described, envelope
 
 blueprint = Blueprint("messages", __name__, url_prefix="/api/v1")
 

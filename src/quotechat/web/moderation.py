@@ -16,9 +16,9 @@ from ..store import audit
 from ..store import reports as rows
 from ..store.reports import Report
 from ..store.shapes import Sql
-from .described import described
 from .http import authentication, parameters
 from .messages import live
+from .spec.described import described
 
 blueprint = Blueprint("moderation", __name__, url_prefix="/api/v1")
 

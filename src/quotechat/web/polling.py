@@ -22,8 +22,8 @@ from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import NotAcceptable, Overloaded, Refused
 from ..protocol.inbox import INBOX
 from . import inbox_polls, parking, revocation
-from .described import CURSORS, Example, described
 from .http import access, authentication, conditional, parameters, reads, security
+from .spec.described import CURSORS, Example, described
 
 blueprint = Blueprint("polling", __name__, url_prefix="/api/v1")
 

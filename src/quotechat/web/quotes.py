@@ -10,9 +10,9 @@ from ..hub.chat import Chat
 from ..protocol import wire
 from ..protocol.commands import LOBBY
 from ..protocol.errors import Invalid, ParameterInvalid
-from .described import Example, described
 from .http import conditional, parameters, reads
 from .messages import live, remove_quote, submit_quote
+from .spec.described import Example, described
 
 blueprint = Blueprint("quotes", __name__, url_prefix="/api/v1")
 

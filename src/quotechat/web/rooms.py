@@ -13,10 +13,10 @@ from ..protocol.names import clean_user
 from ..protocol.permissions import CREATE_CLOSED, CREATE_ROOM
 from ..store import accounts
 from . import members
-from .described import Example, described
 from .http import access, authentication, conditional, parameters, reads, security
 from .http.site import url_for
 from .messages import live
+from .spec.described import Example, described
 
 blueprint = Blueprint("rooms", __name__, url_prefix="/api/v1")
 

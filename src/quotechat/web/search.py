@@ -12,11 +12,11 @@ from ..hub.search import Order
 from ..protocol import search_types
 from ..protocol.errors import NotFound, ParameterInvalid, Refused
 from ..protocol.question import MOST_CHARACTERS
-from .described import Example, described
 from .http import conditional, parameters, problems, security, site
 from .http.site import render_template, url_for
 from .messages import live
 from .runs import show_marked
+from .spec.described import Example, described
 
 blueprint = Blueprint("search", __name__, url_prefix="/api/v1")
 pages = Blueprint("search_page", __name__)

@@ -12,9 +12,9 @@ from ..protocol.errors import NotFound
 from ..protocol.events import rfc3339
 from ..store import sessions
 from . import showing
-from .described import described
 from .http import authentication, parameters, security
 from .messages import live
+from .spec.described import described
 
 blueprint = Blueprint("signing_in", __name__, url_prefix="/api/v1")
 

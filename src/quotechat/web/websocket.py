@@ -40,8 +40,8 @@ from ..protocol.errors import (
 from ..protocol.events import Event
 from ..protocol.inbox import INBOX
 from ..protocol.principal import VISITOR, Principal
-from .described import described
 from .http import access, authentication, parameters, problems, reads, security, site
+from .spec.described import described
 
 _ALLOWED = "GET, OPTIONS"
 SUBPROTOCOL = "quotechat.v1"

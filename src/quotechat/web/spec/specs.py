@@ -13,10 +13,10 @@ from typing import Any, get_args
 
 from flask import Blueprint, Response, current_app, request
 
-from ..live.connection import CLOSE_CODES
-from ..protocol import commands, inbox_types, json, wire
+from ...live.connection import CLOSE_CODES
+from ...protocol import commands, inbox_types, json, wire
+from ..http import problems, security, site
 from .described import COMMANDS, PATH, QUERY, Call, calls, described, envelope
-from .http import problems, security, site
 
 blueprint = Blueprint("specs", __name__)
 

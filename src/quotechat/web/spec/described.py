@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 from flask import Flask
 from werkzeug.routing import Rule
 
-from .http import site
+from ..http import site
 
 View = TypeVar("View", bound=Callable[..., Any])
 

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 from flask import Blueprint, Response, current_app, make_response, request
 
+from ..http import problems, site
 from . import specs
 from .described import Call, Example, calls
-from .http import problems, site
 
 blueprint = Blueprint("reference", __name__)
 

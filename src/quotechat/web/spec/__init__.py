@@ -1,0 +1,1 @@
+"""The description of the API: types and examples beside each view, made into documents."""
