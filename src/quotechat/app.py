@@ -190,7 +190,6 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         bots,
         cursors,
         health,
-        held_rooms,
         hooks,
         inbox,
         inbox_page,
@@ -204,17 +203,12 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         moderation_pages,
         own_pages,
         pages,
-        parking,
-        polling,
         quotes,
-        revocation,
         robots,
         rooms,
         search,
         signing_in,
-        streams,
         unknown,
-        websocket,
     )
     from .web.http import (  # fmt: skip
         access,
@@ -229,6 +223,7 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         site,
     )
     from .web.spec import reference, specs
+    from .web.transports import held_rooms, parking, polling, revocation, streams, websocket
 
     ours = Blueprint(
         site.NAME, __name__, url_prefix=prefix or None, static_folder=static_dir(), static_url_path="/static"

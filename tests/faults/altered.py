@@ -25,7 +25,7 @@ from quotechat.protocol import cursor, readership
 from quotechat.protocol.cursor import Cursor
 from quotechat.protocol.errors import ClientIdReused, Refused
 from quotechat.store import gathering, ledger, postgres, reading, rules, sqlite
-from quotechat.web import parking, revocation, websocket
+from quotechat.web.transports import parking, revocation, websocket
 
 # --- Mutants --------------------------------------------------------------------------------------
 

@@ -22,8 +22,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from quotechat.live.reactor import Reactor
-from quotechat.web.kept import LEAVE_SECONDS, Head
-from quotechat.web.sending import Said, Sender
+from quotechat.web.transports.kept import LEAVE_SECONDS, Head
+from quotechat.web.transports.sending import Said, Sender
 
 MESSAGES = "/api/v1/rooms/lobby/messages"
 EVENTS = "/api/v1/rooms/lobby/events"

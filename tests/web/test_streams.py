@@ -22,7 +22,7 @@ from quotechat.live.reactor import Reactor
 from quotechat.protocol.cursor import NOW
 from quotechat.protocol.errors import CursorExpired
 from quotechat.web.http.parameters import HEARTBEAT
-from quotechat.web.streams import Kind, Stream
+from quotechat.web.transports.streams import Kind, Stream
 
 KINDS: dict[Kind, str] = {"ndjson": "application/x-ndjson", "sse": "text/event-stream"}
 EVENTS = "/api/v1/rooms/lobby/events"

@@ -13,10 +13,10 @@ from ..protocol import cursor, names
 from ..protocol import program_types as types
 from ..protocol.errors import CursorUnknown, Invalid
 from ..protocol.events import rfc3339
-from . import parking, polling, revocation
 from .http import access, authentication, parameters, reads, security
 from .messages import live
 from .spec.described import CURSORS, described
+from .transports import parking, polling, revocation
 
 blueprint = Blueprint("cursors", __name__, url_prefix="/api/v1")
 

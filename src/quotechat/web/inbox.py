@@ -7,11 +7,11 @@ from flask import Blueprint, Response, current_app, request
 from ..hub.chat import Chat
 from ..protocol import inbox_types as types
 from ..protocol.cursor import START, Cursor, Now
-from . import inbox_polls, inbox_stream
 from .http import access, authentication, conditional, parameters
 from .messages import live, submit
-from .polling import applied, last_event, live_headers, negotiated, peer_gone
 from .spec.described import CURSORS, described
+from .transports import inbox_polls, inbox_stream
+from .transports.polling import applied, last_event, live_headers, negotiated, peer_gone
 
 blueprint = Blueprint("inbox", __name__, url_prefix="/api/v1")
 

@@ -10,8 +10,8 @@ from ..hub.chat import Chat
 from ..protocol import commands
 from ..protocol.errors import Refused, Unauthenticated
 from ..store.inbox import Entry
-from . import inbox_polls
 from .http import access, authentication, problems, security, site
+from .transports import inbox_polls
 
 blueprint = Blueprint("inbox_page", __name__)
 

@@ -10,9 +10,9 @@ from flask import Blueprint, Response, current_app, request
 from ..hub.chat import Cancelled, Chat, Scheduled, Stored
 from ..protocol import commands, json, wire
 from ..protocol.errors import Invalid, MalformedEnvelope, ParameterInvalid
-from . import sending
 from .http import access, authentication, parameters, security
 from .spec.described import COMMANDS, FOR_MANAGERS, OWN_MESSAGE, Example, described, envelope
+from .transports import sending
 
 blueprint = Blueprint("messages", __name__, url_prefix="/api/v1")
 

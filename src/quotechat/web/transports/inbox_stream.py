@@ -9,15 +9,15 @@ from typing import Any
 
 from flask import Response, current_app, request
 
-from ..hub.chat import Chat
-from ..live.detach import detach
-from ..live.peer import Peer
-from ..live.reactor import Reactor
-from ..protocol import inbox, json
-from ..protocol.cursor import Cursor, Now
-from ..protocol.errors import Refused, Unauthenticated
-from ..protocol.principal import Principal
-from .http import access, parameters, problems, security
+from ...hub.chat import Chat
+from ...live.detach import detach
+from ...live.peer import Peer
+from ...live.reactor import Reactor
+from ...protocol import inbox, json
+from ...protocol.cursor import Cursor, Now
+from ...protocol.errors import Refused, Unauthenticated
+from ...protocol.principal import Principal
+from ..http import access, parameters, problems, security
 from .streams import LAST_CHUNK, Detached, Kind, check_can_stream, chunk, id_line, retry_line, stream_headers
 
 

@@ -14,16 +14,16 @@ from typing import Any, Literal, cast
 
 from flask import Blueprint, Response, current_app, request
 
-from ..hub.chat import Chat, Page
-from ..hub.held_polls import early
-from ..hub.room_handle import RoomHandle
-from ..protocol import cursor, wire
-from ..protocol.cursor import Cursor, Now
-from ..protocol.errors import NotAcceptable, Overloaded, Refused
-from ..protocol.inbox import INBOX
+from ...hub.chat import Chat, Page
+from ...hub.held_polls import early
+from ...hub.room_handle import RoomHandle
+from ...protocol import cursor, wire
+from ...protocol.cursor import Cursor, Now
+from ...protocol.errors import NotAcceptable, Overloaded, Refused
+from ...protocol.inbox import INBOX
+from ..http import access, authentication, conditional, parameters, reads, security
+from ..spec.described import CURSORS, Example, described
 from . import inbox_polls, parking, revocation
-from .http import access, authentication, conditional, parameters, reads, security
-from .spec.described import CURSORS, Example, described
 
 blueprint = Blueprint("polling", __name__, url_prefix="/api/v1")
 

@@ -19,17 +19,17 @@ from typing import Any, NamedTuple
 
 from flask import Flask, Response, current_app, request
 
-from ..hub.chat import Chat, Page
-from ..hub.feeds import cursor_of
-from ..hub.held_polls import early
-from ..hub.room_handle import RoomHandle
-from ..live.detach import detach, has_body, is_guarded
-from ..live.reactor import Reactor
-from ..protocol import readership
-from ..protocol.errors import Overloaded, Refused, RoomUnknown, Unauthenticated
-from ..protocol.events import rfc3339
-from ..protocol.principal import Principal
-from .http import conditional, problems
+from ...hub.chat import Chat, Page
+from ...hub.feeds import cursor_of
+from ...hub.held_polls import early
+from ...hub.room_handle import RoomHandle
+from ...live.detach import detach, has_body, is_guarded
+from ...live.reactor import Reactor
+from ...protocol import readership
+from ...protocol.errors import Overloaded, Refused, RoomUnknown, Unauthenticated
+from ...protocol.events import rfc3339
+from ...protocol.principal import Principal
+from ..http import conditional, problems
 from .kept import Head, Kept, Taking, can_take
 
 SETTLE = 0.02

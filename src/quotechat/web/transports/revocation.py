@@ -13,12 +13,12 @@ from collections.abc import Collection
 
 from flask import Flask, request
 
-from ..hub.chat import Chat
-from ..hub.credentials import Credentials
-from ..live.reactor import Reactor
-from ..protocol.errors import Refused, RoomUnknown, Unauthenticated
-from ..protocol.principal import Principal
-from .http import authentication
+from ...hub.chat import Chat
+from ...hub.credentials import Credentials
+from ...live.reactor import Reactor
+from ...protocol.errors import Refused, RoomUnknown, Unauthenticated
+from ...protocol.principal import Principal
+from ..http import authentication
 
 LOOK_SECONDS = 0.4
 """Protocol: told within 1 s of the commit, made by any worker."""

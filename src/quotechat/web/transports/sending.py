@@ -18,14 +18,14 @@ from typing import Any, NamedTuple
 from flask import Response, current_app, request
 from werkzeug.http import HTTP_STATUS_CODES
 
-from ..hub.chat import Chat
-from ..live.detach import detach
-from ..live.reactor import GRACE_SECONDS, Reactor
-from ..protocol import json
-from ..protocol.commands import SendMessage
-from ..protocol.errors import OutcomeUnknown, Refused
-from ..refusal import refusal
-from .http import authentication, measure, quota, security
+from ...hub.chat import Chat
+from ...live.detach import detach
+from ...live.reactor import GRACE_SECONDS, Reactor
+from ...protocol import json
+from ...protocol.commands import SendMessage
+from ...protocol.errors import OutcomeUnknown, Refused
+from ...refusal import refusal
+from ..http import authentication, measure, quota, security
 from .kept import Head, Kept, Taking, can_keep, closes
 
 MOST_MISSED = 3

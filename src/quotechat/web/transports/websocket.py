@@ -18,17 +18,17 @@ from flask_sock import Sock
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import WebsocketMismatch
 
-from ..hub.chat import Chat, Page
-from ..hub.feed import Feed
-from ..hub.feeds import cursor_of
-from ..hub.room_handle import RoomHandle
-from ..live.connection import POLICY, RESTART, SIGNED_OUT, TOO_FAR_BEHIND, Connection, frame
-from ..live.detach import can_detach, detach, has_body
-from ..live.peer import Peer, Subscription
-from ..live.reactor import Reactor
-from ..protocol import commands, cursor, json, wire
-from ..protocol.cursor import Cursor, Now
-from ..protocol.errors import (
+from ...hub.chat import Chat, Page
+from ...hub.feed import Feed
+from ...hub.feeds import cursor_of
+from ...hub.room_handle import RoomHandle
+from ...live.connection import POLICY, RESTART, SIGNED_OUT, TOO_FAR_BEHIND, Connection, frame
+from ...live.detach import can_detach, detach, has_body
+from ...live.peer import Peer, Subscription
+from ...live.reactor import Reactor
+from ...protocol import commands, cursor, json, wire
+from ...protocol.cursor import Cursor, Now
+from ...protocol.errors import (
     CursorAhead,
     CursorExpired,
     HistoryChanged,
@@ -37,11 +37,11 @@ from ..protocol.errors import (
     ParameterInvalid,
     Refused,
 )  # fmt: skip
-from ..protocol.events import Event
-from ..protocol.inbox import INBOX
-from ..protocol.principal import VISITOR, Principal
-from .http import access, authentication, parameters, problems, reads, security, site
-from .spec.described import described
+from ...protocol.events import Event
+from ...protocol.inbox import INBOX
+from ...protocol.principal import VISITOR, Principal
+from ..http import access, authentication, parameters, problems, reads, security, site
+from ..spec.described import described
 
 _ALLOWED = "GET, OPTIONS"
 SUBPROTOCOL = "quotechat.v1"

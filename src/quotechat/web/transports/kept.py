@@ -17,11 +17,11 @@ from flask import Response, request
 from werkzeug.datastructures import Headers
 from werkzeug.http import http_date
 
-from ..live.detach import can_detach, is_guarded
-from ..live.peer import Peer
-from ..protocol import json
-from ..protocol.errors import Refused
-from .http import access, measure, problems, quota
+from ...live.detach import can_detach, is_guarded
+from ...live.peer import Peer
+from ...protocol import json
+from ...protocol.errors import Refused
+from ..http import access, measure, problems, quota
 
 IDLE_SECONDS = 2.0
 """For which a connection is kept after an answer, as gunicorn keeps its own."""

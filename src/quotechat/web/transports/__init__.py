@@ -1,0 +1,1 @@
+"""The ways by which events reach a reader and messages a room: polls, streams, WebSockets."""
