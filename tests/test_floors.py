@@ -26,6 +26,8 @@ FLOORS = {
     "quotechat.web.http": 5,
     "quotechat.web.spec": 6,
     "quotechat.web.transports": 7,
+    "quotechat.web.api": 8,
+    "quotechat.web.pages": 9,
     "quotechat.web": 9,
     "quotechat.signals": 4,
     "quotechat.app": 11,

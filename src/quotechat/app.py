@@ -184,31 +184,23 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
     faults of any kind are ours to answer too."""
     # Imported late: `quotechat verify` needs quotechat.app too, but nothing of the web.
     from .live import inbox_feed, reactor
-    from .web import (
-        account_pages,
+    from .web.api import (
         administration,
         bots,
         cursors,
         health,
         hooks,
         inbox,
-        inbox_page,
-        lessons,
         me,
         members,
         mentions,
         messages,
         metrics,
         moderation,
-        moderation_pages,
-        own_pages,
-        pages,
         quotes,
-        robots,
         rooms,
         search,
         signing_in,
-        unknown,
     )
     from .web.http import (  # fmt: skip
         access,
@@ -222,6 +214,13 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         security,
         site,
     )
+    from .web.pages import accounts as account_pages
+    from .web.pages import chat as pages
+    from .web.pages import inbox as inbox_page
+    from .web.pages import lessons, robots, unknown
+    from .web.pages import moderation as moderation_pages
+    from .web.pages import own as own_pages
+    from .web.pages import search as search_page
     from .web.spec import reference, specs
     from .web.transports import held_rooms, parking, polling, revocation, streams, websocket
 
@@ -246,7 +245,7 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
     metrics.install(app, chat)
     for module in (pages, lessons, rooms, messages, quotes, polling, health, specs, reference, websocket, robots):
         ours.register_blueprint(module.blueprint)
-    for blueprint in (hooks.posted, search.blueprint, search.pages):
+    for blueprint in (hooks.posted, search.blueprint, search_page.blueprint):
         ours.register_blueprint(blueprint)
     for module in (members, inbox, mentions, me, administration, bots, moderation, cursors, hooks):
         ours.register_blueprint(module.blueprint)

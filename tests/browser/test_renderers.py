@@ -17,7 +17,7 @@ import pytest
 from server import Server
 
 from quotechat.protocol import ansi, text
-from quotechat.web.runs import show_text
+from quotechat.web.pages.runs import show_text
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "runs.json").read_text("utf-8"))
 HOSTILE = [

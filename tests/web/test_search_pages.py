@@ -17,7 +17,7 @@ from servers import until
 from quotechat import create_app
 from quotechat.config import Settings
 from quotechat.hub import indexer
-from quotechat.web.runs import show_marked
+from quotechat.web.pages.runs import show_marked
 
 API = "/api/v1"
 

@@ -6,17 +6,17 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app
 
-from ..hub.chat import Chat
-from ..protocol import room_types, wire
-from ..protocol.errors import Invalid
-from ..protocol.names import clean_user
-from ..protocol.permissions import CREATE_CLOSED, CREATE_ROOM
-from ..store import accounts
+from ...hub.chat import Chat
+from ...protocol import room_types, wire
+from ...protocol.errors import Invalid
+from ...protocol.names import clean_user
+from ...protocol.permissions import CREATE_CLOSED, CREATE_ROOM
+from ...store import accounts
+from ..http import access, authentication, conditional, parameters, reads, security
+from ..http.site import url_for
+from ..spec.described import Example, described
 from . import members
-from .http import access, authentication, conditional, parameters, reads, security
-from .http.site import url_for
 from .messages import live
-from .spec.described import Example, described
 
 blueprint = Blueprint("rooms", __name__, url_prefix="/api/v1")
 

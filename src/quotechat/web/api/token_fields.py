@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..protocol.errors import Invalid
-from ..protocol.names import clean_name, clean_room
-from ..protocol.principal import SCOPES
+from ...protocol.errors import Invalid
+from ...protocol.names import clean_name, clean_room
+from ...protocol.principal import SCOPES
+from ..http import parameters
 from . import showing
-from .http import parameters
 
 _MOST_MS = 2 * 365 * 86_400_000
 _LEAST_MS = 3_600_000

@@ -6,14 +6,15 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, redirect, request
 
-from ..hub.chat import Chat
-from ..protocol import commands, events, json
-from ..protocol.errors import Refused
-from ..protocol.rooms import AUDIT
-from ..store import accounts
-from ..store.shapes import Sql
-from . import moderation, own_pages
-from .http import access, authentication, parameters, security, site
+from ...hub.chat import Chat
+from ...protocol import commands, events, json
+from ...protocol.errors import Refused
+from ...protocol.rooms import AUDIT
+from ...store import accounts
+from ...store.shapes import Sql
+from ..api import moderation
+from ..http import access, authentication, parameters, security, site
+from . import own
 
 blueprint = Blueprint("moderation_pages", __name__)
 
@@ -28,19 +29,19 @@ _ACTS = (
 def close(report_id: int) -> Response:
     """Say what came of a report."""
     try:
-        moderation.closed(own_pages.administrator(), report_id, request.form.get("state"))
+        moderation.closed(own.administrator(), report_id, request.form.get("state"))
     except Refused as refused:
-        return own_pages.administration("reports", refused)
-    return own_pages.to(site.url_for("own_pages.admin"))
+        return own.administration("reports", refused)
+    return own.to(site.url_for("own_pages.admin"))
 
 
 @blueprint.get("/admin/audit")
 def audit() -> Response:
     """What was done, the newest first."""
-    principal, before = own_pages.administrator(), parameters.before()
+    principal, before = own.administrator(), parameters.before()
     chat: Chat = current_app.extensions["quotechat"]
     found = chat.read_with(lambda sql: _acts(sql, 2**53 if before is None else before))
-    return own_pages.page(
+    return own.page(
         "audit.html", principal, None, here="admin", heading="What was done", acts=found[:_SHOWN],
         has_more=len(found) > _SHOWN,
     )  # fmt: skip
@@ -73,7 +74,7 @@ def _report(name: str, message_id: int, refused: Refused | None = None) -> Respo
     principal, _ = authentication.need_session()
     chat: Chat = current_app.extensions["quotechat"]
     chat.open(principal, name)  # one that is not theirs is not there
-    return own_pages.page(
+    return own.page(
         "report.html", principal, refused, here="", heading="Report a message", room=name, message_id=message_id,
         most=commands.MOST_REASON,
     )  # fmt: skip

@@ -7,16 +7,16 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, request
 
-from ..hub.chat import Chat
-from ..hub.cursors import ALL, MOST_AT_ONCE, Cursors, Named, Part
-from ..protocol import cursor, names
-from ..protocol import program_types as types
-from ..protocol.errors import CursorUnknown, Invalid
-from ..protocol.events import rfc3339
-from .http import access, authentication, parameters, reads, security
+from ...hub.chat import Chat
+from ...hub.cursors import ALL, MOST_AT_ONCE, Cursors, Named, Part
+from ...protocol import cursor, names
+from ...protocol import program_types as types
+from ...protocol.errors import CursorUnknown, Invalid
+from ...protocol.events import rfc3339
+from ..http import access, authentication, parameters, reads, security
+from ..spec.described import CURSORS, described
+from ..transports import parking, polling, revocation
 from .messages import live
-from .spec.described import CURSORS, described
-from .transports import parking, polling, revocation
 
 blueprint = Blueprint("cursors", __name__, url_prefix="/api/v1")
 

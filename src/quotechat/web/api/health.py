@@ -12,13 +12,13 @@ from flask import Blueprint, Response, current_app, request
 
 from quotechat import __version__
 
-from ..hub.chat import Chat
-from ..protocol.errors import Forbidden, Unauthenticated
-from ..protocol.events import rfc3339
-from .http import security
+from ...hub.chat import Chat
+from ...protocol.errors import Forbidden, Unauthenticated
+from ...protocol.events import rfc3339
+from ..http import security
+from ..spec.described import Example, described
 from .messages import live
 from .metrics import CONTENT_TYPE, Metrics
-from .spec.described import Example, described
 
 log = logging.getLogger(__name__)
 

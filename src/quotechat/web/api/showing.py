@@ -8,15 +8,15 @@ from typing import Any
 
 from flask import current_app, request
 
-from ..hub.clients import SignedIn
-from ..protocol import commands
-from ..protocol.errors import Invalid
-from ..protocol.events import rfc3339
-from ..store.accounts import Account
-from ..store.bars import Bar
-from ..store.sessions import Session, Token
-from ..store.tickets import Ticket
-from .http import site
+from ...hub.clients import SignedIn
+from ...protocol import commands
+from ...protocol.errors import Invalid
+from ...protocol.events import rfc3339
+from ...store.accounts import Account
+from ...store.bars import Bar
+from ...store.sessions import Session, Token
+from ...store.tickets import Ticket
+from ..http import site
 
 
 def account(found: Account, *, whole: bool = False, keepers: Mapping[int, str] = {}) -> dict[str, Any]:

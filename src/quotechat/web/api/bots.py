@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, current_app
 
-from ..hub.bots import Bots
-from ..hub.chat import Chat
-from ..protocol import account_types as types
-from ..protocol.errors import Invalid
-from ..protocol.permissions import CREATE_BOT
+from ...hub.bots import Bots
+from ...hub.chat import Chat
+from ...protocol import account_types as types
+from ...protocol.errors import Invalid
+from ...protocol.permissions import CREATE_BOT
+from ..http import authentication, parameters
+from ..spec.described import described
 from . import showing, token_fields
-from .http import authentication, parameters
 from .messages import live
-from .spec.described import described
 
 blueprint = Blueprint("bots", __name__, url_prefix="/api/v1")
 

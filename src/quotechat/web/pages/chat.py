@@ -16,14 +16,14 @@ from urllib.parse import quote, unquote
 from flask import Blueprint, Response, current_app, make_response, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
-from ..hub.chat import Chat
-from ..protocol import commands
-from ..protocol.errors import Refused
-from ..protocol.names import COLORS
-from ..protocol.permissions import CREATE_ROOM
-from .http import access, authentication, problems, reads, security, site
-from .http.site import render_template, url_for
-from .quotes import MOST_SEARCHED, searched
+from ...hub.chat import Chat
+from ...protocol import commands
+from ...protocol.errors import Refused
+from ...protocol.names import COLORS
+from ...protocol.permissions import CREATE_ROOM
+from ..api.quotes import MOST_SEARCHED, searched
+from ..http import access, authentication, problems, reads, security, site
+from ..http.site import render_template, url_for
 from .runs import show_text
 
 blueprint = Blueprint("pages", __name__)

@@ -6,18 +6,18 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app
 
-from ..hub.chat import Chat
-from ..protocol import room_types, wire
-from ..protocol.errors import Forbidden, Invalid
-from ..protocol.permissions import LIST_MEMBERS, allows
-from ..protocol.principal import Principal
-from ..store import members as rows
-from ..store.base import BeginDirect, Stored
-from ..store.shapes import Sql
-from .http import access, authentication, parameters, security
-from .http.site import url_for
+from ...hub.chat import Chat
+from ...protocol import room_types, wire
+from ...protocol.errors import Forbidden, Invalid
+from ...protocol.permissions import LIST_MEMBERS, allows
+from ...protocol.principal import Principal
+from ...store import members as rows
+from ...store.base import BeginDirect, Stored
+from ...store.shapes import Sql
+from ..http import access, authentication, parameters, security
+from ..http.site import url_for
+from ..spec.described import described
 from .messages import done, live, submit
-from .spec.described import described
 
 blueprint = Blueprint("members", __name__, url_prefix="/api/v1")
 

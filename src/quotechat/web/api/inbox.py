@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, current_app, request
 
-from ..hub.chat import Chat
-from ..protocol import inbox_types as types
-from ..protocol.cursor import START, Cursor, Now
-from .http import access, authentication, conditional, parameters
+from ...hub.chat import Chat
+from ...protocol import inbox_types as types
+from ...protocol.cursor import START, Cursor, Now
+from ..http import access, authentication, conditional, parameters
+from ..spec.described import CURSORS, described
+from ..transports import inbox_polls, inbox_stream
+from ..transports.polling import applied, last_event, live_headers, negotiated, peer_gone
 from .messages import live, submit
-from .spec.described import CURSORS, described
-from .transports import inbox_polls, inbox_stream
-from .transports.polling import applied, last_event, live_headers, negotiated, peer_gone
 
 blueprint = Blueprint("inbox", __name__, url_prefix="/api/v1")
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, current_app
 
-from ..hub.chat import Chat
-from ..protocol import mention_types as types
-from ..protocol.errors import ParameterInvalid
-from ..store import mentions
-from ..store.mentions import Before
-from .http import authentication, parameters
+from ...hub.chat import Chat
+from ...protocol import mention_types as types
+from ...protocol.errors import ParameterInvalid
+from ...store import mentions
+from ...store.mentions import Before
+from ..http import authentication, parameters
+from ..spec.described import described
 from .messages import live
-from .spec.described import described
 
 blueprint = Blueprint("mentions", __name__, url_prefix="/api/v1")
 

@@ -8,15 +8,15 @@ from urllib.parse import parse_qs
 
 from flask import Blueprint, Response, current_app, request
 
-from ..hub.chat import Chat, Stored
-from ..hub.hooks import Hook, Hooks, split
-from ..protocol import commands, json, slack, wire
-from ..protocol import program_types as types
-from ..protocol.errors import Invalid, ParameterInvalid, TokenUnknown
-from ..protocol.events import rfc3339
-from .http import access, authentication, parameters, security, site
+from ...hub.chat import Chat, Stored
+from ...hub.hooks import Hook, Hooks, split
+from ...protocol import commands, json, slack, wire
+from ...protocol import program_types as types
+from ...protocol.errors import Invalid, ParameterInvalid, TokenUnknown
+from ...protocol.events import rfc3339
+from ..http import access, authentication, parameters, security, site
+from ..spec.described import described
 from .messages import live
-from .spec.described import described
 
 blueprint = Blueprint("hooks", __name__, url_prefix="/api/v1")
 posted = Blueprint("hooks_in", __name__)

@@ -19,11 +19,11 @@ from flask import Flask
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from .. import supervision
-from ..hub.chat import Chat
-from ..hub.tally import Tally
-from ..live.reactor import Reactor
-from .http import problems
+from ... import supervision
+from ...hub.chat import Chat
+from ...hub.tally import Tally
+from ...live.reactor import Reactor
+from ..http import problems
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 CARRY_EVERY = 1.0

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, current_app
 
-from ..hub.accounts import Accounts
-from ..hub.chat import Chat
-from ..hub.clients import Client, SignedIn
-from ..protocol import account_types as types
-from ..protocol.errors import NotFound
-from ..protocol.events import rfc3339
-from ..store import sessions
+from ...hub.accounts import Accounts
+from ...hub.chat import Chat
+from ...hub.clients import Client, SignedIn
+from ...protocol import account_types as types
+from ...protocol.errors import NotFound
+from ...protocol.events import rfc3339
+from ...store import sessions
+from ..http import authentication, parameters, security
+from ..spec.described import described
 from . import showing
-from .http import authentication, parameters, security
 from .messages import live
-from .spec.described import described
 
 blueprint = Blueprint("signing_in", __name__, url_prefix="/api/v1")
 

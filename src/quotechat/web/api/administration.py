@@ -6,18 +6,18 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app
 
-from ..hub.chat import Chat
-from ..hub.credentials import DAY_MS
-from ..hub.people import People
-from ..protocol import account_types as types
-from ..protocol.errors import Invalid
-from ..protocol.events import rfc3339
-from ..protocol.permissions import INVITE
-from ..protocol.principal import Principal
+from ...hub.chat import Chat
+from ...hub.credentials import DAY_MS
+from ...hub.people import People
+from ...protocol import account_types as types
+from ...protocol.errors import Invalid
+from ...protocol.events import rfc3339
+from ...protocol.permissions import INVITE
+from ...protocol.principal import Principal
+from ..http import authentication, parameters
+from ..spec.described import described
 from . import showing, token_fields
-from .http import authentication, parameters
 from .messages import live
-from .spec.described import described
 
 blueprint = Blueprint("administration", __name__, url_prefix="/api/v1")
 

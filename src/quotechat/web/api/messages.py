@@ -7,12 +7,12 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, request
 
-from ..hub.chat import Cancelled, Chat, Scheduled, Stored
-from ..protocol import commands, json, wire
-from ..protocol.errors import Invalid, MalformedEnvelope, ParameterInvalid
-from .http import access, authentication, parameters, security
-from .spec.described import COMMANDS, FOR_MANAGERS, OWN_MESSAGE, Example, described, envelope
-from .transports import sending
+from ...hub.chat import Cancelled, Chat, Scheduled, Stored
+from ...protocol import commands, json, wire
+from ...protocol.errors import Invalid, MalformedEnvelope, ParameterInvalid
+from ..http import access, authentication, parameters, security
+from ..spec.described import COMMANDS, FOR_MANAGERS, OWN_MESSAGE, Example, described, envelope
+from ..transports import sending
 
 blueprint = Blueprint("messages", __name__, url_prefix="/api/v1")
 

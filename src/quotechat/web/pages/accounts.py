@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from flask import Blueprint, Response, current_app, make_response, redirect, request
 
-from ..hub.accounts import Accounts
-from ..hub.chat import Chat
-from ..hub.clients import Client, SignedIn
-from ..protocol.errors import Refused
-from ..store import accounts
-from .http import authentication, problems, security, site
+from ...hub.accounts import Accounts
+from ...hub.chat import Chat
+from ...hub.clients import Client, SignedIn
+from ...protocol.errors import Refused
+from ...store import accounts
+from ..http import authentication, problems, security, site
 
 blueprint = Blueprint("account_pages", __name__)
 

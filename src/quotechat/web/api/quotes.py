@@ -6,13 +6,13 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app
 
-from ..hub.chat import Chat
-from ..protocol import wire
-from ..protocol.commands import LOBBY
-from ..protocol.errors import Invalid, ParameterInvalid
-from .http import conditional, parameters, reads
+from ...hub.chat import Chat
+from ...protocol import wire
+from ...protocol.commands import LOBBY
+from ...protocol.errors import Invalid, ParameterInvalid
+from ..http import conditional, parameters, reads
+from ..spec.described import Example, described
 from .messages import live, remove_quote, submit_quote
-from .spec.described import Example, described
 
 blueprint = Blueprint("quotes", __name__, url_prefix="/api/v1")
 

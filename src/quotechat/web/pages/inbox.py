@@ -6,12 +6,12 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, make_response, redirect, request
 
-from ..hub.chat import Chat
-from ..protocol import commands
-from ..protocol.errors import Refused, Unauthenticated
-from ..store.inbox import Entry
-from .http import access, authentication, problems, security, site
-from .transports import inbox_polls
+from ...hub.chat import Chat
+from ...protocol import commands
+from ...protocol.errors import Refused, Unauthenticated
+from ...store.inbox import Entry
+from ..http import access, authentication, problems, security, site
+from ..transports import inbox_polls
 
 blueprint = Blueprint("inbox_page", __name__)
 

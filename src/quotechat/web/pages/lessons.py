@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 from flask import Blueprint, Response, abort, make_response
 
-from ..assets import static_dir
-from ..protocol import json
+from ...assets import static_dir
+from ...protocol import json
+from ..http import security
+from ..http.site import render_template
 from . import prose
-from .http import security
-from .http.site import render_template
 
 blueprint = Blueprint("lessons", __name__)
 

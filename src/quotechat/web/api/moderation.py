@@ -6,19 +6,19 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app
 
-from ..hub.chat import Chat
-from ..protocol import account_types as types
-from ..protocol import json
-from ..protocol.errors import Invalid, ParameterInvalid
-from ..protocol.events import rfc3339
-from ..protocol.principal import Principal
-from ..store import audit
-from ..store import reports as rows
-from ..store.reports import Report
-from ..store.shapes import Sql
-from .http import authentication, parameters
+from ...hub.chat import Chat
+from ...protocol import account_types as types
+from ...protocol import json
+from ...protocol.errors import Invalid, ParameterInvalid
+from ...protocol.events import rfc3339
+from ...protocol.principal import Principal
+from ...store import audit
+from ...store import reports as rows
+from ...store.reports import Report
+from ...store.shapes import Sql
+from ..http import authentication, parameters
+from ..spec.described import described
 from .messages import live
-from .spec.described import described
 
 blueprint = Blueprint("moderation", __name__, url_prefix="/api/v1")
 

@@ -11,8 +11,8 @@ from flask import Blueprint, Flask, Response, current_app, request, url_for
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import WebsocketMismatch
 
-from .http import problems, site
-from .transports import websocket
+from ..http import problems, site
+from ..transports import websocket
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 

@@ -7,16 +7,16 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, make_response, redirect, request
 
-from ..hub.chat import Chat
-from ..hub.people import Invited
-from ..protocol.errors import Forbidden, Invalid, ProofNeeded, Refused, SignInFailed, Unauthenticated
-from ..protocol.names import clean_name
-from ..protocol.permissions import CREATE_BOT
-from ..protocol.principal import Principal, outranks
-from ..store import accounts, sessions
-from ..store.sessions import Session
-from . import moderation, showing, token_fields
-from .http import authentication, parameters, problems, security, site
+from ...hub.chat import Chat
+from ...hub.people import Invited
+from ...protocol.errors import Forbidden, Invalid, ProofNeeded, Refused, SignInFailed, Unauthenticated
+from ...protocol.names import clean_name
+from ...protocol.permissions import CREATE_BOT
+from ...protocol.principal import Principal, outranks
+from ...store import accounts, sessions
+from ...store.sessions import Session
+from ..api import moderation, showing, token_fields
+from ..http import authentication, parameters, problems, security, site
 
 blueprint = Blueprint("own_pages", __name__)
 

@@ -7,19 +7,19 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, request
 
-from ..hub.accounts import Accounts
-from ..hub.chat import Chat
-from ..live.detach import has_body
-from ..protocol import account_types as types
-from ..protocol import json, wire
-from ..protocol.errors import Invalid, ParameterInvalid, Unauthenticated
-from ..protocol.events import rfc3339
-from ..protocol.principal import SCOPES, Principal
-from ..store import accounts, own, personal, reading, sessions
+from ...hub.accounts import Accounts
+from ...hub.chat import Chat
+from ...live.detach import has_body
+from ...protocol import account_types as types
+from ...protocol import json, wire
+from ...protocol.errors import Invalid, ParameterInvalid, Unauthenticated
+from ...protocol.events import rfc3339
+from ...protocol.principal import SCOPES, Principal
+from ...store import accounts, own, personal, reading, sessions
+from ..http import authentication, parameters, security
+from ..spec.described import described
 from . import showing, token_fields
-from .http import authentication, parameters, security
 from .messages import live
-from .spec.described import described
 
 blueprint = Blueprint("me", __name__, url_prefix="/api/v1")
 

@@ -1,0 +1,1 @@
+"""The pages, for browsers with and without JavaScript."""

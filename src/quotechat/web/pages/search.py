@@ -1,0 +1,60 @@
+"""The page of the search: a form, which works without JavaScript."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Blueprint, Response, make_response, request
+
+from ...protocol.errors import NotFound, Refused
+from ...protocol.question import MOST_CHARACTERS
+from ..api.search import DEFAULT, find, is_on
+from ..http import problems, security, site
+from ..http.site import render_template, url_for
+from .runs import show_marked
+
+blueprint = Blueprint("search_page", __name__)
+
+_CONTEXT = 25
+"""Messages after a hit that the page of its room shows too."""
+
+site.template_filter("marked")(lambda hit: show_marked(hit["message"], hit["marks"]))
+site.template_global("can_search", is_on)
+
+
+@blueprint.get("/search")
+def page() -> Response:
+    """Show the form, and what was found."""
+    asked, order = request.args.get("q", ""), request.args.get("order", "newest")
+    found, refused = None, None
+    try:
+        if asked.strip():
+            found = find(asked, DEFAULT, request.args.get("before"), order)
+        elif not is_on():
+            raise NotFound("Search is off on this server.")
+    except Refused as problem:
+        refused = problem
+    html = render_template(
+        "search.html", asked=asked[: 2 * MOST_CHARACTERS], order=order, found=found, address=_address,
+        problem=None if refused is None else problems.body(refused), next_page=_next(found),
+    )  # fmt: skip
+    answer = make_response(html, 200 if refused is None else problems.body(refused)["status"])
+    answer.headers["Cache-Control"] = "no-store"
+    security.give_cookie(answer)
+    if refused and refused.retry_in_ms:
+        answer.headers["Retry-After"] = str(-(-refused.retry_in_ms // 1000))
+    return answer
+
+
+def _address(hit: dict[str, Any]) -> str:
+    """Return the address of the page that shows a hit in its room."""
+    number = hit["message"]["id"]
+    return url_for("pages.room", name=hit["room"], before=number + _CONTEXT, _anchor=f"m{number}")
+
+
+def _next(found: dict[str, Any] | None) -> str | None:
+    if found is None or not found["has_more"]:
+        return None
+    kept = {name: value for name, value in request.args.items() if name in ("q", "order")}
+    return "?" + urlencode({**kept, "before": found["before"]})
