@@ -120,7 +120,8 @@ def test_every_envelope_is_in_asyncapi(app: Flask) -> None:
     answers |= {kind.__struct_config__.tag for kind in specs.INBOX}
     assert told("tell") == happened | answers
     # Every answer is written as a literal somewhere in the transports.
-    source = "".join(path.read_text("utf-8") for path in (ROOT / "src" / "quotechat" / "web").glob("*.py"))
+    folders = (ROOT / "src" / "quotechat" / name for name in ("live", "web"))
+    source = "".join(path.read_text("utf-8") for folder in folders for path in folder.rglob("*.py"))
     assert set(re.findall(r'\{"command": "([a-z-]+)"', source)) - set(COMMANDS) == answers
 
 
