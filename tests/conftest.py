@@ -7,10 +7,12 @@ import signal
 from collections.abc import Callable, Iterator
 
 import postgres
+import prepared
 import pytest
 from hypothesis import HealthCheck, settings
 
 _numbers = itertools.count()
+prepared.install()
 
 # How long an example takes says how busy the machine is, and nothing of what is tested.
 settings.register_profile("any machine", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -27,6 +29,7 @@ def postgres_server() -> Iterator[postgres.Server]:
     postgres.needed()
     with postgres.postgres(fsync="off", full_page_writes="off") as server:
         yield server
+        server.stop(signal.SIGQUIT)  # at once: nothing of it is kept
 
 
 @pytest.fixture(scope="session")

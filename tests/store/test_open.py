@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import prepared
 import pytest
 from servers import environment
 
@@ -67,6 +68,20 @@ def test_each_step_of_the_schema_has_its_own_number(dialect: str) -> None:
     """In order, each once: a step that shares the number of another would be left out where that one was done."""
     numbers = [step.number for step in migrate.migrations(dialect)]
     assert numbers[0] == 1 and numbers == sorted(set(numbers))
+
+
+def test_tests_begin_with_the_schema_of_the_migrations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `prepared` copies into a new file is what the migrations make there, step by step."""
+    schema = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name"
+    found = []
+    for name in ("copied", "migrated"):
+        store = SqliteStore(tmp_path / name)
+        found.append((store.read_with(lambda sql: list(sql.all(schema))), store.read_with(
+            lambda sql: list(sql.all("SELECT * FROM meta WHERE key = 'schema'"))
+        ), store._writer.execute("PRAGMA journal_mode").fetchone()))  # fmt: skip
+        store.close()
+        monkeypatch.setattr(sqlite.SqliteStore, "_migrate", prepared.migrate_by_steps)
+    assert found[0] == found[1] and len(found[0][0]) > 20
 
 
 def test_an_older_database_keeps_its_scheduled_messages(tmp_path: Path) -> None:

@@ -4,12 +4,38 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
-from flask import Flask
+from flask import Flask, Response, request
 
-_BASE = "urn:quotechat"
+from quotechat import create_app
+from quotechat.config import Settings
+
+
+@cache
+def documents() -> Conforming:
+    """The specifications, which are the same for all applications; made once for each process of the tests."""
+    with tempfile.TemporaryDirectory() as directory:
+        app = create_app(Settings(data=Path(directory)))
+        try:
+            return Conforming(app)
+        finally:
+            app.extensions["quotechat"].close()
+
+
+def check_answers(app: Flask) -> None:
+    """Hold each answer that `app` gives against the specifications."""
+
+    @app.after_request
+    def conforms(answer: Response) -> Response:
+        if not answer.is_streamed:
+            body = answer.get_data()
+            documents().check_answer(request.method, request.path, answer.status_code, answer.mimetype, body)
+        return answer
 
 
 class Conforming:
@@ -25,6 +51,7 @@ class Conforming:
             for path in sorted(self.openapi["paths"], key=lambda path: path.count("{"))
         }
         self._validators: dict[str, Any] = {}
+        self._strict: dict[str, Any] = {}
 
     def check_answer(self, method: str, path: str, status: int, media: str, body: bytes) -> None:
         """AssertionError where the document does not know this answer."""
@@ -37,7 +64,7 @@ class Conforming:
             return
         where = f"{method} {declared} {status} {media}"
         assert str(status) in operation["responses"] or status == 304, f"{where} is not declared"
-        if not body or method == "HEAD":
+        if not body or method == "HEAD" or status == 304:
             return
         content = operation["responses"][str(status)].get("content", {})
         assert media in content, f"{where} is not declared"
@@ -58,10 +85,17 @@ class Conforming:
 
     def _validate(self, where: str, schema: Any, document: dict[str, Any], value: Any) -> None:
         if where not in self._validators:
-            whole = {**strict(schema), "components": {"schemas": strict(document["components"]["schemas"])}}
+            whole = {**strict(schema), "components": self._components(document)}
             self._validators[where] = jsonschema_rs.Draft202012Validator(whole)
         faults = [f"{error.instance_path}: {error.message}" for error in self._validators[where].iter_errors(value)]
         assert not faults, f"{where}: {faults[:3]} in {value}"
+
+    def _components(self, document: dict[str, Any]) -> dict[str, Any]:
+        """What schemas of `document` refer to, made strict once."""
+        kind = "openapi" if "openapi" in document else "asyncapi"
+        if kind not in self._strict:
+            self._strict[kind] = {"schemas": strict(document["components"]["schemas"])}
+        return self._strict[kind]
 
 
 def strict(schema: Any) -> Any:

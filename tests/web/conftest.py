@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import requests
-from conforming import Conforming
-from flask import Flask, Response, request
+from conforming import check_answers, documents
+from flask import Flask
 from flask.testing import FlaskClient
 from servers import Running, environment, quotechat, running
 from websockets.sync.connection import Connection
@@ -37,19 +35,6 @@ def new_database(request: pytest.FixtureRequest, store_kind: str) -> Callable[[]
         return lambda: ""
     make: Callable[[], str] = request.getfixturevalue("new_schema")
     return make
-
-
-@cache
-def documents(app: Flask | None = None) -> Conforming:
-    """The specifications; without an application, those of any."""
-    if app is not None:
-        return Conforming(app)
-    with tempfile.TemporaryDirectory() as directory:
-        app = create_app(Settings(data=Path(directory)))
-        try:
-            return Conforming(app)
-        finally:
-            app.extensions["quotechat"].close()
 
 
 @pytest.fixture(autouse=True)
@@ -98,15 +83,7 @@ def _remember(prepared: requests.PreparedRequest, answer: requests.Response) -> 
 def app(tmp_path: Path, new_database: Callable[[], str]) -> Iterator[Flask]:
     """An application on an empty store, without limits per client."""
     app = create_app(Settings(data=tmp_path / "data", database=new_database(), limits=False))
-
-    @app.after_request
-    def conforms(answer: Response) -> Response:
-        # The documents themselves are what is asked for first.
-        if not answer.is_streamed and not request.path.endswith("api.json"):
-            checker = documents(app)
-            checker.check_answer(request.method, request.path, answer.status_code, answer.mimetype, answer.get_data())
-        return answer
-
+    check_answers(app)
     yield app
     app.extensions["quotechat"].close()
 

@@ -10,13 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import prepared
 import pytest
-from conforming import Conforming
-from flask import Flask, Response, request
+from argon2 import PasswordHasher, extract_parameters
+from conforming import check_answers
+from flask import Flask
 from people import ORIGIN, PASSWORD, Browser, joined, owner, setup_code
 
 from quotechat import create_app
 from quotechat.config import Settings
+from quotechat.hub.passwords import Passwords
 
 
 @pytest.fixture
@@ -27,17 +30,7 @@ def make_app(tmp_path: Path, new_database: Callable[[], str]) -> Iterator[Callab
 
     def make(**changed: Any) -> Flask:
         app = create_app(replace(settings, **changed))
-        checker: list[Conforming] = []
-
-        @app.after_request
-        def conforms(answer: Response) -> Response:
-            if checker and not answer.is_streamed and not request.path.endswith("api.json"):
-                checker[0].check_answer(
-                    request.method, request.path, answer.status_code, answer.mimetype, answer.get_data()
-                )
-            return answer
-
-        checker.append(Conforming(app))
+        check_answers(app)
         apps.append(app)
         return app
 
@@ -314,20 +307,44 @@ def test_one_answer_for_all_that_is_wrong(app: Flask) -> None:
 
 
 @pytest.mark.alone
-def test_an_unknown_name_takes_as_long(app: Flask) -> None:
+def test_an_unknown_name_takes_as_long(make_app: Callable[..., Flask]) -> None:
     """The medians of known and unknown names do not tell them apart."""
-    owner(app)
-    services = app.extensions["quotechat.accounts"]
-    client = Browser(app)
     times: dict[str, list[float]] = {"Azin": [], "Nobody": []}
-    for number in range(24):
-        for name, found in times.items():
-            services.accounts.store.write_with(lambda sql: sql.run("DELETE FROM attempt"))
-            began = time.perf_counter()
-            assert client.sign_in(name, f"wrong {number}").status_code == 401
-            found.append(time.perf_counter() - began)
+    with prepared.real_hashes():
+        app = make_app(access="invite")
+        owner(app)
+        services = app.extensions["quotechat.accounts"]
+        client = Browser(app)
+        for number in range(24):
+            for name, found in times.items():
+                services.accounts.store.write_with(lambda sql: sql.run("DELETE FROM attempt"))
+                began = time.perf_counter()
+                assert client.sign_in(name, f"wrong {number}").status_code == 401
+                found.append(time.perf_counter() - began)
     known, unknown = (statistics.median(found[4:]) for found in times.values())
     assert 0.75 < known / unknown < 1.33
+
+
+def test_an_unknown_name_costs_as_much(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One password is verified, whether somebody has the name or nobody, and with the same parameters."""
+    owner(app)
+    verified = []
+    verify = PasswordHasher.verify
+
+    def spied(hasher: PasswordHasher, kept: str, password: bytes) -> bool:
+        verified.append(extract_parameters(kept))
+        return bool(verify(hasher, kept, password))
+
+    monkeypatch.setattr(PasswordHasher, "verify", spied)
+    for name in ("Azin", "Nobody"):
+        assert Browser(app).sign_in(name, "wrong").status_code == 401
+    assert len(verified) == 2 and verified[0] == verified[1]
+
+
+def test_passwords_are_hashed_at_full_cost() -> None:
+    """With argon2id and the parameters of OWASP: 19 MiB, twice, on one thread."""
+    with prepared.real_hashes():
+        assert Passwords().hash(PASSWORD).startswith("$argon2id$v=19$m=19456,t=2,p=1$")
 
 
 def test_a_name_that_is_guessed_waits(app: Flask) -> None:

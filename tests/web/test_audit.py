@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conforming import Conforming
-from flask import Flask, Response, request
+from conforming import check_answers
+from flask import Flask
 from people import PASSWORD, Browser, joined, owner
 
 from quotechat import create_app
@@ -21,16 +21,7 @@ EVENTS = "/rooms/@audit/events?after=0"
 def app(tmp_path: Path, new_database: Callable[[], str]) -> Iterator[Flask]:
     """An application whose answers are what its documents say."""
     app = create_app(Settings(data=tmp_path / "data", database=new_database(), limits=False, access="invite"))
-    checker: list[Conforming] = []
-
-    @app.after_request
-    def conforms(answer: Response) -> Response:
-        if checker and not answer.is_streamed and not request.path.endswith("api.json"):
-            body = answer.get_data()
-            checker[0].check_answer(request.method, request.path, answer.status_code, answer.mimetype, body)
-        return answer
-
-    checker.append(Conforming(app))
+    check_answers(app)
     yield app
     app.extensions["quotechat"].close()
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conforming import Conforming
-from flask import Flask, Response, request
+from conforming import check_answers
+from flask import Flask
 from people import Browser, joined, owner
 
 from quotechat import create_app
@@ -20,16 +20,7 @@ from quotechat.config import Settings
 def app(tmp_path: Path, new_database: Callable[[], str]) -> Iterator[Flask]:
     """An application whose answers are what its documents say."""
     app = create_app(Settings(data=tmp_path / "data", database=new_database(), limits=False, access="open"))
-    checker: list[Conforming] = []
-
-    @app.after_request
-    def conforms(answer: Response) -> Response:
-        if checker and not answer.is_streamed and not request.path.endswith("api.json"):
-            body = answer.get_data()
-            checker[0].check_answer(request.method, request.path, answer.status_code, answer.mimetype, body)
-        return answer
-
-    checker.append(Conforming(app))
+    check_answers(app)
     yield app
     app.extensions["quotechat"].close()
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import documents
-from flask import Flask, Response, request
+from conforming import check_answers
+from flask import Flask
 from people import Browser, joined, owner
 
 from quotechat import create_app
@@ -26,14 +26,7 @@ def app(tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str
     """One application for the module; its answers conform to their description."""
     data: Path = tmp_path_factory.mktemp("data")
     app = create_app(Settings(data=data, database=new_database(), limits=False))
-
-    @app.after_request
-    def conforms(answer: Response) -> Response:
-        if not answer.is_streamed and not request.path.endswith("api.json"):
-            checker = documents(app)
-            checker.check_answer(request.method, request.path, answer.status_code, answer.mimetype, answer.get_data())
-        return answer
-
+    check_answers(app)
     yield app
     app.extensions["quotechat"].close()
 
