@@ -93,6 +93,9 @@ def running(
         until(lambda: server.url or process.poll() is not None, START_SECONDS, "a URL")
         assert server.url, f"the server did not start:\n{server.output}"
         yield server
+    except BaseException:
+        print(server.output)  # a worker that ended says so here, and nowhere else
+        raise
     finally:
         process.terminate()
         try:

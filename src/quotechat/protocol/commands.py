@@ -15,7 +15,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from msgspec.structs import replace
 
-from . import emoji, names, rooms, text
+from . import decoding, emoji, names, rooms, text
 from .errors import Invalid, MalformedEnvelope
 from .principal import account_id
 
@@ -331,6 +331,7 @@ Write = (
 Command = Write | Subscribe | Unsubscribe | Ping
 
 _KNOWN: dict[str, type[Command]] = {kind.__struct_config__.tag: kind for kind in get_args(Command)}
+decoding.prepare(_KNOWN.values())
 _FIELD = re.compile(r" - at `\$\.?(.*)`")
 _MISSING = re.compile(r"missing required field `(\w+)`")
 

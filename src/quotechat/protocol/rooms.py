@@ -8,6 +8,8 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from . import decoding
+
 OPEN: Final = "open"
 CLOSED: Final = "closed"
 DIRECT: Final = "direct"
@@ -32,6 +34,9 @@ class About(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     """True if every new member joins."""
     archived: bool = False
     """True if nobody may write."""
+
+
+decoding.prepare([About])
 
 
 @lru_cache(1024)
