@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from quotechat.cli import main
-from quotechat.hub.bell import Bell
+from quotechat.hub.background.bell import Bell
 
 if __name__ == "__main__":
     Bell.ring = lambda bell: None  # type: ignore[method-assign]

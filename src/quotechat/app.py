@@ -13,11 +13,11 @@ from flask import Blueprint, Flask
 
 from .assets import static_dir
 from .config import Settings
-from .hub.bell import Bell, SocketBell
+from .hub.accounts.hosted import Hosted
+from .hub.accounts.hosted import User as User
+from .hub.background.bell import Bell, SocketBell
 from .hub.buckets import Buckets, OwnBuckets, SharedBuckets
 from .hub.chat import Chat
-from .hub.hosted import Hosted
-from .hub.hosted import User as User
 from .hub.limits import Budget, Limits, Rate
 from .protocol.commands import AddMember, Bounds, MemberId, MemberRole, NewMember, RemoveMember
 from .signals import Teller
@@ -172,7 +172,7 @@ def _bell(settings: Settings) -> Bell:
     if not settings.database:
         return SocketBell(settings.data / "bells")
     # Imported here: it needs quotechat[postgres].
-    from .hub.notices import Notices
+    from .hub.background.notices import Notices
     from .store.channel import Channel
 
     direct = settings.listen_database or settings.database

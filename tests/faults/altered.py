@@ -20,7 +20,8 @@ from typing import Any
 
 import quotechat
 from quotechat.cli import main
-from quotechat.hub import bell, feeds, notices, room_handle, writer
+from quotechat.hub import feeds, room_handle, writer
+from quotechat.hub.background import bell, notices
 from quotechat.protocol import cursor, readership
 from quotechat.protocol.cursor import Cursor
 from quotechat.protocol.errors import ClientIdReused, Refused

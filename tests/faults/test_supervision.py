@@ -18,8 +18,8 @@ from websockets.sync.client import connect
 MESSAGES = "/api/v1/rooms/lobby/messages"
 THREADS = {
     "writer": "quotechat.hub.writer:Writer._commit",
-    "scheduler": "quotechat.hub.scheduler:Scheduler.deliver_due",
-    "watcher": "quotechat.hub.bell:SocketBell.wait",
+    "scheduler": "quotechat.hub.background.scheduler:Scheduler.deliver_due",
+    "watcher": "quotechat.hub.background.bell:SocketBell.wait",
     "reactor": "quotechat.live.reactor:Reactor._sweep",
     "lingering": "quotechat.serving.lingering:Lingering._expire",
 }

@@ -69,7 +69,7 @@ def opened(tmp_path: Path) -> Iterator[Opened]:
 
 def test_a_feed_has_no_hole_where_another_process_wrote(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     """What others committed before our own commit is published with it, without any look or ring."""
-    monkeypatch.setattr("quotechat.hub.watcher.NET", 3600)
+    monkeypatch.setattr("quotechat.hub.background.watcher.NET", 3600)
     ours, theirs = opened(), opened()
     feed = ours.trusted("lobby").follow()
     for text in "ab":
@@ -81,7 +81,7 @@ def test_a_feed_has_no_hole_where_another_process_wrote(opened: Opened, monkeypa
 
 def test_what_another_process_acknowledged_is_read_at_once(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     """Promise 4 does not rest on any wake-up."""
-    monkeypatch.setattr("quotechat.hub.watcher.NET", 3600)
+    monkeypatch.setattr("quotechat.hub.background.watcher.NET", 3600)
     ours, theirs = opened(), opened()
     ours.trusted("lobby").follow()
     stored = theirs.submit(said(), identity=None)
@@ -95,7 +95,7 @@ def test_a_room_goes_on_where_more_was_cut_than_this_worker_knew(
     opened: Opened, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, known: int, kept: int
 ) -> None:
     """Another process wrote, and events are forgotten that this one has never seen: only those are missing."""
-    monkeypatch.setattr("quotechat.hub.watcher.NET", 3600)
+    monkeypatch.setattr("quotechat.hub.background.watcher.NET", 3600)
     ours, theirs = opened(), opened()
     for _ in range(known):
         ours.submit(said(), identity=None)

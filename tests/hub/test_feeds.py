@@ -8,7 +8,8 @@ import pytest
 from servers import until
 from test_chat import Opened, opened, said  # noqa: F401  # the fixture of the hub's tests
 
-from quotechat.hub import feeds, watcher
+from quotechat.hub import feeds
+from quotechat.hub.background import watcher
 from quotechat.hub.feed import Feed
 from quotechat.protocol.cursor import START
 from quotechat.protocol.events import event

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from servers import until
 
-from quotechat.hub.housekeeping import Housekeeper
+from quotechat.hub.background.housekeeping import Housekeeper
 from quotechat.protocol import commands
 from quotechat.store import pruning
 from quotechat.store.base import Write
@@ -63,7 +63,7 @@ def test_what_is_old_is_forgotten_soon_after_the_start(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All of it, however much there is, in bounded transactions; and nothing that is young."""
-    monkeypatch.setattr("quotechat.hub.housekeeping._FIRST_PRUNE", 0.0)
+    monkeypatch.setattr("quotechat.hub.background.housekeeping._FIRST_PRUNE", 0.0)
     for number in range(3):
         say(store, number)
     young = commands.SendMessage(message=commands.NewMessage("Zoe", "hi"), client_id="k")

@@ -12,10 +12,10 @@ import pytest
 from servers import until
 
 from quotechat import supervision
-from quotechat.hub import notices
+from quotechat.hub.background import notices
+from quotechat.hub.background.notices import Notices
 from quotechat.hub.chat import Chat
 from quotechat.hub.limits import Budget, Limits, Rate
-from quotechat.hub.notices import Notices
 from quotechat.protocol import commands
 from quotechat.protocol.cursor import NOW
 from quotechat.store.channel import Channel
@@ -163,7 +163,7 @@ def test_the_notifier_begins_again(opened: Opened, monkeypatch: pytest.MonkeyPat
             raise faults.pop()
         pause(seconds)
 
-    monkeypatch.setattr("quotechat.hub.notices.time.sleep", sleep)
+    monkeypatch.setattr("quotechat.hub.background.notices.time.sleep", sleep)
     before = supervision.counted().get("notifier", 0)
     ours.submit(said(), identity=None)
     until(lambda: "restarting" in (ours.parts()["notifier"], reader.parts()["notifier"]), what="the fault")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from quotechat.hub.probe import WriteProbe
+from quotechat.hub.background.probe import WriteProbe
 from quotechat.supervision import Supervised
 
 

@@ -87,7 +87,7 @@ def add_token(
     name: str, scopes: tuple[str, ...], rooms: tuple[str, ...], span: int | None, note: str, data: str | None
 ) -> None:
     """Make a token of the account or bot NAME, and print it; it is shown once."""
-    from ..hub.credentials import mint
+    from ..hub.accounts.credentials import mint
     from ..store import audit, sessions
 
     with opened(data) as at_hand:

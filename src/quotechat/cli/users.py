@@ -37,8 +37,8 @@ class Opened(NamedTuple):
 @contextlib.contextmanager
 def opened(data: str | None) -> Iterator[Opened]:
     """Open the store of the settings for changes to accounts; a refusal becomes the command's message."""
-    from ..hub.bots import Bots
-    from ..hub.people import People
+    from ..hub.accounts.bots import Bots
+    from ..hub.accounts.people import People
     from ..store.open import open_store
 
     settings = settings_of(data=data)
@@ -100,7 +100,7 @@ def setup(data: str | None) -> None:
 @data_option
 def add(name: str, role: str, password_stdin: bool, data: str | None) -> None:
     """Make an account NAME, and print a link by which its owner chooses a password."""
-    from ..hub.passwords import Passwords
+    from ..hub.accounts.passwords import Passwords
 
     hash_ = None
     with _people(data) as (people, settings):
@@ -213,7 +213,7 @@ def invite(uses: int, span: int, note: str | None, role: str, rooms: tuple[str, 
 
 def new_setup_code(settings: Settings) -> str | None:
     """Return the code of a link that makes the first owner; None if there is one."""
-    from ..hub.people import People
+    from ..hub.accounts.people import People
     from ..store.open import open_store
 
     with contextlib.closing(open_store(settings, patience=20.0)) as store:

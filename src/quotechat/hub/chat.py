@@ -38,22 +38,22 @@ from ..store.base import (
 from ..store.search.index import Index
 from ..supervision import Supervised
 from . import listeners
-from .bell import Bell
-from .delivery import Delivery
-from .erasing import Eraser
+from .background.bell import Bell
+from .background.delivery import Delivery
+from .background.erasing import Eraser
+from .background.housekeeping import Housekeeper
+from .background.indexer import Indexer
+from .background.probe import WriteProbe
+from .background.scheduler import Scheduler
+from .background.watcher import Watcher
 from .feeds import Feeds
 from .held_polls import Gone, HeldPolls, about
-from .housekeeping import Housekeeper
-from .indexer import Indexer
 from .limits import Limits
 from .passthrough import Passthrough
 from .places import Places
-from .probe import WriteProbe
 from .room_handle import RoomHandle
-from .scheduler import Scheduler
 from .search import Search
 from .tally import Tally
-from .watcher import Watcher
 from .writer import Answer, Done, Writer
 
 log = logging.getLogger(__name__)

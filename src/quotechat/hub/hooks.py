@@ -19,8 +19,8 @@ from ..store import accounts, audit, closing, members, sessions
 from ..store.accounts import Account
 from ..store.sessions import Token, hashed
 from ..store.shapes import Sql
+from .accounts.credentials import TOKEN_PREFIX, mint, principal_of
 from .chat import Chat
-from .credentials import TOKEN_PREFIX, mint, principal_of
 
 MOST = 20
 """Hooks of one room."""

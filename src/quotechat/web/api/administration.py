@@ -6,9 +6,9 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app
 
+from ...hub.accounts.credentials import DAY_MS
+from ...hub.accounts.people import People
 from ...hub.chat import Chat
-from ...hub.credentials import DAY_MS
-from ...hub.people import People
 from ...protocol import account_types as types
 from ...protocol.errors import Invalid
 from ...protocol.events import rfc3339

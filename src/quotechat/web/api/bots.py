@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, current_app
 
-from ...hub.bots import Bots
+from ...hub.accounts.bots import Bots
 from ...hub.chat import Chat
 from ...protocol import account_types as types
 from ...protocol.errors import Invalid

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, request
 
-from ...hub.accounts import Accounts
+from ...hub.accounts.accounts import Accounts
 from ...hub.chat import Chat
 from ...live.detach import has_body
 from ...protocol import account_types as types

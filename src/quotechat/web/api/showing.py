@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import current_app, request
 
-from ...hub.clients import SignedIn
+from ...hub.accounts.clients import SignedIn
 from ...protocol import commands
 from ...protocol.errors import Invalid
 from ...protocol.events import rfc3339

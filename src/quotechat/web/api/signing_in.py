@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, current_app
 
-from ...hub.accounts import Accounts
+from ...hub.accounts.accounts import Accounts
+from ...hub.accounts.clients import Client, SignedIn
 from ...hub.chat import Chat
-from ...hub.clients import Client, SignedIn
 from ...protocol import account_types as types
 from ...protocol.errors import NotFound
 from ...protocol.events import rfc3339

@@ -13,17 +13,17 @@ from flask import Flask, Response, current_app, g, request
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from ...config import Settings
-from ...hub.accounts import Accounts
-from ...hub.bars import Bars
-from ...hub.bots import Bots
+from ...hub.accounts.accounts import Accounts
+from ...hub.accounts.bars import Bars
+from ...hub.accounts.bots import Bots
+from ...hub.accounts.clients import Client, SignedIn
+from ...hub.accounts.credentials import TOKEN_PREFIX, Credentials, Rules
+from ...hub.accounts.hosted import Hosted, User
+from ...hub.accounts.passwords import Passwords
+from ...hub.accounts.people import People
 from ...hub.chat import Chat
-from ...hub.clients import Client, SignedIn
-from ...hub.credentials import TOKEN_PREFIX, Credentials, Rules
 from ...hub.cursors import Cursors
 from ...hub.hooks import Hooks
-from ...hub.hosted import Hosted, User
-from ...hub.passwords import Passwords
-from ...hub.people import People
 from ...protocol import commands
 from ...protocol.errors import Forbidden, RoomUnknown, ScopeMissing, Unauthenticated
 from ...protocol.inbox import INBOX

@@ -16,7 +16,7 @@ from flask.sansio.scaffold import Scaffold
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from ...config import Settings
-from ...hub.hosted import User
+from ...hub.accounts.hosted import User
 from ...live.detach import guard
 from ...protocol import names
 from ...protocol.errors import Forbidden, Invalid, ParameterInvalid, Refused, Unauthenticated

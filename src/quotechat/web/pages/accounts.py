@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from flask import Blueprint, Response, current_app, make_response, redirect, request
 
-from ...hub.accounts import Accounts
+from ...hub.accounts.accounts import Accounts
+from ...hub.accounts.clients import Client, SignedIn
 from ...hub.chat import Chat
-from ...hub.clients import Client, SignedIn
 from ...protocol.errors import Refused
 from ...store import accounts
 from ..http import authentication, problems, security, site

@@ -7,8 +7,8 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, make_response, redirect, request
 
+from ...hub.accounts.people import Invited
 from ...hub.chat import Chat
-from ...hub.people import Invited
 from ...protocol.errors import Forbidden, Invalid, ProofNeeded, Refused, SignInFailed, Unauthenticated
 from ...protocol.names import clean_name
 from ...protocol.permissions import CREATE_BOT

@@ -13,8 +13,8 @@ from collections.abc import Collection
 
 from flask import Flask, request
 
+from ...hub.accounts.credentials import Credentials
 from ...hub.chat import Chat
-from ...hub.credentials import Credentials
 from ...live.reactor import Reactor
 from ...protocol.errors import Refused, RoomUnknown, Unauthenticated
 from ...protocol.principal import Principal

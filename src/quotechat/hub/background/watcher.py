@@ -10,11 +10,11 @@ import threading
 import time
 from collections.abc import Callable
 
-from ..protocol.errors import Refused
-from ..store.base import Store
-from ..supervision import Supervised
+from ...protocol.errors import Refused
+from ...store.base import Store
+from ...supervision import Supervised
+from ..feeds import Feeds
 from .bell import NET, Bell
-from .feeds import Feeds
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from ..protocol.errors import Refused, RoomUnknown
-from ..protocol.rooms import AUDIT
-from ..store.base import Impossible, Store
-from ..supervision import Supervised
+from ...protocol.errors import Refused, RoomUnknown
+from ...protocol.rooms import AUDIT
+from ...store.base import Impossible, Store
+from ...supervision import Supervised
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
-from ..protocol.errors import Invalid, Overloaded
+from ...protocol.errors import Invalid, Overloaded
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher

@@ -7,12 +7,12 @@ import secrets
 from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
-from ..protocol.errors import Unauthenticated
-from ..protocol.principal import SCOPES, Principal
-from ..store import accounts, sessions, visibility
-from ..store.accounts import Account
-from ..store.base import Transactions
-from ..store.sessions import Session, Token, hashed
+from ...protocol.errors import Unauthenticated
+from ...protocol.principal import SCOPES, Principal
+from ...store import accounts, sessions, visibility
+from ...store.accounts import Account
+from ...store.base import Transactions
+from ...store.sessions import Session, Token, hashed
 
 DAY_MS = 86_400_000
 TOUCH_MS = 3_600_000

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..protocol.principal import SCOPES, Principal
-from ..store import accounts, audit, sessions
-from ..store.base import Transactions
-from ..store.sessions import Token
-from ..store.shapes import Sql
+from ...protocol.principal import SCOPES, Principal
+from ...store import accounts, audit, sessions
+from ...store.base import Transactions
+from ...store.sessions import Token
+from ...store.shapes import Sql
 from .credentials import mint
 
 

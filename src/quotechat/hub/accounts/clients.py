@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..protocol.errors import Invalid
-from ..store.accounts import Account
-from ..store.sessions import Session
+from ...protocol.errors import Invalid
+from ...store.accounts import Account
+from ...store.sessions import Session
 
 AGENT_CHARS = 120
 

@@ -9,13 +9,13 @@ import secrets
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ..protocol.errors import Conflict, Refused, Unauthenticated
-from ..protocol.principal import HOST, Principal
-from ..store import accounts, audit, entering, sessions
-from ..store.accounts import Account
-from ..store.base import Transactions
-from ..store.sessions import Session, hashed
-from ..store.shapes import Sql
+from ...protocol.errors import Conflict, Refused, Unauthenticated
+from ...protocol.principal import HOST, Principal
+from ...store import accounts, audit, entering, sessions
+from ...store.accounts import Account
+from ...store.base import Transactions
+from ...store.sessions import Session, hashed
+from ...store.shapes import Sql
 from .credentials import DAY_MS, TOUCH_MS, principal_of
 
 LABEL = "host"

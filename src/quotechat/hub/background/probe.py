@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from ..protocol.errors import Draining, Refused, StorageFull
-from ..store.base import Outcome
-from ..supervision import State, Supervised
-from .writer import Done
+from ...protocol.errors import Draining, Refused, StorageFull
+from ...store.base import Outcome
+from ...supervision import State, Supervised
+from ..writer import Done
 
 PATIENCE = 2.0
 """Seconds within which a write must be done; one that takes longer is stuck."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ..protocol.errors import AccountUnknown, Conflict, Forbidden
-from ..protocol.principal import SCOPES, Principal
-from ..store import accounts, audit, bans, closing, sessions
-from ..store.accounts import Account
-from ..store.base import Transactions
-from ..store.sessions import Token
-from ..store.shapes import Sql
+from ...protocol.errors import AccountUnknown, Conflict, Forbidden
+from ...protocol.principal import SCOPES, Principal
+from ...store import accounts, audit, bans, closing, sessions
+from ...store.accounts import Account
+from ...store.base import Transactions
+from ...store.sessions import Token
+from ...store.shapes import Sql
 from .credentials import mint
 
 MOST_BOTS = 5

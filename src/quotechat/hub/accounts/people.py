@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ..protocol.errors import AccountUnknown, Conflict, Forbidden, Invalid
-from ..protocol.events import rfc3339
-from ..protocol.principal import ROLES, Principal, outranks
-from ..store import accounts, audit, bans, closing, entering, erasing, sessions, site, tickets
-from ..store.accounts import Account
-from ..store.base import Transactions
-from ..store.shapes import Sql
-from ..store.tickets import Ticket
+from ...protocol.errors import AccountUnknown, Conflict, Forbidden, Invalid
+from ...protocol.events import rfc3339
+from ...protocol.principal import ROLES, Principal, outranks
+from ...store import accounts, audit, bans, closing, entering, erasing, sessions, site, tickets
+from ...store.accounts import Account
+from ...store.base import Transactions
+from ...store.shapes import Sql
+from ...store.tickets import Ticket
 from .credentials import DAY_MS
 
 SETUP_MS = DAY_MS

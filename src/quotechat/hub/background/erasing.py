@@ -6,10 +6,10 @@ import threading
 import time
 from collections.abc import Callable
 
-from ..protocol.errors import MessageUnknown, Refused, RoomUnknown
-from ..store import erasing
-from ..store.base import EraseMessage, Store, Write
-from .writer import Answer, Writer
+from ...protocol.errors import MessageUnknown, Refused, RoomUnknown
+from ...store import erasing
+from ...store.base import EraseMessage, Store, Write
+from ..writer import Answer, Writer
 
 _PORTION = 64
 """Deletions that go to the writer at once: messages of senders wait for some milliseconds more."""

@@ -17,8 +17,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from ..protocol.errors import Overloaded
-from ..supervision import Supervised
+from ...protocol.errors import Overloaded
+from ...supervision import Supervised
 
 log = logging.getLogger(__name__)
 

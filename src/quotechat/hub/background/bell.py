@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-from ..supervision import Supervised
+from ...supervision import Supervised
 
 NET = 0.25
 """Seconds between two looks without a ring."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..protocol.errors import RateLimited, Refused
-from ..store.base import Deliver, Due, Nothing, Write
-from .limits import Limits
-from .writer import Answer, Writer
+from ...protocol.errors import RateLimited, Refused
+from ...store.base import Deliver, Due, Nothing, Write
+from ..limits import Limits
+from ..writer import Answer, Writer
 
 
 class Delivery:

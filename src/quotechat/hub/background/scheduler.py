@@ -12,9 +12,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from ..protocol.errors import Refused
-from ..store.base import Due, Store
-from ..supervision import Supervised
+from ...protocol.errors import Refused
+from ...store.base import Due, Store
+from ...supervision import Supervised
 
 log = logging.getLogger(__name__)
 

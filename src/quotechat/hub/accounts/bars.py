@@ -5,13 +5,13 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable
 
-from ..protocol.errors import Invalid
-from ..protocol.events import rfc3339
-from ..protocol.principal import Principal
-from ..store import audit, bars
-from ..store.bars import Bar
-from ..store.base import Transactions
-from ..store.shapes import Sql
+from ...protocol.errors import Invalid
+from ...protocol.events import rfc3339
+from ...protocol.principal import Principal
+from ...store import audit, bars
+from ...store.bars import Bar
+from ...store.base import Transactions
+from ...store.shapes import Sql
 
 MOST_MS = 30 * 86_400_000
 """For how long an address can be barred: it may be another person's by then."""

@@ -12,11 +12,11 @@ import threading
 import time
 from collections.abc import Callable
 
-from ..protocol.errors import Refused
-from ..store.base import CommitFailed, Store
-from ..store.search.following import follow
-from ..store.search.index import Index
-from ..supervision import Supervised
+from ...protocol.errors import Refused
+from ...store.base import CommitFailed, Store
+from ...store.search.following import follow
+from ...store.search.index import Index
+from ...supervision import Supervised
 
 log = logging.getLogger(__name__)
 

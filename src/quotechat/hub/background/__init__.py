@@ -1,0 +1,1 @@
+"""What runs beside the requests: threads that wake, deliver, tidy and watch."""
