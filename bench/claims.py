@@ -26,7 +26,7 @@ from bench.__main__ import HERE, QUOTECHAT, Server, free_port, running, wait_for
 from bench.load import HANDSHAKE, Readers, Senders
 from quotechat.protocol.commands import NewMessage, SendMessage
 from quotechat.store.base import Write
-from quotechat.store.sqlite import SqliteStore
+from quotechat.store.sqlite.store import SqliteStore
 
 SECONDS = float(os.environ.get("BENCH_SECONDS", "5"))
 MESSAGES = "/api/v1/rooms/lobby/messages"

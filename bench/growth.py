@@ -23,7 +23,7 @@ from bench.load import Readers, Senders
 from quotechat.protocol.commands import NewMessage, SendMessage
 from quotechat.protocol.cursor import Cursor
 from quotechat.store.base import Write
-from quotechat.store.sqlite import SqliteStore
+from quotechat.store.sqlite.store import SqliteStore
 
 PLOT = HERE.parent / "docs" / "images" / "growth.svg"
 

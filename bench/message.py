@@ -28,7 +28,7 @@ from bench.claims import serving
 from bench.load import HANDSHAKE, Readers, Way, by_post, by_socket, text
 from quotechat.protocol.commands import NewMessage, SendMessage
 from quotechat.store.base import Write
-from quotechat.store.sqlite import SqliteStore
+from quotechat.store.sqlite.store import SqliteStore
 
 POST = "/api/v1/rooms/lobby/messages"
 SOCKET = "/api/v1/ws"

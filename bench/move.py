@@ -27,7 +27,7 @@ import requests
 
 from quotechat.protocol import commands
 from quotechat.store.base import Write
-from quotechat.store.sqlite import SqliteStore
+from quotechat.store.sqlite.store import SqliteStore
 from tools.private_postgres import Server, postgres
 
 NOW = 1_800_000_000_000

@@ -34,9 +34,9 @@ from quotechat.config import Settings
 from quotechat.hub.chat import Chat
 from quotechat.protocol import commands
 from quotechat.protocol.cursor import Cursor
-from quotechat.store import gathering
-from quotechat.store.channel import Channel
-from quotechat.store.postgres import PostgresStore
+from quotechat.store.postgres import gathering
+from quotechat.store.postgres.channel import Channel
+from quotechat.store.postgres.store import PostgresStore
 from tools.private_postgres import Server, binaries, postgres
 
 NOW = 1_800_000_000_000

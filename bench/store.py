@@ -25,7 +25,7 @@ from quotechat.app import open_chat
 from quotechat.config import Settings
 from quotechat.hub.chat import Chat
 from quotechat.protocol import commands
-from quotechat.store.sqlite import SqliteStore
+from quotechat.store.sqlite.store import SqliteStore
 
 TEXT = "x" * 120
 HASH = b"h" * 32

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from quotechat.cli import main
-from quotechat.store.sqlite import SqliteStore
+from quotechat.store.sqlite.store import SqliteStore
 
 _open_writer = SqliteStore._open_writer
 

@@ -18,7 +18,7 @@ from quotechat.store.base import Write
 from quotechat.store.search.asking import Search
 from quotechat.store.search.index import Index
 from quotechat.store.search.sqlite import SqliteIndex
-from quotechat.store.sqlite import SqliteStore
+from quotechat.store.sqlite.store import SqliteStore
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_killed_while_it_indexes_nothing_is_lost_or_wrong(tmp_path: Path) -> Non
     """`kill -9` at any step: the next process goes on from the position that was stored, and misses nothing."""
     build = (
         "import sys; from pathlib import Path\n"
-        "from quotechat.store.sqlite import SqliteStore; from quotechat.store.search.sqlite import SqliteIndex\n"
+        "from quotechat.store.sqlite.store import SqliteStore; from quotechat.store.search.sqlite import SqliteIndex\n"
         "from quotechat.store.search.following import follow\n"
         "data = Path(sys.argv[1]); store = SqliteStore(data / 'quotechat.db')\n"
         "index = SqliteIndex(data / 'search.db', store); more = True\n"

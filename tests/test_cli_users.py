@@ -15,7 +15,7 @@ from servers import environment, quotechat, running, until
 
 from quotechat.cli import main
 from quotechat.config import Settings
-from quotechat.store import accounts
+from quotechat.store.accounts import accounts
 from quotechat.store.base import Created, CreateRoom, Write
 from quotechat.store.open import open_store
 

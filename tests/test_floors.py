@@ -134,8 +134,8 @@ def test_no_import_climbs() -> None:
 @pytest.mark.parametrize(
     ("file", "line"),
     [
-        ("store/sqlite.py", "from quotechat.hub import chat"),
-        ("store/sqlite.py", "def late():\n    from ..hub.chat import Chat"),
+        ("store/sqlite/store.py", "from quotechat.hub import chat"),
+        ("store/sqlite/store.py", "def late():\n    from ...hub.chat import Chat"),
         ("hub/chat.py", "import quotechat.web.transports.polling"),
         ("web/transports/polling.py", "from quotechat import create_app"),
         ("web/transports/polling.py", "from quotechat.web.transports import streams"),

@@ -173,7 +173,7 @@ def _bell(settings: Settings) -> Bell:
         return SocketBell(settings.data / "bells")
     # Imported here: it needs quotechat[postgres].
     from .hub.background.notices import Notices
-    from .store.channel import Channel
+    from .store.postgres.channel import Channel
 
     direct = settings.listen_database or settings.database
     return Notices(lambda: Channel(direct, listen=True), lambda: Channel(settings.database))

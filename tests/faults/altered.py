@@ -25,7 +25,10 @@ from quotechat.hub.background import bell, notices
 from quotechat.protocol import cursor, readership
 from quotechat.protocol.cursor import Cursor
 from quotechat.protocol.errors import ClientIdReused, Refused
-from quotechat.store import gathering, ledger, postgres, reading, rules, sqlite
+from quotechat.store import ledger, reading, rules
+from quotechat.store.postgres import gathering
+from quotechat.store.postgres import store as postgres
+from quotechat.store.sqlite import store as sqlite
 from quotechat.web.transports import parking, revocation, websocket
 
 # --- Mutants --------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from websockets.sync.client import connect
 
 from quotechat.config import Settings
 from quotechat.hub.accounts.credentials import mint
-from quotechat.store import accounts, sessions
+from quotechat.store.accounts import accounts, sessions
 from quotechat.store.open import open_store
 from quotechat.store.shapes import Sql
 

@@ -29,7 +29,7 @@ from quotechat.protocol.errors import (
     Refused,
     StorageFull,
 )  # fmt: skip
-from quotechat.store.sqlite import SqliteStore
+from quotechat.store.sqlite.store import SqliteStore
 
 Opened = Callable[..., Chat]
 

@@ -11,9 +11,9 @@ from servers import until
 
 from quotechat.hub.background.housekeeping import Housekeeper
 from quotechat.protocol import commands
-from quotechat.store import pruning
 from quotechat.store.base import Write
-from quotechat.store.sqlite import SqliteStore
+from quotechat.store.maintenance import pruning
+from quotechat.store.sqlite.store import SqliteStore
 
 T0 = 1_800_000_000_000
 DAY = 86_400_000

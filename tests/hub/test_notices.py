@@ -18,8 +18,8 @@ from quotechat.hub.chat import Chat
 from quotechat.hub.limits import Budget, Limits, Rate
 from quotechat.protocol import commands
 from quotechat.protocol.cursor import NOW
-from quotechat.store.channel import Channel
-from quotechat.store.postgres import PostgresStore
+from quotechat.store.postgres.channel import Channel
+from quotechat.store.postgres.store import PostgresStore
 
 Opened = Callable[[], Chat]
 

@@ -14,7 +14,8 @@ from quotechat.protocol import commands
 from quotechat.protocol.cursor import START
 from quotechat.protocol.errors import AccountUnknown, Conflict, Forbidden, Invalid, RateLimited, RoomUnknown
 from quotechat.protocol.principal import VISITOR, Principal
-from quotechat.store import accounts, closing, listing, members, reading
+from quotechat.store import listing, members, reading
+from quotechat.store.accounts import accounts, closing
 from quotechat.store.base import Accepted, BeginDirect, CreateRoom, Deliver, Nothing, Store, Stored, Write
 from quotechat.store.ledger import Ledger
 from quotechat.store.rules import Settings, apply_all

@@ -19,9 +19,10 @@ from quotechat.protocol.errors import (
     RoomUnknown,
     Unauthenticated,
 )
-from quotechat.store import copying, pruning, redaction, removal
 from quotechat.store.base import CreateRoom, Store, Stored, Write
+from quotechat.store.maintenance import pruning, redaction, removal
 from quotechat.store.rules import messages
+from quotechat.store.transfer import copying
 
 WORD = "xyzzy"
 

@@ -21,11 +21,13 @@ from quotechat.protocol.errors import (
     TokenUnknown,
     Unauthenticated,
 )  # fmt: skip
-from quotechat.store import accounts, attempts, bans, inventory, sessions, site, tickets
-from quotechat.store.accounts import Account
+from quotechat.store import site
+from quotechat.store.accounts import accounts, attempts, bans, sessions, tickets
+from quotechat.store.accounts.accounts import Account
+from quotechat.store.accounts.sessions import Session, Token, hashed
 from quotechat.store.base import Deliver, Nothing, Store, Stored, Write
 from quotechat.store.open import open_store
-from quotechat.store.sessions import Session, Token, hashed
+from quotechat.store.transfer import inventory
 
 DAY = 86_400_000
 

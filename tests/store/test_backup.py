@@ -14,10 +14,10 @@ from contract import T0, delete, do, react, said
 from quotechat.protocol import commands
 from quotechat.protocol.cursor import START, Cursor, parse
 from quotechat.protocol.errors import CursorAhead, HistoryChanged
-from quotechat.store import backup
 from quotechat.store.base import Impossible, Write
-from quotechat.store.lock import InUse
-from quotechat.store.sqlite import SqliteStore
+from quotechat.store.disk.lock import InUse
+from quotechat.store.sqlite.store import SqliteStore
+from quotechat.store.transfer import backup
 
 TABLES = ("room", "event", "message", "reaction", "emoji_reaction", "quote", "sent", "scheduled", "name")
 

@@ -19,11 +19,13 @@ from quotechat.config import Settings
 from quotechat.protocol import commands, cursor
 from quotechat.protocol.cursor import START
 from quotechat.protocol.errors import CursorExpired
-from quotechat.store import accounts, carrying, copying, exports, members, moving, sessions, site, tickets
+from quotechat.store import members, site
+from quotechat.store.accounts import accounts, sessions, tickets
 from quotechat.store.base import CreateRoom, Deliver, Impossible
-from quotechat.store.lock import InUse
+from quotechat.store.disk.lock import InUse
 from quotechat.store.open import look, open_store, secret_of
 from quotechat.store.shapes import Sql
+from quotechat.store.transfer import carrying, copying, exports, moving
 
 TABLES = {
     "room": "name, title, head, chain, floor, floor_chain, created_at, kind, about, last, messages, floor_messages,"

@@ -19,8 +19,8 @@ from quotechat.protocol import commands, cursor
 from quotechat.protocol.cursor import START
 from quotechat.protocol.errors import CursorExpired, Refused
 from quotechat.store.base import Stored, Write
-from quotechat.store.postgres import PostgresStore
-from quotechat.store.sqlite import SqliteStore
+from quotechat.store.postgres.store import PostgresStore
+from quotechat.store.sqlite.store import SqliteStore
 
 PEOPLE = st.sampled_from(["ann", "bob", None])
 KEYS = st.sampled_from([None, None, "k1", "k2", "k3"])

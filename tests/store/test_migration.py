@@ -15,12 +15,14 @@ from contract import T0, do, said
 from quotechat.config import Settings
 from quotechat.protocol import cursor, events, json
 from quotechat.protocol.cursor import START
-from quotechat.store import accounts, backup, migrate, moving
-from quotechat.store.gathering import Plain
+from quotechat.store import migrate
+from quotechat.store.accounts import accounts
 from quotechat.store.migrate import SchemaTooNew, migrations
 from quotechat.store.open import open_store
+from quotechat.store.postgres.gathering import Plain
 from quotechat.store.shapes import Sql
-from quotechat.store.sqlite import SqlOn
+from quotechat.store.sqlite.store import SqlOn
+from quotechat.store.transfer import backup, moving
 
 
 @contextlib.contextmanager

@@ -12,8 +12,9 @@ import prepared
 import pytest
 from servers import environment
 
-from quotechat.store import migrate, sqlite
-from quotechat.store.sqlite import SqliteStore
+from quotechat.store import migrate
+from quotechat.store.sqlite import store as sqlite
+from quotechat.store.sqlite.store import SqliteStore
 
 WITHOUT = "import sys; sys.modules['psycopg'] = None; from quotechat.cli import main; main()"
 

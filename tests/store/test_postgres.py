@@ -22,13 +22,15 @@ from taking_back import TakingBack
 from quotechat.protocol import commands
 from quotechat.protocol.cursor import START, Cursor
 from quotechat.protocol.errors import Overloaded, StorageFull
-from quotechat.store import accounts, connections, rules
-from quotechat.store import postgres as module
+from quotechat.store import rules
+from quotechat.store.accounts import accounts
 from quotechat.store.base import CommitFailed, CreateRoom, Store, Stored, Write
-from quotechat.store.gathering import Gathering
 from quotechat.store.ledger import Ledger
 from quotechat.store.migrate import SchemaTooNew
-from quotechat.store.postgres import PostgresStore
+from quotechat.store.postgres import connections
+from quotechat.store.postgres import store as module
+from quotechat.store.postgres.gathering import Gathering
+from quotechat.store.postgres.store import PostgresStore
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from quotechat.protocol import commands
 from quotechat.protocol.errors import Refused
 from quotechat.store.base import CreateRoom, Deliver, Outcome, Stored, Write
-from quotechat.store.postgres import PostgresStore
-from quotechat.store.sqlite import SqliteStore
+from quotechat.store.postgres.store import PostgresStore
+from quotechat.store.sqlite.store import SqliteStore
 
 KEYS = st.sampled_from([None, "k1", "k2"])
 ROOMS = st.sampled_from(["lobby", "lobby", "tea", "none"])

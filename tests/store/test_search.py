@@ -20,16 +20,17 @@ from quotechat.protocol import commands, question
 from quotechat.protocol.errors import Invalid
 from quotechat.protocol.events import rfc3339
 from quotechat.protocol.principal import Principal
-from quotechat.store import backup, moving, retention
 from quotechat.store.base import CreateRoom
+from quotechat.store.maintenance import retention
 from quotechat.store.open import open_index, open_store
-from quotechat.store.postgres import PostgresStore
+from quotechat.store.postgres.store import PostgresStore
 from quotechat.store.search import asking, following, quotes
 from quotechat.store.search.following import follow
 from quotechat.store.search.index import Index, first_number, free_number
 from quotechat.store.search.postgres import PostgresIndex
 from quotechat.store.search.sqlite import SqliteIndex
-from quotechat.store.sqlite import SqliteStore
+from quotechat.store.sqlite.store import SqliteStore
+from quotechat.store.transfer import backup, moving
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "fuzz"))
 from questions import questions

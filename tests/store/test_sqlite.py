@@ -19,10 +19,10 @@ from taking_back import TakingBack
 from quotechat.protocol import commands
 from quotechat.protocol.cursor import START
 from quotechat.protocol.errors import Overloaded, StorageFull
-from quotechat.store import sqlite
 from quotechat.store.base import Deliver, FlushFailed, Impossible, Write
 from quotechat.store.migrate import SchemaTooNew
-from quotechat.store.sqlite import SqliteStore
+from quotechat.store.sqlite import store as sqlite
+from quotechat.store.sqlite.store import SqliteStore
 
 
 @pytest.fixture
@@ -226,7 +226,7 @@ def test_processes_share_one_log(path: Path, open_store: Open) -> None:
     script = (
         "import sys; sys.path[:0] = sys.argv[2:]\n"
         "from pathlib import Path\nfrom contract import do, said\n"
-        "from quotechat.store.sqlite import SqliteStore\n"
+        "from quotechat.store.sqlite.store import SqliteStore\n"
         "store = SqliteStore(Path(sys.argv[1]))\n"
         "print(*[do(store, said('P', str(n)), who=None).seq for n in range(100)])\n"
         "store.close()\n"

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from quotechat.store.connections import connect
 from quotechat.store.ledger import SENT
-from quotechat.store.statements import many_inserts, many_reads, many_updates, read_arrays, shape, write_arrays
+from quotechat.store.postgres.connections import connect
+from quotechat.store.postgres.statements import (
+    many_inserts,
+    many_reads,
+    many_updates,
+    read_arrays,
+    shape,
+    write_arrays,
+)
 
 
 @pytest.mark.parametrize(

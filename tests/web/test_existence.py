@@ -14,7 +14,8 @@ from flask import Flask
 from people import Browser, joined, owner
 from werkzeug.routing import Rule
 
-from quotechat.store import gathering, sqlite
+from quotechat.store.postgres import gathering
+from quotechat.store.sqlite import store as sqlite
 from quotechat.web.spec.described import COMMANDS, calls
 
 ACCEPTED = ("application/json", "application/x-ndjson", "text/event-stream", "text/html")

@@ -24,7 +24,7 @@ from quotechat import create_app
 from quotechat.config import Settings
 from quotechat.protocol.cursor import START
 from quotechat.protocol.principal import Principal
-from quotechat.store import accounts
+from quotechat.store.accounts import accounts
 
 ROOMS, PEOPLE = ["red", "green", "blue"], ["Ann", "Bo", "Cy"]
 

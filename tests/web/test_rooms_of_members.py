@@ -15,7 +15,7 @@ from quotechat import create_app
 from quotechat.config import Settings
 from quotechat.protocol import permissions as p
 from quotechat.protocol.principal import Principal
-from quotechat.store import accounts
+from quotechat.store.accounts import accounts
 from quotechat.store.base import CreateRoom, Write
 
 T = "/rooms/"

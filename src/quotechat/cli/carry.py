@@ -16,7 +16,7 @@ import click
 
 from ..config import Settings, SettingsError
 from ..store.base import Census, Impossible
-from ..store.files import part_of
+from ..store.disk.files import part_of
 from .options import option, settings_of
 from .telling import counted, progress, told
 
@@ -30,8 +30,8 @@ def backup(file: Path, data: str | None) -> None:
     The server may run: it goes on writing meanwhile. FILE holds the secret that signs identities; keep it as private
     as the data. A FILE that exists is not overwritten.
     """
-    from ..store.backup import back_up
     from ..store.open import database_path, secret_path
+    from ..store.transfer.backup import back_up
 
     settings = _of_sqlite(settings_of(data=data), "backup")
     with told(), progress("pages") as follow:
@@ -48,8 +48,8 @@ def restore(file: Path, data: str | None) -> None:
     The server must not run. Events after the backup are lost: clients whose cursor is beyond it get 410 and
     take a new snapshot, even if other events have their numbers by then.
     """
-    from ..store.backup import restore as run
     from ..store.open import database_path, secret_path
+    from ..store.transfer.backup import restore as run
 
     settings = _of_sqlite(settings_of(data=data), "restore")
     with told(), progress("bytes") as follow:
@@ -68,8 +68,8 @@ def export(what: tuple[str, ...], everything: bool, data: str | None) -> None:
     needs to go on with the room: owners, used client_ids, scheduled messages; with --all, the
     secret that signs identities too. So keep it private. The server may run: one moment of the data is written.
     """
-    from ..store import copying, exports
     from ..store.open import look, secret_of
+    from ..store.transfer import copying, exports
 
     only, rest = ((), what) if everything else (what[:1], what[1:])
     if not (everything or only):
@@ -105,8 +105,8 @@ def import_(file: BinaryIO, name: str | None, data: str | None) -> None:
     """
     from ..protocol import names
     from ..protocol.rooms import AUDIT
-    from ..store import copying, exports
     from ..store.open import open_store
+    from ..store.transfer import copying, exports
 
     settings = settings_of(data=data)
     with told():
@@ -140,7 +140,7 @@ def move(target: str, data: str | None) -> None:
     end, with exit code 1: stop the server and give the command again, and the rest follows. Interrupted, it
     goes on from there in the same way.
     """
-    from ..store.moving import move as run
+    from ..store.transfer.moving import move as run
 
     source = settings_of(data=data)
     with told():

@@ -27,8 +27,8 @@ def rooms(ctx: click.Context, as_json: bool, data: str | None) -> None:
 
     The server may run: one moment of the data is looked at, and nothing is changed.
     """
-    from ..store import inventory
     from ..store.open import look
+    from ..store.transfer import inventory
 
     if ctx.invoked_subcommand is not None:
         return
@@ -49,8 +49,8 @@ def stats(as_json: bool, data: str | None) -> None:
 
     The server may run: one moment of the data is looked at, and nothing is changed.
     """
-    from ..store import inventory
     from ..store.open import look, size
+    from ..store.transfer import inventory
 
     settings = settings_of(data=data)
     with told(), look(settings) as sql:

@@ -62,7 +62,7 @@ def put_out(room: str, name: str, data: str | None) -> None:
     The server may run: what the account holds of a closed room is told within a second.
     """
     from ..protocol import commands
-    from ..store import accounts
+    from ..store.accounts import accounts
     from ..store.open import look
 
     with told(), look(settings_of(data=data)) as sql:

@@ -53,8 +53,8 @@ def migrate(data: str | None) -> None:
 
     For an operator who wants that done before. Tables that a newer version has written are refused.
     """
-    from ..store import inventory
     from ..store.open import look, open_store
+    from ..store.transfer import inventory
 
     settings = settings_of(data=data)
     with told():
@@ -93,8 +93,9 @@ def retain(rooms: tuple[str, ...], keep: int, dry_run: bool, data: str | None) -
     The server may run: it goes on between small steps. Interrupted, the command goes on from there when it is
     given again. A SQLite file does not shrink; its space is used again.
     """
-    from ..store import copying, retention
+    from ..store.maintenance import retention
     from ..store.open import look
+    from ..store.transfer import copying
 
     settings, before = settings_of(data=data), time.time_ns() // 1_000_000 - keep
     with told(), look(settings) as sql:

@@ -62,7 +62,7 @@ def tokens() -> None:
 @data_option
 def list_tokens(name: str, as_json: bool, data: str | None) -> None:
     """The tokens of the account or bot NAME, without their secrets."""
-    from ..store import sessions
+    from ..store.accounts import sessions
 
     with opened(data) as at_hand:
         account = account_of(at_hand.people, name)
@@ -88,7 +88,8 @@ def add_token(
 ) -> None:
     """Make a token of the account or bot NAME, and print it; it is shown once."""
     from ..hub.accounts.credentials import mint
-    from ..store import audit, sessions
+    from ..store import audit
+    from ..store.accounts import sessions
 
     with opened(data) as at_hand:
         wanted = tuple(each for each in SCOPES if each in scopes) or SCOPES
@@ -108,7 +109,8 @@ def add_token(
 @data_option
 def revoke_token(token_id: str, data: str | None) -> None:
     """Revoke the token ID, as `quotechat tokens list` shows it."""
-    from ..store import accounts, audit, sessions
+    from ..store import audit
+    from ..store.accounts import accounts, sessions
 
     with opened(data) as at_hand:
 

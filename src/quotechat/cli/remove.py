@@ -65,8 +65,8 @@ def remove_rooms(names: tuple[str, ...], yes: bool, data: str | None) -> None:
     room are told at once, 404 room-unknown, and a cursor of it is of another history in a room that is made anew under
     the name. What the room held is deleted in small steps, which the server goes on with if the command is interrupted.
     """
-    from ..store import copying
     from ..store.open import look, open_store
+    from ..store.transfer import copying
 
     settings = settings_of(data=data)
     with told(), look(settings) as sql:

@@ -15,9 +15,10 @@ from ..protocol.errors import Conflict, Forbidden, Invalid, Refused, TokenUnknow
 from ..protocol.permissions import MANAGE, allows
 from ..protocol.principal import Principal
 from ..protocol.rooms import is_private
-from ..store import accounts, audit, closing, members, sessions
-from ..store.accounts import Account
-from ..store.sessions import Token, hashed
+from ..store import audit, members
+from ..store.accounts import accounts, closing, sessions
+from ..store.accounts.accounts import Account
+from ..store.accounts.sessions import Token, hashed
 from ..store.shapes import Sql
 from .accounts.credentials import TOKEN_PREFIX, mint, principal_of
 from .chat import Chat

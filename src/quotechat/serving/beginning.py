@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Settings, SettingsError, variable
-from ..store.lock import InUse, Presence
+from ..store.disk.lock import InUse, Presence
 
 _TAKEN_OVER = ("GUNICORN_FD", "LISTEN_PID")
 """Set if the sockets come from an older master or from systemd."""

@@ -6,7 +6,8 @@ from importlib.resources import files
 
 from ..protocol import commands, events, json
 from ..protocol.rooms import LOG
-from . import accounts, audit, rooms
+from . import audit, rooms
+from .accounts import accounts
 from .base import CreateRoom, Impossible, Write
 from .ledger import Ledger
 from .shapes import PART, Sql

@@ -18,8 +18,8 @@ from ..protocol.errors import ClientIdReused, Conflict, RoomUnknown
 from ..protocol.principal import account_id
 from . import presenting
 from .base import Cancelled, CreateRoom, Outcome, Scheduled, Stored, Write
+from .maintenance.redaction import Budget
 from .projections import Counts, Entry, project
-from .redaction import Budget
 from .shapes import Sql, content_of, event_of, waiting_message
 
 ROOM_COLUMNS = "id, head, chain, kind, about, last, messages, news"

@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING
 
 from ..config import Settings, SettingsError, variable
 from ..protocol.errors import Overloaded
-from . import rules, sqlite
+from . import rules
 from .base import Impossible, Store
 from .search.index import Index
 from .search.sqlite import SqliteIndex
 from .shapes import Sql
+from .sqlite import store as sqlite
 
 log = logging.getLogger(__name__)
 
 _TRY_AGAIN = 0.5
 
 if TYPE_CHECKING:
-    from .postgres import PostgresStore
+    from .postgres.store import PostgresStore
 
 
 def database_path(settings: Settings) -> Path:
@@ -139,7 +140,7 @@ def _check_url(name: str, url: str) -> None:
 
 def _postgres(settings: Settings) -> ModuleType:
     check_driver(settings)
-    from . import postgres
+    from .postgres import store as postgres
 
     return postgres
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..protocol import json, text
-from .redaction import Pending, pending
+from .maintenance.redaction import Pending, pending
 from .shapes import Row, Sql
 
 REDACTING = "EXISTS (SELECT 1 FROM redaction WHERE redaction.room_id = room.id)"

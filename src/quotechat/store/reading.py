@@ -13,7 +13,8 @@ from ..protocol import cursor, json, text
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import CursorAhead, CursorExpired, HistoryChanged, MalformedJson, QuoteUnknown, RoomUnknown
 from ..protocol.principal import Principal
-from . import callers, listing, presenting, visibility
+from . import listing, presenting, visibility
+from .accounts import callers
 from .base import PAGE_BYTES, Census, Due, Head, Page, Step
 from .shapes import (
     PART,
@@ -328,7 +329,7 @@ def verify(sql: Sql) -> Iterator[Step]:
 
 
 def is_redacted(body: str) -> bool:
-    """Return True if redaction (store/redaction.py) would change nothing in the `body` of an event.
+    """Return True if redaction (store/maintenance/redaction.py) would change nothing in the `body` of an event.
 
     Only then may a digest stand for the text that was there: beside any other body it would prove words never said.
     """

@@ -9,11 +9,11 @@ from ..protocol import commands, cursor, events, json, rooms
 
 Row = Sequence[Any]
 PART = ".part-"
-"""In the name of a room that is still being loaded (store/copying.py); no room that can be made has it."""
+"""In the name of a room that is still being loaded (store/transfer/copying.py); no room that can be made has it."""
 
 
 REMOVED = f"{PART}removed-"
-"""Before the number of a room that is removed, while what it held is deleted (store/removal.py)."""
+"""Before the number of a room that is removed, while what it held is deleted (store/maintenance/removal.py)."""
 
 
 class Sql(Protocol):

@@ -13,12 +13,14 @@ from ...protocol import names
 from ...protocol.errors import Forbidden, LinkUnknown, Overloaded, ProofNeeded, RateLimited, SignInFailed  # fmt: skip
 from ...protocol.events import rfc3339
 from ...protocol.principal import Principal
-from ...store import accounts, attempts, audit, closing, entering, erasing, personal, sessions, site, tickets
-from ...store.accounts import Account
+from ...store import audit, site
+from ...store.accounts import accounts, attempts, closing, entering, personal, sessions, tickets
+from ...store.accounts.accounts import Account
+from ...store.accounts.sessions import Session, hashed
+from ...store.accounts.tickets import Ticket
 from ...store.base import Transactions
-from ...store.sessions import Session, hashed
+from ...store.maintenance import erasing
 from ...store.shapes import Sql
-from ...store.tickets import Ticket
 from .clients import AGENT_CHARS, Client, SignedIn, label_of, text_of
 from .credentials import DAY_MS, Rules
 from .own_tokens import OwnTokens

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from ...protocol.errors import Invalid
 from ...protocol.events import rfc3339
 from ...protocol.principal import Principal
-from ...store import audit, bars
-from ...store.bars import Bar
+from ...store import audit
+from ...store.accounts import bars
+from ...store.accounts.bars import Bar
 from ...store.base import Transactions
 from ...store.shapes import Sql
 

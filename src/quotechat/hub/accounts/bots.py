@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 from ...protocol.errors import AccountUnknown, Conflict, Forbidden
 from ...protocol.principal import SCOPES, Principal
-from ...store import accounts, audit, bans, closing, sessions
-from ...store.accounts import Account
+from ...store import audit
+from ...store.accounts import accounts, bans, closing, sessions
+from ...store.accounts.accounts import Account
+from ...store.accounts.sessions import Token
 from ...store.base import Transactions
-from ...store.sessions import Token
 from ...store.shapes import Sql
 from .credentials import mint
 

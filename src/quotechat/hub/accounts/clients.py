@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ...protocol.errors import Invalid
-from ...store.accounts import Account
-from ...store.sessions import Session
+from ...store.accounts.accounts import Account
+from ...store.accounts.sessions import Session
 
 AGENT_CHARS = 120
 

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 from ...protocol.errors import Unauthenticated
 from ...protocol.principal import SCOPES, Principal
-from ...store import accounts, sessions, visibility
-from ...store.accounts import Account
+from ...store import visibility
+from ...store.accounts import accounts, sessions
+from ...store.accounts.accounts import Account
+from ...store.accounts.sessions import Session, Token, hashed
 from ...store.base import Transactions
-from ...store.sessions import Session, Token, hashed
 
 DAY_MS = 86_400_000
 TOUCH_MS = 3_600_000

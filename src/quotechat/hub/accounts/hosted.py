@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 from ...protocol.errors import Conflict, Refused, Unauthenticated
 from ...protocol.principal import HOST, Principal
-from ...store import accounts, audit, entering, sessions
-from ...store.accounts import Account
+from ...store import audit
+from ...store.accounts import accounts, entering, sessions
+from ...store.accounts.accounts import Account
+from ...store.accounts.sessions import Session, hashed
 from ...store.base import Transactions
-from ...store.sessions import Session, hashed
 from ...store.shapes import Sql
 from .credentials import DAY_MS, TOUCH_MS, principal_of
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...protocol.principal import SCOPES, Principal
-from ...store import accounts, audit, sessions
+from ...store import audit
+from ...store.accounts import accounts, sessions
+from ...store.accounts.sessions import Token
 from ...store.base import Transactions
-from ...store.sessions import Token
 from ...store.shapes import Sql
 from .credentials import mint
 

@@ -11,11 +11,13 @@ from typing import NamedTuple
 from ...protocol.errors import AccountUnknown, Conflict, Forbidden, Invalid
 from ...protocol.events import rfc3339
 from ...protocol.principal import ROLES, Principal, outranks
-from ...store import accounts, audit, bans, closing, entering, erasing, sessions, site, tickets
-from ...store.accounts import Account
+from ...store import audit, site
+from ...store.accounts import accounts, bans, closing, entering, sessions, tickets
+from ...store.accounts.accounts import Account
+from ...store.accounts.tickets import Ticket
 from ...store.base import Transactions
+from ...store.maintenance import erasing
 from ...store.shapes import Sql
-from ...store.tickets import Ticket
 from .credentials import DAY_MS
 
 SETUP_MS = DAY_MS

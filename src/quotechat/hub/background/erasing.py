@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 
 from ...protocol.errors import MessageUnknown, Refused, RoomUnknown
-from ...store import erasing
 from ...store.base import EraseMessage, Store, Write
+from ...store.maintenance import erasing
 from ..writer import Answer, Writer
 
 _PORTION = 64

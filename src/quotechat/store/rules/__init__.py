@@ -27,7 +27,7 @@ from ...protocol.commands import (
     SetRoom,
 )
 from ...protocol.errors import Refused
-from .. import bars, callers, erasing, held_names
+from ..accounts import bars, callers, held_names
 from ..base import (
     Accepted,
     BeginDirect,
@@ -41,6 +41,7 @@ from ..base import (
     Write,
 )
 from ..ledger import SENT, Ledger
+from ..maintenance import erasing
 from . import delivery, members, mentioning, messages, positions, quotes, reactions, reports, rights, rooms, waiting
 from .asked import Asked, Settings, ask
 from .delivery import STILL_WAITING, WAITING

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 from ...protocol import rooms
 from ...protocol.errors import RoomUnknown, Unauthenticated
 from ...protocol.permissions import READ, allows
-from .. import callers
+from ..accounts import callers
+from ..accounts.callers import Standing
 from ..base import Stored, Write
-from ..callers import Standing
 from ..ledger import Ledger, Room
 from ..rooms import MOST_DIRECTS, MOST_ROOMS
 from ..shapes import PART

@@ -8,7 +8,7 @@ from ...protocol import commands, json, mentions
 from ...protocol.commands import SendMessage
 from ...protocol.errors import RateLimited, Refused
 from ...protocol.principal import account_id
-from .. import held_names
+from ..accounts import held_names
 from ..base import Deliver, Nothing, Outcome, Write
 from ..ledger import Ledger
 from ..shapes import Sql

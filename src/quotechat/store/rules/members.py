@@ -8,10 +8,11 @@ from ...protocol import commands, events, rooms
 from ...protocol.commands import AddMember, Join, RemoveMember, SetMember
 from ...protocol.errors import AccountUnknown, Conflict
 from ...protocol.principal import Principal
-from .. import accounts, members
-from ..accounts import Account
+from .. import members
+from ..accounts import accounts
+from ..accounts.accounts import Account
+from ..accounts.callers import Standing
 from ..base import Accepted, Stored, Write
-from ..callers import Standing
 from ..ledger import Ledger
 from ..members import Member
 from ..shapes import Sql

@@ -14,7 +14,7 @@ from ...protocol.mentions import Candidate
 from ...protocol.permissions import MENTION_ALL, MENTION_FEW, READ, allows
 from ...protocol.principal import Principal
 from .. import members
-from ..accounts import is_active
+from ..accounts.accounts import is_active
 from ..shapes import Row
 from .asked import Asked
 

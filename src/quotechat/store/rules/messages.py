@@ -10,9 +10,10 @@ from ...protocol.commands import DeleteMessage, EditMessage, SendMessage
 from ...protocol.errors import Conflict, Forbidden, Invalid, MessageUnknown
 from ...protocol.mentions import Candidate
 from ...protocol.permissions import DELETE_OTHERS
-from .. import callers, held_names, mentions, presenting
+from .. import mentions, presenting
+from ..accounts import callers, held_names
 from ..base import Scheduled, Stored
-from ..redaction import redact_message
+from ..maintenance.redaction import redact_message
 from ..shapes import counted, in_order
 from . import mentioning, positions, rights, waiting
 from .asked import Asked

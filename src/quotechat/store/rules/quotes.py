@@ -7,9 +7,9 @@ from typing import Any
 from ...protocol import events, json
 from ...protocol.commands import AddQuote, RemoveQuote
 from ...protocol.errors import Forbidden, QuoteUnknown
-from .. import callers
+from ..accounts import callers
 from ..base import Stored
-from ..redaction import redact_quote
+from ..maintenance.redaction import redact_quote
 from ..shapes import removed_quote
 from .asked import Asked
 

@@ -11,10 +11,11 @@ from ...protocol import commands, events, rooms
 from ...protocol.commands import AboutChange, SetRoom
 from ...protocol.errors import AccountUnknown, Conflict, Forbidden, Invalid, Unauthenticated
 from ...protocol.permissions import BEGIN_DIRECT, CREATE_CLOSED, CREATE_ROOM, allows_on_server
-from .. import accounts, callers, listing, members, site
-from ..accounts import Account
+from .. import listing, members, site
+from ..accounts import accounts, callers
+from ..accounts.accounts import Account
+from ..accounts.callers import Standing
 from ..base import BeginDirect, Created, CreateRoom, Stored, Write
-from ..callers import Standing
 from ..ledger import Ledger
 from ..rooms import make_room, random_tail
 from ..shapes import Sql

@@ -21,7 +21,8 @@ from ...protocol.errors import ParameterInvalid
 from ...protocol.names import skeleton
 from ...protocol.principal import Principal
 from ...protocol.question import Question
-from .. import callers, presenting
+from .. import presenting
+from ..accounts import callers
 from ..base import PAGE_BYTES, Transactions
 from ..shapes import Sql, counted
 from . import documents

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from ...protocol.question import Term
 from ..base import Transactions
-from ..files import give_to_owner
+from ..disk.files import give_to_owner
 from ..shapes import Sql
 from .index import QUOTES, Doc, Hit, Match, Place, Reader, Writer, free_number, quote_number
 

@@ -15,7 +15,8 @@ from ...protocol import json, wire
 from ...protocol.errors import Invalid, ParameterInvalid, Unauthenticated
 from ...protocol.events import rfc3339
 from ...protocol.principal import SCOPES, Principal
-from ...store import accounts, own, personal, reading, sessions
+from ...store import reading
+from ...store.accounts import accounts, own, personal, sessions
 from ..http import authentication, parameters, security
 from ..spec.described import described
 from . import showing, token_fields

@@ -11,7 +11,7 @@ from ...protocol import room_types, wire
 from ...protocol.errors import Invalid
 from ...protocol.names import clean_user
 from ...protocol.permissions import CREATE_CLOSED, CREATE_ROOM
-from ...store import accounts
+from ...store.accounts import accounts
 from ..http import access, authentication, conditional, parameters, reads, security
 from ..http.site import url_for
 from ..spec.described import Example, described

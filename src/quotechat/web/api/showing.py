@@ -12,10 +12,10 @@ from ...hub.accounts.clients import SignedIn
 from ...protocol import commands
 from ...protocol.errors import Invalid
 from ...protocol.events import rfc3339
-from ...store.accounts import Account
-from ...store.bars import Bar
-from ...store.sessions import Session, Token
-from ...store.tickets import Ticket
+from ...store.accounts.accounts import Account
+from ...store.accounts.bars import Bar
+from ...store.accounts.sessions import Session, Token
+from ...store.accounts.tickets import Ticket
 from ..http import site
 
 

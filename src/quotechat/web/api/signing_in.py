@@ -10,7 +10,7 @@ from ...hub.chat import Chat
 from ...protocol import account_types as types
 from ...protocol.errors import NotFound
 from ...protocol.events import rfc3339
-from ...store import sessions
+from ...store.accounts import sessions
 from ..http import authentication, parameters, security
 from ..spec.described import described
 from . import showing

@@ -30,7 +30,7 @@ from ...protocol.inbox import INBOX
 from ...protocol.permissions import CREATE_BOT, CREATE_CLOSED, CREATE_ROOM, INVITE, allows_on_server, scope_of
 from ...protocol.principal import Principal
 from ...protocol.rooms import AUDIT
-from ...store.sessions import Session, hashed
+from ...store.accounts.sessions import Session, hashed
 from . import proxies, site
 
 PRINCIPAL = "quotechat.principal"

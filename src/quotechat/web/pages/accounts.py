@@ -12,7 +12,7 @@ from ...hub.accounts.accounts import Accounts
 from ...hub.accounts.clients import Client, SignedIn
 from ...hub.chat import Chat
 from ...protocol.errors import Refused
-from ...store import accounts
+from ...store.accounts import accounts
 from ..http import authentication, problems, security, site
 
 blueprint = Blueprint("account_pages", __name__)

@@ -10,7 +10,7 @@ from ...hub.chat import Chat
 from ...protocol import commands, events, json
 from ...protocol.errors import Refused
 from ...protocol.rooms import AUDIT
-from ...store import accounts
+from ...store.accounts import accounts
 from ...store.shapes import Sql
 from ..api import moderation
 from ..http import access, authentication, parameters, security, site

@@ -13,8 +13,8 @@ from ...protocol.errors import Forbidden, Invalid, ProofNeeded, Refused, SignInF
 from ...protocol.names import clean_name
 from ...protocol.permissions import CREATE_BOT
 from ...protocol.principal import Principal, outranks
-from ...store import accounts, sessions
-from ...store.sessions import Session
+from ...store.accounts import accounts, sessions
+from ...store.accounts.sessions import Session
 from ..api import moderation, showing, token_fields
 from ..http import authentication, parameters, problems, security, site
 

@@ -1,0 +1,1 @@
+"""Accounts, what they sign in with, and what the rules ask of them. Statements only."""

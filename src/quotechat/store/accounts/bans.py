@@ -1,0 +1,55 @@
+"""Bans of accounts, until a time or for good. A bot may do nothing while it or its keeper is banned.
+
+What a bot may do stands in its own row (`accounts.is_active`), so that no check needs two. Its own ban is kept beside
+that: it outlasts its keeper's.
+"""
+
+from __future__ import annotations
+
+from ..shapes import Sql
+from . import accounts
+from .accounts import Account
+
+_BANNED = "UPDATE account SET state = 'banned', until = ?, revision = revision + 1 WHERE id = ?"
+_FREE = "UPDATE account SET state = 'active', until = NULL, revision = revision + 1 WHERE id = ? AND state = 'banned'"
+_OF_BOT = (
+    "SELECT until FROM own_ban WHERE account_id = ? UNION ALL"
+    " SELECT k.until FROM account b JOIN account k ON k.id = b.keeper WHERE b.id = ? AND k.state = 'banned'"
+)
+
+
+def ban(sql: Sql, account: Account, until: int | None) -> None:
+    """Let it and its bots do nothing, until a time or for good. Raises Conflict if there would be no owner."""
+    sql.alone("account")
+    accounts.keep_an_owner(sql, account)
+    if account.role == "bot":
+        sql.run(
+            "INSERT INTO own_ban (account_id, until) VALUES (?, ?)"
+            " ON CONFLICT (account_id) DO UPDATE SET until = excluded.until", account.id, until,
+        )  # fmt: skip
+        settle(sql, account.id)
+        return
+    sql.run(_BANNED, until, account.id)
+    for bot in accounts.bots_of(sql, account.id):
+        settle(sql, bot.id)
+
+
+def unban(sql: Sql, account: Account) -> None:
+    """Let it and its bots act again, but for bots that are banned on their own, or by their keeper's ban."""
+    sql.alone("account")
+    if account.role == "bot":
+        sql.run("DELETE FROM own_ban WHERE account_id = ?", account.id)
+        settle(sql, account.id)
+        return
+    sql.run(_FREE, account.id)
+    for bot in accounts.bots_of(sql, account.id):
+        settle(sql, bot.id)
+
+
+def settle(sql: Sql, bot: int) -> None:
+    """Let a bot act, or not, by its own ban and that of its keeper: the later end counts."""
+    ends = [row[0] for row in sql.all(_OF_BOT, bot, bot)]
+    if ends:
+        sql.run(_BANNED, None if None in ends else max(ends), bot)
+    else:
+        sql.run(_FREE, bot)

@@ -1,0 +1,63 @@
+"""Addresses from which visitors may not write, for a time. Accounts are not barred: they are banned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from ...protocol import events
+from ...protocol.errors import Forbidden
+from ..base import Write
+from ..shapes import Sql
+
+_UNTIL = "SELECT until FROM bar WHERE key = ?"
+
+
+class Bar(NamedTuple):
+    """One row; `until` is in milliseconds since 1970."""
+
+    key: str
+    until: int
+    made_by: int
+    reason: str | None
+
+
+def check(sql: Sql, write: Write) -> None:
+    """Raise Forbidden if a visitor writes from an address that is barred."""
+    if not _is_visitors(write):
+        return
+    row = sql.one(_UNTIL, write.address)
+    if row is not None and row[0] > write.at:
+        raise Forbidden(f"Nobody without an account may write from this address until {events.rfc3339(row[0])}.")
+
+
+def foreseen(write: Write) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Yield the read of `check`, as (statement, values)."""
+    if _is_visitors(write):
+        yield _UNTIL, (write.address,)
+
+
+def put(sql: Sql, bar: Bar) -> None:
+    """Bar an address, or change until when."""
+    sql.run(
+        "INSERT INTO bar (key, until, made_by, reason) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET"
+        " until = excluded.until, made_by = excluded.made_by, reason = excluded.reason", *bar,
+    )  # fmt: skip
+
+
+def lift(sql: Sql, key: str) -> bool:
+    """Let visitors write from an address again; return False if it was not barred."""
+    there = sql.one(_UNTIL, key) is not None
+    sql.run("DELETE FROM bar WHERE key = ?", key)
+    return there
+
+
+def listed(sql: Sql, now: int) -> list[Bar]:
+    """Return the bars that hold, by address."""
+    rows = sql.all("SELECT key, until, made_by, reason FROM bar WHERE until > ? ORDER BY key", now)
+    return [Bar(*row) for row in rows]
+
+
+def _is_visitors(write: Write) -> bool:
+    # The identities of accounts, and of users of an application around us, have a prefix.
+    return write.address is not None and not write.operator and ":" not in (write.identity or "")

@@ -1,0 +1,113 @@
+"""Checks of the rules on accounts, in the transaction that writes: may the sender still write, and under which name.
+
+Read after the room's lock, so nothing of a banned account, or of a session that has ended, is stored after that was
+committed, however long the command was queued.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from ...protocol import commands, names
+from ...protocol.errors import Conflict, Forbidden, Unauthenticated
+from ...protocol.principal import ACCOUNT, HOST, Principal, account_id
+from ..base import Write
+from ..shapes import Sql
+from .accounts import is_active
+
+STANDING = (
+    "SELECT a.id, a.key, a.state, a.until, a.name, a.role, m.role, m.muted_until, m.spoke_at, m.read_id FROM account a"
+    " LEFT JOIN member m ON m.account_id = a.id AND m.room_id = ? WHERE a.identity = ?"
+)
+_PROOF = (
+    "SELECT ends_at, NULL FROM session WHERE hash = ? UNION ALL"
+    " SELECT coalesce(ends_at, 9007199254740991), scopes FROM token WHERE hash = ?"
+)
+_TAKEN = "SELECT state, until, identity FROM account WHERE skeleton = ?"
+_CLAIMED = (
+    "SELECT 1 FROM claim c JOIN account a ON a.id = c.account_id WHERE c.identity = ? AND a.identity = ?"
+)
+
+
+class Standing(NamedTuple):
+    """The sender as the store has it now, and its place in the room: `membership` is None if it has none."""
+
+    principal: Principal
+    membership: str | None = None
+    muted_until: int | None = None
+    spoke_at: int | None = None
+    read_id: int | None = None
+
+
+def standing(sql: Sql, write: Write, room_id: int) -> Standing:
+    """Return the sender's standing in a room. Raises Unauthenticated if its account may write no more.
+
+    The same is looked up for a room that is not there, with the id 0.
+    """
+    identity = write.identity
+    if not may_have_account(identity):
+        return Standing(Principal(identity))
+    row = sql.one(STANDING, room_id, identity)
+    if row is None and account_id(identity) is None:
+        return Standing(Principal(identity, role="member"))
+    if row is None or not is_active(row[2], row[3], write.at):
+        raise Unauthenticated("This account may not write any more.")
+    scopes = None
+    if write.proof is not None:
+        proof = sql.one(_PROOF, write.proof, write.proof)
+        if proof is None or proof[0] <= write.at:
+            raise Unauthenticated("This session has ended: sign in again.")
+        scopes = proof[1]
+    principal = Principal(identity, row[0], row[1], row[4], row[5])
+    if scopes is not None:
+        principal = principal._replace(scopes=frozenset(scopes.split()))
+    return Standing(principal, *row[6:])
+
+
+def check_name(standing: Standing, command: object) -> None:
+    """Raise Forbidden if a message is signed with another name than that of the account."""
+    name = standing.principal.name
+    if name is None or not isinstance(command, commands.SendMessage) or command.message.user == name:
+        return
+    if account_id(standing.principal.identity) is not None:
+        raise Forbidden(f"You are signed in as {name}.")
+
+
+def may_have_account(identity: str | None) -> bool:
+    """Return True if there may be an account with that identity."""
+    return identity is not None and identity.startswith((ACCOUNT, HOST))
+
+
+def check_free(sql: Sql, user: str, at: int, identity: str | None = None) -> None:
+    """Raise Conflict if `user` looks like the name of an account, other than that of `identity`."""
+    row = sql.one(_TAKEN, names.skeleton(user))
+    if row is not None and (identity is None or row[2] != identity) and (row[0] != "closed" or (row[1] or 0) > at):
+        raise Conflict(f"{user} is the name of an account: sign in, or choose another name.", "user")
+
+
+def owns(sql: Sql, identity: str, owner: str | None) -> bool:
+    """Return True if `owner` is `identity`, or a visitor whose messages the account `identity` has claimed."""
+    if owner == identity:
+        return True
+    return owner is not None and account_id(identity) is not None and sql.one(_CLAIMED, owner, identity) is not None
+
+
+def claimed(sql: Sql, identity: str) -> set[str]:
+    """Return the identities of visitors that the account `identity` has claimed."""
+    if account_id(identity) is None:
+        return set()
+    rows = sql.all(
+        "SELECT c.identity FROM claim c JOIN account a ON a.id = c.account_id WHERE a.identity = ?", identity
+    )
+    return {row[0] for row in rows}
+
+
+def foreseen(command: commands.Write, write: Write, room_id: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Yield the reads of `standing` and `check_free`, as (statement, values)."""
+    if may_have_account(write.identity):
+        yield STANDING, (room_id, write.identity)
+        if write.proof is not None:
+            yield _PROOF, (write.proof, write.proof)
+    elif isinstance(command, commands.SendMessage):
+        yield _TAKEN, (names.skeleton(command.message.user),)

@@ -1,0 +1,52 @@
+"""Holders of names in a room: the identity that last sent something under a name holds it, for a time.
+
+A scheduled message holds nothing, and one identity holds few names: nobody keeps names from others unseen.
+"""
+
+from __future__ import annotations
+
+from ...protocol import names
+from ...protocol.errors import Conflict
+from ...protocol.principal import account_id
+from ..base import Write
+from ..ledger import Ledger, Room
+from ..shapes import Row
+from . import callers
+
+MOST_NAMES = 5
+"""Names that one identity holds in a room; a further one lets go of the one that it used longest ago."""
+_TOUCH = 60_000
+"""Milliseconds for which a held name is not written again."""
+NAME = "SELECT identity, at FROM name WHERE room_id = ? AND skeleton = ?"
+
+
+def check(ledger: Ledger, room: Room, write: Write, user: str, hold_ms: int) -> Row | None:
+    """Refuse a name that another identity holds; else its row: the identity that used it last, and when."""
+    if account_id(write.identity) is not None:
+        return None  # its name is its own in every room
+    callers.check_free(ledger.sql, user, write.at, write.identity)
+    row = ledger.sql.one(NAME, room.id, names.skeleton(user))
+    if row and row[0] != write.identity and write.at - row[1] < hold_ms:
+        raise Conflict(f"The name {user} is in use in this room: choose another, or sign in if it is yours.", "user")
+    return row
+
+
+def hold(ledger: Ledger, room: Room, write: Write, user: str, hold_ms: int) -> None:
+    """Refuse a name that another identity holds; else it is this sender's from now on."""
+    row, who = check(ledger, room, write, user, hold_ms), write.identity
+    if who is None or account_id(who) is not None:
+        return
+    own = row if row is not None and row[0] == who else None
+    if own is not None and write.at - own[1] < _TOUCH:
+        return
+    ledger.sql.run(
+        "INSERT INTO name (room_id, skeleton, identity, at) VALUES (?, ?, ?, ?) ON CONFLICT"
+        " (room_id, skeleton) DO UPDATE SET identity = excluded.identity, at = excluded.at",
+        room.id, names.skeleton(user), who, write.at,
+    )  # fmt: skip
+    if own is None:
+        ledger.finally_run(
+            "DELETE FROM name WHERE room_id = ? AND identity = ? AND skeleton NOT IN"
+            " (SELECT skeleton FROM name WHERE room_id = ? AND identity = ? ORDER BY at DESC, skeleton LIMIT ?)",
+            room.id, who, room.id, who, MOST_NAMES,
+        )  # fmt: skip

@@ -1,0 +1,1 @@
+"""The data directory: its files, its lock, its secret and its reserve."""

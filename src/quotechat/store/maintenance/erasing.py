@@ -1,0 +1,113 @@
+"""Delete all messages of an account, some at a time: which account is next, and how far that has come.
+
+It is kept in the table ``erasure``, so that any process goes on with it after a restart. One at a time does.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ...protocol import events, json
+from .. import mentions
+from ..accounts import callers
+from ..accounts.accounts import Account
+from ..base import EraseMessage, Nothing, Stored, Write
+from ..ledger import Ledger
+from ..shapes import PART, Sql, nameless_stub
+from .redaction import redact_message
+
+AT_ONCE = 500
+"""Messages between two notes of how far it has come."""
+LEASE_MS = 15_000
+"""For how long a process that does this keeps others from it."""
+_COLUMNS = "account_id, nameless, room, message_id"
+
+
+class Erasure(NamedTuple):
+    """The messages of an account after message `message_id` of the room named `room` are left to delete."""
+
+    account_id: int
+    nameless: bool
+    room: str
+    message_id: int
+
+
+def begin(sql: Sql, account: Account, at: int, *, nameless: bool) -> None:
+    """Let all messages of an account be deleted; with `nameless` they lose its name too."""
+    sql.run(
+        "INSERT INTO erasure (account_id, at, nameless, moderated) VALUES (?, ?, ?, ?) ON CONFLICT (account_id)"
+        " DO UPDATE SET nameless = excluded.nameless, moderated = excluded.moderated, room = '', message_id = 0",
+        account.id, at, int(nameless), int(not nameless),
+    )  # fmt: skip
+
+
+def is_left(sql: Sql) -> bool:
+    """Return True if any is left to do."""
+    return sql.one("SELECT 1 FROM erasure LIMIT 1") is not None
+
+
+def take(sql: Sql, now: int) -> Erasure | None:
+    """Return one that no other process is doing, and keep others from it for a while."""
+    row = sql.one(
+        "UPDATE erasure SET lease_until = ? WHERE account_id = (SELECT account_id FROM erasure WHERE lease_until <= ?"
+        f" ORDER BY at, account_id LIMIT 1) AND lease_until <= ? RETURNING {_COLUMNS}", now + LEASE_MS, now, now,
+    )  # fmt: skip
+    return None if row is None else Erasure(row[0], bool(row[1]), row[2], row[3])
+
+
+def messages(sql: Sql, erasure: Erasure, limit: int = AT_ONCE) -> list[tuple[str, int]]:
+    """Return the next messages to delete, as (room, id); none if all are gone."""
+    row = sql.one("SELECT identity FROM account WHERE id = ?", erasure.account_id)
+    identities = sorted({row[0]} | callers.claimed(sql, row[0])) if row is not None else []
+    found: list[tuple[str, int]] = []
+    rooms = sql.all("SELECT id, name FROM room WHERE name >= ? ORDER BY name", erasure.room) if identities else []
+    for room_id, name in list(rooms):
+        if PART in name:
+            continue
+        after = erasure.message_id if name == erasure.room else 0
+        rows = sql.all(
+            f"SELECT id FROM message WHERE room_id = ? AND id > ? AND identity IN ({', '.join('?' * len(identities))})"
+            " ORDER BY id LIMIT ?", room_id, after, *identities, limit - len(found),
+        )  # fmt: skip
+        found += [(name, each) for (each,) in rows]
+        if len(found) >= limit:
+            break
+    return found
+
+
+def note(sql: Sql, erasure: Erasure, reached: tuple[str, int] | None) -> None:
+    """Note how far it has come and let others go on; None for all that there was."""
+    if reached is None:
+        sql.run("DELETE FROM erasure WHERE account_id = ?", erasure.account_id)
+        sql.run(
+            "DELETE FROM claim WHERE account_id IN (SELECT id FROM account WHERE id = ? AND state = 'closed')",
+            erasure.account_id,
+        )
+    else:
+        sql.run(
+            "UPDATE erasure SET room = ?, message_id = ?, lease_until = 0 WHERE account_id = ?",
+            *reached, erasure.account_id,
+        )  # fmt: skip
+
+
+def erase(ledger: Ledger, command: EraseMessage, write: Write) -> Stored | Nothing:
+    """Delete one message; one that is deleted already may lose its author's name. Raises RoomUnknown."""
+    room, sql = ledger.room(command.room), ledger.sql
+    row = sql.one("SELECT deleted FROM message WHERE room_id = ? AND id = ?", room.id, command.id)
+    if row is None:
+        return Nothing()
+    gone = row[0] is not None
+    if not gone or command.nameless:
+        redact_message(sql, room.id, command.id, ledger.budget, nameless=command.nameless)
+    stored = None
+    if not gone:
+        mentions.forget(ledger, room, command.id)
+        body = {"message": {"id": command.id} | ({} if command.nameless else {"moderated": True})}
+        stored = ledger.append(room, events.MESSAGE_DELETED, body, write, target=command.id)
+    if command.nameless:
+        shown = sql.one("SELECT body FROM message WHERE room_id = ? AND id = ?", room.id, command.id)
+        assert shown is not None
+        left = json.own(shown[0])
+        stub = json.dumps(nameless_stub(left) | ({"moderated": True} if "moderated" in left else {})).decode()
+        sql.run("UPDATE message SET body = ? WHERE room_id = ? AND id = ?", stub, room.id, command.id)
+    return stored or Nothing()

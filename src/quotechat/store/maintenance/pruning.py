@@ -1,0 +1,58 @@
+"""Forget rows that are over: old client_ids, names without a holder, past scheduled messages, ended sessions.
+
+A transaction is bounded; it is done again until nothing is left.
+"""
+
+from __future__ import annotations
+
+from ..shapes import Sql
+
+AT_ONCE = 500
+"""Rows of each table that one transaction forgets."""
+_OLD = "SELECT room_id, sender, client_id, scheduled FROM sent WHERE at < ? ORDER BY at LIMIT ?"
+_FREE = "SELECT room_id, skeleton FROM name WHERE at < ? ORDER BY at LIMIT ?"
+_OVER = (
+    "DELETE FROM scheduled WHERE id = ? AND state NOT IN ('waiting', 'refused')"
+    " AND NOT EXISTS (SELECT 1 FROM sent WHERE sent.scheduled = ?)"
+)
+_REFUSED = "SELECT id FROM scheduled WHERE state = 'refused' AND due_at < ? ORDER BY due_at LIMIT ?"
+_PUT_AWAY = (
+    "DELETE FROM scheduled WHERE id = ? AND state = 'refused'"
+    " AND NOT EXISTS (SELECT 1 FROM sent WHERE sent.scheduled = ?)"
+)
+_ENDED = {
+    "session": ("hash", "ends_at"), "token": ("id", "ends_at"), "ticket": ("hash", "ends_at"),
+    "attempt": ("key", "try_at"), "notice": ("id", "at"), "bar": ("key", "until"),
+}  # fmt: skip
+"""Tables of rows that end: the primary key, and the time of the end."""
+
+
+def prune(sql: Sql, sent_before: int, held_before: int) -> bool:
+    """Forget some client_ids that were used, and names that were last used, before those times; whether there is more.
+
+    A scheduled message that is over goes with the last client_id that is answered with it; one that was refused when
+    it was due, once that is as long ago.
+    """
+    old = list(sql.all(_OLD, sent_before, AT_ONCE))
+    for room_id, sender, client_id, scheduled in old:
+        sql.run("DELETE FROM sent WHERE room_id = ? AND sender = ? AND client_id = ?", room_id, sender, client_id)
+        if scheduled is not None:
+            sql.run(_OVER, scheduled, scheduled)
+    for (refused,) in list(sql.all(_REFUSED, sent_before, AT_ONCE)):
+        sql.run(_PUT_AWAY, refused, refused)
+    free = list(sql.all(_FREE, held_before, AT_ONCE))
+    for room_id, skeleton in free:
+        # It may have been used since, if other processes write beside this.
+        sql.run("DELETE FROM name WHERE room_id = ? AND skeleton = ? AND at < ?", room_id, skeleton, held_before)
+    return _forget_ended(sql, sent_before) or len(old) == AT_ONCE or len(free) == AT_ONCE
+
+
+def _forget_ended(sql: Sql, before: int) -> bool:
+    """Forget some sessions, tokens, links and counted attempts that ended before that; whether there is more."""
+    more = False
+    for table, (key, end) in _ENDED.items():
+        rows = list(sql.all(f"SELECT {key} FROM {table} WHERE {end} < ? LIMIT ?", before, AT_ONCE))
+        for row in rows:
+            sql.run(f"DELETE FROM {table} WHERE {key} = ? AND {end} < ?", row[0], before)
+        more |= len(rows) == AT_ONCE
+    return more

@@ -1,0 +1,1 @@
+"""How PostgreSQL keeps the contract."""

@@ -1,0 +1,452 @@
+"""The store in PostgreSQL, for several machines. No waiting here but for the database; the hub waits.
+
+The number of an event comes from its room's row, locked from the first round trip to the commit: PostgreSQL makes
+a commit visible before it frees the lock, so numbers are seen in their order, from any machine. All locks are
+taken in one order (scheduled messages, rooms by id, the quotes), so batches never wait for each other in a ring.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import errors
+
+from ...protocol import commands, cursor
+from ...protocol.cursor import Cursor, Now
+from ...protocol.errors import Overloaded, Refused, StorageFull
+from ...protocol.principal import Principal
+from .. import founding, ledger, migrate, reading, rules
+from ..accounts import callers
+from ..base import (
+    PAGE_BYTES,
+    BeginDirect,
+    CommitFailed,
+    CreateRoom,
+    Deliver,
+    Due,
+    EraseMessage,
+    Head,
+    Impossible,
+    Outcome,
+    Page,
+    Step,
+    Write,
+)
+from ..disk.lock import InUse
+from ..ledger import Ledger
+from ..maintenance import pruning, rebuild, redaction, removal, retention
+from ..rules import Settings
+from ..shapes import Sql
+from .connections import Away, Connection, Pool, connect, lost
+from .gathering import Gathering, Plain, Read
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+# For this transaction only: the defaults of the server or a pooler do not count. A transaction that waits for a room
+# gives up before its sender does; one that holds a room and is silent (a stopped process) loses it.
+_HOLD = (
+    "SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
+    " WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true), set_config('lock_timeout', '5s', true),"
+    " set_config('idle_in_transaction_session_timeout', '8s', true)"
+)
+_CLAIM = "SELECT id FROM scheduled WHERE id = ANY(%s) AND state = 'waiting' ORDER BY id FOR UPDATE SKIP LOCKED"
+_HOLD_SCHEDULED = "SELECT id FROM scheduled WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
+_HOLD_ROOMS = (
+    f"SELECT name, {ledger.ROOM_COLUMNS} FROM room WHERE name = ANY(%s) OR id IN"
+    " (SELECT room_id FROM scheduled WHERE id = ANY(%s)) ORDER BY id FOR UPDATE"
+)
+# Scheduled messages that were loaded have ids that the sequence did not give.
+_COUNT_ON = (
+    "SELECT setval(own, most) FROM (SELECT pg_get_serial_sequence('scheduled', 'id') AS own, max(id) AS most"
+    " FROM scheduled) AS s WHERE most > coalesce(pg_sequence_last_value(own::regclass), 0)"
+)
+_HOLD_ACCOUNTS = "SELECT 1 FROM account WHERE identity = ANY(%s) ORDER BY id FOR SHARE"
+_WITHOUT_ROOM = CreateRoom | BeginDirect | Deliver
+_EMPTY = "this database holds no quotechat yet"
+_OTHERS = (
+    "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'quotechat'"
+    " AND pid <> pg_backend_pid() LIMIT 1"
+)
+_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+
+class PostgresStore:
+    """See `base.Store`. `url` is a connection URI of libpq; `connections` is how many may read at once.
+
+    Without `make`, Impossible if the database has no tables yet. Raises Overloaded.
+    """
+
+    def __init__(
+        self, url: str, settings: Settings | None = None, *, connections: int = 8, make: bool = True
+    ) -> None:
+        self._url = url
+        self._settings = settings or Settings()
+        self._pool = Pool(url, connections)
+        self._writer: Connection | None = None
+        self._writing = threading.Lock()
+        # Rooms keep their id; if one does not, the lock of the room shows it.
+        self._ids: dict[str, int] = {}
+        try:
+            self._migrate(make)
+        except BaseException:
+            self._pool.close()
+            raise
+
+    # --- Writing ----------------------------------------------------------------------------------
+
+    def found(self, at: int) -> None:
+        """Create the lobby and load the first quotes, unless that was done before."""
+
+        def work(sql: Sql) -> None:
+            sql.alone("schema")
+            founding.found(sql, at)
+
+        self._apart(work)
+
+    def commit(self, writes: Sequence[Write]) -> list[Outcome | Refused]:
+        with self._writing:
+            while True:
+                fresh = self._writer is None
+                connection = self._writer = self._writer or connect(self._url)
+                try:
+                    return self._commit(connection, writes)
+                except _LostBeforeCommit as fault:
+                    # It may have been dead since the batch before; a new one is not.
+                    if fresh:
+                        raise Away(str(fault)) from fault
+
+    def prune(self, before: int, now: int) -> bool:
+        with self.writing() as sql:
+            return pruning.prune(sql, before, now - self._settings.name_hold_ms)
+
+    def cut(self, room: str, before: int, limit: int) -> int:
+        with self.writing() as sql:
+            return retention.cut(sql, room, before, limit)
+
+    def redact(self) -> bool:
+        if not (self._single(redaction.is_left) or self._single(removal.is_left)):
+            return False
+        with self.writing() as sql:
+            return redaction.redact_some(sql) or removal.sweep(sql)
+
+    def remove_room(self, room: str, at: int) -> None:
+        with self.writing() as sql:
+            removal.remove(sql, room, at)
+
+    def forget(self) -> bool:
+        """See `SqliteStore.forget`; PostgreSQL decides itself which pages it overwrites and when (VACUUM)."""
+        return True
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Gathering]:
+        """Open one durable write transaction, for an operator's work in steps. Raises CommitFailed, Refused."""
+        try:
+            with self._pool.connection() as connection, connection.transaction():
+                connection.execute(_HOLD)
+                sql = Gathering(connection)
+                yield sql
+                sql.flush()
+                connection.execute(_COUNT_ON)
+        except psycopg.Error as fault:
+            raise _translated(fault) from fault
+
+    def write_with(self, work: Callable[[Sql], T]) -> T:
+        try:
+            return self._apart(work)
+        except psycopg.Error as fault:
+            raise _translated(fault) from fault
+
+    def rebuild(self, progress: Callable[[int, int], None]) -> int:
+        """Make the projections anew from the log (see `store.rebuild`); how many events were replayed.
+
+        No other process writes meanwhile.
+        """
+        with self._pool.connection() as connection, connection.transaction():
+            connection.execute("SELECT id FROM room ORDER BY id FOR UPDATE")
+            sql = Gathering(connection)
+            count = rebuild.rebuild(sql, progress)
+            sql.flush()
+            return count
+
+    # --- Reading ----------------------------------------------------------------------------------
+
+    def read_with(self, work: Callable[[Sql], T]) -> T:
+        return self._whole(work)
+
+    def head(self, room: str, reader: Principal | None = None) -> Head:
+        return self._single(lambda sql: reading.head(sql, room, reader))
+
+    def heads(self, rooms: Collection[str]) -> dict[str, Head]:
+        return self._single(lambda sql: reading.heads(sql, rooms))
+
+    def read(self, room: str, after: Cursor | Now, limit: int, most: int = PAGE_BYTES) -> Page:
+        return self._whole(lambda sql: reading.page(sql, room, after, limit, most))
+
+    def snapshot(
+        self, room: str, limit: int, identity: str | None = None, reader: Principal | None = None
+    ) -> dict[str, Any]:
+        return self._whole(lambda sql: reading.snapshot(sql, room, limit, identity, reader))
+
+    def messages(
+        self, room: str, before: int | None, limit: int, identity: str | None = None, reader: Principal | None = None
+    ) -> dict[str, Any]:
+        return self._whole(lambda sql: reading.messages(sql, room, before, limit, identity, reader))
+
+    def rooms(self, reader: Principal | None = None) -> list[dict[str, Any]]:
+        return self._single(lambda sql: reading.rooms(sql, reader))
+
+    def scheduled(self, room: str, identity: str, reader: Principal | None = None) -> list[dict[str, Any]]:
+        return self._whole(lambda sql: reading.scheduled(sql, room, identity, reader))
+
+    def due(self, now: int, limit: int) -> list[Due]:
+        return self._single(lambda sql: reading.due(sql, now, limit))
+
+    def waiting(self) -> int:
+        return self._single(reading.waiting)
+
+    def next_due(self) -> int | None:
+        return self._single(reading.next_due)
+
+    def newest_quote(self) -> int:
+        return self._single(reading.newest_quote)
+
+    def removed_quotes(self) -> int:
+        return self._single(reading.removed_quotes)
+
+    def quote_room(self, quote_id: int) -> str | None:
+        return self._single(lambda sql: reading.quote_room(sql, quote_id))
+
+    def quotes(self, before: int | None, limit: int) -> dict[str, Any]:
+        return self._single(lambda sql: reading.quotes(sql, before, limit))
+
+    def quote(self, quote_id: int) -> dict[str, Any]:
+        return self._single(lambda sql: reading.quote(sql, quote_id))
+
+    def random_quote(self) -> dict[str, Any]:
+        return self._whole(reading.random_quote)
+
+    def secret(self) -> str:
+        def work(sql: Sql) -> str:
+            row = sql.one("SELECT value FROM meta WHERE key = 'secret'")
+            assert row is not None
+            return str(row[0])
+
+        return self._single(work)
+
+    def adopt(self, secret: str) -> None:
+        """Sign identities with `secret` from now on. Raises InUse if another process is connected."""
+
+        def work(sql: Sql) -> None:
+            # A server that starts waits for this before it asks for the secret.
+            sql.alone("schema")
+            if sql.one("SELECT 1 FROM meta WHERE key = 'secret' AND value = ?", secret):
+                return
+            if sql.one(_OTHERS):
+                raise InUse("a server or another command uses this database")
+            sql.run("UPDATE meta SET value = ? WHERE key = 'secret'", secret)
+
+        self._apart(work)
+
+    def version(self) -> int:
+        # The heads have to be asked for in any case.
+        return time.monotonic_ns()
+
+    def verify(self) -> Iterator[Step]:
+        with self._pool.connection() as connection:
+            connection.execute(_READ)
+            yield from reading.verify(Plain(connection, scan=True))
+
+    def close(self) -> None:
+        self._pool.close()
+        with self._writing:
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+
+    # --- A batch ----------------------------------------------------------------------------------
+
+    def _commit(self, connection: Connection, writes: Sequence[Write]) -> list[Outcome | Refused]:
+        """Store one batch on `connection`, in two round trips if the prefetch had all."""
+        sql = Gathering(connection)
+        try:
+            self._begin(connection, sql, writes)
+            entries = Ledger(sql)
+            outcomes = rules.apply_all(entries, writes, self._settings)
+            entries.flush()
+        except psycopg.Error as fault:
+            if self._give_up(connection, fault):
+                raise _LostBeforeCommit(str(fault).strip()) from fault
+            raise _translated(fault) from fault
+        except BaseException as fault:
+            self._give_up(connection, fault)
+            raise
+        try:
+            with connection.pipeline():
+                sql.send()
+                connection.execute("COMMIT")
+        except psycopg.Error as fault:
+            if self._give_up(connection, fault):
+                # It was on its way: PostgreSQL may have stored it or not.
+                raise CommitFailed(str(fault).strip(), certain=False) from fault
+            raise _translated(fault) from fault
+        except BaseException as fault:
+            self._give_up(connection, fault, close=True)
+            raise
+        return outcomes
+
+    def _begin(self, connection: Connection, sql: Gathering, writes: Sequence[Write]) -> None:
+        """Make the first trip: begin, lock all that the batch needs, and prefetch its most likely reads."""
+        names = list({write.command.room for write in writes if not isinstance(write.command, _WITHOUT_ROOM)})
+        delivered = [write.command.id for write in writes if isinstance(write.command, Deliver)]
+        cancelled = [
+            write.command.scheduled.id for write in writes if isinstance(write.command, commands.CancelScheduled)
+        ]
+        accounts = list({write.identity for write in writes if callers.may_have_account(write.identity)})
+        with connection.pipeline():
+            connection.execute(_BEGIN)
+            connection.execute(_HOLD)
+            # Claimed before the rooms: messages that another machine delivers just now are skipped, not waited for.
+            claimed = connection.execute(_CLAIM, [delivered]) if delivered else None
+            if cancelled:
+                connection.execute(_HOLD_SCHEDULED, [cancelled])
+            rooms = connection.execute(_HOLD_ROOMS, [names, delivered])
+            if accounts:
+                # After the rooms, and read below: a ban that is committed meanwhile is seen.
+                connection.execute(_HOLD_ACCOUNTS, [accounts])
+            sql.foresee(self._foreseen(writes))
+        found = rooms.fetchall()
+        self._remember_rooms(sql, names, found)
+        if claimed is not None:
+            self._remember_claims(sql, delivered, {row[0] for row in claimed.fetchall()})
+        ids = {row[0]: row[1] for row in found}
+        if any(self._ids.get(name) != number for name, number in ids.items()):
+            # A room that is new here, or was made anew: the prefetched rows are of another.
+            self._ids.update(ids)
+            with connection.pipeline():
+                sql.foresee(self._foreseen(writes))
+        sql.learn()
+
+    def _foreseen(self, writes: Sequence[Write]) -> Iterator[Read]:
+        for write in writes:
+            command = write.command
+            if isinstance(command, Deliver):
+                yield rules.WAITING, (command.id,)
+            elif not isinstance(command, CreateRoom | BeginDirect | EraseMessage):
+                # For an unknown room the same is asked: the time tells nobody which rooms there are.
+                yield from rules.foreseen(command, write, self._ids.get(command.room, 0))
+
+    def _remember_rooms(self, sql: Gathering, names: Iterable[str], found: Iterable[Sequence[Any]]) -> None:
+        locked = {row[0]: row[1:] for row in found}
+        for name in {*names, *locked}:
+            sql.remember(ledger.ROOM, (name,), locked.get(name))
+
+    def _remember_claims(self, sql: Gathering, delivered: Iterable[int], claimed: Collection[int]) -> None:
+        for each in delivered:
+            sql.remember(rules.STILL_WAITING, (each,), (1,) if each in claimed else None)
+
+    def _give_up(self, connection: Connection, fault: BaseException, *, close: bool = False) -> bool:
+        """Roll back; whether the connection was lost."""
+        if close or (isinstance(fault, psycopg.Error) and lost(fault, connection)):
+            self._drop_writer()
+            return True
+        try:
+            connection.execute("ROLLBACK")
+        except psycopg.Error:
+            self._drop_writer()
+            return True
+        return False
+
+    def _drop_writer(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    # --- Other transactions -----------------------------------------------------------------------
+
+    def _single(self, work: Callable[[Plain], T]) -> T:
+        """For one statement, which is its own snapshot."""
+        return self._pool.use(lambda connection: work(Plain(connection)))
+
+    def _whole(self, work: Callable[[Plain], T]) -> T:
+        """For several statements that see the same commits."""
+
+        def inside(connection: Connection) -> T:
+            connection.execute(_READ)
+            found = work(Plain(connection))
+            connection.execute("COMMIT")
+            return found
+
+        return self._pool.use(inside)
+
+    def _apart(self, work: Callable[[Sql], T]) -> T:
+        """Run a write transaction beside the writer's, for rare work."""
+        with self._pool.connection() as connection, connection.transaction():
+            connection.execute(_HOLD)
+            return work(Plain(connection))
+
+    def _migrate(self, make: bool) -> None:
+        with self._pool.connection() as connection, connection.transaction():
+            Plain(connection).alone("schema")
+            there = connection.execute("SELECT to_regclass('meta')").fetchone()
+            if not make and (there is None or there[0] is None):
+                raise Impossible(_EMPTY)
+            connection.execute("CREATE TABLE IF NOT EXISTS meta (key text PRIMARY KEY, value text NOT NULL)")
+            row = connection.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
+            for step in migrate.pending("postgres", int(row[0]) if row else 0):
+                for statement in step.statements:
+                    connection.execute(statement)
+                connection.execute(
+                    "INSERT INTO meta (key, value) VALUES ('schema', %s) ON CONFLICT (key)"
+                    " DO UPDATE SET value = excluded.value", [str(step.number)],
+                )  # fmt: skip
+            connection.execute(
+                "INSERT INTO meta (key, value) VALUES ('secret', %s) ON CONFLICT DO NOTHING",
+                [secrets.token_hex(cursor.CHAIN_BYTES)],
+            )
+
+
+@contextlib.contextmanager
+def look(url: str, *, alone: bool = False) -> Iterator[Plain]:
+    """Open the store at `url` read-only, at one moment, if it has this program's schema.
+
+    Raises Impossible, Away; with `alone`, InUse if another quotechat is connected to it.
+    """
+    with contextlib.closing(connect(url, application_name="quotechat-look")) as connection:
+        connection.patience = None
+        connection.execute(_READ)
+        sql = Plain(connection, scan=True)
+        there = sql.one("SELECT to_regclass('meta')")
+        if there is None or there[0] is None:
+            raise Impossible(_EMPTY)
+        row = sql.one("SELECT value FROM meta WHERE key = 'schema'")
+        if migrate.pending("postgres", int(row[0]) if row else 0):
+            raise Impossible("this database is of an older version: `quotechat migrate` brings it up to date")
+        if alone and connection.execute(_OTHERS).fetchone():
+            raise InUse("a server or another command uses this database")
+        try:
+            yield sql
+        except psycopg.Error as fault:
+            raise Away(str(fault).strip()) from fault
+
+
+class _LostBeforeCommit(Exception):
+    """The connection went before the commit was sent: certainly nothing is stored."""
+
+
+def _translated(fault: psycopg.Error) -> Exception:
+    """Return the exception for a refused statement; the transaction has been rolled back."""
+    if isinstance(fault, errors.DiskFull):
+        return StorageFull()
+    if isinstance(fault, errors.LockNotAvailable | errors.QueryCanceled | errors.InsufficientResources):
+        log.warning("a batch was put off: %s", fault)
+        return Overloaded()
+    return CommitFailed(str(fault).strip(), certain=True)

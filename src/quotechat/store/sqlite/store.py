@@ -1,0 +1,431 @@
+"""The store in one SQLite file. No waiting here but for the lock; the hub waits.
+
+WAL with ``synchronous=FULL``: a commit is on the disk when it returns, and readers never wait for the
+writer. Every write transaction, checkpoint and close happens under the `FileLock`. Readers are
+``query_only`` connections from a small stack, so that any thread may read and one may close them all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ...protocol import events
+from ...protocol.cursor import Cursor, Now
+from ...protocol.errors import Overloaded, Refused, StorageFull
+from ...protocol.principal import Principal
+from .. import founding, migrate, reading, rules
+from ..base import PAGE_BYTES, CommitFailed, Due, FlushFailed, Head, Impossible, Outcome, Page, Step, Stored, Write
+from ..disk import reserve
+from ..disk.files import settle
+from ..disk.lock import FileLock, Presence
+from ..disk.secret import keep_secret, load_secret
+from ..ledger import Ledger
+from ..maintenance import pruning, rebuild, redaction, removal, retention
+from ..rules import Settings
+from ..shapes import ROW_BYTES, Row, Sql
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_BUSY_SECONDS = 5.0
+"""For tools that hold SQLite's own lock; our processes never meet there."""
+_UNUSABLE = {
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_PERM,
+}  # fmt: skip
+"""Result codes that speak of the file, and not of a statement."""
+_NO_ROOM = {sqlite3.SQLITE_IOERR_SHMSIZE}
+"""The index of SQLite's log could not grow: it lies on the same disk."""
+_CHECKPOINT_PAGES = 4000
+"""Larger than SQLite's 1000: a fifth more appends a second, for 16 MB of write-ahead log."""
+
+
+class SqliteStore:
+    """See `base.Store`. `path` is the database; the lock file and the log of SQLite lie beside it."""
+
+    def __init__(self, path: Path, settings: Settings | None = None) -> None:
+        self._path = path
+        self._settings = settings or Settings()
+        self._presence = Presence(path.parent)
+        self._lock = _lock_of(path)
+        self._idle: deque[sqlite3.Connection] = deque()
+        self._closed = self._lost = False
+        self._told = 0.0
+        # Closed in the end or at a fault: what the garbage collector closes is a warning from Python 3.13 on.
+        with contextlib.ExitStack() as opened:
+            opened.callback(self._presence.close)
+            opened.callback(self._lock.close)
+            with self._lock, reserve.used(path.parent):
+                settle(path)
+                self._writer = self._open_writer()
+                opened.callback(self._writer.close)
+                self._migrate()
+            self._watcher = self._open_reader()
+            opened.pop_all()
+
+    # --- Writing ----------------------------------------------------------------------------------
+
+    def found(self, at: int) -> None:
+        """Create the lobby and load the first quotes, unless that was done before."""
+        with self._lock, self._transaction() as sql:
+            founding.found(sql, at)
+
+    def commit(self, writes: Sequence[Write]) -> list[Outcome | Refused]:
+        with self._lock:
+            with self._transaction() as sql:
+                ledger = Ledger(sql)
+                outcomes = rules.apply_all(ledger, writes, self._settings)
+                ledger.flush()
+                done = any(_is_deletion(outcome) for outcome in outcomes) and not redaction.is_left(sql)
+            if done:
+                self._forget_the_log()
+        return outcomes
+
+    def prune(self, before: int, now: int) -> bool:
+        with self.writing() as sql:
+            return pruning.prune(sql, before, now - self._settings.name_hold_ms)
+
+    def cut(self, room: str, before: int, limit: int) -> int:
+        with self.writing() as sql:
+            return retention.cut(sql, room, before, limit)
+
+    def redact(self) -> bool:
+        with self._reading() as sql:
+            if not (redaction.is_left(sql) or removal.is_left(sql)):
+                return False
+        with self._lock:
+            with self._transaction() as sql:
+                more = redaction.redact_some(sql) or removal.sweep(sql)
+            if not more:
+                self._forget_the_log()
+        return more
+
+    def remove_room(self, room: str, at: int) -> None:
+        with self.writing() as sql:
+            removal.remove(sql, room, at)
+
+    def forget(self) -> bool:
+        """Overwrite deleted text in SQLite's log too; False if a reader prevents it now."""
+        with self._lock:
+            return self._forget_the_log()
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[SqlOn]:
+        """Open one durable write transaction, for an operator's work in steps. Raises as `commit`."""
+        with self._lock, self._transaction() as sql:
+            yield sql
+
+    def write_with(self, work: Callable[[Sql], T]) -> T:
+        with self.writing() as sql:
+            return work(sql)
+
+    def rebuild(self, progress: Callable[[int, int], None]) -> int:
+        """Make the projections anew from the log (see `store.rebuild`); how many events were replayed."""
+        with self._lock, self._transaction() as sql:
+            return rebuild.rebuild(sql, progress)
+
+    # --- Reading ----------------------------------------------------------------------------------
+
+    def read_with(self, work: Callable[[Sql], T]) -> T:
+        with self._reading() as sql:
+            return work(sql)
+
+    def head(self, room: str, reader: Principal | None = None) -> Head:
+        with self._reading() as sql:
+            return reading.head(sql, room, reader)
+
+    def heads(self, rooms: Collection[str]) -> dict[str, Head]:
+        with self._reading() as sql:
+            return reading.heads(sql, rooms)
+
+    def read(self, room: str, after: Cursor | Now, limit: int, most: int = PAGE_BYTES) -> Page:
+        with self._reading() as sql:
+            return reading.page(sql, room, after, limit, most)
+
+    def snapshot(
+        self, room: str, limit: int, identity: str | None = None, reader: Principal | None = None
+    ) -> dict[str, Any]:
+        with self._reading() as sql:
+            return reading.snapshot(sql, room, limit, identity, reader)
+
+    def messages(
+        self, room: str, before: int | None, limit: int, identity: str | None = None, reader: Principal | None = None
+    ) -> dict[str, Any]:
+        with self._reading() as sql:
+            return reading.messages(sql, room, before, limit, identity, reader)
+
+    def rooms(self, reader: Principal | None = None) -> list[dict[str, Any]]:
+        with self._reading() as sql:
+            return reading.rooms(sql, reader)
+
+    def scheduled(self, room: str, identity: str, reader: Principal | None = None) -> list[dict[str, Any]]:
+        with self._reading() as sql:
+            return reading.scheduled(sql, room, identity, reader)
+
+    def due(self, now: int, limit: int) -> list[Due]:
+        with self._reading() as sql:
+            return reading.due(sql, now, limit)
+
+    def waiting(self) -> int:
+        with self._reading() as sql:
+            return reading.waiting(sql)
+
+    def next_due(self) -> int | None:
+        with self._reading() as sql:
+            return reading.next_due(sql)
+
+    def newest_quote(self) -> int:
+        with self._reading() as sql:
+            return reading.newest_quote(sql)
+
+    def removed_quotes(self) -> int:
+        with self._reading() as sql:
+            return reading.removed_quotes(sql)
+
+    def quote_room(self, quote_id: int) -> str | None:
+        with self._reading() as sql:
+            return reading.quote_room(sql, quote_id)
+
+    def quotes(self, before: int | None, limit: int) -> dict[str, Any]:
+        with self._reading() as sql:
+            return reading.quotes(sql, before, limit)
+
+    def quote(self, quote_id: int) -> dict[str, Any]:
+        with self._reading() as sql:
+            return reading.quote(sql, quote_id)
+
+    def random_quote(self) -> dict[str, Any]:
+        with self._reading() as sql:
+            return reading.random_quote(sql)
+
+    def secret(self) -> str:
+        # In a file of its own: a copy of the log for analysis gives its reader no identity.
+        return load_secret(self._path.with_name("secret"))
+
+    def adopt(self, secret: str) -> None:
+        """Sign identities with `secret` from now on. Raises InUse if another process uses the directory."""
+        path = self._path.with_name("secret")
+        if path.exists() and path.read_text() == secret:
+            return
+        with self._presence.alone():
+            keep_secret(path, secret)
+
+    def version(self) -> int:
+        # Changes when any other connection has committed, our own writer's too.
+        found: int = self._watcher.execute("PRAGMA data_version").fetchone()[0]
+        return found
+
+    def verify(self) -> Iterator[Step]:
+        with self._reading() as sql:
+            yield from reading.verify(sql)
+
+    def close(self) -> None:
+        """Release all. The last process to close writes SQLite's log into the database."""
+        if self._closed:
+            return
+        self._closed = True
+        with self._lock:
+            while self._idle:
+                self._idle.pop().close()
+            self._watcher.close()
+            self._writer.close()
+        self._lock.close()
+        self._presence.close()
+
+    # --- Connections ------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[SqlOn]:
+        """Open one durable write transaction; the lock is held. Raises CommitFailed, StorageFull, Overloaded."""
+        if self._lost:
+            raise FlushFailed("an earlier flush failed", certain=True)
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+            yield SqlOn(self._writer)
+        except sqlite3.Error as fault:
+            self._roll_back()
+            raise self._refusal(fault) or CommitFailed(str(fault), certain=True) from fault
+        except BaseException:
+            self._roll_back()
+            raise
+        try:
+            self._writer.execute("COMMIT")
+        except sqlite3.Error as fault:
+            self._roll_back()
+            if _code(fault) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY):
+                raise self._refusal(fault) or fault from fault
+            # It may have reached the disk or not.
+            self._lost = _code(fault) == sqlite3.SQLITE_IOERR
+            raise (FlushFailed if self._lost else CommitFailed)(str(fault), certain=False) from fault
+
+    def _refusal(self, fault: sqlite3.Error) -> Refused | None:
+        """Return the answer if the file, not the request, is at fault. Nothing was stored."""
+        if _code(fault) == sqlite3.SQLITE_FULL or getattr(fault, "sqlite_errorcode", 0) in _NO_ROOM:
+            return StorageFull()
+        if _code(fault) not in _UNUSABLE:
+            return None
+        # While it lasts there may be hundreds a second.
+        if time.monotonic() - self._told >= 1:
+            self._told = time.monotonic()
+            log.error("%s: %s", self._path, fault)
+        return Overloaded(detail="The database cannot be used now; nothing was stored.")
+
+    def _roll_back(self) -> None:
+        with contextlib.suppress(sqlite3.Error):  # none is open if SQLite has rolled back itself
+            self._writer.execute("ROLLBACK")
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[SqlOn]:
+        """Open one read transaction: everything in it sees the same commits."""
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._open_reader()
+        try:
+            connection.execute("BEGIN")
+            yield SqlOn(connection)
+        except sqlite3.Error as fault:
+            raise self._refusal(fault) or fault from fault
+        finally:
+            with contextlib.suppress(sqlite3.Error):  # BEGIN itself failed
+                connection.execute("COMMIT")
+            if self._closed:
+                connection.close()
+            else:
+                self._idle.append(connection)
+
+    def _open_writer(self) -> sqlite3.Connection:
+        return self._connect(
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
+            # Deleted data are overwritten: a deleted message leaves no text in free pages.
+            "secure_delete = ON",
+        )
+
+    def _open_reader(self) -> sqlite3.Connection:
+        return self._connect("query_only = ON", "wal_autocheckpoint = 0")
+
+    def _connect(self, *pragmas: str) -> sqlite3.Connection:
+        # Threads pass connections on, one at a time; transactions are begun by hand.
+        connection = sqlite3.connect(
+            self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
+        )
+        try:
+            os.chmod(self._path, 0o600)
+            for pragma in pragmas:
+                connection.execute(f"PRAGMA {pragma}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _migrate(self) -> None:
+        self._writer.execute(
+            "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT"
+        )
+        for step in migrate.pending("sqlite", _schema(SqlOn(self._writer))):
+            with self._transaction() as sql:
+                for statement in step.statements:
+                    sql.run(statement)
+                sql.run("INSERT OR REPLACE INTO meta (key, value) VALUES ('schema', ?)", str(step.number))
+
+    def _forget_the_log(self) -> bool:
+        """Write the write-ahead log back and truncate it: after a deletion it still holds the text.
+
+        False if a reader prevents it; then the next checkpoint overwrites it.
+        """
+        self._writer.execute("PRAGMA busy_timeout = 0")
+        try:
+            return bool(self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
+        except sqlite3.Error:
+            return False
+        finally:
+            self._writer.execute(f"PRAGMA busy_timeout = {int(_BUSY_SECONDS * 1000)}")
+
+
+@contextlib.contextmanager
+def look(path: Path, *, alone: bool = False) -> Iterator[SqlOn]:
+    """Open one read transaction on the database at `path`, beside its users; it is neither made nor migrated.
+
+    Raises Impossible if there is none, SchemaTooNew; with `alone`, InUse if another process uses it.
+    """
+    if not path.is_file():
+        raise Impossible(f"there is no database at {path}")
+    with contextlib.closing(Presence(path.parent, alone=alone)), contextlib.closing(_lock_of(path)) as lock:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)
+        try:
+            # As PostgreSQL has it; SQLite has from 3.43 on.
+            connection.create_function("octet_length", 1, lambda text: len(text.encode()), deterministic=True)
+            connection.execute("PRAGMA query_only = ON")
+            connection.execute("BEGIN")
+            sql = SqlOn(connection)
+            migrate.pending("sqlite", _schema(sql))
+            yield sql
+        except sqlite3.DatabaseError as fault:
+            raise Impossible(f"{path}: {fault}") from fault
+        finally:
+            # The last connection to close writes SQLite's log back.
+            with lock:
+                connection.close()
+
+
+def _lock_of(path: Path) -> FileLock:
+    return FileLock(path.with_suffix(".lock"))
+
+
+def _schema(sql: SqlOn) -> int:
+    row = sql.one("SELECT value FROM meta WHERE key = 'schema'")
+    return int(row[0]) if row else 0
+
+
+class SqlOn:
+    """`shapes.Sql` on a connection whose transaction is open."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self._execute = connection.execute
+
+    def one(self, statement: str, *values: Any) -> Row | None:
+        found: Row | None = self._execute(statement, values).fetchone()
+        return found
+
+    def all(self, statement: str, *values: Any) -> Iterable[Row]:
+        return self._execute(statement, values)
+
+    def within(self, most: int, statement: str, *values: Any, order: str) -> Iterable[Row]:
+        # SQLite finds one row after the other, so the rest is never read.
+        with contextlib.closing(self._execute(statement, values)) as rows:
+            body = [column[0] for column in rows.description].index("body")
+            size = 0
+            for row in rows:
+                yield row
+                size += len(row[body].encode()) + ROW_BYTES
+                if size >= most:
+                    return
+
+    def run(self, statement: str, *values: Any) -> None:
+        self._execute(statement, values)
+
+    def alone(self, table: str) -> None:
+        pass  # the file lock sees to it
+
+
+def _code(fault: sqlite3.Error) -> int:
+    """Return the primary result code, without its extension."""
+    return int(getattr(fault, "sqlite_errorcode", 0) or 0) & 0xFF
+
+
+def _is_deletion(outcome: Outcome | Refused) -> bool:
+    if not isinstance(outcome, Stored) or outcome.duplicate:
+        return False
+    return outcome.event.command in (events.MESSAGE_DELETED, events.QUOTE_REMOVED)

@@ -1,0 +1,486 @@
+"""An export: a store's records as lines of JSON, of which the events are the stream's own envelopes.
+
+The parts of an event that readers never see stand in its field ``private``. Binary values are hexadecimal. The first
+line names the rooms, each with the cursor at its head, so a file that is cut off is known as such.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+from msgspec import UNSET, Meta
+
+from ...protocol import commands, emoji, events, json, names, rooms, text, wire
+from ...protocol.errors import Invalid, MalformedJson
+from ..base import Impossible
+from ..projections import known
+from . import carrying
+from .copying import KEPT, Broken, Kept, Logged, Record, Room, Secret, Whole
+
+VERSION = 1
+_START = datetime.fromtimestamp(0, UTC)
+_AROUND = frozenset({"command", "room", "seq", "cursor", "at", "private"})
+"""The fields around the body of an event."""
+_PRIVATE = ("target", "identity", "reaction", "emoji")
+
+
+class Header(NamedTuple):
+    """The first line: the cursors at the heads of the rooms, and how many events there are."""
+
+    rooms: dict[str, str]
+    events: int
+
+
+def lines(header: Header, records: Iterable[Record]) -> Iterator[bytes]:
+    """Yield the export, line by line, each with its newline."""
+    yield _line({"command": "export", "version": VERSION, "rooms": header.rooms, "events": header.events})
+    room = ""
+    for record in records:
+        if isinstance(record, Logged):
+            yield _event(room, record)
+            continue
+        if isinstance(record, Room):
+            room = record.name
+        yield _line(_written(room, record))
+
+
+def header_of(line: bytes) -> Header:
+    """Parse the first line. Raises Impossible."""
+    try:
+        found = json.loads(line)
+        version = msgspec.convert(found, _AnyVersion).version
+        if version != VERSION:
+            raise Impossible(f"this export is of version {version}, this quotechat knows {VERSION}: upgrade quotechat")
+        return Header(**msgspec.structs.asdict(msgspec.convert(found, _FirstLine)))
+    except (MalformedJson, msgspec.ValidationError):
+        raise Impossible("line 1: this was not made by `quotechat export`") from None
+
+
+def records(header: Header, rest: Iterable[bytes], rename: str | None = None) -> Iterator[Record]:
+    """Parse the lines after the first. Raises Broken if one is not as `lines` makes it, or the end is missing.
+
+    `rename` is the new name of the only room.
+    """
+    reader, number = _Reader(header), 1
+    for number, line in enumerate(rest, start=2):
+        try:
+            record = reader.read(json.loads(line))
+        except msgspec.ValidationError as fault:
+            raise Broken(f"line {number}: {_said(str(fault))}") from None
+        except Invalid as fault:
+            raise Broken(f"line {number}: {fault.field}: {fault.detail}") from None
+        except MalformedJson as fault:
+            raise Broken(f"line {number}: {fault.detail}") from None
+        if isinstance(record, Room) and rename is not None:
+            record = record._replace(name=rename)
+        yield record
+    if reader.left:
+        raise Broken(f"the file ends at line {number}, before room {min(reader.left)} is whole")
+
+
+# --- Out ------------------------------------------------------------------------------------------
+
+
+def _event(room: str, event: Logged) -> bytes:
+    where = f"{event.seq}.{event.tag}"
+    public = events.event(room, event.seq, where, event.command, event.at, event.body.encode()).encoded
+    private = {name: getattr(event, name) for name in _PRIVATE if getattr(event, name) is not None}
+    if event.digest is not None:
+        private["digest"] = bytes(event.digest).hex()
+    if not private:
+        return public + b"\n"
+    return b'%s,"private":%s}\n' % (public[:-1], json.dumps(private))
+
+
+def _written(room: str, record: Record) -> dict[str, Any]:
+    if isinstance(record, Secret):
+        return {"command": "secret", "secret": record.secret}
+    if isinstance(record, Room):
+        usual = {name for name, value in Room._field_defaults.items() if getattr(record, name) == value}
+        return {"command": "room", "room": room, **_hexed(record._asdict(), "name", *usual)}
+    if isinstance(record, Kept):
+        of = {"room": room} if record.table in KEPT else {}
+        return {"command": record.table, **of, **_hexed(record.row)}
+    return {"command": "whole", "room": room}
+
+
+def _hexed(row: dict[str, Any], *without: str) -> dict[str, Any]:
+    """Return the fields that are not empty, fit for JSON."""
+    return {
+        name: bytes(value).hex() if isinstance(value, bytes | memoryview) else value
+        for name, value in row.items()
+        if value is not None and name not in without
+    }
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return json.dumps(value) + b"\n"
+
+
+# --- In: bounds of a line -------------------------------------------------------------------------
+
+_MOST_CHARS, _MOST_IN_A_NAME, _MOST_IN_AN_EXCERPT = 100_000, 200, 80
+"""The highest bounds that settings may set (config.py), and that of text.excerpt."""
+_BOUNDS = commands.Bounds(_MOST_CHARS, _MOST_IN_A_NAME, _MOST_CHARS, _MOST_IN_A_NAME)
+_Ms = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
+_Position = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+_Digest = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+_Who = Annotated[str, Meta(max_length=_MOST_IN_A_NAME)]
+
+
+class _AnyVersion(msgspec.Struct):
+    command: Literal["export"]
+    version: int
+
+
+class _FirstLine(msgspec.Struct):
+    rooms: dict[wire.Room, wire.Cursor]
+    events: _Position
+
+
+class _Exact(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class _Secret(_Exact):
+    # As store/disk/secret.py takes it; it makes 64 hexadecimal digits.
+    secret: Annotated[str, Meta(pattern=r"\A[!-~]{32,256}\n?\Z")]
+
+    def record(self) -> Record:
+        return Secret(self.secret)
+
+
+class _Quote(_Exact):
+    id: commands.Id
+    body: str
+    identity: _Who | None = None
+
+    def record(self) -> Record:
+        quote = msgspec.convert(json.loads(self.body), wire.Quote)
+        _check_quote(quote)
+        _need(quote.id == self.id, "id", "The quote has another.")
+        return Kept("quote", {"id": self.id, "identity": self.identity, "body": self.body})
+
+
+class _Room(_Exact):
+    room: wire.Room
+    at: _Ms
+    floor: _Position
+    floor_chain: _Digest
+    head: _Position
+    chain: _Digest
+    title: str | None = None
+    kind: Literal["open", "closed", "direct", "log"] = "open"
+    about: Annotated[str, Meta(max_length=20_000)] = "{}"
+    floor_messages: _Position = 0
+    pair: Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")] | None = None
+
+    def record(self) -> Record:
+        if self.title is not None:
+            names.kept_name(self.title, "title", 100)
+        _need(self.floor <= self.head, "floor", "It is above the head.")
+        _need(self.floor_messages <= self.floor, "floor_messages", "They are more than the events.")
+        _need(self.pair is None or self.kind == "direct", "pair", "Only a direct room has one.")
+        try:
+            rooms.parsed(self.about)
+        except msgspec.DecodeError as fault:
+            raise Invalid("about", str(fault)) from None
+        chains = (bytes.fromhex(self.floor_chain), bytes.fromhex(self.chain))
+        pair = None if self.pair is None else bytes.fromhex(self.pair)
+        return Room(
+            self.room, self.title, self.at, self.floor, chains[0], self.head, chains[1],
+            self.kind, self.about, self.floor_messages, pair,
+        )  # fmt: skip
+
+
+class _Scheduled(_Exact):
+    room: wire.Room
+    id: commands.Id
+    identity: _Who
+    due_at: _Ms
+    message: str
+    state: Literal["waiting", "sent", "cancelled", "refused"]
+    client_id: commands.ClientId | None = None
+    seq: wire.Seq | None = None
+    code: Annotated[str, Meta(pattern=r"\A[a-z-]{1,40}\Z")] | None = None
+
+    def record(self) -> Record:
+        found = json.loads(self.message)
+        _need((self.code is not None) == (self.state == "refused"), "code", "It is there if the state is refused.")
+        if found == {} and self.state not in ("waiting", "refused"):
+            return _kept("scheduled", self)
+        said = msgspec.convert(found, commands.NewMessage)
+        _need(found.keys() <= _WAITING, "message", "It holds what no waiting message has.")
+        commands.SendMessage(message=said).normalised(_BOUNDS)
+        # Made anew: a file's own value proves nothing.
+        runs = text.runs(said.message)
+        kept = {name: value for name, value in found.items() if name != "runs"} | ({"runs": runs} if runs else {})
+        return _kept("scheduled", self, message=json.dumps(kept).decode())
+
+
+class _Sent(_Exact):
+    room: wire.Room
+    sender: _Who
+    client_id: commands.ClientId
+    hash: Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
+    at: _Ms
+    seq: wire.Seq | None = None
+    scheduled: commands.Id | None = None
+
+    def record(self) -> Record:
+        _need(self.seq is not None or self.scheduled is not None, "seq", "It became nothing.")
+        return _kept("sent", self, hash=bytes.fromhex(self.hash))
+
+
+class _Name(_Exact):
+    room: wire.Room
+    skeleton: Annotated[str, Meta(max_length=100 * _MOST_IN_A_NAME)]
+    identity: _Who
+    at: _Ms
+
+    def record(self) -> Record:
+        return _kept("name", self)
+
+
+class _Member(_Exact):
+    room: wire.Room
+    account_id: commands.Id
+    read_id: _Position
+    read_n: _Position
+    at: _Ms
+    role: Literal["member", "manager"] = "member"
+    level: Literal["everything", "mentions", "nothing", "hidden"] | None = None
+    muted_until: _Ms | None = None
+    spoke_at: _Ms | None = None
+
+    def record(self) -> Record:
+        return _kept("member", self)
+
+
+class _Mention(_Exact):
+    room: wire.Room
+    account_id: Annotated[int, Meta(ge=0)]
+    message_id: commands.Id
+    kind: Literal["name", "room", "reply"]
+    seen: Literal[0, 1] = 0
+
+    def record(self) -> Record:
+        return _kept("mention", self)
+
+
+class _Report(_Exact):
+    room: wire.Room
+    message_id: commands.Id
+    account_id: commands.Id
+    reason: Annotated[str, Meta(max_length=500)]
+    at: _Ms
+    state: Literal["open", "done", "dismissed"]
+    closed_by: commands.Id | None = None
+
+    def record(self) -> Record:
+        return _kept("report", self)
+
+
+class _Subscribed(_Exact):
+    room: wire.Room
+    subscriber_id: commands.Id
+    seq: _Position
+    tag: Annotated[str, Meta(pattern=r"\A([0-9a-f]{16})?\Z")]
+
+    def record(self) -> Record:
+        return _kept("subscribed", self)
+
+
+class _Whole(_Exact):
+    room: wire.Room
+
+    def record(self) -> Record:
+        return Whole(self.room)
+
+
+class _Private(_Exact):
+    target: wire.MessageId | None = None
+    identity: _Who | None = None
+    reaction: Literal[-1, 0, 1] | None = None
+    emoji: str | None = None
+    digest: _Digest | None = None
+
+
+_Described = (
+    _Secret | _Quote | _Room | _Scheduled | _Sent | _Name | _Member | _Mention | _Report | _Subscribed | _Whole
+)
+_LINES: dict[str, type[_Described]] = {
+    "secret": _Secret, "quote": _Quote, "room": _Room, "scheduled": _Scheduled, "sent": _Sent, "name": _Name,
+    "member": _Member, "mention": _Mention, "report": _Report, "subscribed": _Subscribed, "whole": _Whole,
+}  # fmt: skip
+_WAITING = {"user", "message", "color", "reply_to", "runs"}
+
+
+class _Reader:
+    """The lines behind the first, each in its place; `left` are the incomplete rooms."""
+
+    def __init__(self, header: Header) -> None:
+        self._heads, self.left = header.rooms, set(header.rooms)
+        self._room: str | None = None
+
+    def read(self, line: Any) -> Record:
+        """Parse the record in a line. Raises Invalid, MalformedJson, msgspec.ValidationError."""
+        command = line.pop("command", None) if isinstance(line, dict) else None
+        if not isinstance(command, str) or not (command in _LINES or command in carrying.LINES or known(command)):
+            raise Invalid("command", "An export has no such line.")
+        self._place(command, line.get("room"))
+        if command in carrying.LINES:
+            return Kept(command, carrying.row_of(command, line))
+        record = msgspec.convert(line, _LINES[command]).record() if command in _LINES else _logged(command, line)
+        if isinstance(record, Room):
+            _need(self._heads[record.name] == record.cursor, "head", "The first line has another.")
+        return record
+
+    def _place(self, command: str, room: Any) -> None:
+        if command in ("secret", "quote", *carrying.LINES):
+            _need(self._room is None and len(self.left) == len(self._heads), "command", "It belongs before all rooms.")
+        elif command == "room":
+            _need(self._room is None, "room", f"Before it, {self._room} is not whole.")
+            _need(isinstance(room, str) and room in self.left, "room", "It is none of the first line that is left.")
+            self._room = room
+        else:
+            _need(room == self._room and room is not None, "room", "It is not the one that is being told.")
+            if command == "whole":
+                self.left.discard(room)
+                self._room = None
+
+
+def _kept(table: str, line: msgspec.Struct, **other: Any) -> Kept:
+    row = msgspec.structs.asdict(line) | other
+    return Kept(table, {column: row[column] for column in KEPT[table]})
+
+
+def _logged(command: str, line: dict[str, Any]) -> Logged:
+    private = msgspec.convert(line.pop("private", {}), _Private)
+    event: wire.Event = msgspec.convert(line | {"command": command}, wire.Event)
+    body = {name: value for name, value in line.items() if name not in _AROUND}
+    # Strict types before, so that equal is the same here.
+    known_of_it = {name: value for name, value in msgspec.to_builtins(event).items() if name not in _AROUND}
+    _need(body == known_of_it, command, "It holds what no such event has.")
+    seq, _, tag = event.cursor.partition(".")
+    _need(seq == str(event.seq), "cursor", "It is of another seq.")
+    _check(event, private)
+    return Logged(
+        event.seq, command, _ms(event.at), json.dumps(body).decode(), tag,
+        None if private.digest is None else bytes.fromhex(private.digest),
+        private.target, private.identity, private.reaction, private.emoji,
+    )  # fmt: skip
+
+
+def _check(event: wire.Event, private: _Private) -> None:
+    """Check the parts of an event that its type leaves open. Raises Invalid."""
+    target = None
+    if isinstance(event, _OfTheRoom):
+        _need(private.digest is None, "digest", "Nothing of such an event is redacted.")
+        _check_of_the_room(event)
+    elif isinstance(event, wire.QuoteAdded):
+        removed = event.quote.removed is not UNSET
+        _need(not removed or private.digest is not None, "quote", "It is blank, without a digest of what it was.")
+        _check_quote(event.quote)
+    elif isinstance(event, wire.QuoteRemoved):
+        _need(event.quote.removed is not UNSET, "quote", "It is there.")
+        _check_quote(event.quote)
+    elif isinstance(event, wire.Audited):
+        _need(event.room == rooms.AUDIT, "room", "It is told in the log of administration alone.")
+    elif isinstance(event, wire.MessageSent):
+        said = event.message
+        _need(said.id == event.seq, "id", "It is not the seq of its event.")
+        seen = (said.likes, said.dislikes, said.reactions, said.edited_at)
+        _need(all(each is UNSET for each in seen), "message", "Nobody has seen it yet.")
+    else:
+        target = event.message.id
+        _need(target < event.seq, "id", "It is not of an earlier event.")
+    _need(private.target == target, "target", "It is not the message that the event changes.")
+    if isinstance(event, wire.MessageSent | wire.MessageEdited):
+        _check_message(event.message, blanked=private.digest is not None)
+    is_reaction = isinstance(event, wire.ReactionsChanged)
+    _need(is_reaction == (private.reaction is not None), "reaction", "It is for reactions, which have one.")
+    _need(not is_reaction or private.identity is not None, "identity", "A reaction is somebody's.")
+    known_emoji = private.emoji is not None and private.reaction in (0, 1) and emoji.is_emoji(private.emoji)
+    _need(private.emoji is None or known_emoji, "emoji", "It is none, or neither added nor taken back.")
+
+
+_OfTheRoom = wire.RoomChanged | wire.MemberJoined | wire.MemberChanged | wire.MemberLeft
+
+
+def _check_of_the_room(event: _OfTheRoom) -> None:
+    if isinstance(event, wire.RoomChanged):
+        for field, longest in (("title", 100), ("topic", rooms.MOST_TOPIC)):
+            said = getattr(event.about, field)
+            if said is not UNSET:
+                names.kept_name(said, field, longest)
+    else:
+        names.kept_name(event.member.user, "user", _MOST_IN_A_NAME)
+
+
+def _check_message(said: wire.Message, *, blanked: bool) -> None:
+    names.kept_name(said.user, "user", _MOST_IN_A_NAME)
+    if said.message is UNSET or said.deleted is not UNSET:
+        _need(blanked, "message", "It is blank, without a digest of what it was.")
+    else:
+        text.clean_message(said.message, _MOST_CHARS)
+    _ms(said.at)
+    if said.edited_at is not UNSET:
+        _ms(said.edited_at)
+    if said.color is not UNSET:
+        names.clean_color(said.color)
+    if said.client_id is not UNSET:
+        _need(_CLIENT_ID.fullmatch(said.client_id) is not None, "client_id", "It is none.")
+    runs = [] if said.runs is UNSET else said.runs
+    shown = sum(len(run["text"]) for run in runs)
+    _need(not runs or (said.message is not UNSET and shown <= len(said.message)), "runs", "More than the text.")
+    _need(all(_HTTP.match(run["href"]) for run in runs if "href" in run), "runs", "A link leads to http or https.")
+    if said.reply_to is not UNSET:
+        _need(said.reply_to.id < said.id, "reply_to", "It is not an earlier message.")
+        names.kept_name(said.reply_to.user, "user", _MOST_IN_A_NAME)
+        excerpt = said.reply_to.excerpt
+        _need(excerpt is UNSET or len(excerpt) <= _MOST_IN_AN_EXCERPT, "excerpt", "Too long.")
+
+
+def _check_quote(quote: wire.Quote) -> None:
+    if quote.removed is not UNSET:
+        _need(quote.quote == quote.author == "", "quote", "It is removed, and has a text.")
+        _need(quote.id <= 2**53 - 1, "id", "Too large.")
+        _ms(quote.at)
+        return
+    text.clean_quote(quote.quote, _MOST_CHARS)
+    names.kept_name(quote.author, "author", _MOST_IN_A_NAME)
+    _need(quote.id <= 2**53 - 1, "id", "Too large.")
+    _ms(quote.at)
+
+
+_HTTP = re.compile("https?://", re.IGNORECASE)
+_CLIENT_ID = re.compile("[A-Za-z0-9_-]{1,64}")
+_AT, _MISSING = re.compile(r"- at `\$\.?(.*?)`"), re.compile("missing required field `(.*?)`")
+
+
+def _ms(at: str) -> int:
+    """Parse a time into milliseconds since 1970. Raises Invalid if there is no such moment, or it is before that."""
+    try:
+        found = (datetime.fromisoformat(at) - _START) // timedelta(milliseconds=1)
+    except ValueError:
+        found = -1
+    _need(found >= 0, "at", "There is no such time.")
+    return found
+
+
+def _need(holds: bool, field: str, otherwise: str) -> None:
+    if not holds:
+        raise Invalid(field, otherwise)
+
+
+def _said(fault: str) -> str:
+    """msgspec says "Expected `str`, got `int` - at `$.message.user`"."""
+    missing, at = _MISSING.search(fault), _AT.search(fault)
+    if missing:
+        return f"{missing[1]} is missing"
+    return f"{at[1] if at and at[1] else 'it'} is not what an export has there"
