@@ -14,8 +14,9 @@ from typing import Any
 from argon2 import PasswordHasher
 from werkzeug.routing.rules import Rule
 
-from quotechat.hub import passwords
-from quotechat.store import migrate, sqlite
+from quotechat.hub.accounts import passwords
+from quotechat.store import migrate
+from quotechat.store.sqlite import store as sqlite
 
 _compile_builder = Rule._compile_builder
 migrate_by_steps = sqlite.SqliteStore._migrate

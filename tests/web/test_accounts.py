@@ -19,7 +19,7 @@ from people import ORIGIN, PASSWORD, Browser, joined, owner, setup_code
 
 from quotechat import create_app
 from quotechat.config import Settings
-from quotechat.hub.passwords import Passwords
+from quotechat.hub.accounts.passwords import Passwords
 
 
 @pytest.fixture
