@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A stamp per set of packages: the second run has nothing to do until what is installed changes.
 DESCRIPTION := setup.cfg pyproject.toml
 
-.PHONY: run test lint faults soak screenshots bench bench-claims bench-growth bench-store bench-search bench-message fuzz-api bench-postgres cluster bench-streams bench-move fuzz inboxes conformance min-versions floors clean
+.PHONY: run test lint faults soak screenshots bench bench-claims bench-growth bench-store bench-search bench-message fuzz-api bench-postgres cluster bench-streams bench-move fuzz inboxes uploads conformance min-versions floors clean
 
 run: $(VENV)/.installed
 	$(BIN)/quotechat serve
@@ -35,6 +35,10 @@ $(VENV)/.installed-fuzz: $(VENV)/.installed-test
 # Random use of rooms by several people at two workers, STEPS of it: each inbox is the counted truth.
 inboxes: $(VENV)/.installed-test
 	PYTHONPATH=src:tests:tests/web $(BIN)/python tests/web/test_inbox_model.py $(STEPS)
+
+# Workers killed at random bytes of so many uploads; each goes on where it was.
+uploads: $(VENV)/.installed-test
+	PYTHONPATH=src:tests:tests/web $(BIN)/python tests/web/test_uploads.py $(ROUNDS)
 
 # RFC 6455, case by case; writes docs/reference/rfc6455.md.
 conformance: $(VENV)/.installed-test

@@ -20,6 +20,7 @@ FLOORS = {
     "quotechat.client": 0,
     "quotechat.doctor": 0,
     "quotechat.protocol": 1,
+    "quotechat.preview": 2,
     "quotechat.store": 2,
     "quotechat.hub": 3,
     "quotechat.live": 4,

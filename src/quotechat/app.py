@@ -183,11 +183,12 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
     """Register everything under one blueprint at `prefix`. If the application is `whole` ours, unknown addresses and
     faults of any kind are ours to answer too."""
     # Imported late: `quotechat verify` needs quotechat.app too, but nothing of the web.
-    from .live import inbox_feed, reactor
+    from .live import downloads, inbox_feed, reactor
     from .web.api import (
         administration,
         bots,
         cursors,
+        files,
         health,
         hooks,
         inbox,
@@ -243,11 +244,12 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
     held_rooms.install(app, chat)
     revocation.install(app, chat)
     metrics.install(app, chat)
+    app.extensions["quotechat.downloads"] = downloads.open_downloads(chat)
     for module in (pages, lessons, rooms, messages, quotes, polling, health, specs, reference, websocket, robots):
         ours.register_blueprint(module.blueprint)
     for blueprint in (hooks.posted, search.blueprint, search_page.blueprint):
         ours.register_blueprint(blueprint)
-    for module in (members, inbox, mentions, me, administration, bots, moderation, cursors, hooks):
+    for module in (members, inbox, mentions, me, administration, bots, moderation, cursors, hooks, files):
         ours.register_blueprint(module.blueprint)
     if whole:
         # Inside another application that one signs people in.
@@ -281,12 +283,16 @@ def _limits(settings: Settings) -> Limits:
             "invitation": Rate(20, 20 / hour),
             "export": Rate(2, 2 / hour),
             "hook": Rate(10, 1.0),
+            "upload": Rate(60, 60 / hour),
             "search": Rate(30, 30 / 60),
         },
         {
             "socket": Budget(settings.sockets_per_client, settings.sockets_per_worker),
             # How many polls threads may hold, the chat says with early answers.
             "poll": Budget(settings.polls_per_client, settings.sockets_per_worker),
+            # Each has a thread.
+            "upload": Budget(4, 8),
+            "download": Budget(settings.sockets_per_client, settings.sockets_per_worker),
             # Beyond it, messages are answered on threads: no sender is refused for it.
             "sender": Budget(settings.sockets_per_client, settings.sockets_per_worker),
         },

@@ -28,6 +28,7 @@ _THREADS_KEPT_FREE = 4
 
 _LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 _ACCESS = ("open", "invite", "private")
+_FILES = ("", "directory", "database", "off")
 _LOG_FORMATS = ("auto", "text", "json")
 _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,252}[a-z0-9_])?")
 
@@ -223,6 +224,24 @@ class Settings:
         65_536, "Bytes of a WebSocket message; more close it with 1009.", low=1024, high=16_777_216
     )
 
+    # Files.
+    files: str = _setting(
+        "",
+        "Where files are kept: `directory`, in the data directory; `database`, so that several machines share them;"
+        " `off`, nowhere. Empty: `database` with `QUOTECHAT_DATABASE`, else `directory`.",
+    )
+    file_bytes: int = _setting(26_214_400, "Bytes of one file.", low=1024, high=10_737_418_240)
+    account_files_bytes: int = _setting(
+        1_073_741_824, "Bytes that the files of one person may have together.", low=1024, high=1_125_899_906_842_624
+    )
+    all_files_bytes: int = _setting(
+        10_737_418_240, "Bytes that all files may have together.", low=1024, high=1_125_899_906_842_624
+    )
+    guest_files: bool = _setting(False, "`on` or `off`: whether people without an account may upload files.")
+    keep_metadata: bool = _setting(
+        False, "`on` or `off`: whether pictures keep their metadata, such as the place where they were taken."
+    )
+
     # Spans of time.
     audit_days: int = _setting(365, "Days that the log of administration, `@audit`, is kept.", low=1, high=36_500)
     schedule_days: int = _setting(365, "Days ahead that a message may be scheduled.", low=1, high=3650)
@@ -309,6 +328,11 @@ class Settings:
             return False
         return _is_address(name) or name in _own_names(self.host)
 
+    @property
+    def files_in(self) -> str:
+        """Where files are kept: ``directory``, ``database`` or ``off``."""
+        return self.files or ("database" if self.database else "directory")
+
     def _check_bounds(self, each: Field[Any]) -> None:
         value, low, high = getattr(self, each.name), each.metadata["low"], each.metadata["high"]
         if low is None:
@@ -322,11 +346,12 @@ class Settings:
             raise SettingsError(f"{variable(each.name)} must be between {low:g} and {high:g}, not {value!r}")
 
     def _check_choices(self) -> None:
-        for name, choices in (("log_level", _LOG_LEVELS), ("log_format", _LOG_FORMATS)):
+        for name, choices in (("log_level", _LOG_LEVELS), ("log_format", _LOG_FORMATS), ("files", _FILES)):
             self._replace(name, getattr(self, name).lower())
             chosen = getattr(self, name)
             if chosen not in choices:
-                raise SettingsError(f"{variable(name)} must be one of {', '.join(choices)}, not {chosen!r}")
+                known = ", ".join(filter(None, choices))
+                raise SettingsError(f"{variable(name)} must be one of {known}, not {chosen!r}")
         self._replace("log_level", self.log_level.lower())
         if self.log_level not in _LOG_LEVELS:
             raise SettingsError(

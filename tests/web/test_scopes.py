@@ -18,6 +18,7 @@ from quotechat.web.spec.described import calls
 #: Calls that need `write`, beside those below a room's `/messages`, `/commands` and the like.
 WRITE = {
     ("POST", "/quotes"), ("DELETE", "/quotes/1"), ("PUT", "/rooms/lobby/read"), ("PUT", "/rooms/lobby/level"),
+    ("PATCH", "/files/1"), ("DELETE", "/files/1"), ("POST", "/rooms/lobby/files"),
     ("PUT", "/rooms/lobby/members/me"), ("DELETE", "/rooms/lobby/members/me"),
 }
 #: Calls that need a session, whatever the scopes are.
@@ -41,6 +42,7 @@ SOME_ROOMS = {
     ("GET", "/cursors"), ("GET", "/cursors/1"), ("GET", "/cursors/1/events"), ("PUT", "/cursors/1"),
     ("PUT", "/cursors/1/position"), ("DELETE", "/cursors/1"),
     ("GET", "/inbox"), ("GET", "/mentions"),
+    ("GET", "/files/1"), ("GET", "/files/1/thumb"), ("PATCH", "/files/1"), ("DELETE", "/files/1"),
 }  # fmt: skip
 
 

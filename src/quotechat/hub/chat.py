@@ -108,8 +108,9 @@ class Chat(Passthrough):
         delivery = Delivery(self._writer, limits, clock)
         self._scheduler = Scheduler(store, delivery.may, delivery.deliver, clock)
         self._eraser = Eraser(store, self._writer, clock)
+        self._house_steps = [self._eraser.step]
         self._housekeeper = Housekeeper(
-            store, clock, dedupe_days * _DAY_MS, audit_days * _DAY_MS, [self._eraser.step]
+            store, clock, dedupe_days * _DAY_MS, audit_days * _DAY_MS, self._house_steps
         )
         self._watcher = Watcher(store, self._feeds, bell, lambda: listeners.call(self._moves))
         self.search = Search(store, index)
@@ -235,6 +236,10 @@ class Chat(Passthrough):
             created = Answer().of(lambda done: self._writer.submit(write, done))
         assert isinstance(created, Created)
         return created
+
+    def keep_house(self, step: Callable[[], bool]) -> None:
+        """Let the housekeeper do `step` too, some work that no sender waits for; True if there is more of it."""
+        self._house_steps.append(step)
 
     def welcome(self, begun: float | None) -> None:
         """Refuse a request that began after the drain. Raises Draining."""

@@ -163,6 +163,13 @@ class LinkUnknown(Refused):
         super().__init__("link-unknown", "This link is not valid, or not any more. Ask for a new one.")
 
 
+class FileUnknown(Refused):
+    """There is no such file, or the asker may not read it."""
+
+    def __init__(self) -> None:
+        super().__init__("file-unknown", "There is no such file.")
+
+
 class NotFound(Refused):
     """Nothing has this address."""
 
@@ -209,6 +216,13 @@ class Conflict(Refused):
 
     def __init__(self, detail: str, field: str | None = None) -> None:
         super().__init__("conflict", detail, field=field)
+
+
+class QuotaFull(Refused):
+    """No more files are kept: of the asker if `field` is ``account``, of all if it is ``site``."""
+
+    def __init__(self, field: str, detail: str) -> None:
+        super().__init__("quota-full", detail, field=field)
 
 
 class CursorExpired(Refused):

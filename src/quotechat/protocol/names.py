@@ -23,6 +23,7 @@ MOST_MARKS: Final = 4
 """Marks on one letter of a name. Hebrew with points and accents needs all of them."""
 MOST_STACKED: Final = 8
 """The same in Tibetan and Burmese, which write letters below each other as marks."""
+_MOST_FILE_NAME: Final = 200
 _STACKING = re.compile("[\u0f00-\u109f]")
 
 _ROOM = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -107,6 +108,19 @@ def kept_name(text: str, field: str, limit: int) -> str:
     if name[0].isspace() or name[-1].isspace():
         raise Invalid(field, "White space at the beginning or the end.")
     return name
+
+
+def clean_file(text: str) -> str:
+    """Return `text` as the name of a file: made good, never refused, on one line and without a path in it."""
+    kept = "".join(
+        character for character in text[:_MOST_FILE_NAME * _SHRINKS]
+        if character not in "/\\" and unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
+    )  # fmt: skip
+    name = unicodedata.normalize("NFC", kept).strip().lstrip(".")
+    stem, dot, ending = name.rpartition(".")
+    if dot and len(ending) <= 20:
+        name = stem[: _MOST_FILE_NAME - len(ending) - 1] + dot + ending
+    return name[:_MOST_FILE_NAME].strip() or "file"
 
 
 def _check_marks(name: str, field: str) -> None:

@@ -22,6 +22,10 @@ _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked[ \t]*(?=\r\n)", re.
 _EXPECTS = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\n)", re.IGNORECASE)
 _NOT_ASCII = re.compile(rb"[A-Z]+ [^ \r\n]*[\x80-\xff][^ \r\n]* HTTP/1\.[01]\r\n")
 _SAY_ASCII = "400 Bad Request: The address must be ASCII: write é as %C3%A9."
+_UPLOAD = re.compile(
+    rb"(?:POST|PATCH) [^ ?]*/(?:rooms/[^/ ?]+/files|files/[^/ ?]+)(?:\?[^ ]*)? HTTP/1\.[01]\r\n"
+)
+"""Requests whose body the application reads itself, as it comes: it may be larger than memory."""
 _SIZE = re.compile(rb"([0-9a-f]{1,15})[ \t]*(?:;[^\r\n]*)?", re.IGNORECASE)
 
 
@@ -36,6 +40,8 @@ class Arrival:
         """More may come, or the request's end is unknown: after the answer the connection must close."""
         self.refusal: str | None = None
         """The status of an answer if there is nothing to be parsed, as `refusal` takes it."""
+        self.streamed = False
+        """The body is still to come, and is read by the application, not here."""
         self.wants_continue = False
         """The client waits for 100 before it sends the body (RFC 9110 §10.1.1)."""
         self._most = most
@@ -76,6 +82,9 @@ class Arrival:
         if not found:
             self.whole = True
         elif len(found) > 1 or not (length or _CHUNKED.search(head)):
+            self._hand_over()
+        elif _UPLOAD.match(head):
+            self.streamed = True
             self._hand_over()
         elif length is None:
             self._advance = self._chunk

@@ -30,6 +30,8 @@ from .lingering import Answering, Lingering
 #: Bytes of incomplete requests, of all connections of a worker.
 _MOST_BUFFERED = 64 * 1024 * 1024
 _READ_BYTES = 65_536
+#: Bytes a second of an upload, at least; and seconds without any.
+_LEAST_RATE, _SILENT_SECONDS = 8192, 10.0
 #: Seconds without accepting, after there was no descriptor.
 _ACCEPT_PAUSE = 0.1
 #: Seconds between two lines about the same want.
@@ -178,6 +180,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         conn.data_ready, conn.raw = True, bytes(arrival.data)
         conn.init()
         unreader = conn.parser.unreader
+        if arrival.streamed:
+            unreader.chunk = Paced(conn.sock, self._request_seconds)
+            unreader.unread(conn.raw)
+            super().enqueue_req(conn)
+            return
         # The request is complete. If its length is wrong, further reads return the end instead of blocking.
         unreader.chunk = lambda size_hint=None: b""
         unreader.unread(conn.raw)
@@ -299,7 +306,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
             # The sender was told, or does not wait.
             req._expected_100_continue = False
             conn.continued = False
-            if arrival.early:
+            if arrival.early:  # also after an upload: its end may not be known
                 req.force_close()
         return super().handle_request(req, conn)
 
@@ -369,6 +376,34 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
             conn.sock.close()
 
 
+class Paced:
+    """Reads the body of an upload from `sock`, on a thread; raises TimeoutError if that comes too slowly.
+
+    There is no more time without any byte than `_SILENT_SECONDS`, and after `patience` seconds the mean counts.
+    """
+
+    def __init__(self, sock: socket.socket, patience: float) -> None:
+        self._sock = sock
+        self._patience = patience
+        self._began = time.monotonic()
+        self._bytes = 0
+
+    def __call__(self, size_hint: int | None = None) -> bytes:
+        self._sock.settimeout(_SILENT_SECONDS)
+        data = self._sock.recv(_READ_BYTES)
+        self._bytes += len(data)
+        seconds = time.monotonic() - self._began
+        if seconds > self._patience and self._bytes < _LEAST_RATE * (seconds - self._patience):
+            raise TimeoutError("the body comes too slowly")
+        return data
+
+
+def _proceed(sock: socket.socket) -> None:
+    """Let a client send the body that it holds back."""
+    with contextlib.suppress(OSError):
+        sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
 def _readable(sock: socket.socket) -> bool:
     """Return True if a request, or the peer's end, can be read now."""
     looking = select.poll()
@@ -394,6 +429,9 @@ class _HandingBack:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         conn = _here.conn
         environ["quotechat.hand_back"] = partial(self._worker.hand_back, conn.client, conn.server)
+        arrival: Arrival | None = getattr(conn, "arrival", None)
+        if arrival is not None and arrival.streamed and arrival.wants_continue:
+            environ["quotechat.proceed"] = partial(_proceed, conn.sock)
         environ["quotechat.accepting"] = lambda: self._worker.alive
         environ["quotechat.arrived"] = getattr(conn, "began", None)
         environ["quotechat.served"], environ["quotechat.missed"] = conn.served, getattr(conn, "missed", 0)

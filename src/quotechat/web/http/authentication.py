@@ -23,6 +23,7 @@ from ...hub.accounts.passwords import Passwords
 from ...hub.accounts.people import People
 from ...hub.chat import Chat
 from ...hub.cursors import Cursors
+from ...hub.files import Files, open_files
 from ...hub.hooks import Hooks
 from ...protocol import commands
 from ...protocol.errors import Forbidden, RoomUnknown, ScopeMissing, Unauthenticated
@@ -59,6 +60,7 @@ class Services(NamedTuple):
     bars: Bars
     cursors: Cursors
     hooks: Hooks
+    files: Files
     credentials: Credentials
     access: str
     signer: URLSafeSerializer
@@ -88,6 +90,7 @@ def install(app: Flask, chat: Chat, settings: Settings) -> None:
         Bars(chat, chat.now),
         Cursors(chat),
         Hooks(chat, told),
+        open_files(chat, settings),
         Credentials(chat, rules, chat.now),
         settings.access,
         URLSafeSerializer(chat.secret(), salt="quotechat.device"),

@@ -25,7 +25,9 @@ _TO_SIGN_IN = frozenset({"/api/v1/sessions", "/api/v1/setup", "/api/v1/joins", "
 _OWN_GUARD = frozenset({"/metrics"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Blueprints and calls that need the scope `write`; every other change needs `manage`.
-_WRITES = frozenset({"messages", "quotes", "pages", "members.join", "members.leave", "inbox.read", "inbox.level"})
+_WRITES = frozenset({
+    "messages", "files", "quotes", "pages", "members.join", "members.leave", "inbox.read", "inbox.level",
+})  # fmt: skip
 #: Calls, and blueprints, that need a session: a token is told so, whatever its scopes are.
 _NEED_SESSION = frozenset({
     "signing_in", "own_pages", "inbox_page", "moderation_pages", "me.password", "me.close", "me.tokens",
@@ -35,7 +37,7 @@ _NEED_SESSION = frozenset({
 #: Calls without a room in their path that a token for some rooms may use: they look at its rooms themselves.
 _FOR_SOME_ROOMS = frozenset({
     "me.me", "me.scheduled", "me.revoke_this", "rooms.rooms", "rooms.create", "polling.events_of_rooms", "quotes",
-    "search.search", "cursors", "inbox", "mentions", "websocket", "health", "specs", "reference",
+    "search.search", "cursors", "files", "inbox", "mentions", "websocket", "health", "specs", "reference",
 })  # fmt: skip
 _ANY_SCOPE = frozenset({"me.revoke_this"})
 """A token may always end itself."""

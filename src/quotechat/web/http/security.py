@@ -270,7 +270,8 @@ def _preflight() -> Response:
     answer = Response(status=204)
     answer.headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, PATCH, DELETE"
     answer.headers["Access-Control-Allow-Headers"] = (
-        "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer"
+        "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer, Upload-Complete,"
+        " Upload-Length, Upload-Offset"
     )
     answer.headers["Access-Control-Max-Age"] = "600"
     return answer
@@ -289,7 +290,8 @@ def _headers(answer: Response) -> Response:
     headers["Referrer-Policy"] = "same-origin"
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    headers["Content-Security-Policy"] = _content_security_policy()
+    # A file has one of its own.
+    headers.setdefault("Content-Security-Policy", _content_security_policy())
     # Anybody who can reach the server may read; a search engine must not make that everybody.
     headers["X-Robots-Tag"] = "noindex"
     headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
@@ -301,7 +303,8 @@ def _headers(answer: Response) -> Response:
         if same_origin.is_listed():
             headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
             headers["Access-Control-Expose-Headers"] = (
-                "ETag, Link, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
+                "ETag, Link, Location, Upload-Complete, Upload-Offset, Preference-Applied, RateLimit,"
+                " RateLimit-Policy, Retry-After, X-Request-Id"
             )
             headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     return answer

@@ -49,6 +49,7 @@ QUERY: dict[str, tuple[dict[str, Any], str]] = {
     "before_mention": ({"type": "string"}, "Only mentions that are older than that in the message ROOM:ID."),
     "room": ({"type": "string"}, "A first subscription."),
     "joined": ({"enum": ["0", "1"]}, "With `1`, only rooms of which the caller is a member."),
+    "file_name": ({"type": "string"}, "The file's name."),
     "rooms": ({"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 50},
               "ROOM:CURSOR, once for each of 1 to 50 rooms."),
 }  # fmt: skip
@@ -65,6 +66,8 @@ PATH: dict[str, tuple[dict[str, Any], str]] = {
     "address": ({"type": "string", "examples": ["203.0.113.7"]}, "An IPv4 address, or one of an IPv6 /64."),
     "cursor_name": ({"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,62}$", "examples": ["grader"]},
                     "As rooms' names."),
+    "file_id": ({"type": "string", "pattern": "^[a-z2-7]{20}$", "examples": ["k3v9aaaabbbbccccdddd"]},
+                "The file's id."),
     "secret": ({"type": "string"}, "The secret of a hook."),
     "ticket_id": ({"type": "string", "examples": ["k3v9aaaa"]}, "As listed."),
     "quote_id": ({"type": "integer", "minimum": 1, "maximum": 2**53 - 1, "examples": [1]}, "The quote's id."),
@@ -86,6 +89,7 @@ class Call:
     """One method of one path.
 
     `answers` has a type for each status; `media` names the types of the body, if it is not JSON alone.
+    `binary` is the type of a request's body that is plain bytes.
     `limit` is the bucket that it takes from; with `conditional` it has a tag and answers 304.
     `identity` is True if a token changes anything; `needed` means 401 without one.
     """
@@ -95,6 +99,7 @@ class Call:
     query: tuple[str, ...] = ()
     body: Any = None
     text_body: bool = False
+    binary: str | None = None
     media: tuple[str, ...] = ("application/json",)
     writes: bool = False
     limit: str | None = None

@@ -139,6 +139,8 @@ def _operation(endpoint: str, path: list[str], call: Call, said: str, kinds: _Ki
         if call.text_body:
             content["text/plain"] = {"schema": {"type": "string"}}
         found["requestBody"] = {"required": True, "content": content}
+    if call.binary is not None:
+        found["requestBody"] = {"content": {call.binary: {"schema": {"type": "string", "format": "binary"}}}}
     if call.identity != "none":
         either: list[dict[str, list[str]]] = [{"token": []}, {"cookie": []}]
         found["security"] = either + ([{}] if call.identity == "optional" else [])
@@ -152,6 +154,7 @@ def _unwrapped(said: str) -> str:
 #: Parameters that mean another thing than elsewhere under their name.
 _NAMES = {
     "rooms": "after", "before_account": "before", "before_mention": "before", "before_hit": "before", "asked": "q",
+    "file_name": "name",
 }  # fmt: skip
 
 

@@ -1,0 +1,153 @@
+"""Send files to peers that read as slowly as they like: one thread for all, which holds one block of each at most.
+
+The socket is taken from the server, as for a stream, and closed at the end of the file. A file of the data directory
+goes to the socket by sendfile(2).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from ..hub.chat import Chat
+from ..store.blobs import Content
+from ..supervision import Supervised, count
+
+_TURN_BYTES = 256 * 1024
+"""Bytes to one peer in one turn of the loop."""
+_SILENT_SECONDS = 60.0
+"""A peer that takes nothing for so long is let go."""
+_LINGER_SECONDS = 2.0
+
+
+class Downloads:
+    """The thread and its peers; `add` may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._new: deque[Download] = deque()
+        self._open: dict[int, Download] = {}
+        self._poll = select.epoll()
+        self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._poll.register(self._wake, select.EPOLLIN)
+        self._ended = False
+        self._starting = threading.Lock()
+        self.thread = Supervised("downloads", self._run)
+
+    def add(self, download: Download) -> None:
+        """Send `download` from now on."""
+        self._new.append(download)
+        with self._starting:
+            if not self.thread.alive:
+                self.thread.start()
+        self._ring()
+
+    def close(self) -> None:
+        """End the thread and all that it sends."""
+        self._ended = True
+        self._ring()
+        self.thread.join(5)
+
+    def _ring(self) -> None:
+        with contextlib.suppress(OSError):  # full: it looks in any case
+            os.write(self._waker, b"\0")
+
+    def _run(self) -> None:
+        while not self._ended:
+            for number, mask in self._poll.poll(1.0 if self._open else -1):
+                if number == self._wake:
+                    os.read(self._wake, 4096)
+                elif number in self._open:
+                    self._turn(self._open[number], mask)
+            while self._new:
+                download = self._new.popleft()
+                self._open[download.sock.fileno()] = download
+                self._poll.register(download.sock, select.EPOLLOUT)
+            now = time.monotonic()
+            for download in [each for each in self._open.values() if each.ends_at <= now]:
+                self._drop(download)
+        for download in (*self._open.values(), *self._new):
+            download.close()
+
+    def _turn(self, download: Download, mask: int) -> None:
+        try:
+            if download.is_done:
+                going = bool(download.sock.recv(4096))
+            else:
+                going = download.send()
+                if going and download.is_done:
+                    self._poll.modify(download.sock, select.EPOLLIN)
+        except BlockingIOError:
+            return
+        except OSError:
+            going = False
+        except Exception:
+            count("downloads")
+            going = False
+        if not going:
+            self._drop(download)
+
+    def _drop(self, download: Download) -> None:
+        del self._open[download.sock.fileno()]
+        self._poll.unregister(download.sock)
+        download.close()
+
+
+class Download:
+    """One answer on its way: its head, then the bytes of `content` from `start` to `stop`."""
+
+    def __init__(
+        self, sock: socket.socket, head: bytes, content: Content, start: int, stop: int, left: Callable[[], None]
+    ) -> None:
+        self.sock = sock
+        self.is_done = False
+        """All is sent, and the peer has yet to hang up."""
+        self.ends_at = time.monotonic() + _SILENT_SECONDS
+        self._out = memoryview(head)
+        self._at, self._stop = start, stop
+        self._left = left
+        self._file = None if content.path is None else open(content.path, "rb", buffering=0)  # noqa: SIM115  # see close
+        self._blocks: Iterator[bytes] = iter(()) if self._file else content.blocks(start, stop)
+
+    def send(self) -> bool:
+        """Send some; return False if the content ends too early. Raises OSError."""
+        if self._out:
+            sent = self.sock.send(self._out[:_TURN_BYTES])
+            self._out = self._out[sent:]
+        elif self._file is not None and self._at < self._stop:
+            sent = os.sendfile(
+                self.sock.fileno(), self._file.fileno(), self._at, min(_TURN_BYTES, self._stop - self._at)
+            )
+            self._at += sent
+            if sent == 0:
+                return False
+        elif self._at < self._stop:
+            self._out = memoryview(next(self._blocks, b""))
+            self._at += len(self._out)
+            return bool(self._out)
+        now = time.monotonic()
+        self.ends_at = now + _SILENT_SECONDS
+        if not self._out and self._at >= self._stop:
+            self.is_done, self.ends_at = True, now + _LINGER_SECONDS
+            self.sock.shutdown(socket.SHUT_WR)
+        return True
+
+    def close(self) -> None:
+        """Release all."""
+        self.sock.close()
+        if self._file is not None:
+            self._file.close()
+        self._left()
+
+
+def open_downloads(chat: Chat) -> Downloads:
+    """Return the thread that sends files, which begins with the first one."""
+    downloads = Downloads()
+    chat.supervise(downloads.thread)
+    chat.on_close(downloads.close)
+    return downloads

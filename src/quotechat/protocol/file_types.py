@@ -1,0 +1,31 @@
+"""Files as messages and answers have them; see `wire`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+FileId = Annotated[str, Meta(pattern=r"\A[a-z2-7]{20}\Z", description="The id of a file.")]
+MOST_FILES = 10
+"""Files of one message."""
+FileIds = Annotated[tuple[FileId, ...], Meta(max_length=MOST_FILES, description="Own files that wait in this room.")]
+
+
+class File(msgspec.Struct):
+    """A file: its bytes are at `/files/ID`, a small picture of it at `/files/ID/thumb`."""
+
+    id: FileId
+    name: str
+    type: Annotated[str, Meta(description="The media type, found by its content.")]
+    size: Annotated[int, Meta(ge=0, description="Bytes.")]
+    width: Annotated[int, Meta(ge=1, description="Pixels, as it is shown.")] | UnsetType = UNSET
+    height: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    thumb: Annotated[bool, Meta(description="There is a small picture of it.")] | UnsetType = UNSET
+
+
+class Uploaded(msgspec.Struct):
+    """The file, once it is complete; until then nothing, and the next part goes to `Location`."""
+
+    file: File | UnsetType = UNSET

@@ -1,0 +1,408 @@
+"""The contents of files, by their SHA-256: in the data directory, or as pieces in the database that machines share.
+
+The row of a content in the table ``blob`` says in which of them it lies, so a store may have both, as after a restore.
+Contents come and go under the lock of that table: none is put while it is removed. A content is on the disk before its
+row is; a process that dies in between leaves bytes without a row, which `sweep` removes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from ..protocol.errors import Conflict, Refused, StorageFull
+from .base import Transactions
+from .files import flush, give_to_owner
+from .shapes import Sql
+
+PIECE_BYTES = 256 * 1024
+"""Bytes of a piece in the database."""
+_BLOCK = 64 * 1024
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_MEANWHILE = "Another request adds to this upload."
+_INSERT = "INSERT INTO piece (place, at, data) VALUES (?, ?, ?) ON CONFLICT DO NOTHING RETURNING at"
+
+
+class Staged(NamedTuple):
+    """A content that is on the disk and has no row yet; `place` names its pieces, `path` its file."""
+
+    hash: bytes
+    size: int
+    place: str | None = None
+    path: Path | None = None
+
+
+class Content(NamedTuple):
+    """A content to read; `path` is None if it lies in the database."""
+
+    size: int
+    path: Path | None
+    place: str | None
+    store: Transactions
+
+    def blocks(self, start: int, stop: int) -> Iterator[bytes]:
+        """Yield the bytes from `start` to `stop`, some at a time."""
+        return self._of_file(start, stop) if self.path else pieces(self.store, self.place or "", start, stop)
+
+    def _of_file(self, start: int, stop: int) -> Iterator[bytes]:
+        assert self.path is not None
+        with open(self.path, "rb") as file:
+            file.seek(start)
+            while start < stop and (block := file.read(min(_BLOCK, stop - start))):
+                start += len(block)
+                yield block
+
+
+class Blobs(Protocol):
+    """The place of arriving files and new contents. Methods that take `sql` are called under the lock of ``blob``."""
+
+    folder: Path
+
+    def received(self, upload: str) -> int:
+        """Return how many bytes of `upload` have come."""
+
+    def append(self, upload: str, offset: int, blocks: Iterable[bytes]) -> int:
+        """Add `blocks` to the `offset` bytes that have come; return how many have then.
+
+        They are on the disk when it returns, and also when `blocks` raises: the bytes before that stay. Raises
+        Conflict if another number has come or another call adds now, StorageFull, and then nothing is added.
+        """
+
+    def local(self, upload: str) -> Path:
+        """Return a file of this machine with all that has come of `upload`."""
+
+    def stage(self, upload: str, path: Path) -> Staged:
+        """Bring the file at `path`, made of `upload`, to the disk as a content."""
+
+    def put(self, sql: Sql, staged: Staged) -> None:
+        """Let the content be there."""
+
+    def discard(self, upload: str) -> None:
+        """Remove all that was kept for `upload` but contents that are there."""
+
+    def sweep(self) -> int:
+        """Remove bytes that belong to nothing, and return how many files or places that were."""
+
+
+class Directory:
+    """Below `folder`: ``ab/cdef…`` for each content, ``arriving/`` for those on their way."""
+
+    def __init__(self, folder: Path, store: Transactions) -> None:
+        self.folder = folder
+        self._store = store
+
+    def received(self, upload: str) -> int:
+        try:
+            return self._part(upload).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def append(self, upload: str, offset: int, blocks: Iterable[bytes]) -> int:
+        part = self._part(upload)
+        _make(part.parent)
+        with _no_space(), open(os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b", buffering=0) as file:
+            _lock(file.fileno())
+            found = file.seek(0, os.SEEK_END)
+            if found != offset:
+                raise WrongOffset(found)
+            try:
+                for block in blocks:
+                    _write(file.fileno(), block)
+            except (OSError, Refused) as fault:
+                if isinstance(fault, Refused) or fault.errno in _FULL:
+                    file.truncate(offset)
+                raise
+            finally:
+                os.fdatasync(file.fileno())
+            return file.seek(0, os.SEEK_END)
+
+    def local(self, upload: str) -> Path:
+        part = self._part(upload)
+        _make(part.parent)
+        part.touch(0o600)
+        return part
+
+    def stage(self, upload: str, path: Path) -> Staged:
+        with _no_space():
+            flush(path)
+        return Staged(*digest(path), path=path)
+
+    def put(self, sql: Sql, staged: Staged) -> None:
+        assert staged.path is not None
+        row = sql.one("SELECT place FROM blob WHERE hash = ?", staged.hash)
+        if row is None or row[0] is None:
+            target = path_of(self.folder, staged.hash)
+            with _no_space():
+                _make(target.parent)
+                os.rename(staged.path, target)
+                flush(target.parent)
+        if row is None:
+            sql.run("INSERT INTO blob (hash, size) VALUES (?, ?)", staged.hash, staged.size)
+
+    def discard(self, upload: str) -> None:
+        for path in self._part(upload).parent.glob(f"{upload}*"):
+            path.unlink(missing_ok=True)
+
+    def sweep(self) -> int:
+        return _sweep_arriving(self.folder, self._store) + _sweep_contents(self.folder, self._store)
+
+    def _part(self, upload: str) -> Path:
+        return self.folder / "arriving" / upload
+
+
+class Database:
+    """Pieces in the table ``piece``, each committed by itself; `folder` is for the files that this machine works on."""
+
+    def __init__(self, folder: Path, store: Transactions) -> None:
+        self.folder = folder
+        self._store = store
+
+    def received(self, upload: str) -> int:
+        def work(sql: Sql) -> int:
+            row = sql.one("SELECT at, length(data) FROM piece WHERE place = ? ORDER BY at DESC LIMIT 1", upload)
+            return 0 if row is None else row[0] + row[1]
+
+        return self._store.read_with(work)
+
+    def append(self, upload: str, offset: int, blocks: Iterable[bytes]) -> int:
+        found = self.received(upload)
+        if found != offset:
+            raise WrongOffset(found)
+        try:
+            return self._insert(upload, offset, blocks)
+        except Conflict:
+            raise
+        except Refused:
+            self._store.write_with(
+                lambda sql: sql.run("DELETE FROM piece WHERE place = ? AND at >= ?", upload, offset)
+            )
+            raise
+
+    def local(self, upload: str) -> Path:
+        path = self.folder / "arriving" / upload
+        _make(path.parent)
+        with _no_space(), open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            for block in pieces(self._store, upload, 0, self.received(upload)):
+                file.write(block)
+        return path
+
+    def stage(self, upload: str, path: Path) -> Staged:
+        if path.name != upload:
+            self._store.write_with(lambda sql: sql.run("DELETE FROM piece WHERE place = ?", path.name))
+            with open(path, "rb") as file:
+                self._insert(path.name, 0, iter(lambda: file.read(PIECE_BYTES), b""))
+        return Staged(*digest(path), place=path.name)
+
+    def put(self, sql: Sql, staged: Staged) -> None:
+        if sql.one("SELECT 1 FROM blob WHERE hash = ?", staged.hash) is None:
+            sql.run(
+                "INSERT INTO blob (hash, size, place) VALUES (?, ?, ?)", staged.hash, staged.size, staged.place
+            )
+
+    def discard(self, upload: str) -> None:
+        for path in (self.folder / "arriving").glob(f"{upload}*"):
+            path.unlink(missing_ok=True)
+
+        def work(sql: Sql) -> None:
+            sql.alone("blob")
+            for place in (upload, *(f"{upload}{end}" for end in SUFFIXES)):
+                if sql.one("SELECT 1 FROM blob WHERE place = ?", place) is None:
+                    sql.run("DELETE FROM piece WHERE place = ?", place)
+
+        self._store.write_with(work)
+
+    def sweep(self) -> int:
+        found = _sweep_arriving(self.folder, self._store)
+
+        def work(sql: Sql) -> int:
+            sql.alone("blob")
+            lost = list(sql.all(
+                "SELECT DISTINCT place FROM piece WHERE place NOT IN (SELECT place FROM blob WHERE place IS NOT NULL)"
+                " AND substr(place, 1, ?) NOT IN (SELECT id FROM file WHERE hash IS NULL)", ID_CHARS,
+            ))  # fmt: skip
+            for (place,) in lost:
+                sql.run("DELETE FROM piece WHERE place = ?", place)
+            return len(lost)
+
+        return found + self._store.write_with(work)
+
+    def _insert(self, place: str, offset: int, blocks: Iterable[bytes]) -> int:
+        waiting = bytearray()
+
+        def write(count: int) -> None:
+            nonlocal offset
+            data, start = bytes(waiting[:count]), offset
+
+            def work(sql: Sql) -> None:
+                there = sql.one("SELECT 1 FROM piece WHERE place = ? AND at >= ?", place, start)
+                if there is not None or sql.one(_INSERT, place, start, data) is None:
+                    raise Conflict(_MEANWHILE)
+
+            self._store.write_with(work)
+            offset += len(data)
+            del waiting[:count]
+
+        try:
+            for block in blocks:
+                waiting += block
+                while len(waiting) >= PIECE_BYTES:
+                    write(PIECE_BYTES)
+        except OSError:
+            if waiting:  # the sender has gone; its bytes stay
+                write(len(waiting))
+            raise
+        if waiting:
+            write(len(waiting))
+        return offset
+
+
+class WrongOffset(Conflict):
+    """So many bytes have come, and not as many as the caller says."""
+
+    def __init__(self, received: int) -> None:
+        super().__init__(f"{received} bytes of this upload are here: go on from there.")
+        self.received = received
+
+
+ID_CHARS = 20
+"""Characters of a file's id."""
+SUFFIXES = (".clean", ".thumb")
+"""Files made of an upload lie beside it, under its id with one of these."""
+
+
+# --- Contents that are there ----------------------------------------------------------------------
+
+
+def path_of(folder: Path, digest: bytes) -> Path:
+    """Return the path of a content below `folder`."""
+    name = digest.hex()
+    return folder / name[:2] / name[2:]
+
+
+def find(sql: Sql, folder: Path, store: Transactions, digest: bytes) -> Content | None:
+    """Return the content with that hash; None if there is none."""
+    row = sql.one("SELECT size, place FROM blob WHERE hash = ?", digest)
+    if row is None:
+        return None
+    return Content(row[0], None if row[1] else path_of(folder, digest), row[1], store)
+
+
+def remove_dropped(sql: Sql, folder: Path, limit: int) -> int:
+    """Remove some contents that no file has any more, in one open write transaction; return how many were looked at."""
+    sql.alone("blob")
+    rows = [bytes(row[0]) for row in sql.all("SELECT hash FROM dropped LIMIT ?", limit)]
+    for digest in rows:
+        sql.run("DELETE FROM dropped WHERE hash = ?", digest)
+        if sql.one("SELECT 1 FROM file WHERE hash = ? OR thumb = ?", digest, digest) is None:
+            _remove(sql, folder, digest)
+    return len(rows)
+
+
+def _remove(sql: Sql, folder: Path, digest: bytes) -> None:
+    row = sql.one("SELECT place FROM blob WHERE hash = ?", digest)
+    if row is not None and row[0] is not None:
+        sql.run("DELETE FROM piece WHERE place = ?", row[0])
+    else:
+        path_of(folder, digest).unlink(missing_ok=True)
+    sql.run("DELETE FROM blob WHERE hash = ?", digest)
+
+
+def pieces(store: Transactions, place: str, start: int, stop: int) -> Iterator[bytes]:
+    """Yield the bytes from `start` to `stop` of the pieces of `place`, each read in a transaction of its own."""
+
+    def work(sql: Sql) -> tuple[int, bytes] | None:
+        row = sql.one(
+            "SELECT at, data FROM piece WHERE place = ? AND at <= ? ORDER BY at DESC LIMIT 1", place, start
+        )
+        return None if row is None else (row[0], bytes(row[1]))
+
+    while start < stop:
+        found = store.read_with(work)
+        block = b"" if found is None else found[1][start - found[0] : stop - found[0]]
+        if not block:
+            return  # it was removed meanwhile
+        yield block
+        start += len(block)
+
+
+def digest(path: Path) -> tuple[bytes, int]:
+    """Return SHA-256 and size of a file."""
+    with open(path, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").digest()
+        return found, file.tell()
+
+
+# --- Inside ---------------------------------------------------------------------------------------
+
+
+def _sweep_arriving(folder: Path, store: Transactions) -> int:
+    """Remove the files in ``arriving`` of uploads that are no more; a file there is younger than its row."""
+    found = 0
+    for path in (folder / "arriving").glob("*"):
+        if not store.read_with(partial(_is_arriving, upload=path.name[:ID_CHARS])):
+            path.unlink(missing_ok=True)
+            found += 1
+    return found
+
+
+def _is_arriving(sql: Sql, upload: str) -> bool:
+    row = sql.one("SELECT hash FROM file WHERE id = ?", upload)
+    return row is not None and row[0] is None
+
+
+def _sweep_contents(folder: Path, store: Transactions) -> int:
+    """Remove contents without a row, one folder at a time."""
+
+    def work(sql: Sql, part: Path) -> int:
+        sql.alone("blob")
+        names = [path for path in part.iterdir() if len(part.name + path.name) == 64]
+        lost = [
+            path for path in names
+            if sql.one("SELECT 1 FROM blob WHERE hash = ?", bytes.fromhex(part.name + path.name)) is None
+        ]  # fmt: skip
+        for path in lost:
+            path.unlink(missing_ok=True)
+        return len(lost)
+
+    parts = [part for part in folder.glob("??") if part.is_dir()]
+    return sum(store.write_with(partial(work, part=part)) for part in parts)
+
+
+def _make(directory: Path) -> None:
+    if not directory.is_dir():
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        number = os.open(directory, os.O_RDONLY)
+        try:
+            give_to_owner(number, directory.parent)
+        finally:
+            os.close(number)
+
+
+def _write(number: int, block: bytes) -> None:
+    rest = memoryview(block)
+    while rest:
+        rest = rest[os.write(number, rest) :]
+
+
+def _lock(number: int) -> None:
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Conflict(_MEANWHILE) from None
+
+
+@contextlib.contextmanager
+def _no_space() -> Iterator[None]:
+    try:
+        yield
+    except OSError as fault:
+        if fault.errno in _FULL:
+            raise StorageFull() from fault
+        raise

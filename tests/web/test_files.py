@@ -1,0 +1,258 @@
+"""Files over HTTP: whole or in pieces, read by those who may, whatever is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from hostile_files import HOSTILE, ODD_NAME, SCRIPT, photo, png
+from people import joined, owner
+
+from quotechat import create_app
+from quotechat.config import Settings
+
+FILES = "/api/v1/rooms/lobby/files"
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str]) -> Iterator[Flask]:
+    """One application for visitors with files of at most 1 MiB each."""
+    app = create_app(
+        Settings(
+            data=tmp_path_factory.mktemp("data"), database=new_database(), limits=False, guest_files=True,
+            file_bytes=1_048_576, account_files_bytes=3_000_000, all_files_bytes=6_000_000,
+        )
+    )  # fmt: skip
+    yield app
+    app.extensions["quotechat"].close()
+
+
+class Sender:
+    """A guest, who uploads."""
+
+    def __init__(self, app: Flask, user: str) -> None:
+        self.client: FlaskClient = app.test_client()
+        token = self.client.post("/api/v1/guests", json={"user": user}).get_json()["token"]
+        self.headers = {"Authorization": f"Bearer {token}"}
+
+    def ask(self, method: str, path: str, data: bytes = b"", **headers: Any) -> Any:
+        """The answer; a header `upload_offset` is `Upload-Offset`."""
+        named = {name.replace("_", "-"): str(value) for name, value in headers.items()}
+        return self.client.open(path, method=method, data=data, headers={**self.headers, **named})
+
+    def upload(self, data: bytes, name: str = "x") -> dict[str, Any]:
+        """The file, uploaded at once."""
+        answer = self.client.post(FILES, data=data, query_string={"name": name}, headers=self.headers)
+        assert answer.status_code == 201, answer.get_data()
+        found: dict[str, Any] = answer.get_json()["file"]
+        return found
+
+    def read(self, file: dict[str, Any], what: str = "", **headers: str) -> Any:
+        return self.ask("GET", f"/api/v1/files/{file['id']}{what}", **headers)
+
+    def remove(self, *files: dict[str, Any]) -> None:
+        for file in files:
+            assert self.ask("DELETE", f"/api/v1/files/{file['id']}").status_code == 204
+
+
+@pytest.fixture
+def azin(app: Flask) -> Sender:
+    return Sender(app, "Azin")
+
+
+def stored(app: Flask) -> list[Path]:
+    """What lies in the data directory's folder of files, but for folders."""
+    return [path for path in (app.config["QUOTECHAT"].data / "files").rglob("*") if path.is_file()]
+
+
+def kept(app: Flask) -> int:
+    """How many contents there are, wherever they lie."""
+    rows = app.extensions["quotechat"].read_with(lambda sql: sql.one("SELECT count(*) FROM blob"))
+    return int(rows[0])
+
+
+def test_a_file_comes_whole_or_in_pieces(app: Flask, azin: Sender) -> None:
+    """The same bytes in one POST, or in pieces that go on where they were; the last answer may be asked for again."""
+    data = bytes(range(256)) * 3000
+    whole = azin.upload(data, "data.bin")
+    assert whole == {"id": whole["id"], "name": "data.bin", "type": "application/octet-stream", "size": len(data)}
+    begun = azin.ask("POST", FILES + "?name=b", data[:1000], upload_complete="?0", upload_length=len(data))
+    where = begun.headers["Location"]
+    assert begun.status_code == 201 and begun.get_json() == {} and begun.headers["Upload-Offset"] == "1000"
+    wrong = azin.ask("PATCH", where, data[:10], upload_offset=5, upload_complete="?0")
+    assert (wrong.status_code, wrong.get_json()["code"], wrong.headers["Upload-Offset"]) == (409, "conflict", "1000")
+    part = azin.ask("PATCH", where, data[1000:300_000], upload_offset=1000, upload_complete="?0",
+                    content_type="application/partial-upload")  # fmt: skip
+    assert part.status_code == 204 and part.headers["Upload-Offset"] == "300000"
+    assert azin.ask("GET", where).status_code == 404  # no half file is served
+    state = azin.ask("HEAD", where)
+    assert (state.status_code, state.headers["Upload-Offset"]) == (204, "300000")
+    assert state.headers["Upload-Complete"] == "?0"
+    early = azin.ask("PATCH", where, b"", upload_offset=300_000, upload_complete="?1")
+    assert early.status_code == 400
+    more = azin.ask("PATCH", where, data, upload_offset=300_000, upload_complete="?1")
+    assert (more.status_code, more.get_json()["code"]) == (413, "too-large")
+    done = azin.ask("PATCH", where, data[300_000:], upload_offset=300_000, upload_complete="?1")
+    assert done.status_code == 201 and done.get_json()["file"]["size"] == len(data)
+    again = azin.ask("PATCH", where, b"", upload_offset=len(data), upload_complete="?1")
+    assert again.get_json() == done.get_json()
+    assert azin.ask("HEAD", where).headers["Upload-Complete"] == "?1"
+    assert azin.read(done.get_json()["file"]).data == azin.read(whole).data == data
+    before = kept(app)
+    azin.remove(whole)
+    assert kept(app) == before  # the other file has the same content
+    azin.remove(done.get_json()["file"])
+    assert kept(app) == before - 1 and stored(app) == []
+
+
+def test_bytes_go_with_the_upload(app: Flask, azin: Sender) -> None:
+    """DELETE ends an upload at any time; the file is unknown then, and nothing of it is left."""
+    begun = azin.ask("POST", FILES, b"half of it", upload_complete="?0")
+    where = begun.headers["Location"]
+    for method in ("PATCH", "DELETE", "HEAD", "GET"):
+        assert Sender(app, "Bo").ask(method, where, upload_offset=10, upload_complete="?0").status_code == 404
+    assert azin.ask("DELETE", where).status_code == 204
+    assert azin.ask("PATCH", where, b"x", upload_offset=10, upload_complete="?0").get_json()["code"] == "file-unknown"
+    assert stored(app) == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"upload_complete": "yes"}, 400), ({"upload_length": "-1"}, 400), ({"upload_length": "2"}, 400),
+        ({"upload_complete": "?0", "upload_length": str(2**21)}, 413),
+        ({"upload_complete": "?0", "upload_length": "2"}, 413),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_refused_and_leaves_nothing(
+    app: Flask, azin: Sender, headers: dict[str, str], status: int
+) -> None:
+    """Headers that cannot be read, and more bytes than may come."""
+    assert azin.ask("POST", FILES, b"bytes", **headers).status_code == status
+    assert azin.ask("POST", FILES, b"x" * 1_048_577).status_code == 413
+    assert stored(app) == [] and kept(app) == 0
+
+
+def test_there_are_bounds_for_each_and_for_all(app: Flask) -> None:
+    """Of bytes of one person and of all people, and of files that wait: 409 `quota-full` says whose."""
+    people = [Sender(app, f"Person {number}") for number in range(3)]
+    files = []
+    fields = []
+    for person in people:
+        for number in range(3):
+            answer = person.ask("POST", FILES, bytes([number, people.index(person)]) * 500_000)
+            if answer.status_code == 201:
+                files.append((person, answer.get_json()["file"]))
+            else:
+                assert (answer.status_code, answer.get_json()["code"]) == (409, "quota-full")
+                fields.append(answer.get_json()["field"])
+    assert (len(files) == 6 and set(fields) == {"account", "site"}) or fields == ["site"] * 3
+    for person, file in files:
+        person.remove(file)
+    eve = Sender(app, "Eve")
+    small = [eve.upload(b"x") for _ in range(20)]
+    refused = eve.ask("POST", FILES, b"x").get_json()
+    assert (refused["code"], refused["field"]) == ("quota-full", "account")
+    eve.remove(*small)
+    assert kept(app) == 0
+
+
+def test_a_photo_loses_its_place(azin: Sender) -> None:
+    """What is served of a photo has no metadata but the orientation; a thumbnail shows it upright."""
+    from PIL import Image
+
+    file = azin.upload(photo(6), "photo.jpg")
+    assert (file["type"], file["width"], file["height"], file["thumb"]) == ("image/jpeg", 20, 40, True)
+    served, small = azin.read(file), azin.read(file, "/thumb")
+    assert b"GPS" not in served.data and b"Cam" not in served.data and len(served.data) == file["size"]
+    assert small.content_type == "image/webp"
+    with Image.open(BytesIO(small.data)) as image:
+        assert image.size == (20, 40)
+    assert served.headers["Content-Disposition"].startswith('inline; filename="photo.jpg"')
+    azin.remove(file)
+
+
+@pytest.mark.parametrize("store_kind", ["sqlite"], indirect=True)  # what is in a file is no matter of the store
+@pytest.mark.parametrize("name", HOSTILE)
+def test_nothing_hostile_runs_or_is_repeated(azin: Sender, name: str) -> None:
+    """Of a type that browsers show only if it is that; else a download, without a type; and always in a sandbox."""
+    file = azin.upload(HOSTILE[name], name)
+    answer = azin.read(file)
+    headers = answer.headers
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Content-Security-Policy"] == "sandbox; default-src 'none'"
+    assert headers["Cross-Origin-Resource-Policy"] == "same-origin" and headers["Cache-Control"] == "no-store"
+    shown = {"png-and-page.png", "comment.png", "bomb.png", "huge.png", "lying.png"}
+    assert headers["Content-Disposition"].startswith("inline" if name in shown else "attachment")
+    assert headers["Content-Type"] == ("image/png" if name in shown else "application/octet-stream")
+    if name in shown:
+        assert SCRIPT not in answer.data
+    assert ("thumb" in file) == (name in {"png-and-page.png", "comment.png", "bomb.png"}) or name == "lying.png"
+    assert ("width" in file) == (name in shown - {"huge.png"})
+    azin.remove(file)
+
+
+def test_a_name_cannot_break_a_header(azin: Sender) -> None:
+    """A name with every odd character is on one line, without a path, and comes back in the header as it is kept."""
+    from werkzeug.http import parse_options_header
+
+    file = azin.upload(b"x", ODD_NAME)
+    assert file["name"] == "....ab\"';<b>%00é 漢字\U0001f600.png".lstrip(".")
+    kind, options = parse_options_header(azin.read(file).headers["Content-Disposition"])
+    assert (kind, options["filename"]) == ("attachment", file["name"])
+    azin.remove(file)
+
+
+def test_a_part_of_a_file_is_served(azin: Sender) -> None:
+    """One range at a time (RFC 9110 §14); if the file is another by now, or the range odd, the whole."""
+    data = bytes(range(256)) * 2000
+    file = azin.upload(data)
+    part = azin.read(file, Range="bytes=1000-1999")
+    assert part.status_code == 206 and part.data == data[1000:2000]
+    assert part.headers["Content-Range"] == f"bytes 1000-1999/{len(data)}"
+    tag = part.headers["ETag"]
+    assert azin.read(file, Range="bytes=-10").data == data[-10:]
+    assert azin.read(file, Range="bytes=0-1,5-6").data == azin.read(file, Range="bytes=x-").data == data
+    assert azin.read(file, Range="bytes=0-9", If_Range=tag).status_code == 206
+    assert azin.read(file, Range="bytes=0-9", If_Range='"other"').status_code == 200
+    assert azin.read(file, If_None_Match=tag).status_code == 304
+    beyond = azin.read(file, Range=f"bytes={len(data)}-")
+    assert beyond.status_code == 416 and beyond.headers["Content-Range"] == f"bytes */{len(data)}"
+    azin.remove(file)
+
+
+def test_who_may_not_write_may_not_upload(
+    app: Flask, tmp_path: Path, new_database: Callable[[], str]
+) -> None:
+    """Nobody in particular is 401, a visitor 403 unless the setting lets it, a room that is not one's own 404."""
+    assert app.test_client().post(FILES, data=b"x").get_json()["code"] == "unauthenticated"
+    strict = create_app(Settings(data=tmp_path / "data", database=new_database(), limits=False))
+    try:
+        assert Sender(strict, "Azin").ask("POST", FILES, b"x").get_json()["code"] == "forbidden"
+        boss = owner(strict)
+        closed = boss.ask("POST", "/rooms", {"name": "closed", "kind": "closed"}).get_json()["name"]
+        bo = joined(strict, boss, "Bo")
+        for person, room, status in ((boss, "lobby", 201), (bo, "lobby", 201), (boss, closed, 201), (bo, closed, 404)):
+            answer = strict.test_client().post(
+                f"/api/v1/rooms/{room}/files", data=b"x", headers={"Authorization": f"Bearer {person.token()}"}
+            )
+            assert answer.status_code == status, answer.get_data()
+        assert boss.ask("PATCH", f"/rooms/{closed}", {"archived": True}).status_code == 200
+        answer = strict.test_client().post(
+            f"/api/v1/rooms/{closed}/files", data=b"x", headers={"Authorization": f"Bearer {boss.token()}"}
+        )
+        assert answer.get_json()["code"] == "conflict"
+    finally:
+        strict.extensions["quotechat"].close()
+
+
+def test_small_pictures_are_what_they_were(azin: Sender) -> None:
+    """A picture that is fine is served byte by byte as its container allows."""
+    file = azin.upload(png(4, 3), "a.png")
+    assert azin.read(file).data == png(4, 3)
+    azin.remove(file)
