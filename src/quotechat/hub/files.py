@@ -1,7 +1,7 @@
 """Files of messages: they arrive, some at a time, are looked at, and are read by those that may read their room.
 
-Here live the rights to a file, and the steps by which one becomes complete. A child process (`quotechat.preview`) cleans
-a picture and makes its thumbnail before the file is complete; the file is there even if that fails.
+Here live the rights to a file, and the steps by which one becomes complete. A child process (`quotechat.preview`)
+cleans a picture and makes its thumbnail before the file is complete; the file is there even if that fails.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from ..protocol.errors import (
     Unauthenticated,
 )
 from ..protocol.principal import Principal
-from ..store import blobs, uploads
 from ..store.base import Write
-from ..store.blobs import Blobs, Content
+from ..store.files import blobs, uploads
+from ..store.files.blobs import Blobs, Content
+from ..store.files.uploads import Bounds, File, Made
 from ..store.shapes import Sql
-from ..store.uploads import Bounds, File, Made
 from .chat import Chat
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from ..hub.chat import Chat
-from ..store.blobs import Content
+from ..store.files.blobs import Content
 from ..supervision import Supervised, count
 
 _TURN_BYTES = 256 * 1024

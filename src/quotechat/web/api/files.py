@@ -20,8 +20,8 @@ from ...live.downloads import Downloads
 from ...protocol import file_types as types
 from ...protocol import media
 from ...protocol.errors import FileUnknown, ParameterInvalid, Refused, TooLarge, UnsupportedMediaType
-from ...store.blobs import Content, WrongOffset
-from ...store.uploads import File
+from ...store.files.blobs import Content, WrongOffset
+from ...store.files.uploads import File
 from ..http import access, authentication, parameters, problems, security, site
 from ..spec.described import described
 from ..transports.downloading import Sent

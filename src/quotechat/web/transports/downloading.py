@@ -11,7 +11,7 @@ from werkzeug.http import http_date
 from ...live.detach import detach
 from ...live.downloads import Download, Downloads
 from ...protocol.errors import Overloaded
-from ...store.blobs import Content
+from ...store.files.blobs import Content
 from ..http import problems
 from .kept import with_headers
 

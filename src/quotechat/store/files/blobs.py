@@ -17,10 +17,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from ..protocol.errors import Conflict, Refused, StorageFull
-from .base import Transactions
-from .files import flush, give_to_owner
-from .shapes import Sql
+from ...protocol.errors import Conflict, Refused, StorageFull
+from ..base import Transactions
+from ..disk.files import flush, give_to_owner
+from ..shapes import Sql
 
 PIECE_BYTES = 256 * 1024
 """Bytes of a piece in the database."""

@@ -8,16 +8,17 @@ from __future__ import annotations
 import secrets
 from typing import NamedTuple
 
-from ..protocol import commands
-from ..protocol.errors import Conflict, FileUnknown, QuotaFull, TooLarge
-from . import bars, callers, rules
-from .base import Write
+from ...protocol import commands
+from ...protocol.errors import Conflict, FileUnknown, QuotaFull, TooLarge
+from .. import rules
+from ..accounts import bars, callers
+from ..base import Write
+from ..ledger import Ledger
+from ..rules import rights
+from ..rules.asked import ask
+from ..shapes import Sql
 from .blobs import ID_CHARS
 from .blobs import SUFFIXES as SUFFIXES
-from .ledger import Ledger
-from .rules import rights
-from .rules.asked import ask
-from .shapes import Sql
 
 MOST_WAITING = 20
 """Files of one sender that may wait for their message."""
