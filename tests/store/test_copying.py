@@ -25,7 +25,7 @@ from quotechat.store.base import CreateRoom, Deliver, Impossible
 from quotechat.store.disk.lock import InUse
 from quotechat.store.open import look, open_store, secret_of
 from quotechat.store.shapes import Sql
-from quotechat.store.transfer import carrying, copying, exports, moving
+from quotechat.store.transfer import carrying, copying, exports, loading, moving
 
 TABLES = {
     "room": "name, title, head, chain, floor, floor_chain, created_at, kind, about, last, messages, floor_messages,"
@@ -148,10 +148,10 @@ def exported(settings: Settings, only: tuple[str, ...] = ()) -> list[bytes]:
         return list(exports.lines(header, copying.dump(sql, secret_of(settings, sql), only)))
 
 
-def imported(settings: Settings, lines: list[bytes], rename: str | None = None) -> list[copying.Loaded]:
+def imported(settings: Settings, lines: list[bytes], rename: str | None = None) -> list[loading.Loaded]:
     header = exports.header_of(lines[0])
     with contextlib.closing(open_store(settings)) as store:
-        return copying.load(store, exports.records(header, lines[1:], rename), nothing, header.events)
+        return loading.load(store, exports.records(header, lines[1:], rename), nothing, header.events)
 
 
 def without_excerpt(envelope: dict[str, Any]) -> dict[str, Any]:
@@ -223,7 +223,7 @@ def test_one_room_goes_into_a_store_that_is_in_use(source: Settings, tmp_path: P
 
 def test_a_quote_whose_number_is_taken_is_refused(source: Settings, tmp_path: Path, monkeypatch: Any) -> None:
     """The number is part of the log; nothing of the room is left behind."""
-    monkeypatch.setattr(copying, "_AT_ONCE", 2)
+    monkeypatch.setattr(loading, "_AT_ONCE", 2)
     target = Settings(data=tmp_path / "target")
     for settings in (source, target):
         with contextlib.closing(open_store(settings)) as store:
@@ -251,7 +251,7 @@ def test_a_broken_file_is_told_and_a_whole_one_goes_on(
     source: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], Any], problem: str
 ) -> None:
     """No part of a room is seen, and a server does not start on it; the whole file makes the same store after all."""
-    monkeypatch.setattr(copying, "_AT_ONCE", 2)
+    monkeypatch.setattr(loading, "_AT_ONCE", 2)
     with look(source) as sql:
         header = [line for line in exported(source) if b'"command":"quote"' not in line]
         assert copying.rooms(sql)
@@ -385,7 +385,7 @@ def test_a_move_that_was_cut_short_goes_on(
     source: Settings, database: str, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
     """Broken off after so many transactions, with changes since to what had been copied: the same in the end."""
-    monkeypatch.setattr(copying, "_AT_ONCE", 2)
+    monkeypatch.setattr(loading, "_AT_ONCE", 2)
     there = dataclasses.replace(source, database=database)
     with contextlib.closing(open_store(there)) as store:
         left = after
@@ -401,7 +401,7 @@ def test_a_move_that_was_cut_short_goes_on(
                 return store.writing()
 
         with look(source) as sql, contextlib.suppress(InterruptedError):
-            copying.load(Dying(), copying.dump(sql, None), nothing, 0, hidden=True)  # type: ignore[arg-type]
+            loading.load(Dying(), copying.dump(sql, None), nothing, 0, hidden=True)  # type: ignore[arg-type]
         with store.writing() as sql:
             assert copying.rooms(sql) == []
     with contextlib.closing(open_store(source)) as store:
@@ -467,7 +467,7 @@ def test_what_was_damaged_on_the_way_is_not_shown(
 ) -> None:
     """The copy is read again before the rooms get their names."""
     there = dataclasses.replace(source, database=database)
-    load = copying.load
+    load = loading.load
 
     def damage(*arguments: Any, **more: Any) -> Any:
         found = load(*arguments, **more)
@@ -475,7 +475,7 @@ def test_what_was_damaged_on_the_way_is_not_shown(
             other.execute("UPDATE event SET body = replace(body, 'answer', 'Answer')")
         return found
 
-    monkeypatch.setattr(copying, "load", damage)
+    monkeypatch.setattr(loading, "load", damage)
     with pytest.raises(Impossible, match="not the same"):
         moving.move(source, there, quiet)
     with look(there) as sql:

@@ -106,7 +106,7 @@ def import_(file: BinaryIO, name: str | None, data: str | None) -> None:
     from ..protocol import names
     from ..protocol.rooms import AUDIT
     from ..store.open import open_store
-    from ..store.transfer import copying, exports
+    from ..store.transfer import copying, exports, loading
 
     settings = settings_of(data=data)
     with told():
@@ -117,7 +117,7 @@ def import_(file: BinaryIO, name: str | None, data: str | None) -> None:
             names.clean_room(room, "room")
         with contextlib.closing(open_store(settings)) as store, progress("events") as follow:
             try:
-                loaded = copying.load(store, exports.records(header, file, name), follow, header.events)
+                loaded = loading.load(store, exports.records(header, file, name), follow, header.events)
             except copying.Broken as fault:
                 raise Impossible(
                     f"{str(fault).rstrip('.')}. What was whole before that is stored, and nothing else is seen; given"

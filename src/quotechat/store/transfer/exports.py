@@ -8,24 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
-from msgspec import UNSET, Meta
+from msgspec import Meta
 
-from ...protocol import commands, emoji, events, json, names, rooms, text, wire
+from ...protocol import commands, json, names, rooms, text, wire
 from ...protocol.errors import Invalid, MalformedJson
 from ..base import Impossible
 from ..projections import known
 from . import carrying
 from .copying import KEPT, Broken, Kept, Logged, Record, Room, Secret, Whole
+from .export_events import MOST_CHARS, MOST_IN_A_NAME, Digest, Exact, Who, check_quote, event_line, logged, need
 
 VERSION = 1
-_START = datetime.fromtimestamp(0, UTC)
-_AROUND = frozenset({"command", "room", "seq", "cursor", "at", "private"})
-"""The fields around the body of an event."""
-_PRIVATE = ("target", "identity", "reaction", "emoji")
 
 
 class Header(NamedTuple):
@@ -41,7 +37,7 @@ def lines(header: Header, records: Iterable[Record]) -> Iterator[bytes]:
     room = ""
     for record in records:
         if isinstance(record, Logged):
-            yield _event(room, record)
+            yield event_line(room, record)
             continue
         if isinstance(record, Room):
             room = record.name
@@ -85,17 +81,6 @@ def records(header: Header, rest: Iterable[bytes], rename: str | None = None) ->
 # --- Out ------------------------------------------------------------------------------------------
 
 
-def _event(room: str, event: Logged) -> bytes:
-    where = f"{event.seq}.{event.tag}"
-    public = events.event(room, event.seq, where, event.command, event.at, event.body.encode()).encoded
-    private = {name: getattr(event, name) for name in _PRIVATE if getattr(event, name) is not None}
-    if event.digest is not None:
-        private["digest"] = bytes(event.digest).hex()
-    if not private:
-        return public + b"\n"
-    return b'%s,"private":%s}\n' % (public[:-1], json.dumps(private))
-
-
 def _written(room: str, record: Record) -> dict[str, Any]:
     if isinstance(record, Secret):
         return {"command": "secret", "secret": record.secret}
@@ -123,13 +108,9 @@ def _line(value: dict[str, Any]) -> bytes:
 
 # --- In: bounds of a line -------------------------------------------------------------------------
 
-_MOST_CHARS, _MOST_IN_A_NAME, _MOST_IN_AN_EXCERPT = 100_000, 200, 80
-"""The highest bounds that settings may set (config.py), and that of text.excerpt."""
-_BOUNDS = commands.Bounds(_MOST_CHARS, _MOST_IN_A_NAME, _MOST_CHARS, _MOST_IN_A_NAME)
+_BOUNDS = commands.Bounds(MOST_CHARS, MOST_IN_A_NAME, MOST_CHARS, MOST_IN_A_NAME)
 _Ms = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
 _Position = Annotated[int, Meta(ge=0, le=2**53 - 1)]
-_Digest = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
-_Who = Annotated[str, Meta(max_length=_MOST_IN_A_NAME)]
 
 
 class _AnyVersion(msgspec.Struct):
@@ -142,11 +123,7 @@ class _FirstLine(msgspec.Struct):
     events: _Position
 
 
-class _Exact(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    pass
-
-
-class _Secret(_Exact):
+class _Secret(Exact):
     # As store/disk/secret.py takes it; it makes 64 hexadecimal digits.
     secret: Annotated[str, Meta(pattern=r"\A[!-~]{32,256}\n?\Z")]
 
@@ -154,25 +131,25 @@ class _Secret(_Exact):
         return Secret(self.secret)
 
 
-class _Quote(_Exact):
+class _Quote(Exact):
     id: commands.Id
     body: str
-    identity: _Who | None = None
+    identity: Who | None = None
 
     def record(self) -> Record:
         quote = msgspec.convert(json.loads(self.body), wire.Quote)
-        _check_quote(quote)
-        _need(quote.id == self.id, "id", "The quote has another.")
+        check_quote(quote)
+        need(quote.id == self.id, "id", "The quote has another.")
         return Kept("quote", {"id": self.id, "identity": self.identity, "body": self.body})
 
 
-class _Room(_Exact):
+class _Room(Exact):
     room: wire.Room
     at: _Ms
     floor: _Position
-    floor_chain: _Digest
+    floor_chain: Digest
     head: _Position
-    chain: _Digest
+    chain: Digest
     title: str | None = None
     kind: Literal["open", "closed", "direct", "log"] = "open"
     about: Annotated[str, Meta(max_length=20_000)] = "{}"
@@ -182,9 +159,9 @@ class _Room(_Exact):
     def record(self) -> Record:
         if self.title is not None:
             names.kept_name(self.title, "title", 100)
-        _need(self.floor <= self.head, "floor", "It is above the head.")
-        _need(self.floor_messages <= self.floor, "floor_messages", "They are more than the events.")
-        _need(self.pair is None or self.kind == "direct", "pair", "Only a direct room has one.")
+        need(self.floor <= self.head, "floor", "It is above the head.")
+        need(self.floor_messages <= self.floor, "floor_messages", "They are more than the events.")
+        need(self.pair is None or self.kind == "direct", "pair", "Only a direct room has one.")
         try:
             rooms.parsed(self.about)
         except msgspec.DecodeError as fault:
@@ -197,10 +174,10 @@ class _Room(_Exact):
         )  # fmt: skip
 
 
-class _Scheduled(_Exact):
+class _Scheduled(Exact):
     room: wire.Room
     id: commands.Id
-    identity: _Who
+    identity: Who
     due_at: _Ms
     message: str
     state: Literal["waiting", "sent", "cancelled", "refused"]
@@ -210,11 +187,11 @@ class _Scheduled(_Exact):
 
     def record(self) -> Record:
         found = json.loads(self.message)
-        _need((self.code is not None) == (self.state == "refused"), "code", "It is there if the state is refused.")
+        need((self.code is not None) == (self.state == "refused"), "code", "It is there if the state is refused.")
         if found == {} and self.state not in ("waiting", "refused"):
             return _kept("scheduled", self)
         said = msgspec.convert(found, commands.NewMessage)
-        _need(found.keys() <= _WAITING, "message", "It holds what no waiting message has.")
+        need(found.keys() <= _WAITING, "message", "It holds what no waiting message has.")
         commands.SendMessage(message=said).normalised(_BOUNDS)
         # Made anew: a file's own value proves nothing.
         runs = text.runs(said.message)
@@ -222,9 +199,9 @@ class _Scheduled(_Exact):
         return _kept("scheduled", self, message=json.dumps(kept).decode())
 
 
-class _Sent(_Exact):
+class _Sent(Exact):
     room: wire.Room
-    sender: _Who
+    sender: Who
     client_id: commands.ClientId
     hash: Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
     at: _Ms
@@ -232,21 +209,21 @@ class _Sent(_Exact):
     scheduled: commands.Id | None = None
 
     def record(self) -> Record:
-        _need(self.seq is not None or self.scheduled is not None, "seq", "It became nothing.")
+        need(self.seq is not None or self.scheduled is not None, "seq", "It became nothing.")
         return _kept("sent", self, hash=bytes.fromhex(self.hash))
 
 
-class _Name(_Exact):
+class _Name(Exact):
     room: wire.Room
-    skeleton: Annotated[str, Meta(max_length=100 * _MOST_IN_A_NAME)]
-    identity: _Who
+    skeleton: Annotated[str, Meta(max_length=100 * MOST_IN_A_NAME)]
+    identity: Who
     at: _Ms
 
     def record(self) -> Record:
         return _kept("name", self)
 
 
-class _Member(_Exact):
+class _Member(Exact):
     room: wire.Room
     account_id: commands.Id
     read_id: _Position
@@ -261,7 +238,7 @@ class _Member(_Exact):
         return _kept("member", self)
 
 
-class _Mention(_Exact):
+class _Mention(Exact):
     room: wire.Room
     account_id: Annotated[int, Meta(ge=0)]
     message_id: commands.Id
@@ -272,7 +249,7 @@ class _Mention(_Exact):
         return _kept("mention", self)
 
 
-class _Report(_Exact):
+class _Report(Exact):
     room: wire.Room
     message_id: commands.Id
     account_id: commands.Id
@@ -285,7 +262,7 @@ class _Report(_Exact):
         return _kept("report", self)
 
 
-class _Subscribed(_Exact):
+class _Subscribed(Exact):
     room: wire.Room
     subscriber_id: commands.Id
     seq: _Position
@@ -295,19 +272,11 @@ class _Subscribed(_Exact):
         return _kept("subscribed", self)
 
 
-class _Whole(_Exact):
+class _Whole(Exact):
     room: wire.Room
 
     def record(self) -> Record:
         return Whole(self.room)
-
-
-class _Private(_Exact):
-    target: wire.MessageId | None = None
-    identity: _Who | None = None
-    reaction: Literal[-1, 0, 1] | None = None
-    emoji: str | None = None
-    digest: _Digest | None = None
 
 
 _Described = (
@@ -335,20 +304,20 @@ class _Reader:
         self._place(command, line.get("room"))
         if command in carrying.LINES:
             return Kept(command, carrying.row_of(command, line))
-        record = msgspec.convert(line, _LINES[command]).record() if command in _LINES else _logged(command, line)
+        record = msgspec.convert(line, _LINES[command]).record() if command in _LINES else logged(command, line)
         if isinstance(record, Room):
-            _need(self._heads[record.name] == record.cursor, "head", "The first line has another.")
+            need(self._heads[record.name] == record.cursor, "head", "The first line has another.")
         return record
 
     def _place(self, command: str, room: Any) -> None:
         if command in ("secret", "quote", *carrying.LINES):
-            _need(self._room is None and len(self.left) == len(self._heads), "command", "It belongs before all rooms.")
+            need(self._room is None and len(self.left) == len(self._heads), "command", "It belongs before all rooms.")
         elif command == "room":
-            _need(self._room is None, "room", f"Before it, {self._room} is not whole.")
-            _need(isinstance(room, str) and room in self.left, "room", "It is none of the first line that is left.")
+            need(self._room is None, "room", f"Before it, {self._room} is not whole.")
+            need(isinstance(room, str) and room in self.left, "room", "It is none of the first line that is left.")
             self._room = room
         else:
-            _need(room == self._room and room is not None, "room", "It is not the one that is being told.")
+            need(room == self._room and room is not None, "room", "It is not the one that is being told.")
             if command == "whole":
                 self.left.discard(room)
                 self._room = None
@@ -359,123 +328,7 @@ def _kept(table: str, line: msgspec.Struct, **other: Any) -> Kept:
     return Kept(table, {column: row[column] for column in KEPT[table]})
 
 
-def _logged(command: str, line: dict[str, Any]) -> Logged:
-    private = msgspec.convert(line.pop("private", {}), _Private)
-    event: wire.Event = msgspec.convert(line | {"command": command}, wire.Event)
-    body = {name: value for name, value in line.items() if name not in _AROUND}
-    # Strict types before, so that equal is the same here.
-    known_of_it = {name: value for name, value in msgspec.to_builtins(event).items() if name not in _AROUND}
-    _need(body == known_of_it, command, "It holds what no such event has.")
-    seq, _, tag = event.cursor.partition(".")
-    _need(seq == str(event.seq), "cursor", "It is of another seq.")
-    _check(event, private)
-    return Logged(
-        event.seq, command, _ms(event.at), json.dumps(body).decode(), tag,
-        None if private.digest is None else bytes.fromhex(private.digest),
-        private.target, private.identity, private.reaction, private.emoji,
-    )  # fmt: skip
-
-
-def _check(event: wire.Event, private: _Private) -> None:
-    """Check the parts of an event that its type leaves open. Raises Invalid."""
-    target = None
-    if isinstance(event, _OfTheRoom):
-        _need(private.digest is None, "digest", "Nothing of such an event is redacted.")
-        _check_of_the_room(event)
-    elif isinstance(event, wire.QuoteAdded):
-        removed = event.quote.removed is not UNSET
-        _need(not removed or private.digest is not None, "quote", "It is blank, without a digest of what it was.")
-        _check_quote(event.quote)
-    elif isinstance(event, wire.QuoteRemoved):
-        _need(event.quote.removed is not UNSET, "quote", "It is there.")
-        _check_quote(event.quote)
-    elif isinstance(event, wire.Audited):
-        _need(event.room == rooms.AUDIT, "room", "It is told in the log of administration alone.")
-    elif isinstance(event, wire.MessageSent):
-        said = event.message
-        _need(said.id == event.seq, "id", "It is not the seq of its event.")
-        seen = (said.likes, said.dislikes, said.reactions, said.edited_at)
-        _need(all(each is UNSET for each in seen), "message", "Nobody has seen it yet.")
-    else:
-        target = event.message.id
-        _need(target < event.seq, "id", "It is not of an earlier event.")
-    _need(private.target == target, "target", "It is not the message that the event changes.")
-    if isinstance(event, wire.MessageSent | wire.MessageEdited):
-        _check_message(event.message, blanked=private.digest is not None)
-    is_reaction = isinstance(event, wire.ReactionsChanged)
-    _need(is_reaction == (private.reaction is not None), "reaction", "It is for reactions, which have one.")
-    _need(not is_reaction or private.identity is not None, "identity", "A reaction is somebody's.")
-    known_emoji = private.emoji is not None and private.reaction in (0, 1) and emoji.is_emoji(private.emoji)
-    _need(private.emoji is None or known_emoji, "emoji", "It is none, or neither added nor taken back.")
-
-
-_OfTheRoom = wire.RoomChanged | wire.MemberJoined | wire.MemberChanged | wire.MemberLeft
-
-
-def _check_of_the_room(event: _OfTheRoom) -> None:
-    if isinstance(event, wire.RoomChanged):
-        for field, longest in (("title", 100), ("topic", rooms.MOST_TOPIC)):
-            said = getattr(event.about, field)
-            if said is not UNSET:
-                names.kept_name(said, field, longest)
-    else:
-        names.kept_name(event.member.user, "user", _MOST_IN_A_NAME)
-
-
-def _check_message(said: wire.Message, *, blanked: bool) -> None:
-    names.kept_name(said.user, "user", _MOST_IN_A_NAME)
-    if said.message is UNSET or said.deleted is not UNSET:
-        _need(blanked, "message", "It is blank, without a digest of what it was.")
-    else:
-        text.clean_message(said.message, _MOST_CHARS)
-    _ms(said.at)
-    if said.edited_at is not UNSET:
-        _ms(said.edited_at)
-    if said.color is not UNSET:
-        names.clean_color(said.color)
-    if said.client_id is not UNSET:
-        _need(_CLIENT_ID.fullmatch(said.client_id) is not None, "client_id", "It is none.")
-    runs = [] if said.runs is UNSET else said.runs
-    shown = sum(len(run["text"]) for run in runs)
-    _need(not runs or (said.message is not UNSET and shown <= len(said.message)), "runs", "More than the text.")
-    _need(all(_HTTP.match(run["href"]) for run in runs if "href" in run), "runs", "A link leads to http or https.")
-    if said.reply_to is not UNSET:
-        _need(said.reply_to.id < said.id, "reply_to", "It is not an earlier message.")
-        names.kept_name(said.reply_to.user, "user", _MOST_IN_A_NAME)
-        excerpt = said.reply_to.excerpt
-        _need(excerpt is UNSET or len(excerpt) <= _MOST_IN_AN_EXCERPT, "excerpt", "Too long.")
-
-
-def _check_quote(quote: wire.Quote) -> None:
-    if quote.removed is not UNSET:
-        _need(quote.quote == quote.author == "", "quote", "It is removed, and has a text.")
-        _need(quote.id <= 2**53 - 1, "id", "Too large.")
-        _ms(quote.at)
-        return
-    text.clean_quote(quote.quote, _MOST_CHARS)
-    names.kept_name(quote.author, "author", _MOST_IN_A_NAME)
-    _need(quote.id <= 2**53 - 1, "id", "Too large.")
-    _ms(quote.at)
-
-
-_HTTP = re.compile("https?://", re.IGNORECASE)
-_CLIENT_ID = re.compile("[A-Za-z0-9_-]{1,64}")
 _AT, _MISSING = re.compile(r"- at `\$\.?(.*?)`"), re.compile("missing required field `(.*?)`")
-
-
-def _ms(at: str) -> int:
-    """Parse a time into milliseconds since 1970. Raises Invalid if there is no such moment, or it is before that."""
-    try:
-        found = (datetime.fromisoformat(at) - _START) // timedelta(milliseconds=1)
-    except ValueError:
-        found = -1
-    _need(found >= 0, "at", "There is no such time.")
-    return found
-
-
-def _need(holds: bool, field: str, otherwise: str) -> None:
-    if not holds:
-        raise Invalid(field, otherwise)
 
 
 def _said(fault: str) -> str:

@@ -14,7 +14,7 @@ from .. import reading
 from ..base import Census, Impossible, Progress
 from ..disk.lock import InUse
 from ..open import look, open_store, secret_of
-from . import carrying, copying
+from . import carrying, copying, loading
 
 
 class Unfinished(Impossible):
@@ -48,7 +48,7 @@ def move(source: Settings, target: Settings, progress: Follow) -> Census:
             raise Impossible(f"the target holds a room {min(others)} already: move into an empty one")
         with progress("events") as follow:
             records = copying.dump(sql, secret_of(source, sql))
-            loaded = copying.load(store, records, follow, sum(room.head - room.floor for room in rooms), hidden=True)
+            loaded = loading.load(store, records, follow, sum(room.head - room.floor for room in rooms), hidden=True)
         if source.database and alone:
             alone = _is_same(source, rooms)
         if not alone:
@@ -63,7 +63,7 @@ def move(source: Settings, target: Settings, progress: Follow) -> Census:
                 problems.append("the accounts are others")
         if problems:
             raise Impossible(f"the copy is not the same, and stays unseen: {problems[0]}")
-        copying.publish(store, loaded)
+        loading.publish(store, loaded)
         return reading.census(sql)
 
 
@@ -80,7 +80,7 @@ def _is_same(source: Settings, rooms: list[copying.Room]) -> bool:
         return False
 
 
-def _compare(census: Census, target: Settings, loaded: list[copying.Loaded], progress: Progress) -> list[str]:
+def _compare(census: Census, target: Settings, loaded: list[loading.Loaded], progress: Progress) -> list[str]:
     """Return the differences: counts, heads, and every chain, read again from the target."""
     with look(target) as sql:
         problems = []
