@@ -16,6 +16,7 @@ FLOORS = {
     "quotechat.logs": 0,
     "quotechat.refusal": 0,
     "quotechat.supervision": 0,
+    "quotechat.outbound": 0,
     "quotechat.lab": 0,
     "quotechat.client": 0,
     "quotechat.doctor": 0,
@@ -50,7 +51,7 @@ FLOORS = {
 TRANSPORTS = {f"quotechat.web.transports.{name}" for name in ("polling", "websocket", "streams")}
 ALONE = {
     *("quotechat.config", "quotechat.assets", "quotechat.logs", "quotechat.refusal"),
-    "quotechat.supervision",
+    *("quotechat.supervision", "quotechat.outbound"),
     *("quotechat.lab", "quotechat.client", "quotechat.doctor"),
 }
 #: Not for the ground floor, which knows no I/O, no clock and no thread.
