@@ -19,6 +19,8 @@ from .hub.background.bell import Bell, SocketBell
 from .hub.buckets import Buckets, OwnBuckets, SharedBuckets
 from .hub.chat import Chat
 from .hub.limits import Budget, Limits, Rate
+from .hub.webhooks.calls import OFF, policy
+from .hub.webhooks.sender import Sender
 from .protocol.commands import AddMember, Bounds, MemberId, MemberRole, NewMember, RemoveMember
 from .signals import Teller
 from .store.open import open_index, open_store
@@ -141,6 +143,8 @@ class QuoteChat:
         chat.on_close(teller.close)
         teller.start()
         chat.start()
+        if settings.webhooks != OFF:
+            Sender(chat, policy(settings.webhooks, settings.webhook_networks)).start()
 
 
 def open_chat(settings: Settings) -> Chat:
@@ -202,6 +206,7 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         rooms,
         search,
         signing_in,
+        webhooks,
     )
     from .web.http import (  # fmt: skip
         access,
@@ -249,7 +254,7 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         ours.register_blueprint(module.blueprint)
     for blueprint in (hooks.posted, search.blueprint, search_page.blueprint):
         ours.register_blueprint(blueprint)
-    for module in (members, inbox, mentions, me, administration, bots, moderation, cursors, hooks, files):
+    for module in (members, inbox, mentions, me, administration, bots, moderation, cursors, hooks, files, webhooks):
         ours.register_blueprint(module.blueprint)
     if whole:
         # Inside another application that one signs people in.
@@ -284,6 +289,7 @@ def _limits(settings: Settings) -> Limits:
             "export": Rate(2, 2 / hour),
             "hook": Rate(10, 1.0),
             "upload": Rate(60, 60 / hour),
+            "webhook-test": Rate(10, 10 / 60),
             "search": Rate(30, 30 / 60),
         },
         {

@@ -30,6 +30,7 @@ _LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 _ACCESS = ("open", "invite", "private")
 _FILES = ("", "directory", "database", "off")
 _LOG_FORMATS = ("auto", "text", "json")
+_WEBHOOKS = ("off", "admins", "members")
 _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,252}[a-z0-9_])?")
 
 
@@ -172,6 +173,17 @@ class Settings:
     password_chars: int = _setting(10, "Characters that a new password has at least.", low=8, high=100)
     session_days: int = _setting(180, "Days after which a session ends.", low=1, high=400)
     session_idle_days: int = _setting(30, "Days without use after which a session ends.", low=1, high=400)
+
+    webhooks: str = _setting(
+        "admins",
+        "Who makes webhooks, by which events are sent to other systems: `off`, `admins`, or `members` for their own"
+        " bots too.",
+    )
+    webhook_networks: tuple[str, ...] = _setting(
+        (),
+        "Networks that are not global and that webhooks of administrators may call, also without TLS:"
+        " `10.1.0.0/16, fd00::/8`.",
+    )
 
     search: bool = _setting(True, "`on` or `off`: whether messages are indexed and can be searched.")
 
@@ -372,6 +384,10 @@ class Settings:
         self._replace("public_url", self.public_url.rstrip("/"))
         if self.public_url and not re.fullmatch(r"https?://[^\s?#@/]+(/[^\s?#]*)?", self.public_url):
             raise SettingsError(f"{variable('public_url')} must be such as https://chat.example.org")
+        self._replace("webhooks", self.webhooks.lower())
+        if self.webhooks not in _WEBHOOKS:
+            raise SettingsError(f"{variable('webhooks')} must be one of {', '.join(_WEBHOOKS)}, not {self.webhooks!r}")
+        self._replace("webhook_networks", tuple(map(_clean_network, self.webhook_networks)))
         if self.contact and not re.fullmatch(r"(mailto:|https://)[!-~]{3,200}", self.contact):
             raise SettingsError(f"{variable('contact')} must begin with mailto: or https://")
 
@@ -447,6 +463,13 @@ def _clean_origin(text: str) -> str:
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     usual = {"http": 80, "https": 443}[parts.scheme]
     return f"{parts.scheme}://{host}" + (f":{port}" if port not in (None, usual) else "")
+
+
+def _clean_network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError as fault:
+        raise SettingsError(f"{variable('webhook_networks')} must hold networks such as 10.1.0.0/16: {fault}") from None
 
 
 def _clean_host(text: str) -> str:

@@ -332,7 +332,7 @@ class Chat(Passthrough):
         self._accesses.append(callback)
 
     def access_changed(self) -> None:
-        """Call the listeners: an account may do less now than a moment ago."""
+        """Call the listeners: an account may do less now than a moment ago, or its webhooks have changed."""
         self._housekeeper.wake()  # its messages may have to go
         for callback in self._accesses:
             callback()

@@ -156,6 +156,13 @@ class CursorUnknown(Refused):
         super().__init__("cursor-unknown", "There is no cursor with this name.")
 
 
+class WebhookUnknown(Refused):
+    """There is no webhook with this id, or it is not for the caller to see."""
+
+    def __init__(self) -> None:
+        super().__init__("webhook-unknown", "There is no webhook with this id.")
+
+
 class LinkUnknown(Refused):
     """The code of a link is wrong, used up, ended or revoked; the answer does not tell which."""
 

@@ -12,6 +12,12 @@ from . import account_types, wire
 _Position = Annotated[str, Meta(pattern=r"\A(0|[1-9][0-9]{0,15})(\.[0-9a-f]{16})?\Z")]
 
 
+WebhookCommand = Literal[
+    "message-sent", "message-edited", "message-deleted", "reactions-changed", "quote-added", "quote-removed",
+    "room-changed", "member-joined", "member-changed", "member-left",
+]  # fmt: skip
+
+
 class Named(msgspec.Struct, kw_only=True):
     """A named cursor, with its position in each room that it follows."""
 
@@ -72,6 +78,66 @@ class Hooks(msgspec.Struct):
     hooks: list[Hook]
 
 
+class Failing(msgspec.Struct, kw_only=True):
+    """Calls that fail: since when, how often it was tried in that room, and when it is tried again."""
+
+    since: wire.At
+    tries: Annotated[int, Meta(ge=1)]
+    next_at: wire.At
+
+
+class Webhook(msgspec.Struct, kw_only=True):
+    """An address that the server calls with events, with its position in each room; `account` is its bot."""
+
+    id: account_types.ShortId
+    name: str
+    account: account_types.Id
+    url: str
+    rooms: Annotated[dict[wire.Room, _Position], Meta(description="What was taken: its position in each room.")]
+    all: Annotated[bool, Meta(description="It follows every room that the bot has joined.")] | UnsetType = UNSET
+    commands: list[WebhookCommand]
+    mentions: Annotated[bool, Meta(description="Only what mentions the bot, or is direct.")] | UnsetType = UNSET
+    behind: Annotated[int, Meta(ge=0, description="Events after its positions, of all rooms together.")]
+    state: Literal["on", "disabled"]
+    reason: Annotated[
+        Literal["gone", "failing", "disabled", "not-allowed"],
+        Meta(description="Why nothing is sent: 410, 3 days of failures, or an account that may have no webhooks now."),
+    ] | UnsetType = UNSET
+    failing: Failing | UnsetType = UNSET
+    made_by: account_types.Id | UnsetType = UNSET
+    at: wire.At
+
+
+class Called(msgspec.Struct, kw_only=True):
+    """How a call went: the status of the answer, or the error that there was instead, and the time that it took."""
+
+    at: wire.At
+    status: Annotated[int, Meta(ge=100, le=999)] | UnsetType = UNSET
+    error: Literal["unsafe", "resolve", "connect", "tls", "timeout", "reset", "protocol"] | UnsetType = UNSET
+    ms: Annotated[int, Meta(ge=0)]
+    room: Annotated[wire.Room, Meta(description="Not of a test.")] | UnsetType = UNSET
+    seq: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+
+
+class WebhookWithTries(Webhook, kw_only=True):
+    """A webhook with its last 20 calls, the newest first."""
+
+    tries: list[Called]
+
+
+class Webhooks(msgspec.Struct):
+    """Webhooks, the newest first."""
+
+    webhooks: list[Webhook]
+
+
+class NewWebhook(msgspec.Struct):
+    """A webhook, and the secret that it signs with, which is shown once."""
+
+    webhook: Webhook
+    secret: Annotated[str, Meta(pattern=r"\Awhsec_[A-Za-z0-9+/=]{44}\Z")]
+
+
 # --- Bodies of requests -----------------------------------------------------------------------------
 
 
@@ -101,3 +167,34 @@ class HookPost(msgspec.Struct, kw_only=True):
     text: str | UnsetType = UNSET
     blocks: list[dict[str, Any]] | UnsetType = UNSET
     attachments: list[dict[str, Any]] | UnsetType = UNSET
+
+
+_Url = Annotated[str, Meta(max_length=2000, description="https; http only into networks that the operator names.")]
+
+
+class WebhookBody(msgspec.Struct, kw_only=True):
+    """A webhook of the bot `account`; without `rooms` for all that the bot has joined."""
+
+    name: Annotated[str, Meta(description="Of the bot's own webhooks no two have the same.")]
+    url: _Url
+    account: account_types.Id
+    rooms: Annotated[list[wire.Room], Meta(min_length=1, max_length=50)] | Literal["all"] = "all"
+    commands: list[WebhookCommand] = msgspec.field(default_factory=lambda: ["message-sent"])
+    mentions: bool = False
+
+
+class WebhookChange(msgspec.Struct, kw_only=True):
+    """The fields that are to change; the rest stays."""
+
+    name: str | UnsetType = UNSET
+    url: _Url | UnsetType = UNSET
+    rooms: Annotated[list[wire.Room], Meta(min_length=1, max_length=50)] | Literal["all"] | UnsetType = UNSET
+    commands: list[WebhookCommand] | UnsetType = UNSET
+    mentions: bool | UnsetType = UNSET
+
+
+class ReplayBody(msgspec.Struct):
+    """Send the events after `after` in `room`, again or for the first time."""
+
+    room: wire.Room
+    after: Annotated[str, Meta(description="A cursor, `0` or `now`.")]

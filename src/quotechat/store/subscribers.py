@@ -15,7 +15,9 @@ from .shapes import Sql
 
 MOST = 20
 """Subscribers of one kind of one account."""
-PULL = "pull"
+PULL, WEBHOOK = "pull", "webhook"
+_OF_SUBSCRIBERS = ("subscribed", "delivery", "webhook")
+"""Tables whose rows belong to one."""
 
 
 class Subscriber(NamedTuple):
@@ -80,15 +82,17 @@ def follow_all(sql: Sql, subscriber: Subscriber, all_rooms: bool) -> None:
 
 def remove(sql: Sql, subscriber: Subscriber) -> None:
     """Forget it, with all positions."""
-    sql.run("DELETE FROM subscribed WHERE subscriber_id = ?", subscriber.id)
+    for table in _OF_SUBSCRIBERS:
+        sql.run(f"DELETE FROM {table} WHERE subscriber_id = ?", subscriber.id)
     sql.run("DELETE FROM subscriber WHERE id = ?", subscriber.id)
 
 
 def remove_all(sql: Sql, account_id: int) -> None:
     """Forget all subscribers of an account."""
-    sql.run(
-        "DELETE FROM subscribed WHERE subscriber_id IN (SELECT id FROM subscriber WHERE account_id = ?)", account_id
-    )
+    for table in _OF_SUBSCRIBERS:
+        sql.run(
+            f"DELETE FROM {table} WHERE subscriber_id IN (SELECT id FROM subscriber WHERE account_id = ?)", account_id
+        )
     sql.run("DELETE FROM subscriber WHERE account_id = ?", account_id)
 
 

@@ -36,6 +36,15 @@ def room(sql: Sql, columns: str, name: str, reader: Principal | None) -> Row:
     return row[:-2]
 
 
+def may_read(sql: Sql, name: str, reader: Principal) -> bool:
+    """Return True if `reader` may read the room `name`; False also if there is none."""
+    try:
+        room(sql, "r.id", name, reader)
+    except RoomUnknown:
+        return False
+    return True
+
+
 def rooms(sql: Sql, columns: str, reader: Principal | None) -> list[Row]:
     """Return `columns` of the rooms that `reader` may read, by name, which is the first; never the log `@audit`."""
     if reader is None:

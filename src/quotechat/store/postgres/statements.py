@@ -48,6 +48,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "subscriber": ("id",),
     "subscribed": ("subscriber_id", "room_id"),
     "delivery": ("subscriber_id", "at", "room_id"),
+    "webhook": ("subscriber_id",),
 }
 """The primary keys. A row's key never changes, so two statements on different keys do not meet."""
 _NUMBERS = frozenset(

@@ -39,15 +39,16 @@ TABLES: dict[str, tuple[str, ...]] = {
     "erasure": ("account_id", "at", "nameless", "moderated"),
     "subscriber": (
         "id", "account_id", "kind", "name", "all_rooms", "commands", "mentions", "url", "secret", "old_secret",
-        "old_until", "state", "failures", "failing_since", "try_at", "at",
+        "old_until", "state", "at",
     ),
+    "webhook": ("subscriber_id", "key", "made_by", "reason"),
 }  # fmt: skip
 """Columns of the rows carried, the primary key first."""
 _KEY_COLUMNS = {"blocked": 2}
 """How many columns the primary key has, if more than one."""
 _ACCOUNTS = 2
 _MEMBERS = 7
-_SINCE = {"blocked": 7, "bar": 7, "erasure": 8, "subscriber": 11, "own_ban": 16}
+_SINCE = {"blocked": 7, "bar": 7, "erasure": 8, "subscriber": 11, "own_ban": 16, "webhook": 17}
 """The migration that made the table; of all others it is that of accounts."""
 
 Row = tuple[str, dict[str, Any]]
@@ -252,14 +253,23 @@ class _Subscriber(_Line):
     old_secret: _Short | None = None
     old_until: _Ms | None = None
     state: Literal["on", "disabled"] = "on"
+    # Only in exports of before migration 17.
     failures: Annotated[int, Meta(ge=0)] = 0
     failing_since: _Ms | None = None
     try_at: _Ms | None = None
 
 
+class _Webhook(_Line):
+    subscriber_id: _Number
+    key: _Short
+    made_by: _Number | None = None
+    reason: _Short | None = None
+
+
 LINES: dict[str, type[_Line]] = {
     "account": _Account, "claim": _Claim, "session": _Session, "token": _Token, "ticket": _Ticket, "site": _Site,
     "blocked": _Blocked, "bar": _Bar, "own_ban": _OwnBan, "erasure": _Erasure, "subscriber": _Subscriber,
+    "webhook": _Webhook,
 }  # fmt: skip
 
 

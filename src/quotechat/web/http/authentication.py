@@ -23,8 +23,11 @@ from ...hub.accounts.passwords import Passwords
 from ...hub.accounts.people import People
 from ...hub.chat import Chat
 from ...hub.cursors import Cursors
+from ...hub.feeds import cursor_of
 from ...hub.files import Files, open_files
 from ...hub.hooks import Hooks
+from ...hub.webhooks.calls import policy
+from ...hub.webhooks.webhooks import Placed, Webhooks
 from ...protocol import commands
 from ...protocol.errors import Forbidden, RoomUnknown, ScopeMissing, Unauthenticated
 from ...protocol.inbox import INBOX
@@ -61,6 +64,7 @@ class Services(NamedTuple):
     cursors: Cursors
     hooks: Hooks
     files: Files
+    webhooks: Webhooks
     credentials: Credentials
     access: str
     signer: URLSafeSerializer
@@ -91,10 +95,15 @@ def install(app: Flask, chat: Chat, settings: Settings) -> None:
         Cursors(chat),
         Hooks(chat, told),
         open_files(chat, settings),
+        Webhooks(chat, _placed(chat), policy(settings.webhooks, settings.webhook_networks), chat.now, told),
         Credentials(chat, rules, chat.now),
         settings.access,
         URLSafeSerializer(chat.secret(), salt="quotechat.device"),
     )
+
+
+def _placed(chat: Chat) -> Placed:
+    return lambda reader, room, after: cursor_of(chat.open(reader, room).place(after).cursor)
 
 
 def services() -> Services:

@@ -40,6 +40,7 @@ _PROBLEMS: dict[str, tuple[int, str]] = {
     "account-unknown": (404, "No such account"),
     "token-unknown": (404, "No such token"),
     "cursor-unknown": (404, "No such cursor"),
+    "webhook-unknown": (404, "No such webhook"),
     "link-unknown": (404, "This link is not valid"),
     "file-unknown": (404, "No such file"),
     "not-found": (404, "Nothing here"),

@@ -69,6 +69,7 @@ PATH: dict[str, tuple[dict[str, Any], str]] = {
     "file_id": ({"type": "string", "pattern": "^[a-z2-7]{20}$", "examples": ["k3v9aaaabbbbccccdddd"]},
                 "The file's id."),
     "secret": ({"type": "string"}, "The secret of a hook."),
+    "webhook_id": ({"type": "string", "pattern": "^[a-z2-7]{8}$", "examples": ["k3v9aaaa"]}, "As listed."),
     "ticket_id": ({"type": "string", "examples": ["k3v9aaaa"]}, "As listed."),
     "quote_id": ({"type": "integer", "minimum": 1, "maximum": 2**53 - 1, "examples": [1]}, "The quote's id."),
 }  # fmt: skip

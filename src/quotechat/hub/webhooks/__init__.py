@@ -1,0 +1,1 @@
+"""Webhooks: calls of other systems with the events of rooms."""

@@ -1,0 +1,22 @@
+"""Say the answer of a receiver in the room, as the bot of its webhook; once, however often it is answered."""
+
+from __future__ import annotations
+
+from ...protocol import webhooks
+from ...protocol.commands import NewMessage, SendMessage
+from ...protocol.events import Event
+from ...store.accounts.accounts import Account
+from ..chat import Chat
+from ..hooks import split
+
+
+def say(chat: Chat, bot: Account, event: Event, text: str) -> None:
+    """Say `text` as a reply to `event`, by `bot`; a long one as several messages. Raises Refused.
+
+    The `webhook-id` is the client_id, so the answer to a further try of the same event is a repeat.
+    """
+    client_id = webhooks.identifier(event.cursor)
+    for number, part in enumerate(split(text, chat.bounds.message), 1):
+        message = NewMessage(user=bot.name, message=part, reply_to=webhooks.message_of(event) if number == 1 else None)
+        key = client_id if number == 1 else f"{client_id}_{number}"
+        chat.submit(SendMessage(message=message, room=event.room, client_id=key), identity=bot.identity)

@@ -1,0 +1,79 @@
+"""One call of a webhook, and its policy: which accounts may have webhooks, and which networks they may call."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from ... import outbound
+from ...outbound import Answer, Failed, Network, Unsafe
+from ...protocol import webhooks
+from ...protocol.principal import Principal
+from ...store.accounts import accounts
+from ...store.shapes import Sql
+from ...store.webhooks import Webhook
+from ..accounts.credentials import principal_of
+
+OFF, ADMINS, MEMBERS = "off", "admins", "members"
+UNSAFE = "unsafe"
+"""The error of a call that was not made: the address leads to a network that is not for everybody."""
+
+
+class Policy(NamedTuple):
+    """The operator's settings: `makers` is `off`, `admins` or `members`; `networks` may be called besides."""
+
+    makers: str = ADMINS
+    networks: tuple[Network, ...] = ()
+
+    def allows(self, by: Principal | None) -> bool:
+        """Return True if `by` may have webhooks; None stands for the operator."""
+        if self.makers == OFF:
+            return False
+        return by is None or by.is_admin or (self.makers == MEMBERS and by.role == "member")
+
+    def networks_of(self, maker: Principal | None) -> tuple[Network, ...]:
+        """Return the networks that are not global and that webhooks of `maker` may call."""
+        return self.networks if maker is None or maker.is_admin else ()
+
+
+def policy(makers: str, networks: Iterable[str]) -> Policy:
+    """Return the policy of these settings."""
+    return Policy(makers, tuple(map(ipaddress.ip_network, networks)))
+
+
+class Called(NamedTuple):
+    """How a call went: its answer, or the error that there was instead, and the milliseconds that it took."""
+
+    answer: Answer | None
+    error: str | None
+    ms: int
+
+    @property
+    def status(self) -> int | None:
+        """Return the status of the answer, if there was one."""
+        return None if self.answer is None else self.answer.status
+
+
+def maker_of(sql: Sql, webhook: Webhook, now: int) -> Principal | None:
+    """Return the account that answers for the address of a webhook, as it is now; None stands for the operator."""
+    if webhook.made_by is None:
+        return None
+    found = accounts.by_id(sql, webhook.made_by)
+    # One that is banned or closed may have no webhooks, as a visitor.
+    return principal_of(found, None, None)._replace(role=found.role if found.is_active(now) else "visitor")
+
+
+def call(webhook: Webhook, webhook_id: str, content: bytes, networks: Sequence[Network], now: int) -> Called:
+    """Send `content` once, signed at `now`."""
+    begun = time.monotonic()
+    head = webhooks.headers(webhook.secrets(now), webhook_id, now, content)
+    answer, error = None, None
+    try:
+        answer = outbound.post(outbound.parse(webhook.url), head, content, networks, wanted=webhooks.may_answer)
+    except Unsafe:
+        error = UNSAFE
+    except Failed as failed:
+        error = str(failed)
+    return Called(answer, error, round((time.monotonic() - begun) * 1000))

@@ -1,0 +1,367 @@
+"""Send events to webhooks: one after the other in each room, again until it is taken, from the position that is kept.
+
+Of all workers on all machines the one that has the lease of a webhook sends for it. A lane (a room of a webhook in
+which something is new) is handed to a thread, which calls the receiver and says its answer in the room; only after that
+the position moves. So a process that dies in between sends the last events again, and says nothing twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ...protocol import webhooks as wire
+from ...protocol.cursor import Cursor
+from ...protocol.errors import (
+    CursorAhead,
+    CursorExpired,
+    Draining,
+    HistoryChanged,
+    OutcomeUnknown,
+    Overloaded,
+    RateLimited,
+    Refused,
+    RoomUnknown,
+    StorageFull,
+)
+from ...protocol.events import Event, rfc3339
+from ...protocol.principal import Principal
+from ...protocol.rooms import DIRECT
+from ...store import audit
+from ...store import webhooks as rows
+from ...store.accounts import accounts, personal
+from ...store.accounts.accounts import Account
+from ...store.base import CommitFailed
+from ...store.shapes import Sql
+from ...store.webhooks import Lane, Try, Webhook
+from ...supervision import Supervised
+from ..accounts.credentials import principal_of
+from ..chat import Chat
+from ..feeds import cursor_of
+from ..room_handle import RoomHandle
+from .answers import say
+from .calls import Called, Policy, call, maker_of
+
+log = logging.getLogger(__name__)
+
+LEASE_MS = 30_000
+ROOMS_AT_ONCE = 4
+"""Rooms of one webhook in which it is called at the same time; one while it fails."""
+_THREADS = 32
+_LOOK_EVERY = 0.5
+"""Seconds between two looks: another worker may have ended, or a try may be due."""
+_GATHER = 0.01
+"""Seconds for which results are gathered before they are written in one transaction."""
+_LATER = 5.0
+"""Seconds after which a lane is looked at again that nothing may be sent in now."""
+_PAGE, _PAGE_SECONDS = 50, 2.0
+"""Events and seconds after which a lane notes how far it has come."""
+_AT_ONCE = 500
+_JOIN_SECONDS = 2.0
+_LIKE_A_FAILURE = (RateLimited, Overloaded, Draining, OutcomeUnknown, StorageFull)
+
+
+class Done(NamedTuple):
+    """How far a lane has come: up to `cursor`; `failed` is the call after which it is to be tried again later."""
+
+    lane: Lane
+    cursor: Cursor
+    tries: list[Try]
+    failed: Called | None = None
+    later: bool = False
+    """Nothing may be sent in it now."""
+
+
+class Job(NamedTuple):
+    """A webhook with the accounts that are needed to send for it."""
+
+    webhook: Webhook
+    bot: Account
+    maker: Principal | None
+
+    @property
+    def reader(self) -> Principal:
+        """Return the bot as it reads."""
+        return principal_of(self.bot, None, None)
+
+
+class Sender:
+    """Of one process; `start` begins, `close` ends it. `worker` names it among all on the same store."""
+
+    def __init__(self, chat: Chat, policy: Policy, *, worker: str | None = None, lease_ms: int = LEASE_MS) -> None:
+        self._chat = chat
+        self._policy = policy
+        self._worker = worker or f"{socket.gethostname()[:40]}-{secrets.token_hex(6)}"
+        self._lease_ms = lease_ms
+        self._leases: dict[int, int] = {}
+        self._running: set[tuple[int, int]] = set()
+        self._later: dict[tuple[int, int], float] = {}
+        self._lanes: queue.SimpleQueue[Lane | None] = queue.SimpleQueue()
+        self._done: list[Done] = []
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._ended = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._any = True
+        self.thread = Supervised("webhooks", self._run)
+
+    def start(self) -> None:
+        """Begin; after the fork."""
+        self._chat.on_move(self.wake)
+        self._chat.on_access(self.look)
+        self._chat.on_drain(self.stop)
+        self._chat.on_close(self.close)
+        self._chat.supervise(self.thread)
+        self.thread.start()
+
+    def wake(self) -> None:
+        """Look now: something was committed. It costs nothing while there is no webhook."""
+        if self._any:
+            self._wake.set()
+
+    def look(self) -> None:
+        """Look now: a webhook was made or changed."""
+        self._any = True
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Call nobody any more; calls that are on their way may end."""
+        self._ended.set()
+        self._wake.set()
+
+    def close(self) -> None:
+        """Note how far it has come, and give up the leases, so that another worker goes on."""
+        self.stop()
+        self.thread.join(5)
+        for _ in self._threads:
+            self._lanes.put(None)
+        deadline = time.monotonic() + _JOIN_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        try:
+            self._note()
+            if self._leases:
+                self._chat.write_with(lambda sql: rows.release(sql, self._worker))
+        except (Refused, CommitFailed) as fault:
+            log.warning("webhooks: the last positions were not written, so some events are sent again: %s", fault)
+
+    # --- Which lanes ------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            self._wake.clear()
+            try:
+                self.step()
+            except (Refused, CommitFailed) as fault:
+                log.warning("webhooks were put off: %s", fault)
+                self._ended.wait(_LOOK_EVERY)
+            self._wake.wait(_LOOK_EVERY)
+            if self._any and self._wake.is_set():
+                self._ended.wait(_GATHER)
+
+    def step(self) -> None:
+        """Note the lanes that are done, and begin those that are due and not held by another worker."""
+        self._note()
+        now = self._chat.now()
+        self._any = self._chat.read_with(rows.any_there)
+        if not self._any:
+            return
+        lanes = self._chosen(self._chat.read_with(lambda sql: rows.due(sql, now, self._worker, _AT_ONCE)))
+        held = self._held({lane.webhook for lane in lanes}, now)
+        for lane in lanes:
+            if lane.webhook in held:
+                self._running.add((lane.webhook, lane.room_id))
+                self._lanes.put(lane)
+        while len(self._threads) < min(_THREADS, len(self._running)):
+            self._threads.append(threading.Thread(target=self._work, name="webhook", daemon=True))
+            self._threads[-1].start()
+
+    def _chosen(self, due: Iterable[Lane]) -> list[Lane]:
+        """Return the lanes that may begin: of one webhook a few at once, of all as many as there are threads."""
+        at = time.monotonic()
+        self._later = {key: until for key, until in self._later.items() if until > at}
+        lanes = [lane for lane in due if (lane.webhook, lane.room_id) not in self._running]
+        failing = {lane.webhook for lane in lanes if lane.failures}
+        count = dict.fromkeys((lane.webhook for lane in lanes), 0)
+        for webhook, _ in self._running:
+            count[webhook] = count.get(webhook, 0) + 1
+        chosen: list[Lane] = []
+        for lane in lanes:
+            most = 1 if lane.webhook in failing else ROOMS_AT_ONCE
+            free = len(self._running) + len(chosen) < _THREADS
+            if free and count[lane.webhook] < most and (lane.webhook, lane.room_id) not in self._later:
+                count[lane.webhook] += 1
+                chosen.append(lane)
+        return chosen
+
+    def _held(self, wanted: set[int], now: int) -> set[int]:
+        """Return those of the webhooks of which this worker has the lease, for long enough for a lane."""
+        needed = sorted(each for each in wanted if self._leases.get(each, 0) < now + self._lease_ms * 2 // 3)
+        if needed:
+            until = now + self._lease_ms
+
+            def work(sql: Sql) -> list[int]:
+                return [each for each in needed if rows.lease(sql, each, self._worker, now, until)]
+
+            taken = self._chat.write_with(work)
+            for each in needed:
+                self._leases.pop(each, None)
+            self._leases |= dict.fromkeys(taken, until)
+        return wanted & self._leases.keys()
+
+    # --- Results ---------------------------------------------------------------------------------
+
+    def _note(self) -> None:
+        """Write how far the lanes have come, all in one transaction; then they may begin again."""
+        with self._lock:
+            done, self._done = self._done, []
+        if not done:
+            return
+        try:
+            told = self._chat.write_with(lambda sql: [each for each in done if self._note_one(sql, each)])
+        except BaseException:
+            with self._lock:
+                self._done = done + self._done
+            raise
+        for each in done:
+            key = (each.lane.webhook, each.lane.room_id)
+            self._running.discard(key)
+            if each.later:
+                self._later[key] = time.monotonic() + _LATER
+        if told:
+            self._chat.access_changed()
+
+    def _note_one(self, sql: Sql, done: Done) -> bool:
+        """Write how far one lane has come; return True if somebody was told of it."""
+        lane, now = done.lane, self._chat.now()
+        rows.note(sql, lane.webhook, done.tries)
+        # Another worker has taken it over: it knows better.
+        if not rows.holds(sql, lane.webhook, self._worker):
+            return False
+        if done.failed is None:
+            rows.move(sql, lane, done.cursor, failures=0, failing_since=None, try_at=None)
+            return False
+        fresh = done.cursor != lane.cursor
+        failures = 1 if fresh else lane.failures + 1
+        since = now if fresh or lane.failing_since is None else lane.failing_since
+        head = done.failed.answer.headers if done.failed.answer is not None else {}
+        try_at = now + wire.delay(failures, head, now)
+        rows.move(sql, lane, done.cursor, failures=failures, failing_since=since, try_at=try_at)
+        if done.failed.status == wire.GONE:
+            return _disable(sql, lane.webhook, "gone", now)
+        return now - since >= wire.GIVE_UP and _disable(sql, lane.webhook, "failing", now)
+
+    # --- One lane, on a thread of its own ---------------------------------------------------------
+
+    def _work(self) -> None:
+        while (lane := self._lanes.get()) is not None:
+            try:
+                done = self._through(lane)
+            except Refused as refused:
+                log.warning("webhook: a room was put off: %s", refused.code)
+                done = Done(lane, lane.cursor, [], later=True)
+            except Exception:
+                if not self._ended.is_set():  # else the store may be closed
+                    log.exception("a lane of a webhook broke")
+                done = Done(lane, lane.cursor, [], later=True)
+            with self._lock:
+                self._done.append(done)
+            self._wake.set()
+
+    def _through(self, lane: Lane) -> Done:
+        """Send the new events of a lane, up to the first failure, or for a while."""
+        job = self._chat.read_with(lambda sql: _job(sql, lane.webhook, self._chat.now()))
+        if self._ended.is_set() or job is None or not self._policy.allows(job.maker):
+            return Done(lane, lane.cursor, [], later=True)
+        try:
+            handle = self._chat.open(job.reader, lane.room)
+            if lane.cursor.seq < lane.floor:
+                return self._tell_gap(job, lane)
+            page = handle.read(lane.cursor, _PAGE)
+        except RoomUnknown:
+            return Done(lane, lane.cursor, [], later=True)
+        except CursorExpired:  # cut a moment ago
+            return Done(lane, lane.cursor, [])
+        except (CursorAhead, HistoryChanged):
+            log.warning("webhook %s: the room has another history, so it goes on at its end or before", job.webhook.key)
+            return Done(lane, wire.after_change(lane.cursor, lane.head), [])
+        return self._send(job, lane, handle, page.events)
+
+    def _send(self, job: Job, lane: Lane, handle: RoomHandle, events: Iterable[Event]) -> Done:
+        wish = wire.Wish(job.bot.key, frozenset(job.webhook.commands.split()), bool(job.webhook.mentions))
+        until, cursor, tries = time.monotonic() + _PAGE_SECONDS, lane.cursor, list[Try]()
+        for event in events:
+            if self._ended.is_set() or time.monotonic() > until:
+                break
+            if wire.wants(wish, event, direct=lane.kind == DIRECT) and not self._is_echo(job, lane, event):
+                called = self._call(job, wire.identifier(event.cursor), wire.body(event))
+                tries.append(_try(called, self._chat.now(), lane.room_id, event.seq))
+                if called.status is None or not wire.is_done(called.status) or not self._say(job, event, called):
+                    return Done(lane, cursor, tries, failed=called)
+            cursor = cursor_of(event.cursor)
+        return Done(lane, cursor, tries)
+
+    def _tell_gap(self, job: Job, lane: Lane) -> Done:
+        """Tell the receiver which events were cut before they could be sent; it goes on behind them."""
+        content = wire.gap_body(lane.room, lane.cursor.seq + 1, lane.floor, rfc3339(self._chat.now()))
+        called = self._call(job, wire.gap_identifier(lane.room_id, lane.floor), content)
+        tries = [_try(called, self._chat.now(), lane.room_id, lane.floor)]
+        if called.status is None or not wire.is_done(called.status):
+            return Done(lane, lane.cursor, tries, failed=called)
+        return Done(lane, Cursor(lane.floor), tries)
+
+    def _call(self, job: Job, webhook_id: str, content: bytes) -> Called:
+        return call(job.webhook, webhook_id, content, self._policy.networks_of(job.maker), self._chat.now())
+
+    def _is_echo(self, job: Job, lane: Lane, event: Event) -> bool:
+        """Return True if the bot has spoken before in the chain of bots that `event` goes on."""
+        parent = wire.replied_to(event)
+        if parent is None:
+            return False
+        return self._chat.read_with(lambda sql: rows.bots_before(sql, lane.room_id, parent, job.bot.identity))
+
+    def _say(self, job: Job, event: Event, called: Called) -> bool:
+        """Say the answer of the receiver in the room; False if that is to be tried again, with the call."""
+        text = wire.answer_of(called.answer.body if called.answer is not None else None)
+        if text is None:
+            return True
+        try:
+            say(self._chat, job.bot, event, text)
+        except _LIKE_A_FAILURE:
+            return False
+        except Refused as refused:
+            log.info("webhook %s: what it answered was not said: %s", job.webhook.key, refused.code)
+        return True
+
+
+def _job(sql: Sql, webhook_id: int, now: int) -> Job | None:
+    """Return a webhook with its accounts; None if it, or its bot, may not now."""
+    webhook = rows.by_id(sql, webhook_id)
+    if webhook is None or webhook.state != rows.ON:
+        return None
+    bot = accounts.by_id(sql, webhook.account)
+    return Job(webhook, bot, maker_of(sql, webhook, now)) if bot.is_active(now) else None
+
+
+def _disable(sql: Sql, webhook_id: int, reason: str, now: int) -> bool:
+    """Disable a webhook, and tell the keeper of its bot."""
+    webhook = rows.by_id(sql, webhook_id)
+    if webhook is None or webhook.state != rows.ON:
+        return False
+    rows.disable(sql, webhook_id, reason)
+    bot = accounts.by_id(sql, webhook.account)
+    told = bot.keeper if bot.keeper is not None else webhook.made_by
+    if told is not None:
+        personal.notify(sql, told, now, "webhook-disabled", f"{webhook.name} ({bot.name}): {reason}")
+    audit.tell(sql, now, "webhook-disabled", account=bot.key, detail=f"{webhook.key} {reason}")
+    return True
+
+
+def _try(called: Called, now: int, room_id: int, seq: int) -> Try:
+    return Try(now - called.ms, room_id, seq, called.status, called.ms, called.error)
