@@ -187,7 +187,7 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
     """Register everything under one blueprint at `prefix`. If the application is `whole` ours, unknown addresses and
     faults of any kind are ours to answer too."""
     # Imported late: `quotechat verify` needs quotechat.app too, but nothing of the web.
-    from .live import downloads, inbox_feed, reactor
+    from .live import downloads, inbox_feed, reactor, typists
     from .web.api import (
         administration,
         bots,
@@ -246,6 +246,7 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
     loop = app.extensions["quotechat.reactor"] = reactor.open_reactor(chat)
     parking.install(app, chat)
     inbox_feed.open_feed(loop, chat)
+    typists.open_typists(loop, chat)
     held_rooms.install(app, chat)
     revocation.install(app, chat)
     metrics.install(app, chat)

@@ -7,66 +7,22 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
 import requests
-from servers import Running, environment, quotechat, running, until
+from persons import PASSWORD, Person, heard, streamed, two_servers
+from servers import Running, environment, quotechat, until
 from websockets.sync.client import connect
 
 from quotechat.client import Client
-
-PASSWORD = "correct horse battery 9"
 
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str]) -> Iterator[list[Running]]:
     """Two servers on one store: what one commits, the other hears of by the bell or by its own looks."""
-    data = tmp_path_factory.mktemp("data")
-    env = environment(QUOTECHAT_LIMITS="off", QUOTECHAT_DATABASE=new_database())
-    with ExitStack() as stack:
-        command = quotechat("serve", "--port", "0", "--data", str(data))
-        started = [stack.enter_context(running(command, env=env)) for _ in range(2)]
-        for name in ("Ann", "Bo"):
-            add = quotechat("users", "add", name, "--role", "owner", "--password-stdin", "--data", str(data))
-            subprocess.run(add, input=PASSWORD.encode(), env=env, check=True, capture_output=True)
+    with two_servers(tmp_path_factory.mktemp("data"), new_database()) as started:
         yield started
-
-
-class Person:
-    """Somebody with an account, at one server."""
-
-    def __init__(self, url: str, name: str) -> None:
-        self.url, self.name = f"{url}/api/v1", name
-        self.session = requests.Session()
-        self.session.headers["Origin"] = url
-        answer = self.session.post(f"{self.url}/sessions", json={"name": name, "password": PASSWORD})
-        assert answer.status_code == 201, answer.text
-        self.id = answer.json()["account"]["id"]
-        self.cookie = {"Cookie": f"quotechat-session={self.session.cookies['quotechat-session']}"}
-
-    def ask(self, method: str, path: str, body: Any = None, **about: Any) -> requests.Response:
-        return self.session.request(method, f"{self.url}{path}", json=body, timeout=30, **about)
-
-    def inbox(self, query: str = "") -> dict[str, Any]:
-        found: dict[str, Any] = self.ask("GET", f"/inbox{query}").json()
-        return found
-
-    def entry(self, room: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.inbox()["rooms"].get(room, {})
-        return found
-
-    def say(self, room: str, text: str = "hi") -> int:
-        answer = self.ask("POST", f"/rooms/{room}/messages", {"message": text})
-        assert answer.status_code == 201, answer.text
-        return int(answer.json()["seq"])
-
-    def command(self, command: str, room: str, **fields: Any) -> dict[str, Any]:
-        answer = self.ask("POST", f"/rooms/{room}/commands", {"command": command, "room": room, **fields})
-        assert answer.status_code == 200, answer.text
-        found: dict[str, Any] = answer.json()
-        return found
 
 
 _rooms = iter(f"tea{number}" for number in range(1000))
@@ -92,21 +48,6 @@ def bo(servers: list[Running], room: str) -> Person:
     person = Person(servers[1].url, "Bo")
     person.command("join", room)
     return person
-
-
-def heard(ws: Any, command: str) -> dict[str, Any]:
-    """The next envelope of that kind."""
-    while True:
-        envelope: dict[str, Any] = json.loads(ws.recv(timeout=10))
-        if envelope["command"] == command:
-            return envelope
-
-
-def streamed(answer: requests.Response) -> Iterator[dict[str, Any]]:
-    """The envelopes of a stream, in either form."""
-    for line in answer.iter_lines(chunk_size=None):
-        if line.removeprefix(b"data: ").startswith(b"{"):
-            yield json.loads(line.removeprefix(b"data: "))
 
 
 def test_unread_is_counted(ann: Person, bo: Person, room: str) -> None:

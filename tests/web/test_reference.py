@@ -41,7 +41,7 @@ def test_the_page_shows_everything(client: FlaskClient) -> None:
     for path in document["paths"]:
         assert f"{path}</code></h3>" in html
     for name in client.get("/asyncapi.json").get_json()["components"]["messages"]:
-        assert f"<h3><code>{name}</code></h3>" in html
+        assert f"<h3><code>{name.removesuffix('-command')}</code></h3>" in html
     for code in re.findall(r'href="#problem-([a-z-]+)"', html):
         assert f'id="problem-{code}"' in html
     assert '<a href="#type-Events">Events</a>' in html

@@ -11,6 +11,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ..protocol import commands, names
@@ -33,6 +34,7 @@ from ..store.base import (
     Scheduled,
     Store,
     Stored,
+    Typist,
     Write,
 )  # fmt: skip
 from ..store.search.index import Index
@@ -100,6 +102,7 @@ class Chat(Passthrough):
         self._appended = 0
         self._commits: list[Callable[[list[Event]], None]] = []
         self._moves: list[Callable[[], None]] = []
+        self._hinted: list[Callable[[str], None]] = []
         self._drains: list[Callable[[], None]] = []
         self._accesses: list[Callable[[], None]] = []
         self._closes: list[Callable[[], None]] = []
@@ -112,7 +115,9 @@ class Chat(Passthrough):
         self._housekeeper = Housekeeper(
             store, clock, dedupe_days * _DAY_MS, audit_days * _DAY_MS, self._house_steps
         )
-        self._watcher = Watcher(store, self._feeds, bell, lambda: listeners.call(self._moves))
+        self._watcher = Watcher(
+            store, self._feeds, bell, lambda: listeners.call(self._moves), partial(listeners.call, self._hinted)
+        )
         self.search = Search(store, index)
         self._indexer = None if index is None else Indexer(store, index, lambda: self._writer.stored)
         self._threads = [self._writer.thread, self._scheduler.thread, self._watcher.thread, self._housekeeper.thread]
@@ -170,7 +175,7 @@ class Chat(Passthrough):
         Without `wake` the writer may begin only when `wake_writer` is called: a caller with several commands calls it
         once. Raises Refused if that is known already; then `done` is not called.
         """
-        if isinstance(command, commands.Subscribe | commands.Unsubscribe | commands.Ping):
+        if isinstance(command, commands.Subscribe | commands.Unsubscribe | commands.Ping | commands.Typing):
             raise MalformedEnvelope("This command belongs on a WebSocket.")
         self.welcome(begun)
         clean = command.normalised(self.bounds)
@@ -180,6 +185,14 @@ class Chat(Passthrough):
         self.limits.allow("mark" if isinstance(clean, _MARKS) else "message", identity or address, source)
         write = Write(clean, self._clock(), identity, proof, source=source or None, address=address or None)
         self._writer.submit(write, done, wake=wake)
+
+    def typist(
+        self, command: commands.Typing, *, identity: str | None, address: str = "", proof: bytes | None = None
+    ) -> Typist:
+        """Return the typist, if it may write there now; waits for the store. Raises Refused."""
+        said = commands.NewMessage(command.user or "", "…")
+        message = commands.SendMessage(message=said, room=command.room)
+        return self._store.typist(Write(message, self._clock(), identity, proof, address=address or None))
 
     def wake_writer(self) -> None:
         """Let the writer begin with what `submit_then` has queued."""
@@ -322,6 +335,15 @@ class Chat(Passthrough):
     def on_move(self, callback: Callable[[], None]) -> None:
         """Call `callback` when this process, or another one, has committed something; it must not block."""
         self._moves.append(callback)
+
+    def on_hint(self, callback: Callable[[str], None]) -> None:
+        """Call `callback` with each text that another worker has passed on; it must not block."""
+        self._hinted.append(callback)
+
+    def pass_on(self, hint: str) -> None:
+        """Hand a text to the other workers, of all machines; it may be lost, and is stored nowhere."""
+        if self._bell is not None:
+            self._bell.pass_on(hint)
 
     def on_drain(self, callback: Callable[[], None]) -> None:
         """Call `callback` when this worker drains; it returns when its clients have been told."""

@@ -51,6 +51,8 @@ class Peer:
     """
 
     framing = "raw"
+    takes_hints = False
+    """True if `hint` sends something; polls carry events alone."""
     read_bytes = READ_BYTES
     """Bytes read in one turn of the loop, after which others have their turn."""
 
@@ -106,6 +108,9 @@ class Peer:
 
     def caught_up(self, room: str, cursor: str) -> None:
         """Note that all earlier events have been sent; later ones are live."""
+
+    def hint(self, encoded: bytes) -> None:
+        """Send an envelope that is no event and may be lost."""
 
     def reset(self, room: str, refused: Refused) -> None:
         """Tell the client that its position cannot be served any more."""

@@ -20,7 +20,7 @@ import select
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -39,6 +39,7 @@ from .peer import CLOSING_SECONDS, Peer, Subscription
 
 if TYPE_CHECKING:
     from .inbox_feed import InboxFeed
+    from .typists import Typists
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +96,8 @@ class Reactor:
         self._rung = self._submitted = False
         self.inbox: InboxFeed
         """Set by its `install`."""
+        self.typists: Typists
+        """The same."""
         self._lock = threading.Lock()
         self._begun = False
         self.thread = supervision.Supervised("reactor", self._run)
@@ -124,6 +127,10 @@ class Reactor:
     def has_followers(self, room: str) -> bool:
         """Return True if a peer follows `room`; for `Chat.followed_by`."""
         return room in self._followers
+
+    def followers(self, room: str) -> Mapping[Peer, Subscription]:
+        """Return the peers that follow `room`; on the reactor's thread."""
+        return self._followers.get(room, {})
 
     def drain(self) -> None:
         """Tell every peer to come back, and return when they have been told, `GRACE_SECONDS` + 0.5 s at most."""

@@ -317,6 +317,15 @@ class Unsubscribe(_Command, frozen=True, tag="unsubscribe"):
     """Read a room no longer (WebSocket only)."""
 
 
+class Typing(_Command, frozen=True, tag="typing"):
+    """Say that one writes just now (WebSocket only). `user` is for visitors: an account has its own name."""
+
+    user: str | None = None
+
+    def normalised(self, bounds: Bounds) -> Self:
+        return self if self.user is None else replace(self, user=names.clean_user(self.user, bounds.user))
+
+
 class Ping(_Command, frozen=True, tag="ping"):
     """Are you there? With `measure`, the answer tells the bytes of this socket."""
 
@@ -328,7 +337,7 @@ Write = (
     | SetRoom | AddMember | SetMember | RemoveMember | Join | ReportMessage
     | MarkRead | SetLevel
 )
-Command = Write | Subscribe | Unsubscribe | Ping
+Command = Write | Subscribe | Unsubscribe | Ping | Typing
 
 _KNOWN: dict[str, type[Command]] = {kind.__struct_config__.tag: kind for kind in get_args(Command)}
 decoding.prepare(_KNOWN.values())

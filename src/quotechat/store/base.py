@@ -130,6 +130,15 @@ class Write(msgspec.Struct, frozen=True):
                 force_setattr(self, "candidates", mentions.candidates(said, self.runs))
 
 
+class Typist(NamedTuple):
+    """A sender that types in `room`, and the head of its log then: a reader below it may have lost the right since."""
+
+    room: str
+    head: int
+    id: str | None
+    user: str
+
+
 # --- Outcomes -------------------------------------------------------------------------------------
 
 
@@ -316,6 +325,9 @@ class Store(Transactions, Protocol):
 
     def scheduled(self, room: str, identity: str, reader: Principal | None = None) -> list[dict[str, Any]]:
         """Return the messages that wait for `identity` in `room`, and those refused when due. Raises RoomUnknown."""
+
+    def typist(self, write: Write) -> Typist:
+        """Return the typist; nothing is stored (`rules.typists`). Raises as a message that is sent, slow mode aside."""
 
     def due(self, now: int, limit: int) -> list[Due]:
         """Waiting messages whose time has come: the oldest of each sender, then the second of each, and so on."""

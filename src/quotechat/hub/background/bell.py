@@ -1,4 +1,4 @@
-"""Wake-ups between workers, and those of one machine: an empty datagram says "look again".
+"""Wake-ups between workers, and those of one machine: an empty datagram says "look again", any other is a hint.
 
 Each worker listens at a socket of its own in a private directory. A lost ring costs time, never data:
 each listener polls by itself every `NET` seconds.
@@ -12,6 +12,7 @@ import secrets
 import select
 import socket
 import time
+from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +21,10 @@ from ...supervision import Supervised
 
 NET = 0.25
 """Seconds between two looks without a ring."""
+MOST_HINT = 2000
+"""Bytes of one hint; a larger one is not passed on."""
+MOST_HINTS = 1000
+"""Hints that wait for the watcher of a worker."""
 _LIST_AGAIN = 0.25
 """Seconds for which the list of the others is good; a worker that is newer looks by itself."""
 
@@ -34,8 +39,14 @@ class Bell(Protocol):
     def ring(self, rooms: Iterable[str]) -> None:
         """Wake the others; never waits."""
 
+    def pass_on(self, hint: str) -> None:
+        """Hand a text of at most `MOST_HINT` bytes to the others, which may be lost; never waits."""
+
     def wait(self) -> set[str] | None:
-        """Wait for a ring, `stop` or a while; return the rooms to look at, or None if it may be any."""
+        """Wait for a ring, a hint, `stop` or a while; return the rooms to look at, or None if it may be any."""
+
+    def hints(self) -> list[str]:
+        """Take the hints of others that have come."""
 
     def stop(self) -> None:
         """End the wait of this worker, now and from now on."""
@@ -60,15 +71,29 @@ class SocketBell:
         self._inside, self._ring_inside = socket.socketpair()
         self._others: list[str] = []
         self._listed = 0.0
+        self._hints: deque[str] = deque(maxlen=MOST_HINTS)
 
     def ring(self, rooms: Iterable[str]) -> None:
+        self._send(b"")
+
+    def pass_on(self, hint: str) -> None:
+        data = hint.encode()
+        if 0 < len(data) <= MOST_HINT:
+            self._send(data)
+
+    def hints(self) -> list[str]:
+        found = list(self._hints)
+        self._hints.clear()
+        return found
+
+    def _send(self, data: bytes) -> None:
         now = time.monotonic()
         if now - self._listed > _LIST_AGAIN:
             self._others = [name for name in os.listdir(self._directory) if name != self._name]
             self._listed = now
         for name in self._others:
             try:
-                self._socket.sendto(b"", self._address(name))
+                self._socket.sendto(data, self._address(name))
             except (ConnectionRefusedError, FileNotFoundError):
                 # It was killed: no worker will listen there again.
                 with contextlib.suppress(FileNotFoundError):
@@ -84,7 +109,9 @@ class SocketBell:
         waiter.poll(seconds * 1000)
         with contextlib.suppress(OSError):
             while True:
-                self._socket.recv(16)
+                data = self._socket.recv(MOST_HINT)
+                if data:
+                    self._hints.append(data.decode("utf-8", "replace"))
 
     def stop(self) -> None:
         with contextlib.suppress(OSError):

@@ -1,12 +1,14 @@
 """Wake-ups between machines, through the database: a notice says "look again", and in which rooms.
 
-It is `hub.bell.Bell` for PostgreSQL. A thread of its own keeps two connections, one that listens (and nothing else,
+It is `hub.bell.Bell` for PostgreSQL. Hints go along, encoded: a version that knows none takes one for an unknown room.
+A thread of its own keeps two connections, one that listens (and nothing else,
 past any pooler) and one that rings: the rings of one tick leave as one notice. A notice that is lost
 costs time, never data: a listener looks at everything when it has (re)connected, and every `NET` seconds.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import logging
 import secrets
@@ -14,11 +16,13 @@ import select
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from ...protocol.errors import Overloaded
 from ...supervision import Supervised
+from .bell import MOST_HINT, MOST_HINTS
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +36,9 @@ ECHO = 5.0
 """Seconds within which a notice of our own is heard; else the connection that listens is made anew."""
 _MOST_ROOMS = 20
 _EVERY_ROOM = "*"
+_HINT = "!"
+_MOST_PAYLOAD = 7500
+"""Bytes of one notice (NOTIFY takes less than 8000); hints beyond are dropped."""
 
 
 class Channel(Protocol):
@@ -53,6 +60,10 @@ class Notices:
         self._listener: Channel | None = None
         self._ringer: Channel | None = None
         self._rooms: set[str] = set()
+        self._outgoing: deque[str] = deque(maxlen=MOST_HINTS)
+        self._hints: deque[str] = deque(maxlen=MOST_HINTS)
+        self._look_at: float | None = None
+        """When everything is looked at, if a hint has ended a wait before that."""
         self._lock = threading.Lock()
         self._asked = threading.Event()
         self._asked.set()  # to connect
@@ -71,12 +82,26 @@ class Notices:
             self._rooms.update(rooms)
         self._asked.set()
 
+    def pass_on(self, hint: str) -> None:
+        """Hand a text to the others, with the next notice."""
+        data = hint.encode()
+        if 0 < len(data) <= MOST_HINT:
+            with self._lock:
+                self._outgoing.append(_HINT + base64.b64encode(data).decode())
+            self._asked.set()
+
+    def hints(self) -> list[str]:
+        """Take the hints of others that have come; on the watcher's thread."""
+        found = list(self._hints)
+        self._hints.clear()
+        return found
+
     def wait(self, seconds: float = NET) -> set[str] | None:
         """Return the rooms that others have rung for; None, for all, after `seconds` or if any may have been missed."""
         if not self._begun and not self._ended:
             self._begun = True
             self.thread.start()
-        deadline = time.monotonic() + seconds
+        deadline, self._look_at = self._look_at or time.monotonic() + seconds, None
         while not self._ended:
             if self._missed:
                 self._missed = False
@@ -89,6 +114,9 @@ class Notices:
                 rooms = self._hear(listener)
                 if rooms:
                     return None if _EVERY_ROOM in rooms else rooms
+                if self._hints:
+                    self._look_at = deadline
+                    return set()
         return None
 
     def stop(self) -> None:
@@ -128,8 +156,9 @@ class Notices:
                 name, *named = payload.split()
                 if name == self._name:
                     self._heard_ourselves = time.monotonic()
-                else:
-                    rooms.update(named)
+                    continue
+                rooms.update(each for each in named if not each.startswith(_HINT))
+                self._hints.extend(_decoded(each) for each in named if each.startswith(_HINT))
         except Overloaded as away:
             if not self._ended:
                 log.warning("the connection that listens was lost: %s", away)
@@ -180,10 +209,11 @@ class Notices:
     def _send(self) -> None:
         with self._lock:
             rooms, self._rooms = self._rooms, set()
+            hints, self._outgoing = self._outgoing, deque(maxlen=MOST_HINTS)
         now = time.monotonic()
-        if not rooms and now - self._heard_ourselves < PING:
+        if not (rooms or hints) and now - self._heard_ourselves < PING:
             return
-        if not rooms and self._rang > self._heard_ourselves:
+        if not (rooms or hints) and self._rang > self._heard_ourselves:
             return  # the last one has not come back yet
         named = sorted(rooms) if len(rooms) <= _MOST_ROOMS else [_EVERY_ROOM]
         try:
@@ -191,7 +221,7 @@ class Notices:
                 self._ringer = self._open_ringer()
             if self._rang <= self._heard_ourselves:
                 self._rang = now
-            self._ringer.ring(" ".join([self._name, *named]))
+            self._ringer.ring(_payload([self._name, *named], hints))
         except Overloaded:
             old, self._ringer = self._ringer, None
             if old is not None:
@@ -201,3 +231,20 @@ class Notices:
     def _wake(self) -> None:
         with contextlib.suppress(OSError):
             self._wake_inside.send(b"\0")
+
+
+def _payload(words: list[str], hints: Iterable[str]) -> str:
+    """Return the words of one notice, with as many `hints` as there is room for."""
+    left = _MOST_PAYLOAD - sum(len(each) + 1 for each in words)
+    for hint in hints:
+        left -= len(hint) + 1
+        if left >= 0:
+            words.append(hint)
+    return " ".join(words)
+
+
+def _decoded(word: str) -> str:
+    try:
+        return base64.b64decode(word.removeprefix(_HINT)).decode()
+    except ValueError:  # of another program
+        return ""

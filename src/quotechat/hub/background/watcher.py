@@ -25,14 +25,17 @@ _SPARE_EVERY = 1.0
 class Watcher:
     """Bring `feeds` up to `store` when `bell` says so, and every `NET` seconds if there is no bell.
 
-    `moved` is called after each commit of another process that is found.
+    `moved` is called after each commit of another process that is found, `hinted` with each hint of one.
     """
 
-    def __init__(self, store: Store, feeds: Feeds, bell: Bell | None, moved: Callable[[], None]) -> None:
+    def __init__(
+        self, store: Store, feeds: Feeds, bell: Bell | None, moved: Callable[[], None], hinted: Callable[[str], None]
+    ) -> None:
         self._store = store
         self._feeds = feeds
         self._bell = bell
         self._moved = moved
+        self._hinted = hinted
         self._closed = threading.Event()
         self.thread = Supervised("watcher", self._watch)
 
@@ -56,13 +59,16 @@ class Watcher:
         spared_at = time.monotonic()
         while not self._closed.is_set():
             try:
-                if rooms is not None:
+                if rooms:
                     self._feeds.check(rooms)
                     self._moved()
-                elif (version := self._store.version()) != seen:
+                elif rooms is None and (version := self._store.version()) != seen:
                     self._feeds.check()
                     seen = version
                     self._moved()
+                # After the commits: a hint may speak of one.
+                for hint in self._bell.hints() if self._bell is not None else ():
+                    self._hinted(hint)
                 if time.monotonic() >= spared_at + _SPARE_EVERY:
                     spared_at = time.monotonic()
                     self._feeds.spare_memory()

@@ -1,7 +1,7 @@
 """Bans of accounts, until a time or for good. A bot may do nothing while it or its keeper is banned.
 
-What a bot may do stands in its own row (`accounts.is_active`), so that no check needs two. Its own ban is kept beside
-that: it outlasts its keeper's.
+Whether a bot may act stands in its own row (`accounts.is_active`), so that no check needs two. Its own ban is kept
+beside that: it outlasts its keeper's.
 """
 
 from __future__ import annotations

@@ -37,12 +37,13 @@ from ..base import (
     Outcome,
     Page,
     Step,
+    Typist,
     Write,
 )
 from ..disk.lock import InUse
 from ..ledger import Ledger
 from ..maintenance import pruning, rebuild, redaction, removal, retention
-from ..rules import Settings
+from ..rules import Settings, typists
 from ..shapes import Sql
 from .connections import Away, Connection, Pool, connect, lost
 from .gathering import Gathering, Plain, Read
@@ -206,6 +207,9 @@ class PostgresStore:
 
     def scheduled(self, room: str, identity: str, reader: Principal | None = None) -> list[dict[str, Any]]:
         return self._whole(lambda sql: reading.scheduled(sql, room, identity, reader))
+
+    def typist(self, write: Write) -> Typist:
+        return self._whole(lambda sql: typists.typist(sql, write, self._settings))
 
     def due(self, now: int, limit: int) -> list[Due]:
         return self._single(lambda sql: reading.due(sql, now, limit))

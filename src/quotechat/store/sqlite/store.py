@@ -29,7 +29,7 @@ from ..disk.lock import FileLock, Presence
 from ..disk.secret import keep_secret, load_secret
 from ..ledger import Ledger
 from ..maintenance import pruning, rebuild, redaction, removal, retention
-from ..rules import Settings
+from ..rules import Settings, typists
 from ..shapes import ROW_BYTES, Row, Sql
 
 log = logging.getLogger(__name__)
@@ -170,6 +170,10 @@ class SqliteStore:
     def scheduled(self, room: str, identity: str, reader: Principal | None = None) -> list[dict[str, Any]]:
         with self._reading() as sql:
             return reading.scheduled(sql, room, identity, reader)
+
+    def typist(self, write: Write) -> typists.Typist:
+        with self._reading() as sql:
+            return typists.typist(sql, write, self._settings)
 
     def due(self, now: int, limit: int) -> list[Due]:
         with self._reading() as sql:

@@ -149,11 +149,11 @@ def cancel(room: str, scheduled_id: int) -> Response:
     examples=tuple(
         Example(_LOBBY + "commands", envelope(name))
         for name in COMMANDS
-        if not name.endswith("subscribe") and name not in FOR_MANAGERS
+        if not name.endswith("subscribe") and name != "typing" and name not in FOR_MANAGERS
     ),
 )  # fmt: skip
 def command(room: str) -> Response:
-    """Any envelope that a WebSocket would take, but subscribe and unsubscribe: 200 and the `ack`."""
+    """Any envelope that a WebSocket would take, but subscribe, unsubscribe and typing: 200 and the `ack`."""
     envelope = parameters.json_body()
     if not isinstance(envelope, dict):
         raise MalformedEnvelope("An envelope is a JSON object.")

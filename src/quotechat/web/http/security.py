@@ -93,7 +93,7 @@ def guest_identity(token: str) -> str:
 
 def signed(command: Any, name: str | None) -> Any:
     """Return `command`, which signs as `name` if that is given. Raises Forbidden."""
-    user = getattr(getattr(command, "message", None), "user", None)
+    user = getattr(getattr(command, "message", command), "user", None)
     if name is not None and user is not None and names.clean_user(user, len(user) or 1) != name:
         # repr: a name that would be refused here may hold characters that must not be shown.
         raise Forbidden(f"You are signed in as {name!r}, and write under that name only.")

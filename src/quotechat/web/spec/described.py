@@ -150,6 +150,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
     "set-level": {"room": "tea", "level": "nothing"},
     "subscribe": {"room": "lobby", "after": "0"},
     "unsubscribe": {"room": "lobby"},
+    "typing": {"room": "lobby", "user": "Azin"},
     "ping": {"client_id": "k2", "measure": True},
 }
 

@@ -14,9 +14,9 @@ from typing import Any, get_args
 from flask import Blueprint, Response, current_app, request
 
 from ...live.connection import CLOSE_CODES
-from ...protocol import commands, inbox_types, json, wire
+from ...protocol import commands, inbox_types, json, typing_types, wire
 from ..http import problems, security, site
-from .described import COMMANDS, PATH, QUERY, Call, calls, described, envelope
+from .described import PATH, QUERY, Call, calls, described, envelope
 
 blueprint = Blueprint("specs", __name__)
 
@@ -32,8 +32,8 @@ _INFO = {
     ),
     "license": {"name": "MIT", "identifier": "MIT"},
 }
-_STREAM_ANSWERS: tuple[type, ...] = (wire.CaughtUp, wire.Heartbeat, wire.Reset)
-INBOX: tuple[type, ...] = (inbox_types.InboxChanged, inbox_types.News)
+_STREAM_ANSWERS: tuple[type, ...] = (wire.CaughtUp, wire.Heartbeat, wire.Reset, typing_types.Typists)
+INBOX: tuple[type, ...] = (inbox_types.InboxChanged, inbox_types.News, typing_types.Typists)
 
 
 @blueprint.get("/openapi.json")
@@ -251,7 +251,7 @@ def _channels() -> dict[str, Any]:
             "stream": _does("send", "stream", streamed, "The events of one room, without end."),
         },
         "components": {
-            "messages": {_tag(kind): _message(kind) for kind in (*incoming, *outgoing)},
+            "messages": {_key(kind): _message(kind) for kind in (*incoming, *outgoing)},
             "schemas": schemas,
         },
     }
@@ -266,7 +266,7 @@ def _socket_channel(kinds: list[Any]) -> dict[str, Any]:
             + "."
         ),
         "servers": [_ref("servers/websocket")],
-        "messages": {_tag(kind): _ref(f"components/messages/{_tag(kind)}") for kind in kinds},
+        "messages": {_key(kind): _ref(f"components/messages/{_key(kind)}") for kind in kinds},
         "bindings": {
             "ws": {
                 "method": "GET",
@@ -289,7 +289,7 @@ def _stream_channel(kinds: list[Any]) -> dict[str, Any]:
         ),
         "servers": [_ref("servers/http")],
         "parameters": {"room": {"description": PATH["room"][1], "examples": ["lobby"]}},
-        "messages": {_tag(kind): _ref(f"components/messages/{_tag(kind)}") for kind in kinds},
+        "messages": {_key(kind): _ref(f"components/messages/{_key(kind)}") for kind in kinds},
     }
 
 
@@ -303,7 +303,7 @@ def _does(action: str, channel: str, kinds: tuple[Any, ...], said: str) -> dict[
 
 
 def _on(channel: str, kinds: tuple[Any, ...]) -> list[dict[str, str]]:
-    return [_ref(f"channels/{channel}/messages/{_tag(kind)}") for kind in kinds]
+    return [_ref(f"channels/{channel}/messages/{_key(kind)}") for kind in kinds]
 
 
 def _message(kind: Any) -> dict[str, Any]:
@@ -312,9 +312,14 @@ def _message(kind: Any) -> dict[str, Any]:
         "description": _unwrapped(kind.__doc__),
         "payload": _ref(f"components/schemas/{kind.__name__}"),
     }
-    if _tag(kind) in COMMANDS:
+    if kind in get_args(commands.Command):
         found["examples"] = [{"payload": envelope(_tag(kind))}]
     return found
+
+
+def _key(kind: Any) -> str:
+    """Return the key of a message; a command may have the name of an answer."""
+    return f"{_tag(kind)}-command" if kind is commands.Typing else _tag(kind)
 
 
 def _tag(kind: Any) -> str:

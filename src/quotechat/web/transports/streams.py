@@ -151,6 +151,8 @@ def stream_headers(kind: Kind) -> Headers:
 class Stream(Peer):
     """One stream in the reactor."""
 
+    takes_hints = True
+
     def __init__(
         self,
         sock: Any,
@@ -226,8 +228,13 @@ class Stream(Peer):
                 bytes_in=self.bytes_in, bytes_out=self.bytes_out, events=self.events,
             )  # fmt: skip
 
+    def hint(self, encoded: bytes) -> None:
+        self._send(encoded)
+
     def _tell(self, envelope: dict[str, Any], position: bytes = b"") -> None:
-        encoded = json.dumps(envelope)
+        self._send(json.dumps(envelope), position)
+
+    def _send(self, encoded: bytes, position: bytes = b"") -> None:
         self.send(chunk(position + b"data: " + encoded + b"\n\n" if self.framing == "sse" else encoded + b"\n"))
 
     def _heartbeat(self, followed: Subscription) -> bytes:

@@ -15,6 +15,7 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, g, has_request_context, request
 from flask_sock import Sock
+from msgspec.structs import replace
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import WebsocketMismatch
 
@@ -40,6 +41,7 @@ from ...protocol.errors import (
 from ...protocol.events import Event
 from ...protocol.inbox import INBOX
 from ...protocol.principal import VISITOR, Principal
+from ...store.base import Typist
 from ..http import access, authentication, parameters, problems, reads, security, site
 from ..spec.described import described
 
@@ -61,6 +63,9 @@ FRAMES_BURST = 2000
 FRAMES_PER_SECOND = 500
 """Frames of one socket, after a burst: faster ones are read later. A ping costs its sender 6 bytes and us 10 µs
 of the one thread that serves all sockets."""
+
+TYPING_SECONDS = 2.0
+"""Of the `typing` of one socket, one in so many seconds counts; the others cost nothing."""
 
 # 16 bytes in base 64 (RFC 6455 §4.2.1): the last letter has four bits that are nothing, but need not be 0.
 _KEY = re.compile("[A-Za-z0-9+/]{22}==")
@@ -205,6 +210,7 @@ class Socket(Peer):
     """One WebSocket in the reactor."""
 
     framing = "websocket"
+    takes_hints = True
     read_bytes = 16 * 1024
 
     def __init__(
@@ -235,6 +241,7 @@ class Socket(Peer):
         self._unfinished_since: float | None = None
         self._frames_left: float = FRAMES_BURST
         self._pausing = False
+        self._typed_at = -TYPING_SECONDS
         self._listening = True
         self._heard_at_byte = 0
 
@@ -384,6 +391,8 @@ class Socket(Peer):
             self._subscribe(command)
         elif isinstance(command, commands.Unsubscribe):
             self._unsubscribe(command)
+        elif isinstance(command, commands.Typing):
+            self._type(command)
         elif isinstance(command, commands.Ping):
             counted = {"bytes": {"in": self.bytes_in, "out": self.bytes_out}} if command.measure else {}
             self._answer({"command": "pong", **counted}, command.client_id)
@@ -413,6 +422,36 @@ class Socket(Peer):
             self._answer({"command": "ack", **outcome.ack()}, client_id)
         if self._inbox:
             self._work()
+
+    def _type(self, command: commands.Typing) -> None:
+        """Let the readers of a room know; only a refusal is answered."""
+        now, client = time.monotonic(), self._client
+        if now - self._typed_at < TYPING_SECONDS:
+            return
+        self._typed_at = now
+        chat = self.reactor.chat
+        try:
+            signed = security.signed(command.normalised(chat.bounds), client.name)
+            chat.limits.allow("mark", *self._reader())
+        except Refused as refused:
+            self._typed(command.client_id, refused)
+            return
+        if signed.user is None and client.name is not None:
+            signed = replace(signed, user=client.name)
+        ask = partial(
+            chat.typist, signed, identity=client.identity, address=client.address, proof=client.principal.proof
+        )
+        self.reactor.read(ask, partial(self._typed, command.client_id), self)
+
+    def _typed(self, client_id: str | None, found: object) -> None:
+        if isinstance(found, Refused):
+            self._typed_at = -TYPING_SECONDS  # it did not count
+            self._refuse(found, client_id)
+        elif isinstance(found, Typist):
+            self.reactor.typists.typed(found)
+
+    def hint(self, encoded: bytes) -> None:
+        self.send(frame(encoded))
 
     def _unsubscribe(self, command: commands.Unsubscribe) -> None:
         if command.room == INBOX:

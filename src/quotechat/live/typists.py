@@ -1,0 +1,116 @@
+"""Tell the readers of a room, on sockets and streams, which senders type there. No event: it may be lost, and is not
+stored.
+
+Names are gathered, so that a room is told at most once a second, by a worker that hears of any number of typists; the
+other workers get the names that this one tells its own readers. A reader is told only if it has read as far as the log
+was when the typist was allowed to write: one that has been removed from the room never gets there. Without a typist
+nothing is done, for a message or otherwise.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Any
+
+from ..hub.chat import Chat
+from ..protocol import json
+from ..protocol.errors import Refused
+from ..store.base import Typist
+from .peer import Peer, Subscription
+from .reactor import Reactor
+
+GATHER = 0.1
+"""Seconds from the first name to the telling; until then its readers have the messages before."""
+PACE = 1.0
+"""Seconds between two tellings of one room."""
+MOST_NAMES = 5
+MOST_FOLLOWERS = 100
+"""Connections of this worker beyond which nobody is told: each telling is a send to every one."""
+
+
+class _Room:
+    """The names of one room that wait to be told."""
+
+    def __init__(self) -> None:
+        self.here: dict[str, dict[str, str]] = {}
+        """For the followers at this worker, by id or name."""
+        self.elsewhere: dict[str, dict[str, str]] = {}
+        """For the other workers: those that type over a socket of this one."""
+        self.head = 0
+
+
+class Typists:
+    """One for each worker. All methods run on the reactor's thread, but for `heard`."""
+
+    def __init__(self, reactor: Reactor, chat: Chat) -> None:
+        self._reactor = reactor
+        self._chat = chat
+        self._rooms: dict[str, _Room] = {}
+
+    def typed(self, typist: Typist) -> None:
+        """Note that somebody types, over a socket of this worker."""
+        shown = {"user": typist.user} if typist.id is None else {"id": typist.id, "user": typist.user}
+        self._note(typist.room, typist.head, [shown], elsewhere=True)
+
+    def heard(self, hint: str) -> None:
+        """Take a hint of another worker; from any thread."""
+        found = _parsed(hint)
+        if found is not None:
+            self._reactor.call(partial(self._note, *found))
+
+    def _note(self, name: str, head: int, who: list[dict[str, str]], *, elsewhere: bool = False) -> None:
+        if not elsewhere and not self._reactor.has_followers(name):
+            return
+        room = self._rooms.get(name)
+        if room is None:
+            room = self._rooms[name] = _Room()
+            self._reactor.later(time.monotonic() + GATHER, partial(self._tell, name))
+        room.head = max(room.head, head)
+        for shown in who:
+            for names in (room.here, room.elsewhere) if elsewhere else (room.here,):
+                if len(names) < MOST_NAMES:
+                    names[shown.get("id", shown["user"])] = shown
+
+    def _tell(self, name: str) -> None:
+        room = self._rooms[name]
+        if not room.here:
+            del self._rooms[name]
+            return
+        self._rooms[name] = _Room()
+        self._reactor.later(time.monotonic() + PACE, partial(self._tell, name))
+        if room.elsewhere:
+            self._chat.pass_on(_hint(name, room.head, list(room.elsewhere.values())))
+        followers = self._reactor.followers(name)
+        readers = [each for each in followers.items() if each[0].takes_hints]
+        if not 0 < len(readers) <= MOST_FOLLOWERS:
+            return
+        encoded = json.dumps({"command": "typing", "room": name, "who": list(room.here.values())})
+        for peer, subscription in readers:
+            if _may_hear(peer, subscription, room.head):
+                self._reactor.guard(peer, peer.hint, encoded)
+
+
+def _may_hear(peer: Peer, subscription: Subscription, head: int) -> bool:
+    """Return True if the peer has read up to `head`, its right is sure, and its socket takes something now."""
+    return subscription.position.seq >= head and not (subscription.unsure or peer.blocked or peer.ending)
+
+
+def _hint(room: str, head: int, who: list[dict[str, str]]) -> str:
+    return json.dumps({"typing": room, "head": head, "who": who}).decode()
+
+
+def _parsed(hint: str) -> tuple[str, int, list[dict[str, str]]] | None:
+    """Return room, head and typists; None for a hint of another kind, or of a program that says it otherwise."""
+    try:
+        found: Any = json.loads(hint)
+        who = [{key: str(each[key]) for key in ("id", "user") if key in each} for each in found["who"][:MOST_NAMES]]
+        return (str(found["typing"]), int(found["head"]), who) if all("user" in each for each in who) else None
+    except (Refused, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def open_typists(reactor: Reactor, chat: Chat) -> None:
+    """Give a reactor its typists."""
+    reactor.typists = Typists(reactor, chat)
+    chat.on_hint(reactor.typists.heard)
