@@ -222,10 +222,11 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
     )
     from .web.pages import accounts as account_pages
     from .web.pages import chat as pages
+    from .web.pages import frame, lessons, robots, unknown
     from .web.pages import inbox as inbox_page
-    from .web.pages import lessons, robots, unknown
     from .web.pages import moderation as moderation_pages
     from .web.pages import own as own_pages
+    from .web.pages import rooms as room_pages
     from .web.pages import search as search_page
     from .web.spec import reference, specs
     from .web.transports import held_rooms, parking, polling, revocation, streams, websocket
@@ -251,6 +252,8 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
     revocation.install(app, chat)
     metrics.install(app, chat)
     app.extensions["quotechat.downloads"] = downloads.open_downloads(chat)
+    frame.install()
+    ours.register_blueprint(room_pages.blueprint)
     for module in (pages, lessons, rooms, messages, quotes, polling, health, specs, reference, websocket, robots):
         ours.register_blueprint(module.blueprint)
     for blueprint in (hooks.posted, search.blueprint, search_page.blueprint):

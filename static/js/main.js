@@ -21,7 +21,6 @@ import { Pending } from "./pending.js";
 import { Picker } from "./picker.js";
 import { Pill } from "./pill.js";
 import { revealActions } from "./reveal.js";
-import { Rooms } from "./rooms.js";
 import { Scheduled } from "./scheduled.js";
 import { Scroll } from "./scroll.js";
 import { refreshed } from "./snapshot.js";
@@ -50,7 +49,11 @@ const connection = connect({
   after: cursor,
   interval: Number(interval),
   transports: transports.split(" "),
+  inbox: $("rooms").dataset.inbox !== undefined,
 });
+connection.addEventListener("inbox", ({ detail }) =>
+  document.dispatchEvent(new CustomEvent("inbox", { detail: { rooms: detail.rooms } })),
+);
 connection.addEventListener("signed-out", () => {
   // What was not sent stays in this browser, and is sent after the next sign-in.
   const { signIn } = $("chat").dataset;
@@ -133,7 +136,6 @@ const pending = new Pending($("outbox"), outbox, {
   },
 });
 const scheduled = new Scheduled($("scheduled"), { api, outbox });
-new Rooms($("rooms-menu"), { url: `${base}/rooms` });
 
 // --- What is done ---------------------------------------------------------------------------------
 

@@ -46,12 +46,13 @@ def inside(page: Any, selector: str) -> bool:
 
 @pytest.mark.parametrize("width", [320, 360, 390, 412, 1280])
 def test_menus_are_inside_the_window(width: int, server: Server, open_page: Open) -> None:
-    """Rooms and the diagnosis, with long names and many rooms; they close by Esc and by a click elsewhere."""
+    """The drawer of rooms and the diagnosis, with long names and many rooms; they close by Esc and by a click beside."""
     create(server, "d" * 63, "A title of some length, about this and that, and more")
     for number in range(40):
         create(server, f"room-{number}")
     page = open_page("/", **(phone(width) if width < 1000 else {"viewport": {"width": width, "height": 800}}))
-    for opener, card in [(".rooms button", "#rooms-menu"), ("#pill", "#diagnosis")]:
+    menus = [("#pill", "#diagnosis"), *([(".drawer", "#rooms")] if width < 960 else [])]
+    for opener, card in menus:
         for close in ("Escape", "click"):
             page.click(opener)
             expect(page.locator(card)).to_be_visible()
@@ -59,7 +60,7 @@ def test_menus_are_inside_the_window(width: int, server: Server, open_page: Open
             assert page.eval_on_selector(card, "card => card.scrollWidth <= card.clientWidth")
             assert violations(page) == []
             if close == "click":
-                page.mouse.click(width / 2, 790)
+                page.mouse.click(width - 5, 790)
             else:
                 page.keyboard.press(close)
             expect(page.locator(card)).to_be_hidden()
@@ -67,9 +68,9 @@ def test_menus_are_inside_the_window(width: int, server: Server, open_page: Open
 
 def test_menus_work_without_javascript(server: Server, open_page: Open) -> None:
     create(server, "tea")
-    page = open_page("/", live=False, java_script_enabled=False)
-    page.click(".rooms button")
-    page.click("#rooms-menu a:has-text('tea')")
+    page = open_page("/", live=False, java_script_enabled=False, **phone(390))
+    page.click(".drawer")
+    page.click("#rooms a:has-text('tea')")
     expect(page.locator("#room-name")).to_have_text("tea")
 
 

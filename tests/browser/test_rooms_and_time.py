@@ -13,15 +13,15 @@ Open = Callable[..., Any]
 
 
 def test_a_room_that_another_made_comes_into_the_list(open_page: Open, server: Server) -> None:
-    """When the menu is opened, under its name and title, in its place, and its link leads there."""
-    page = open_page("/rooms/lobby")
-    names = page.locator("#rooms-menu li a")
+    """When the drawer is opened, in its place, and its link leads there."""
+    page = open_page("/rooms/lobby", viewport={"width": 390, "height": 800})
+    names = page.locator("#room-list .label")
     for name in ("zebra", "apes"):
         made = requests.post(f"{server.url}/api/v1/rooms", json={"name": name, "title": f"All {name}"}, timeout=10)
         assert made.status_code == 201
-    page.click("[popovertarget=rooms-menu]")
+    page.click(".drawer")
     expect(names).to_have_text(["apes", "lobby", "zebra"])
-    expect(page.locator("#rooms-menu li").first).to_contain_text("All apes")
+    expect(page.locator("#room-list a").first).to_have_attribute("title", "All apes")
     names.first.click()
     page.wait_for_url("**/rooms/apes")
 

@@ -34,6 +34,11 @@ def has(endpoint: str) -> bool:
     return f"{NAME}.{endpoint}" in current_app.view_functions
 
 
+def is_here(endpoint: str) -> bool:
+    """Return True if this request is for that endpoint of ours."""
+    return request.endpoint == f"{NAME}.{endpoint}"
+
+
 def base() -> str:
     """Return the path under which everything of ours is, for clients: "" at the root, else such as ``/chat``."""
     return request.script_root + _prefix()
@@ -67,7 +72,7 @@ def template_global(name: str, function: Callable[..., Any]) -> None:
 @cache
 def _environment() -> Environment:
     environment = Environment(autoescape=True, loader=FileSystemLoader(templates_dir()))
-    environment.globals.update(url_for=url_for, base=base, **_globals)
+    environment.globals.update(url_for=url_for, base=base, has=has, is_here=is_here, **_globals)
     # Each message stands in the page as JSON too, and the standard encoder takes longer than all else.
     environment.policies["json.dumps_function"] = _dumped
     environment.filters.update(_filters)

@@ -164,20 +164,6 @@ def react(name: str) -> BaseResponse:
     return redirect(_address(way, name, f"m{message['id']}"), 303)
 
 
-@blueprint.post("/rooms")
-def create_room() -> BaseResponse:
-    """Creates the form's room and goes there."""
-    name, title = request.form.get("name", ""), request.form.get("title", "")
-    try:
-        authentication.need_right(security.principal(), CREATE_ROOM)
-        _chat().create_room(
-            name, title, security.identity(), security.address(), access.begun(), proof=authentication.proof()
-        )
-    except Refused as refused:
-        return _no_room(name, refused)
-    return redirect(url_for("pages.room", name=name), 303)
-
-
 @blueprint.get("/quotes")
 def quotes() -> Response:
     """Show a random quote, the newest ones, and a form for another."""
@@ -268,6 +254,7 @@ def _chat_page(
     html = render_template(
         "chat.html",
         room=name,
+        current=name,
         way=way,
         ways=WAYS,
         address=_address,
@@ -277,8 +264,6 @@ def _chat_page(
         mine=_mine(page),
         has_more=page["has_more"],
         in_history=page is not snapshot,
-        rooms=chat.rooms(security.principal()),
-        can_create=authentication.may(security.principal(), CREATE_ROOM),
         colors=sorted(COLORS),
         emoji=EMOJI,
         interval=SHORT_POLL_INTERVAL,
@@ -338,7 +323,7 @@ def _quotes_page(
 
 def _no_room(name: str, refused: Refused) -> Response:
     html = render_template(
-        "error.html", problem=_told(refused), room=name, rooms=_chat().rooms(security.principal()),
+        "error.html", problem=_told(refused), room=name,
         can_create=authentication.may(security.principal(), CREATE_ROOM),
     )  # fmt: skip
     return _page(html, refused)

@@ -170,7 +170,7 @@ def envelope(name: str) -> dict[str, Any]:
 #: Blueprints that answer people.
 _PAGES = (
     "static", "pages", "lessons", "account_pages", "own_pages", "inbox_page", "moderation_pages", "search_page",
-    "reference",
+    "reference", "room_pages",
     "robots", "unknown",
 )  # fmt: skip
 

@@ -1,0 +1,146 @@
+"""The pages about rooms: all of them, a new one, a direct message. Forms, without JavaScript too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Blueprint, Response, current_app, make_response, redirect, request
+
+from ...hub.chat import Chat
+from ...protocol.errors import Invalid, Refused, Unauthenticated
+from ...protocol.permissions import BEGIN_DIRECT, CREATE_CLOSED, CREATE_ROOM
+from ...protocol.principal import Principal
+from ...store.base import BeginDirect
+from ..http import access, authentication, problems, security, site
+
+blueprint = Blueprint("room_pages", __name__)
+
+_SHOWN = 100
+_MOST_OTHERS = 9
+
+
+@blueprint.errorhandler(Unauthenticated)
+def _to_sign_in(refused: Unauthenticated) -> Response:
+    if not site.has("account_pages.sign_in"):
+        return problems.response(refused)
+    return _to(site.url_for("account_pages.sign_in", next=site.path()))
+
+
+# --- All rooms --------------------------------------------------------------------------------------
+
+
+@blueprint.get("/rooms")
+def all_rooms() -> Response:
+    """Show all rooms that the caller may read, with what they are about."""
+    principal = security.principal()
+    found = _chat().rooms(principal)
+    words = request.args.get("q", "")[:100]
+    shown = [each for each in found if each.get("kind") != "direct" and _has(each, words)]
+    return _page("rooms.html", heading="All rooms", search=words, rooms=shown, can_create=_can_create(principal))
+
+
+def _has(room: Mapping[str, Any], words: str) -> bool:
+    text = " ".join((room["name"], room.get("title", ""), room.get("topic", ""))).casefold()
+    return all(word in text for word in words.casefold().split())
+
+
+# --- A new room -------------------------------------------------------------------------------------
+
+
+@blueprint.get("/new-room")
+def new() -> Response:
+    """Show the form for a new room."""
+    return _new()
+
+
+@blueprint.post("/rooms")
+def create() -> Response:
+    """Creates the form's room and goes there."""
+    form = request.form
+    kind, principal = form.get("kind", "open"), security.principal()
+    try:
+        if kind not in ("open", "closed"):
+            raise Invalid("kind", "A room is open or closed.")
+        authentication.need_right(principal, CREATE_CLOSED if kind == "closed" else CREATE_ROOM)
+        room = _chat().create_room(
+            form.get("name", ""), form.get("title", ""), security.identity(), security.address(), access.begun(),
+            kind=kind, proof=authentication.proof(),
+        )  # fmt: skip
+    except Refused as refused:
+        return _new(refused)
+    return _to(site.url_for("pages.room", name=room["name"]))
+
+
+def _new(refused: Refused | None = None) -> Response:
+    principal = security.principal()
+    return _page(
+        "new_room.html", refused, heading="New room", can_create=_can_create(principal),
+        can_close=authentication.may(principal, CREATE_CLOSED),
+    )  # fmt: skip
+
+
+def _can_create(principal: Principal) -> bool:
+    return authentication.may(principal, CREATE_ROOM)
+
+
+# --- A direct message -------------------------------------------------------------------------------
+
+
+@blueprint.get("/directs")
+def direct() -> Response:
+    """Show people to write to."""
+    return _direct()
+
+
+@blueprint.post("/directs")
+def begin() -> Response:
+    """Begins the direct room with the form's people, or finds it, and goes there."""
+    principal = authentication.need_account()
+    try:
+        chosen = tuple(dict.fromkeys(request.form.getlist("member")))
+        if len(chosen) > _MOST_OTHERS:
+            raise Invalid("members", f"At most {_MOST_OTHERS} others are in a direct room.")
+        created = _chat().begin_direct(
+            BeginDirect(chosen), principal.identity or "", access.begun(), authentication.proof()
+        )
+    except Refused as refused:
+        return _direct(refused)
+    return _to(site.url_for("pages.room", name=created.room["name"]))
+
+
+def _direct(refused: Refused | None = None) -> Response:
+    principal = authentication.need_account()
+    search = request.values.get("q", "")[:100]
+    found = authentication.services().people.listed(search, _SHOWN, None, principal)
+    others = [each for each in found[:_SHOWN] if each.key != principal.id and each.state == "active"]
+    return _page(
+        "direct.html", refused, heading="Message somebody", search=search, people=others, has_more=len(found) > _SHOWN,
+        chosen=request.form.getlist("member"), can_write_to=authentication.may(principal, BEGIN_DIRECT),
+    )  # fmt: skip
+
+
+# --- Inside -----------------------------------------------------------------------------------------
+
+
+def _page(template: str, refused: Refused | None = None, **about: Any) -> Response:
+    problem = None if refused is None else problems.body(refused)
+    html = site.render_template(template, problem=problem, draft=request.form, **about)
+    answer = make_response(html, 200 if problem is None else problem["status"])
+    answer.headers["Cache-Control"] = "no-store"
+    security.give_cookie(answer)
+    retry = None if refused is None else problems.retry_after(refused)
+    if retry is not None:
+        answer.headers["Retry-After"] = retry
+    return answer
+
+
+def _to(path: str) -> Response:
+    answer = make_response(redirect(path, 303))
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def _chat() -> Chat:
+    chat: Chat = current_app.extensions["quotechat"]
+    return chat

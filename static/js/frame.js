@@ -1,0 +1,52 @@
+// What every page has: the column of rooms, which is kept up to date.
+import { Api } from "./api.js";
+import { Column, rowOf } from "./column.js";
+import { followInbox, Inbox } from "./inbox.js";
+import { Visited } from "./visited.js";
+
+const side = document.getElementById("rooms");
+document.documentElement.classList.add("js");
+
+// In a wide window the column is no drawer.
+matchMedia("(width >= 60rem)").addEventListener("change", () => {
+  if (side.matches(":popover-open")) side.hidePopover();
+});
+
+const column = new Column(side, document.querySelector(".drawer-news"));
+const show = ({ rooms }) =>
+  column.show(Object.entries(rooms).map(([name, entry]) => rowOf(name, entry, name === column.current)));
+
+if (side.dataset.inbox === undefined) {
+  if (column.rooms) visit();
+} else if (document.getElementById("chat")) {
+  // The connection of the room follows the inbox too.
+  document.addEventListener("inbox", ({ detail }) => show(detail));
+} else {
+  follow();
+}
+
+function visit() {
+  const visited = new Visited(column, { base: side.dataset.base });
+  visited.begin();
+  side.addEventListener("toggle", ({ newState }) => newState === "open" && visited.refresh());
+}
+
+/** Follows the inbox while the page is seen: a hidden tab holds no connection. */
+function follow() {
+  const inbox = new Inbox();
+  const link = {
+    api: new Api({ base: side.dataset.base }),
+    interval: 5_000,
+    inboxCursor: () => inbox.cursor,
+    inboxTold: (answer) => inbox.apply(answer) && show(inbox),
+  };
+  let control = null;
+  const look = () => {
+    control?.abort();
+    if (document.hidden) return;
+    control = new AbortController();
+    followInbox(link, control.signal);
+  };
+  document.addEventListener("visibilitychange", look);
+  look();
+}
