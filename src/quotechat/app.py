@@ -220,6 +220,7 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         security,
         site,
     )
+    from .web.pages import about as about_page
     from .web.pages import accounts as account_pages
     from .web.pages import chat as pages
     from .web.pages import frame, lessons, robots, unknown
@@ -253,7 +254,8 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
     metrics.install(app, chat)
     app.extensions["quotechat.downloads"] = downloads.open_downloads(chat)
     frame.install()
-    ours.register_blueprint(room_pages.blueprint)
+    for blueprint in (room_pages.blueprint, about_page.blueprint):
+        ours.register_blueprint(blueprint)
     for module in (pages, lessons, rooms, messages, quotes, polling, health, specs, reference, websocket, robots):
         ours.register_blueprint(module.blueprint)
     for blueprint in (hooks.posted, search.blueprint, search_page.blueprint):

@@ -27,6 +27,7 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Blueprints and calls that need the scope `write`; every other change needs `manage`.
 _WRITES = frozenset({
     "messages", "files", "quotes", "pages", "members.join", "members.leave", "inbox.read", "inbox.level",
+    "about_page.join", "about_page.leave", "about_page.level",
 })  # fmt: skip
 #: Calls, and blueprints, that need a session: a token is told so, whatever its scopes are.
 _NEED_SESSION = frozenset({

@@ -76,7 +76,7 @@ def step(step: str) -> Response:
 
 def _lesson(html: str) -> Response:
     answer = make_response(html)
-    answer.headers["Cache-Control"] = "no-cache"
+    answer.headers["Cache-Control"] = "no-store"
     return answer
 
 

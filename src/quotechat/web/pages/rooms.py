@@ -20,12 +20,14 @@ _SHOWN = 100
 _MOST_OTHERS = 9
 
 
-@blueprint.errorhandler(Unauthenticated)
-def _to_sign_in(refused: Unauthenticated) -> Response:
+def to_sign_in(refused: Unauthenticated) -> Response:
+    """Lead a caller without an account to the page to sign in, if there is one."""
     if not site.has("account_pages.sign_in"):
         return problems.response(refused)
-    return _to(site.url_for("account_pages.sign_in", next=site.path()))
+    return to(site.url_for("account_pages.sign_in", next=site.path()))
 
+
+blueprint.register_error_handler(Unauthenticated, to_sign_in)
 
 # --- All rooms --------------------------------------------------------------------------------------
 
@@ -34,10 +36,10 @@ def _to_sign_in(refused: Unauthenticated) -> Response:
 def all_rooms() -> Response:
     """Show all rooms that the caller may read, with what they are about."""
     principal = security.principal()
-    found = _chat().rooms(principal)
+    found = chat().rooms(principal)
     words = request.args.get("q", "")[:100]
     shown = [each for each in found if each.get("kind") != "direct" and _has(each, words)]
-    return _page("rooms.html", heading="All rooms", search=words, rooms=shown, can_create=_can_create(principal))
+    return page("rooms.html", heading="All rooms", search=words, rooms=shown, can_create=_can_create(principal))
 
 
 def _has(room: Mapping[str, Any], words: str) -> bool:
@@ -63,18 +65,18 @@ def create() -> Response:
         if kind not in ("open", "closed"):
             raise Invalid("kind", "A room is open or closed.")
         authentication.need_right(principal, CREATE_CLOSED if kind == "closed" else CREATE_ROOM)
-        room = _chat().create_room(
+        room = chat().create_room(
             form.get("name", ""), form.get("title", ""), security.identity(), security.address(), access.begun(),
             kind=kind, proof=authentication.proof(),
         )  # fmt: skip
     except Refused as refused:
         return _new(refused)
-    return _to(site.url_for("pages.room", name=room["name"]))
+    return to(site.url_for("pages.room", name=room["name"]))
 
 
 def _new(refused: Refused | None = None) -> Response:
     principal = security.principal()
-    return _page(
+    return page(
         "new_room.html", refused, heading="New room", can_create=_can_create(principal),
         can_close=authentication.may(principal, CREATE_CLOSED),
     )  # fmt: skip
@@ -101,12 +103,12 @@ def begin() -> Response:
         chosen = tuple(dict.fromkeys(request.form.getlist("member")))
         if len(chosen) > _MOST_OTHERS:
             raise Invalid("members", f"At most {_MOST_OTHERS} others are in a direct room.")
-        created = _chat().begin_direct(
+        created = chat().begin_direct(
             BeginDirect(chosen), principal.identity or "", access.begun(), authentication.proof()
         )
     except Refused as refused:
         return _direct(refused)
-    return _to(site.url_for("pages.room", name=created.room["name"]))
+    return to(site.url_for("pages.room", name=created.room["name"]))
 
 
 def _direct(refused: Refused | None = None) -> Response:
@@ -114,7 +116,7 @@ def _direct(refused: Refused | None = None) -> Response:
     search = request.values.get("q", "")[:100]
     found = authentication.services().people.listed(search, _SHOWN, None, principal)
     others = [each for each in found[:_SHOWN] if each.key != principal.id and each.state == "active"]
-    return _page(
+    return page(
         "direct.html", refused, heading="Message somebody", search=search, people=others, has_more=len(found) > _SHOWN,
         chosen=request.form.getlist("member"), can_write_to=authentication.may(principal, BEGIN_DIRECT),
     )  # fmt: skip
@@ -123,7 +125,8 @@ def _direct(refused: Refused | None = None) -> Response:
 # --- Inside -----------------------------------------------------------------------------------------
 
 
-def _page(template: str, refused: Refused | None = None, **about: Any) -> Response:
+def page(template: str, refused: Refused | None = None, **about: Any) -> Response:
+    """Render a page, with the status of what was refused."""
     problem = None if refused is None else problems.body(refused)
     html = site.render_template(template, problem=problem, draft=request.form, **about)
     answer = make_response(html, 200 if problem is None else problem["status"])
@@ -135,12 +138,14 @@ def _page(template: str, refused: Refused | None = None, **about: Any) -> Respon
     return answer
 
 
-def _to(path: str) -> Response:
+def to(path: str) -> Response:
+    """Go on to `path`."""
     answer = make_response(redirect(path, 303))
     answer.headers["Cache-Control"] = "no-store"
     return answer
 
 
-def _chat() -> Chat:
-    chat: Chat = current_app.extensions["quotechat"]
-    return chat
+def chat() -> Chat:
+    """Return the chat of this application."""
+    found: Chat = current_app.extensions["quotechat"]
+    return found

@@ -16,6 +16,9 @@ from ..transports import websocket
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
+#: Blueprints of pages to which an address with a slash too many leads.
+_LED_TO = ("pages", "lessons", "room_pages", "about_page")
+
 
 def install(scope: Flask | Blueprint) -> None:
     """Answer for every address of `scope` that is none."""
@@ -36,7 +39,7 @@ def _to_page() -> Response | None:
         return None
     with contextlib.suppress(HTTPException):
         endpoint, values = adapter.match(request.path.rstrip("/"), method="GET")
-        if endpoint.startswith((f"{site.NAME}.pages.", f"{site.NAME}.lessons.")):
+        if endpoint.removeprefix(f"{site.NAME}.").partition(".")[0] in _LED_TO:
             query = request.query_string.decode("ascii", "replace")
             address = url_for(endpoint, **values) + (f"?{query}" if query else "")
             return Response(status=308, headers={"Location": address})

@@ -23,7 +23,7 @@ def page() -> Response:
     """Show every call and every envelope, with this server's own address."""
     html = site.render_template("reference.html", reference=Reference(request.host_url.rstrip("/") + site.base()))
     answer = make_response(html)
-    answer.headers["Cache-Control"] = "no-cache"
+    answer.headers["Cache-Control"] = "no-store"
     return answer
 
 

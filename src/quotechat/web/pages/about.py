@@ -1,0 +1,158 @@
+"""The page about a room: what it is for, who is in it, its settings. Forms, without JavaScript too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from ...hub.chat import Chat
+from ...protocol import commands, inbox
+from ...protocol.errors import Invalid, Refused, Unauthenticated
+from ...protocol.permissions import LIST_MEMBERS, MANAGE, allows
+from ...protocol.principal import Principal
+from ...store import listing, members
+from ...store.shapes import Sql
+from ..http import access, authentication, security, site
+from .rooms import chat, page, to, to_sign_in
+
+blueprint = Blueprint("about_page", __name__)
+blueprint.register_error_handler(Unauthenticated, to_sign_in)
+
+LEVELS = {
+    "everything": "every message",
+    "mentions": "mentions of me",
+    "nothing": "nothing",
+    "hidden": "nothing, and keep it out of the column",
+}
+_CHECKED = ("archived", "default")
+_MUTED = {"mute": "+1h", "unmute": None}
+
+
+@blueprint.get("/rooms/<name>/about")
+def about(name: str) -> Response:
+    """Show a room from outside."""
+    return _about(name)
+
+
+@blueprint.post("/rooms/<name>/about")
+def change(name: str) -> Response:
+    """Changes the settings of a room as the form has them."""
+    return _do(name, "settings", lambda room: _submit("set-room", name, about=_changes(room)))
+
+
+@blueprint.post("/rooms/<name>/join")
+def join(name: str) -> Response:
+    """Joins an open room."""
+    return _do(name, "joining", lambda _: _submit("join", name))
+
+
+@blueprint.post("/rooms/<name>/leave")
+def leave(name: str) -> Response:
+    """Leaves a room; a closed one is not there any more then."""
+    principal = authentication.need_account()
+    try:
+        _submit("remove-member", name, member={"id": principal.id})
+    except Refused as refused:
+        return _about(name, "joining", refused)
+    return to(site.url_for("room_pages.all_rooms"))
+
+
+@blueprint.post("/rooms/<name>/level")
+def level(name: str) -> Response:
+    """Chooses how much one wants to hear of a room."""
+    return _do(name, "level", lambda _: _submit("set-level", name, level=request.form.get("level")))
+
+
+@blueprint.post("/rooms/<name>/members")
+def add(name: str) -> Response:
+    """Adds the person that the form names."""
+    who = request.form.get("member", "").strip().removeprefix("@")
+    return _do(name, "members", lambda _: _submit("add-member", name, member={"name": who}))
+
+
+@blueprint.post("/rooms/<name>/members/<account_id>")
+def change_member(name: str, account_id: str) -> Response:
+    """Changes a member; `do` names the action."""
+
+    def act(_: Mapping[str, Any]) -> None:
+        what = request.form.get("do", "")
+        if what in ("manager", "member"):
+            _submit("set-member", name, member={"id": account_id, "role": what})
+        elif what in _MUTED:
+            _submit("set-member", name, member={"id": account_id, "muted_until": _MUTED[what]})
+        elif what == "remove":
+            _submit("remove-member", name, member={"id": account_id})
+        else:
+            raise Invalid("do", "Nothing is known under this word.")
+
+    return _do(name, "members", act)
+
+
+def _do(name: str, part: str, act: Any) -> Response:
+    """Do it and go back to the page, or show why it was refused beside its form."""
+    principal = authentication.need_account()
+    try:
+        chat().open(principal, name)
+        act(_read(chat(), principal, name)[0])
+    except Refused as refused:
+        return _about(name, part, refused)
+    return to(site.url_for("about_page.about", name=name))
+
+
+def _submit(command: str, room: str, **inner: Any) -> None:
+    chat().submit(
+        commands.decode({"command": command, "room": room, **inner}), identity=security.identity(),
+        address=security.address(), begun=access.begun(), proof=authentication.proof(),
+    )  # fmt: skip
+
+
+def _changes(room: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the form has otherwise than `room`, as the command takes it. Raises Invalid."""
+    form, found = request.form, dict[str, Any]()
+    for field in ("title", "topic"):
+        if form.get(field, "").strip() != room.get(field, ""):
+            found[field] = form.get(field, "").strip() or None
+    for field, usual in (("posting", "all"), ("kind", "open")):
+        if form.get(field, room.get(field, usual)) != room.get(field, usual):
+            found[field] = form[field]
+    slow = form.get("slow", "").strip() or "0"
+    if not (slow.isascii() and slow.isdigit() and len(slow) < 6):
+        raise Invalid("slow", "The pause is a whole number of seconds.")
+    if int(slow) != room.get("slow", 0):
+        found["slow"] = int(slow)
+    for field in _CHECKED:
+        if f"has-{field}" in form and (field in form) != room.get(field, False):
+            found[field] = field in form
+    if "everything" in form:
+        found["everything"] = True
+    return found
+
+
+def _about(name: str, part: str = "", refused: Refused | None = None) -> Response:
+    principal = security.principal()
+    chat().open(principal, name)  # one that is not theirs is not there
+    room, people = _read(chat(), principal, name)
+    place = room.get("you", {})
+    kind = room.get("kind", "open")
+    shown = {**room, **request.form} if part == "settings" else room
+    return page(
+        "about.html", refused, heading=", ".join(each["name"] for each in room.get("with", [])) or name, room=name,
+        current=name, about=shown, kind=kind, part=part, people=people, place=place, levels=LEVELS,
+        level=place.get("level", inbox.default_level(kind)), has_account=principal.has_account, me=principal.id,
+        is_admin=principal.is_admin, can_manage=kind != "direct" and allows(principal, MANAGE, kind, place.get("role")),
+    )  # fmt: skip
+
+
+def _read(chat: Chat, principal: Principal, name: str) -> tuple[dict[str, Any], list[dict[str, Any]] | None]:
+    """Return the room, and its members if they are for `principal` to see."""
+
+    def work(sql: Sql) -> tuple[dict[str, Any], list[dict[str, Any]] | None]:
+        room = listing.one(sql, name, principal.account)
+        found = members.membership(sql, name, principal.account)
+        if found is None or not allows(principal, LIST_MEMBERS, found.kind, found.role):
+            return room, None
+        return room, [each.shown() for each in members.listed(sql, found.room_id)]
+
+    return chat.read_with(work)

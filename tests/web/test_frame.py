@@ -1,0 +1,167 @@
+"""The frame of all pages, with the column of rooms; and the pages about rooms, as forms without JavaScript."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from people import ORIGIN, Browser, joined, owner
+
+from quotechat import create_app
+from quotechat.config import Settings
+from quotechat.web.pages import frame
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
+    """One application for all; who asks, and which rooms there are, each test says itself."""
+    app = create_app(Settings(data=tmp_path_factory.mktemp("data"), limits=False))
+    yield app
+    app.extensions["quotechat"].close()
+
+
+@pytest.fixture(scope="module")
+def boss(app: Flask) -> Browser:
+    return owner(app)
+
+
+@pytest.fixture(scope="module")
+def bo(app: Flask, boss: Browser) -> Browser:
+    return joined(app, boss, "Bo")
+
+
+def get(browser: Browser, path: str) -> str:
+    answer = browser.client.get(path, headers={"Accept": "text/html"})
+    return str(answer.get_data(as_text=True))
+
+
+def post(browser: Browser, path: str, **form: Any) -> Any:
+    return browser.client.post(path, data=form, headers={**ORIGIN, "Accept": "text/html"})
+
+
+def row(html: str, room: str) -> str:
+    """The row of a room in the column."""
+    found = re.search(rf'<li data-room="{room}"[^>]*>.*?</li>', html, re.S)
+    return found[0] if found else ""
+
+
+def identity(browser: Browser) -> str:
+    return str(browser.ask("GET", "/me").get_json()["account"]["id"])
+
+
+EVERYWHERE = ["/", "/polling", "/websocket", "/rooms/lobby", "/rooms/lobby/about", "/rooms", "/new-room", "/quotes",
+              "/lab", "/learn", "/learn/4-websocket", "/reference", "/search", "/rooms/none", "/none"]  # fmt: skip
+SIGNED_OUT = ["/sign-in", "/join"]
+SIGNED_IN = ["/me", "/inbox", "/people", "/admin", "/admin/audit", "/directs"]
+
+
+def test_every_page_stands_in_the_frame(app: Flask, boss: Browser) -> None:
+    """One column with the lobby in it, one head, one main part, one heading, and a link that skips the column."""
+    pages = [(Browser(app), EVERYWHERE + SIGNED_OUT), (boss, EVERYWHERE + SIGNED_IN)]
+    for browser, path in [(browser, path) for browser, paths in pages for path in paths]:
+        html = get(browser, path)
+        for part in ('<nav id="rooms"', "<main", "<h1", 'class="skip"', '<header class="top"'):
+            assert html.count(part) == 1, (path, part)
+        assert "lobby</bdi>" in row(html, "lobby") and 'href="/rooms"' in html, path
+        assert ('/sign-out"' in html, ">Sign in</a>" in html) == (browser is boss, browser is not boss), path
+
+
+def test_the_column_says_what_is_new(app: Flask, boss: Browser, bo: Browser) -> None:
+    """Unread and mentions in words and numbers, but not of the room that is shown; a muted room is pale."""
+    for room in ("news", "noise"):
+        boss.ask("POST", "/rooms", {"name": room})
+        bo.ask("PUT", f"/rooms/{room}/members/me", {})
+    bo.ask("PUT", "/rooms/noise/level", {"level": "nothing"})
+    for text in ("hello", "@Bo, look"):
+        boss.ask("POST", "/rooms/news/messages", {"message": text})
+    boss.ask("POST", "/rooms/noise/messages", {"message": "la la"})
+    html = get(bo, "/quotes")
+    assert ", 2 unread, 1 mention</span>" in row(html, "news") and '"news "' in row(html, "news")
+    assert '"pale"' in row(html, "noise") and ", 1 unread</span>" in row(html, "noise")
+    assert re.search(r'class="drawer-news"[^>]*title="Something is new">', html)
+    shown = row(get(bo, "/rooms/news"), "news")
+    assert 'aria-current="page"' in shown and "unread" not in shown
+
+
+def test_a_conversation_begins_by_a_form(app: Flask, boss: Browser, bo: Browser) -> None:
+    """The same people find the same room, and it stands in both columns under the other's name."""
+    html = get(boss, "/directs")
+    assert "Bo</bdi>" in html and f'value="{identity(boss)}"' not in html
+    begun = post(boss, "/directs", member=identity(bo))
+    room = begun.headers["Location"].removeprefix("/rooms/")
+    assert begun.status_code == 303 and room.startswith("dm-")
+    assert post(bo, "/directs", member=identity(boss)).headers["Location"] == begun.headers["Location"]
+    assert "Bo</bdi>" in row(get(boss, "/quotes"), room) and "Azin</bdi>" in row(get(bo, "/quotes"), room)
+    about = get(bo, f"/rooms/{room}/about")
+    assert "About <bdi>Azin</bdi>" in about and "Leave the room" not in about and "<h2>Settings</h2>" not in about
+    assert post(Browser(app), "/directs", member=identity(boss)).headers["Location"].startswith("/sign-in")
+
+
+def test_a_closed_room_from_its_form_to_its_end(app: Flask, boss: Browser, bo: Browser) -> None:
+    """Made by a form; its manager lets people in, changes what they may do, and those outside find nothing there."""
+    made = post(boss, "/rooms", name="staff", title="Staff", kind="closed")
+    room = made.headers["Location"].removeprefix("/rooms/")
+    assert made.status_code == 303 and room.startswith("staff-")
+    about = f"/rooms/{room}/about"
+    assert bo.client.get(about).status_code == 404 and not row(get(bo, "/rooms"), room)
+    assert post(boss, f"/rooms/{room}/members", member="@Bo").status_code == 303
+    assert "<h2>2 members</h2>" in get(bo, about) and "Make a manager" not in get(bo, about)
+    assert post(bo, about, title="Mine").status_code == 403
+    changed = post(boss, about, title="The staff", topic="Who is on duty", posting="managers", slow="30")
+    assert changed.status_code == 303
+    told = get(bo, about)
+    assert all(each in told for each in ("The staff", "Who is on duty", "Only its managers", "once in 30 seconds"))
+    refused = post(boss, about, title="Typed anew", slow="99999")
+    assert refused.status_code == 422 and 'value="Typed anew"' in refused.get_data(as_text=True)
+    assert post(boss, f"/rooms/{room}/members/{identity(bo)}", do="manager").status_code == 303
+    assert "Make a manager" in get(bo, about) or "No manager" in get(bo, about)
+    assert post(bo, f"/rooms/{room}/leave").headers["Location"] == "/rooms"
+    assert bo.client.get(about).status_code == 404
+
+
+def test_an_open_room_is_joined_and_left_by_forms(boss: Browser, bo: Browser) -> None:
+    """And what a member is told of is chosen there; a hidden room leaves the column."""
+    assert post(boss, "/rooms", name="tea").status_code == 303
+    assert not row(get(bo, "/quotes"), "tea") and "tea</bdi>" in get(bo, "/rooms")
+    assert post(bo, "/rooms/tea/join").status_code == 303
+    assert row(get(bo, "/quotes"), "tea")
+    assert post(bo, "/rooms/tea/level", level="hidden").status_code == 303
+    assert not row(get(bo, "/quotes"), "tea") and row(get(bo, "/rooms/tea"), "tea")
+    assert post(bo, "/rooms/tea/leave").status_code == 303
+    assert "Join the room" in get(bo, "/rooms/tea/about")
+
+
+def test_a_refused_room_keeps_what_was_typed(boss: Browser) -> None:
+    """A name that is taken is said beside its field."""
+    refused = post(boss, "/rooms", name="lobby", title="My hall")
+    html = refused.get_data(as_text=True)
+    assert refused.status_code == 409 and 'value="My hall"' in html and 'aria-invalid="true"' in html
+
+
+def test_many_rooms_are_cut_to_those_with_news(
+    boss: Browser, bo: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A room with news, and the one that is shown, are among those that the column still has."""
+    monkeypatch.setattr(frame, "MOST_SHOWN", 3)
+    for number in range(9):
+        boss.ask("POST", "/rooms", {"name": f"z-{number}"})
+        bo.ask("PUT", f"/rooms/z-{number}/members/me", {})
+    boss.ask("POST", "/rooms/z-8/messages", {"message": "here"})
+    bo.ask("PUT", "/rooms/news/read", {"id": 10**6})
+    html = get(bo, "/rooms/z-7")
+    assert html.count("<li data-room=") == 3
+    assert "1 unread" in row(html, "z-8") and "aria-current" in row(html, "z-7")
+
+
+def test_a_stranger_sees_no_rooms(tmp_path: Path) -> None:
+    """Where an account is needed the column has places alone: nothing of rooms, nobody's name."""
+    app = create_app(Settings(data=tmp_path, limits=False, access="invite"))
+    owner(app)
+    for path in ("/sign-in", "/learn", "/reference"):
+        html = get(Browser(app), path).partition("<main")[0]
+        assert 'id="rooms"' in html and "data-room=" not in html and 'href="/rooms' not in html and "Azin" not in html
+    app.extensions["quotechat"].close()
