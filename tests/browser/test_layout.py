@@ -46,7 +46,7 @@ def inside(page: Any, selector: str) -> bool:
 
 @pytest.mark.parametrize("width", [320, 360, 390, 412, 1280])
 def test_menus_are_inside_the_window(width: int, server: Server, open_page: Open) -> None:
-    """The drawer of rooms and the diagnosis, with long names and many rooms; they close by Esc and by a click beside."""
+    """The drawer of rooms and the diagnosis, with long names and many rooms; they close by Esc or a click beside."""
     create(server, "d" * 63, "A title of some length, about this and that, and more")
     for number in range(40):
         create(server, f"room-{number}")
