@@ -12,7 +12,7 @@ import click
 
 from quotechat import __version__
 
-from . import carry, doctor, figures, lab, members, operate, programs, remove, search, serve, talk, users
+from . import carry, doctor, figures, lab, members, operate, programs, remove, search, serve, talk, users, webhooks
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,7 +31,7 @@ _COMMANDS = (
     *(figures.rooms, figures.stats, remove.messages),
     *(carry.backup, carry.restore, carry.export, carry.import_, carry.move),
     *(lab.lab,),
-    *(users.users, users.invite, programs.bots, programs.tokens),
+    *(users.users, users.invite, programs.bots, programs.tokens, webhooks.hooks, webhooks.webhooks),
     *(talk.say, talk.tail, search.search, talk.quote, talk.sign_in, doctor.doctor),
 )
 assert members.members.name in figures.rooms.commands  # it adds its commands to those of rooms

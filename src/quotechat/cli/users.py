@@ -65,11 +65,16 @@ def account_of(people: Any, name: str) -> Any:
 
 def link(settings: Settings, kind: str, code: str) -> str:
     """Return the address of a link; the code stands behind the #, which no log sees."""
+    return f"{base_of(settings)}/{kind}#{code}"
+
+
+def base_of(settings: Settings) -> str:
+    """Return the address of the server, as people reach it."""
     host = settings.host if settings.host not in ("0.0.0.0", "::") else "127.0.0.1"
     shown = f"[{host}]" if ":" in host else host
     # With port 0 the server says where it is when it has started.
     here = f"http://{shown}:{settings.port}" if settings.port else ""
-    return f"{settings.public_url or here}/{kind}#{code}"
+    return settings.public_url or here
 
 
 def _shown(account: Any) -> dict[str, Any]:

@@ -61,20 +61,7 @@ class Hooks:
         Raises RoomUnknown, Forbidden, Invalid and Conflict for the name, Conflict if the room has too many.
         """
         kind = self._managed(by, room)
-        now = self._chat.now()
-
-        def work(sql: Sql) -> tuple[Hook, str]:
-            sql.alone("account")
-            if len(_of_room(sql, room)) >= MOST:
-                raise Conflict(f"A room has at most {MOST} hooks.")
-            bot = accounts.make(sql, name, "bot", now, made_by=by.account, keeper=by.account)
-            sql.run("UPDATE account SET settings = ? WHERE id = ?", accounts.HOOK, bot.id)
-            token, text = mint(bot.id, "hook", now, ("write",), (room,))
-            sessions.add_token(sql, token)
-            audit.tell(sql, now, "hook-made", by=by, account=bot.key, room=room)
-            return Hook(bot, token), text.removeprefix(f"{TOKEN_PREFIX}{token.id}_")
-
-        hook, secret = self._chat.write_with(work)
+        hook, secret = self._chat.write_with(lambda sql: make_hook(sql, by, room, name, self._chat.now()))
         if is_private(kind):
             self._add_member(by, hook, room, address, proof)
         return hook, secret
@@ -118,6 +105,20 @@ class Hooks:
         except Refused:
             self._chat.write_with(lambda sql: closing.close(sql, hook.account, self._chat.now()))
             raise
+
+
+def make_hook(sql: Sql, by: Principal | None, room: str, name: str, now: int) -> tuple[Hook, str]:
+    """Make the bot of a hook and its token; `by` None stands for the operator. Raises Invalid, Conflict."""
+    sql.alone("account")
+    if len(_of_room(sql, room)) >= MOST:
+        raise Conflict(f"A room has at most {MOST} hooks.")
+    keeper = None if by is None else by.account
+    bot = accounts.make(sql, name, "bot", now, made_by=keeper, keeper=keeper)
+    sql.run("UPDATE account SET settings = ? WHERE id = ?", accounts.HOOK, bot.id)
+    token, text = mint(bot.id, "hook", now, ("write",), (room,))
+    sessions.add_token(sql, token)
+    audit.tell(sql, now, "hook-made", by=by, account=bot.key, room=room)
+    return Hook(bot, token), text.removeprefix(f"{TOKEN_PREFIX}{token.id}_")
 
 
 def _of_room(sql: Sql, room: str) -> list[Hook]:
