@@ -96,3 +96,22 @@ def test_a_second_server_on_the_same_directory_is_told_of(tmp_path: Path) -> Non
             )
             events = requests.get(f"{second.url}/api/v1/rooms/lobby/events?after=0", timeout=10).json()["events"]
             assert events == [answer.json()]
+
+
+def test_the_master_imports_and_begins_nothing(tmp_path: Path) -> None:
+    """All modules of ours but the metrics', which look at the worker that they are in; no thread, no file, no store."""
+    script = """
+import os, sys, threading
+from quotechat import app
+before = os.listdir("/proc/self/fd")
+app.preload()
+assert os.listdir("/proc/self/fd") == before and threading.active_count() == 1 and os.listdir() == []
+assert "prometheus_client" not in sys.modules
+there = set(sys.modules)
+from quotechat import create_app
+create_app().extensions["quotechat"].close()
+print(sorted(name for name in set(sys.modules) - there if name.startswith("quotechat.")))
+"""
+    env = environment(QUOTECHAT_DATA=str(tmp_path / "data"))
+    done = subprocess.run([sys.executable, "-c", script], env=env, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.stderr, done.stdout) == ("", "['quotechat.web.api.metrics']\n")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import importlib
 import logging
+import pkgutil
 import resource
 from collections.abc import Callable
 from pathlib import Path
@@ -54,6 +56,16 @@ def create_app(settings: Settings | None = None) -> Flask:
     chat._install(app, whole=True)
     proxies.install(app, settings)
     return app
+
+
+def preload() -> None:
+    """Import all that `create_app` will, so that processes forked later share it. Nothing is opened or started."""
+    from . import web
+
+    for found in pkgutil.walk_packages(web.__path__, f"{web.__name__}."):
+        # prometheus-client, which it imports, looks at once whether this process shares its figures.
+        if not found.name.endswith(".metrics"):
+            importlib.import_module(found.name)
 
 
 Identified = User | str | tuple[str, str] | None

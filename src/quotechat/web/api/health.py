@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from flask import Blueprint, Response, current_app, request
@@ -18,9 +18,14 @@ from ...protocol.events import rfc3339
 from ..http import security
 from ..spec.described import Example, described
 from .messages import live
-from .metrics import CONTENT_TYPE, Metrics
+
+if TYPE_CHECKING:
+    # prometheus-client looks when it is imported which process this is, so the master must not import it.
+    from .metrics import Metrics
 
 log = logging.getLogger(__name__)
+
+_PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 blueprint = Blueprint("health", __name__)
 
@@ -87,7 +92,7 @@ def metrics() -> Response:
     """Figures of all workers for Prometheus, in its text format 0.0.4; for this machine, or with the token."""
     _allow()
     found: Metrics = current_app.extensions["quotechat.metrics"]
-    answer = Response(found.text(), content_type=CONTENT_TYPE)
+    answer = Response(found.text(), content_type=_PROMETHEUS_TEXT)
     answer.headers["Cache-Control"] = "no-store"
     return answer
 

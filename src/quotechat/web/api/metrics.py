@@ -25,7 +25,6 @@ from ...hub.tally import Tally
 from ...live.reactor import Reactor
 from ..http import problems
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 CARRY_EVERY = 1.0
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that prometheus-client reads, once, when it is imported."""
