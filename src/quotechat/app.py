@@ -242,7 +242,8 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
     from .web.pages import rooms as room_pages
     from .web.pages import search as search_page
     from .web.spec import reference, specs
-    from .web.transports import held_rooms, parking, polling, revocation, streams, websocket
+    from .web.transports import held_rooms, parking, polling, revocation, streams
+    from .web.transports import websocket_handshake as websocket
 
     ours = Blueprint(
         site.NAME, __name__, url_prefix=prefix or None, static_folder=static_dir(), static_url_path="/static"

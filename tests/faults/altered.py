@@ -29,7 +29,7 @@ from quotechat.store import ledger, reading, rules
 from quotechat.store.postgres import gathering
 from quotechat.store.postgres import store as postgres
 from quotechat.store.sqlite import store as sqlite
-from quotechat.web.transports import parking, revocation, websocket
+from quotechat.web.transports import parking, revocation, websocket_peer
 
 # --- Mutants --------------------------------------------------------------------------------------
 
@@ -162,7 +162,7 @@ def dedupe_in_memory() -> None:
 def dropped_between() -> None:
     """A socket gets the history that was read, then what is live now; what came in between it never gets."""
     read = room_handle.RoomHandle.read
-    subscribed = websocket.Socket._subscribed
+    subscribed = websocket_peer.Socket._subscribed
 
     def slow(self: Any, *arguments: Any, **named: Any) -> Any:
         page = read(self, *arguments, **named)
@@ -181,7 +181,7 @@ def dropped_between() -> None:
         subscribed(self, command, found)
 
     room_handle.RoomHandle.read = slow  # type: ignore[method-assign]
-    websocket.Socket._subscribed = take  # type: ignore[method-assign]
+    websocket_peer.Socket._subscribed = take  # type: ignore[method-assign]
 
 
 def tag_ignored() -> None:

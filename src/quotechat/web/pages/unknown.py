@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import WebsocketMismatch
 
 from ..http import problems, site
-from ..transports import websocket
+from ..transports import websocket_handshake
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
@@ -54,7 +54,7 @@ def _unknown(rest: str) -> Response:
     assert adapter is not None
     with contextlib.suppress(HTTPException):
         if adapter.match(method="GET", return_rule=True, websocket=True)[0].websocket:
-            return websocket.without_upgrade(WebsocketMismatch())
+            return websocket_handshake.without_upgrade(WebsocketMismatch())
     allowed = []
     for method in adapter.allowed_methods():
         with contextlib.suppress(HTTPException):
