@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -12,11 +14,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 from hostile_files import HOSTILE, ODD_NAME, SCRIPT, photo, png
 from people import joined, owner
+from servers import until
 
 from quotechat import create_app
 from quotechat.config import Settings
+from quotechat.store.files import uploads
 
 FILES = "/api/v1/rooms/lobby/files"
+_numbers = itertools.count()
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +30,7 @@ def app(tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str
     app = create_app(
         Settings(
             data=tmp_path_factory.mktemp("data"), database=new_database(), limits=False, guest_files=True,
-            file_bytes=1_048_576, account_files_bytes=3_000_000, all_files_bytes=6_000_000,
+            file_bytes=1_048_576, account_files_bytes=1_600_000, all_files_bytes=3_200_000,
         )
     )  # fmt: skip
     yield app
@@ -36,8 +41,9 @@ class Sender:
     """A guest, who uploads."""
 
     def __init__(self, app: Flask, user: str) -> None:
+        self.user = f"{user} {next(_numbers)}"
         self.client: FlaskClient = app.test_client()
-        token = self.client.post("/api/v1/guests", json={"user": user}).get_json()["token"]
+        token = self.client.post("/api/v1/guests", json={"user": self.user}).get_json()["token"]
         self.headers = {"Authorization": f"Bearer {token}"}
 
     def ask(self, method: str, path: str, data: bytes = b"", **headers: Any) -> Any:
@@ -144,8 +150,8 @@ def test_there_are_bounds_for_each_and_for_all(app: Flask) -> None:
     files = []
     fields = []
     for person in people:
-        for number in range(3):
-            answer = person.ask("POST", FILES, bytes([number, people.index(person)]) * 500_000)
+        for number in range(4):
+            answer = person.ask("POST", FILES, bytes([number, people.index(person)]) * 250_000)
             if answer.status_code == 201:
                 files.append((person, answer.get_json()["file"]))
             else:
@@ -256,3 +262,119 @@ def test_small_pictures_are_what_they_were(azin: Sender) -> None:
     file = azin.upload(png(4, 3), "a.png")
     assert azin.read(file).data == png(4, 3)
     azin.remove(file)
+
+
+# --- Files of messages ------------------------------------------------------------------------------
+
+
+def send(sender: Sender, *files: dict[str, Any], room: str = "lobby", **more: Any) -> Any:
+    body = {"user": sender.user, "message": "", "files": [file["id"] for file in files], **more}
+    return sender.client.post(f"/api/v1/rooms/{room}/messages", json=body, headers=sender.headers)
+
+
+def test_a_message_carries_files(app: Flask, azin: Sender) -> None:
+    """Without a text too; all who read the room read them, in the order of the sender, and a repeat is stored once."""
+    files = [azin.upload(photo(), "a.jpg"), azin.upload(b"text", "b.txt")]
+    bo = Sender(app, "Bo")
+    assert bo.read(files[0]).status_code == 404
+    first, again = send(azin, *files, client_id="f1"), send(azin, *files, client_id="f1")
+    assert (first.status_code, again.status_code) == (201, 200) and again.get_json()["duplicate"]
+    message = first.get_json()["message"]
+    assert message["files"] == files and message["message"] == ""
+    assert bo.read(files[0]).status_code == bo.read(files[0], "/thumb").status_code == 200
+    assert azin.ask("DELETE", f"/api/v1/files/{files[0]['id']}").get_json()["code"] == "conflict"
+    snapshot = bo.ask("GET", "/api/v1/rooms/lobby?limit=1").get_json()["messages"][0]
+    assert snapshot["files"] == files
+    edit = azin.client.patch(
+        f"/api/v1/rooms/lobby/messages/{message['id']}", json={"message": "Look!"}, headers=azin.headers
+    )
+    assert edit.get_json()["message"]["files"] == files
+    answer = azin.client.post(
+        "/api/v1/rooms/lobby/messages", json={"user": azin.user, "message": "Re", "reply_to": message["id"]},
+        headers=azin.headers,
+    )  # fmt: skip
+    assert answer.get_json()["message"]["reply_to"]["excerpt"] == "Look!"
+
+
+def test_only_own_files_that_wait_are_sent(app: Flask, azin: Sender) -> None:
+    """Of this room, complete, each once; else 422 `invalid` with `files`, and nothing is sent."""
+    file, sent = azin.upload(b"1"), azin.upload(b"2")
+    assert send(azin, sent).status_code == 201
+    begun = azin.ask("POST", FILES, b"", upload_complete="?0").headers["Location"].rpartition("/")[2]
+    azin.client.post("/api/v1/rooms", json={"name": "tea"}, headers=azin.headers)
+    unknown = {"id": "a" * 20}
+    for sender, files, room in (
+        (Sender(app, "Azin 2"), [file], "lobby"), (azin, [sent], "lobby"), (azin, [{"id": begun}], "lobby"),
+        (azin, [unknown], "lobby"), (azin, [file, file], "lobby"), (azin, [file], "tea"),
+        (azin, [unknown] * 11, "lobby"),
+    ):  # fmt: skip
+        refused = send(sender, *files, room=room).get_json()
+        assert (refused["code"], refused["field"]) == ("invalid", "files")
+    nothing = send(azin).get_json()
+    assert (nothing["code"], nothing["field"]) == ("invalid", "message")
+    azin.remove(file, {"id": begun})
+
+
+def test_deleted_means_deleted(app: Flask, azin: Sender) -> None:
+    """With the message go its files: at once for readers, and then their bytes, and those of thumbnails."""
+    before = kept(app)
+    files = [azin.upload(photo(3), "a.jpg"), azin.upload(os.urandom(300_000))]
+    message = send(azin, *files).get_json()["message"]["id"]
+    assert kept(app) == before + 3
+    assert azin.ask("DELETE", f"/api/v1/rooms/lobby/messages/{message}").status_code == 200
+    assert azin.read(files[0]).status_code == azin.read(files[0], "/thumb").status_code == 404
+    until(lambda: kept(app) == before)
+    folder = app.config["QUOTECHAT"].data / "files"
+    if not app.config["QUOTECHAT"].database:
+        assert len([path for path in folder.glob("??/*") if path.is_file()]) == before
+    rows = app.extensions["quotechat"].read_with(lambda sql: sql.one("SELECT count(DISTINCT place) FROM piece"))
+    assert rows[0] == (before if app.config["QUOTECHAT"].database else 0)
+
+
+def test_cut_and_removed_with_their_room(app: Flask, azin: Sender) -> None:
+    """Retention takes the files of the messages that it cuts, the removal of a room all of them."""
+    before, store = kept(app), app.extensions["quotechat"]._store
+    for room in ("cut", "gone"):
+        azin.client.post("/api/v1/rooms", json={"name": room}, headers=azin.headers)
+        file = azin.client.post(f"/api/v1/rooms/{room}/files", data=room, headers=azin.headers).get_json()["file"]
+        assert send(azin, file, room=room).status_code == 201
+    assert kept(app) == before + 2
+    assert store.cut("cut", 2**50, 10) == 1
+    until(lambda: kept(app) == before + 1)
+    store.remove_room("gone", 0)
+    until(lambda: kept(app) == before)
+
+
+def test_a_scheduled_message_keeps_its_files(app: Flask, azin: Sender) -> None:
+    """They wait with it, are nobody else's, and go a day after it was cancelled; when it is sent they are its own."""
+    file, other = azin.upload(b"later"), azin.upload(b"never")
+    chat = app.extensions["quotechat"]
+    waits = send(azin, file, send_at="+1s")
+    cancelled = send(azin, other, send_at="+1h").get_json()["scheduled"]
+    assert waits.status_code == 202 and cancelled["message"]["files"] == [other["id"]]
+    assert send(azin, other).get_json()["field"] == "files"
+    azin.ask("DELETE", f"/api/v1/rooms/lobby/scheduled/{cancelled['id']}")
+    bo = Sender(app, "Bo")
+    until(lambda: bo.read(file).status_code == 200)
+    late = chat.now() + 25 * 3_600_000
+    assert chat.write_with(lambda sql: uploads.drop_abandoned(sql, late)) == [other["id"]]
+    assert azin.read(other).status_code == 404 and bo.read(file).status_code == 200
+
+
+def test_bytes_without_a_row_are_swept(app: Flask, azin: Sender) -> None:
+    """As a process leaves them that is killed at the wrong moment; what belongs to a file stays."""
+    begun = azin.ask("POST", FILES, b"arriving", upload_complete="?0").headers["Location"]
+    file = azin.upload(b"kept")
+    folder = app.config["QUOTECHAT"].data / "files"
+    (folder / "arriving").mkdir(parents=True, exist_ok=True)
+    (folder / "ab").mkdir(exist_ok=True)
+    for path in (folder / "arriving" / ("a" * 20), folder / "ab" / ("c" * 62)):
+        path.write_bytes(b"lost")
+    chat = app.extensions["quotechat"]
+    chat.write_with(lambda sql: sql.run("INSERT INTO piece (place, at, data) VALUES (?, 0, ?)", "lost", b"lost"))
+    files = app.extensions["quotechat.accounts"].files
+    assert files.sweep() >= 2
+    assert not (folder / "arriving" / ("a" * 20)).exists()
+    assert azin.read(file).data == b"kept"
+    assert azin.ask("HEAD", begun).headers["Upload-Offset"] == "8"
+    azin.remove(file, {"id": begun.rpartition("/")[2]})

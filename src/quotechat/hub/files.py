@@ -32,7 +32,7 @@ from ..protocol.errors import (
 )
 from ..protocol.principal import Principal
 from ..store.base import Write
-from ..store.files import blobs, uploads
+from ..store.files import attaching, blobs, uploads
 from ..store.files.blobs import Blobs, Content
 from ..store.files.uploads import Bounds, File, Made
 from ..store.shapes import Sql
@@ -217,7 +217,7 @@ class Files:
             return self._chat.write_with(work)
         except Refused as refused:
             if refused.code in ("quota-full", "too-large"):
-                self._chat.write_with(lambda sql: uploads.drop(sql, "id = ?", file.id))
+                self._chat.write_with(lambda sql: attaching.drop(sql, "id = ?", file.id))
             raise
         finally:
             self._tidy(file.id)

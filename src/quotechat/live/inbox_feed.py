@@ -81,7 +81,7 @@ class InboxFeed:
         self._wake(0)
 
     def end(self, waiter: Waiter) -> None:
-        """Answer `waiter` with the next read, whatever that finds."""
+        """Answer `waiter` with the next read, also if that finds nothing."""
         waiter.inbox_ends = True
         self._wake(0)
 

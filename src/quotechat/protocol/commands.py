@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from . import decoding, emoji, names, rooms, text
 from .errors import Invalid, MalformedEnvelope
+from .file_types import FileIds
 from .principal import account_id
 
 LOBBY = "lobby"
@@ -54,6 +55,7 @@ class NewMessage(msgspec.Struct, frozen=True):
     color: str | None = None
     reply_to: Id | None = None
     send_at: str | None = None
+    files: FileIds | None = None
 
 
 class EditedMessage(msgspec.Struct, frozen=True):
@@ -185,14 +187,31 @@ class SendMessage(_Command, frozen=True, tag="send-message"):
         clean = replace(
             said,
             user=names.clean_user(said.user, bounds.user),
-            message=text.clean_message(said.message, bounds.message),
+            message=self._text(bounds),
             color=None if said.color is None else names.clean_color(said.color),
+            files=said.files or None,
         )
+        if said.files and len(set(said.files)) < len(said.files):
+            raise Invalid("files", "A file is given twice.")
         return replace(self, message=clean)
+
+    def _text(self, bounds: Bounds) -> str:
+        """Return the text, which may be empty beside files. Raises Invalid."""
+        said = self.message
+        if said.files and names.is_blank(said.message):
+            return ""
+        return text.clean_message(said.message, bounds.message)
 
     def sender(self, identity: str | None) -> str:
         # An account is the sender even if its name changes.
         return identity if identity is not None and account_id(identity) else self.message.user
+
+    def content(self) -> bytes:
+        """As `_Command.content`; without files it is that of the versions before there were any."""
+        if self.message.files:
+            return super().content()
+        fields = {name: getattr(self.message, name) for name in self.message.__struct_fields__ if name != "files"}
+        return msgspec.json.encode((self.__struct_config__.tag, fields))
 
 
 class EditMessage(_Command, frozen=True, tag="edit-message"):

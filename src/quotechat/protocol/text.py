@@ -109,6 +109,8 @@ def excerpt(text: str, limit: int = 80) -> str:
 
 def excerpt_of(message: Mapping[str, Any], limit: int = 80) -> str:
     """As `excerpt`, of a message whose runs are made."""
+    if not message["message"] and message.get("files"):
+        return _shortened(message["files"][0]["name"], limit)
     found = message.get("runs", ())
     return _shortened(_plain(message["message"], found if 0 < len(found) <= MOST_RUNS else None), limit)
 

@@ -23,6 +23,7 @@ from .fields import MessageId as MessageId
 from .fields import Retry as Retry
 from .fields import Room as Room
 from .fields import Seq as Seq
+from .file_types import File, FileIds
 from .inbox_types import Inbox, InboxRoom
 from .room_types import About, FormerMember, Level, Member, ReadPosition, RoomInfo
 from .text import Run
@@ -51,6 +52,7 @@ class Message(msgspec.Struct):
     bot: Annotated[bool, Meta(description="A program sent it, by an account of its own.")] | UnsetType = UNSET
     color: str | UnsetType = UNSET
     reply_to: ReplyTo | UnsetType = UNSET
+    files: Annotated[list[File], Meta(description="At most 10.")] | UnsetType = UNSET
     likes: Count | UnsetType = UNSET
     dislikes: Count | UnsetType = UNSET
     reactions: EmojiCounts | UnsetType = UNSET
@@ -106,6 +108,7 @@ class WaitingContent(msgspec.Struct):
     message: str | UnsetType = UNSET
     color: str | UnsetType = UNSET
     reply_to: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    files: FileIds | UnsetType = UNSET
     client_id: str | UnsetType = UNSET
 
 

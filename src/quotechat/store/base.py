@@ -93,7 +93,7 @@ class Deliver:
 
 @dataclass(frozen=True, slots=True)
 class EraseMessage:
-    """Delete a message, whoever sent it; with `nameless` what is left of it loses the name of its author."""
+    """Delete a message of any sender; with `nameless` what is left of it loses the name of its author."""
 
     room: str
     id: int

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..protocol import events, json
+from .files.attaching import drop
 from .shapes import Sql, deleted_stub, without_words_of_others
 
 _LAST = "SELECT id FROM message WHERE room_id = ? AND id < ? AND deleted IS NULL ORDER BY id DESC LIMIT 1"
@@ -87,6 +88,8 @@ def _message_deleted(sql: Sql, entry: Entry, counts: Counts) -> None:
     key = (entry.room_id, entry.target)
     row = sql.one("SELECT body FROM message WHERE room_id = ? AND id = ?", *key)
     assert row is not None, "a deletion without its message"
+    if '"files":[' in row[0]:
+        drop(sql, "room_id = ? AND message_id = ?", *key)
     stub = json.dumps(deleted_stub(json.own(row[0])) | _moderated(entry)).decode()
     sql.run(
         "UPDATE message SET body = ?, likes = 0, dislikes = 0, reactions = NULL, deleted = ?, reply_to = NULL"

@@ -43,7 +43,7 @@ class BoundedSql(Sql, Protocol):
 
 
 _ORDER = (
-    "id", "user", "by", "bot", "message", "runs", "color", "reply_to", "likes", "dislikes", "reactions", "at",
+    "id", "user", "by", "bot", "message", "runs", "color", "reply_to", "files", "likes", "dislikes", "reactions", "at",
     "edited_at", "deleted", "moderated", "client_id",
 )  # fmt: skip
 
@@ -88,7 +88,7 @@ def nameless_parent(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def removed_quote(quote: dict[str, Any]) -> dict[str, Any]:
-    """What stays of a quote that its author took back; whoever knows nothing of that finds empty texts."""
+    """Return the rest of a quote that its author took back; a client that knows nothing of that finds empty texts."""
     return {"id": quote["id"], "quote": "", "author": "", "at": quote["at"], "removed": True}
 
 
@@ -124,7 +124,9 @@ def schema(sql: Sql) -> int:
 
 def content_of(said: commands.NewMessage) -> dict[str, Any]:
     """Return the content of a scheduled message to keep; empty fields are left out."""
-    kept = {"user": said.user, "message": said.message, "color": said.color, "reply_to": said.reply_to}
+    kept = {
+        "user": said.user, "message": said.message, "color": said.color, "reply_to": said.reply_to, "files": said.files,
+    }  # fmt: skip
     return {name: value for name, value in kept.items() if value is not None}
 
 

@@ -219,7 +219,7 @@ class Database:
         self._store.write_with(work)
 
     def sweep(self) -> int:
-        found = _sweep_arriving(self.folder, self._store)
+        found = _sweep_arriving(self.folder, self._store) + _sweep_contents(self.folder, self._store)
 
         def work(sql: Sql) -> int:
             sql.alone("blob")

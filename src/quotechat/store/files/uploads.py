@@ -17,6 +17,7 @@ from ..ledger import Ledger
 from ..rules import rights
 from ..rules.asked import ask
 from ..shapes import Sql
+from . import attaching
 from .blobs import ID_CHARS
 from .blobs import SUFFIXES as SUFFIXES
 
@@ -67,10 +68,7 @@ class File(NamedTuple):
 
     def shown(self) -> dict[str, object]:
         """Return the file as messages and answers have it."""
-        found: dict[str, object] = {"id": self.id, "name": self.name, "type": self.type, "size": self.size}
-        if self.width is not None:
-            found |= {"width": self.width, "height": self.height}
-        return found | ({"thumb": True} if self.thumb is not None else {})
+        return attaching.shown(self.id, self.name, self.type, self.size, self.width, self.height, self.thumb)
 
 
 class Made(NamedTuple):
@@ -154,17 +152,7 @@ def cancel(sql: Sql, file: File) -> None:
     now = find(sql, file.id)
     if now.is_sent or now.scheduled is not None:
         raise Conflict("This file belongs to a message: delete that.")
-    drop(sql, "id = ?", file.id)
-
-
-def drop(sql: Sql, condition: str, *values: object) -> None:
-    """Drop the files for which `condition` holds; their contents go later, if no other file has them."""
-    for column in ("hash", "thumb"):
-        sql.run(
-            f"INSERT INTO dropped (hash) SELECT DISTINCT {column} FROM file WHERE {column} IS NOT NULL"
-            f" AND ({condition}) ON CONFLICT DO NOTHING", *values,
-        )  # fmt: skip
-    sql.run(f"DELETE FROM file WHERE {condition}", *values)
+    attaching.drop(sql, "id = ?", file.id)
 
 
 _OVER = (
@@ -181,7 +169,7 @@ def drop_abandoned(sql: Sql, now: int, limit: int = 50) -> list[str]:
     for room_id in sorted({row[1] for row in rows}):
         sql.run("UPDATE room SET floor = floor WHERE id = ?", room_id)
     for row in rows:
-        drop(sql, f"id = ? AND {_OVER}", row[0], now - DAY_MS)
+        attaching.drop(sql, f"id = ? AND {_OVER}", row[0], now - DAY_MS)
     return [row[0] for row in rows]
 
 

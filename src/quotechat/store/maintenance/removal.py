@@ -9,6 +9,7 @@ from __future__ import annotations
 from ...protocol.commands import LOBBY
 from ...protocol.errors import RoomUnknown
 from ..base import CreateRoom, Write
+from ..files.attaching import drop
 from ..ledger import Ledger
 from ..rooms import create_room
 from ..shapes import REMOVED, Sql
@@ -20,6 +21,7 @@ _ROWS = {
     "reaction": ("message_id", "identity"), "emoji_reaction": ("message_id", "identity", "emoji"),
     "sent": ("sender", "client_id"), "name": ("skeleton",),
     "mention": ("account_id", "message_id"), "report": ("id",),
+    "file": ("id",),
     "subscribed": ("subscriber_id",), "delivery": ("subscriber_id", "at"),
 }  # fmt: skip
 """What belongs to a room: the rest of the primary key. The newest events go first, so what is left is a log."""
@@ -65,6 +67,8 @@ def _sweep_rows(sql: Sql, room_id: int) -> int:
         )
         condition = " AND ".join(f"{column} = ?" for column in key)
         for row in rows:
+            if table == "file":
+                drop(sql, "room_id = ? AND id = ?", room_id, *row)
             sql.run(f"DELETE FROM {table} WHERE room_id = ? AND {condition}", room_id, *row)
         if rows:
             return len(rows)

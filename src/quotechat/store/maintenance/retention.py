@@ -18,6 +18,7 @@ from typing import NamedTuple
 from ...protocol import cursor
 from ...protocol.errors import RoomUnknown
 from ..base import Impossible
+from ..files.attaching import drop
 from ..shapes import Row, Sql
 from .redaction import Budget, redact_excerpts
 
@@ -74,6 +75,7 @@ def _forget(sql: Sql, room_id: int, start: int, floor: int) -> None:
         room_id, start, floor, floor,
     )  # fmt: skip
     answered = list(answered)
+    drop(sql, "room_id = ? AND message_id <= ?", room_id, floor)
     for statement in (
         "DELETE FROM event WHERE room_id = ? AND seq <= ?",
         "DELETE FROM message WHERE room_id = ? AND id <= ?",

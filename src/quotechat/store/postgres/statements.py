@@ -47,6 +47,10 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "presence": ("account_id",),
     "subscriber": ("id",),
     "subscribed": ("subscriber_id", "room_id"),
+    "file": ("id",),
+    "blob": ("hash",),
+    "piece": ("place", "at"),
+    "dropped": ("hash",),
     "delivery": ("subscriber_id", "at", "room_id"),
     "webhook": ("subscriber_id",),
 }
@@ -56,11 +60,11 @@ _NUMBERS = frozenset(
     " created_at account_id used_at proved_at ends_at made_at named_at seen_at until revision keeper made_by uses used"
     " failures try_at holder edits removed last messages floor_messages news moved_at n read_id read_n muted_until"
     " spoke_at seen other closed_by nameless moderated lease_until all_rooms mentions"
-    " old_until failing_since subscriber_id status ms".split()
+    " size length width height old_until failing_since subscriber_id status ms".split()
 )
-_TEXTS = frozenset({("token", "id"), ("ticket", "id")})
+_TEXTS = frozenset({("token", "id"), ("ticket", "id"), ("file", "id")})
 """(table, column) that is text, although a column of that name is a number elsewhere."""
-_BYTES = frozenset({"chain", "floor_chain", "digest", "hash", "pair"})
+_BYTES = frozenset({"chain", "floor_chain", "digest", "hash", "pair", "thumb", "data"})
 
 _INSERT = re.compile(r"INSERT INTO (\w+) \(([\w, ]+)\) VALUES \([?, ]+\)")
 _UPDATE = re.compile(r"UPDATE (\w+) SET (\w+ = \?(?:, \w+ = \?)*) WHERE (\w+ = \?(?: AND \w+ = \?)*)")

@@ -10,6 +10,7 @@ from ...protocol.errors import RateLimited, Refused
 from ...protocol.principal import account_id
 from ..accounts import held_names
 from ..base import Deliver, Nothing, Outcome, Write
+from ..files import attaching
 from ..ledger import Ledger
 from ..shapes import Sql
 from . import messages, rights
@@ -42,6 +43,7 @@ def deliver(ledger: Ledger, command: Deliver, write: Write, settings: Settings) 
         # The conditions of a send hold now: a right may have ended, or the name become another's since.
         rights.check(asked, send)
         rights.check_pace(asked)
+        files = attaching.waiting(sql, asked.room.id, row[1], send.message.files, command.id)
         held_names.hold(ledger, asked.room, asked.write, send.message.user, settings.name_hold_ms)
     except RateLimited:
         raise  # later it is sent
@@ -50,7 +52,7 @@ def deliver(ledger: Ledger, command: Deliver, write: Write, settings: Settings) 
         return Nothing()
     room = asked.room
     parent = messages.parent_if_kept(asked, send.message.reply_to)
-    stored = messages.say(asked, send, parent, runs, mentions.candidates(send.message.message, runs))
+    stored = messages.say(asked, send, parent, files, runs, mentions.candidates(send.message.message, runs))
     # The text is the log's from now on, which knows how to forget it.
     sql.run(
         "UPDATE scheduled SET state = 'sent', seq = ?, message = '{}', source = NULL WHERE id = ?",

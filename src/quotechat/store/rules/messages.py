@@ -13,6 +13,7 @@ from ...protocol.permissions import DELETE_OTHERS
 from .. import mentions, presenting
 from ..accounts import callers, held_names
 from ..base import Scheduled, Stored
+from ..files import attaching
 from ..maintenance.redaction import redact_message
 from ..shapes import counted, in_order
 from . import mentioning, positions, rights, waiting
@@ -34,6 +35,7 @@ def send(asked: Asked, command: SendMessage) -> Stored | Scheduled:
         asked.need_identity("Scheduling needs an identity, so that you can cancel it.")
     due = 0 if said.send_at is None else commands.due(said.send_at, write.at, asked.settings.schedule_days)
     parent = parent_of(asked, said.reply_to)
+    files = attaching.waiting(asked.ledger.sql, asked.room.id, write.identity, said.files)
     if said.send_at is not None:
         waiting.check(asked)
         # A scheduled message holds no name: nothing was sent under it yet.
@@ -42,7 +44,7 @@ def send(asked: Asked, command: SendMessage) -> Stored | Scheduled:
     rights.check_pace(asked)
     # The last check is the first change: nothing below it refuses.
     held_names.hold(asked.ledger, asked.room, write, said.user, asked.settings.name_hold_ms)
-    stored = say(asked, command, parent, write.runs, write.candidates)
+    stored = say(asked, command, parent, files, write.runs, write.candidates)
     join_by_speaking(asked)
     return stored
 
@@ -105,6 +107,7 @@ def say(
     asked: Asked,
     command: SendMessage,
     parent: dict[str, Any] | None,
+    files: list[dict[str, Any]],
     runs: list[text.Run] | None,
     candidates: Sequence[Candidate],
 ) -> Stored:
@@ -121,12 +124,14 @@ def say(
         "runs": runs,
         "color": said.color,
         "reply_to": parent,
+        "files": files or None,
         "at": events.rfc3339(asked.write.at),
         "client_id": command.client_id,
     }
     body = {name: value for name, value in message.items() if value is not None}
     last = asked.room.counts.last
     stored = asked.append(events.MESSAGE_SENT, {"message": body})
+    attaching.attach(asked.ledger.sql, files, stored.seq)
     mentioning.note(asked, stored.seq, called)
     positions.read_own(asked, last)
     return stored

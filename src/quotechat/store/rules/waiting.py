@@ -6,6 +6,7 @@ from ...protocol import json
 from ...protocol.commands import CancelScheduled, SendMessage
 from ...protocol.errors import Forbidden, RateLimited, ScheduledUnknown
 from ..base import Cancelled, Scheduled
+from ..files import attaching
 from ..shapes import content_of
 from .asked import Asked
 
@@ -43,6 +44,7 @@ def schedule(asked: Asked, command: SendMessage, due: int) -> Scheduled:
         asked.room.id, asked.write.identity, command.client_id, due, json.dumps(message).decode(), asked.write.source,
     )  # fmt: skip
     assert row is not None
+    attaching.reserve(asked.ledger.sql, said.files, row[0])
     return Scheduled(asked.ledger.waiting(row[0]))
 
 

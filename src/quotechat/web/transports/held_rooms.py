@@ -163,7 +163,7 @@ class HeldRooms(Kept):
     # --- Answering --------------------------------------------------------------------------------
 
     def _finish(self) -> None:
-        """Answer with whatever the next read finds."""
+        """Answer with the result of the next read."""
         if not self.busy or self._ends:
             return
         if self._who is not None and self._inbox is None:

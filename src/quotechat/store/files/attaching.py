@@ -1,0 +1,69 @@
+"""Files of a message: those that its sender has uploaded become its own, and are dropped with it.
+
+The room's lock is held, which keeps a file from being sent and removed at once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...protocol.errors import Invalid
+from ..accounts import callers
+from ..shapes import Sql
+
+_WAITING = (
+    "SELECT identity, hash, message_id, scheduled, name, type, size, width, height, thumb FROM file"
+    " WHERE id = ? AND room_id = ?"
+)
+
+
+def waiting(
+    sql: Sql, room_id: int, identity: str | None, ids: tuple[str, ...] | None, scheduled: int | None = None
+) -> list[dict[str, Any]]:
+    """Return the files `ids` of `identity`, as a message has them. Raises Invalid unless all wait to be sent.
+
+    They may belong to the message `scheduled`, which is due.
+    """
+    found = []
+    for file_id in ids or ():
+        row = sql.one(_WAITING, file_id, room_id)
+        if row is None or identity is None or not callers.owns(sql, identity, row[0]):
+            raise Invalid("files", f"You have no file {file_id} in this room.")
+        if row[1] is None:
+            raise Invalid("files", f"The file {file_id} is not complete yet.")
+        if row[2] is not None or row[3] not in (None, scheduled):
+            raise Invalid("files", f"The file {file_id} belongs to a message already.")
+        found.append(shown(file_id, *row[4:]))
+    return found
+
+
+def shown(
+    file_id: str, name: str, kind: str, size: int, width: int | None, height: int | None, thumb: bytes | None
+) -> dict[str, Any]:
+    """Return a file as messages and answers have it."""
+    found: dict[str, Any] = {"id": file_id, "name": name, "type": kind, "size": size}
+    if width is not None:
+        found |= {"width": width, "height": height}
+    return found | ({"thumb": True} if thumb is not None else {})
+
+
+def attach(sql: Sql, files: list[dict[str, Any]], message_id: int) -> None:
+    """Let `files` belong to the message."""
+    for file in files:
+        sql.run("UPDATE file SET message_id = ?, scheduled = NULL WHERE id = ?", message_id, file["id"])
+
+
+def reserve(sql: Sql, ids: tuple[str, ...] | None, scheduled: int) -> None:
+    """Let files belong to a scheduled message."""
+    for file_id in ids or ():
+        sql.run("UPDATE file SET scheduled = ? WHERE id = ?", scheduled, file_id)
+
+
+def drop(sql: Sql, condition: str, *values: object) -> None:
+    """Drop the files for which `condition` holds; their contents go later, if no other file has them."""
+    for column in ("hash", "thumb"):
+        sql.run(
+            f"INSERT INTO dropped (hash) SELECT DISTINCT {column} FROM file WHERE {column} IS NOT NULL"
+            f" AND ({condition}) ON CONFLICT DO NOTHING", *values,
+        )  # fmt: skip
+    sql.run(f"DELETE FROM file WHERE {condition}", *values)
