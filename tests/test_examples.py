@@ -67,6 +67,22 @@ def test_echo_bot(server: Running, tmp_path: Path) -> None:
     assert texts(server).count("turn 0") == texts(server).count("turn 1") == 1
 
 
+def test_grader_bot(server: Running, tmp_path: Path) -> None:
+    """It grades what was said before, during and after a kill -9 of it, each once, and keeps no file."""
+    data = server.process.args[server.process.args.index("--data") + 1]  # type: ignore[index, union-attr]  # our own list
+    token = run(*quotechat("bots", "add", "grader", "--data", str(data))).strip()
+    command = [sys.executable, "-u", str(EXAMPLES / "grader_bot.py"), server.url]
+    env = environment(QUOTECHAT_TOKEN=token)
+    with Client(server.url, user="Ada") as client:
+        for turn in range(3):
+            client.post(f"homework: {turn}*7={turn * 7}")
+            bot = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True)
+            until(lambda turn=turn: texts(server).count("right") == turn + 1, 15, "a grade")  # type: ignore[misc]  # bound at once
+            bot.kill()
+            bot.communicate()
+    assert texts(server).count("right") == 3 and list(tmp_path.iterdir()) == []
+
+
 def test_quote_bot(server: Running) -> None:
     """Twice on one day is once."""
     with Client(server.url) as client:

@@ -13,6 +13,7 @@ library, and imports nothing else of quotechat (docs/reference/python-client.md)
 
 from .api import Client
 from .backoff import Backoff
+from .named import NamedCursor
 from .problems import (
     BadRequest,
     ClientError,
@@ -22,6 +23,7 @@ from .problems import (
     CursorExpired,
     Draining,
     Forbidden,
+    Gap,
     HistoryChanged,
     Internal,
     Invalid,
@@ -60,6 +62,7 @@ __all__ = [
     "Event",
     "Forbidden",
     "Found",
+    "Gap",
     "HistoryChanged",
     "Hit",
     "Internal",
@@ -67,6 +70,7 @@ __all__ = [
     "LostCursor",
     "Message",
     "MessageUnknown",
+    "NamedCursor",
     "NotFound",
     "OriginRefused",
     "OutcomeUnknown",

@@ -15,6 +15,7 @@ from urllib.parse import quote as percent_encoded
 from urllib.parse import urlencode
 
 from .backoff import Backoff
+from .named import NamedCursor
 from .problems import Problem, RateLimited, Unanswered, Unavailable, Unreachable
 from .reader import SILENCE, Reader, Transport
 from .shapes import Ack, Found, Message, Quote, Snapshot
@@ -224,6 +225,21 @@ class Client:
                 if found.get("complete"):
                     yield found
                 after = found["cursor"]
+
+    def cursor(self, name: str, rooms: list[str] | str | None = None, *, start: str = "now") -> NamedCursor:
+        """Return the events after the positions that the server keeps under `name`, without end; see `NamedCursor`.
+
+        With `rooms`, names or ``all``, it follows these from here on, in new ones from the cursor `start` (``0``: from
+        the oldest event that is kept). Without, it has to be there already. Needs the token of an account.
+        """
+        if rooms is not None:
+            self._insist("PUT", f"/cursors/{percent_encoded(name, '')}", {"rooms": rooms, "from": start})
+        # Of its own: a request that is held would keep others from this one.
+        other = Client(
+            self.url, self.token, timeout=SILENCE, backoff=self._backoff.fresh(), context=self._context,
+            sleep=self._sleep,
+        )  # fmt: skip
+        return NamedCursor(name, other._insist, other.close, self._sleep)
 
     def mark_read(self, message_id: int, *, back: bool = False, room: str = LOBBY) -> Ack:
         """Note that all up to this message is read; with `back` it may be less than before."""

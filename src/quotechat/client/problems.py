@@ -4,6 +4,7 @@
     ├── Unreachable                  no answer, by this attempt
     ├── Unanswered                   no answer within the client's patience; has the client_id to go on with
     ├── Reset                        reading cannot go on from the cursor; has a new snapshot
+    ├── Gap                          retention cut events before a named cursor had passed them
     └── Problem                      the server refused; has code, status, detail, field, retry_in
         ├── BadRequest               malformed-json, malformed-envelope, parameter-invalid, cursor-invalid, …
         ├── Unauthenticated
@@ -165,6 +166,19 @@ class Reset(ClientError):
         super().__init__(str(problem))
         self.problem = problem
         self.snapshot = snapshot
+
+
+class Gap(ClientError):
+    """The events `first` to `last` of `room` were cut before they were acknowledged, so they cannot be had.
+
+    The named cursor that raised this goes on behind them when it is iterated again.
+    """
+
+    def __init__(self, room: str, first: int, last: int) -> None:
+        super().__init__(f"{room}: the events {first} to {last} were cut before they were read")
+        self.room = room
+        self.first = first
+        self.last = last
 
 
 _BY_CODE: dict[str, type[Problem]] = {
