@@ -214,6 +214,7 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         messages,
         metrics,
         moderation,
+        presence,
         quotes,
         rooms,
         search,
@@ -273,6 +274,7 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         ours.register_blueprint(module.blueprint)
     for blueprint in (hooks.posted, search.blueprint, search_page.blueprint):
         ours.register_blueprint(blueprint)
+    ours.register_blueprint(presence.blueprint)
     for module in (members, inbox, mentions, me, administration, bots, moderation, cursors, hooks, files, webhooks):
         ours.register_blueprint(module.blueprint)
     if whole:

@@ -74,6 +74,11 @@ export class Api {
     return this.get("/inbox", { after, wait }, { signal });
   }
 
+  /** Who of the room's members is here: {id: "here", or the minutes since}. */
+  async presence() {
+    return (await this.get("/presence", { room: this.room })).present;
+  }
+
   /** Any envelope of the protocol; answers its ack. */
   command(envelope, { keepalive = false } = {}) {
     return this.request("POST", `${this.roomUrl}/commands`, {

@@ -41,7 +41,7 @@ SOME_ROOMS = {
     ("GET", "/quotes/1"), ("GET", "/quotes/random"), ("GET", "/ws"), ("GET", "/search"),
     ("GET", "/cursors"), ("GET", "/cursors/1"), ("GET", "/cursors/1/events"), ("PUT", "/cursors/1"),
     ("PUT", "/cursors/1/position"), ("DELETE", "/cursors/1"),
-    ("GET", "/inbox"), ("GET", "/mentions"),
+    ("GET", "/inbox"), ("GET", "/mentions"), ("GET", "/presence"),
     ("GET", "/files/1"), ("GET", "/files/1/thumb"), ("PATCH", "/files/1"), ("DELETE", "/files/1"),
 }  # fmt: skip
 

@@ -257,6 +257,10 @@ class Client:
         """Return messages that mention one's account, the newest first; `before` is ROOM:ID of the last one known."""
         return cast(list[dict[str, Any]], self._get("/mentions", before=before, limit=limit)["mentions"])
 
+    def presence(self, room: str = LOBBY) -> dict[str, str | int]:
+        """Return the members of a room that were here today, by id: ``here``, or the minutes since."""
+        return cast("dict[str, str | int]", self._get("/presence", room=room)["present"])
+
     # --- Asking until there is an answer ------------------------------------------------------------
 
     def _get(self, path: str, **query: object) -> dict[str, Any]:

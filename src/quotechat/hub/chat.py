@@ -53,6 +53,7 @@ from .held_polls import Gone, HeldPolls, about
 from .limits import Limits
 from .passthrough import Passthrough
 from .places import Places
+from .presence import Presence
 from .room_handle import RoomHandle
 from .search import Search
 from .tally import Tally
@@ -111,7 +112,8 @@ class Chat(Passthrough):
         delivery = Delivery(self._writer, limits, clock)
         self._scheduler = Scheduler(store, delivery.may, delivery.deliver, clock)
         self._eraser = Eraser(store, self._writer, clock)
-        self._house_steps = [self._eraser.step]
+        self.presence = Presence(store, clock)
+        self._house_steps = [self._eraser.step, self.presence.step]
         self._housekeeper = Housekeeper(
             store, clock, dedupe_days * _DAY_MS, audit_days * _DAY_MS, self._house_steps
         )
@@ -183,6 +185,7 @@ class Chat(Passthrough):
         if isinstance(clean, commands.ReportMessage):
             self.limits.allow("report", identity or address)
         self.limits.allow("mark" if isinstance(clean, _MARKS) else "message", identity or address, source)
+        self.presence.active(identity)
         write = Write(clean, self._clock(), identity, proof, source=source or None, address=address or None)
         self._writer.submit(write, done, wake=wake)
 
@@ -190,6 +193,7 @@ class Chat(Passthrough):
         self, command: commands.Typing, *, identity: str | None, address: str = "", proof: bytes | None = None
     ) -> Typist:
         """Return the typist, if it may write there now; waits for the store. Raises Refused."""
+        self.presence.active(identity)
         said = commands.NewMessage(command.user or "", "…")
         message = commands.SendMessage(message=said, room=command.room)
         return self._store.typist(Write(message, self._clock(), identity, proof, address=address or None))

@@ -172,6 +172,11 @@ class Reactor:
         """Return all peers of the reactor; on its thread."""
         return list(self._peers.values())
 
+    def identities(self) -> set[str]:
+        """Return the identities of the accounts that are connected; for any thread."""
+        held = (peer.principal for peer in list(self._peers.values()))
+        return {each.identity for each in held if each is not None and each.identity is not None}
+
     def submit(self, command: commands.Command, then: Callable[[Any], None], peer: Peer, **about: Any) -> None:
         """Store `command`; `then` gets its outcome or its Refused, by `call`. `about` as in `Chat.submit_then`.
 

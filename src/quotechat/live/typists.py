@@ -112,5 +112,6 @@ def _parsed(hint: str) -> tuple[str, int, list[dict[str, str]]] | None:
 
 def open_typists(reactor: Reactor, chat: Chat) -> None:
     """Give a reactor its typists."""
+    chat.presence.connected_by(reactor.identities)
     reactor.typists = Typists(reactor, chat)
     chat.on_hint(reactor.typists.heard)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
-from flask import Response, redirect, request
+from flask import Response, current_app, redirect, request
 from flask.sansio.scaffold import Scaffold
 
 from ...live import detach
@@ -38,8 +38,10 @@ _NEED_SESSION = frozenset({
 #: Calls without a room in their path that a token for some rooms may use: they look at its rooms themselves.
 _FOR_SOME_ROOMS = frozenset({
     "me.me", "me.scheduled", "me.revoke_this", "rooms.rooms", "rooms.create", "polling.events_of_rooms", "quotes",
-    "search.search", "cursors", "files", "inbox", "mentions", "websocket", "health", "specs", "reference",
+    "search.search", "cursors", "files", "inbox", "mentions", "presence", "websocket", "health", "specs", "reference",
 })  # fmt: skip
+#: Blueprints whose calls show that somebody is here; those of the others, such as polls, clients make by themselves.
+_BY_HAND = frozenset({"rooms", "messages", "pages", "mentions", "search"})
 _ANY_SCOPE = frozenset({"me.revoke_this"})
 """A token may always end itself."""
 
@@ -56,6 +58,8 @@ def install(scope: Scaffold, *, whole: bool) -> None:
             _check_session(caller)
             _check_token(caller)
             request.environ[authentication.PRINCIPAL] = caller.principal
+            if (request.blueprint or "").rpartition(".")[2] in _BY_HAND:
+                current_app.extensions["quotechat"].presence.active(caller.principal.identity)
             if request.method in _SAFE:
                 # The next poll on the connection is a request of its own, and may be refused. Commands are checked
                 # in the transaction that stores them.

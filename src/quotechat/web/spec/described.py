@@ -48,6 +48,7 @@ QUERY: dict[str, tuple[dict[str, Any], str]] = {
     "before_account": ({"type": "string"}, "Only accounts that are older than the one with this id."),
     "before_mention": ({"type": "string"}, "Only mentions that are older than that in the message ROOM:ID."),
     "room": ({"type": "string"}, "A first subscription."),
+    "present_in": ({"type": "string"}, "The room whose members are asked for."),
     "joined": ({"enum": ["0", "1"]}, "With `1`, only rooms of which the caller is a member."),
     "file_name": ({"type": "string"}, "The file's name."),
     "rooms": ({"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 50},

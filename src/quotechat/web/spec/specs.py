@@ -154,6 +154,7 @@ def _unwrapped(said: str) -> str:
 #: Parameters that mean another thing than elsewhere under their name.
 _NAMES = {
     "rooms": "after", "before_account": "before", "before_mention": "before", "before_hit": "before", "asked": "q",
+    "present_in": "room",
     "file_name": "name",
 }  # fmt: skip
 
@@ -164,7 +165,7 @@ def _parameter(name: str, place: str, about: tuple[dict[str, Any], str]) -> dict
     return {
         "name": named,
         "in": place,
-        "required": place == "path" or name in ("rooms", "asked"),
+        "required": place == "path" or name in ("rooms", "asked", "present_in"),
         "description": about[1],
         "schema": about[0],
     }
