@@ -40,6 +40,10 @@ inboxes: $(VENV)/.installed-test
 uploads: $(VENV)/.installed-test
 	PYTHONPATH=src:tests:tests/web $(BIN)/python tests/web/test_uploads.py $(ROUNDS)
 
+# Two workers that send to webhooks, of which the one that sends is killed ROUNDS times; DATABASE=postgresql://… for one.
+webhook-kills: $(VENV)/.installed-test
+	ROUNDS="$(or $(ROUNDS),200)" DATABASE="$(DATABASE)" PYTHONPATH=src:tests $(BIN)/python tests/faults/test_webhook_kills.py
+
 # RFC 6455, case by case; writes docs/reference/rfc6455.md.
 conformance: $(VENV)/.installed-test
 	PYTHONPATH=src:tests $(BIN)/python tests/conformance
