@@ -187,8 +187,6 @@ LONGER = {
     "protocol/wire.py": 540,
     "serving/worker.py": 470,
     "store/files/blobs.py": 430,
-    "store/postgres/store.py": 460,
-    "store/sqlite/store.py": 440,
 }
 
 

@@ -19,32 +19,26 @@ import psycopg
 from psycopg import errors
 
 from ...protocol import commands, cursor
-from ...protocol.cursor import Cursor, Now
 from ...protocol.errors import Overloaded, Refused, StorageFull
-from ...protocol.principal import Principal
 from .. import founding, ledger, migrate, reading, rules
 from ..accounts import callers
 from ..base import (
-    PAGE_BYTES,
     BeginDirect,
     CommitFailed,
     CreateRoom,
     Deliver,
-    Due,
     EraseMessage,
-    Head,
     Impossible,
     Outcome,
-    Page,
     Step,
-    Typist,
     Write,
 )
 from ..disk.lock import InUse
 from ..ledger import Ledger
 from ..maintenance import pruning, rebuild, redaction, removal, retention
-from ..rules import Settings, typists
-from ..shapes import Sql
+from ..reads import Reads
+from ..rules import Settings
+from ..shapes import BoundedSql, Sql
 from .connections import Away, Connection, Pool, connect, lost
 from .gathering import Gathering, Plain, Read
 
@@ -80,7 +74,7 @@ _OTHERS = (
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
-class PostgresStore:
+class PostgresStore(Reads):
     """See `base.Store`. `url` is a connection URI of libpq; `connections` is how many may read at once.
 
     Without `make`, Impossible if the database has no tables yet. Raises Overloaded.
@@ -180,63 +174,17 @@ class PostgresStore:
 
     # --- Reading ----------------------------------------------------------------------------------
 
-    def read_with(self, work: Callable[[Sql], T]) -> T:
-        return self._whole(work)
+    def read_with(self, work: Callable[[BoundedSql], T]) -> T:
+        def inside(connection: Connection) -> T:
+            connection.execute(_READ)
+            found = work(Plain(connection))
+            connection.execute("COMMIT")
+            return found
 
-    def head(self, room: str, reader: Principal | None = None) -> Head:
-        return self._single(lambda sql: reading.head(sql, room, reader))
+        return self._pool.use(inside)
 
-    def heads(self, rooms: Collection[str]) -> dict[str, Head]:
-        return self._single(lambda sql: reading.heads(sql, rooms))
-
-    def read(self, room: str, after: Cursor | Now, limit: int, most: int = PAGE_BYTES) -> Page:
-        return self._whole(lambda sql: reading.page(sql, room, after, limit, most))
-
-    def snapshot(
-        self, room: str, limit: int, identity: str | None = None, reader: Principal | None = None
-    ) -> dict[str, Any]:
-        return self._whole(lambda sql: reading.snapshot(sql, room, limit, identity, reader))
-
-    def messages(
-        self, room: str, before: int | None, limit: int, identity: str | None = None, reader: Principal | None = None
-    ) -> dict[str, Any]:
-        return self._whole(lambda sql: reading.messages(sql, room, before, limit, identity, reader))
-
-    def rooms(self, reader: Principal | None = None) -> list[dict[str, Any]]:
-        return self._single(lambda sql: reading.rooms(sql, reader))
-
-    def scheduled(self, room: str, identity: str, reader: Principal | None = None) -> list[dict[str, Any]]:
-        return self._whole(lambda sql: reading.scheduled(sql, room, identity, reader))
-
-    def typist(self, write: Write) -> Typist:
-        return self._whole(lambda sql: typists.typist(sql, write, self._settings))
-
-    def due(self, now: int, limit: int) -> list[Due]:
-        return self._single(lambda sql: reading.due(sql, now, limit))
-
-    def waiting(self) -> int:
-        return self._single(reading.waiting)
-
-    def next_due(self) -> int | None:
-        return self._single(reading.next_due)
-
-    def newest_quote(self) -> int:
-        return self._single(reading.newest_quote)
-
-    def removed_quotes(self) -> int:
-        return self._single(reading.removed_quotes)
-
-    def quote_room(self, quote_id: int) -> str | None:
-        return self._single(lambda sql: reading.quote_room(sql, quote_id))
-
-    def quotes(self, before: int | None, limit: int) -> dict[str, Any]:
-        return self._single(lambda sql: reading.quotes(sql, before, limit))
-
-    def quote(self, quote_id: int) -> dict[str, Any]:
-        return self._single(lambda sql: reading.quote(sql, quote_id))
-
-    def random_quote(self) -> dict[str, Any]:
-        return self._whole(reading.random_quote)
+    def _single(self, work: Callable[[BoundedSql], T]) -> T:
+        return self._pool.use(lambda connection: work(Plain(connection)))
 
     def secret(self) -> str:
         def work(sql: Sql) -> str:
@@ -375,21 +323,6 @@ class PostgresStore:
             self._writer = None
 
     # --- Other transactions -----------------------------------------------------------------------
-
-    def _single(self, work: Callable[[Plain], T]) -> T:
-        """For one statement, which is its own snapshot."""
-        return self._pool.use(lambda connection: work(Plain(connection)))
-
-    def _whole(self, work: Callable[[Plain], T]) -> T:
-        """For several statements that see the same commits."""
-
-        def inside(connection: Connection) -> T:
-            connection.execute(_READ)
-            found = work(Plain(connection))
-            connection.execute("COMMIT")
-            return found
-
-        return self._pool.use(inside)
 
     def _apart(self, work: Callable[[Sql], T]) -> T:
         """Run a write transaction beside the writer's, for rare work."""

@@ -13,24 +13,23 @@ import os
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ...protocol import events
-from ...protocol.cursor import Cursor, Now
 from ...protocol.errors import Overloaded, Refused, StorageFull
-from ...protocol.principal import Principal
 from .. import founding, migrate, reading, rules
-from ..base import PAGE_BYTES, CommitFailed, Due, FlushFailed, Head, Impossible, Outcome, Page, Step, Stored, Write
+from ..base import CommitFailed, FlushFailed, Impossible, Outcome, Step, Stored, Write
 from ..disk import reserve
 from ..disk.files import settle
 from ..disk.lock import FileLock, Presence
 from ..disk.secret import keep_secret, load_secret
 from ..ledger import Ledger
 from ..maintenance import pruning, rebuild, redaction, removal, retention
-from ..rules import Settings, typists
-from ..shapes import ROW_BYTES, Row, Sql
+from ..reads import Reads
+from ..rules import Settings
+from ..shapes import ROW_BYTES, BoundedSql, Row, Sql
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -49,7 +48,7 @@ _CHECKPOINT_PAGES = 4000
 """Larger than SQLite's 1000: a fifth more appends a second, for 16 MB of write-ahead log."""
 
 
-class SqliteStore:
+class SqliteStore(Reads):
     """See `base.Store`. `path` is the database; the lock file and the log of SQLite lie beside it."""
 
     def __init__(self, path: Path, settings: Settings | None = None) -> None:
@@ -135,81 +134,9 @@ class SqliteStore:
 
     # --- Reading ----------------------------------------------------------------------------------
 
-    def read_with(self, work: Callable[[Sql], T]) -> T:
+    def read_with(self, work: Callable[[BoundedSql], T]) -> T:
         with self._reading() as sql:
             return work(sql)
-
-    def head(self, room: str, reader: Principal | None = None) -> Head:
-        with self._reading() as sql:
-            return reading.head(sql, room, reader)
-
-    def heads(self, rooms: Collection[str]) -> dict[str, Head]:
-        with self._reading() as sql:
-            return reading.heads(sql, rooms)
-
-    def read(self, room: str, after: Cursor | Now, limit: int, most: int = PAGE_BYTES) -> Page:
-        with self._reading() as sql:
-            return reading.page(sql, room, after, limit, most)
-
-    def snapshot(
-        self, room: str, limit: int, identity: str | None = None, reader: Principal | None = None
-    ) -> dict[str, Any]:
-        with self._reading() as sql:
-            return reading.snapshot(sql, room, limit, identity, reader)
-
-    def messages(
-        self, room: str, before: int | None, limit: int, identity: str | None = None, reader: Principal | None = None
-    ) -> dict[str, Any]:
-        with self._reading() as sql:
-            return reading.messages(sql, room, before, limit, identity, reader)
-
-    def rooms(self, reader: Principal | None = None) -> list[dict[str, Any]]:
-        with self._reading() as sql:
-            return reading.rooms(sql, reader)
-
-    def scheduled(self, room: str, identity: str, reader: Principal | None = None) -> list[dict[str, Any]]:
-        with self._reading() as sql:
-            return reading.scheduled(sql, room, identity, reader)
-
-    def typist(self, write: Write) -> typists.Typist:
-        with self._reading() as sql:
-            return typists.typist(sql, write, self._settings)
-
-    def due(self, now: int, limit: int) -> list[Due]:
-        with self._reading() as sql:
-            return reading.due(sql, now, limit)
-
-    def waiting(self) -> int:
-        with self._reading() as sql:
-            return reading.waiting(sql)
-
-    def next_due(self) -> int | None:
-        with self._reading() as sql:
-            return reading.next_due(sql)
-
-    def newest_quote(self) -> int:
-        with self._reading() as sql:
-            return reading.newest_quote(sql)
-
-    def removed_quotes(self) -> int:
-        with self._reading() as sql:
-            return reading.removed_quotes(sql)
-
-    def quote_room(self, quote_id: int) -> str | None:
-        with self._reading() as sql:
-            return reading.quote_room(sql, quote_id)
-
-    def quotes(self, before: int | None, limit: int) -> dict[str, Any]:
-        with self._reading() as sql:
-            return reading.quotes(sql, before, limit)
-
-    def quote(self, quote_id: int) -> dict[str, Any]:
-        with self._reading() as sql:
-            return reading.quote(sql, quote_id)
-
-    def random_quote(self) -> dict[str, Any]:
-        with self._reading() as sql:
-            return reading.random_quote(sql)
 
     def secret(self) -> str:
         # In a file of its own: a copy of the log for analysis gives its reader no identity.
