@@ -49,6 +49,8 @@ const ENDS = {
  * With the option `inbox` it dispatches `inbox` too ({cursor, rooms}: all of it, as it is now), and `news` (the rooms
  * that have moved).
  *
+ * `typing` tells who writes just now: [{id?, user}], to be shown for five seconds; it may be lost.
+ *
  * Dispatches CustomEvents with their news in `detail`: `event` (`ChatEvent`), each once and in order;
  * `status` (`Status`); `reset` ({@link Problem}), where the cursor cannot be served any more: take a new
  * snapshot, show it, and `resume(snapshot.cursor)`; `gone` and `signed-out` ({@link Problem}), after which there is
@@ -124,6 +126,14 @@ export class Connection extends EventTarget {
    */
   send(envelope) {
     return this.#lanes.run(subjectOf(envelope), () => insist(deliverer(this, this.api), envelope));
+  }
+
+  /**
+   * Says that one writes just now, where a socket is open; one in two seconds counts.
+   * @param {string} [user] the name, of somebody without an account
+   */
+  typing(user) {
+    this.#session?.typing(user);
   }
 
   /** Look at once: after sleep, on coming back online, when the page is seen again. */
@@ -262,6 +272,11 @@ export class Connection extends EventTarget {
     if (!this.inbox.apply(envelope)) return;
     if (envelope.command === "news") this.dispatchEvent(new CustomEvent("news", { detail: envelope.rooms }));
     this.dispatchEvent(new CustomEvent("inbox", { detail: this.inbox }));
+  }
+
+  /** Others write: says who. */
+  typingTold({ room, who }) {
+    if (room === this.room) this.dispatchEvent(new CustomEvent("typing", { detail: who }));
   }
 
   /** Applies an event if it is the next one. False where one is missing before it. */

@@ -28,6 +28,7 @@ import { load, save } from "./store.js";
 import { switches } from "./switch.js";
 import { adds, entriesOf, Timeline } from "./timeline.js";
 import { toast } from "./toast.js";
+import { typing } from "./typing.js";
 import { Unread } from "./unread.js";
 import { fitAboveKeyboard } from "./viewport.js";
 import { onWaking } from "./wake.js";
@@ -204,6 +205,7 @@ keyboard({
   },
   run: (action, article) => actions.run(action, article),
 });
+typing(connection, { field: composer.field, name: () => composer.user, element: $("typing") });
 switches(connection, $("way-line"));
 fitAboveKeyboard(document.body);
 revealActions($("log"));

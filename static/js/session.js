@@ -59,6 +59,9 @@ export class Session {
   inboxTold(envelope) {
     this.owner.inboxTold(envelope);
   }
+  typingTold(envelope) {
+    this.owner.typingTold(envelope);
+  }
   deliver(event) {
     return this.owner.deliver(event);
   }
@@ -117,6 +120,11 @@ export class Session {
       this.#asked.set(envelope.client_id, { resolve: settle(resolve), reject: settle(reject) });
       this.#socket.send(JSON.stringify(envelope));
     });
+  }
+
+  /** Says over the socket that somebody writes; a refusal is nobody's business. */
+  typing(user) {
+    this.#socket?.send(JSON.stringify({ command: "typing", room: this.room, user, client_id: "typing" }));
   }
 
   /** Is the socket alive? After sleep it may look open and be dead. */

@@ -11,6 +11,7 @@ from people import Browser, joined, owner
 
 from quotechat.hub.presence import Presence
 from quotechat.store.shapes import Sql
+from quotechat.web.pages.about import seen_words
 
 MINUTE_MS = 60_000
 
@@ -124,3 +125,16 @@ def test_who_hides_sees_nobody_and_who_is_blocked_does_not_see(app: Flask) -> No
     assert present(bo) == {} and number(bo) not in present(cleo)
     assert boss.ask("PUT", f"/me/blocks/{number(cleo)}").status_code == 204
     assert present(cleo) == {number(cleo): "here"} and number(cleo) in present(boss)
+
+
+def test_the_page_about_a_room_says_who_is_here(app: Flask) -> None:
+    """Beside each member that was here today, in words."""
+    boss = owner(app)
+    bo = joined(app, boss, "Bo")
+    say(boss)
+    assert "here now" not in boss.client.get("/rooms/lobby/about").get_data(as_text=True)
+    say(bo)
+    assert "here now" in boss.client.get("/rooms/lobby/about").get_data(as_text=True)
+    assert [seen_words(each) for each in ("here", 1, 59, 60, 180)] == [
+        "here now", "here 1 minute ago", "here 59 minutes ago", "here 1 hour ago", "here 3 hours ago",
+    ]  # fmt: skip

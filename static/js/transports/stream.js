@@ -44,6 +44,8 @@ function receive(link, envelope) {
   } else if (command === "caught-up") {
     link.caughtUp(cursor);
     link.proved();
+  } else if (command === "typing") {
+    link.typingTold(envelope);
   } else if (command === "reset") {
     throw new Problem(error, 410);
   } else if (command === "heartbeat" && !link.keepsUp(cursors?.[link.room])) {

@@ -27,6 +27,7 @@ export function websocket(link, signal) {
         if (cursors?.[INBOX]) link.inboxTold({ cursor: cursors[INBOX] });
         if (!link.keepsUp(cursors?.[link.room])) end(new Ended("Behind the server.", { atOnce: true }));
       },
+      typing: (envelope) => link.typingTold(envelope),
       inbox: (envelope) => link.inboxTold(envelope),
       news: (envelope) => link.inboxTold(envelope),
       "caught-up": ({ room, cursor }) => {

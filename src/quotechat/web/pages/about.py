@@ -130,16 +130,28 @@ def _changes(room: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+@site.template_filter("seen")
+def seen_words(present: str | int) -> str:
+    """Return the presence of a member in words."""
+    if present == "here":
+        return "here now"
+    minutes = int(present)
+    count, unit = (minutes // 60, "hour") if minutes >= 60 else (minutes, "minute")
+    return f"here {count} {unit}{'' if count == 1 else 's'} ago"
+
+
 def _about(name: str, part: str = "", refused: Refused | None = None) -> Response:
     principal = security.principal()
     chat().open(principal, name)  # one that is not theirs is not there
     room, people = _read(chat(), principal, name)
     place = room.get("you", {})
     kind = room.get("kind", "open")
+    seen = people is not None and principal.has_account
+    present = chat().presence.of_room(principal, name) if seen else {}
     shown = {**room, **request.form} if part == "settings" else room
     return page(
         "about.html", refused, heading=", ".join(each["name"] for each in room.get("with", [])) or name, room=name,
-        current=name, about=shown, kind=kind, part=part, people=people, place=place, levels=LEVELS,
+        current=name, about=shown, kind=kind, part=part, people=people, place=place, present=present, levels=LEVELS,
         level=place.get("level", inbox.default_level(kind)), has_account=principal.has_account, me=principal.id,
         is_admin=principal.is_admin, can_manage=kind != "direct" and allows(principal, MANAGE, kind, place.get("role")),
     )  # fmt: skip

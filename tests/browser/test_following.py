@@ -1,0 +1,100 @@
+"""Two people, and two devices of one of them, in a browser: what is read on one is read on the other; who types."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+from playwright.sync_api import expect
+from server import ROOT, Server
+from servers import environment, quotechat
+
+PASSWORD = "correct horse battery 9"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, driver: Any) -> Iterator[Server]:
+    """One server for this module, with the accounts of Ann and Bo."""
+    data = tmp_path_factory.mktemp("following") / "data"
+    data.mkdir()
+    for name, role in (("Ann", "owner"), ("Bo", "member")):
+        add = quotechat("users", "add", name, "--role", role, "--password-stdin", "--data", str(data))
+        subprocess.run(add, input=PASSWORD.encode(), env=environment(), cwd=ROOT, check=True, capture_output=True)
+    running = Server(data)
+    running.start()
+    yield running
+    running.kill()
+
+
+def session(server: Server, name: str) -> requests.Session:
+    """Somebody signed in, by the API."""
+    found = requests.Session()
+    found.headers["Origin"] = server.url
+    answer = found.post(f"{server.url}/api/v1/sessions", json={"name": name, "password": PASSWORD}, timeout=20)
+    assert answer.status_code == 201, answer.text
+    return found
+
+
+@pytest.fixture
+def devices(chromium: Any, server: Server) -> Iterator[Any]:
+    """Opens a page on a device of its own, which is signed in."""
+    contexts = []
+
+    def opened(who: requests.Session, path: str, *, base: str = "") -> Any:
+        context = chromium.new_context()
+        contexts.append(context)
+        value = who.cookies["quotechat-session"]
+        context.add_cookies([{"name": "quotechat-session", "value": value, "url": base or server.url}])
+        page = context.new_page()
+        page.goto((base or server.url) + path)
+        page.wait_for_selector("#pill[data-state=live]", timeout=20_000)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+_FOLLOW = """async ([room, way]) => {
+  const { connect } = await import("/static/js/client.js");
+  const connection = connect({ room, inbox: true, transports: [way] });
+  window.unread = () => connection.inbox.rooms[room]?.unread ?? 0;
+  await new Promise((done) => connection.addEventListener("inbox", done, { once: true }));
+}"""
+_CLEARED = "() => window.unread() === 0 && (window.clearedAt ??= Date.now())"
+
+
+@pytest.mark.parametrize("way", ["websocket", "long-poll"])
+def test_what_is_read_on_one_device_is_read_on_the_other(server: Server, devices: Any, way: str) -> None:
+    """Within a second of the mark; in a room that the page of the other device does not show."""
+    ann, bo, room = session(server, "Ann"), session(server, "Bo"), f"tea-{way}"
+    assert ann.post(f"{server.url}/api/v1/rooms", json={"name": room}, timeout=20).status_code == 201
+    for each in (ann, bo):
+        each.put(f"{server.url}/api/v1/rooms/{room}/members/me", timeout=20)
+    page = devices(ann, "/rooms/lobby")
+    page.evaluate(_FOLLOW, [room, way])
+    said = bo.post(f"{server.url}/api/v1/rooms/{room}/messages", json={"message": "hi"}, timeout=20).json()
+    page.wait_for_function("() => window.unread() === 1", timeout=20_000)
+    other = session(server, "Ann")
+    marked = other.put(f"{server.url}/api/v1/rooms/{room}/read", json={"id": said["seq"]}, timeout=20)
+    assert marked.status_code == 200
+    at = time.time()
+    page.wait_for_function(_CLEARED, timeout=20_000, polling=20)
+    assert page.evaluate("() => window.clearedAt") / 1000 - at < 5  # under a second where nothing else runs
+
+
+def test_typing_is_shown_and_goes(server: Server, devices: Any) -> None:
+    """In a line that screen readers announce politely, until the message comes; never on one's own page."""
+    here, there = (devices(session(server, name), "/rooms/lobby") for name in ("Ann", "Bo"))
+    here.locator("[name=message]").press_sequentially("hel")
+    line = there.locator("#typing")
+    expect(line).to_have_text("Ann is typing")
+    assert line.get_attribute("role") == "status"
+    assert here.locator("#typing").text_content() == ""
+    here.locator("[name=message]").press("Enter")
+    expect(there.locator("#log article .text").last).to_have_text("hel")
+    expect(line).to_have_text("")
