@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, Flask
 
-from .assets import static_dir
 from .config import Settings
 from .hub.accounts.hosted import Hosted
 from .hub.accounts.hosted import User as User
@@ -242,13 +241,13 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
     from .web.pages import own as own_pages
     from .web.pages import rooms as room_pages
     from .web.pages import search as search_page
+    from .web.pages import static as static_files
     from .web.spec import reference, specs
     from .web.transports import held_rooms, parking, polling, revocation, streams
     from .web.transports import websocket_handshake as websocket
 
-    ours = Blueprint(
-        site.NAME, __name__, url_prefix=prefix or None, static_folder=static_dir(), static_url_path="/static"
-    )
+    ours = Blueprint(site.NAME, __name__, url_prefix=prefix or None)
+    static_files.install(ours)
     scope = app if whole else ours
     problems.install(scope)
     # The hook that is registered first runs last: it counts the headers of the others.

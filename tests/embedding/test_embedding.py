@@ -25,6 +25,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter
 
 from quotechat import QuoteChat, create_app
+from quotechat.assets import version
 from quotechat.client import Client, NotFound
 from quotechat.config import Settings
 
@@ -65,7 +66,7 @@ def test_behind_a_proxy_with_a_prefix_of_its_own(tmp_path: Path) -> None:
         headers = {"X-Forwarded-Prefix": "/team", "Accept": "text/html"}
         answer = app.test_client().get("/", headers=headers)
         text = answer.get_data(as_text=True)
-        assert f'href="{expected}static/css/base.css"' in text
+        assert f'href="{expected}static/{version()}/pages.css"' in text
         assert f'data-base="{expected}api/v1"' in text
         assert f"Path={expected.rstrip('/') or '/'};" in answer.headers["Set-Cookie"] + ";"
         app.extensions["quotechat"].close()

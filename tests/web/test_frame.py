@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from posixpath import dirname, normpath
 from typing import Any
 
 import pytest
 from flask import Flask
 from people import ORIGIN, Browser, joined, owner
 
-from quotechat import create_app
+from quotechat import assets, create_app
 from quotechat.config import Settings
 from quotechat.web.pages import frame
 
@@ -165,3 +166,46 @@ def test_a_stranger_sees_no_rooms(tmp_path: Path) -> None:
         html = get(Browser(app), path).partition("<main")[0]
         assert 'id="rooms"' in html and "data-room=" not in html and 'href="/rooms' not in html and "Azin" not in html
     app.extensions["quotechat"].close()
+
+
+# --- Static files -----------------------------------------------------------------------------------
+
+
+def test_what_a_page_loads_is_kept_for_good(app: Flask) -> None:
+    """Each file that a page names, and that a script of it imports, is there, at an address of its content."""
+    client = app.test_client()
+    for path in ("/", "/quotes", "/lab", "/reference", "/learn/4-websocket"):
+        html = client.get(path).get_data(as_text=True)
+        named = set(re.findall(r'(?:src|href)="(/static/[^"]+)"', html))
+        assert len(re.findall(r'rel="stylesheet"', html)) <= 3
+        for file in named:
+            with client.get(file) as answer:
+                assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable", file
+                assert "Cookie" not in answer.headers.get("Vary", "") and "Set-Cookie" not in answer.headers
+                text = answer.get_data(as_text=True)
+            for name in re.findall(r'^import[^"]*from "(\.[^"]+)"', text, re.M):
+                assert normpath(f"{dirname(file)}/{name}") in named, (file, name)
+
+
+def test_a_file_of_another_version_is_not_kept(app: Flask) -> None:
+    """A page that was loaded before an upgrade gets the file as it is now, and so does a page of another program."""
+    client = app.test_client()
+    for address in ("/static/v-0123456789abcdef/js/client.js", "/static/js/client.js", "/static/pages.css"):
+        with client.get(address) as answer:
+            assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-cache"), address
+        with client.get(address, headers={"If-None-Match": answer.headers["ETag"]}) as answer:
+            assert answer.status_code == 304
+    assert client.get(f"/static/{assets.version()}/js/none.js").status_code == 404
+    assert client.get("/static/v-0123456789abcdef/../../setup.cfg").status_code == 404
+
+
+def test_any_change_of_a_file_is_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of its content or of its name."""
+    seen = set()
+    for name, content in (("a.js", "1"), ("a.js", "2"), ("b.js", "2")):
+        tree = tmp_path / f"{name}{content}"
+        tree.mkdir()
+        (tree / name).write_text(content)
+        monkeypatch.setattr(assets, "static_dir", lambda tree=tree: tree)
+        seen.add(assets.version.__wrapped__())
+    assert len(seen) == 3

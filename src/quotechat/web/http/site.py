@@ -14,7 +14,7 @@ import flask
 from flask import current_app, request
 from jinja2 import Environment, FileSystemLoader
 
-from ...assets import templates_dir
+from ... import assets
 from ...protocol import json
 
 NAME = "quotechat"
@@ -25,7 +25,9 @@ _globals: dict[str, Callable[..., Any]] = {}
 
 
 def url_for(endpoint: str, **values: Any) -> str:
-    """Return the address of an endpoint of ours, such as ``pages.auto``."""
+    """Return the address of an endpoint of ours, such as ``pages.auto``; that of a static file names its content."""
+    if endpoint == "static":
+        values["filename"] = f"{assets.version()}/{values['filename']}"
     return flask.url_for(f"{NAME}.{endpoint}", **values)
 
 
@@ -71,8 +73,8 @@ def template_global(name: str, function: Callable[..., Any]) -> None:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(autoescape=True, loader=FileSystemLoader(templates_dir()))
-    environment.globals.update(url_for=url_for, base=base, has=has, is_here=is_here, **_globals)
+    environment = Environment(autoescape=True, loader=FileSystemLoader(assets.templates_dir()))
+    environment.globals.update(url_for=url_for, base=base, has=has, is_here=is_here, modules=assets.modules, **_globals)
     # Each message stands in the page as JSON too, and the standard encoder takes longer than all else.
     environment.policies["json.dumps_function"] = _dumped
     environment.filters.update(_filters)
