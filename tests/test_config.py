@@ -162,7 +162,7 @@ def test_reference_lists_every_setting_with_its_default() -> None:
 
 
 def expected_row(name: str) -> str:
-    """The rest of a row of the reference, as config.py has it."""
+    """The rest of a row of the reference, as config/settings.py has it."""
     each = next(each for each in fields(Settings) if each.name == name)
     low, high = each.metadata["low"], each.metadata["high"]
     bounds = "" if low is None else f"{low:,} to {high:,}"

@@ -18,7 +18,7 @@ _AROUND = frozenset({"command", "room", "seq", "cursor", "at", "private"})
 """The fields around the body of an event."""
 _PRIVATE = ("target", "identity", "reaction", "emoji")
 MOST_CHARS, MOST_IN_A_NAME, _MOST_IN_AN_EXCERPT = 100_000, 200, 80
-"""The highest bounds that settings may set (config.py), and that of text.excerpt."""
+"""The highest bounds that settings may set (config/settings.py), and that of text.excerpt."""
 Digest = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 Who = Annotated[str, Meta(max_length=MOST_IN_A_NAME)]
 

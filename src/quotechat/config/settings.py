@@ -1,24 +1,16 @@
-"""Settings: the operator's choices, each with its default, its bounds and its reason.
-
-Only values and their checks live here. Nothing of quotechat is imported, so that every floor, a
-test and ``gunicorn.conf.py`` may read settings without starting anything.
-
-Every setting is read from the environment variable ``QUOTECHAT_<NAME IN CAPITALS>``.
-"""
+"""All settings, with the checks that need more than one value's bounds."""
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
-import socket
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
-from typing import Any, cast
-from urllib.parse import urlsplit
+from typing import Any
 
-PREFIX = "QUOTECHAT_"
+from .fields import PREFIX, SettingsError, read, setting, variable, written
+from .hosts import clean_host, clean_network, clean_origin, host_of, is_address, is_loopback, own_names
 
 #: Variables of the commands that talk to a server, which are no settings of one.
 _OF_CLIENTS = frozenset({"QUOTECHAT_URL", "QUOTECHAT_USER", "QUOTECHAT_TOKEN"})
@@ -31,7 +23,6 @@ _ACCESS = ("open", "invite", "private")
 _FILES = ("", "directory", "database", "off")
 _LOG_FORMATS = ("auto", "text", "json")
 _WEBHOOKS = ("off", "admins", "members")
-_HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,252}[a-z0-9_])?")
 
 
 #: RFC 3986 as libpq takes it: libpq would repeat a text that it does not understand, and that may be a password.
@@ -43,113 +34,53 @@ _DATABASE = re.compile(
 )
 
 
-class SettingsError(ValueError):
-    """A setting that cannot be used; the message names its environment variable."""
-
-
-def variable(name: str) -> str:
-    """Return the environment variable of the setting `name`: ``port`` → ``QUOTECHAT_PORT``."""
-    return PREFIX + name.upper()
-
-
-def _switch(text: str) -> bool:
-    known = {"on": True, "off": False, "true": True, "false": False, "1": True, "0": False}
-    if text.lower() not in known:
-        raise ValueError("must be on or off")
-    return known[text.lower()]
-
-
-def _whole(text: str) -> int:
-    # int() alone also takes "1_0", "+1" and digits of other scripts.
-    if not re.fullmatch(r"-?[0-9]{1,15}", text):
-        raise ValueError("must be a whole number")
-    return int(text)
-
-
-def _number(text: str) -> float:
-    if not re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,6})?", text):
-        raise ValueError("must be a number")
-    return float(text)
-
-
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(part for part in re.split(r"[\s,]+", text) if part)
-
-
-def _path(text: str) -> Path:
-    return Path(text).expanduser()
-
-
-_READERS: dict[type, Callable[[str], Any]] = {
-    bool: _switch,
-    int: _whole,
-    float: _number,
-    tuple: _listed,
-    type(Path()): _path,
-    str: str,
-}
-
-
-def _setting(
-    default: Any,
-    doc: str,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    secret: bool = False,
-) -> Any:
-    """Declare one field, with how it is read from text and the bounds (inclusive) that it must keep."""
-    metadata = {"doc": doc, "low": low, "high": high, "secret": secret, "read": _READERS[type(default)]}
-    return field(default=default, repr=not secret, metadata=metadata)
-
-
 @dataclass(frozen=True)
 class Settings:
     """All settings of one server. Raises SettingsError if a value is out of its bounds."""
 
     # Addresses and files.
-    host: str = _setting("127.0.0.1", "Address to listen on; `0.0.0.0` or `::` for all.")
-    port: int = _setting(8000, "TCP port to listen on; 0 takes any free one.", low=0, high=65535)
-    data: Path = _setting(
+    host: str = setting("127.0.0.1", "Address to listen on; `0.0.0.0` or `::` for all.")
+    port: int = setting(8000, "TCP port to listen on; 0 takes any free one.", low=0, high=65535)
+    data: Path = setting(
         Path("quotechat-data"), "Directory that holds all that the server keeps; made if it is missing."
     )
-    database: str = _setting(
+    database: str = setting(
         "",
         "Where the log is kept, if not in the data directory: `postgresql://USER:PASSWORD@HOST/NAME`. All servers"
         " with the same one are one chat. Needs `quotechat[postgres]`.",
         secret=True,
     )
-    listen_database: str = _setting(
+    listen_database: str = setting(
         "",
         "The same database without a pooler in between, for the one connection that listens (LISTEN). Empty:"
         " `QUOTECHAT_DATABASE`.",
         secret=True,
     )
-    database_connections: int = _setting(
+    database_connections: int = setting(
         8,
         "Connections to PostgreSQL with which each worker reads, at most; beside them one writes, one listens and one"
         " rings.",
         low=1, high=1000,
     )  # fmt: skip
-    log_level: str = _setting("info", "`debug`, `info`, `warning`, `error` or `critical`.")
+    log_level: str = setting("info", "`debug`, `info`, `warning`, `error` or `critical`.")
 
-    log_format: str = _setting(
+    log_format: str = setting(
         "auto", "`text` for people, `json` for programs, one event on each line; `auto`: text at a terminal."
     )
-    log_requests: bool = _setting(
+    log_requests: bool = setting(
         False, "`on` or `off`: whether each request, and each live connection at its end, is logged."
     )
 
     # Processes and threads.
-    workers: int = _setting(1, "Processes that serve; all share the data directory.", low=1, high=64)
-    threads: int = _setting(64, "Threads for HTTP requests in each worker.", low=1, high=4096)
-    sockets_per_worker: int = _setting(
+    workers: int = setting(1, "Processes that serve; all share the data directory.", low=1, high=64)
+    threads: int = setting(64, "Threads for HTTP requests in each worker.", low=1, high=4096)
+    sockets_per_worker: int = setting(
         10_000,
         "Connections that one worker holds for long: WebSockets, streams, held polls and kept senders together. More"
         " get 503 `overloaded`; one address has half of them at most. Fewer if there are few file descriptors.",
         low=1, high=1_000_000
     )
-    held_polls: int = _setting(
+    held_polls: int = setting(
         0,
         "Long-polls that one worker holds in its threads, those for several rooms; more are answered at once"
         " with `retry_in_ms`. 0 means automatic: all threads but a quarter (and at least 4), but never fewer"
@@ -159,138 +90,138 @@ class Settings:
     )
 
     # Access.
-    access: str = _setting(
+    access: str = setting(
         "open",
         "Who reads and writes: `open`, everybody; `invite`, people with an account, which an invitation makes;"
         " `private`, the same, but an invitation is for one person.",
     )
-    public_url: str = _setting(
+    public_url: str = setting(
         "", "The address at which people reach the server, for links: `https://chat.example.org`. Empty: as asked."
     )
-    contact: str = _setting(
+    contact: str = setting(
         "", "Shown at sign-in to people who need help: `mailto:` or an `https` address; `/admin` can set another."
     )
-    password_chars: int = _setting(10, "Characters that a new password has at least.", low=8, high=100)
-    session_days: int = _setting(180, "Days after which a session ends.", low=1, high=400)
-    session_idle_days: int = _setting(30, "Days without use after which a session ends.", low=1, high=400)
+    password_chars: int = setting(10, "Characters that a new password has at least.", low=8, high=100)
+    session_days: int = setting(180, "Days after which a session ends.", low=1, high=400)
+    session_idle_days: int = setting(30, "Days without use after which a session ends.", low=1, high=400)
 
-    webhooks: str = _setting(
+    webhooks: str = setting(
         "admins",
         "Who makes webhooks, by which events are sent to other systems: `off`, `admins`, or `members` for their own"
         " bots too.",
     )
-    webhook_networks: tuple[str, ...] = _setting(
+    webhook_networks: tuple[str, ...] = setting(
         (),
         "Networks that are not global and that webhooks of administrators may call, also without TLS:"
         " `10.1.0.0/16, fd00::/8`.",
     )
 
-    search: bool = _setting(True, "`on` or `off`: whether messages are indexed and can be searched.")
+    search: bool = setting(True, "`on` or `off`: whether messages are indexed and can be searched.")
 
     # Limits per client: an identity, or an address if there is none.
-    limits: bool = _setting(
+    limits: bool = setting(
         True, "`on` or `off`: whether the limits per client hold. Off for load tests and trusted networks."
     )
-    messages_burst: int = _setting(20, "Messages that a client may send at once.", low=1, high=1_000_000)
-    messages_per_second: float = _setting(
+    messages_burst: int = setting(20, "Messages that a client may send at once.", low=1, high=1_000_000)
+    messages_per_second: float = setting(
         5.0, "Messages a second that a client may send in the long run.", low=0.001, high=1_000_000
     )
-    reads_burst: int = _setting(
+    reads_burst: int = setting(
         20_000,
         "Rows (messages, events, quotes) that a client may read at once. A request costs 4 rows besides, a search in"
         " the quotes 20 and one for each 5 that it looks through. An address has 10 times as much.",
         low=1000, high=1_000_000_000,
     )  # fmt: skip
-    reads_per_second: float = _setting(
+    reads_per_second: float = setting(
         2000.0, "Rows a second that a client may read in the long run.", low=1, high=1_000_000_000
     )
-    sockets_per_client: int = _setting(20, "WebSockets that a client may hold.", low=1, high=1_000_000)
-    polls_per_client: int = _setting(
+    sockets_per_client: int = setting(20, "WebSockets that a client may hold.", low=1, high=1_000_000)
+    polls_per_client: int = setting(
         20, "Long-polls and streams that a client may hold.", low=1, high=1_000_000
     )
-    rooms_per_hour: int = _setting(10, "Rooms that a client may create in an hour.", low=1, high=1_000_000)
-    guests_per_hour: int = _setting(
+    rooms_per_hour: int = setting(10, "Rooms that a client may create in an hour.", low=1, high=1_000_000)
+    guests_per_hour: int = setting(
         50, "Guest tokens that an address may take in an hour.", low=1, high=1_000_000
     )
 
-    clients_per_address: int = _setting(
+    clients_per_address: int = setting(
         50,
         "Clients whose limits one address may use up, whatever identities come from it; an IPv6 address counts with"
         " its /64 network.",
         low=1, high=1_000_000
     )
-    most_rooms: int = _setting(1000, "Open and closed rooms that there may be.", low=1, high=1_000_000)
-    most_directs: int = _setting(100_000, "Direct rooms that there may be.", low=1, high=10_000_000)
+    most_rooms: int = setting(1000, "Open and closed rooms that there may be.", low=1, high=1_000_000)
+    most_directs: int = setting(100_000, "Direct rooms that there may be.", low=1, high=10_000_000)
 
-    request_seconds: float = _setting(
+    request_seconds: float = setting(
         30.0, "Seconds within which a request must have come whole.", low=0.1, high=3600
     )
 
     # Sizes of requests.
-    message_chars: int = _setting(4000, "Characters of a message.", low=1, high=100_000)
-    user_chars: int = _setting(40, "Characters of a user's name.", low=1, high=200)
-    quote_chars: int = _setting(1000, "Characters of a quote.", low=1, high=100_000)
-    author_chars: int = _setting(100, "Characters of a quote's author.", low=1, high=200)
-    body_bytes: int = _setting(65_536, "Bytes of a request body; more get 413.", low=1024, high=16_777_216)
-    socket_bytes: int = _setting(
+    message_chars: int = setting(4000, "Characters of a message.", low=1, high=100_000)
+    user_chars: int = setting(40, "Characters of a user's name.", low=1, high=200)
+    quote_chars: int = setting(1000, "Characters of a quote.", low=1, high=100_000)
+    author_chars: int = setting(100, "Characters of a quote's author.", low=1, high=200)
+    body_bytes: int = setting(65_536, "Bytes of a request body; more get 413.", low=1024, high=16_777_216)
+    socket_bytes: int = setting(
         65_536, "Bytes of a WebSocket message; more close it with 1009.", low=1024, high=16_777_216
     )
 
     # Files.
-    files: str = _setting(
+    files: str = setting(
         "",
         "Where files are kept: `directory`, in the data directory; `database`, so that several machines share them;"
         " `off`, nowhere. Empty: `database` with `QUOTECHAT_DATABASE`, else `directory`.",
     )
-    file_bytes: int = _setting(26_214_400, "Bytes of one file.", low=1024, high=10_737_418_240)
-    account_files_bytes: int = _setting(
+    file_bytes: int = setting(26_214_400, "Bytes of one file.", low=1024, high=10_737_418_240)
+    account_files_bytes: int = setting(
         1_073_741_824, "Bytes that the files of one person may have together.", low=1024, high=1_125_899_906_842_624
     )
-    all_files_bytes: int = _setting(
+    all_files_bytes: int = setting(
         10_737_418_240, "Bytes that all files may have together.", low=1024, high=1_125_899_906_842_624
     )
-    guest_files: bool = _setting(False, "`on` or `off`: whether people without an account may upload files.")
-    keep_metadata: bool = _setting(
+    guest_files: bool = setting(False, "`on` or `off`: whether people without an account may upload files.")
+    keep_metadata: bool = setting(
         False, "`on` or `off`: whether pictures keep their metadata, such as the place where they were taken."
     )
 
     # Spans of time.
-    audit_days: int = _setting(365, "Days that the log of administration, `@audit`, is kept.", low=1, high=36_500)
-    schedule_days: int = _setting(365, "Days ahead that a message may be scheduled.", low=1, high=3650)
-    dedupe_days: int = _setting(
+    audit_days: int = setting(365, "Days that the log of administration, `@audit`, is kept.", low=1, high=36_500)
+    schedule_days: int = setting(365, "Days ahead that a message may be scheduled.", low=1, high=3650)
+    dedupe_days: int = setting(
         30, "Days for which a repeated `client_id` is recognised; the protocol promises 30.", low=1, high=3650
     )
-    name_hold_seconds: int = _setting(
+    name_hold_seconds: int = setting(
         86_400, "Seconds for which a name stays with the identity that used it last.", low=0, high=31_536_000
     )
 
     # Trusted peers: proxies, origins, hosts.
-    origins: tuple[str, ...] = _setting(
+    origins: tuple[str, ...] = setting(
         (),
         "Other origins whose pages may use the API, such as `https://chat.example.org`, separated by"
         " commas. Our own origin is always allowed.",
     )
-    hosts: tuple[str, ...] = _setting(
+    hosts: tuple[str, ...] = setting(
         (),
         "Names (without port) that a request's `Host` may give, separated by commas; `localhost` and"
         " loopback addresses always pass. Empty: those, any IP address, the address listened on and the"
         " machine's own name. Set it to the public name behind a proxy.",
     )
-    metrics_token: str = _setting(
+    metrics_token: str = setting(
         "",
         "What `/metrics` asks for as `Authorization: Bearer …`. Empty: only this machine may ask, and not through"
         " a proxy.",
         secret=True,
     )
-    trusted_proxies: int = _setting(
+    trusted_proxies: int = setting(
         0, "Proxies in front whose `X-Forwarded-*` headers are believed; each adds one hop.", low=0, high=10
     )
 
     def __post_init__(self) -> None:
         for each in fields(self):
             self._check_bounds(each)
-        self._replace("origins", tuple(_clean_origin(origin) for origin in self.origins))
-        self._replace("hosts", tuple(_clean_host(host) for host in self.hosts))
+        self._replace("origins", tuple(clean_origin(origin) for origin in self.origins))
+        self._replace("hosts", tuple(clean_host(host) for host in self.hosts))
         self._replace("data", Path(self.data))
         self._check_choices()
         self._settle_held_polls()
@@ -306,12 +237,12 @@ class Settings:
         for each in fields(cls):
             text = found.get(variable(each.name), "").strip()
             if text:
-                values[each.name] = _read(each, text)
+                values[each.name] = read(each, text)
         return cls(**values)
 
     def to_env(self) -> dict[str, str]:
         """Return the variables that make `from_env` return an equal value, in this and in other processes."""
-        return {variable(each.name): _written(getattr(self, each.name)) for each in fields(self)}
+        return {variable(each.name): written(getattr(self, each.name)) for each in fields(self)}
 
     def show(self, environ: Mapping[str, str] | None = None) -> list[tuple[str, str, str]]:
         """Return (variable, value, source) of every setting; source is ``environment`` or ``default``."""
@@ -319,7 +250,7 @@ class Settings:
         rows = []
         for each in fields(self):
             name = variable(each.name)
-            value = _written(getattr(self, each.name))
+            value = written(getattr(self, each.name))
             if value and each.metadata["secret"]:
                 value = "(hidden)"
             rows.append((name, value, "environment" if found.get(name, "").strip() else "default"))
@@ -331,14 +262,14 @@ class Settings:
         A foreign page reaches a server on this machine by DNS rebinding, and for that it
         needs a *name* that it owns. So addresses pass if no names are set, names only if known.
         """
-        name = _host_of(header)
+        name = host_of(header)
         if name is None:
             return False
-        if _is_loopback(name) or name in self.hosts:
+        if is_loopback(name) or name in self.hosts:
             return True
         if self.hosts:
             return False
-        return _is_address(name) or name in _own_names(self.host)
+        return is_address(name) or name in own_names(self.host)
 
     @property
     def files_in(self) -> str:
@@ -387,7 +318,7 @@ class Settings:
         self._replace("webhooks", self.webhooks.lower())
         if self.webhooks not in _WEBHOOKS:
             raise SettingsError(f"{variable('webhooks')} must be one of {', '.join(_WEBHOOKS)}, not {self.webhooks!r}")
-        self._replace("webhook_networks", tuple(map(_clean_network, self.webhook_networks)))
+        self._replace("webhook_networks", tuple(map(clean_network, self.webhook_networks)))
         if self.contact and not re.fullmatch(r"(mailto:|https://)[!-~]{3,200}", self.contact):
             raise SettingsError(f"{variable('contact')} must begin with mailto: or https://")
 
@@ -424,87 +355,8 @@ def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
     return sorted(name for name in found if name.startswith(PREFIX) and name not in known)
 
 
-def _read(each: Field[Any], text: str) -> Any:
-    try:
-        return each.metadata["read"](text)
-    except ValueError as fault:
-        given = "" if each.metadata["secret"] else f", not {text!r}"
-        raise SettingsError(f"{variable(each.name)} {fault}{given}") from None
-
-
-def _written(value: object) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, tuple):
-        return ",".join(str(part) for part in value)
-    if isinstance(value, float):
-        return f"{value:.6f}".rstrip("0").rstrip(".")
-    return str(value)
-
-
 def default_of(name: str) -> str:
     """Return the default of the setting `name`, as it would be written in its variable."""
     each = next(each for each in fields(Settings) if each.name == name)
     assert each.default is not MISSING
-    return _written(each.default)
-
-
-def _clean_origin(text: str) -> str:
-    """Return `text` as a browser sends it in ``Origin`` (RFC 6454 §6.2): lower case, no default port, no path."""
-    fault = f"{variable('origins')} must hold origins such as https://chat.example.org, not {text!r}"
-    try:
-        parts = urlsplit(text.rstrip("/").lower())
-        port = parts.port
-    except ValueError:
-        raise SettingsError(fault) from None
-    extra = parts.path or parts.query or parts.fragment or "@" in parts.netloc
-    if parts.scheme not in ("http", "https") or not parts.hostname or extra:
-        raise SettingsError(fault)
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    usual = {"http": 80, "https": 443}[parts.scheme]
-    return f"{parts.scheme}://{host}" + (f":{port}" if port not in (None, usual) else "")
-
-
-def _clean_network(text: str) -> str:
-    try:
-        return str(ipaddress.ip_network(text))
-    except ValueError as fault:
-        raise SettingsError(f"{variable('webhook_networks')} must hold networks such as 10.1.0.0/16: {fault}") from None
-
-
-def _clean_host(text: str) -> str:
-    name = text.lower().strip("[]").rstrip(".")
-    if not (_is_address(name) or _HOST_NAME.fullmatch(name)):
-        raise SettingsError(f"{variable('hosts')} must hold host names without port, not {text!r}")
-    return name
-
-
-def _host_of(header: str) -> str | None:
-    """Return the name or address in a ``Host`` header (RFC 9110 §7.2), or None if it is none."""
-    found = re.fullmatch(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9_.-]+))(?::[0-9]{0,5})?", header.lower())
-    if not found:
-        return None
-    if found[1] is not None:
-        return cast(str, found[1]) if _is_address(found[1]) else None
-    return cast(str, found[2]).rstrip(".") or None
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_loopback(name: str) -> bool:
-    # RFC 6761 §6.3: every name under localhost is this machine.
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    return _is_address(name) and ipaddress.ip_address(name).is_loopback
-
-
-def _own_names(bound: str) -> set[str]:
-    machine = socket.gethostname().lower()
-    # On a local network a machine answers to its name and, by mDNS, to name.local.
-    return {bound.lower(), machine, f"{machine.split('.')[0]}.local"}
+    return written(each.default)
