@@ -242,6 +242,7 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
     from .web.pages import rooms as room_pages
     from .web.pages import search as search_page
     from .web.pages import static as static_files
+    from .web.pages import webhooks as webhook_pages
     from .web.spec import reference, specs
     from .web.transports import held_rooms, parking, polling, revocation, streams
     from .web.transports import websocket_handshake as websocket
@@ -282,6 +283,7 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         ours.register_blueprint(account_pages.blueprint)
         ours.register_blueprint(own_pages.blueprint)
         ours.register_blueprint(moderation_pages.blueprint)
+        ours.register_blueprint(webhook_pages.blueprint)
         ours.register_blueprint(inbox_page.blueprint)
         websocket.install(app)
         unknown.install(app)

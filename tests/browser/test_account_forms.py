@@ -93,7 +93,7 @@ def test_the_pages_are_accessible_and_fit(invite: Server, chromium: Any, width: 
     page.goto(setup_link(invite))
     fill(page, name="Azin", password=PASSWORD)
     page.wait_for_selector("#composer")
-    for path in ("/me", "/people", "/admin"):
+    for path in ("/me", "/people", "/admin", "/admin/webhooks", "/rooms/lobby/about"):
         check(path)
     context.close()
 

@@ -57,7 +57,7 @@ def identity(browser: Browser) -> str:
 EVERYWHERE = ["/", "/polling", "/websocket", "/rooms/lobby", "/rooms/lobby/about", "/rooms", "/new-room", "/quotes",
               "/lab", "/learn", "/learn/4-websocket", "/reference", "/search", "/rooms/none", "/none"]  # fmt: skip
 SIGNED_OUT = ["/sign-in", "/join"]
-SIGNED_IN = ["/me", "/inbox", "/people", "/admin", "/admin/audit", "/directs"]
+SIGNED_IN = ["/me", "/inbox", "/people", "/admin", "/admin/audit", "/admin/webhooks", "/directs"]
 
 
 def test_every_page_stands_in_the_frame(app: Flask, boss: Browser) -> None:

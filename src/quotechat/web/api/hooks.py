@@ -29,7 +29,7 @@ _POST = ("token-unknown", "room-unknown", "forbidden", "conflict", "client-id-re
 @described(answers={200: types.Hooks}, problems=_ONE, identity="needed")
 def listed(room: str) -> Response:
     """{`hooks`} of a room, the newest first; for its managers."""
-    return live({"hooks": [_shown(each) for each in _hooks().listed(authentication.need_account(), room)]})
+    return live({"hooks": [shown(each) for each in _hooks().listed(authentication.need_account(), room)]})
 
 
 @blueprint.post("/rooms/<room>/hooks")
@@ -42,9 +42,7 @@ def make(room: str) -> Response:
     if not isinstance(name, str):
         raise Invalid("name", "name is missing, or no text.")
     hook, secret = _hooks().make(principal, room, name, address=security.address(), proof=authentication.proof())
-    public: str = current_app.config["QUOTECHAT"].public_url
-    base = public or request.host_url.rstrip("/") + site.base()
-    return live({"hook": _shown(hook), "url": f"{base}/hooks/{hook.token.id}/{secret}"}, 201)
+    return live({"hook": shown(hook), "url": address_of(hook, secret)}, 201)
 
 
 @blueprint.delete("/rooms/<room>/hooks/<token_id>")
@@ -151,7 +149,15 @@ def _next(key: str | None, number: int) -> str | None:
     return f"{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}_{number}"
 
 
-def _shown(found: Hook) -> dict[str, Any]:
+def address_of(hook: Hook, secret: str) -> str:
+    """Return the address to which other systems post; it is shown once."""
+    public: str = current_app.config["QUOTECHAT"].public_url
+    base = public or request.host_url.rstrip("/") + site.base()
+    return f"{base}/hooks/{hook.token.id}/{secret}"
+
+
+def shown(found: Hook) -> dict[str, Any]:
+    """Return a hook as managers see it, without its secret."""
     return {"id": found.token.id, "name": found.account.name, "account": found.account.key, "room": found.room,
             "at": rfc3339(found.token.at)} | (
         {} if found.token.used_at is None else {"used_at": rfc3339(found.token.used_at)}

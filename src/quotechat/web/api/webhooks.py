@@ -13,6 +13,7 @@ from ...protocol import cursor, names
 from ...protocol import program_types as types
 from ...protocol.errors import Invalid
 from ...protocol.events import rfc3339
+from ...protocol.principal import Principal
 from ...store.webhooks import Try
 from ..http import authentication, parameters, security
 from ..spec.described import CURSORS, described
@@ -84,9 +85,7 @@ def remove(webhook_id: str) -> Response:
 )
 def test(webhook_id: str) -> Response:
     """Call it now with an event of the type `webhook.test`, and tell how that went."""
-    principal = authentication.need_account()
-    _chat().limits.allow("webhook-test", principal.identity or "", security.address())
-    return live(called(_webhooks().test(principal, webhook_id)))
+    return live(called(tested(authentication.need_account(), webhook_id)))
 
 
 @blueprint.post("/webhooks/<webhook_id>/replay")
@@ -117,6 +116,12 @@ def secret(webhook_id: str) -> Response:
 def enable(webhook_id: str) -> Response:
     """Let it go on from its position, at once."""
     return live(shown(_webhooks().enable(authentication.need_account(), webhook_id)))
+
+
+def tested(principal: Principal, webhook_id: str) -> Try:
+    """Call a webhook now, within the rate of the caller. Raises as `Webhooks.test`, and RateLimited."""
+    _chat().limits.allow("webhook-test", principal.identity or "", security.address())
+    return _webhooks().test(principal, webhook_id)
 
 
 def shown(found: Shown) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from ...protocol.permissions import LIST_MEMBERS, MANAGE, allows
 from ...protocol.principal import Principal
 from ...store import listing, members
 from ...store.shapes import Sql
+from ..api import hooks
 from ..http import access, authentication, security, site
 from .rooms import chat, page, to, to_sign_in
 
@@ -90,6 +91,26 @@ def change_member(name: str, account_id: str) -> Response:
     return _do(name, "members", act)
 
 
+@blueprint.post("/rooms/<name>/hooks")
+def new_hook(name: str) -> Response:
+    """Makes a hook, and shows its address once."""
+    principal = authentication.need_account()
+    try:
+        hook, secret = authentication.services().hooks.make(
+            principal, name, request.form.get("hook", ""), address=security.address(), proof=authentication.proof()
+        )
+    except Refused as refused:
+        return _about(name, "hooks", refused)
+    return _about(name, hook_url=hooks.address_of(hook, secret))
+
+
+@blueprint.post("/rooms/<name>/hooks/<token_id>")
+def end_hook(name: str, token_id: str) -> Response:
+    """Revokes a hook; its messages stay."""
+    principal = authentication.need_account()
+    return _do(name, "hooks", lambda _: authentication.services().hooks.remove(principal, name, token_id))
+
+
 def _do(name: str, part: str, act: Any) -> Response:
     """Do it and go back to the page, or show why it was refused beside its form."""
     principal = authentication.need_account()
@@ -140,7 +161,7 @@ def seen_words(present: str | int) -> str:
     return f"here {count} {unit}{'' if count == 1 else 's'} ago"
 
 
-def _about(name: str, part: str = "", refused: Refused | None = None) -> Response:
+def _about(name: str, part: str = "", refused: Refused | None = None, *, hook_url: str = "") -> Response:
     principal = security.principal()
     chat().open(principal, name)  # one that is not theirs is not there
     room, people = _read(chat(), principal, name)
@@ -148,12 +169,15 @@ def _about(name: str, part: str = "", refused: Refused | None = None) -> Respons
     kind = room.get("kind", "open")
     seen = people is not None and principal.has_account
     present = chat().presence.of_room(principal, name) if seen else {}
+    can_manage = kind != "direct" and allows(principal, MANAGE, kind, place.get("role"))
+    found = authentication.services().hooks.listed(principal, name) if can_manage else []
     shown = {**room, **request.form} if part == "settings" else room
     return page(
         "about.html", refused, heading=", ".join(each["name"] for each in room.get("with", [])) or name, room=name,
         current=name, about=shown, kind=kind, part=part, people=people, place=place, present=present, levels=LEVELS,
         level=place.get("level", inbox.default_level(kind)), has_account=principal.has_account, me=principal.id,
-        is_admin=principal.is_admin, can_manage=kind != "direct" and allows(principal, MANAGE, kind, place.get("role")),
+        is_admin=principal.is_admin, can_manage=can_manage,
+        hooks=[hooks.shown(each) for each in found], hook_url=hook_url,
     )  # fmt: skip
 
 

@@ -321,7 +321,7 @@ def administration(
     return page(
         "admin.html", principal, refused, here="admin", heading="Administration", part=part, done=done,
         access=_services().access, site=found.site() | (given or {}),
-        reports=moderation.listed(principal),
+        reports=moderation.listed(principal), has_webhooks=_services().webhooks.policy.allows(principal),
         invitations=[showing.ticket(each, {}) for each in found.invitations(principal)],
         **_link("join", link, "With this link people join."),
     )  # fmt: skip

@@ -171,7 +171,7 @@ def envelope(name: str) -> dict[str, Any]:
 #: Blueprints that answer people.
 _PAGES = (
     "static", "pages", "lessons", "account_pages", "own_pages", "inbox_page", "moderation_pages", "search_page",
-    "reference", "room_pages", "about_page",
+    "reference", "room_pages", "about_page", "webhook_pages",
     "robots", "unknown",
 )  # fmt: skip
 
