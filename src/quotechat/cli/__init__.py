@@ -12,7 +12,22 @@ import click
 
 from quotechat import __version__
 
-from . import carry, doctor, figures, lab, members, operate, programs, remove, search, serve, talk, users, webhooks
+from . import (
+    carry,
+    doctor,
+    figures,
+    files,
+    lab,
+    members,
+    operate,
+    programs,
+    remove,
+    search,
+    serve,
+    talk,
+    users,
+    webhooks,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,7 +45,7 @@ _COMMANDS = (
     *(operate.verify, operate.migrate, operate.rebuild, operate.retain),
     *(figures.rooms, figures.stats, remove.messages),
     *(carry.backup, carry.restore, carry.export, carry.import_, carry.move),
-    *(lab.lab,),
+    *(lab.lab, files.files),
     *(users.users, users.invite, programs.bots, programs.tokens, webhooks.hooks, webhooks.webhooks),
     *(talk.say, talk.tail, search.search, talk.quote, talk.sign_in, doctor.doctor),
 )

@@ -60,8 +60,9 @@ def restore(file: Path, data: str | None) -> None:
 @click.command()
 @click.argument("what", metavar="[ROOM] [FILE]", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Every room, the quotes, and the secret; without ROOM.")
+@click.option("--without-files", "bare", is_flag=True, help="Leave out the files of messages, which may be large.")
 @option("data", "Directory that the server keeps its data in.", metavar="DIR")
-def export(what: tuple[str, ...], everything: bool, data: str | None) -> None:
+def export(what: tuple[str, ...], everything: bool, bare: bool, data: str | None) -> None:
     """Write ROOM, or with --all all that there is, as lines of JSON into the new FILE, or to standard output.
 
     Events are the envelopes that readers get, each with its cursor; beside them stands all that `quotechat import`
@@ -82,7 +83,9 @@ def export(what: tuple[str, ...], everything: bool, data: str | None) -> None:
         rooms = copying.rooms(sql, only)
         events = sum(each.head - each.floor for each in rooms)
         header = exports.Header({each.name: each.cursor for each in rooms}, events)
-        for done, line in enumerate(exports.lines(header, copying.dump(sql, secret_of(settings, sql), only))):
+        folder = None if bare else settings.data / "files"
+        records = copying.dump(sql, secret_of(settings, sql), only, folder=folder)
+        for done, line in enumerate(exports.lines(header, records)):
             out.write(line)
             if done % 1000 == 0:
                 follow(min(done, events), events)

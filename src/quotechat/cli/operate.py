@@ -21,17 +21,19 @@ _FORGET_SECONDS = 5.0
 
 
 @click.command()
+@click.option("--files", is_flag=True, help="Read every file too, and compare it with its hash.")
 @option("data", "Directory that the server keeps its data in.", metavar="DIR")
-def verify(data: str | None) -> None:
+def verify(files: bool, data: str | None) -> None:
     """Walk the hash chain of every room; exit with 1 if a history is not complete.
 
     The server may run: one moment of the data is looked at, and nothing is changed.
     """
     from ..store import reading
+    from ..store.files import moving
     from ..store.open import look
 
-    problems = []
-    with told(), look(settings_of(data=data)) as sql, progress("events") as follow:
+    problems, settings, contents = [], settings_of(data=data), 0
+    with told(), look(settings) as sql, progress("events") as follow:
         events = reading.census(sql).events
         for done, step in enumerate(reading.verify(sql), 1):
             if done % 1000 == 0:
@@ -39,11 +41,15 @@ def verify(data: str | None) -> None:
             if step.problem is not None:
                 problems.append(f"{step.room}: event {step.seq} of {step.head}: {step.problem}")
         follow(events, events)
+        if files:
+            contents = moving.count(sql)
+            with progress("contents") as look_at:
+                problems += moving.check(sql, settings.data / "files", look_at)
     for problem in problems:
         click.echo(problem, err=True)
     if problems:
         sys.exit(1)
-    click.echo(f"All {events} events are whole.")
+    click.echo(f"All {events} events are whole." + (f" So are {counted(contents, 'file')}." if files else ""))
 
 
 @click.command()

@@ -32,7 +32,7 @@ from ..protocol.errors import (
 )
 from ..protocol.principal import Principal
 from ..store.base import Write
-from ..store.files import attaching, blobs, uploads
+from ..store.files import attaching, blobs, sweeping, uploads
 from ..store.files.blobs import Blobs, Content
 from ..store.files.uploads import Bounds, File, Made
 from ..store.shapes import Sql
@@ -165,8 +165,7 @@ class Files:
 
     def sweep(self) -> int:
         """Remove all bytes that belong to no file; return how many contents and rests those were."""
-        self._chat.write_with(uploads.drop_lost)
-        return self._on().sweep()
+        return sweeping.remove_all(self._on().folder, self._chat, self._chat.now())
 
     # --- Inside -------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 The row of a content in the table ``blob`` says in which of them it lies, so a store may have both, as after a restore.
 Contents come and go under the lock of that table: none is put while it is removed. A content is on the disk before its
-row is; a process that dies in between leaves bytes without a row, which `sweep` removes.
+row is; a process that dies in between leaves bytes without a row, which `sweeping` removes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -87,9 +86,6 @@ class Blobs(Protocol):
     def discard(self, upload: str) -> None:
         """Remove all that was kept for `upload` but contents that are there."""
 
-    def sweep(self) -> int:
-        """Remove bytes that belong to nothing, and return how many files or places that were."""
-
 
 class Directory:
     """Below `folder`: ``ab/cdef…`` for each content, ``arriving/`` for those on their way."""
@@ -149,9 +145,6 @@ class Directory:
     def discard(self, upload: str) -> None:
         for path in self._part(upload).parent.glob(f"{upload}*"):
             path.unlink(missing_ok=True)
-
-    def sweep(self) -> int:
-        return _sweep_arriving(self.folder, self._store) + _sweep_contents(self.folder, self._store)
 
     def _part(self, upload: str) -> Path:
         return self.folder / "arriving" / upload
@@ -217,21 +210,6 @@ class Database:
                     sql.run("DELETE FROM piece WHERE place = ?", place)
 
         self._store.write_with(work)
-
-    def sweep(self) -> int:
-        found = _sweep_arriving(self.folder, self._store) + _sweep_contents(self.folder, self._store)
-
-        def work(sql: Sql) -> int:
-            sql.alone("blob")
-            lost = list(sql.all(
-                "SELECT DISTINCT place FROM piece WHERE place NOT IN (SELECT place FROM blob WHERE place IS NOT NULL)"
-                " AND substr(place, 1, ?) NOT IN (SELECT id FROM file WHERE hash IS NULL)", ID_CHARS,
-            ))  # fmt: skip
-            for (place,) in lost:
-                sql.run("DELETE FROM piece WHERE place = ?", place)
-            return len(lost)
-
-        return found + self._store.write_with(work)
 
     def _insert(self, place: str, offset: int, blocks: Iterable[bytes]) -> int:
         waiting = bytearray()
@@ -340,39 +318,6 @@ def digest(path: Path) -> tuple[bytes, int]:
 
 
 # --- Inside ---------------------------------------------------------------------------------------
-
-
-def _sweep_arriving(folder: Path, store: Transactions) -> int:
-    """Remove the files in ``arriving`` of uploads that are no more; a file there is younger than its row."""
-    found = 0
-    for path in (folder / "arriving").glob("*"):
-        if not store.read_with(partial(_is_arriving, upload=path.name[:ID_CHARS])):
-            path.unlink(missing_ok=True)
-            found += 1
-    return found
-
-
-def _is_arriving(sql: Sql, upload: str) -> bool:
-    row = sql.one("SELECT hash FROM file WHERE id = ?", upload)
-    return row is not None and row[0] is None
-
-
-def _sweep_contents(folder: Path, store: Transactions) -> int:
-    """Remove contents without a row, one folder at a time."""
-
-    def work(sql: Sql, part: Path) -> int:
-        sql.alone("blob")
-        names = [path for path in part.iterdir() if len(part.name + path.name) == 64]
-        lost = [
-            path for path in names
-            if sql.one("SELECT 1 FROM blob WHERE hash = ?", bytes.fromhex(part.name + path.name)) is None
-        ]  # fmt: skip
-        for path in lost:
-            path.unlink(missing_ok=True)
-        return len(lost)
-
-    parts = [part for part in folder.glob("??") if part.is_dir()]
-    return sum(store.write_with(partial(work, part=part)) for part in parts)
 
 
 def _make(directory: Path) -> None:

@@ -18,6 +18,7 @@ from .. import migrate, reading
 from ..base import Census, Impossible, Progress
 from ..disk.files import files_of, flush, part_of
 from ..disk.lock import Presence
+from ..files import moving
 from ..maintenance import redaction
 from ..sqlite.store import SqlOn, look
 
@@ -37,6 +38,9 @@ def back_up(database: Path, secret: Path, target: Path, progress: Progress, at: 
     with part_of(target) as part:
         with contextlib.closing(_plain(part)) as copy:
             _copy(database, copy, progress)
+            copy.execute("BEGIN")
+            moving.gather(SqlOn(copy), database.with_name("files"))
+            copy.execute("COMMIT")
             found = _examine(copy)
             marks = {"backup": str(at)} | ({"secret": secret.read_text()} if secret.exists() else {})
             copy.executemany("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", marks.items())

@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...protocol import cursor
 from ...protocol.errors import RoomUnknown
 from ..base import Impossible
+from ..files import moving
+from ..files.moving import Piece
 from ..maintenance.redaction import pending
 from ..shapes import PART, Sql, schema
 from . import carrying
@@ -23,6 +26,10 @@ KEPT = {
     "report": ("message_id", "account_id", "reason", "at", "state", "closed_by"),
     "mention": ("account_id", "message_id", "kind", "seen"),
     "subscribed": ("subscriber_id", "seq", "tag"),
+    "file": (
+        "id", "message_id", "scheduled", "identity", "name", "type", "size", "length", "hash", "thumb", "width",
+        "height", "at",
+    ),
 }
 """Private rows, which are not in the log, table by table: the columns beside ``room_id``."""
 OF_ACCOUNTS = {"member": 7, "report": 7, "mention": 7, "subscribed": 11}
@@ -96,7 +103,7 @@ class Whole(NamedTuple):
     room: str
 
 
-Record = Secret | Room | Logged | Kept | Whole
+Record = Secret | Room | Logged | Kept | Piece | Whole
 
 
 class Broken(Impossible):
@@ -116,11 +123,15 @@ def rooms(sql: Sql, only: Collection[str] = ()) -> list[Room]:
     return [room for room in found if not only or room.name in only]
 
 
-def dump(sql: Sql, secret: str | None, only: Collection[str] = ()) -> Iterator[Record]:
+def dump(
+    sql: Sql, secret: str | None, only: Collection[str] = (), *, folder: Path | None = None
+) -> Iterator[Record]:
     """Yield all that the store holds, or the rooms `only` with their belongings, but not their members.
 
-    Raises RoomUnknown.
+    `folder` has the contents of files that are not in the database; files are left out if it is None. Raises
+    RoomUnknown.
     """
+    with_files = folder is not None and schema(sql) >= moving.SINCE
     if not only:
         if secret is not None:
             yield Secret(secret)
@@ -142,9 +153,14 @@ def dump(sql: Sql, secret: str | None, only: Collection[str] = ()) -> Iterator[R
         for table, columns in KEPT.items():
             if table in OF_ACCOUNTS and (only or schema(sql) < OF_ACCOUNTS[table]):
                 continue
+            if table == "file" and not with_files:
+                continue
+            complete = " AND hash IS NOT NULL" if table == "file" else ""
             there = [column for column in columns if column != "code" or schema(sql) >= _WITH_CODE]
-            for kept in sql.all(f"SELECT {', '.join(there)} FROM {table} WHERE room_id = ?", row[0]):
+            for kept in sql.all(f"SELECT {', '.join(there)} FROM {table} WHERE room_id = ?{complete}", row[0]):
                 yield Kept(table, dict.fromkeys(columns) | dict(zip(there, kept, strict=True)))
+        if folder is not None and with_files:
+            yield from moving.dump(sql, folder, row[0])
         yield Whole(room.name)
 
 

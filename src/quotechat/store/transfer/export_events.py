@@ -116,7 +116,8 @@ def _check_message(said: wire.Message, *, blanked: bool) -> None:
     if said.message is UNSET or said.deleted is not UNSET:
         need(blanked, "message", "It is blank, without a digest of what it was.")
     else:
-        text.clean_message(said.message, MOST_CHARS)
+        if said.message or not said.files:  # a message may be its files alone
+            text.clean_message(said.message, MOST_CHARS)
     _ms(said.at)
     if said.edited_at is not UNSET:
         _ms(said.edited_at)

@@ -6,6 +6,7 @@ line names the rooms, each with the cursor at its head, so a file that is cut of
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal, NamedTuple
@@ -13,9 +14,11 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from ...protocol import commands, json, names, rooms, text, wire
+from ...protocol import commands, json, media, names, rooms, text, wire
 from ...protocol.errors import Invalid, MalformedJson
+from ...protocol.file_types import FileId
 from ..base import Impossible
+from ..files.moving import Piece
 from ..projections import known
 from . import carrying
 from .copying import KEPT, Broken, Kept, Logged, Record, Room, Secret, Whole
@@ -90,6 +93,9 @@ def _written(room: str, record: Record) -> dict[str, Any]:
     if isinstance(record, Kept):
         of = {"room": room} if record.table in KEPT else {}
         return {"command": record.table, **of, **_hexed(record.row)}
+    if isinstance(record, Piece):
+        data = base64.b64encode(record.data).decode()
+        return {"command": "piece", "room": room, **_hexed(record._asdict(), "data"), "data": data}
     return {"command": "whole", "room": room}
 
 
@@ -272,6 +278,45 @@ class _Subscribed(Exact):
         return _kept("subscribed", self)
 
 
+class _File(Exact):
+    room: wire.Room
+    id: FileId
+    identity: Who
+    name: Annotated[str, Meta(max_length=200)]
+    type: str
+    size: _Position
+    length: _Position
+    hash: Digest
+    at: _Ms
+    message_id: commands.Id | None = None
+    scheduled: commands.Id | None = None
+    thumb: Digest | None = None
+    width: commands.Id | None = None
+    height: commands.Id | None = None
+
+    def record(self) -> Record:
+        need(self.type in media.SHOWN or self.type == media.OTHER, "type", "No file has it.")
+        need(names.clean_file(self.name) == self.name, "name", "No file has it.")
+        thumb = None if self.thumb is None else bytes.fromhex(self.thumb)
+        return _kept("file", self, hash=bytes.fromhex(self.hash), thumb=thumb)
+
+
+class _Piece(Exact):
+    room: wire.Room
+    hash: Digest
+    size: _Position
+    at: _Position
+    data: str
+
+    def record(self) -> Record:
+        try:
+            data = base64.b64decode(self.data, validate=True)
+        except ValueError:
+            raise Invalid("data", "It is no base64.") from None
+        need(self.at + len(data) <= self.size, "data", "More than the size.")
+        return Piece(bytes.fromhex(self.hash), self.size, self.at, data)
+
+
 class _Whole(Exact):
     room: wire.Room
 
@@ -280,13 +325,15 @@ class _Whole(Exact):
 
 
 _Described = (
-    _Secret | _Quote | _Room | _Scheduled | _Sent | _Name | _Member | _Mention | _Report | _Subscribed | _Whole
+    _Secret | _Quote | _Room | _Scheduled | _Sent | _Name | _Member | _Mention | _Report | _Subscribed | _File | _Piece
+    | _Whole
 )
 _LINES: dict[str, type[_Described]] = {
     "secret": _Secret, "quote": _Quote, "room": _Room, "scheduled": _Scheduled, "sent": _Sent, "name": _Name,
-    "member": _Member, "mention": _Mention, "report": _Report, "subscribed": _Subscribed, "whole": _Whole,
+    "member": _Member, "mention": _Mention, "report": _Report, "subscribed": _Subscribed, "file": _File,
+    "piece": _Piece, "whole": _Whole,
 }  # fmt: skip
-_WAITING = {"user", "message", "color", "reply_to", "runs"}
+_WAITING = {"user", "message", "color", "reply_to", "files", "runs"}
 
 
 class _Reader:

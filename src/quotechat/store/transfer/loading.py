@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from ...protocol import cursor, events, json
 from ..base import Impossible, Progress
+from ..files.moving import Arriving, Piece
 from ..maintenance.redaction import Budget, redact_message
 from ..projections import Counts, Entry, project
 from ..reading import is_redacted
@@ -59,6 +60,8 @@ def load(
             done += 1
             if done % 1000 == 0:
                 progress(done, all_there_are)
+        elif isinstance(record, Piece):
+            loading.piece(record)
         else:
             loading.kept(record)
     add_beside(store, beside)
@@ -88,6 +91,8 @@ class _Loading:
         self._kept: list[Kept] = []
         self._scheduled: list[dict[str, Any]] = []
         self._of_scheduled: list[dict[str, Any]] = []
+        self._files: list[dict[str, Any]] = []
+        self._contents = Arriving(store)
         self._cleared = False
         self._messages = bytearray()
         """Of each event from the floor on, whether it brought a message that is not deleted."""
@@ -140,10 +145,21 @@ class _Loading:
             self._scheduled.append(record.row)
         elif record.table == "sent" and record.row["scheduled"] is not None:
             self._of_scheduled.append(record.row)
+        elif record.table == "file" and record.row["scheduled"] is not None:
+            self._files.append(record.row)
         else:
             self._kept.append(record)
             if len(self._kept) == _AT_ONCE:
                 self._flush()
+
+    def piece(self, piece: Piece) -> None:
+        """A part of the content of a file. Raises Broken."""
+        if self._there:
+            return
+        try:
+            self._contents.take(piece)
+        except Impossible as fault:
+            raise Broken(f"{self._room.name}: {fault}") from None
 
     def finish(self, *, hidden: bool) -> Loaded:
         """End the room: it is complete. Raises Impossible if it is not."""
@@ -158,6 +174,8 @@ class _Loading:
                 moved = _add_scheduled(sql, self._id, self._scheduled)
                 for row in self._of_scheduled:
                     _add(sql, "sent", self._id, row | {"scheduled": moved.get(row["scheduled"], row["scheduled"])})
+                for row in self._files:
+                    _add(sql, "file", self._id, row | {"scheduled": moved.get(row["scheduled"], row["scheduled"])})
                 if not hidden:
                     _give_name(sql, room.name, self._id)
         return Loaded(room, self._id, self._there)
@@ -287,6 +305,8 @@ def _discard(sql: Sql, room_id: int) -> None:
 def _add(sql: Sql, table: str, room_id: int, row: dict[str, Any]) -> None:
     columns = KEPT[table]
     places = ", ".join("?" * (len(columns) + 1))
+    if table == "file" and sql.one("SELECT 1 FROM file WHERE id = ?", row["id"]):
+        raise _Taken(f"the file {row['id']} is there already, in another room: import without files")
     # Positions of subscribers name none, and a mention of a whole room has the account 0.
     owner = row.get("account_id") if table in OF_ACCOUNTS else None
     if owner and sql.one("SELECT 1 FROM account WHERE id = ?", owner) is None:

@@ -13,6 +13,7 @@ from ...config import Settings
 from .. import reading
 from ..base import Census, Impossible, Progress
 from ..disk.lock import InUse
+from ..files import moving as files
 from ..open import look, open_store, secret_of
 from . import carrying, copying, loading
 
@@ -47,7 +48,7 @@ def move(source: Settings, target: Settings, progress: Follow) -> Census:
         if others:
             raise Impossible(f"the target holds a room {min(others)} already: move into an empty one")
         with progress("events") as follow:
-            records = copying.dump(sql, secret_of(source, sql))
+            records = copying.dump(sql, secret_of(source, sql), folder=source.data / "files")
             loaded = loading.load(store, records, follow, sum(room.head - room.floor for room in rooms), hidden=True)
         if source.database and alone:
             alone = _is_same(source, rooms)
@@ -61,6 +62,8 @@ def move(source: Settings, target: Settings, progress: Follow) -> Census:
         with look(target) as there:
             if carrying.counts(there) != carrying.counts(sql):
                 problems.append("the accounts are others")
+            if files.count(there) != files.count(sql):
+                problems.append("the files are others")
         if problems:
             raise Impossible(f"the copy is not the same, and stays unseen: {problems[0]}")
         loading.publish(store, loaded)
