@@ -65,7 +65,7 @@ soak: $(VENV)/.installed-test
 
 # The pictures of the documentation, into docs/images.
 screenshots: $(VENV)/.installed-test
-	PYTHONPATH=src $(BIN)/python tests/browser/screenshots.py
+	PYTHONPATH=src:tests $(BIN)/python tests/browser/screenshots.py
 
 bench-store: $(VENV)/.installed-test
 	$(BIN)/python -m bench.store

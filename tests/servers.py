@@ -10,10 +10,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import requests
+from forking import Forked, Forking
 
 T = TypeVar("T")
 
@@ -24,7 +26,7 @@ START_SECONDS = 30.0
 class Running:
     """A server process whose output is read as it comes."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str] | Forked) -> None:
         self.process = process
         self.lines: list[str] = []
         self.url = ""
@@ -77,17 +79,36 @@ def environment(**changes: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": "1", **changes}
 
 
+def started(
+    command: Sequence[str], *, env: Mapping[str, str], cwd: Path = ROOT, output: Any = subprocess.PIPE,
+    session: bool = False,
+) -> subprocess.Popen[str] | Forked:
+    """Start a server, all that it prints into `output`; with `session`, as the leader of a session of its own.
+
+    It is forked if the command is ours as `quotechat` gives it, and only settings of ours differ in the environment.
+    """
+    others = {name: value for name, value in env.items() if not name.startswith("QUOTECHAT_")}
+    if list(command[:4]) == quotechat("serve") and others == environment():
+        return _forking().start(command[3:], env=env, cwd=str(cwd), output=output, session=session)
+    return subprocess.Popen(
+        command, env=dict(env), cwd=cwd, text=True, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+        start_new_session=session,
+    )
+
+
+@cache
+def _forking() -> Forking:
+    return Forking(environment())
+
+
 @contextlib.contextmanager
 def running(
     command: Sequence[str], *, env: Mapping[str, str], cwd: Path = ROOT,
     before: Callable[[Running], object] = lambda server: None,
 ) -> Iterator[Running]:
     """A server started by `command`, ready to be asked; SIGTERM ends it. `before` runs before it is waited for."""
-    process = subprocess.Popen(
-        command, env=dict(env), cwd=cwd, text=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )
-    server = Running(process)
+    server = Running(started(command, env=env, cwd=cwd))
+    process = server.process
     try:
         before(server)
         until(lambda: server.url or process.poll() is not None, START_SECONDS, "a URL")

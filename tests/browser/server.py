@@ -8,13 +8,15 @@ import signal
 import socket
 import socketserver
 import subprocess
-import sys
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from forking import Forked
+from servers import environment, quotechat, started
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,16 +42,13 @@ class Server:
         self.settings = settings
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[str] | Forked | None = None
 
     def start(self) -> None:
-        environ = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "QUOTECHAT_LIMITS": "off", **self.settings}
-        command = [sys.executable, "-m", "quotechat", "serve"]
-        command += ["--port", str(self.port), "--data", str(self.data)]
+        env = environment(**{"QUOTECHAT_LIMITS": "off", **self.settings})
+        command = quotechat("serve", "--port", str(self.port), "--data", str(self.data))
         with (self.data.parent / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                command, cwd=ROOT, env=environ, stdout=log, stderr=log, start_new_session=True
-            )
+            self.process = started(command, env=env, output=log, session=True)
         until(self.answers, f"the server is ready; see {log.name}")
 
     def answers(self) -> bool:

@@ -13,7 +13,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from servers import ROOT, environment, quotechat, until
+from forking import Forked
+from servers import environment, quotechat, started, until
 
 
 class Mortal:
@@ -24,14 +25,12 @@ class Mortal:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.process: subprocess.Popen[str] | None = None
+        self.process: subprocess.Popen[str] | Forked | None = None
 
     def start(self) -> None:
         command = quotechat("serve", "--port", str(self.port), "--data", str(self.data))
-        self.process = subprocess.Popen(
-            command, cwd=ROOT, env=environment(QUOTECHAT_LIMITS="off"), stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, text=True,
-        )  # fmt: skip
+        with open(os.devnull, "wb") as nowhere:
+            self.process = started(command, env=environment(QUOTECHAT_LIMITS="off"), output=nowhere, session=True)
         until(self.answers, 30, "an answer")
 
     def answers(self) -> bool:

@@ -19,7 +19,7 @@ from typing import Protocol
 
 import requests
 from private_postgres import free_port
-from servers import ROOT, Running, environment, until
+from servers import Running, environment, started, until
 
 HERE = Path(__file__).resolve().parent
 START_SECONDS = 30.0
@@ -87,10 +87,7 @@ class Gunicorn:
         if self._running is not None:
             # Its master was killed; a supervisor would not wait for its workers either.
             self._left.append(self._running)
-        process = subprocess.Popen(
-            self._command, env=self._env, cwd=ROOT, text=True, start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+        process = started(self._command, env=self._env, session=True)
         self._running = running = Running(process)
         # Its own line first: workers of a master that was killed may still answer for a moment.
         until(lambda: process.poll() is not None or (running.url and self._answers()), START_SECONDS, "an answer")

@@ -1,0 +1,162 @@
+"""A process that has imported the server once, and forks one for each start of `quotechat serve`.
+
+Each server is a process of its own, with its own environment, directory, output and signals, and runs the command
+from its beginning; only the import of its modules, most of what a start costs, was done before.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import importlib
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_IMPORTED = "quotechat.cli quotechat.serving quotechat.app quotechat.hub.notices psycopg"
+
+
+class Forked:
+    """What `subprocess.Popen` is, for a process that the forking one has started."""
+
+    def __init__(self, pid: int, ending: int, stdout: Any) -> None:
+        self.pid, self.stdout = pid, stdout
+        self.returncode: int | None = None
+        self._ending = ending  # gives the exit status, once there is one
+
+    def poll(self) -> int | None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None:
+            if not select.select([self._ending], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(["quotechat"], timeout or 0)
+            self.returncode = int(os.read(self._ending, 16) or -signal.SIGKILL)
+            os.close(self._ending)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+class Forking:
+    """The one that forks, a child of this process, which ends with it."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            command = [sys.executable, __file__, str(theirs.fileno())]
+            self._process = subprocess.Popen(
+                command, env=dict(env), stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
+            )
+        atexit.register(self.close)
+
+    def start(
+        self, arguments: Sequence[str], *, env: Mapping[str, str], cwd: str, output: Any, session: bool
+    ) -> Forked:
+        """Start ``quotechat`` with `arguments`; `output` is a file for what it prints, or PIPE."""
+        ending, ended = os.pipe()
+        reading, writing = os.pipe() if output == subprocess.PIPE else (None, output.fileno())
+        asked = {"arguments": list(arguments), "env": dict(env), "cwd": cwd, "session": session}
+        socket.send_fds(self._sock, [json.dumps(asked).encode()], [writing, ended])
+        os.close(ended)
+        if reading is not None:
+            os.close(writing)
+        pid = int(self._sock.recv(16))
+        return Forked(pid, ending, None if reading is None else open(reading, encoding="utf-8"))
+
+    def close(self) -> None:
+        self._sock.close()
+        self._process.wait(20)
+
+
+# --- In the process that forks ----------------------------------------------------------------------
+
+
+def _fork(sock: socket.socket) -> dict[str, Any] | None:
+    """Fork as asked, until the tests end; None then, and in each child what it was asked to be."""
+    running: dict[int, int] = {}
+    woken, wake = os.pipe()
+    for end in (woken, wake):
+        os.set_blocking(end, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake)
+    while True:
+        ready, _, _ = select.select([sock, woken], [], [])
+        if woken in ready:
+            os.read(woken, 4096)
+            _reap(running)
+        if sock not in ready:
+            continue
+        message, (writing, ended), _, _ = socket.recv_fds(sock, 1 << 20, 2) if _more(sock) else (b"", (0, 0), 0, "")
+        if not message:
+            return None
+        pid = os.fork()
+        if pid == 0:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os.dup2(writing, 1)
+            os.dup2(writing, 2)
+            os.closerange(3, 256)
+            sock.detach()
+            asked: dict[str, Any] = json.loads(message)
+            return asked
+        os.close(writing)
+        running[pid] = ended
+        sock.send(str(pid).encode())
+
+
+def _more(sock: socket.socket) -> bool:
+    return bool(sock.recv(1, socket.MSG_PEEK))
+
+
+def _reap(running: dict[int, int]) -> None:
+    with contextlib.suppress(ChildProcessError):
+        while found := os.waitpid(-1, os.WNOHANG)[0:2]:
+            pid, status = found
+            if pid == 0:
+                return
+            ended = running.pop(pid)
+            os.write(ended, str(os.waitstatus_to_exitcode(status)).encode())
+            os.close(ended)
+
+
+def _main(sock: socket.socket) -> None:
+    for name in _IMPORTED.split():
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    sys.modules["quotechat.app"].preload()
+    gc.freeze()
+    asked = _fork(sock)
+    if asked is None:
+        return
+    if asked["session"]:
+        os.setsid()
+    os.environ.clear()
+    os.environ.update(asked["env"])
+    time.tzset()
+    os.chdir(asked["cwd"])
+    sys.argv = ["quotechat", *asked["arguments"]]
+    runpy.run_module("quotechat", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    _main(socket.socket(fileno=int(sys.argv[1])))
