@@ -14,7 +14,7 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,8 +36,9 @@ Urls = Callable[[random.Random], str]
 class Http:
     """One kept connection; any fault closes it."""
 
-    def __init__(self, seconds: float = ANSWER_SECONDS) -> None:
+    def __init__(self, seconds: float = ANSWER_SECONDS, headers: Mapping[str, str] | None = None) -> None:
         self._seconds = seconds
+        self._headers = dict(headers or {})
         self._connection: http.client.HTTPConnection | None = None
         self._url = ""
 
@@ -63,9 +64,10 @@ class Http:
                 parts = urlsplit(url)
                 self._connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=self._seconds)
             if body is None:
-                self._connection.request(method, path)
+                self._connection.request(method, path, headers=self._headers)
             else:
-                self._connection.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
+                headers = {**self._headers, "Content-Type": "application/json"}
+                self._connection.request(method, path, json.dumps(body), headers)
             return self._connection.getresponse()
         except (OSError, http.client.HTTPException) as fault:
             self.close()

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import machines
 import reading
+import subscribers
 from checker import Least
 from clients import READING, ROOM, Http, Reader, Sender
 from deployment import Deployment, Gunicorn, any_worker, kill, stopped
@@ -150,6 +151,7 @@ def kill_worker(stage: Stage) -> None:
 
 def kill_everything(stage: Stage) -> None:
     """SIGKILL to all processes at once, again and again; what was acknowledged is there afterwards."""
+    subscribers.named_readers(stage, 2)
     stage.senders(6, rate=60)
     stage.readers(READING)
     for _ in stage.until_over():
