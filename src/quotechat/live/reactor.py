@@ -20,22 +20,18 @@ import select
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from .. import supervision
-from ..hub.chat import Chat, Page
-from ..hub.feed import Feed
-from ..hub.feeds import cursor_of
-from ..hub.tally import Tally
-from ..protocol import commands, readership
-from ..protocol.cursor import Cursor
-from ..protocol.errors import Overloaded, Refused
-from ..protocol.events import Event
+from ..hub.chat import Chat
+from ..protocol import commands
+from ..protocol.errors import Refused
 from .endings import Endings
-from .peer import CLOSING_SECONDS, Peer, Subscription
+from .fanout import Fanout
+from .peer import CLOSING_SECONDS, Peer
 
 if TYPE_CHECKING:
     from .inbox_feed import InboxFeed
@@ -47,23 +43,12 @@ TICK = 0.004
 """Seconds between two rounds of sending: events within one leave together, in one send per peer."""
 SWEEP = 1.0
 """Seconds between two looks at every peer: for time-outs, and for wake-ups that were lost."""
-SLICE_EVENTS = 500
-SLICE_BYTES = 64 * 1024
-"""Bytes of events that are sent to a peer at once; the next are read when these have left. One event may be larger."""
 MOST_WAITING = 64 * 1024 * 1024
 """Bytes that may wait for all peers together; beyond, those go that have taken nothing for longest."""
 STALLED_SECONDS = 5.0
 """For which a peer must have taken nothing to be among them."""
 GRACE_SECONDS = 2.0
 """The time that a drain gives to requests that are on their way, as gunicorn's worker does."""
-
-
-class Slice(NamedTuple):
-    """Events as every peer of one framing gets them; `change` is the last one, if a right to read may end there."""
-
-    data: bytes
-    after: Cursor
-    change: Event | None
 
 
 class Reactor:
@@ -75,23 +60,19 @@ class Reactor:
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._wake, select.EPOLLIN)
         self._peers: dict[int, Peer] = {}
-        self._followers: dict[str, dict[Peer, Subscription]] = {}
         self._calls: deque[tuple[Callable[[], None], Peer | None]] = deque()
-        self._news: set[str] = set()
-        self._news_since: dict[str, float] = {}
         self.live: Counter[str] = Counter()
         """Peers by framing."""
         self.resumes = 0
         """Peers that began behind the head."""
-        self.lag = Tally(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
-        """Seconds from news to the last send of the round that carries them."""
         self._timers: list[tuple[float, int, Callable[[], None], Peer | None]] = []
         self._numbers = itertools.count()
         self._each_sweep: list[Callable[[], None]] = []
         self.endings = Endings(self)
-        self._slices: dict[tuple[str, str, int], Slice] = {}
+        fanout = self.fanout = Fanout(self)
+        self.follow, self.unfollow, self.pump = fanout.follow, fanout.unfollow, fanout.pump
         self._readers = ThreadPoolExecutor(4, "catch-up")
-        self._draining = False
+        self.draining = False
         self._drained = threading.Event()
         self._rung = self._submitted = False
         self.inbox: InboxFeed
@@ -115,27 +96,12 @@ class Reactor:
     def call(self, action: Callable[[], None], peer: Peer | None = None) -> None:
         """Run `action` on the reactor's thread, soon. An exception in it ends `peer`, if it is for one."""
         self._calls.append((action, peer))
-        self._ring()
-
-    def news(self, room: str) -> None:
-        """Queue the news of `room`; for `Chat.listen`."""
-        if room in self._followers and room not in self._news:
-            self._news_since.setdefault(room, time.monotonic())
-            self._news.add(room)
-            self._ring()
-
-    def has_followers(self, room: str) -> bool:
-        """Return True if a peer follows `room`; for `Chat.followed_by`."""
-        return room in self._followers
-
-    def followers(self, room: str) -> Mapping[Peer, Subscription]:
-        """Return the peers that follow `room`; on the reactor's thread."""
-        return self._followers.get(room, {})
+        self.ring()
 
     def drain(self) -> None:
         """Tell every peer to come back, and return when they have been told, `GRACE_SECONDS` + 0.5 s at most."""
         if not self._begun:
-            self._draining = True  # the first one may be on its way: it is told when it has come
+            self.draining = True  # the first one may be on its way: it is told when it has come
         if self._begun:
             self.call(self._drain)
             self._drained.wait(GRACE_SECONDS + 0.5)
@@ -144,7 +110,7 @@ class Reactor:
         """After a drain: return when late connections have been told too, after `CLOSING_SECONDS` + 0.5 s at most."""
         if self._begun:
             self._drained.clear()
-            self._ring()
+            self.ring()
             self._drained.wait(CLOSING_SECONDS + 0.5)
 
     def read(
@@ -204,9 +170,9 @@ class Reactor:
         try:
             callback(*arguments)
         except Exception:
-            self._failed(peer)
+            self.failed(peer)
 
-    def _failed(self, peer: Peer | None) -> None:
+    def failed(self, peer: Peer | None) -> None:
         """Count and log the exception, and let go of `peer`."""
         supervision.count("reactor")
         if peer is None:
@@ -223,36 +189,6 @@ class Reactor:
             self.live[peer.framing] -= 1
             self._epoll.unregister(number)
             peer.released()
-
-    def follow(self, peer: Peer, subscription: Subscription, sent: Event | None = None) -> None:
-        """Send `peer` the events of `subscription`, instead of its earlier one to that room; `sent` was the last."""
-        room = subscription.handle.room
-        self.unfollow(peer, room)
-        peer.subscriptions[room] = subscription
-        self._followers.setdefault(room, {})[peer] = subscription
-        if sent is None or self.endings.goes_on(peer, subscription, sent):
-            self.pump(peer)
-
-    def unfollow(self, peer: Peer, room: str) -> None:
-        """Send no more of `room`."""
-        left = peer.subscriptions.pop(room, None)
-        if left is not None:
-            peer.events += left.position.seq - left.began
-        followers = self._followers.get(room)
-        if followers is not None:
-            followers.pop(peer, None)
-            if not followers:
-                del self._followers[room]
-
-    def pump(self, peer: Peer) -> None:
-        """Send news to `peer`, as far as its socket takes it."""
-        # Most peers follow one room. The others take turns, also from one pump to the next: one may always have news.
-        going = list(peer.subscriptions.items())
-        while going and not peer.blocked:
-            room, subscription = going.pop(0)
-            if peer.subscriptions.get(room) is subscription and self._advance(peer, subscription):
-                going.append((room, subscription))
-                peer.subscriptions[room] = peer.subscriptions.pop(room)
 
     def unblocked(self, peer: Peer) -> None:
         """Note that its socket took all, after it had been full."""
@@ -287,7 +223,7 @@ class Reactor:
         now = time.monotonic()
         next_round, next_sweep = now, now + SWEEP
         while True:
-            until = min(next_sweep, next_round) if self._news else next_sweep
+            until = min(next_sweep, next_round) if self.fanout.has_news() else next_sweep
             if self._timers:
                 until = min(until, self._timers[0][0])
             if self._submitted:
@@ -304,15 +240,14 @@ class Reactor:
                 self.guard(peer, action)
             if self._submitted:
                 self._wake_writer()
-            if self._news and now >= next_round:
-                self.guard(None, self._round)
+            if self.fanout.has_news() and now >= next_round:
+                self.guard(None, self.fanout.round)
                 next_round = time.monotonic() + TICK
             if now >= next_sweep:
                 self.guard(None, self._sweep)
-                next_sweep = now + (TICK if self._draining else SWEEP)
-            # For one turn only: a slice may hold text that is deleted a moment later.
-            self._slices.clear()
-            if self._draining and not self._peers and not self._calls:
+                next_sweep = now + (TICK if self.draining else SWEEP)
+            self.fanout.end_turn()
+            if self.draining and not self._peers and not self._calls:
                 self._drained.set()
 
     def _ready(self, number: int, mask: int) -> None:
@@ -327,7 +262,7 @@ class Reactor:
         try:
             peer.ready(mask)
         except Exception:  # as `guard`, without its call
-            self._failed(peer)
+            self.failed(peer)
 
     def _wake_writer(self) -> None:
         self._submitted = False
@@ -342,125 +277,8 @@ class Reactor:
     def _open(self, peer: Peer) -> None:
         self._epoll.register(peer.sock, select.EPOLLIN)
         peer.opened()
-        if self._draining:
+        if self.draining:
             peer.restart()
-
-    def _round(self) -> None:
-        """Send news to all peers that follow a room that has some."""
-        rooms = list(self._news)
-        self._news.difference_update(rooms)
-        for room in rooms:
-            followers = self._followers.get(room)
-            if followers:
-                self._send_news(followers)
-            since = self._news_since.pop(room, None)
-            if since is not None:
-                self.lag.observe(time.monotonic() - since)
-
-    def _send_news(self, followers: dict[Peer, Subscription]) -> None:
-        """Send news to each peer, once each: the hot loop, with next to nothing around it.
-
-        Nearly all stand where the one before stood, at the very same object, and their sockets take all.
-        """
-        position: Cursor | None = None
-        framing = ""
-        data, after = b"", Cursor(0)
-        for peer, subscription in tuple(followers.items()):
-            if (
-                subscription.position is position
-                and subscription.caught_up
-                and peer.framing is framing
-                and peer._ends_at is None
-                and not peer._out
-                and not subscription.unsure
-            ):
-                subscription.position = after
-                try:
-                    peer.send(data)
-                except Exception:  # as `guard`, without its call
-                    self._failed(peer)
-                continue
-            before = subscription.position
-            self.guard(peer, self._advance_all, peer, subscription)
-            found = self._slices.get((subscription.feed.room, peer.framing, before.seq))
-            if found is not None and found.change is None and found.after.seq >= subscription.feed.head:
-                position, framing, data, after = before, peer.framing, found.data, found.after
-
-    def _advance_all(self, peer: Peer, subscription: Subscription) -> None:
-        while not peer.blocked and self._advance(peer, subscription):
-            pass
-
-    def _advance(self, peer: Peer, subscription: Subscription) -> bool:
-        """Send one slice further; return True if there may be more."""
-        if peer.ending or peer.reading is subscription:
-            return False
-        if subscription.unsure:
-            self.endings.ask(peer, subscription)
-            return False
-        feed, position = subscription.feed, subscription.position
-        if feed.ended and not self._draining:
-            # The room has another history now: whether this position is part of it, the store says.
-            self._read_on(peer, subscription)
-            return False
-        key = (feed.room, peer.framing, position.seq)
-        found = self._slices.get(key)
-        if found is None:
-            if feed.head <= position.seq:
-                self._arrived(peer, subscription)
-                return False
-            events = feed.after(position.seq, SLICE_EVENTS, SLICE_BYTES)
-            if events is None:
-                self._read_on(peer, subscription)
-                return False
-            events = readership.until_change(events)
-            change = events[-1] if events[-1].command in readership.CHANGES else None
-            found = self._slices[key] = Slice(peer.join(events), cursor_of(events[-1].cursor), change)
-        # The position moves with the slice, sent or not: a slice that was begun is finished.
-        subscription.position = found.after
-        peer.send(found.data)
-        if found.change is not None and not self.endings.goes_on(peer, subscription, found.change):
-            return False
-        if found.after.seq < feed.head:
-            return True
-        if not subscription.caught_up:
-            self._arrived(peer, subscription)
-        return False
-
-    def _arrived(self, peer: Peer, subscription: Subscription) -> None:
-        if not subscription.caught_up:
-            subscription.caught_up = True
-            peer.caught_up(subscription.feed.room, str(subscription.position))
-
-    def _read_on(self, peer: Peer, subscription: Subscription) -> None:
-        """Read one slice from the store, for one room at a time: the position is older than the tail."""
-        if peer.reading is not None:
-            return  # the pump after that read comes to this room
-        room, position = subscription.feed.room, subscription.position
-        peer.reading = subscription
-
-        def then(found: object) -> None:
-            peer.reading = None
-            feed, page = found if isinstance(found, tuple) else (subscription.feed, found)
-            if peer.subscriptions.get(room) is subscription and not self._found(peer, subscription, feed, page):
-                return  # nothing was found, or the store is unavailable: the next sweep asks again
-            self.pump(peer)
-
-        handle = subscription.handle
-        self.read(lambda: (handle.follow(), handle.read_on(position, SLICE_EVENTS, SLICE_BYTES)), then, peer)
-
-    def _found(self, peer: Peer, subscription: Subscription, feed: Feed, page: object) -> bool:
-        """Send the events that the store had, or report why there are none; return True if anything changed."""
-        if isinstance(page, Refused) and not isinstance(page, Overloaded):
-            self.unfollow(peer, feed.room)
-            peer.reset(feed.room, page)
-            return True
-        if not isinstance(page, Page) or not (page.events or subscription.feed is not feed):
-            return False
-        subscription.feed, subscription.position = feed, cursor_of(page.cursor)
-        if page.events:
-            peer.send(peer.join(page.events))
-            self.endings.goes_on(peer, subscription, page.events[-1])
-        return True
 
     def _sweep(self) -> None:
         now = time.monotonic()
@@ -492,11 +310,12 @@ class Reactor:
             self.guard(peer, peer.too_far_behind)
 
     def _drain(self) -> None:
-        self._draining = True
+        self.draining = True
         for peer in list(self._peers.values()):
             self.guard(peer, peer.restart)
 
-    def _ring(self) -> None:
+    def ring(self) -> None:
+        """Wake the thread; from any one."""
         if not self._rung:
             self._rung = True
             os.eventfd_write(self._wake, 1)
@@ -506,8 +325,8 @@ def open_reactor(chat: Chat) -> Reactor:
     """Make the reactor of `chat`; its thread starts with the first peer."""
     reactor = Reactor(chat)
     chat.supervise(reactor.thread)
-    chat.listen(reactor.news)
-    chat.followed_by(reactor.has_followers)
+    chat.listen(reactor.fanout.news)
+    chat.followed_by(reactor.fanout.has_followers)
     chat.on_drain(reactor.drain)
     chat.on_close(reactor.settle)
     return reactor

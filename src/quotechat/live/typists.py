@@ -60,7 +60,7 @@ class Typists:
             self._reactor.call(partial(self._note, *found))
 
     def _note(self, name: str, head: int, who: list[dict[str, str]], *, elsewhere: bool = False) -> None:
-        if not elsewhere and not self._reactor.has_followers(name):
+        if not elsewhere and not self._reactor.fanout.has_followers(name):
             return
         room = self._rooms.get(name)
         if room is None:
@@ -81,7 +81,7 @@ class Typists:
         self._reactor.later(time.monotonic() + PACE, partial(self._tell, name))
         if room.elsewhere:
             self._chat.pass_on(_hint(name, room.head, list(room.elsewhere.values())))
-        followers = self._reactor.followers(name)
+        followers = self._reactor.fanout.followers(name)
         readers = [each for each in followers.items() if each[0].takes_hints]
         if not 0 < len(readers) <= MOST_FOLLOWERS:
             return

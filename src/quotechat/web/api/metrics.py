@@ -82,7 +82,7 @@ class Metrics:
             "quotechat_faults", "Exceptions that ended one connection or restarted a thread, by place.", ["place"],
             registry=self._registry,
         )  # fmt: skip
-        self._tallies: dict[str, Tally] = {**self._chat.tallies(), "fanout_seconds": self._reactor.lag}
+        self._tallies: dict[str, Tally] = {**self._chat.tallies(), "fanout_seconds": self._reactor.fanout.lag}
         self._histograms = {
             name: Histogram(f"quotechat_{name}", text, buckets=self._tallies[name].bounds, registry=self._registry)
             for name, text in _HISTOGRAMS.items()
