@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import random
 import signal
@@ -17,7 +18,12 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+from click.testing import CliRunner
 from servers import Running, environment, quotechat, running, until
+
+from quotechat.cli import main
+from quotechat.client import Client
+from quotechat.client.backoff import Backoff
 
 FILES = "/api/v1/rooms/lobby/files"
 ROUNDS = int(os.environ.get("QUOTECHAT_TEST_UPLOAD_KILLS", "5"))
@@ -189,6 +195,31 @@ def killed_upload(server: Running, azin: dict[str, str], seed: int) -> None:
         offset = int(patient(lambda: requests.head(path, headers=azin, timeout=10)).headers["Upload-Offset"])
     assert patient(lambda: requests.get(path, headers=azin, timeout=10)).content == data
     assert patient(lambda: requests.delete(path, headers=azin, timeout=10)).status_code == 204
+
+
+def test_the_client_goes_on_after_a_kill(server: Running, tmp_path: Path) -> None:
+    """`Client.upload` in the midst of which the worker dies; then it is sent, and `quotechat say --file` does both."""
+    data, killed = os.urandom(3_500_000), []
+
+    def follow(done: int, length: int) -> None:
+        assert length == len(data)
+        if done and not killed:
+            kill(server)
+            killed.append(done)
+
+    with Client(server.url, patience=60, backoff=Backoff(least=0.05, most=0.2)) as client:
+        client.sign_in("Ada")
+        file = client.upload(io.BytesIO(data), name="a.bin", progress=follow)
+        assert killed and (file["name"], file["size"]) == ("a.bin", len(data))
+        client.post("Look", files=[file["id"]])
+        (tmp_path / "b.txt").write_text("hello")
+        said = CliRunner().invoke(
+            main, ["say", "--url", server.url, "-u", "Bo", "--file", str(tmp_path / "b.txt")]
+        )
+        assert said.exit_code == 0, said.output
+        newest = client.snapshot(limit=2)["messages"]
+    assert [message["files"][0]["name"] for message in newest] == ["a.bin", "b.txt"]
+    assert newest[1]["message"] == ""
 
 
 def left(data: Path) -> list[Path]:

@@ -22,6 +22,7 @@ from ..client import Backoff, Client, ClientError, Event, Message, Quote, Reset,
 from ..protocol import ansi
 from ..protocol.names import COLORS
 from . import following, tokens
+from .uploading import uploaded
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -98,6 +99,8 @@ def line_of(value: object) -> str:
 @click.option("--color", type=click.Choice(sorted(COLORS)), metavar="NAME", help="One of the twelve colours.")
 @click.option("--reply-to", type=int, metavar="ID", help="The message that it answers.")
 @click.option("--at", "send_at", metavar="WHEN", help="Later: +10m, or a time such as 2030-01-01T09:00:00+01:00.")
+@click.option("--file", "paths", multiple=True, type=click.Path(exists=True, dir_okay=False), metavar="PATH",
+              help="Upload it and send it with the message; up to ten times.")  # fmt: skip
 @click.option("--lines", is_flag=True, help="Send each line of the standard input by itself, as it comes.")
 @click.option("--client-id", metavar="ID", help="Send again what may have been stored under this id.")
 @patience_option
@@ -111,6 +114,7 @@ def say(
     color: str | None,
     reply_to: int | None,
     send_at: str | None,
+    paths: tuple[str, ...],
     lines: bool,
     client_id: str | None,
     patience: float,
@@ -120,15 +124,21 @@ def say(
 
     One argument alone is the text. It is sent again until the server has it, and stored once.
     """
+    if lines and paths:
+        raise click.UsageError("--lines sends many messages, and a file belongs to one")
     if lines and (text is not None or client_id is not None):
         raise click.UsageError("--lines reads the standard input, and makes a client_id for each line")
     if text is None and not lines:
         room, text = None, room
+    if text is None and paths:
+        text = ""
     with told(), Client(url, token, user=user or getpass.getuser(), patience=patience) as client:
+        files = uploaded(client, room or "lobby", paths)
         for said in _said(text, lines):
             ack = client.post(
-                said, room=room or "lobby", color=color, reply_to=reply_to, send_at=send_at, client_id=client_id
-            )
+                said, room=room or "lobby", color=color, reply_to=reply_to, send_at=send_at, files=files,
+                client_id=client_id,
+            )  # fmt: skip
             if as_json:
                 shown = {"room": room or "lobby", "client_id": ack.client_id, "seq": ack.seq, "cursor": ack.cursor,
                          "duplicate": ack.duplicate, "scheduled": ack.scheduled}  # fmt: skip
@@ -315,7 +325,9 @@ class _Lines:
     def _text(self, message: Message) -> str:
         runs = message.get("runs") or [{"text": message.get("message", "")}]
         # More lines of one message stand under its first.
-        return self._styled(runs, message.get("color")).replace("\n", "\n       ")
+        lines = [self._styled(runs, message.get("color"))] if message.get("message") else []
+        lines += [f"[{file['name']}, {file['size']:,} bytes]" for file in message.get("files", ())]
+        return "\n".join(lines).replace("\n", "\n       ")
 
     def _quote(self, quote: Quote) -> str:
         return f"“{self._styled([{'text': quote['quote'], 'italic': True}])}” – {ansi.safe(quote['author'])}"

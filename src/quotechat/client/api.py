@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import ssl
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any, BinaryIO, TypeVar, cast
 from urllib.parse import quote as percent_encoded
 from urllib.parse import urlencode
 
+from . import uploading
 from .backoff import Backoff
 from .named import NamedCursor
 from .problems import Problem, RateLimited, Unanswered, Unavailable, Unreachable
@@ -24,6 +26,7 @@ from .wire import Wire
 log = logging.getLogger("quotechat.client")
 
 LOBBY = "lobby"
+T = TypeVar("T")
 
 
 class Client:
@@ -90,20 +93,36 @@ class Client:
         color: str | None = None,
         reply_to: int | None = None,
         send_at: datetime | timedelta | str | None = None,
+        files: Sequence[str] | None = None,
         client_id: str | None = None,
     ) -> Ack:
         """Send a message, once, however often it has to be repeated. Returns when it is on the server's disk.
 
         `reply_to` is the id of a message. `send_at` schedules it: a datetime with a time zone, a timedelta
-        from now, or any form that the protocol takes (``+10m``). `client_id` is made up unless it is given. Raises
-        Problem if it is refused and Unanswered when the patience ends.
+        from now, or any form that the protocol takes (``+10m``). `files` are ids of files that `upload` has returned.
+        `client_id` is made up unless it is given. Raises Problem if it is refused and Unanswered when the patience
+        ends.
         """
         signed = user or self.user
         if signed is None:
             raise ValueError("who says it? Give user=, or sign in")
-        fields = {"color": color, "reply_to": reply_to, "send_at": _when(send_at)}
+        ids = list(files) if files else None
+        fields = {"color": color, "reply_to": reply_to, "send_at": _when(send_at), "files": ids}
         message = {"user": signed, "message": text, **{name: x for name, x in fields.items() if x is not None}}
         return self.command("send-message", room=room, client_id=client_id, message=message)
+
+    def upload(
+        self, file: str | os.PathLike[str] | BinaryIO, *, name: str | None = None, room: str = LOBBY,
+        progress: Callable[[int, int], None] = lambda done, length: None,
+    ) -> dict[str, Any]:
+        """Upload a file, a path or one that is open, for a message in `room`; return {`id`, `name`, `type`, `size`, …}.
+
+        It goes in pieces, each as often as it takes. `progress` is told the bytes that have gone, and all. Send its
+        `id` with `post(files=[…])` within a day. Raises Problem if it is refused, Unanswered when the patience ends.
+        """
+        with uploading.opened(file) as (source, found):
+            path = f"/rooms/{percent_encoded(room, '')}/files?{urlencode({'name': name or found})}"
+            return uploading.upload(self._insist_on, path, source, self._backoff.fresh(), self._sleep, progress)
 
     def edit(self, message_id: int, text: str, *, room: str = LOBBY, client_id: str | None = None) -> Ack:
         """Change the text of a message of one's own."""
@@ -269,12 +288,23 @@ class Client:
 
     def _insist(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the answer, however many attempts it takes. Raises Problem, Unanswered."""
+        return self._persist(
+            lambda: self._wire.ask(method, path, body, self._headers()), (body or {}).get("client_id")
+        )
+
+    def _insist_on(self, method: str, path: str, data: bytes, headers: dict[str, str]) -> uploading.Reply:
+        """As `_insist`, with a body of plain bytes."""
+        return self._persist(
+            lambda: uploading.Reply(*self._wire.send(method, path, data, {**headers, **self._headers()}))
+        )
+
+    def _persist(self, attempt: Callable[[], T], client_id: str | None = None) -> T:
         backoff = self._backoff.fresh()
         deadline = None if self._patience is None else time.monotonic() + self._patience
         while True:
             try:
                 with self._lock:
-                    return self._wire.ask(method, path, body, self._headers())
+                    return attempt()
             except Unreachable as fault:
                 why, asked = str(fault), 0.0
             except Problem as refused:
@@ -283,7 +313,7 @@ class Client:
                 why, asked = str(refused), refused.retry_in
             pause = backoff.next(asked)
             if deadline is not None and time.monotonic() + pause > deadline:
-                raise Unanswered(f"{self.url}: {why}", (body or {}).get("client_id"))
+                raise Unanswered(f"{self.url}: {why}", client_id)
             log.warning("%s: %s; again in %.1f s", self.url, why, pause)
             self._sleep(pause)
 

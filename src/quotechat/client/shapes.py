@@ -24,6 +24,7 @@ class Message(TypedDict, total=False):
     runs: list[dict[str, Any]]
     color: str
     reply_to: Reply
+    files: list[dict[str, Any]]
     likes: int
     dislikes: int
     reactions: dict[str, int]

@@ -44,6 +44,14 @@ class Wire:
             raise Unreachable("the answer was no JSON: it broke off, or something else answers at this address")
         return found
 
+    def send(
+        self, method: str, path: str, data: bytes, headers: Mapping[str, str]
+    ) -> tuple[Any, dict[str, Any]]:
+        """Send plain bytes; return the headers and the JSON object of the answer. Raises Problem, Unreachable."""
+        response = self._request(method, path, data, {"Accept": "application/json", **headers})
+        found = self._object(response) or {}
+        return response.headers, found
+
     def stream(self, path: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
         """Open an answer that goes on, to read lines from; the connection is its own. Raises Problem, Unreachable."""
         response = self._request("GET", path, None, {"Accept": "application/x-ndjson", **headers})
@@ -66,8 +74,9 @@ class Wire:
             response.close()
 
     def _request(self, method: str, path: str, body: Any, headers: dict[str, str]) -> http.client.HTTPResponse:
-        encoded = None if body is None else json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
-        if encoded is not None:
+        encoded = body
+        if body is not None and not isinstance(body, bytes):
+            encoded = json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
             headers["Content-Type"] = "application/json"
         # A connection that was used may have been closed in the meantime, which says nothing about the server.
         for again in (self._used, False):
