@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -63,23 +64,26 @@ def test_a_file_instead_of_a_directory_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may make what belongs to another user")
-@pytest.mark.parametrize("missing", [False, True], ids=["there", "to be made"])
-def test_a_directory_of_another_user_is_one_line(tmp_path: Path, missing: bool) -> None:
+@pytest.mark.parametrize(
+    ("closed", "below"), [("", ""), ("", "data"), ("theirs", "data/deep")], ids=["there", "to be made", "closed to us"]
+)
+def test_a_directory_of_another_user_is_one_line(closed: str, below: str) -> None:
     """Which directory, whose it is, and who the server is; no traceback."""
-    theirs = tmp_path / "theirs"
-    theirs.mkdir(mode=0o755)
-    for directory in (tmp_path, *tmp_path.parents):
-        if directory.stat().st_uid == os.geteuid() and directory.is_relative_to("/tmp/pytest-of-root"):
-            directory.chmod(0o755)
     program = (
         "import os, sys, quotechat.serving; from quotechat.cli import main\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534); main(sys.argv[1:])"
     )
-    data = theirs / "data" if missing else theirs
-    done = subprocess.run(
-        [sys.executable, "-c", program, "serve", "--port", "0", "--data", str(data)],
-        env=environment(), capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as made:
+        theirs = Path(made) / "theirs"
+        theirs.mkdir(mode=0o755)
+        os.chmod(made, 0o755)
+        if closed:
+            (theirs / "data").mkdir()
+            theirs.chmod(0o700)
+        done = subprocess.run(
+            [sys.executable, "-c", program, "serve", "--port", "0", "--data", str(theirs / below)],
+            env=environment(), capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert f"{theirs} belongs to root, and the server runs as nobody" in done.stderr
 

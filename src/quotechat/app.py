@@ -59,12 +59,13 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 def preload() -> None:
     """Import all that `create_app` will, so that processes forked later share it. Nothing is opened or started."""
-    from . import web
+    from . import live, web
 
-    for found in pkgutil.walk_packages(web.__path__, f"{web.__name__}."):
-        # prometheus-client, which it imports, looks at once whether this process shares its figures.
-        if not found.name.endswith(".metrics"):
-            importlib.import_module(found.name)
+    for package in (live, web):
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            # prometheus-client, which it imports, looks at once whether this process shares its figures.
+            if not found.name.endswith(".metrics"):
+                importlib.import_module(found.name)
 
 
 Identified = User | str | tuple[str, str] | None

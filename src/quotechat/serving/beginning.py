@@ -26,10 +26,17 @@ def check_directory(data: Path) -> None:
     except NotADirectoryError:
         raise SettingsError(f"{variable('data')}: a parent of {data} is no directory") from None
     except OSError as fault:
-        there = next(parent for parent in data.parents if parent.exists())
+        there = next(parent for parent in data.parents if _can_be_looked_at(parent))
         raise SettingsError(f"{variable('data')}: {data} cannot be made: {_of(there)}: {fault.strerror}") from None
     if not os.access(data, os.R_OK | os.W_OK | os.X_OK):
         raise SettingsError(f"{variable('data')}: the server cannot write there: {_of(data)}")
+
+
+def _can_be_looked_at(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # it is below a directory that is closed to us
+        return False
 
 
 def notice_of_others(settings: Settings) -> str | None:
