@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from quotechat.protocol import commands
-from quotechat.protocol.commands import Bounds, decode, due
+from quotechat.protocol.commands import Bounds, decode
 from quotechat.protocol.errors import Invalid, MalformedEnvelope
+from quotechat.protocol.moments import due
 
 NOW_MS = int(datetime(2026, 11, 22, 21, tzinfo=UTC).timestamp() * 1000)
 
@@ -35,6 +36,7 @@ WHOLE: list[dict[str, Any]] = [
     {"command": "report-message", "message": {"id": 1}, "reason": "rude"},
     {"command": "subscribe", "room": "tea", "after": "0"},
     {"command": "unsubscribe", "room": "tea"},
+    {"command": "typing", "room": "tea", "user": "Azin"},
     {"command": "ping", "measure": True},
 ]  # fmt: skip
 

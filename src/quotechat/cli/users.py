@@ -172,7 +172,7 @@ def _sign_out(people: Any, settings: Settings, account: Any) -> None:
 
 
 def _ban(people: Any, settings: Settings, account: Any, until: str | None, delete_messages: bool) -> None:
-    from ..protocol.commands import due
+    from ..protocol.moments import due
 
     people.ban(None, account.key, None if until is None else due(until, now(), 3650), erase=delete_messages)
 

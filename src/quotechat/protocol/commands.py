@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self, get_args
 
 import msgspec
@@ -360,8 +359,6 @@ Command = Write | Subscribe | Unsubscribe | Ping | Typing
 
 _KNOWN: dict[str, type[Command]] = {kind.__struct_config__.tag: kind for kind in get_args(Command)}
 decoding.prepare(_KNOWN.values())
-_FIELD = re.compile(r" - at `\$\.?(.*)`")
-_MISSING = re.compile(r"missing required field `(\w+)`")
 
 
 def decode(envelope: Any, name: str | None = None) -> Command:
@@ -385,53 +382,7 @@ def decode(envelope: Any, name: str | None = None) -> Command:
     try:
         command = msgspec.convert(envelope, kind)
     except msgspec.ValidationError as fault:
-        raise _invalid(str(fault)) from None
+        raise decoding.refusal(str(fault)) from None
     if isinstance(command, React):
         command.message.check()
     return command
-
-
-_RELATIVE = re.compile(r"\+([0-9]{1,9})([smhd])")
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-# RFC 3339 §5.6, with the offset that ISO 8601 leaves optional.
-_MOMENT = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
-)
-
-
-def due(send_at: str, now_ms: int, days: int, field: str = "send_at") -> int:
-    """Return `send_at` in milliseconds since 1970. Raises Invalid with `field` if it is past or too far."""
-    moment = _moment(send_at, now_ms, field)
-    if moment < now_ms:
-        raise Invalid(field, f"{field} is in the past.")
-    if moment > now_ms + days * 86_400_000:
-        raise Invalid(field, f"{field} is more than {days} days ahead.")
-    return moment
-
-
-def _moment(send_at: str, now_ms: int, field: str) -> int:
-    relative = _RELATIVE.fullmatch(send_at)
-    if relative:
-        return now_ms + int(relative[1]) * _UNITS[relative[2]] * 1000
-    if _MOMENT.fullmatch(send_at):
-        # Digits below a microsecond are more than datetime takes.
-        short = re.sub(r"(\.[0-9]{6})[0-9]+", r"\1", send_at.upper())
-        try:
-            moment = datetime.fromisoformat(short)
-            return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
-        except (ValueError, OverflowError):
-            pass
-    raise Invalid(field, f"{field} is an RFC 3339 time with offset, or +<n>s, +<n>m, +<n>h or +<n>d.")
-
-
-def _invalid(fault: str) -> Invalid:
-    """msgspec says `Expected `str`, got `int` - at `$.message.user``: the field is ``user``."""
-    path = _FIELD.search(fault)
-    missing = _MISSING.search(fault)
-    said = _FIELD.sub("", fault)
-    if missing:
-        return Invalid(missing[1], f"{missing[1]} is missing.")
-    field = path[1].rpartition(".")[2] if path else ""
-    if field == "client_id":
-        said = "A client_id is 1 to 64 of A-Z, a-z, 0-9, _ and -"
-    return Invalid(field or "command", f"{said}.".replace("`", ""))

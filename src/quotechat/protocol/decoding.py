@@ -1,10 +1,16 @@
-"""Make types ready for threads before any thread decodes into them."""
+"""How msgspec decodes: types are made ready for threads, and its faults become refusals."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import msgspec
+
+from .errors import Invalid
+
+_FIELD = re.compile(r" - at `\$\.?(.*)`")
+_MISSING = re.compile(r"missing required field `(\w+)`")
 
 
 def prepare(types: Iterable[type[msgspec.Struct]]) -> None:
@@ -16,3 +22,16 @@ def prepare(types: Iterable[type[msgspec.Struct]]) -> None:
     """
     for each in types:
         msgspec.json.Decoder(each)
+
+
+def refusal(fault: str) -> Invalid:
+    """Return the refusal for the words of msgspec: "Expected `str`, got `int` - at `$.message.user`" is of ``user``."""
+    path = _FIELD.search(fault)
+    missing = _MISSING.search(fault)
+    said = _FIELD.sub("", fault)
+    if missing:
+        return Invalid(missing[1], f"{missing[1]} is missing.")
+    field = path[1].rpartition(".")[2] if path else ""
+    if field == "client_id":
+        said = "A client_id is 1 to 64 of A-Z, a-z, 0-9, _ and -"
+    return Invalid(field or "command", f"{said}.".replace("`", ""))

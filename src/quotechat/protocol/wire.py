@@ -6,12 +6,11 @@ empty may be `UNSET` here. The commands, which come in, are in `commands`.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from .commands import AccountId, ClientId, NewMessage, ReactionName
 from .fields import At as At
 from .fields import Count as Count
 from .fields import Cursor as Cursor
@@ -259,7 +258,6 @@ class Ack(_Answer, kw_only=True, tag="ack"):
     duplicate: Duplicate | UnsetType = UNSET
 
 
-
 class Error(_Answer, kw_only=True, tag="error"):
     """A command was refused, as HTTP would."""
 
@@ -388,87 +386,3 @@ class Guest(msgspec.Struct):
 
     user: str
     token: Annotated[str, Meta(description="For `Authorization: Bearer …`.")]
-
-
-# --- Bodies of requests over HTTP -----------------------------------------------------------------
-
-
-Key = Annotated[
-    ClientId | None, Meta(description="Made up by the sender, so that a repeat is stored once. Or `Idempotency-Key`.")
-]
-
-
-class MessageBody(NewMessage, frozen=True, kw_only=True):
-    """A message to send."""
-
-    client_id: Key = None
-
-
-class EditBody(msgspec.Struct, kw_only=True):
-    """The new text."""
-
-    message: str
-    client_id: Key = None
-
-
-class ReactionBody(msgspec.Struct, kw_only=True):
-    """Like or dislike, which `none` takes back; or an emoji, which `on`: false takes back."""
-
-    reaction: ReactionName
-    on: bool | None = None
-    client_id: Key = None
-
-
-class QuoteBody(msgspec.Struct, kw_only=True):
-    """A quote for the collection; its room hears of it."""
-
-    quote: str
-    author: str
-    room: Room | UnsetType = UNSET
-    client_id: Key = None
-
-
-class RoomBody(msgspec.Struct):
-    """A new room. The name of a closed one is a wish, which gets a random tail, and may be left out."""
-
-    name: Room | UnsetType = UNSET
-    title: str | None = None
-    kind: Literal["open", "closed"] = "open"
-    members: Annotated[list[AccountId], Meta(max_length=100)] | UnsetType = UNSET
-
-
-class GuestBody(msgspec.Struct):
-    """The name that the program writes under."""
-
-    user: str
-
-
-def schemas(kinds: list[Any], template: str = "#/components/schemas/{name}") -> tuple[list[Any], dict[str, Any]]:
-    """JSON Schemas (2020-12) for `kinds`, and the components that they refer to by `template`."""
-    found, components = msgspec.json.schema_components(kinds, ref_template=template)
-    for name in _SAID.intersection(components):
-        _sign_for_accounts(components[name])
-    return _portable(list(found)), _portable(components)
-
-
-_SAID = {"NewMessage", "MessageBody"}
-"""Messages to send: `commands.decode` fills in the `user` that an account has left out."""
-
-
-def _sign_for_accounts(schema: dict[str, Any]) -> None:
-    """Say in the schema of a message to send that `user` may be left out."""
-    schema["required"].remove("user")
-    schema["properties"]["user"] = {
-        "anyOf": [{"type": "string"}, {"type": "null"}],
-        "default": None,
-        "description": "An account may leave it out, and has no other name than its own; everybody else needs it.",
-    }
-
-
-def _portable(schema: Any) -> Any:
-    """Anchors as ECMA-262 has them, which JSON Schema asks for; Python's $ would let a last newline pass."""
-    if isinstance(schema, dict):
-        return {name: _portable(each) for name, each in schema.items()}
-    if isinstance(schema, list):
-        return [_portable(each) for each in schema]
-    return schema.replace(r"\A", "^").replace(r"\Z", "$") if isinstance(schema, str) else schema

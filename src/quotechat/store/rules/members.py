@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...protocol import commands, events, rooms
+from ...protocol import commands, events, moments, rooms
 from ...protocol.commands import AddMember, Join, RemoveMember, SetMember
 from ...protocol.errors import AccountUnknown, Conflict
 from ...protocol.principal import Principal
@@ -170,7 +170,7 @@ def _mute(asked: Asked, member: Member, until: int | None) -> None:
 def _muted_until(asked: Asked, wanted: commands.MemberChange) -> int | None:
     if not isinstance(wanted.muted_until, str):
         return None
-    return commands.due(wanted.muted_until, asked.write.at, _MOST_MUTED_DAYS, "muted_until")
+    return moments.due(wanted.muted_until, asked.write.at, _MOST_MUTED_DAYS, "muted_until")
 
 
 def _insert(asked: Asked, account: int, role: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...protocol import commands, events, json, text
+from ...protocol import events, json, moments, text
 from ...protocol.commands import DeleteMessage, EditMessage, SendMessage
 from ...protocol.errors import Conflict, Forbidden, Invalid, MessageUnknown
 from ...protocol.mentions import Candidate
@@ -33,7 +33,7 @@ def send(asked: Asked, command: SendMessage) -> Stored | Scheduled:
     said, write = command.message, asked.write
     if said.send_at is not None:
         asked.need_identity("Scheduling needs an identity, so that you can cancel it.")
-    due = 0 if said.send_at is None else commands.due(said.send_at, write.at, asked.settings.schedule_days)
+    due = 0 if said.send_at is None else moments.due(said.send_at, write.at, asked.settings.schedule_days)
     parent = parent_of(asked, said.reply_to)
     files = attaching.waiting(asked.ledger.sql, asked.room.id, write.identity, said.files)
     if said.send_at is not None:

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, current_app, request
 
 from ...hub.chat import Cancelled, Chat, Scheduled, Stored
-from ...protocol import commands, json, wire
+from ...protocol import body_types, commands, json, wire
 from ...protocol.errors import Invalid, MalformedEnvelope, ParameterInvalid
 from ..http import access, authentication, parameters, security
 from ..spec.described import COMMANDS, FOR_MANAGERS, OWN_MESSAGE, Example, described, envelope
@@ -24,7 +24,7 @@ _LOBBY = "/api/v1/rooms/lobby/"
 @described(
     answers={200: wire.MessageSent, 201: wire.MessageSent, 202: wire.Scheduled},
     query=("user",),
-    body=wire.MessageBody,
+    body=body_types.MessageBody,
     text_body=True,
     problems=("room-unknown", "forbidden", "conflict", "client-id-reused", "rate-limited"),
     writes=True,
@@ -53,7 +53,7 @@ def send(room: str) -> Response:
 @blueprint.patch("/rooms/<room>/messages/<int:message_id>")
 @described(
     answers={200: wire.MessageEdited},
-    body=wire.EditBody,
+    body=body_types.EditBody,
     problems=OWN_MESSAGE,
     writes=True,
     limit="message",
@@ -83,7 +83,7 @@ def delete(room: str, message_id: int) -> Response:
 @blueprint.put("/rooms/<room>/messages/<int:message_id>/reaction")
 @described(
     answers={200: wire.Event},
-    body=wire.ReactionBody,
+    body=body_types.ReactionBody,
     problems=OWN_MESSAGE,
     writes=True,
     limit="message",

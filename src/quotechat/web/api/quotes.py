@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, current_app
 
 from ...hub.chat import Chat
-from ...protocol import wire
+from ...protocol import body_types, wire
 from ...protocol.commands import LOBBY
 from ...protocol.errors import Invalid, ParameterInvalid
 from ..http import conditional, parameters, reads
@@ -90,7 +90,7 @@ def remove(quote_id: int) -> Response:
 @blueprint.post("/quotes")
 @described(
     answers={200: wire.AddedQuote, 201: wire.AddedQuote},
-    body=wire.QuoteBody,
+    body=body_types.QuoteBody,
     limit="message",
     problems=("conflict", "room-unknown", "client-id-reused", "rate-limited"),
     writes=True,

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, current_app
 
 from ...hub.chat import Chat
-from ...protocol import room_types, wire
+from ...protocol import body_types, room_types, wire
 from ...protocol.errors import Invalid
 from ...protocol.names import clean_user
 from ...protocol.permissions import CREATE_CLOSED, CREATE_ROOM
@@ -47,7 +47,7 @@ def rooms() -> Response:
 @blueprint.post("/rooms")
 @described(
     answers={201: room_types.RoomInfo},
-    body=wire.RoomBody,
+    body=body_types.RoomBody,
     problems=("conflict", "forbidden", "rate-limited", "room-unknown", "account-unknown"),
     limit="room",
     writes=True,
@@ -138,7 +138,7 @@ def messages(room: str) -> Response:
 @blueprint.post("/guests")
 @described(
     answers={201: wire.Guest},
-    body=wire.GuestBody,
+    body=body_types.GuestBody,
     limit="guest",
     problems=("forbidden", "rate-limited"),
     writes=True,

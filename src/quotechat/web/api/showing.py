@@ -9,7 +9,7 @@ from typing import Any
 from flask import current_app, request
 
 from ...hub.accounts.clients import SignedIn
-from ...protocol import commands
+from ...protocol import moments
 from ...protocol.errors import Invalid
 from ...protocol.events import rfc3339
 from ...store.accounts.accounts import Account
@@ -102,7 +102,7 @@ def span(value: object, field: str, now: int) -> int:
     if not isinstance(value, str):
         raise Invalid(field, f"{field} is no text.")
     try:
-        return commands.due(value, now, 3650) - now
+        return moments.due(value, now, 3650) - now
     except Invalid as fault:
         raise Invalid(field, fault.detail.replace("send_at", field)) from None
 

@@ -14,7 +14,7 @@ from typing import Any, get_args
 from flask import Blueprint, Response, current_app, request
 
 from ...live.connection import CLOSE_CODES
-from ...protocol import commands, inbox_types, json, typing_types, wire
+from ...protocol import commands, inbox_types, json, schemas, typing_types, wire
 from ..http import problems, security, site
 from .described import PATH, QUERY, Call, calls, described, envelope
 
@@ -112,7 +112,7 @@ class _Kinds:
         self._wanted += [kind for kind in kinds if kind not in self._wanted]
 
     def resolve(self, template: str) -> None:
-        self._found, self.components = wire.schemas(self._wanted, template)
+        self._found, self.components = schemas.schemas(self._wanted, template)
 
     def schema(self, kind: Any) -> Any:
         return self._found[self._wanted.index(kind)]
@@ -239,7 +239,7 @@ def _channels() -> dict[str, Any]:
     """Return all but the parts that depend on the host."""
     incoming, outgoing = get_args(commands.Command), get_args(wire.Event) + get_args(wire.Answer) + INBOX
     streamed = get_args(wire.Event) + _STREAM_ANSWERS
-    _, schemas = wire.schemas([*incoming, *outgoing])
+    _, found = schemas.schemas([*incoming, *outgoing])
     return {
         "channels": {
             "socket": _socket_channel([*incoming, *outgoing]),
@@ -253,7 +253,7 @@ def _channels() -> dict[str, Any]:
         },
         "components": {
             "messages": {_key(kind): _message(kind) for kind in (*incoming, *outgoing)},
-            "schemas": schemas,
+            "schemas": found,
         },
     }
 
