@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A stamp per set of packages: the second run has nothing to do until what is installed changes.
 DESCRIPTION := setup.cfg pyproject.toml
 
-.PHONY: run test lint faults soak screenshots bench bench-claims bench-growth bench-store bench-search bench-message fuzz-api bench-postgres cluster bench-streams bench-move fuzz inboxes uploads conformance min-versions floors clean
+.PHONY: run test lint faults soak screenshots bench bench-claims bench-growth bench-store bench-search bench-message fuzz-api bench-postgres cluster bench-streams bench-subscribers bench-move fuzz inboxes uploads conformance min-versions floors clean
 
 run: $(VENV)/.installed
 	$(BIN)/quotechat serve
@@ -81,6 +81,10 @@ bench-move: $(VENV)/.installed-test
 # The search of so many MESSAGES, beside LIKE and FTS5 alone; HOSTILE questions besides. DATABASE=postgresql://… for one.
 bench-search: $(VENV)/.installed-test
 	MESSAGES="$(MESSAGES)" HOSTILE="$(HOSTILE)" $(BIN)/python -m bench.search
+
+# Named cursors at rest, and webhooks: READERS, WEBHOOKS and MESSAGES set the numbers.
+bench-subscribers: $(VENV)/.installed-test
+	READERS="$(READERS)" WEBHOOKS="$(WEBHOOKS)" MESSAGES="$(MESSAGES)" $(BIN)/python -m bench.subscribers
 
 bench-streams: $(VENV)/.installed-test
 	$(BIN)/python -m bench.streams
