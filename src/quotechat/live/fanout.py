@@ -183,9 +183,14 @@ class Fanout:
         return False
 
     def _arrived(self, peer: Peer, subscription: Subscription) -> None:
-        if not subscription.caught_up:
-            subscription.caught_up = True
-            peer.caught_up(subscription.feed.room, str(subscription.position))
+        if subscription.caught_up:
+            return
+        if subscription.position.seq < subscription.handle.since:
+            # The store was further when the reader came, and the news of that have not come here yet.
+            self._read_on(peer, subscription)
+            return
+        subscription.caught_up = True
+        peer.caught_up(subscription.feed.room, str(subscription.position))
 
     def _read_on(self, peer: Peer, subscription: Subscription) -> None:
         """Read one slice from the store, for one room at a time: the position is older than the tail."""

@@ -1,0 +1,73 @@
+"""The live readers of a process whose memory is behind the store: another one has committed, and no news has come."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from servers import until
+
+from quotechat.hub.chat import Chat
+from quotechat.hub.limits import Budget, Limits, Rate
+from quotechat.live.peer import Peer, Subscription
+from quotechat.live.reactor import Reactor
+from quotechat.protocol import commands
+from quotechat.protocol.cursor import Cursor
+from quotechat.protocol.events import Event
+from quotechat.protocol.principal import VISITOR
+from quotechat.store.sqlite.store import SqliteStore
+
+
+class Listener(Peer):
+    """A peer that notes what it is told."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock, lambda: None)
+        self.seqs: list[int] = []
+        self.caught_up_at: list[str] = []
+
+    def join(self, events: Sequence[Event]) -> bytes:
+        self.seqs += [event.seq for event in events]
+        return b"."
+
+    def caught_up(self, room: str, cursor: str) -> None:
+        self.caught_up_at.append(cursor)
+
+
+def chat(data: Path) -> Chat:
+    store = SqliteStore(data / "quotechat.db")
+    store.found(1_800_000_000_000)
+    limits = Limits({"message": Rate(1e9, 1e9)}, {kind: Budget(9, 9) for kind in ("poll", "socket", "sender")})
+    return Chat(store, limits)
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[tuple[Chat, Chat]]:
+    """Two processes' worth of one store; the second one never looks for commits by itself."""
+    with closing(chat(tmp_path)) as ours, closing(chat(tmp_path)) as theirs:
+        ours.start()
+        yield ours, theirs
+
+
+def test_a_reader_catches_up_with_the_store_and_not_with_memory(two: tuple[Chat, Chat]) -> None:
+    """It is told that it has caught up when it has all that was committed before it came, wherever that was."""
+    ours, theirs = two
+    ours.submit(commands.SendMessage(message=commands.NewMessage("Ann", "one")), identity=None)
+    theirs.open(VISITOR, "lobby").follow()  # in memory from now on, with one event
+    ours.submit(commands.SendMessage(message=commands.NewMessage("Ann", "two")), identity=None)
+    reactor = Reactor(theirs)
+    handle = theirs.open(VISITOR, "lobby")
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    with far:
+        peer = Listener(near)
+        reactor.add(peer)
+        begin = Subscription(handle, handle.follow(), Cursor(1))
+        reactor.call(lambda: reactor.fanout.follow(peer, begin))
+        until(lambda: peer.caught_up_at, what="caught up")
+        assert peer.seqs == [2] and peer.caught_up_at == [handle.cursor()]
+        reactor.call(lambda: reactor.forget(peer))
+    reactor.drain()
