@@ -8,6 +8,7 @@ it must hold. No switch for any of it is in the product.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import random
 import signal
@@ -28,6 +29,7 @@ from quotechat.protocol.errors import ClientIdReused, Refused
 from quotechat.store import ledger, reading, rules
 from quotechat.store.postgres import gathering
 from quotechat.store.postgres import store as postgres
+from quotechat.store.rules import positions
 from quotechat.store.sqlite import store as sqlite
 from quotechat.web.transports import parking, revocation, websocket_peer
 
@@ -210,6 +212,17 @@ def flush_skipped() -> None:
     sqlite.SqliteStore._open_writer = open_writer  # type: ignore[method-assign]
 
 
+def mark_forgotten() -> None:
+    """Every third mark is acknowledged, and the position stays where it was."""
+    move, count = positions._move, itertools.count()
+
+    def sometimes(*arguments: Any) -> None:
+        if next(count) % 3 != 2:
+            move(*arguments)
+
+    positions._move = sometimes
+
+
 MUTANTS: dict[str, Callable[[], None]] = {
     "number-before-commit": number_before_commit,
     "number-from-a-sequence": number_from_a_sequence,
@@ -219,6 +232,7 @@ MUTANTS: dict[str, Callable[[], None]] = {
     "dropped-between": dropped_between,
     "tag-ignored": tag_ignored,
     "flush-skipped": flush_skipped,
+    "mark-forgotten": mark_forgotten,
 }
 
 

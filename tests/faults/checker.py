@@ -9,9 +9,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from itertools import accumulate
 from typing import NamedTuple
 
-from history import SECOND, Fault, Got, History, Read, Send, seq_of
+from history import SECOND, Fault, Got, History, Look, Mark, Read, Send, seq_of
 
 LATE_SECONDS = 2.5
 """Promise 6 says 1 s; the rest is for a machine that is busy with the test itself."""
@@ -202,6 +203,31 @@ def late(history: History) -> Iterator[str]:
                 yield f"{_who(read)}: {(at - since) / SECOND:.2f} s after its ack, event {seq} came or had not come"
 
 
+# --- The inbox ------------------------------------------------------------------------------------
+
+
+def marked(history: History) -> Iterator[str]:
+    """An inbox that is asked for after a mark was acknowledged shows it, on every device, and goes on doing so."""
+    acked = sorted((mark.ended, mark.id) for mark in history.marks if mark.outcome == "ok" and _is_last(history, mark))
+    moments = [ended for ended, _ in acked]
+    highest = list(accumulate((number for _, number in acked), max))
+    for look in history.looks:
+        place = bisect_right(moments, look.begun) if _is_last(history, look) else 0
+        if place and look.read < highest[place - 1]:
+            yield f"{look.process}: read up to {look.read}, but {highest[place - 1]} was acknowledged before"
+
+
+def inbox(history: History) -> Iterator[str]:
+    """At the end, every device and every worker has the same inbox, and it counts the log's messages."""
+    found = {(look.read, look.last, look.messages): look.process for look in history.looks if look.final}
+    if len(found) > 1:
+        yield f"(read, last, messages) differ: {found}"
+
+
+def _is_last(history: History, operation: Mark | Look) -> bool:
+    return operation.epoch == history.epoch
+
+
 # --- Enough, and the end --------------------------------------------------------------------------
 
 
@@ -246,6 +272,8 @@ CHECKS: dict[str, Callable[[History], Iterator[str]]] = {
     "real-time": realtime,
     "reset": reset,
     "late": late,
+    "marked": marked,
+    "inbox": inbox,
     "final": final,
 }
 

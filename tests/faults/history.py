@@ -76,6 +76,31 @@ class Read:
 
 
 @dataclass(slots=True)
+class Mark:
+    """One try to mark the message `id` read, for the account of all inboxes."""
+
+    process: str
+    id: int
+    begun: int
+    ended: int = 0
+    outcome: Outcome = "unknown"
+    epoch: int = 0
+
+
+@dataclass(slots=True)
+class Look:
+    """The place of the room in the inbox, as an answer has it that was asked for at `begun`."""
+
+    process: str
+    begun: int
+    read: int
+    last: int
+    messages: int
+    final: bool = False
+    epoch: int = 0
+
+
+@dataclass(slots=True)
 class Fault:
     """Something was broken from `begun` to `ended`; `delays` where nobody can be in time then."""
 
@@ -92,6 +117,8 @@ class History:
         self.sends: list[Send] = []
         self.reads: list[Read] = []
         self.faults: list[Fault] = []
+        self.marks: list[Mark] = []
+        self.looks: list[Look] = []
         self.epoch = 0
         self._lock = threading.Lock()
 
@@ -114,6 +141,18 @@ class History:
             self.reads.append(made)
         return made
 
+    def mark(self, process: str, number: int) -> Mark:
+        """A try to mark a message read begins."""
+        made = Mark(process, number, self.now(), epoch=self.epoch)
+        with self._lock:
+            self.marks.append(made)
+        return made
+
+    def look(self, process: str, begun: int, read: int, last: int, messages: int, *, final: bool = False) -> None:
+        """The inbox was told whole."""
+        with self._lock:
+            self.looks.append(Look(process, begun, read, last, messages, final, self.epoch))
+
     @contextlib.contextmanager
     def fault(self, name: str, *, delays: bool = True) -> Iterator[None]:
         """What happens inside counts as broken."""
@@ -131,7 +170,7 @@ class History:
 
     def dump(self, path: Path) -> None:
         """One JSON object a line, in the order of their beginnings."""
-        operations: list[Any] = [*self.sends, *self.reads, *self.faults]
+        operations: list[Any] = [*self.sends, *self.reads, *self.faults, *self.marks, *self.looks]
         with path.open("w") as out:
             for each in sorted(operations, key=lambda each: each.begun):
                 out.write(json.dumps({"what": type(each).__name__.lower(), **asdict(each)}) + "\n")

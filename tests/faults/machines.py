@@ -18,6 +18,7 @@ def between_machines(stage: Stage) -> None:
     """Readers that change their transport and their machine every 50 to 500 ms."""
     stage.senders(8, rate=20)
     stage.readers([READING] * 5, hop=(0.05, 0.5), wait=1.0)
+    stage.inboxes()
     stage.run_for()
 
 

@@ -104,6 +104,7 @@ def same_id_at_once(stage: Stage) -> None:
 
 def stop_and_go(stage: Stage) -> None:
     """A worker stands still (SIGSTOP), perhaps in the midst of a transaction, and goes on later."""
+    stage.inboxes()
     stage.senders(6, rate=30)
     stage.readers(READING)
     for _ in stage.until_over():
@@ -136,6 +137,13 @@ def lonely_messages(stage: Stage) -> None:
                 time.sleep(0.002)
 
 
+def inbox_readers(stage: Stage) -> None:
+    """One account on several devices, one of which marks what is read, while workers are killed."""
+    stage.inboxes()
+    kill_worker(stage)
+    until(lambda: sum(mark.outcome == "ok" for mark in stage.history.marks) >= 5, 30, "marks")
+
+
 def kill_worker(stage: Stage) -> None:
     """SIGKILL to a worker, again and again."""
     stage.senders(6, rate=40)
@@ -152,6 +160,7 @@ def kill_worker(stage: Stage) -> None:
 def kill_everything(stage: Stage) -> None:
     """SIGKILL to all processes at once, again and again; what was acknowledged is there afterwards."""
     subscribers.named_readers(stage, 2)
+    stage.inboxes()
     stage.senders(6, rate=60)
     stage.readers(READING)
     for _ in stage.until_over():
@@ -165,6 +174,7 @@ def hangup(stage: Stage) -> None:
     """SIGHUP, again and again: new workers take over, and nobody is refused."""
     senders = stage.senders(4, rate=30)
     stage.readers([*READING, *READING])
+    stage.inboxes()
     for _ in stage.until_over():
         before = stage.deployment.workers()
         with stage.history.fault("hangup"):
@@ -346,6 +356,7 @@ SCENARIOS: dict[str, Scenario] = {
         Scenario(hangup, Least(20, 50, faults=1), {"workers": 2}),
         Scenario(slow_hangup, Least(20, 50, faults=1), {"workers": 2, "altered": ["slow-start"]}),
         Scenario(kill_worker, Least(20, 50, faults=2), {"workers": 2}),
+        Scenario(inbox_readers, Least(20, 50, faults=2), {"workers": 2}),
         Scenario(kill_everything, Least(20, 50, faults=1), {"workers": 2}),
         Scenario(power_loss, Least(20, 50, faults=1), {"workers": 2}, orders={"keep": 1}),
         Scenario(old_backup, Least(20, 50, faults=1)),
@@ -369,6 +380,7 @@ CAUGHT: dict[str, tuple[str, str]] = {
     "dropped-between": ("snapshot-then-live", "gap"),
     "tag-ignored": ("old-backup", "reset"),
     "flush-skipped": ("power-loss", "lost"),
+    "mark-forgotten": ("inbox-readers", "marked"),
     "number-from-a-sequence": ("between-machines", "gap"),
 }
 """For each mutant of `altered.py`: the scenario that provokes it, and the check that is named for it."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import following
 from checker import Least, Violation, check, figures, happened
 from clients import READING, Client, Reader, Sender, Urls, read_whole
 from deployment import Deployment, Gunicorn, Several
@@ -18,6 +19,7 @@ from history import History
 from private_postgres import Server, postgres
 from servers import until
 from shim import Orders
+from websocket_peer import Broken, Refusal
 
 MORE = 30.0
 """Seconds that a scenario takes longer, at most, where too little has happened in its time."""
@@ -73,6 +75,16 @@ class Stage:
             made.append(reader)
             self._begin(reader)
         return made
+
+    def inboxes(self) -> None:
+        """An account that follows its inbox on several devices, and marks on another what it has read."""
+        database = self.databases[0].database("postgres") if self.databases else ""
+        token = following.account(self.data, database)
+        for transport in following.DEVICES:
+            name, seed = f"I{next(self._numbers)}", self.chance.randrange(2**32)
+            self._begin(following.Device(self.history, name, self.urls, seed, token, transport))
+        marker = f"M{next(self._numbers)}"
+        self._begin(following.Marker(self.history, marker, self.urls, self.chance.randrange(2**32), token))
 
     def sender(self, name: str) -> Sender:
         """One that sends when it is told to."""
@@ -141,10 +153,26 @@ class Stage:
         with contextlib.suppress(AssertionError):  # the checker says who did not come that far
             until(lambda: all(each.seq >= last for each in readers), self.patience, "the end of the log")
         end(readers)
+        self._settle_inboxes()
         for each in self.clients:
             if each.fault is not None:
                 raise each.fault
         self.clients.clear()
+
+    def _settle_inboxes(self) -> None:
+        """End the marks, then let the devices come to what every server has; then end them."""
+        end([each for each in self.clients if isinstance(each, following.Marker)])
+        devices = [each for each in self.clients if isinstance(each, following.Device)]
+        if not devices:
+            return
+        with contextlib.suppress(AssertionError, Broken, Refusal):  # the checker says who did not come that far
+            truth = devices[0].truth(self.deployment.urls[0])
+            until(lambda: all(each.place == truth for each in devices), self.patience, "the inbox")
+        for url in self.deployment.urls:
+            self.history.look(f"server {url}", self.history.now(), *devices[0].truth(url), final=True)
+        for each in devices:
+            self.history.look(each.name, 0, *each.place, final=True)
+        end(devices)
 
     def _begin(self, client: Client) -> None:
         self.clients.append(client)

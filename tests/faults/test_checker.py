@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from checker import CHECKS, Least, check, names
-from history import SECOND, Fault, Got, History, Read, Send
+from history import SECOND, Fault, Got, History, Look, Mark, Read, Send
 
 
 def moment(seconds: float) -> int:
@@ -50,7 +50,20 @@ def good() -> History:
         whole(),
         whole(transport="ws"),
     ]  # fmt: skip
+    history.marks = [Mark("marker", 3, moment(4), moment(4.2), "ok")]
+    history.looks = [
+        Look("poll", moment(4.1), 2, 3, 3), Look("poll", moment(4.3), 3, 3, 3),
+        Look("worker", moment(90), 3, 3, 3, final=True), Look("socket", 0, 3, 3, 3, final=True),
+    ]  # fmt: skip
     return history
+
+
+def mark_lost(history: History) -> None:
+    history.looks[1].read = 2
+
+
+def inbox_behind(history: History) -> None:
+    history.looks[-1].messages = 2
 
 
 def missed(history: History) -> None:
@@ -142,6 +155,7 @@ def one_transport_differs(history: History) -> None:
 @pytest.mark.parametrize(
     ("break_it", "found_by"),
     [
+        (mark_lost, "marked"), (inbox_behind, "inbox"),
         (missed, "gap"), (repeated, "gap"), (jumped, "gap"), (skipped_to_live, "gap"), (two_orders, "order"),
         (two_cursors, "cursor"), (ack_of_another_history, "cursor"), (gone, "lost"), (overwritten, "lost"),
         (stored_after_all, "refused"), (stored_twice, "twice"), (acked_twice, "twice"), (behind, "stale"),

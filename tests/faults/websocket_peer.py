@@ -37,7 +37,7 @@ class Refusal(Exception):
 class WebSocket:
     """Open once it is made. All its methods raise Broken; making it, Refusal too."""
 
-    def __init__(self, url: str, query: str = "", seconds: float = 5.0) -> None:
+    def __init__(self, url: str, query: str = "", seconds: float = 5.0, *, token: str = "") -> None:
         parts = urlsplit(url)
         self._protocol = ClientProtocol(parse_uri(f"ws://{parts.netloc}/api/v1/ws?{query}"))
         self._came: list[dict[str, Any]] = []
@@ -46,7 +46,10 @@ class WebSocket:
         except OSError as fault:
             raise Broken(repr(fault)) from None
         try:
-            self._protocol.send_request(self._protocol.connect())
+            request = self._protocol.connect()
+            if token:
+                request.headers["Authorization"] = f"Bearer {token}"
+            self._protocol.send_request(request)
             self._shake_hands(time.monotonic() + seconds)
         except BaseException:
             self.leave()

@@ -294,7 +294,8 @@ class Reactor:
             return
         peer.swept(now)
         if not peer.blocked and any(
-            each.unsure or each.feed.ended or each.feed.head > each.position.seq for each in peer.subscriptions.values()
+            each.unsure or each.feed.ended or not each.caught_up or each.feed.head > each.position.seq
+            for each in peer.subscriptions.values()
         ):
             self.pump(peer)
 
