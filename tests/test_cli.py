@@ -54,7 +54,8 @@ def test_wrong_setting_is_a_usage_error(command: list[str]) -> None:
 
 
 def test_demo_serves_a_seeded_room_and_keeps_nothing(tmp_path: Path) -> None:
-    """There are messages, replies, colours and a quote; the curl lines are right; the directory goes."""
+    """There are messages, replies, colours and a quote; who signs in finds what is new; the curl lines are right; the
+    directory goes."""
     env = environment(TMPDIR=str(tmp_path))
     with running(quotechat("demo", "--port", "0"), env=env, cwd=ROOT) as server:
         room = requests.get(f"{server.url}/api/v1/rooms/lobby", timeout=10).json()
@@ -66,6 +67,14 @@ def test_demo_serves_a_seeded_room_and_keeps_nothing(tmp_path: Path) -> None:
         form = {"Content-Type": "application/x-www-form-urlencoded"}
         posted = requests.post(address, data="Hello from curl", headers=form, timeout=10)
         assert posted.status_code == 201
+        name, password = re.search(r"as (\w+), password (\w+),", server.output).groups()  # type: ignore[union-attr]
+        with requests.Session() as viewer:
+            body, headers = {"name": name, "password": password}, {"Origin": server.url}
+            begun = viewer.post(f"{server.url}/api/v1/sessions", json=body, headers=headers, timeout=10)
+            assert begun.status_code == 201
+            rooms = viewer.get(f"{server.url}/api/v1/inbox", timeout=10).json()["rooms"]
+        assert (rooms["team"]["mentions"], rooms["team"]["unread"], rooms["design"]["unread"]) == (1, 2, 3)
+        assert any(room.get("kind") == "direct" and room["unread"] == 1 for room in rooms.values())
         assert list(tmp_path.glob("quotechat-demo-*"))
     assert not list(tmp_path.glob("quotechat-demo-*"))
 

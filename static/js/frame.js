@@ -1,11 +1,13 @@
 // What every page has: the column of rooms, which is kept up to date.
 import { Api } from "./api.js";
 import { Column, rowOf } from "./column.js";
+import { copiesLines } from "./lines.js";
 import { followInbox, Inbox } from "./inbox.js";
 import { Visited } from "./visited.js";
 
 const side = document.getElementById("rooms");
 document.documentElement.classList.add("js");
+copiesLines(document.getElementById("copied"));
 
 // In a wide window the column is no drawer.
 matchMedia("(width >= 60rem)").addEventListener("change", () => {

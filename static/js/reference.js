@@ -1,20 +1,28 @@
-// The reference page: what is shown as a line can be copied.
-import { copy } from "./copy.js";
+// The reference page: calls by words in their method, path or meaning.
+import { matches } from "./words.js";
 
-document.documentElement.classList.add("js");
-const told = document.getElementById("copied");
+const field = document.getElementById("filter");
+const rows = [...document.querySelectorAll("#call-list li")];
+const told = document.getElementById("filtered");
 
-document.addEventListener("click", async ({ target }) => {
-  const text = target.dataset?.copy;
-  if (text === undefined) return;
-  if (!(await copy(text))) {
-    told.textContent = target.textContent = "Select the line and copy it";
-    return;
+function filter() {
+  let shown = 0;
+  for (const row of rows) {
+    const found = matches(row.textContent, field.value);
+    row.hidden = !found;
+    document.getElementById(row.dataset.entry).hidden = !found;
+    if (found) shown += 1;
   }
-  told.textContent = "Copied.";
-  target.textContent = "Copied";
-  setTimeout(() => {
-    target.textContent = "Copy";
-    told.textContent = "";
-  }, 1500);
+  told.textContent = field.value.trim() ? `${shown} of ${rows.length} calls` : "";
+}
+
+field.addEventListener("input", filter);
+addEventListener("pageshow", filter); // a browser that goes back fills the field itself
+// A link to a call that the filter hides shows it.
+addEventListener("hashchange", () => {
+  const entry = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (!entry?.hidden) return;
+  field.value = "";
+  filter();
+  entry.scrollIntoView();
 });

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import click
 
@@ -17,17 +17,8 @@ from quotechat import __version__
 
 from ..config import Settings, SettingsError, unknown_variables
 from .options import option, settings_of
+from .seeding import VIEWER, seed
 from .users import new_setup_code
-
-#: (user, colour, text, index of the message it answers, indexes of the users who like it)
-_CONVERSATION: list[tuple[str, str, str, int | None, list[str]]] = [
-    ("Azin", "teal", "Good morning! Is anybody here?", None, []),
-    ("Bo", "orange", "**Here.** I came over *long-polling*, and you?", 0, []),
-    ("Azin", "teal", "By WebSocket. Same messages, same order: `seq` says so.", 1, ["Bo", "Chidi"]),
-    ("Chidi", "purple", "I only have curl. It works: https://curl.se", None, ["Azin"]),
-    ("Bo", "orange", "Then nobody is left out.", 3, []),
-]
-_QUOTE = ("The great enemy of communication, we find, is the illusion of it.", "William H. Whyte, 1950")
 
 
 @click.command()
@@ -53,15 +44,16 @@ def serve(**flags: str | None) -> None:
 @option("host", "Address to listen on.", metavar="ADDRESS")
 @option("port", "TCP port; 0 takes any free one.", short="-p", metavar="PORT")
 def demo(**flags: str | None) -> None:
-    """Serve a room with a few messages in it, from a directory that is thrown away at the end."""
+    """Serve three rooms with a few messages in them, from a directory that is thrown away at the end."""
     run = _server()
     directory = tempfile.mkdtemp(prefix="quotechat-demo-")
     settings = settings_of(data=directory, database="", listen_database="", **flags)
     master = os.getpid()
     try:
         # In a child: gunicorn forks this process later, and threads do not survive that.
-        _in_child(lambda: _seed(settings))
-        run(settings, ready=_introduce)
+        password = secrets.token_hex(6)
+        _in_child(lambda: seed(settings, password))
+        run(settings, ready=partial(_introduce, password))
     finally:
         # The workers are forks that leave through here too; the directory is the master's to remove.
         if os.getpid() == master:
@@ -132,41 +124,11 @@ def _in_child(work: Callable[[], object]) -> None:
         raise click.ClickException("it could not be set up")
 
 
-def _seed(settings: Settings) -> None:
-    """Fill the lobby over the public API, as any program would."""
-    from quotechat import create_app
-
-    app = create_app(replace(settings, limits=False))
-    people = {name: app.test_client() for name in ("Azin", "Bo", "Chidi")}
-    sign_in = {name: _sign_in(client, name) for name, client in people.items()}
-
-    def ask(name: str, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        answer = people[name].open(f"/api/v1{path}", method=method, json=body, headers=sign_in[name])
-        if answer.status_code >= 400:
-            raise click.ClickException(f"{method} {path}: {answer.get_data(as_text=True)}")
-        found: dict[str, Any] = answer.get_json(silent=True) or {}
-        return found
-
-    ids: list[int] = []
-    for user, color, text, answers, likes in _CONVERSATION:
-        body: dict[str, Any] = {"user": user, "message": text, "color": color}
-        if answers is not None:
-            body["reply_to"] = ids[answers]
-        ids.append(ask(user, "POST", "/rooms/lobby/messages", body)["seq"])
-        for fan in likes:
-            ask(fan, "PUT", f"/rooms/lobby/messages/{ids[-1]}/reaction", {"reaction": "like"})
-    ask("Azin", "POST", "/quotes", {"quote": _QUOTE[0], "author": _QUOTE[1]})
-    app.extensions["quotechat"].close()
-
-
-def _sign_in(client: Any, name: str) -> dict[str, str]:
-    token = client.post("/api/v1/guests", json={"user": name}).get_json()["token"]
-    return {"Authorization": f"Bearer {token}"}
-
-
-def _introduce(url: str) -> None:
+def _introduce(password: str, url: str) -> None:
     click.echo(
         f"quotechat {__version__}, a demo: {url}\n"
+        "\n"
+        f"Sign in there as {VIEWER}, password {password}, to find unread rooms and a mention; or just write.\n"
         "\n"
         "Wait for a message in one terminal, send one in another:\n"
         f"  curl '{url}/api/v1/rooms/lobby/events?after=now&wait=25'\n"

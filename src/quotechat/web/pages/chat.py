@@ -24,6 +24,7 @@ from ...protocol.permissions import CREATE_ROOM
 from ..api.quotes import MOST_SEARCHED, searched
 from ..http import access, authentication, problems, reads, security, site
 from ..http.site import render_template, url_for
+from . import first_minute
 from .runs import show_text
 
 blueprint = Blueprint("pages", __name__)
@@ -264,6 +265,7 @@ def _chat_page(
         mine=_mine(page),
         has_more=page["has_more"],
         in_history=page is not snapshot,
+        welcome=None if snapshot["messages"] else first_minute.welcome(name, snapshot["about"]),
         colors=sorted(COLORS),
         emoji=EMOJI,
         interval=SHORT_POLL_INTERVAL,

@@ -1,0 +1,46 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { newsText, rowOf } from "../../static/js/column.js";
+import { rowsOf } from "../../static/js/visited.js";
+import { matches } from "../../static/js/words.js";
+
+test("what is new is said in words, and nothing where nothing is", () => {
+  assert.equal(newsText({}), "");
+  assert.equal(newsText({ unread: 12 }), "12 unread");
+  assert.equal(newsText({ unread: 1, mentions: 1 }), "1 unread, 1 mention");
+  assert.equal(newsText({ mentions: 2 }), "2 mentions");
+});
+
+test("a row has what an entry of the inbox says, but nothing new for the room that is shown", () => {
+  const entry = { title: "The team", unread: 3, mentions: 1 };
+  const { label, unread, mentions, direct } = rowOf("team", entry);
+  assert.deepEqual([label, unread, mentions, direct], ["team", 3, 1, false]);
+  assert.equal(rowOf("team", entry, true).unread, 0);
+  assert.equal(rowOf("team", entry, true).mentions, 0);
+  const people = [{ name: "Bo" }, { name: "Chidi" }];
+  assert.equal(rowOf("dm-1", { kind: "direct", with: people }).label, "Bo, Chidi");
+  assert.equal(rowOf("dm-2", { kind: "direct" }).label, "Notes to yourself");
+  assert.ok(rowOf("noise", { level: "nothing" }).pale);
+  assert.ok(rowOf("noise", { level: "hidden" }).hidden);
+  assert.ok(!rowOf("noise", { level: "hidden" }, true).hidden);
+});
+
+test("without an account a room is new that this browser has read, and that has gone on since", () => {
+  const rooms = ["lobby", "tea", "lab", "other"].map((name) => ({ name, cursor: "7.abc" }));
+  const read = { lobby: 3, tea: 7 };
+  const rows = rowsOf(rooms, (name) => read[name] ?? null, "other");
+  assert.deepEqual(
+    rows.map(({ name, isNew }) => [name, isNew]),
+    [
+      ["lobby", true],
+      ["tea", false],
+      ["other", false],
+    ],
+  );
+});
+
+test("every word is looked for, in any order", () => {
+  assert.ok(matches("POST /api/v1/rooms/{room}/messages Send a message", "message post"));
+  assert.ok(!matches("GET /api/v1/rooms", "rooms post"));
+  assert.ok(matches("anything", "  "));
+});
