@@ -99,7 +99,7 @@ export class Column {
     };
     const told = isNew ? "new messages" : newsText({ unread, mentions });
     put("label", label);
-    put("news-text", told && `, ${told}`);
+    put("news-text", told);
     put("mentions", mentions ? `@${counted(mentions)}` : "");
     put("count", unread ? counted(unread) : "");
     if (title && title !== label) link.title = title;

@@ -6,7 +6,8 @@ import { followInbox, Inbox } from "./inbox.js";
 import { Visited } from "./visited.js";
 
 const side = document.getElementById("rooms");
-document.documentElement.classList.add("js");
+// What needs a script is shown when the page's own script, which runs after this one, has taken it over.
+addEventListener("DOMContentLoaded", () => document.documentElement.classList.add("js"));
 copiesLines(document.getElementById("copied"));
 
 // In a wide window the column is no drawer.

@@ -1,0 +1,188 @@
+"""The frame of all pages in a browser: the column is right, by keyboard and on a phone; little is loaded twice."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+from playwright.sync_api import expect
+from server import Server
+from test_layout import inside, phone
+from test_quality import violations
+
+PASSWORD = "correct horse battery 9"
+
+Person = requests.Session
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, driver: Any) -> Iterator[Server]:
+    """One server for all, with two people and a visitor; each test has rooms of its own."""
+    data = tmp_path_factory.mktemp("frame") / "data"
+    data.mkdir()
+    running = Server(data)
+    running.start()
+    yield running
+    running.kill()
+
+
+@pytest.fixture(scope="module")
+def people(server: Server) -> dict[str, Person]:
+    from quotechat.cli.users import new_setup_code
+    from quotechat.config import Settings
+
+    found = {name: requests.Session() for name in ("Azin", "Bo")}
+    for session in found.values():
+        session.headers["Origin"] = server.url
+    code = new_setup_code(Settings(data=server.data))
+    asked(server, found["Azin"], "POST", "/setup", {"code": code, "name": "Azin", "password": PASSWORD})
+    link = asked(server, found["Azin"], "POST", "/invitations", {})["link"]
+    joins = {"code": link.partition("#")[2], "name": "Bo", "password": PASSWORD}
+    asked(server, found["Bo"], "POST", "/joins", joins)
+    return found
+
+
+def asked(server: Server, person: Person, method: str, path: str, body: Any = None) -> Any:
+    answer = person.request(method, f"{server.url}/api/v1{path}", json=body, timeout=30)
+    assert answer.status_code < 400, answer.text
+    return answer.json() if answer.content else None
+
+
+def state(server: Server, person: Person) -> dict[str, Any]:
+    """The storage of a browser in which that person is signed in."""
+    cookies = [{"name": each.name, "value": each.value, "url": server.url} for each in person.cookies]
+    return {"cookies": cookies, "origins": []}
+
+
+def room_of(server: Server, people: dict[str, Person]) -> str:
+    """A new room with both people in it."""
+    name = f"r-{secrets.token_hex(4)}"
+    asked(server, people["Bo"], "POST", "/rooms", {"name": name})
+    for person in people.values():
+        asked(server, person, "PUT", f"/rooms/{name}/members/me", {})
+    return name
+
+
+def signed_in(open_page: Callable[..., Any], server: Server, person: Person, path: str, **options: Any) -> Any:
+    page = open_page("/sign-in", live=False, **options)
+    page.context.add_cookies(state(server, person)["cookies"])
+    page.goto(server.url + path)
+    return page
+
+
+@pytest.mark.parametrize("path", ["/rooms/lobby", "/quotes"], ids=["room", "another-page"])
+def test_the_column_follows_the_inbox(
+    path: str, server: Server, people: dict[str, Person], open_page: Callable[..., Any]
+) -> None:
+    """A message elsewhere is counted at once, a mention too, and reading on another device takes it away."""
+    name = room_of(server, people)
+    page = signed_in(open_page, server, people["Azin"], path)
+    row = page.locator(f"#room-list [data-room={name}] a")
+    expect(row).to_have_accessible_name(name)
+    asked(server, people["Bo"], "POST", f"/rooms/{name}/messages", {"message": "hello"})
+    expect(row).to_have_accessible_name(f"{name} 1 unread")
+    asked(server, people["Bo"], "POST", f"/rooms/{name}/messages", {"message": "@Azin, look"})
+    expect(row).to_have_accessible_name(f"{name} 2 unread, 1 mention")
+    assert violations(page) == []
+    asked(server, people["Azin"], "PUT", f"/rooms/{name}/read", {"id": 10**6})
+    expect(row).to_have_accessible_name(name)
+    new = room_of(server, people)
+    expect(page.locator(f"#room-list [data-room={new}] a")).to_have_attribute("href", f"/rooms/{new}")
+
+
+def test_a_visitor_sees_what_is_new_in_rooms_that_were_read(
+    server: Server, people: dict[str, Person], open_page: Callable[..., Any]
+) -> None:
+    """By what this browser has read; a room that it never showed is not new."""
+    read, other = room_of(server, people), room_of(server, people)
+    page = open_page(f"/rooms/{read}")
+    for name in (read, other):
+        asked(server, people["Bo"], "POST", f"/rooms/{name}/messages", {"message": "hello"})
+    page.wait_for_selector("#m1, #log article")
+    page.goto(f"{server.url}/quotes")
+    asked(server, people["Bo"], "POST", f"/rooms/{read}/messages", {"message": "more"})
+    page.reload()
+    expect(page.locator(f"[data-room={read}] a")).to_have_accessible_name(f"{read} new messages")
+    expect(page.locator(f"[data-room={other}] a")).to_have_accessible_name(other)
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_the_column_is_a_drawer_on_a_phone(
+    width: int, server: Server, people: dict[str, Person], open_page: Callable[..., Any]
+) -> None:
+    """A dot on its button says that there is news; it opens and closes by keyboard, and all of it is in the window."""
+    name = room_of(server, people)
+    page = signed_in(open_page, server, people["Azin"], "/quotes", **phone(width))
+    asked(server, people["Bo"], "POST", f"/rooms/{name}/messages", {"message": "@Azin, look"})
+    expect(page.get_by_title("Something is new")).to_be_visible()
+    page.focus(".drawer")
+    page.keyboard.press("Enter")
+    expect(page.locator("#rooms")).to_be_visible()
+    assert inside(page, "#rooms") and violations(page) == []
+    page.keyboard.press("Escape")
+    expect(page.locator("#rooms")).to_be_hidden()
+    assert page.evaluate("document.activeElement.className") == "drawer"
+    page.click(".drawer")
+    page.click(f"[data-room={name}] a")
+    page.wait_for_url(f"**/rooms/{name}")
+
+
+def test_the_column_can_be_skipped(server: Server, open_page: Callable[..., Any]) -> None:
+    """The first Tab is at a link behind it, from which few Tabs lead to the message."""
+    page = open_page("/")
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+    expect(page.locator(".skip")).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.name") == "message":
+            return
+    pytest.fail("twelve Tabs did not lead to the message")
+
+
+def test_a_page_that_was_seen_loads_little(server: Server, open_page: Callable[..., Any]) -> None:
+    """At most five requests leave a browser that has been here: the page, what is live, and the API."""
+    page = open_page("/")
+    sockets: list[str] = []
+    page.on("websocket", lambda socket: sockets.append(socket.url))
+    page.goto(f"{server.url}/rooms/lobby")
+    page.wait_for_selector("#pill[data-state=live]")
+    page.wait_for_load_state("networkidle")
+    sent = page.evaluate(
+        "performance.getEntriesByType('resource').filter((each) => each.transferSize > 0).map((each) => each.name)"
+    )
+    assert len(sent) + len(sockets) + 1 <= 5, (sent, sockets)
+    assert not [each for each in sent if "/static/" in each]
+
+
+def test_an_empty_room_says_who_can_come_in(server: Server, open_page: Callable[..., Any]) -> None:
+    """With a line for curl that can be copied, and that works; then it goes."""
+    page = open_page("/", viewport={"width": 390, "height": 800}, permissions=["clipboard-read", "clipboard-write"])
+    expect(page.locator(".first-minute")).to_contain_text("Only this computer")
+    page.locator(".first-minute button").last.click()
+    expect(page.locator("#copied")).to_have_text("Copied.")
+    line = page.evaluate("navigator.clipboard.readText()")
+    address = re.search(r"'(http[^']+)'", line)
+    assert address is not None
+    requests.post(address[1], data="Hello", headers={"Content-Type": "text/plain"}, timeout=30).raise_for_status()
+    expect(page.locator("#log")).to_contain_text("Hello")
+    expect(page.locator(".first-minute")).to_be_hidden()
+
+
+def test_calls_are_found_by_words(server: Server, open_page: Callable[..., Any]) -> None:
+    """The list and the entries below it have those alone; a link to a hidden one shows it."""
+    page = open_page("/reference", live=False)
+    all_of_them = page.locator("#call-list li").count()
+    page.fill("#filter", "webhooks post")
+    expect(page.locator("#filtered")).to_have_text(re.compile(rf"^\d+ of {all_of_them} calls$"))
+    shown = page.locator("#call-list li:visible")
+    assert 0 < shown.count() < 10 and page.locator("#calls .entry:visible").count() == shown.count()
+    hidden = page.locator("#call-list li[hidden]").first.get_attribute("data-entry")
+    page.evaluate("anchor => { location.hash = anchor; }", hidden)
+    expect(page.locator(f"[id='{hidden}']")).to_be_in_viewport()
+    expect(page.locator("#filter")).to_have_value("")
