@@ -1,7 +1,7 @@
-"""A process that has imported the server once, and forks one for each start of `quotechat serve`.
+"""A process that has imported quotechat once, and forks one for each command that a test runs.
 
-Each server is a process of its own, with its own environment, directory, output and signals, and runs the command
-from its beginning; only the import of its modules, most of what a start costs, was done before.
+Each is a process of its own, with its own environment, directory, input, outputs and signals, and runs the command from
+its beginning; only the import of its modules, most of what a start costs, was done before.
 """
 
 from __future__ import annotations
@@ -70,18 +70,21 @@ class Forking:
         atexit.register(self.close)
 
     def start(
-        self, arguments: Sequence[str], *, env: Mapping[str, str], cwd: str, output: Any, session: bool
+        self, python: Sequence[str], *, env: Mapping[str, str], cwd: str, files: Sequence[Any], session: bool = False
     ) -> Forked:
-        """Start ``quotechat`` with `arguments`; `output` is a file for what it prints, or PIPE."""
+        """Start what ``python`` does with these arguments; `files` are input, output and errors, PIPE is `stdout`."""
         ending, ended = os.pipe()
-        reading, writing = os.pipe() if output == subprocess.PIPE else (None, output.fileno())
-        asked = {"arguments": list(arguments), "env": dict(env), "cwd": cwd, "session": session}
-        socket.send_fds(self._sock, [json.dumps(asked).encode()], [writing, ended])
-        os.close(ended)
-        if reading is not None:
-            os.close(writing)
+        printed, printing = os.pipe()
+        numbers = [printing if file == subprocess.PIPE else file.fileno() for file in files]
+        asked = {"python": list(python), "env": dict(env), "cwd": cwd, "session": session}
+        socket.send_fds(self._sock, [json.dumps(asked).encode()], [*numbers, ended])
         pid = int(self._sock.recv(16))
-        return Forked(pid, ending, None if reading is None else open(reading, encoding="utf-8"))
+        for each in (ended, printing):
+            os.close(each)
+        if subprocess.PIPE in files:
+            return Forked(pid, ending, os.fdopen(printed, encoding="utf-8"))
+        os.close(printed)
+        return Forked(pid, ending, None)
 
     def close(self) -> None:
         self._sock.close()
@@ -106,36 +109,35 @@ def _fork(sock: socket.socket) -> dict[str, Any] | None:
             _reap(running)
         if sock not in ready:
             continue
-        message, (writing, ended), _, _ = socket.recv_fds(sock, 1 << 20, 2) if _more(sock) else (b"", (0, 0), 0, "")
+        message, files, _, _ = socket.recv_fds(sock, 1 << 20, 4)
         if not message:
             return None
         pid = os.fork()
         if pid == 0:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            os.dup2(writing, 1)
-            os.dup2(writing, 2)
-            os.closerange(3, 256)
-            sock.detach()
+            for standard, file in enumerate(files[:3]):
+                os.dup2(file, standard)
+            sock.close()
+            for each in {woken, wake, *files, *running.values()}:
+                os.close(each)
             asked: dict[str, Any] = json.loads(message)
             return asked
-        os.close(writing)
-        running[pid] = ended
+        for file in files[:3]:
+            os.close(file)
+        running[pid] = files[3]
         sock.send(str(pid).encode())
-
-
-def _more(sock: socket.socket) -> bool:
-    return bool(sock.recv(1, socket.MSG_PEEK))
 
 
 def _reap(running: dict[int, int]) -> None:
     with contextlib.suppress(ChildProcessError):
-        while found := os.waitpid(-1, os.WNOHANG)[0:2]:
-            pid, status = found
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 return
             ended = running.pop(pid)
-            os.write(ended, str(os.waitstatus_to_exitcode(status)).encode())
+            with contextlib.suppress(BrokenPipeError):  # nobody asks any more
+                os.write(ended, str(os.waitstatus_to_exitcode(status)).encode())
             os.close(ended)
 
 
@@ -154,8 +156,15 @@ def _main(sock: socket.socket) -> None:
     os.environ.update(asked["env"])
     time.tzset()
     os.chdir(asked["cwd"])
-    sys.argv = ["quotechat", *asked["arguments"]]
-    runpy.run_module("quotechat", run_name="__main__", alter_sys=True)
+    first, *rest = asked["python"]
+    if first == "-m":
+        sys.argv = rest
+        sys.path[0] = os.getcwd()
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = asked["python"]
+        sys.path[0] = os.path.dirname(first)
+        runpy.run_path(first, run_name="__main__")
 
 
 if __name__ == "__main__":

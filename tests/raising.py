@@ -30,9 +30,7 @@ class Raising:
         return [sys.executable, __file__, *arguments]
 
     def env(self, **settings: str) -> dict[str, str]:
-        found = environment(**settings)
-        path = f"{Path(__file__).parent}{os.pathsep}{found['PYTHONPATH']}"
-        return found | {"PYTHONPATH": path, "RAISING": str(self._directory), "RAISING_IN": ",".join(self._functions)}
+        return environment(**settings) | {"RAISING": str(self._directory), "RAISING_IN": ",".join(self._functions)}
 
     def arm(self, function: str, *, whatever: bool = False) -> None:
         """The next call of `function` raises an exception; or `whatever`: SystemExit, which is none."""

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -84,17 +85,48 @@ def started(
     command: Sequence[str], *, env: Mapping[str, str], cwd: Path = ROOT, output: Any = subprocess.PIPE,
     session: bool = False,
 ) -> subprocess.Popen[str] | Forked:
-    """Start a server, all that it prints into `output`; with `session`, as the leader of a session of its own.
+    """Start a server, all that it prints into `output`; with `session`, as the leader of a session of its own."""
+    if not _is_forked(command, env):
+        return subprocess.Popen(
+            command, env=dict(env), cwd=cwd, text=True, stdin=subprocess.DEVNULL, stdout=output,
+            stderr=subprocess.STDOUT, start_new_session=session,
+        )  # fmt: skip
+    with open(os.devnull, "rb") as nothing:
+        files = (nothing, output, output)
+        return _forking().start(command[1:], env=env, cwd=str(cwd), files=files, session=session)
 
-    It is forked if the command is ours as `quotechat` gives it, and only settings of ours differ in the environment.
-    """
-    others = {name: value for name, value in env.items() if not name.startswith("QUOTECHAT_")}
-    if list(command[:4]) == quotechat("serve") and others == environment():
-        return _forking().start(command[3:], env=env, cwd=str(cwd), output=output, session=session)
-    return subprocess.Popen(
-        command, env=dict(env), cwd=cwd, text=True, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-        start_new_session=session,
-    )
+
+def ran(
+    command: Sequence[str], *, env: Mapping[str, str], cwd: Path = ROOT, given: str | bytes = b"", seconds: float = 60
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a command that reads `given` to its end; what it printed."""
+    sent = given.encode() if isinstance(given, str) else given
+    if not _is_forked(command, env):
+        return subprocess.run(command, env=dict(env), cwd=cwd, input=sent, capture_output=True, timeout=seconds)
+    with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        stdin.write(sent)
+        stdin.seek(0)
+        files = (stdin, stdout, stderr)
+        process = _forking().start(command[1:], env=env, cwd=str(cwd), files=files)
+        try:
+            process.wait(seconds)
+        finally:
+            process.kill()
+        printed = [file.seek(0) or file.read() for file in (stdout, stderr)]
+    return subprocess.CompletedProcess(command, process.returncode or 0, *printed)
+
+
+def finished(command: Sequence[str], **about: Any) -> subprocess.CompletedProcess[str]:
+    """As `ran`, for text."""
+    done = ran(command, **about)
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def _is_forked(command: Sequence[str], env: Mapping[str, str]) -> bool:
+    """Whether it is a command of ours, and of its environment only what is read late differs from this one."""
+    ours = list(command[:3]) == quotechat() or list(command[:2]) == [sys.executable, str(ROOT / "tests" / "raising.py")]
+    differ = {name for name, _ in env.items() ^ environment().items()}
+    return ours and all(name.startswith(("QUOTECHAT_", "RAISING", "TZ", "TERM", "NO_COLOR")) for name in differ)
 
 
 @cache

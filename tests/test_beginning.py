@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from servers import ROOT, environment, quotechat, running, until
+from servers import ROOT, environment, finished, quotechat, running, until
 
 ALTERED = str(ROOT / "tests" / "faults" / "altered.py")
 
@@ -19,7 +19,7 @@ ALTERED = str(ROOT / "tests" / "faults" / "altered.py")
 def begun(data: Path, *flags: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """A server that is expected to end by itself."""
     command = quotechat("serve", "--data", str(data), *flags)
-    return subprocess.run(command, env=environment(**settings), capture_output=True, text=True, timeout=60)
+    return finished(command, env=environment(**settings))
 
 
 def test_the_line_and_systemd_tell_when_a_worker_serves(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_second_server_on_the_same_directory_is_told_of(tmp_path: Path) -> Non
 
 
 def test_the_master_imports_and_begins_nothing(tmp_path: Path) -> None:
-    """All modules of ours but the metrics', which look at the worker that they are in; no thread, no file, no store."""
+    """All that serves but the metrics, which look at the worker that they are in; no thread, no file, no store."""
     script = """
 import os, sys, threading
 from quotechat import app
@@ -114,7 +114,7 @@ assert "prometheus_client" not in sys.modules
 there = set(sys.modules)
 from quotechat import create_app
 create_app().extensions["quotechat"].close()
-print(sorted(name for name in set(sys.modules) - there if name.startswith("quotechat.")))
+print(sorted(name for name in set(sys.modules) - there if name.startswith(("quotechat.live.", "quotechat.web."))))
 """
     env = environment(QUOTECHAT_DATA=str(tmp_path / "data"))
     done = subprocess.run([sys.executable, "-c", script], env=env, cwd=tmp_path, capture_output=True, text=True)

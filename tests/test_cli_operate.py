@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import requests
-from servers import ROOT, Running, environment, quotechat, running, until
+from servers import ROOT, Running, environment, finished, quotechat, running, until
 
 from quotechat.config import Settings
 from quotechat.protocol import commands
@@ -27,7 +27,7 @@ from quotechat.store.open import open_store
 def run(*arguments: str | Path, code: int = 0, **env: str) -> str:
     """What the command says; it ends with `code`."""
     command = quotechat(*map(str, arguments))
-    done = subprocess.run(command, env=environment(**env), cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = finished(command, env=environment(**env))
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
 

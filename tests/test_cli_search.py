@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from servers import Running, environment, quotechat, running
+from servers import Running, environment, finished, quotechat, running
 
 from quotechat.client import Client, Invalid
 from quotechat.protocol import commands, question
@@ -39,7 +39,7 @@ def server(data: Path) -> Iterator[Running]:
 
 def run(server: Running, *arguments: str) -> subprocess.CompletedProcess[str]:
     env = environment(QUOTECHAT_URL=server.url)
-    return subprocess.run(quotechat("search", *arguments), env=env, capture_output=True, text=True, timeout=60)
+    return finished(quotechat("search", *arguments), env=env)
 
 
 def test_words_are_found_in_a_terminal(server: Running) -> None:

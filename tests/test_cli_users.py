@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 import requests
 from click.testing import CliRunner
-from servers import environment, quotechat, running, until
+from servers import environment, finished, quotechat, running, until
 
 from quotechat.cli import main
 from quotechat.config import Settings
@@ -25,9 +24,7 @@ COOKIE = "quotechat-session"
 
 def run(*command: object, code: int = 0, given: str = "", **changes: str) -> str:
     """What `quotechat` prints; its exit code is checked."""
-    done = subprocess.run(
-        quotechat(*map(str, command)), input=given, env=environment(**changes), text=True, capture_output=True
-    )
+    done = finished(quotechat(*map(str, command)), given=given, env=environment(**changes))
     assert done.returncode == code, done.stderr
     return done.stdout if code == 0 else done.stderr
 

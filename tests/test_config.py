@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
-from servers import environment, quotechat
+from servers import environment, finished, quotechat
 
 from quotechat.config import Settings, SettingsError, default_of, unknown_variables, variable
 
@@ -206,7 +205,7 @@ def test_no_command_repeats_a_password(tmp_path: Path, command: list[str]) -> No
     """Neither in a URL that cannot be read, nor in one that the driver refuses; and there is no traceback."""
     for url in ("postgresql://qc:p@ss:/w#rd%@127.0.0.1/qc", "postgresql://qc:s3cret@127.0.0.1:1/qc?nonsense=s3cret"):
         env = environment(QUOTECHAT_DATABASE=url, QUOTECHAT_DATA=str(tmp_path))
-        done = subprocess.run(quotechat(*command), env=env, capture_output=True, text=True, timeout=60)
+        done = finished(quotechat(*command), env=env)
         told = done.stdout + done.stderr
         assert "Traceback" not in told and not any(part in told for part in ("w#rd", "p@ss", "s3cret"))
         assert done.returncode in (1, 2) and "QUOTECHAT_DATABASE" in told, told

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from servers import ROOT, Running, environment, quotechat, running, until
+from servers import ROOT, Running, environment, finished, quotechat, running, until
 
 from quotechat.client import Client
 
@@ -30,9 +30,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def run(server: Running, *arguments: str, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
     """A command to its end; the server comes from the environment."""
     env = environment(**{"QUOTECHAT_URL": server.url, "QUOTECHAT_USER": "Ada", "TZ": "UTC", **env})
-    return subprocess.run(
-        quotechat(*arguments), env=env, cwd=ROOT, input=stdin, capture_output=True, text=True, timeout=30, check=False
-    )
+    return finished(quotechat(*arguments), env=env, given=stdin)
 
 
 class Tail:
