@@ -21,6 +21,7 @@ from servers import Running, environment, quotechat, running, until, whole_log
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from quotechat.live.handoff import Handoff
 from quotechat.live.reactor import Reactor
 from quotechat.web.transports.kept import LEAVE_SECONDS, Head
 from quotechat.web.transports.sending import Said, Sender
@@ -285,17 +286,15 @@ def test_all_that_came_is_answered(tmp_path: Path) -> None:
 def test_what_nobody_has_read_yet_is_on_its_way(app: Flask) -> None:
     """Bytes that wait in the socket when the worker drains are waited for like those that were read."""
 
-    def never(_: Any) -> Any:
+    def never(*_: Any) -> Any:
         raise AssertionError("the request is not whole")
 
     reactor = Reactor(app.extensions["quotechat"])
     ours, other = socket.socketpair()
     ours.setblocking(False)
     request = f"POST {MESSAGES} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{{}}".encode()
-    environ: dict[str, Any] = {
-        "quotechat.raw": request, "quotechat.missed": 0, "quotechat.hand_back": None,
-        "quotechat.accepting": lambda: True, "quotechat.request_id": "0" * 16,
-    }  # fmt: skip
+    environ: dict[str, Any] = {"quotechat.request_id": "0" * 16}
+    Handoff(never, lambda: True, None, 2, 0, request).put(environ)
     about = Said(app.extensions["quotechat"], never, never, None, None, "", 65_536, 30.0)
     sender = Sender(ours, lambda: None, environ, Head(environ, []), about, (b"{}", "201 Created"), b"")
     reactor._add(sender)

@@ -10,10 +10,8 @@ import selectors
 import socket
 import sqlite3
 import sys
-import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -24,14 +22,14 @@ from .. import supervision
 from ..config import variable
 from ..refusal import refusal
 from .arrival import Arrival
+from .handing_over import HandingOver, here
 from .handover import LINGER_SECONDS, STOP_SECONDS
 from .lingering import Answering, Lingering
+from .pacing import Paced
 
 #: Bytes of incomplete requests, of all connections of a worker.
 _MOST_BUFFERED = 64 * 1024 * 1024
 _READ_BYTES = 65_536
-#: Bytes a second of an upload, at least; and seconds without any.
-_LEAST_RATE, _SILENT_SECONDS = 8192, 10.0
 #: Seconds without accepting, after there was no descriptor.
 _ACCEPT_PAUSE = 0.1
 #: Seconds between two lines about the same want.
@@ -299,7 +297,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Answer one request."""
-        _here.conn = conn
+        here.conn = conn
         conn.served = getattr(conn, "served", 0) + 1
         arrival: Arrival | None = getattr(conn, "arrival", None)
         if arrival is not None:
@@ -343,7 +341,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
     def _load(self) -> None:
         """The application, which may take a request's socket and give it back later."""
         super().load_wsgi()
-        self.wsgi = _HandingBack(self.wsgi, self)
+        self.wsgi = HandingOver(self.wsgi, self)
 
     def stop_listening(self) -> None:
         """Give up the address, soon; from any thread."""
@@ -376,34 +374,6 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
             conn.sock.close()
 
 
-class Paced:
-    """Reads the body of an upload from `sock`, on a thread; raises TimeoutError if that comes too slowly.
-
-    There is no more time without any byte than `_SILENT_SECONDS`, and after `patience` seconds the mean counts.
-    """
-
-    def __init__(self, sock: socket.socket, patience: float) -> None:
-        self._sock = sock
-        self._patience = patience
-        self._began = time.monotonic()
-        self._bytes = 0
-
-    def __call__(self, size_hint: int | None = None) -> bytes:
-        self._sock.settimeout(_SILENT_SECONDS)
-        data = self._sock.recv(_READ_BYTES)
-        self._bytes += len(data)
-        seconds = time.monotonic() - self._began
-        if seconds > self._patience and self._bytes < _LEAST_RATE * (seconds - self._patience):
-            raise TimeoutError("the body comes too slowly")
-        return data
-
-
-def _proceed(sock: socket.socket) -> None:
-    """Let a client send the body that it holds back."""
-    with contextlib.suppress(OSError):
-        sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-
 def _readable(sock: socket.socket) -> bool:
     """Return True if a request, or the peer's end, can be read now."""
     looking = select.poll()
@@ -417,28 +387,3 @@ _REFUSALS: dict[type[Exception], str] = {
     errors.LimitRequestHeaders: "431 Request Header Fields Too Large",
     errors.ExpectationFailed: "417 Expectation Failed",
 }
-
-
-class _HandingBack:
-    """Around the application: ``environ["quotechat.hand_back"]`` takes a socket back."""
-
-    def __init__(self, app: Any, worker: Worker) -> None:
-        self.app = app
-        self._worker = worker
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        conn = _here.conn
-        environ["quotechat.hand_back"] = partial(self._worker.hand_back, conn.client, conn.server)
-        arrival: Arrival | None = getattr(conn, "arrival", None)
-        if arrival is not None and arrival.streamed and arrival.wants_continue:
-            environ["quotechat.proceed"] = partial(_proceed, conn.sock)
-        environ["quotechat.accepting"] = lambda: self._worker.alive
-        environ["quotechat.arrived"] = getattr(conn, "began", None)
-        environ["quotechat.served"], environ["quotechat.missed"] = conn.served, getattr(conn, "missed", 0)
-        # The bytes of this request, if the application had read them itself.
-        environ["quotechat.raw"], conn.raw = getattr(conn, "raw", None), None
-        return self.app(environ, start_response)
-
-
-#: The connection that this thread of the pool serves.
-_here = threading.local()

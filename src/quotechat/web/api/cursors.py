@@ -15,7 +15,7 @@ from ...protocol.errors import CursorUnknown, Invalid
 from ...protocol.events import rfc3339
 from ..http import access, authentication, parameters, reads, security
 from ..spec.described import CURSORS, described
-from ..transports import parking, polling, revocation
+from ..transports import poll_bytes, polling, revocation
 from .messages import live
 
 blueprint = Blueprint("cursors", __name__, url_prefix="/api/v1")
@@ -145,7 +145,7 @@ def _known(name: str) -> str:
 
 def _part(part: Part) -> bytes:
     gap = b"" if part.gap is None else b',"gap":{"from":%d,"to":%d}' % part.gap
-    return parking.fields(part.page) + gap
+    return poll_bytes.fields(part.page) + gap
 
 
 def _shown(found: Named) -> dict[str, Any]:

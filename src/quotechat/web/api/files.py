@@ -15,6 +15,7 @@ from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
 from ...hub.chat import Chat
 from ...hub.files import Files
+from ...live import handoff
 from ...live.detach import can_detach
 from ...live.downloads import Downloads
 from ...protocol import file_types as types
@@ -167,9 +168,9 @@ def _receive(file_id: str, offset: int) -> int:
 
 def blocks() -> Iterator[bytes]:
     """Yield the body of the request, some at a time. Raises BrokenOff."""
-    proceed = request.environ.get("quotechat.proceed")
-    if proceed is not None:
-        proceed()
+    given = handoff.of(request.environ)
+    if given is not None and given.proceed is not None:
+        given.proceed()
     source, left = request.environ["wsgi.input"], request.content_length
     while left is None or left > 0:
         try:

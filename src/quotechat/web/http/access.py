@@ -16,6 +16,7 @@ from flask import Response, request
 from flask.sansio.scaffold import Scaffold
 
 from ...config import Settings
+from ...live import handoff
 from ...logs import about
 
 log = logging.getLogger("quotechat.web.access")  # what operators filter by (docs/how-to/monitor.md)
@@ -58,8 +59,8 @@ def install(scope: Scaffold, settings: Settings) -> None:
 
 def begun() -> float | None:
     """Return when the first byte of this request came (time.monotonic), if the server that read it says so."""
-    found: float | None = request.environ.get("quotechat.arrived")
-    return found
+    given = handoff.of(request.environ)
+    return None if given is None else given.arrived
 
 
 def new_id() -> str:

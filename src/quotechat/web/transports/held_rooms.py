@@ -28,7 +28,8 @@ from ...protocol.principal import Principal
 from ...store.inbox import State
 from ..http import problems
 from .kept import Head, Kept, Taking
-from .parking import SETTLE, fields
+from .parking import SETTLE
+from .poll_bytes import fields
 
 Places = Mapping[RoomHandle, str]
 """The rooms of a poll, each with its cursor."""

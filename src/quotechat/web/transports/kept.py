@@ -17,6 +17,7 @@ from flask import Response, request
 from werkzeug.datastructures import Headers
 from werkzeug.http import http_date
 
+from ...live import handoff
 from ...live.detach import can_detach, is_guarded
 from ...live.peer import Peer
 from ...protocol import json
@@ -38,9 +39,6 @@ _OF_THE_BODY = ("Content-Type", "Content-Length", "Transfer-Encoding", "Connecti
 _CHANGING = (access.HEADER, quota.STATE)
 """Lines that the first answer has as well, but not the same."""
 
-HandBack = Callable[[socket.socket, bytes, int], None]
-"""Takes the socket, the bytes read from it already, and how many requests in a row were not the expected one."""
-
 
 def can_keep() -> bool:
     """Return True if the requests that follow this one on its connection may be answered without the application."""
@@ -50,9 +48,8 @@ def can_keep() -> bool:
 def can_take() -> bool:
     """Return True if this request's socket can be taken from the server and given back."""
     environ = request.environ
-    return (
-        "quotechat.hand_back" in environ and environ.get("SERVER_PROTOCOL") == "HTTP/1.1" and can_detach(environ)
-    )
+    given = handoff.of(environ) is not None
+    return given and environ.get("SERVER_PROTOCOL") == "HTTP/1.1" and can_detach(environ)
 
 
 def closes(environ: dict[str, Any]) -> bool:
@@ -137,9 +134,10 @@ class Kept(Peer):
         super().__init__(sock, left)
         self.head = head
         self.busy = True
-        self._missed: int = environ["quotechat.missed"] + 1
-        self._hand_back: HandBack = environ["quotechat.hand_back"]
-        self._accepting: Callable[[], bool] = environ["quotechat.accepting"]
+        given = handoff.need(environ)
+        self._missed = given.missed + 1
+        self._hand_back = given.give_back
+        self._accepting = given.accepting
         self._last = closes(environ)
         self._leaving = False
         self._idle_until = 0.0

@@ -9,7 +9,6 @@ one the first goes out at once.
 from __future__ import annotations
 
 import random
-import re
 import socket
 import time
 from collections import defaultdict
@@ -23,7 +22,8 @@ from ...hub.chat import Chat, Page
 from ...hub.feeds import cursor_of
 from ...hub.held_polls import early
 from ...hub.room_handle import RoomHandle
-from ...live.detach import detach, has_body, is_guarded
+from ...live import handoff
+from ...live.detach import detach, has_body
 from ...live.reactor import Reactor
 from ...protocol import readership
 from ...protocol.errors import Overloaded, Refused, RoomUnknown, Unauthenticated
@@ -31,14 +31,11 @@ from ...protocol.events import rfc3339
 from ...protocol.principal import Principal
 from ..http import conditional, problems
 from .kept import Head, Kept, Taking, can_take
+from .poll_bytes import around_the_cursor, body
 
 SETTLE = 0.02
 """Seconds between two answers in one room."""
 
-
-_TARGET = re.compile(rb"GET [^ ?#]*\?([^ #]*) ")
-_PARAMETER = re.compile(rb"([^&=]*)=?([^&]*)(?:&|$)")
-_CURSOR = re.compile(rb"[0-9]+(?:\.[0-9a-f]+)?")
 
 Link = Callable[..., str]
 """The value of `Link` for the events after `after=`."""
@@ -67,7 +64,7 @@ def can_park() -> bool:
 
 def repeats() -> bool:
     """Return True if this request's connection polls again and again: then it is kept, even if it need not wait."""
-    return bool(request.environ["quotechat.served"] > 1)
+    return handoff.need(request.environ).served > 1
 
 
 def park(
@@ -81,19 +78,6 @@ def park(
     lot: Lot = current_app.extensions["quotechat.parking"]
     take = partial(lot.take, handle, place, seconds, left, page, conditional.next_link())
     return Taking(take, left, lambda: problems.response(Overloaded()))
-
-
-def body(page: Page) -> bytes:
-    """Return the answer to a poll; its events are encoded already, once for all readers."""
-    hint = b"" if page.retry_in_ms is None else b',"retry_in_ms":%d' % page.retry_in_ms
-    return b"{" + fields(page) + hint + b"}"
-
-
-def fields(page: Page) -> bytes:
-    """Return `events`, `cursor` and `more`, without the braces around them."""
-    events = b",".join([event.encoded for event in page.events])
-    more = b"true" if page.more else b"false"
-    return b'"events":[%b],"cursor":"%b","more":%b' % (events, page.cursor.encode(), more)
 
 
 class Parked(Kept):
@@ -122,7 +106,7 @@ class Parked(Kept):
         self._more = False
         self._lot = lot
         self._seconds = seconds
-        self._around = _around_the_cursor(environ)
+        self._around = around_the_cursor(environ)
         self._number = 0
         self._began_at = 0
         self._repeats = False
@@ -228,23 +212,6 @@ class Parked(Kept):
     def closed(self) -> None:
         self._lot.leave(self)
         super().closed()
-
-
-def _around_the_cursor(environ: dict[str, Any]) -> tuple[bytes, bytes] | None:
-    """Return the bytes of a poll before its cursor and after it, if the next poll may be answered here."""
-    if is_guarded(environ):
-        return None
-    raw: bytes | None = environ.get("quotechat.raw")
-    if raw is None or environ.get("HTTP_TRANSFER_ENCODING") or environ.get("CONTENT_LENGTH"):
-        return None
-    target = _TARGET.match(raw)
-    if target is None or raw.find(b"\r\n\r\n") != len(raw) - 4:
-        return None
-    # The parameter that the application reads: not the content of another one or of a fragment.
-    found = [each for each in _PARAMETER.finditer(raw, *target.span(1)) if each[1] == b"after"]
-    if len(found) != 1 or not _CURSOR.fullmatch(found[0][2]):
-        return None
-    return raw[: found[0].start(2)], raw[found[0].end(2) :]
 
 
 class Lot:

@@ -23,7 +23,7 @@ from ...protocol.errors import NotAcceptable, Overloaded, Refused
 from ...protocol.inbox import INBOX
 from ..http import access, authentication, conditional, parameters, reads, security
 from ..spec.described import CURSORS, Example, described
-from . import inbox_polls, parking, revocation
+from . import inbox_polls, parking, poll_bytes, revocation
 
 blueprint = Blueprint("polling", __name__, url_prefix="/api/v1")
 
@@ -143,7 +143,7 @@ def _at_once(page: Page) -> Response:
 
 
 def _answer(page: Page) -> Response:
-    answer = live_headers(Response(parking.body(page), content_type="application/json"))
+    answer = live_headers(Response(poll_bytes.body(page), content_type="application/json"))
     return conditional.next_page(answer, after=page.cursor) if page.more else answer
 
 

@@ -19,6 +19,7 @@ from flask import Response, current_app, request
 from werkzeug.http import HTTP_STATUS_CODES
 
 from ...hub.chat import Chat
+from ...live import handoff
 from ...live.detach import detach
 from ...live.reactor import GRACE_SECONDS, Reactor
 from ...protocol import json
@@ -44,10 +45,12 @@ Show = Callable[[Any], tuple[int, bytes]]
 def keep(answer: Response, read: Read, show: Show) -> Response:
     """`answer`, to a message. From a connection that is used again and again, the reactor takes the next ones."""
     environ = request.environ
+    given = handoff.of(environ)
     if (
-        not can_keep()
-        or environ["quotechat.served"] < 2
-        or environ["quotechat.missed"] >= MOST_MISSED
+        given is None
+        or not can_keep()
+        or given.served < 2
+        or given.missed >= MOST_MISSED
         or closes(environ)
         or any(name in environ for name in _VARYING)
         or "Set-Cookie" in answer.headers
@@ -144,7 +147,7 @@ class Sender(Kept):
         super().__init__(sock, left, environ, head)
         self._said = said
         self._first = first
-        self._around = Around.split(environ.get("quotechat.raw"))
+        self._around = Around.split(handoff.need(environ).raw)
         self._came = ahead
         self._late_at: float | None = None
 

@@ -1,0 +1,49 @@
+"""What passes between a server and the live layer: how a request came, and how its socket goes back."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+_KEY = "quotechat.handoff"
+
+GiveBack = Callable[[socket.socket, bytes, int], None]
+"""Takes the socket, the bytes read from it already, and how many requests in a row were not the expected one."""
+
+
+@dataclass(slots=True)
+class Handoff:
+    """Of one request, by the worker that read it. Other servers give none, and keep their sockets."""
+
+    give_back: GiveBack
+    accepting: Callable[[], bool]
+    """Return False from the moment on at which the worker takes no new request."""
+    arrived: float | None
+    """When its first byte came (time.monotonic)."""
+    served: int
+    """How many requests of this connection the application has seen, this one included."""
+    missed: int
+    """How many in a row were not the one that the live layer had expected."""
+    raw: bytes | None
+    """The bytes of this request, if all of it was read before it began."""
+    proceed: Callable[[], None] | None = None
+    """Lets a client send the body that it holds back, until it is told to."""
+
+    def put(self, environ: dict[str, Any]) -> None:
+        """Show it to the application."""
+        environ[_KEY] = self
+
+
+def of(environ: dict[str, Any]) -> Handoff | None:
+    """Return that of the request, if its server gave one."""
+    found: Handoff | None = environ.get(_KEY)
+    return found
+
+
+def need(environ: dict[str, Any]) -> Handoff:
+    """Return that of a request whose server is known to give one."""
+    found = of(environ)
+    assert found is not None
+    return found
