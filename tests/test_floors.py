@@ -182,7 +182,6 @@ def test_each_test_file_has_a_name_of_its_own() -> None:
 #: Files that are longer still, and how long they may be. None may join, none may grow.
 LONGER = {
     "web/transports/websocket_peer.py": 430,
-    "hub/chat.py": 500,
 }
 
 

@@ -6,7 +6,6 @@ lives in a module of its own.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from collections import defaultdict
@@ -14,27 +13,22 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from ..protocol import commands, names
+from ..protocol import commands
 from ..protocol.cursor import Cursor, Now
-from ..protocol.errors import Draining, MalformedEnvelope, Refused
 from ..protocol.events import MESSAGE_DELETED, Event
 from ..protocol.inbox import INBOX
 from ..protocol.principal import Principal
 from ..store import listing
 from ..store.base import (
     Accepted,
-    BeginDirect,
     Cancelled,
     Created,
-    CreateRoom,
     Deliver,
-    Nothing,
     Outcome,
     Page,
     Scheduled,
     Store,
     Stored,
-    Typist,
     Write,
 )  # fmt: skip
 from ..store.search.index import Index
@@ -51,21 +45,17 @@ from .background.watcher import Watcher
 from .feeds import Feeds
 from .held_polls import Gone, HeldPolls, about
 from .limits import Limits
-from .passthrough import Passthrough
 from .places import Places
 from .presence import Presence
 from .room_handle import RoomHandle
 from .search import Search
+from .submissions import Submissions
 from .tally import Tally
-from .writer import Answer, Done, Writer
+from .writer import Writer
 
 log = logging.getLogger(__name__)
 
 _DAY_MS = 86_400_000
-
-
-_MARKS = (commands.MarkRead, commands.SetLevel, commands.Join)
-"""Commands that pages send by themselves: they take from a bucket of their own."""
 
 
 def now_ms() -> int:
@@ -73,7 +63,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class Chat(Passthrough):
+class Chat(Submissions):
     """One per process. `start` begins its threads, `drain` releases all waiting readers, `close` ends it."""
 
     def __init__(
@@ -139,129 +129,6 @@ class Chat(Passthrough):
         self._housekeeper.start()
         if self._indexer is not None:
             self._indexer.start()
-
-    # --- Writing ----------------------------------------------------------------------------------
-
-    def submit(
-        self, command: commands.Command, *, identity: str | None, address: str = "", begun: float | None = None,
-        proof: bytes | None = None,
-    ) -> Stored | Scheduled | Cancelled | Accepted:
-        """Store `command` and return when it is on the disk. Raises Refused.
-
-        `identity` owns the messages; `address` stands for the client if there is no identity. `begun` is when the
-        request began (time.monotonic), None for now: one that was on its way when the drain began is still stored.
-        `proof` is the hash of the session or token that it rests on.
-        """
-        with self._places.sending():
-            outcome = Answer().of(
-                lambda done: self.submit_then(
-                    command, done, identity=identity, address=address, begun=begun, proof=proof
-                )
-            )
-        assert not isinstance(outcome, Created | Nothing)
-        return outcome
-
-    def submit_then(
-        self,
-        command: commands.Command,
-        done: Done,
-        *,
-        identity: str | None,
-        address: str = "",
-        begun: float | None = None,
-        proof: bytes | None = None,
-        wake: bool = True,
-    ) -> None:
-        """As `submit`, at once: `done` gets the outcome or the refusal, on another thread, after the commit.
-
-        Without `wake` the writer may begin only when `wake_writer` is called: a caller with several commands calls it
-        once. Raises Refused if that is known already; then `done` is not called.
-        """
-        if isinstance(command, commands.Subscribe | commands.Unsubscribe | commands.Ping | commands.Typing):
-            raise MalformedEnvelope("This command belongs on a WebSocket.")
-        self.welcome(begun)
-        clean = command.normalised(self.bounds)
-        source = self._source(address)
-        if isinstance(clean, commands.ReportMessage):
-            self.limits.allow("report", identity or address)
-        self.limits.allow("mark" if isinstance(clean, _MARKS) else "message", identity or address, source)
-        self.presence.active(identity)
-        write = Write(clean, self._clock(), identity, proof, source=source or None, address=address or None)
-        self._writer.submit(write, done, wake=wake)
-
-    def typist(
-        self, command: commands.Typing, *, identity: str | None, address: str = "", proof: bytes | None = None
-    ) -> Typist:
-        """Return the typist, if it may write there now; waits for the store. Raises Refused."""
-        self.presence.active(identity)
-        said = commands.NewMessage(command.user or "", "…")
-        message = commands.SendMessage(message=said, room=command.room)
-        return self._store.typist(Write(message, self._clock(), identity, proof, address=address or None))
-
-    def wake_writer(self) -> None:
-        """Let the writer begin with what `submit_then` has queued."""
-        self._writer.wake()
-
-    def operate(self, command: commands.Write) -> Outcome:
-        """Store `command` as the operator, who needs no right. Raises Refused."""
-        self.welcome(None)
-        write = Write(command.normalised(self.bounds), self._clock(), operator=True)
-        with self._places.sending():
-            return Answer().of(lambda done: self._writer.submit(write, done))
-
-    def create_room(
-        self,
-        name: str,
-        title: str | None,
-        identity: str | None = None,
-        address: str = "",
-        begun: float | None = None,
-        *,
-        kind: str = "open",
-        members: tuple[str, ...] = (),
-        proof: bytes | None = None,
-    ) -> dict[str, Any]:
-        """Create a new room, as the API shows it; `begun` and `proof` as in `submit`.
-
-        Raises Invalid, Conflict, Forbidden, AccountUnknown, RateLimited.
-        """
-        self.welcome(begun)
-        room = CreateRoom(names.clean_room(name), names.clean_title(title) if title else None, kind, members)
-        self.limits.allow("room", identity or address, self._source(address))
-        return self._make(Write(room, self._clock(), identity, proof, address=address or None)).room
-
-    def begin_direct(
-        self, command: BeginDirect, identity: str, begun: float | None = None, proof: bytes | None = None
-    ) -> Created:
-        """Return the direct room of these people, which is made if it is not there.
-
-        Raises AccountUnknown, Forbidden, Invalid, Conflict, RateLimited.
-        """
-        self.welcome(begun)
-        self.limits.allow("direct", identity)
-        try:
-            created = self._make(Write(command, self._clock(), identity, proof))
-        except Refused:
-            self.limits.refund("direct", identity)
-            raise
-        if created.duplicate:
-            self.limits.refund("direct", identity)
-        return created
-
-    def _make(self, write: Write) -> Created:
-        with self._places.sending():
-            created = Answer().of(lambda done: self._writer.submit(write, done))
-        assert isinstance(created, Created)
-        return created
-
-    def keep_house(self, step: Callable[[], bool]) -> None:
-        """Let the housekeeper do `step` too, some work that no sender waits for; True if there is more of it."""
-        self._house_steps.append(step)
-
-    def welcome(self, begun: float | None) -> None:
-        """Refuse a request that began after the drain. Raises Draining."""
-        if self._feeds.ended and (time.monotonic() if begun is None else begun) > self._drained_at:
-            raise Draining()
 
     # --- Reading ----------------------------------------------------------------------------------
 
@@ -407,6 +274,10 @@ class Chat(Passthrough):
         """Return True from the beginning of the drain on."""
         return self._feeds.ended
 
+    def keep_house(self, step: Callable[[], bool]) -> None:
+        """Let the housekeeper do `step` too, some work that no sender waits for; True if there is more of it."""
+        self._house_steps.append(step)
+
     # --- The end ----------------------------------------------------------------------------------
 
     def drain(self, grace: float = 0.0) -> None:
@@ -464,14 +335,6 @@ class Chat(Passthrough):
             listeners.call(self._moves)
         if self._commits:
             listeners.call(self._commits, [each.event for stored in by_room.values() for each in stored])
-
-    def _source(self, address: str) -> str:
-        """Return the limits' name of an address: a keyed hash, as a scheduled message keeps it while it waits."""
-        if not address or not self.limits.per_client:
-            return ""
-        if self._key is None:
-            self._key = self._store.secret().encode()[:64]
-        return hashlib.blake2b(address.encode(), digest_size=12, key=self._key).hexdigest()
 
 
 __all__ = ["Cancelled", "Chat", "Created", "Page", "Scheduled", "Stored"]
