@@ -1,0 +1,43 @@
+"""Webhooks on their way into another store: with their secrets, positions and makers, so that they go on there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from quotechat.config import Settings
+from quotechat.store import subscribers, webhooks
+from quotechat.store.accounts import accounts
+from quotechat.store.open import open_store
+from quotechat.store.shapes import Sql
+from quotechat.store.transfer import carrying
+from quotechat.store.webhooks import Webhook
+
+
+def made(sql: Sql) -> Webhook:
+    bot = accounts.make(sql, "grader", "bot", 1)
+    webhook = webhooks.make(
+        sql, "grades", bot.id, "https://hooks.example.org/x", "whsec_" + "A" * 44, 2, made_by=bot.id, all_rooms=True,
+        commands=["message-sent"], mentions=True,
+    )  # fmt: skip
+    webhooks.change_secret(sql, webhook, "whsec_" + "B" * 44, 10)
+    webhooks.disable(sql, webhook.id, "gone")
+    return webhooks.find(sql, webhook.key)
+
+
+def test_webhooks_go_along(tmp_path: Path) -> None:
+    """As lines of an export, and back, nothing of them is lost."""
+    here, there = (open_store(Settings(data=tmp_path / name)) for name in ("here", "there"))
+    try:
+        webhook = here.write_with(made)
+        rows = here.read_with(lambda sql: list(carrying.dump(sql)))
+        lines: list[tuple[str, Any]] = [(table, json.loads(json.dumps(row))) for table, row in rows]
+        carried = [(table, carrying.row_of(table, line)) for table, line in lines]
+        there.write_with(lambda sql: carrying.load(sql, carried, new=True))
+        assert there.read_with(webhooks.listed) == [webhook]
+        there.write_with(lambda sql: subscribers.remove_all(sql, webhook.account))
+        assert there.read_with(webhooks.listed) == []
+    finally:
+        for store in (here, there):
+            store.close()
