@@ -23,7 +23,7 @@ MODULES = ROOT / "node_modules"
 PAGES = [
     "/", "/polling", "/polling?mode=short", "/websocket", "/quotes", "/quotes?q=a", "/search", "/search?q=long", "/lab",
     "/reference", "/rooms/none",
-    "/x", "/learn", "/learn/4-websocket",
+    "/x", "/learn", "/learn/4-websocket", "/rooms", "/new-room", "/rooms/lobby/about",
 ]  # fmt: skip
 
 
