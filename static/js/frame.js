@@ -5,7 +5,7 @@ import { copiesLines } from "./lines.js";
 import { followInbox, Inbox } from "./inbox.js";
 import { Visited } from "./visited.js";
 
-const side = document.getElementById("column");
+const side = document.getElementById("rooms");
 // What needs a script is shown when the page's own script, which runs after this one, has taken it over.
 addEventListener("DOMContentLoaded", () => document.documentElement.classList.add("js"));
 copiesLines(document.getElementById("copied"));

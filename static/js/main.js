@@ -50,7 +50,7 @@ const connection = connect({
   after: cursor,
   interval: Number(interval),
   transports: transports.split(" "),
-  inbox: $("column").dataset.inbox !== undefined,
+  inbox: $("rooms").dataset.inbox !== undefined,
 });
 connection.addEventListener("inbox", ({ detail }) =>
   document.dispatchEvent(new CustomEvent("inbox", { detail: { rooms: detail.rooms } })),

@@ -121,10 +121,10 @@ def test_the_column_is_a_drawer_on_a_phone(
     expect(page.get_by_title("Something is new")).to_be_visible()
     page.focus(".drawer")
     page.keyboard.press("Enter")
-    expect(page.locator("#column")).to_be_visible()
-    assert inside(page, "#column") and violations(page) == []
+    expect(page.locator("#rooms")).to_be_visible()
+    assert inside(page, "#rooms") and violations(page) == []
     page.keyboard.press("Escape")
-    expect(page.locator("#column")).to_be_hidden()
+    expect(page.locator("#rooms")).to_be_hidden()
     assert page.evaluate("document.activeElement.className") == "drawer"
     page.click(".drawer")
     page.click(f"[data-room={name}] a")

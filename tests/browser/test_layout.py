@@ -51,7 +51,7 @@ def test_menus_are_inside_the_window(width: int, server: Server, open_page: Open
     for number in range(40):
         create(server, f"room-{number}")
     page = open_page("/", **(phone(width) if width < 1000 else {"viewport": {"width": width, "height": 800}}))
-    menus = [("#pill", "#diagnosis"), *([(".drawer", "#column")] if width < 960 else [])]
+    menus = [("#pill", "#diagnosis"), *([(".drawer", "#rooms")] if width < 960 else [])]
     for opener, card in menus:
         for close in ("Escape", "click"):
             page.click(opener)
@@ -70,7 +70,7 @@ def test_menus_work_without_javascript(server: Server, open_page: Open) -> None:
     create(server, "tea")
     page = open_page("/", live=False, java_script_enabled=False, **phone(390))
     page.click(".drawer")
-    page.click("#column a:has-text('tea')")
+    page.click("#rooms a:has-text('tea')")
     expect(page.locator("#room-name")).to_have_text("tea")
 
 

@@ -65,7 +65,7 @@ def test_every_page_stands_in_the_frame(app: Flask, boss: Browser) -> None:
     pages = [(Browser(app), EVERYWHERE + SIGNED_OUT), (boss, EVERYWHERE + SIGNED_IN)]
     for browser, path in [(browser, path) for browser, paths in pages for path in paths]:
         html = get(browser, path)
-        for part in ('<nav id="column"', "<main", "<h1", 'class="skip"', '<header class="top"'):
+        for part in ('<nav id="rooms"', "<main", "<h1", 'class="skip"', '<header class="top"'):
             assert html.count(part) == 1, (path, part)
         assert "lobby</bdi>" in row(html, "lobby") and 'href="/rooms"' in html, path
         assert ('/sign-out"' in html, ">Sign in</a>" in html) == (browser is boss, browser is not boss), path
@@ -164,7 +164,7 @@ def test_a_stranger_sees_no_rooms(tmp_path: Path) -> None:
     owner(app)
     for path in ("/sign-in", "/learn", "/reference"):
         html = get(Browser(app), path).partition("<main")[0]
-        assert 'id="column"' in html and "data-room=" not in html and 'href="/rooms' not in html and "Azin" not in html
+        assert 'id="rooms"' in html and "data-room=" not in html and 'href="/rooms' not in html and "Azin" not in html
     app.extensions["quotechat"].close()
 
 
