@@ -100,6 +100,34 @@ def test_an_account_deleted_with_its_messages_leaves_no_name(make_app: Callable[
     assert "Deleted account" in everything(boss) and "Quux" not in everything(boss)
 
 
+def test_the_log_of_closed_rooms_names_no_deleted_member(make_app: Callable[[], Flask]) -> None:
+    """Neither where it came or left, nor where its role changed, in rooms that it had left before too."""
+    app = make_app()
+    boss = owner(app)
+    bo, cleo = joined(app, boss, "Bo Quux"), joined(app, boss, "Cleo")
+    body = {"kind": "closed", "name": "den", "members": [number(bo), number(cleo)]}
+    stays, left = (boss.ask("POST", "/rooms", body).get_json()["name"] for _ in range(2))
+    for role in ("manager", "member"):
+        assert boss.ask("PUT", f"/rooms/{stays}/members/{number(bo)}", {"role": role}).status_code == 200
+    assert bo.ask("DELETE", f"/rooms/{left}/members/me").status_code == 204
+    say(bo, "kumquat", stays)
+    before = everything(boss, stays)
+    assert "Bo Quux" in before and "Bo Quux" in everything(boss, left)
+    key = number(bo)
+    assert bo.ask("DELETE", "/me", {"password": PASSWORD, "messages": "delete"}).status_code == 202
+    settled(app)
+    chat = app.extensions["quotechat"]
+    bodies = chat.read_with(lambda sql: "".join(row[0] for row in sql.all("SELECT body FROM event")))
+    assert "Quux" not in bodies and f'"id":"{key}","user":"Deleted account"' in bodies and "Cleo" in bodies
+    chat._feeds.spare_memory()
+    events = boss.ask("GET", f"/rooms/{stays}/events?after=0").get_json()["events"]
+    told = [each["command"] for each in events if each.get("member", {}).get("id") == key]
+    assert told == ["member-joined", "member-changed", "member-changed", "member-left"]
+    assert [each for each in chat._store.verify() if each.problem] == []
+    chat._store.rebuild(lambda done, whole: None)
+    assert [each for each in chat._store.verify() if each.problem] == []
+
+
 def test_deletion_goes_on_after_a_restart(make_app: Callable[[], Flask]) -> None:
     """A server that stops at once leaves the rest to the next one."""
     app = make_app()

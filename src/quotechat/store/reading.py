@@ -17,6 +17,7 @@ from . import listing, presenting, visibility
 from .accounts import callers
 from .base import PAGE_BYTES, Census, Due, Head, Page, Step
 from .shapes import (
+    DELETED_ACCOUNT,
     PART,
     REMOVED,
     BoundedSql,
@@ -337,6 +338,8 @@ def is_redacted(body: str) -> bool:
         found = json.loads(body)
         if "quote" in found:
             return len(found) == 1 and bool(found["quote"] == removed_quote(found["quote"]))
+        if "member" in found:
+            return found.keys() <= {"member", "reason", "by"} and bool(found["member"]["user"] == DELETED_ACCOUNT)
         message = found["message"]
         stub = message == deleted_stub(message)
         without = "reply_to" in message and message == without_excerpt(message)

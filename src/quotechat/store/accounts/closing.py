@@ -15,5 +15,5 @@ def close(sql: Sql, account: Account, at: int, *, claims: bool = False) -> None:
     """
     # Rooms are locked before accounts, as by a batch of writes.
     for each in (account, *accounts.bots_of(sql, account.id)):
-        leave_all(sql, each, at)
+        leave_all(sql, each, at, nameless=claims and each is account)
     accounts.close(sql, account, at, claims=claims)

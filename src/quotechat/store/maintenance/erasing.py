@@ -8,18 +8,23 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ...protocol import events, json
+from ...protocol.rooms import is_private
 from .. import mentions
 from ..accounts import callers
 from ..accounts.accounts import Account
 from ..base import EraseMessage, Nothing, Stored, Write
 from ..ledger import Ledger
 from ..shapes import PART, Sql, nameless_stub
-from .redaction import redact_message
+from .redaction import redact_member, redact_message
 
 AT_ONCE = 500
 """Messages between two notes of how far it has come."""
 LEASE_MS = 15_000
 """For how long a process that does this keeps others from it."""
+_AS_MEMBER = (
+    "SELECT seq AS id FROM event WHERE room_id = ? AND seq > ?"
+    " AND command IN ('member-joined', 'member-changed', 'member-left') AND body LIKE ?"
+)
 _COLUMNS = "account_id, nameless, room, message_id"
 
 
@@ -56,19 +61,24 @@ def take(sql: Sql, now: int) -> Erasure | None:
 
 
 def messages(sql: Sql, erasure: Erasure, limit: int = AT_ONCE) -> list[tuple[str, int]]:
-    """Return the next messages to delete, as (room, id); none if all are gone."""
-    row = sql.one("SELECT identity FROM account WHERE id = ?", erasure.account_id)
+    """Return the next messages to delete, as (room, id); none if all are gone.
+
+    If the name is to go too, also the events that name the account as a member; their number is their seq.
+    """
+    row = sql.one("SELECT identity, key FROM account WHERE id = ?", erasure.account_id)
     identities = sorted({row[0]} | callers.claimed(sql, row[0])) if row is not None else []
     found: list[tuple[str, int]] = []
-    rooms = sql.all("SELECT id, name FROM room WHERE name >= ? ORDER BY name", erasure.room) if identities else []
-    for room_id, name in list(rooms):
+    rooms = sql.all("SELECT id, name, kind FROM room WHERE name >= ? ORDER BY name", erasure.room) if identities else []
+    for room_id, name, kind in list(rooms):
         if PART in name:
             continue
         after = erasure.message_id if name == erasure.room else 0
-        rows = sql.all(
-            f"SELECT id FROM message WHERE room_id = ? AND id > ? AND identity IN ({', '.join('?' * len(identities))})"
-            " ORDER BY id LIMIT ?", room_id, after, *identities, limit - len(found),
-        )  # fmt: skip
+        marks = ", ".join("?" * len(identities))
+        own = f"SELECT id FROM message WHERE room_id = ? AND id > ? AND identity IN ({marks})"
+        values = (room_id, after, *identities)
+        if erasure.nameless and row is not None and is_private(kind):
+            own, values = f"{own} UNION {_AS_MEMBER}", (*values, room_id, after, f'%"id":"{row[1]}"%')
+        rows = sql.all(f"{own} ORDER BY id LIMIT ?", *values, limit - len(found))
         found += [(name, each) for (each,) in rows]
         if len(found) >= limit:
             break
@@ -95,6 +105,8 @@ def erase(ledger: Ledger, command: EraseMessage, write: Write) -> Stored | Nothi
     room, sql = ledger.room(command.room), ledger.sql
     row = sql.one("SELECT deleted FROM message WHERE room_id = ? AND id = ?", room.id, command.id)
     if row is None:
+        if command.nameless:
+            redact_member(sql, room.id, command.id)
         return Nothing()
     gone = row[0] is not None
     if not gone or command.nameless:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from ...protocol import cursor, json
 from ..shapes import (  # fmt: skip
+    DELETED_ACCOUNT,
     Row,
     Sql,
     deleted_stub,
@@ -138,6 +139,18 @@ def redact_quote(sql: Sql, room_id: int, quote_id: int) -> None:
     body = json.dumps({"quote": removed_quote(json.own(event[0])["quote"])}).decode()
     digest = event[1] if event[1] is not None else cursor.digest(event[0].encode())
     sql.run("UPDATE event SET body = ?, digest = ? WHERE room_id = ? AND seq = ?", body, digest, room_id, row[0])
+
+
+def redact_member(sql: Sql, room_id: int, seq: int) -> None:
+    """Take the name out of an event that tells of a member, if `seq` is one."""
+    row = sql.one("SELECT body, digest FROM event WHERE room_id = ? AND seq = ?", room_id, seq)
+    body = {} if row is None else json.own(row[0])
+    if row is None or "member" not in body:
+        return
+    changed = json.dumps(body | {"member": body["member"] | {"user": DELETED_ACCOUNT}}).decode()
+    digest = row[1] if row[1] is not None else cursor.digest(row[0].encode())
+    if changed != row[0]:
+        sql.run("UPDATE event SET body = ?, digest = ? WHERE room_id = ? AND seq = ?", changed, digest, room_id, seq)
 
 
 # --- The events that hold a message's words -------------------------------------------------------

@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta
 
 from ...protocol import emoji, events, json, names, rooms, text, wire
 from ...protocol.errors import Invalid
+from ..shapes import DELETED_ACCOUNT
 from .copying import Logged
 
 _START = datetime.fromtimestamp(0, UTC)
@@ -69,7 +70,8 @@ def _check(event: wire.Event, private: _Private) -> None:
     """Check the parts of an event that its type leaves open. Raises Invalid."""
     target = None
     if isinstance(event, _OfTheRoom):
-        need(private.digest is None, "digest", "Nothing of such an event is redacted.")
+        nameless = not isinstance(event, wire.RoomChanged) and event.member.user == DELETED_ACCOUNT
+        need(private.digest is None or nameless, "digest", "Nothing of such an event is redacted.")
         _check_of_the_room(event)
     elif isinstance(event, wire.QuoteAdded):
         removed = event.quote.removed is not UNSET
