@@ -223,9 +223,15 @@ def release(sql: Sql, worker: str) -> None:
     sql.run("UPDATE subscriber SET lease_by = NULL, lease_until = NULL WHERE lease_by = ?", worker)
 
 
+def put_off(sql: Sql, lane: Lane, until: int) -> None:
+    """Let nothing be sent in a lane until a time; that is no failure."""
+    move(sql, lane, lane.cursor, failures=lane.failures, failing_since=lane.failing_since, try_at=until)
+
+
 def move(
-    sql: Sql, lane: Lane, cursor: Cursor, *, failures: int, failing_since: int | None, try_at: int | None
-) -> None:
+    sql: Sql, lane: Lane, cursor: Cursor, *, failures: int = 0, failing_since: int | None = None,
+    try_at: int | None = None,
+) -> None:  # fmt: skip
     """Note how far a lane has come, unless its position was set anew meanwhile."""
     sql.run(
         "UPDATE subscribed SET seq = ?, tag = ?, failures = ?, failing_since = ?, try_at = ?"

@@ -58,8 +58,8 @@ _LOOK_EVERY = 0.5
 """Seconds between two looks: another worker may have ended, or a try may be due."""
 _GATHER = 0.01
 """Seconds for which results are gathered before they are written in one transaction."""
-_LATER = 5.0
-"""Seconds after which a lane is looked at again that nothing may be sent in now."""
+_AT_ONCE_MS, _REFUSED_MS, _NOT_ALLOWED_MS = 1, 5_000, 30_000
+"""After so long a lane is looked at again if the store refused, or if nothing may be sent in it now."""
 _PAGE, _PAGE_SECONDS = 50, 2.0
 """Events and seconds after which a lane notes how far it has come."""
 _AT_ONCE = 500
@@ -74,8 +74,8 @@ class Done(NamedTuple):
     cursor: Cursor
     tries: list[Try]
     failed: Called | None = None
-    later: bool = False
-    """Nothing may be sent in it now."""
+    later: int = 0
+    """Milliseconds until it is looked at again: nothing was sent."""
 
 
 class Job(NamedTuple):
@@ -101,7 +101,6 @@ class Sender:
         self._lease_ms = lease_ms
         self._leases: dict[int, int] = {}
         self._running: set[tuple[int, int]] = set()
-        self._later: dict[tuple[int, int], float] = {}
         self._lanes: queue.SimpleQueue[Lane | None] = queue.SimpleQueue()
         self._done: list[Done] = []
         self._lock = threading.Lock()
@@ -184,8 +183,6 @@ class Sender:
 
     def _chosen(self, due: Iterable[Lane]) -> list[Lane]:
         """Return the lanes that may begin: of one webhook a few at once, of all as many as there are threads."""
-        at = time.monotonic()
-        self._later = {key: until for key, until in self._later.items() if until > at}
         lanes = [lane for lane in due if (lane.webhook, lane.room_id) not in self._running]
         failing = {lane.webhook for lane in lanes if lane.failures}
         count = dict.fromkeys((lane.webhook for lane in lanes), 0)
@@ -195,7 +192,7 @@ class Sender:
         for lane in lanes:
             most = 1 if lane.webhook in failing else ROOMS_AT_ONCE
             free = len(self._running) + len(chosen) < _THREADS
-            if free and count[lane.webhook] < most and (lane.webhook, lane.room_id) not in self._later:
+            if free and count[lane.webhook] < most:
                 count[lane.webhook] += 1
                 chosen.append(lane)
         return chosen
@@ -230,10 +227,7 @@ class Sender:
                 self._done = done + self._done
             raise
         for each in done:
-            key = (each.lane.webhook, each.lane.room_id)
-            self._running.discard(key)
-            if each.later:
-                self._later[key] = time.monotonic() + _LATER
+            self._running.discard((each.lane.webhook, each.lane.room_id))
         if told:
             self._chat.access_changed()
 
@@ -244,8 +238,11 @@ class Sender:
         # Another worker has taken it over: it knows better.
         if not rows.holds(sql, lane.webhook, self._worker):
             return False
+        if done.later:
+            rows.put_off(sql, lane, now + done.later)
+            return False
         if done.failed is None:
-            rows.move(sql, lane, done.cursor, failures=0, failing_since=None, try_at=None)
+            rows.move(sql, lane, done.cursor)
             return False
         fresh = done.cursor != lane.cursor
         failures = 1 if fresh else lane.failures + 1
@@ -265,11 +262,11 @@ class Sender:
                 done = self._through(lane)
             except Refused as refused:
                 log.warning("webhook: a room was put off: %s", refused.code)
-                done = Done(lane, lane.cursor, [], later=True)
+                done = Done(lane, lane.cursor, [], later=_REFUSED_MS)
             except Exception:
                 if not self._ended.is_set():  # else the store may be closed
                     log.exception("a lane of a webhook broke")
-                done = Done(lane, lane.cursor, [], later=True)
+                done = Done(lane, lane.cursor, [], later=_REFUSED_MS)
             with self._lock:
                 self._done.append(done)
             self._wake.set()
@@ -277,17 +274,19 @@ class Sender:
     def _through(self, lane: Lane) -> Done:
         """Send the new events of a lane, up to the first failure, or for a while."""
         job = self._chat.read_with(lambda sql: _job(sql, lane.webhook, self._chat.now()))
-        if self._ended.is_set() or job is None or not self._policy.allows(job.maker):
-            return Done(lane, lane.cursor, [], later=True)
+        if self._ended.is_set():
+            return Done(lane, lane.cursor, [], later=_AT_ONCE_MS)
+        if job is None or not self._policy.allows(job.maker):
+            return Done(lane, lane.cursor, [], later=_NOT_ALLOWED_MS)
         try:
             handle = self._chat.open(job.reader, lane.room)
             if lane.cursor.seq < lane.floor:
                 return self._tell_gap(job, lane)
             page = handle.read(lane.cursor, _PAGE)
         except RoomUnknown:
-            return Done(lane, lane.cursor, [], later=True)
+            return Done(lane, lane.cursor, [], later=_NOT_ALLOWED_MS)
         except CursorExpired:  # cut a moment ago
-            return Done(lane, lane.cursor, [])
+            return Done(lane, lane.cursor, [], later=_AT_ONCE_MS)
         except (CursorAhead, HistoryChanged):
             log.warning("webhook %s: the room has another history, so it goes on at its end or before", job.webhook.key)
             return Done(lane, wire.after_change(lane.cursor, lane.head), [])
