@@ -38,7 +38,7 @@ def _first(name: str) -> Path:
 # --- Static files as pages name them ----------------------------------------------------------------
 
 #: The style sheets of the frame, in the order of the cascade: pages load them as one.
-SHEETS = ("tokens", "base", "layout", "column", "timeline", "composer")
+SHEETS = ("tokens", "base", "layout", "column", "timeline", "composer", "files")
 SHEET = "pages.css"
 """The name of all `SHEETS` as one, and of the one for print."""
 _IMPORT = re.compile(r'^(?:import|export) (?:[^"]*? from )?"(\.{1,2}/[^"]+)";', re.M)

@@ -4,6 +4,7 @@ import { announcer } from "./announcer.js";
 import { Api } from "./api.js";
 import { Badge } from "./badge.js";
 import { connect } from "./client.js";
+import { Files } from "./files/field.js";
 import { Composer } from "./composer.js";
 import { Deletions } from "./deletions.js";
 import { deliverer } from "./deliver.js";
@@ -154,9 +155,16 @@ const composer = new Composer($("composer"), {
   },
 });
 
+const files = new Files(composer.form, {
+  api,
+  send,
+  user: () => composer.user,
+  refuse: (text) => composer.refuse(text),
+});
+
 function send(message) {
   save("user", message.user);
-  outbox.add({ command: "send-message", message });
+  outbox.add({ command: "send-message", message: files.take(message) });
   if (latest) location.assign(latest); // the outbox goes on there
   scroll.toBottom();
 }
@@ -168,6 +176,7 @@ function resend(id, message) {
   save("user", message.user);
   // What it answers may be what was refused: it is kept no longer.
   const parent = item.field?.endsWith("reply_to") ? null : item.envelope.message.reply_to;
+  if (item.envelope.message.files) message = { ...message, files: item.envelope.message.files };
   outbox.retry(id, { command: "send-message", message: parent ? { ...message, reply_to: parent } : message });
   return undefined;
 }

@@ -1,6 +1,7 @@
 // One entry of the log as an element: a <template> of the page, filled. Showing it twice changes nothing.
 import { showTime } from "./dates.js";
 import { inOrder } from "./direction.js";
+import { showFiles } from "./files/show.js";
 import { setText, showText } from "./runs.js";
 
 const DELETED = "This message was deleted.";
@@ -26,6 +27,7 @@ export function showMessage(article, message) {
   showAnswered(article, message.reply_to);
   if (message.deleted) setText(part("text"), DELETED);
   else showText(part("text"), message);
+  showFiles(part("files"), message.deleted ? [] : message.files);
   showEdited(part("edited"), message);
   part("feet").hidden = Boolean(message.deleted);
 }

@@ -26,6 +26,9 @@ _UPLOAD = re.compile(
     rb"(?:POST|PATCH) [^ ?]*/(?:rooms/[^/ ?]+/files|files/[^/ ?]+)(?:\?[^ ]*)? HTTP/1\.[01]\r\n"
 )
 """Requests whose body the application reads itself, as it comes: it may be larger than memory."""
+_FORM = re.compile(rb"POST [^ ?]*/rooms/[^/ ?]+/messages HTTP/1\.[01]\r\n")
+_MULTIPART = re.compile(rb"\r\ncontent-type:[ \t]*multipart/form-data[ \t]*;", re.IGNORECASE)
+"""The form of a page, which may hold a file."""
 _SIZE = re.compile(rb"([0-9a-f]{1,15})[ \t]*(?:;[^\r\n]*)?", re.IGNORECASE)
 
 
@@ -83,7 +86,7 @@ class Arrival:
             self.whole = True
         elif len(found) > 1 or not (length or _CHUNKED.search(head)):
             self._hand_over()
-        elif _UPLOAD.match(head):
+        elif _UPLOAD.match(head) or (_FORM.match(head) and _MULTIPART.search(head)):
             self.streamed = True
             self._hand_over()
         elif length is None:

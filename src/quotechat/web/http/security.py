@@ -314,7 +314,7 @@ def _content_security_policy() -> str:
     # 'self' does not cover ws: in older Safari, so the sockets of this host are named.
     sockets = "" if g.get("quotechat_host_refused") else f" ws://{request.host} wss://{request.host}"
     return (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self';"
         f" connect-src 'self'{sockets}; font-src 'self'; manifest-src 'self'; form-action 'self';"
         " base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     )

@@ -18,13 +18,13 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from ...hub.chat import Chat
 from ...protocol import commands
-from ...protocol.errors import Refused
+from ...protocol.errors import ClientIdReused, Refused
 from ...protocol.names import COLORS
 from ...protocol.permissions import CREATE_ROOM
 from ..api.quotes import MOST_SEARCHED, searched
 from ..http import access, authentication, problems, reads, security, site
 from ..http.site import render_template, url_for
-from . import first_minute
+from . import first_minute, sent_files
 from .runs import show_text
 
 blueprint = Blueprint("pages", __name__)
@@ -96,6 +96,14 @@ def day(at: str) -> str:
     return f"{date:%A}, {date.day} {date:%B %Y}"
 
 
+@site.template_filter("bytes")
+def size(count: int) -> str:
+    """Return a size for people, as in static/js/files/show.js."""
+    if count < 1_000_000:
+        return f"{count} B" if count < 1000 else f"{count / 1000:.0f} kB"
+    return f"{count / 1_000_000:.1f} MB"
+
+
 @site.template_filter("in_order")
 def in_order(text: str) -> str:
     """Return a text without the marks that turn letters around (LRO, RLO), as in static/js/direction.js.
@@ -132,16 +140,23 @@ def polling() -> Response:
 @blueprint.post("/rooms/<name>/messages")
 def send(name: str) -> BaseResponse:
     """Sends the form's message and returns to the page it came from, or shows why it was refused."""
-    form = request.form
+    with sent_files.reading():
+        form = request.form
     way = form.get("way", "auto")
     way = way if way in WAYS else "auto"
     fields = _filled(form, "user", "message", "color", "send_at")
+    uploaded: dict[str, list[str]] = {}
     reply_to = _number(form.get("reply_to"))
     if reply_to is not None:
         fields["reply_to"] = reply_to
     try:
-        outcome = _submit({"command": "send-message", "room": name, **_client_id(form), "message": fields})
+        uploaded = sent_files.upload(name)
+        said = {"message": "", **fields, **uploaded} if uploaded else fields
+        outcome = _submit({"command": "send-message", "room": name, **_client_id(form), "message": said})
     except Refused as refused:
+        sent_files.take_back(uploaded)
+        if uploaded and isinstance(refused, ClientIdReused):  # the same form again, whose file has another id
+            return redirect(_address(way, name, ""), 303)
         return _chat_page(name, way, refused=refused, draft=form)
     # The message's number is its anchor; a scheduled one has none yet.
     anchor = f"m{outcome.seq}" if hasattr(outcome, "seq") else "scheduled"
@@ -267,6 +282,7 @@ def _chat_page(
         in_history=page is not snapshot,
         welcome=None if snapshot["messages"] else first_minute.welcome(name, snapshot["about"]),
         colors=sorted(COLORS),
+        uploads=sent_files.may(),
         emoji=EMOJI,
         interval=SHORT_POLL_INTERVAL,
         bounds=chat.bounds,

@@ -1,0 +1,74 @@
+"""The one file of a form without JavaScript: read from a multipart body, and uploaded for its message."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from flask import current_app, request
+from werkzeug.datastructures import FileStorage
+
+from ...hub.chat import Chat
+from ...protocol.errors import Refused
+from ..http import authentication, security
+
+_MOST_PARTS = 20
+_BLOCK = 64 * 1024
+
+
+@contextlib.contextmanager
+def reading() -> Iterator[None]:
+    """Let a form with a file be read: it may be larger than others, and takes a place among the uploads meanwhile."""
+    if request.mimetype != "multipart/form-data":
+        yield
+        return
+    settings, chat = current_app.config["QUOTECHAT"], _chat()
+    who = security.client()
+    chat.limits.enter("upload", *who)
+    try:
+        request.max_content_length = settings.file_bytes + settings.body_bytes
+        request.max_form_memory_size, request.max_form_parts = settings.body_bytes, _MOST_PARTS
+        yield
+    finally:
+        chat.limits.leave("upload", *who)
+
+
+def upload(room: str) -> dict[str, list[str]]:
+    """Return the field `files` of a message with the form's file; nothing if it has none. Raises Refused."""
+    found = request.files.get("file")
+    if found is None or not (found.filename or "").strip():
+        return {}
+    files, by = authentication.services().files, security.principal()
+    file_id = files.begin(
+        by, room, found.filename or "", None, address=security.address(), proof=authentication.proof()
+    )
+    try:
+        files.write(by, file_id, 0, _blocks(found))
+        files.finish(by, file_id)
+    except Refused:
+        take_back({"files": [file_id]})
+        raise
+    return {"files": [file_id]}
+
+
+def take_back(fields: dict[str, list[str]]) -> None:
+    """Remove the files of a message that was refused."""
+    for file_id in fields.get("files", ()):
+        with contextlib.suppress(Refused):
+            authentication.services().files.remove(security.principal(), file_id)
+
+
+def may() -> bool:
+    """Return True if the caller may upload, with the identity that it gets with its first page."""
+    by = security.principal()
+    return authentication.services().files.may_upload(by._replace(identity=by.identity or "to come"))
+
+
+def _blocks(found: FileStorage) -> Iterator[bytes]:
+    while block := found.stream.read(_BLOCK):
+        yield block
+
+
+def _chat() -> Chat:
+    chat: Chat = current_app.extensions["quotechat"]
+    return chat

@@ -1,0 +1,105 @@
+"""Files in the page: chosen, dropped, shown; without JavaScript too; and nothing hostile runs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from hostile_files import HOSTILE, photo
+from playwright.sync_api import Error, expect
+from server import Server
+
+Open = Callable[..., Any]
+DROP = """([name, text]) => {
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([text], name));
+  const event = new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true });
+  document.querySelector("#log").dispatchEvent(event);
+}"""
+
+
+@pytest.fixture
+def server(tmp_path: Path, driver: Any) -> Iterator[Server]:
+    """A server on which visitors upload."""
+    data = tmp_path / "data"
+    data.mkdir()
+    running = Server(data, QUOTECHAT_GUEST_FILES="on")
+    running.start()
+    yield running
+    running.kill()
+
+
+def test_a_page_sends_and_shows_files(open_page: Open) -> None:
+    """Chosen and dropped, sent without a text; a picture has its place before it is there, all else is a link."""
+    ada, bo = open_page("/"), open_page("/polling")
+    ada.fill("[name=user]", "Ada")
+    ada.set_input_files("[name=file]", {"name": "photo.jpg", "mimeType": "text/html", "buffer": photo()})
+    ada.evaluate(DROP, ["notes.txt", "x" * 1_500_000])
+    expect(ada.locator(".files-waiting li")).to_have_count(2)
+    expect(ada.locator(".files-waiting progress")).to_have_count(0)
+    ada.evaluate("document.getElementById('composer').requestSubmit()")
+    for page in (bo, ada):
+        for _ in ("live", "loaded"):
+            picture = page.locator("#m1 .picture img")
+            expect(picture).to_have_attribute("alt", "photo.jpg")
+            assert (picture.get_attribute("width"), picture.get_attribute("height")) == ("20", "40")
+            page.wait_for_function("document.querySelector('#m1 .picture img').naturalWidth === 20")
+            expect(page.locator("#m1 a.file")).to_have_text("notes.txt1.5 MB")
+            page.reload()
+    expect(ada.locator(".files-waiting li")).to_have_count(0)
+    ada.set_input_files("[name=file]", {"name": "no.txt", "mimeType": "", "buffer": b"no"})
+    ada.click(".files-waiting button")
+    expect(ada.locator(".files-waiting")).to_be_hidden()
+
+
+def test_a_form_sends_one_file_without_javascript(open_page: Open) -> None:
+    """Larger than any other form may be; the message is there with it."""
+    page = open_page("/", live=False, java_script_enabled=False)
+    page.fill("[name=user]", "Ada")
+    page.fill("[name=message]", "Look")
+    page.set_input_files("[name=file]", {"name": "large.bin", "mimeType": "", "buffer": b"x" * 300_000})
+    page.click("#composer [type=submit]")
+    expect(page.locator("#m1 a.file")).to_have_text("large.bin300 kB")
+    expect(page.locator("#m1 .text")).to_have_text("Look")
+
+
+def test_no_script_in_a_file_runs(server: Server, chromium: Any) -> None:
+    """Opened in a browser, as a page, in a frame and as a script: nothing of it runs."""
+    token = requests.post(f"{server.url}/api/v1/guests", json={"user": "Eve"}, timeout=10).json()["token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    files = {}
+    for name, data in HOSTILE.items():
+        if len(data) < 10_000:
+            url = f"{server.url}/api/v1/rooms/lobby/files?name={name}"
+            sent = requests.post(url, data, headers=headers, timeout=20)
+            files[name] = sent.json()["file"]["id"]
+    for start in range(0, len(files), 10):
+        body = {"user": "Eve", "message": "", "files": list(files.values())[start : start + 10]}
+        assert requests.post(f"{server.url}/api/v1/rooms/lobby/messages", json=body, headers=headers, timeout=20).ok
+    # Without any policy, of pages and of files: types and headers alone must do.
+    page = chromium.new_page(bypass_csp=True)
+    page.goto(f"{server.url}/healthz")
+    page.evaluate("document.title = 'still'")
+    for file_id in files.values():
+        page.evaluate(
+            """async (at) => {
+              for (const name of ["iframe", "script"]) {
+                const element = document.createElement(name);
+                element.src = at;
+                const done = new Promise((seen) => { element.onload = element.onerror = seen; setTimeout(seen, 150); });
+                document.documentElement.append(element);
+                await done;
+              }
+            }""",
+            f"/api/v1/files/{file_id}",
+        )
+    assert page.title() == "still"
+    for name in ("script.svg", "page.html", "comment.png"):
+        with contextlib.suppress(Error):  # it is a download
+            page.goto(f"{server.url}/api/v1/files/{files[name]}")
+        assert "run" not in page.title() and page.title() != "1"
+    page.close()
