@@ -201,9 +201,9 @@ def test_waking_looks_at_once(path: str, server: Server, open_page: Open) -> Non
 def test_drafts_are_kept_for_each_room(server: Server, open_page: Open) -> None:
     page = open_page("/")
     page.fill("[name=message]", "half a thou")
-    page.click(".rooms button")
-    page.fill(".new-room input", "tea")
-    page.click(".new-room button")
+    page.click("#rooms >> role=link[name='New room']")
+    page.fill("form.fields [name=name]", "tea")
+    page.click("form.fields button")
     expect(page.locator("[name=message]")).to_have_value("")
     page.goto(server.url)
     expect(page.locator("[name=message]")).to_have_value("half a thou")

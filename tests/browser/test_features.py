@@ -164,9 +164,9 @@ def test_a_message_becomes_a_quote(pair: tuple[Any, Any]) -> None:
 def test_rooms(pair: tuple[Any, Any], server: Server) -> None:
     """Created from the list, entered by an address of its own, and apart from the lobby."""
     ada, bo = pair
-    ada.click(".rooms button")
-    ada.fill(".new-room input", "tea")
-    ada.click(".new-room button")
+    ada.click("#rooms >> role=link[name='New room']")
+    ada.fill("form.fields [name=name]", "tea")
+    ada.click("form.fields button")
     ada.wait_for_selector("#pill[data-state=live]")
     expect(ada.locator("#room-name")).to_have_text("tea")
     way = "/websocket" if "/websocket" in bo.url else "/polling"
@@ -177,8 +177,8 @@ def test_rooms(pair: tuple[Any, Any], server: Server) -> None:
     bo.goto(f"{server.url}{way}")
     bo.wait_for_selector("#pill[data-state=live]")
     assert texts(bo) == []
-    bo.click(".rooms button")
-    bo.click(".rooms a:has-text('tea')")
+    bo.click("#rooms >> role=link[name='All rooms']")
+    bo.click("main a:has-text('tea')")
     expect(bo.locator("#m1 .text")).to_have_text("milk?")
 
 
