@@ -22,7 +22,8 @@ from ...protocol import json, wire
 from ...protocol.errors import NotAcceptable, ParameterInvalid, Refused
 from ..http import access, parameters, problems, security, site
 from ..spec.described import described
-from .websocket_peer import Client, First, Socket
+from .websocket_client import Client, First
+from .websocket_peer import Socket
 
 _ALLOWED = "GET, OPTIONS"
 SUBPROTOCOL = "quotechat.v1"

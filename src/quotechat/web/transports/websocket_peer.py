@@ -21,9 +21,10 @@ from ...protocol.cursor import Cursor, Now
 from ...protocol.errors import CursorAhead, CursorExpired, HistoryChanged, Invalid, Refused
 from ...protocol.events import Event
 from ...protocol.inbox import INBOX
-from ...protocol.principal import VISITOR, Principal
+from ...protocol.principal import Principal
 from ...store.base import Typist
 from ..http import access, authentication, problems, reads, security
+from .websocket_client import Client, First, client_id_of
 
 HEARTBEAT_SECONDS = 20.0
 PONG_SECONDS = 60.0
@@ -43,23 +44,6 @@ FRAMES_PER_SECOND = 500
 of the one thread that serves all sockets."""
 TYPING_SECONDS = 2.0
 """Of the `typing` of one socket, one in so many seconds counts; the others cost nothing."""
-
-First = tuple[str | None, str | None] | Refused
-"""The `room` and `after` of the handshake's query, or why they cannot be read."""
-
-
-class Client:
-    """In whose name a socket sends."""
-
-    __slots__ = ("address", "identity", "name", "principal")
-
-    def __init__(
-        self, identity: str | None, address: str, name: str | None = None, principal: Principal = VISITOR
-    ) -> None:
-        self.identity = identity
-        self.address = address
-        self.name = name
-        self.principal = principal
 
 
 class Socket(Peer):
@@ -241,7 +225,7 @@ class Socket(Peer):
             if not isinstance(command, commands.Ping):
                 authentication.check_command(self._client.principal, command)
         except Refused as refused:
-            self._refuse(refused, _client_id(envelope))
+            self._refuse(refused, client_id_of(envelope))
             return
         if isinstance(command, commands.Subscribe):
             self._subscribe(command)
@@ -406,9 +390,3 @@ class Socket(Peer):
         if self._connection.closing:
             self._inbox.clear()
             self.end()
-
-
-def _client_id(envelope: Any) -> str | None:
-    """Return the `client_id` of an envelope that is otherwise wrong, as far as it can be repeated."""
-    found = envelope.get("client_id") if isinstance(envelope, dict) else None
-    return found if isinstance(found, str) and len(found) <= 64 else None
