@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,10 +55,6 @@ ALONE = {
     *("quotechat.config", "quotechat.assets", "quotechat.logs", "quotechat.refusal"),
     *("quotechat.supervision", "quotechat.outbound"),
     *("quotechat.lab", "quotechat.client", "quotechat.doctor"),
-}
-#: The layers of the table in docs/architecture.md.
-DRAWN = {f"quotechat.{name}" for name in ("app", "protocol", "store", "hub", "live")} | {
-    f"quotechat.web.{name}" for name in ("http", "spec", "transports", "api", "pages")
 }
 #: Not for the ground floor, which knows no I/O, no clock and no thread.
 WORLDLY = {"asyncio", "flask", "gunicorn", "socket", "sqlite3", "subprocess", "threading", "time"}
@@ -195,14 +190,3 @@ def test_packages_are_small() -> None:
     """No package has more than 22 modules of its own."""
     sizes = {str(folder.parent): len(list(folder.parent.glob("*.py"))) - 1 for folder in SOURCE.rglob("__init__.py")}
     assert {name: size for name, size in sizes.items() if size > 22} == {}
-
-
-def test_the_drawing_has_the_layers_of_the_code() -> None:
-    """The table in docs/architecture.md lists each layer under the number that the imports are held to."""
-    page = (SOURCE.parent / "docs" / "architecture.md").read_text("utf-8")
-    drawn = re.findall(r"^\| (\d+) \| `([a-z/]+?)(?:/|\.py)`", page, re.MULTILINE)
-    assert {name: int(number) for number, name in drawn} == {
-        module.removeprefix("quotechat.").replace(".", "/"): floor
-        for module, floor in FLOORS.items()
-        if module in DRAWN
-    }

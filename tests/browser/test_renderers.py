@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from server import Server
 
-from quotechat.protocol import ansi, text
+from quotechat.protocol.markup import ansi, text
 from quotechat.web.pages.runs import show_text
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "runs.json").read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""The rules of docs/explanation/text.md, followed one by one: what protocol/text.py does in linear time.
+"""The rules of docs/explanation/text.md, followed one by one: what protocol/markup/text.py does in linear time.
 
 Where a URL ends and what is a word are taken from there; what pairs, what is code and what a run is, are not.
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from quotechat.protocol.links import url_end
-from quotechat.protocol.text import _side, _trimmed
+from quotechat.protocol.markup.links import url_end
+from quotechat.protocol.markup.text import _side, _trimmed
 
 _STYLES = {"**": "bold", "*": "italic", "__": "underline"}
 _GIVES = {"*": ["*"], "**": ["**"], "***": ["**", "*"], "__": ["__"]}

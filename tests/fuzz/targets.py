@@ -29,8 +29,9 @@ from gunicorn.http.message import Request
 from gunicorn.http.unreader import IterUnreader
 
 from quotechat.live.connection import Connection, frame
-from quotechat.protocol import commands, cursor, json, text
+from quotechat.protocol import commands, cursor, json
 from quotechat.protocol.errors import CursorInvalid, MalformedJson, Refused
+from quotechat.protocol.markup import text
 from quotechat.serving.arrival import MOST_HEAD, Arrival
 
 Target = Callable[[bytes], None]

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quotechat.protocol import ansi
+from quotechat.protocol.markup import ansi
+from quotechat.protocol.markup.text import parse
 from quotechat.protocol.names import COLORS
-from quotechat.protocol.text import parse
 
 SGR = re.compile(r"\x1b\[[0-9;]+m")
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from quotechat.protocol import mentions, text
+from quotechat.protocol.markup import mentions, text
+from quotechat.protocol.markup.text import Run
 from quotechat.protocol.names import skeleton
-from quotechat.protocol.text import Run
 
 PEOPLE = {"Ann": "a", "Ann Lee": "al", "Bo": "b", "李雷": "l", "Zoë": "z", "O'Neil": "o", "J. R.": "j", "room": "room"}
 KNOWN = {skeleton(name): who for name, who in PEOPLE.items()}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quotechat.protocol import slack
+from quotechat.protocol.markup import slack
 
 
 @pytest.mark.parametrize(

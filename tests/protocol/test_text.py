@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from quotechat.protocol import text
 from quotechat.protocol.errors import Invalid
+from quotechat.protocol.markup import text
 from quotechat.protocol.names import clean_author
 
 #: Shared with the tests of the pages.

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from quotechat.protocol import text
+from quotechat.protocol.markup import text
 
 MESSAGES = 50
 WORST = {

@@ -19,7 +19,8 @@ from websockets.sync.client import connect
 
 from quotechat import create_app
 from quotechat.config import Settings
-from quotechat.protocol import commands, events, wire
+from quotechat.protocol import commands, events
+from quotechat.protocol.types import wire
 from quotechat.web.http import problems
 from quotechat.web.spec import specs
 from quotechat.web.spec.described import COMMANDS, FOR_MANAGERS, Call, Example, calls, envelope

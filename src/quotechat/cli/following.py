@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..client import Backoff, Client
-from ..protocol import ansi
+from ..protocol.markup import ansi
 
 
 def tail(url: str, token: str | None, since: str | None, *, as_json: bool, until: AbstractContextManager[None]) -> None:

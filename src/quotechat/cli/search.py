@@ -9,7 +9,7 @@ import time
 import click
 
 from ..client import Client, Hit
-from ..protocol import ansi
+from ..protocol.markup import ansi
 from . import talk
 from .options import option, settings_of
 from .telling import counted, progress, told

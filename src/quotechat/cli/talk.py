@@ -19,7 +19,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from ..client import Backoff, Client, ClientError, Event, Message, Quote, Reset, Unanswered
-from ..protocol import ansi
+from ..protocol.markup import ansi
 from ..protocol.names import COLORS
 from . import following, tokens
 from .uploading import uploaded

@@ -14,10 +14,11 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from msgspec.structs import replace
 
-from . import decoding, emoji, names, rooms, text
+from . import decoding, emoji, names, rooms
 from .errors import Invalid, MalformedEnvelope
-from .file_types import FileIds
+from .markup import text
 from .principal import account_id
+from .types.file_types import FileIds
 
 LOBBY = "lobby"
 MOST_REASON = 500

@@ -16,10 +16,11 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple
 
-from . import events, json, mentions
+from . import events, json
 from .cursor import Cursor
 from .errors import MalformedJson
 from .events import Event
+from .markup import mentions
 
 COMMANDS: Final = (
     events.MESSAGE_SENT, events.MESSAGE_EDITED, events.MESSAGE_DELETED, events.REACTIONS_CHANGED, events.QUOTE_ADDED,

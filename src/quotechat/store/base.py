@@ -27,10 +27,11 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import msgspec
 from msgspec.structs import force_setattr
 
-from ..protocol import commands, mentions, text
+from ..protocol import commands
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Refused
 from ..protocol.events import Event
+from ..protocol.markup import mentions, text
 from ..protocol.principal import Principal
 from .shapes import Sql
 

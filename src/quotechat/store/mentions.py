@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from ..protocol import json, text
+from ..protocol import json
+from ..protocol.markup import text
 from . import presenting
 from .ledger import Ledger, Room
 from .shapes import PART, Row, Sql, counted

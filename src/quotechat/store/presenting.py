@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ..protocol import json, text
+from ..protocol import json
+from ..protocol.markup import text
 from .maintenance.redaction import Pending, pending
 from .shapes import Row, Sql
 

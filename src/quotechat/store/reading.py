@@ -9,9 +9,10 @@ import secrets
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from ..protocol import cursor, json, text
+from ..protocol import cursor, json
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import CursorAhead, CursorExpired, HistoryChanged, MalformedJson, QuoteUnknown, RoomUnknown
+from ..protocol.markup import text
 from ..protocol.principal import Principal
 from . import listing, presenting, visibility
 from .accounts import callers

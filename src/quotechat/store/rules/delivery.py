@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from ...protocol import commands, json, mentions
+from ...protocol import commands, json
 from ...protocol.commands import SendMessage
 from ...protocol.errors import RateLimited, Refused
+from ...protocol.markup import mentions
 from ...protocol.principal import account_id
 from ..accounts import held_names
 from ..base import Deliver, Nothing, Outcome, Write

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ...protocol import json, mentions, text
-from ...protocol.mentions import Candidate
+from ...protocol import json
+from ...protocol.markup import mentions, text
+from ...protocol.markup.mentions import Candidate
 from ...protocol.permissions import MENTION_ALL, MENTION_FEW, READ, allows
 from ...protocol.principal import Principal
 from .. import members

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...protocol import events, json, moments, text
+from ...protocol import events, json, moments
 from ...protocol.commands import DeleteMessage, EditMessage, SendMessage
 from ...protocol.errors import Conflict, Forbidden, Invalid, MessageUnknown
-from ...protocol.mentions import Candidate
+from ...protocol.markup import text
+from ...protocol.markup.mentions import Candidate
 from ...protocol.permissions import DELETE_OTHERS
 from .. import mentions, presenting
 from ..accounts import callers, held_names

@@ -16,8 +16,9 @@ from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
-from ...protocol import events, json, question, text
+from ...protocol import events, json, question
 from ...protocol.errors import ParameterInvalid
+from ...protocol.markup import text
 from ...protocol.names import skeleton
 from ...protocol.principal import Principal
 from ...protocol.question import Question

@@ -9,8 +9,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta
 
-from ...protocol import emoji, events, json, names, rooms, text, wire
+from ...protocol import emoji, events, json, names, rooms
 from ...protocol.errors import Invalid
+from ...protocol.markup import text
+from ...protocol.types import wire
 from ..shapes import DELETED_ACCOUNT
 from .copying import Logged
 

@@ -14,9 +14,11 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from ...protocol import commands, json, media, names, rooms, text, wire
+from ...protocol import commands, json, media, names, rooms
 from ...protocol.errors import Invalid, MalformedJson
-from ...protocol.file_types import FileId
+from ...protocol.markup import text
+from ...protocol.types import wire
+from ...protocol.types.file_types import FileId
 from ..base import Impossible
 from ..files.moving import Piece
 from ..projections import known

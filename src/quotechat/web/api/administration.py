@@ -9,11 +9,11 @@ from flask import Blueprint, Response, current_app
 from ...hub.accounts.credentials import DAY_MS
 from ...hub.accounts.people import People
 from ...hub.chat import Chat
-from ...protocol import account_types as types
 from ...protocol.errors import Invalid
 from ...protocol.events import rfc3339
 from ...protocol.permissions import INVITE
 from ...protocol.principal import Principal
+from ...protocol.types import account_types as types
 from ..http import authentication, parameters
 from ..spec.described import described
 from . import showing, token_fields

@@ -6,9 +6,9 @@ from flask import Blueprint, Response, current_app
 
 from ...hub.accounts.bots import Bots
 from ...hub.chat import Chat
-from ...protocol import account_types as types
 from ...protocol.errors import Invalid
 from ...protocol.permissions import CREATE_BOT
+from ...protocol.types import account_types as types
 from ..http import authentication, parameters
 from ..spec.described import described
 from . import showing, token_fields

@@ -10,9 +10,9 @@ from flask import Blueprint, Response, current_app, request
 from ...hub.chat import Chat
 from ...hub.cursors import ALL, MOST_AT_ONCE, Cursors, Named, Part
 from ...protocol import cursor, names
-from ...protocol import program_types as types
 from ...protocol.errors import CursorUnknown, Invalid
 from ...protocol.events import rfc3339
+from ...protocol.types import program_types as types
 from ..http import access, authentication, parameters, reads, security
 from ..spec.described import CURSORS, described
 from ..transports import poll_bytes, polling, revocation

@@ -18,9 +18,9 @@ from ...hub.files import Files
 from ...live import handoff
 from ...live.detach import can_detach
 from ...live.downloads import Downloads
-from ...protocol import file_types as types
 from ...protocol import media
 from ...protocol.errors import FileUnknown, ParameterInvalid, Refused, TooLarge, UnsupportedMediaType
+from ...protocol.types import file_types as types
 from ...store.files.blobs import Content, WrongOffset
 from ...store.files.uploads import File
 from ..http import access, authentication, parameters, problems, security, site

@@ -10,10 +10,12 @@ from flask import Blueprint, Response, current_app, request
 
 from ...hub.chat import Chat, Stored
 from ...hub.hooks import Hook, Hooks, split
-from ...protocol import commands, json, slack, wire
-from ...protocol import program_types as types
+from ...protocol import commands, json
 from ...protocol.errors import Invalid, ParameterInvalid, TokenUnknown
 from ...protocol.events import rfc3339
+from ...protocol.markup import slack
+from ...protocol.types import program_types as types
+from ...protocol.types import wire
 from ..http import access, authentication, parameters, security, site
 from ..spec.described import described
 from .messages import live

@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, Response, current_app, request
 
 from ...hub.chat import Chat
-from ...protocol import inbox_types as types
 from ...protocol.cursor import START, Cursor, Now
+from ...protocol.types import inbox_types as types
 from ..http import access, authentication, conditional, parameters
 from ..spec.described import CURSORS, described
 from ..transports import inbox_polls, inbox_stream

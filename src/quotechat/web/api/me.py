@@ -10,11 +10,12 @@ from flask import Blueprint, Response, current_app, request
 from ...hub.accounts.accounts import Accounts
 from ...hub.chat import Chat
 from ...live.detach import has_body
-from ...protocol import account_types as types
-from ...protocol import json, wire
+from ...protocol import json
 from ...protocol.errors import Invalid, ParameterInvalid, Unauthenticated
 from ...protocol.events import rfc3339
 from ...protocol.principal import SCOPES, Principal
+from ...protocol.types import account_types as types
+from ...protocol.types import wire
 from ...store import reading
 from ...store.accounts import accounts, own, personal, sessions
 from ..http import authentication, parameters, security

@@ -7,10 +7,10 @@ from typing import Any
 from flask import Blueprint, Response, current_app
 
 from ...hub.chat import Chat
-from ...protocol import room_types, wire
 from ...protocol.errors import Forbidden, Invalid
 from ...protocol.permissions import LIST_MEMBERS, allows
 from ...protocol.principal import Principal
+from ...protocol.types import room_types, wire
 from ...store import members as rows
 from ...store.base import BeginDirect, Stored
 from ...store.shapes import Sql

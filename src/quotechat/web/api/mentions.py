@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, Response, current_app
 
 from ...hub.chat import Chat
-from ...protocol import mention_types as types
 from ...protocol.errors import ParameterInvalid
+from ...protocol.types import mention_types as types
 from ...store import mentions
 from ...store.mentions import Before
 from ..http import authentication, parameters

@@ -8,8 +8,9 @@ from typing import Any
 from flask import Blueprint, Response, current_app, request
 
 from ...hub.chat import Cancelled, Chat, Scheduled, Stored
-from ...protocol import body_types, commands, json, wire
+from ...protocol import commands, json
 from ...protocol.errors import Invalid, MalformedEnvelope, ParameterInvalid
+from ...protocol.types import body_types, wire
 from ..http import access, authentication, parameters, security
 from ..spec.described import COMMANDS, FOR_MANAGERS, OWN_MESSAGE, Example, described, envelope
 from ..transports import sending

@@ -7,11 +7,11 @@ from typing import Any
 from flask import Blueprint, Response, current_app
 
 from ...hub.chat import Chat
-from ...protocol import account_types as types
 from ...protocol import json
 from ...protocol.errors import Invalid, ParameterInvalid
 from ...protocol.events import rfc3339
 from ...protocol.principal import Principal
+from ...protocol.types import account_types as types
 from ...store import audit
 from ...store import reports as rows
 from ...store.reports import Report

@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, Response, current_app
 
 from ...hub.chat import Chat
-from ...protocol import typing_types as types
 from ...protocol.errors import ParameterInvalid
+from ...protocol.types import typing_types as types
 from ..http import authentication, parameters
 from ..spec.described import described
 from .messages import live

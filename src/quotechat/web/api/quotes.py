@@ -7,9 +7,9 @@ from typing import Any
 from flask import Blueprint, Response, current_app
 
 from ...hub.chat import Chat
-from ...protocol import body_types, wire
 from ...protocol.commands import LOBBY
 from ...protocol.errors import Invalid, ParameterInvalid
+from ...protocol.types import body_types, wire
 from ..http import conditional, parameters, reads
 from ..spec.described import Example, described
 from .messages import live, remove_quote, submit_quote

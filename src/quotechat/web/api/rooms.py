@@ -7,10 +7,10 @@ from typing import Any
 from flask import Blueprint, Response, current_app
 
 from ...hub.chat import Chat
-from ...protocol import body_types, room_types, wire
 from ...protocol.errors import Invalid
 from ...protocol.names import clean_user
 from ...protocol.permissions import CREATE_CLOSED, CREATE_ROOM
+from ...protocol.types import body_types, room_types, wire
 from ...store.accounts import accounts
 from ..http import access, authentication, conditional, parameters, reads, security
 from ..http.site import url_for

@@ -8,8 +8,8 @@ from flask import Blueprint, Response, current_app
 
 from ...hub.chat import Chat
 from ...hub.search import Order
-from ...protocol import search_types
 from ...protocol.errors import ParameterInvalid
+from ...protocol.types import search_types
 from ..http import conditional, parameters, security
 from ..spec.described import Example, described
 from .messages import live

@@ -7,9 +7,9 @@ from flask import Blueprint, Response, current_app
 from ...hub.accounts.accounts import Accounts
 from ...hub.accounts.clients import Client, SignedIn
 from ...hub.chat import Chat
-from ...protocol import account_types as types
 from ...protocol.errors import NotFound
 from ...protocol.events import rfc3339
+from ...protocol.types import account_types as types
 from ...store.accounts import sessions
 from ..http import authentication, parameters, security
 from ..spec.described import described

@@ -10,10 +10,10 @@ from ...hub.chat import Chat
 from ...hub.cursors import ALL
 from ...hub.webhooks.webhooks import MOST_ROOMS, Shown, Wanted, Webhooks
 from ...protocol import cursor, names
-from ...protocol import program_types as types
 from ...protocol.errors import Invalid
 from ...protocol.events import rfc3339
 from ...protocol.principal import Principal
+from ...protocol.types import program_types as types
 from ...store.webhooks import Try
 from ..http import authentication, parameters, security
 from ..spec.described import CURSORS, described

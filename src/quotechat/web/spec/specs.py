@@ -14,7 +14,8 @@ from typing import Any, get_args
 from flask import Blueprint, Response, current_app, request
 
 from ...live.connection import CLOSE_CODES
-from ...protocol import commands, inbox_types, json, schemas, typing_types, wire
+from ...protocol import commands, json
+from ...protocol.types import inbox_types, schemas, typing_types, wire
 from ..http import problems, security, site
 from .described import PATH, QUERY, Call, calls, described, envelope
 

@@ -17,10 +17,11 @@ from flask import Blueprint, Response, current_app, request
 from ...hub.chat import Chat, Page
 from ...hub.held_polls import early
 from ...hub.room_handle import RoomHandle
-from ...protocol import cursor, wire
+from ...protocol import cursor
 from ...protocol.cursor import Cursor, Now
 from ...protocol.errors import NotAcceptable, Overloaded, Refused
 from ...protocol.inbox import INBOX
+from ...protocol.types import wire
 from ..http import access, authentication, conditional, parameters, reads, security
 from ..spec.described import CURSORS, Example, described
 from . import inbox_polls, parking, poll_bytes, revocation

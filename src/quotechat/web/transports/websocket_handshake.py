@@ -18,8 +18,9 @@ from ...hub.chat import Chat
 from ...live.connection import Connection
 from ...live.detach import can_detach, detach, has_body
 from ...live.reactor import Reactor
-from ...protocol import json, wire
+from ...protocol import json
 from ...protocol.errors import NotAcceptable, ParameterInvalid, Refused
+from ...protocol.types import wire
 from ..http import access, parameters, problems, security, site
 from ..spec.described import described
 from .websocket_client import Client, First

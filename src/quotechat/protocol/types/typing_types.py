@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from .commands import AccountId
+from ..commands import AccountId
 from .fields import Room
 
 

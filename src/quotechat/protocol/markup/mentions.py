@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
+from ..names import skeleton
 from .links import in_word
-from .names import skeleton
 from .text import MOST_RUNS, Run
 
 MOST_CHARS: Final = 40

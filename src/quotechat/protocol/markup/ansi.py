@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from quotechat.protocol.text import Run
+from quotechat.protocol.markup.text import Run
 
 _RESET: Final = "\x1b[0m"
 

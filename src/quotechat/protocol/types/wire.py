@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from ..markup.text import Run
 from .fields import At as At
 from .fields import Count as Count
 from .fields import Cursor as Cursor
@@ -25,7 +26,6 @@ from .fields import Seq as Seq
 from .file_types import File, FileIds
 from .inbox_types import Inbox, InboxRoom
 from .room_types import About, FormerMember, Level, Member, ReadPosition, RoomInfo
-from .text import Run
 
 # --- Messages and quotes --------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any, Final, Literal, Required, TypedDict, cast
 
 from quotechat.protocol.errors import Invalid
-from quotechat.protocol.links import in_word, url_end
+from quotechat.protocol.markup.links import in_word, url_end
 from quotechat.protocol.names import clean_title, is_blank, normal
 
 __all__ = [

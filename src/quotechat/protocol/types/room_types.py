@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from .commands import AboutChange, AccountId, ClientId, MemberRole
+from ..commands import AboutChange, AccountId, ClientId, MemberRole
 from .fields import At, Count, Cursor, MessageId, Room, Seq
 
 Level = Literal["everything", "mentions", "nothing", "hidden"]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from .commands import AccountId, ClientId, NewMessage, ReactionName
+from ..commands import AccountId, ClientId, NewMessage, ReactionName
 from .fields import Room
 
 Key = Annotated[

@@ -1,0 +1,1 @@
+"""The text of messages: markup, links, mentions, and how other programs write it."""
