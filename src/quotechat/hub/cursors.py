@@ -105,7 +105,7 @@ class Cursors:
     def read(
         self, by: Principal, name: str, limit: int, seconds: float, gone: Gone | None = None
     ) -> tuple[dict[str, Part], int | None]:
-        """Return what comes after the positions, by room, held up to `seconds` for something new, and a hint.
+        """Return the events after the positions, by room, held up to `seconds` for something new, and a hint.
 
         The hint is when to come back, in milliseconds, if the hold ended early. Rooms that the account may not read
         now are left out.

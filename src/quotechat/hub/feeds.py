@@ -90,7 +90,7 @@ class Feeds:
         return self._from_memory(room, after, limit, most, head) or self._store.read(room, after, limit, most)
 
     def publish(self, room: str, stored: Sequence[Stored]) -> None:
-        """Publish what this process has committed in `room`, in order, and wake its readers."""
+        """Publish the commits of this process in `room`, in order, and wake its readers."""
         feed = self._feeds.get(room)
         if feed is None:
             return
@@ -99,7 +99,7 @@ class Feeds:
         self._tell(room)
 
     def check(self, rooms: Iterable[str] | None = None) -> None:
-        """Publish what other processes have committed in `rooms`, None for all."""
+        """Publish the commits of other processes in `rooms`, None for all."""
         asked = tuple(self._feeds if rooms is None else rooms)
         feeds = {room: feed for room in asked if (feed := self._feeds.get(room)) is not None}
         known = {room: feed.head for room, feed in feeds.items()}

@@ -44,7 +44,7 @@ class RoomHandle:
         self.since = head.seq
         return head
 
-    # --- Reading what there is --------------------------------------------------------------------
+    # --- Reading the present ----------------------------------------------------------------------
 
     def snapshot(self, limit: int) -> dict[str, Any]:
         """Return the latest messages and the cursor behind them, in one transaction; see `Store.snapshot`."""

@@ -87,7 +87,7 @@ class Writer:
                 self._wake()
 
     def wake(self) -> None:
-        """Begin to store what is queued."""
+        """Begin to store the queue."""
         with self._lock:
             self._wake()
 

@@ -1,6 +1,6 @@
 """Watch for commits of other processes, on a thread of its own.
 
-Here lives when the store is checked; what is found there is published by the feeds.
+Here lives when the store is checked; the feeds publish the news.
 """
 
 from __future__ import annotations
