@@ -35,6 +35,7 @@ export class Files {
 
   /** The message with the files that are here, which leave the form. */
   take(message) {
+    if (!this.#items.length) return message; // also where nobody uploads
     const ids = this.#items.flatMap(({ file }) => file?.id ?? []);
     for (const item of this.#items) item.row.remove();
     this.#items = [];
