@@ -42,7 +42,7 @@ def test_ready_tells_each_part(client: FlaskClient) -> None:
     """All is well: 200, and the parts by name."""
     assert client.get("/healthz").get_json() == {"status": "ok"}
     answer = client.get("/readyz")
-    threads = ("writer", "scheduler", "watcher", "housekeeper", "indexer", "reactor")
+    threads = ("writer", "scheduler", "watcher", "housekeeper", "indexer", "reactor", "downloads", "webhooks")
     if client.application.config["QUOTECHAT"].database:
         threads += ("notifier",)
     parts = dict.fromkeys(("database", "serving", *threads), "ok")

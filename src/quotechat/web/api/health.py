@@ -73,8 +73,8 @@ def readyz() -> Response:
     chat: Chat = current_app.extensions["quotechat"]
     parts = {"database": _database(chat), "serving": "draining" if chat.draining else "ok"}
     parts |= chat.parts()
-    # Without its indexer a server searches late, and serves.
-    ready = all(state == "ok" for name, state in parts.items() if name != "indexer")
+    # Without them a server searches late, or calls late, and serves.
+    ready = all(state == "ok" for name, state in parts.items() if name not in ("indexer", "webhooks"))
     answer = live({"status": "ok" if ready else "unready", "parts": parts}, 200 if ready else 503)
     if not ready:
         answer.headers["Retry-After"] = "1"
