@@ -179,7 +179,7 @@ def dropped_between() -> None:
         self.pump(peer)
 
     def take(self: Any, command: Any, found: Any) -> None:
-        self.reactor.follow = follow.__get__(self.reactor)
+        self.reactor.follow = follow.__get__(self.reactor.fanout)
         subscribed(self, command, found)
 
     room_handle.RoomHandle.read = slow  # type: ignore[method-assign]
