@@ -11,6 +11,7 @@ from collections.abc import Callable
 from ...protocol import json
 from ..projections import Counts, Entry, project
 from ..shapes import REMOVED, Sql
+from ..tables import TABLES
 
 _REMOVED = "SELECT id FROM room WHERE name LIKE ?"
 
@@ -22,8 +23,9 @@ def rebuild(sql: Sql, progress: Callable[[int, int], None]) -> int:
     """
     count = sql.one("SELECT count(*) FROM event")
     assert count is not None
-    for statement in ("DELETE FROM message", "DELETE FROM reaction", "DELETE FROM emoji_reaction"):
-        sql.run(statement)
+    for table in TABLES.values():
+        if table.projected:
+            sql.run(f"DELETE FROM {table.name}")
     # Of a room that is being removed only the quotes stay, and part of the log may be gone.
     sql.run(f"DELETE FROM quote WHERE seq IS NOT NULL AND room_id NOT IN ({_REMOVED})", f"{REMOVED}%")
     removed = {row[0] for row in sql.all(_REMOVED, f"{REMOVED}%")}

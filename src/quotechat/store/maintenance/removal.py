@@ -13,17 +13,16 @@ from ..files.attaching import drop
 from ..ledger import Ledger
 from ..rooms import create_room
 from ..shapes import REMOVED, Sql
+from ..tables import TABLES
 
 _AT_ONCE = 200
 """Rows that one transaction deletes."""
 _ROWS = {
-    "scheduled": ("id",), "redaction": ("message_id",), "event": ("seq",), "message": ("id",),
-    "reaction": ("message_id", "identity"), "emoji_reaction": ("message_id", "identity", "emoji"),
-    "sent": ("sender", "client_id"), "name": ("skeleton",),
-    "mention": ("account_id", "message_id"), "report": ("id",),
-    "file": ("id",),
-    "subscribed": ("subscriber_id",), "delivery": ("subscriber_id", "at"),
-}  # fmt: skip
+    name: table.key_in_room
+    for name, table in TABLES.items()
+    # Members are gone at once, quotes stay.
+    if table.of_a_room and name not in ("member", "quote")
+}
 """What belongs to a room: the rest of the primary key. The newest events go first, so what is left is a log."""
 
 

@@ -20,6 +20,7 @@ from ...protocol.errors import RoomUnknown
 from ..base import Impossible
 from ..files.attaching import drop
 from ..shapes import Row, Sql
+from ..tables import TABLES
 from .redaction import Budget, redact_excerpts
 
 
@@ -76,17 +77,10 @@ def _forget(sql: Sql, room_id: int, start: int, floor: int) -> None:
     )  # fmt: skip
     answered = list(answered)
     drop(sql, "room_id = ? AND message_id <= ?", room_id, floor)
-    for statement in (
-        "DELETE FROM event WHERE room_id = ? AND seq <= ?",
-        "DELETE FROM message WHERE room_id = ? AND id <= ?",
-        "DELETE FROM reaction WHERE room_id = ? AND message_id <= ?",
-        "DELETE FROM emoji_reaction WHERE room_id = ? AND message_id <= ?",
-        "DELETE FROM mention WHERE room_id = ? AND message_id <= ?",
-        "DELETE FROM report WHERE room_id = ? AND message_id <= ?",
-        "DELETE FROM scheduled WHERE room_id = ? AND seq <= ?",
-        "UPDATE quote SET room_id = NULL, seq = NULL WHERE room_id = ? AND seq <= ?",
-    ):
-        sql.run(statement, room_id, floor)
+    for table in TABLES.values():
+        if table.cut is not None:
+            sql.run(f"DELETE FROM {table.name} WHERE room_id = ? AND {table.cut} <= ?", room_id, floor)
+    sql.run("UPDATE quote SET room_id = NULL, seq = NULL WHERE room_id = ? AND seq <= ?", room_id, floor)
     budget = Budget()
     for (parent,) in answered:
         redact_excerpts(sql, room_id, parent, budget)

@@ -13,58 +13,11 @@ from functools import cache
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from ..tables import TABLES
+
 Values = tuple[Any, ...]
 Key = Any
 """The value of a primary key, or the tuple of its values."""
-
-_KEYS: Mapping[str, tuple[str, ...]] = {
-    "room": ("id",),
-    "event": ("room_id", "seq"),
-    "message": ("room_id", "id"),
-    "reaction": ("room_id", "message_id", "identity"),
-    "emoji_reaction": ("room_id", "message_id", "identity", "emoji"),
-    "quote": ("id",),
-    "sent": ("room_id", "sender", "client_id"),
-    "scheduled": ("id",),
-    "name": ("room_id", "skeleton"),
-    "account": ("id",),
-    "claim": ("identity",),
-    "session": ("hash",),
-    "token": ("id",),
-    "ticket": ("hash",),
-    "attempt": ("key",),
-    "site": ("key",),
-    "redaction": ("room_id", "message_id"),
-    "erasure": ("account_id",),
-    "member": ("account_id", "room_id"),
-    "mention": ("account_id", "room_id", "message_id"),
-    "blocked": ("account_id", "other"),
-    "notice": ("id",),
-    "report": ("id",),
-    "inbox_revision": ("account_id",),
-    "bar": ("key",),
-    "own_ban": ("account_id",),
-    "presence": ("account_id",),
-    "subscriber": ("id",),
-    "subscribed": ("subscriber_id", "room_id"),
-    "file": ("id",),
-    "blob": ("hash",),
-    "piece": ("place", "at"),
-    "dropped": ("hash",),
-    "delivery": ("subscriber_id", "at", "room_id"),
-    "webhook": ("subscriber_id",),
-}
-"""The primary keys. A row's key never changes, so two statements on different keys do not meet."""
-_NUMBERS = frozenset(
-    "id room_id seq at target reaction likes dislikes deleted reply_to message_id value scheduled due_at head floor"
-    " created_at account_id used_at proved_at ends_at made_at named_at seen_at until revision keeper made_by uses used"
-    " failures try_at holder edits removed last messages floor_messages news moved_at n read_id read_n muted_until"
-    " spoke_at seen other closed_by nameless moderated lease_until all_rooms mentions"
-    " size length width height old_until failing_since subscriber_id status ms".split()
-)
-_TEXTS = frozenset({("token", "id"), ("ticket", "id"), ("file", "id")})
-"""(table, column) that is text, although a column of that name is a number elsewhere."""
-_BYTES = frozenset({"chain", "floor_chain", "digest", "hash", "pair", "thumb", "data"})
 
 _INSERT = re.compile(r"INSERT INTO (\w+) \(([\w, ]+)\) VALUES \([?, ]+\)")
 _UPDATE = re.compile(r"UPDATE (\w+) SET (\w+ = \?(?:, \w+ = \?)*) WHERE (\w+ = \?(?: AND \w+ = \?)*)")
@@ -98,19 +51,22 @@ def shape(statement: str) -> Shape:
         columns = found[2].split(", ")
         places = {column: place for place, column in enumerate(columns)}
         return Shape(((found[1], _key(found[1], places)),), found.end() == len(statement), reads)
-    named = [(table, alias or table) for table, alias in _NAMED.findall(statement) if table in _KEYS]
+    # In capitals it is no table but the rest of a clause, as in DO UPDATE SET.
+    named = [(table, alias or table) for table, alias in _NAMED.findall(statement) if table.islower()]
     # A table that is named twice, as in a subquery, has no one key.
     tables = [table for table, _ in named]
     fixed = _fixed(statement)
     keys: dict[str, Callable[[Values], Key] | None] = {}
     for table, alias in named:
+        if table not in TABLES:
+            raise KeyError(f"{table} is not in store/tables.py")
         own = {column: place for (of, column), place in fixed.items() if of == alias or (not of and len(named) == 1)}
         keys[table] = _key(table, own) if tables.count(table) == 1 else None
     return Shape(tuple(keys.items()), False, reads)
 
 
 def _key(table: str, columns: Mapping[str, int]) -> Callable[[Values], Key] | None:
-    key = _KEYS[table]
+    key = TABLES[table].key
     return itemgetter(*(columns[column] for column in key)) if columns.keys() >= set(key) else None
 
 
@@ -188,6 +144,7 @@ class Array(NamedTuple):
 
 _TEXT, _BIGINT, _BYTEA = 25, 20, 17
 _ARRAYS = {_TEXT: 1009, _BIGINT: 1016, _BYTEA: 1001}
+_OIDS = {"number": _BIGINT, "text": _TEXT, "bytes": _BYTEA}
 
 
 def read_arrays(rows: Sequence[Values]) -> list[Array]:
@@ -206,15 +163,7 @@ def _kinds(statement: str) -> tuple[int, ...]:
     found = _INSERT.fullmatch(statement)
     columns = found[2].split(", ") if found else re.findall(r"(\w+) = \?", statement)
     table = found[1] if found else statement.split()[1]
-    return tuple(_kind(table, each) for each in columns)
-
-
-def _kind(table: str, column: str) -> int:
-    if (table, column) in _TEXTS:
-        return _TEXT
-    if (table, column) == ("attempt", "key") or column in _BYTES:
-        return _BYTEA
-    return _BIGINT if column in _NUMBERS else _TEXT
+    return tuple(_OIDS[TABLES[table].kinds[each]] for each in columns)
 
 
 def _array(kind: int, items: Sequence[Any]) -> Array:

@@ -15,41 +15,12 @@ from msgspec import Meta
 from ...protocol import json, names
 from ...protocol.errors import Invalid
 from ...protocol.principal import ACCOUNT, HOST
+from .. import tables
 from ..base import Impossible
 from ..shapes import Sql, schema
 
-TABLES: dict[str, tuple[str, ...]] = {
-    "account": (
-        "id", "key", "identity", "name", "skeleton", "role", "state", "until", "password", "settings", "keeper",
-        "revision", "made_by", "made_at", "named_at", "seen_at",
-    ),
-    "claim": ("identity", "account_id"),
-    "session": (
-        "hash", "account_id", "label", "at", "used_at", "proved_at", "ends_at", "agent", "address",
-    ),
-    "token": ("id", "hash", "account_id", "name", "scopes", "rooms", "at", "used_at", "ends_at"),
-    "ticket": (
-        "hash", "id", "kind", "account_id", "role", "rooms", "uses", "used", "made_by", "at", "ends_at", "note",
-    ),
-    "site": ("key", "value"),
-    "blocked": ("account_id", "other"),
-    "bar": ("key", "until", "made_by", "reason"),
-    "own_ban": ("account_id", "until"),
-    # It begins anew there: what is deleted already is deleted there too.
-    "erasure": ("account_id", "at", "nameless", "moderated"),
-    "subscriber": (
-        "id", "account_id", "kind", "name", "all_rooms", "commands", "mentions", "url", "secret", "old_secret",
-        "old_until", "state", "at",
-    ),
-    "webhook": ("subscriber_id", "key", "made_by", "reason"),
-}  # fmt: skip
-"""Columns of the rows carried, the primary key first."""
-_KEY_COLUMNS = {"blocked": 2}
-"""How many columns the primary key has, if more than one."""
-_ACCOUNTS = 2
-_MEMBERS = 7
-_SINCE = {"blocked": 7, "bar": 7, "erasure": 8, "subscriber": 11, "own_ban": 16, "webhook": 17}
-"""The migration that made the table; of all others it is that of accounts."""
+TABLES = {name: table.travelling for name, table in tables.TABLES.items() if table.carried}
+"""Columns of the rows carried."""
 
 Row = tuple[str, dict[str, Any]]
 
@@ -58,7 +29,7 @@ def dump(sql: Sql) -> Iterator[Row]:
     """Yield (table, row) of all accounts and their belongings."""
     for table in _there(sql):
         columns = TABLES[table]
-        for row in sql.all(f"SELECT {', '.join(columns)} FROM {table} ORDER BY {columns[0]}"):
+        for row in sql.all(f"SELECT {', '.join(columns)} FROM {table} ORDER BY {tables.TABLES[table].key[0]}"):
             yield table, dict(zip(columns, map(_plain, row), strict=True))
 
 
@@ -78,7 +49,7 @@ def load(sql: Sql, rows: Iterable[Row], *, new: bool) -> None:
             sql.run(f"DELETE FROM {table}")
     for table, row in rows:
         columns = TABLES[table]
-        key = columns[: _KEY_COLUMNS.get(table, 1)]
+        key = tables.TABLES[table].key
         condition = " AND ".join(f"{column} = ?" for column in key)
         if not new and sql.one(f"SELECT 1 FROM {table} WHERE {condition}", *(row[each] for each in key)) is not None:
             continue
@@ -91,7 +62,7 @@ def load(sql: Sql, rows: Iterable[Row], *, new: bool) -> None:
 def counts(sql: Sql) -> dict[str, int]:
     """Count the rows of each table, and the memberships in rooms."""
     found = dict.fromkeys((*TABLES, "member"), 0)
-    for table in (*_there(sql), *(("member",) if schema(sql) >= _MEMBERS else ())):
+    for table in (*_there(sql), *(("member",) if schema(sql) >= tables.TABLES["member"].since else ())):
         row = sql.one(f"SELECT count(*) FROM {table}")
         found[table] = 0 if row is None else int(row[0])
     return found
@@ -116,7 +87,7 @@ def _check(sql: Sql, rows: list[Row]) -> None:
 def _there(sql: Sql) -> list[str]:
     """Return the tables that the store has: the commands read older ones too."""
     made = schema(sql)
-    return [table for table in TABLES if made >= _SINCE.get(table, _ACCOUNTS)]
+    return [table for table in TABLES if made >= tables.TABLES[table].since]
 
 
 def _plain(value: Any) -> Any:

@@ -16,23 +16,12 @@ from ..files import moving
 from ..files.moving import Piece
 from ..maintenance.redaction import pending
 from ..shapes import PART, Sql, schema
+from ..tables import TABLES
 from . import carrying
 
-KEPT = {
-    "scheduled": ("id", "identity", "client_id", "due_at", "message", "state", "seq", "code"),
-    "sent": ("sender", "client_id", "hash", "at", "seq", "scheduled"),
-    "name": ("skeleton", "identity", "at"),
-    "member": ("account_id", "role", "level", "read_id", "read_n", "muted_until", "spoke_at", "at"),
-    "report": ("message_id", "account_id", "reason", "at", "state", "closed_by"),
-    "mention": ("account_id", "message_id", "kind", "seen"),
-    "subscribed": ("subscriber_id", "seq", "tag"),
-    "file": (
-        "id", "message_id", "scheduled", "identity", "name", "type", "size", "length", "hash", "thumb", "width",
-        "height", "at",
-    ),
-}
+KEPT = {name: table.travelling for name, table in TABLES.items() if table.kept}
 """Private rows, which are not in the log, table by table: the columns beside ``room_id``."""
-OF_ACCOUNTS = {"member": 7, "report": 7, "mention": 7, "subscribed": 11}
+OF_ACCOUNTS = {name: table.since for name, table in TABLES.items() if table.names_accounts}
 """Tables of `KEPT` whose rows name accounts, so they go only with all accounts; and the migration that made each."""
 _WITH_CODE = 3
 """The migration that gives scheduled messages a code."""

@@ -18,6 +18,7 @@ from ..maintenance.redaction import Budget, redact_message
 from ..projections import Counts, Entry, project
 from ..reading import is_redacted
 from ..shapes import PART, Sql
+from ..tables import TABLES
 from .beside import Target, add_beside, adopt
 from .copying import KEPT, OF_ACCOUNTS, Broken, Kept, Logged, Record, Room, Secret, Whole
 
@@ -297,8 +298,9 @@ def _give_name(sql: Sql, name: str, room_id: int) -> None:
 
 
 def _discard(sql: Sql, room_id: int) -> None:
-    for table in ("redaction", "event", "message", "reaction", "emoji_reaction", "quote", *KEPT):
-        sql.run(f"DELETE FROM {table} WHERE room_id = ?", room_id)
+    for table in TABLES.values():
+        if table.of_a_room:
+            sql.run(f"DELETE FROM {table.name} WHERE room_id = ?", room_id)
     sql.run("DELETE FROM room WHERE id = ?", room_id)
 
 
@@ -330,7 +332,7 @@ def _add_scheduled(sql: Sql, room_id: int, rows: list[dict[str, Any]]) -> dict[i
     moved = {}
     for row in rows:
         if row["id"] in taken:
-            columns = KEPT["scheduled"][1:]
+            columns = [each for each in KEPT["scheduled"] if each != "id"]
             places = ", ".join("?" * (1 + len(columns)))
             added = sql.one(
                 f"INSERT INTO scheduled (room_id, {', '.join(columns)}) VALUES ({places}) RETURNING id",
