@@ -81,19 +81,17 @@ export class Column {
     item.dataset.room = name;
     const link = document.createElement("a");
     link.href = `${this.side.dataset.rooms}/${encodeURIComponent(name)}`;
-    const news = part("span", "hidden-text news-text");
-    const mentions = part("span", "mentions");
-    const count = part("span", "count");
-    mentions.ariaHidden = count.ariaHidden = "true";
-    link.append(part("bdi", "label"), news, mentions, count);
+    link.append(part("bdi", "label"));
     item.append(link);
     return item;
   }
 
   #paint(item, { label, title, unread = 0, mentions = 0, pale = false, seq, isNew = false }) {
     const link = item.firstElementChild;
+    if ((unread || mentions || isNew) && !link.querySelector(".count")) link.append(...numbers());
     const put = (kind, text) => {
       const element = link.querySelector(`.${kind}`);
+      if (!element) return;
       if (element.textContent !== text) element.textContent = text;
       if (kind === "count" || kind === "mentions") element.hidden = !text;
     };
@@ -112,6 +110,13 @@ export class Column {
 function byLabel(one, other) {
   const [a, b] = [one.label.toLowerCase(), other.label.toLowerCase()];
   return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** What is new, in words and in figures; a row without news has neither. */
+function numbers() {
+  const [mentions, count] = [part("span", "mentions"), part("span", "count")];
+  mentions.ariaHidden = count.ariaHidden = "true";
+  return [part("span", "hidden-text news-text"), mentions, count];
 }
 
 function part(name, kind) {

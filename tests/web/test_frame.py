@@ -81,7 +81,7 @@ def test_the_column_says_what_is_new(app: Flask, boss: Browser, bo: Browser) -> 
         boss.ask("POST", "/rooms/news/messages", {"message": text})
     boss.ask("POST", "/rooms/noise/messages", {"message": "la la"})
     html = get(bo, "/quotes")
-    assert ">2 unread, 1 mention</span>" in row(html, "news") and '"news "' in row(html, "news")
+    assert ">2 unread, 1 mention</span>" in row(html, "news") and '" news"' in row(html, "news")
     assert '"pale"' in row(html, "noise") and ">1 unread</span>" in row(html, "noise")
     assert re.search(r'class="drawer-news"[^>]*title="Something is new">', html)
     shown = row(get(bo, "/rooms/news"), "news")

@@ -14,7 +14,7 @@ from flask import current_app
 from ...hub.chat import Chat
 from ...protocol import rooms
 from ...protocol.errors import Refused
-from ...protocol.permissions import BEGIN_DIRECT, CREATE_ROOM
+from ...protocol.permissions import BEGIN_DIRECT, CREATE_ROOM, allows_on_server
 from ...protocol.principal import Principal
 from ...store.inbox import Entry
 from ..http import authentication, security, site
@@ -96,9 +96,9 @@ def column(current: str = "") -> Column:
 
 
 def _column(current: str) -> Column:
-    title = authentication.services().people.site()["title"]
+    settings = authentication.services().people.site()
     if _is_stranger():
-        return Column(site_title=title)
+        return Column(site_title=settings["title"])
     principal = security.principal()
     found = _of_account(principal, current) if principal.has_account else _of_visitor(principal, current)
     return Column(
@@ -106,9 +106,9 @@ def _column(current: str) -> Column:
         directs=[each for each in found if each.kind == rooms.DIRECT],
         person=principal if principal.has_account else None,
         shows_rooms=True,
-        can_create=authentication.may(principal, CREATE_ROOM),
-        can_write_to=principal.has_account and authentication.may(principal, BEGIN_DIRECT),
-        site_title=title,
+        can_create=allows_on_server(principal, CREATE_ROOM, settings),
+        can_write_to=principal.has_account and allows_on_server(principal, BEGIN_DIRECT, settings),
+        site_title=settings["title"],
     )
 
 
