@@ -92,6 +92,7 @@ def test_a_conversation_begins_by_a_form(app: Flask, boss: Browser, bo: Browser)
     """The same people find the same room, and it stands in both columns under the other's name."""
     html = get(boss, "/directs")
     assert "Bo</bdi>" in html and f'value="{identity(boss)}"' not in html
+    assert 'aria-label="Message Bo"' in get(boss, "/people") and "Message Bo" not in get(bo, "/people")
     begun = post(boss, "/directs", member=identity(bo))
     room = begun.headers["Location"].removeprefix("/rooms/")
     assert begun.status_code == 303 and room.startswith("dm-")
