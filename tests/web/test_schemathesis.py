@@ -28,6 +28,8 @@ from schemathesis.specs.openapi.checks import (
 from quotechat import create_app
 from quotechat.config import Settings
 
+schemathesis.serializer.alias("application/partial-upload", "application/octet-stream")
+
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "6"))
 """Requests for each call and kind."""
 CHECKS = [
