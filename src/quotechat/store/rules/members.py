@@ -120,7 +120,7 @@ def let_go(asked: Asked, member: Member, reason: str) -> Stored | Accepted:
 
 def leave_all(sql: Sql, account: Account, at: int, *, nameless: bool = False) -> None:
     """End every membership of an account that closes, in one open write transaction; `nameless` if its name goes."""
-    name = DELETED_ACCOUNT if nameless else account.name
+    user = DELETED_ACCOUNT if nameless else account.name
     found = "SELECT r.id, r.name, r.kind FROM member m JOIN room r ON r.id = m.room_id WHERE m.account_id = ?"
     private = [(row[0], row[1]) for row in sql.all(f"{found} ORDER BY r.id", account.id) if rooms.is_private(row[2])]
     for room_id, _ in private:
@@ -131,7 +131,7 @@ def leave_all(sql: Sql, account: Account, at: int, *, nameless: bool = False) ->
         command = RemoveMember(member=commands.MemberId(account.key), room=name)
         write = Write(command, at, operator=True)
         asked = Asked(ledger, ledger.room(name), write, Settings(), Standing(Principal(None)))
-        let_go(asked, Member(account.id, account.key, name, account.role, "member"), "closed")
+        let_go(asked, Member(account.id, account.key, user, account.role, "member"), "closed")
     ledger.flush()
     for table in ("member", "mention", "blocked", "notice"):
         sql.run(f"DELETE FROM {table} WHERE account_id = ?", account.id)
