@@ -1,10 +1,17 @@
 // What a reader can do with a message. The outbox sends it; nothing is awaited here.
 import { copy } from "./copy.js";
 
+/** Whether an action is offered for a message. Pure, for the keys as well as for the menu. */
+export function offers(action, { own, account }) {
+  if (action === "edit" || action === "delete") return own;
+  return action !== "report" || (account && !own);
+}
+
 export class Actions {
-  /** `url` is the room's; `reaction(id)` and `hasEmoji(id, emoji)` are this person's own, as the page shows them. */
-  constructor({ log, url, timeline, composer, outbox, deletions, reaction, hasEmoji, picker, tell }) {
-    Object.assign(this, { url, timeline, composer, outbox, deletions, reaction, hasEmoji, picker, tell });
+  /** `url` is the room's; `reaction(id)` and `emojiOf(id)` are this person's own, as the page shows them;
+   *  `isOwn(id)` is true of its messages, `account` if it has one. */
+  constructor({ log, url, ...parts }) {
+    Object.assign(this, { url }, parts);
     log.addEventListener("click", (event) => {
       const button = event.target.closest("[data-action]");
       const article = button?.closest("article");
@@ -14,10 +21,33 @@ export class Actions {
     });
   }
 
-  run(action, article, button) {
+  /** The message of an article, if something can be done with it. */
+  #message(article) {
     const message = this.timeline.get(article.dataset.id);
-    if (!message || message.deleted || message.quote || "leaving" in article.dataset) return;
-    this[action](message, article, button);
+    return !message || message.deleted || message.quote || "leaving" in article.dataset ? null : message;
+  }
+
+  /** Whether the reader may do this with the message. */
+  may(action, { id }) {
+    return offers(action, { own: this.isOwn(id), account: this.account });
+  }
+
+  run(action, article, button) {
+    const message = this.#message(article);
+    if (message && this.may(action, message)) this[action](message, article, button);
+  }
+
+  more(message, article, button = article) {
+    this.menu.open(button, {
+      may: (action) => this.may(action, message),
+      pressed: [this.reaction(message.id), ...this.emojiOf(message)],
+      chosen: (action, emoji) => {
+        // The focus comes back to the message, unless the action takes it elsewhere.
+        if (article.isConnected) article.focus({ preventScroll: true });
+        if (emoji) this.#toggle(message.id, emoji);
+        else this.run(action, article, button);
+      },
+    });
   }
 
   like(message) {
@@ -30,7 +60,10 @@ export class Actions {
     this.#toggle(id, emoji);
   }
   emoji({ id }, article, button = article) {
-    this.picker.open(button, (emoji) => this.#toggle(id, emoji));
+    this.picker.open(button, (emoji) => {
+      if (article.isConnected) article.focus({ preventScroll: true });
+      this.#toggle(id, emoji);
+    });
   }
   reply(message) {
     this.composer.reply(message);
@@ -50,10 +83,19 @@ export class Actions {
     this.outbox.add({ command: "add-quote", quote: { quote: plain(message) || text, author: user } });
   }
 
-  async curl(message) {
-    const line = curlLine(this.url, message.id);
-    if (await copy(line)) this.tell("Copied: a curl line that reads on from here.");
-    else this.tell(`Copy this line: ${line}`, { seconds: 60 });
+  link({ id }) {
+    return this.#copy(`${this.url.replace("/api/v1/", "/")}#m${id}`, "Copied: the address of the message.");
+  }
+  copy(message) {
+    return this.#copy(plain(message) || message.message, "Copied: the text of the message.");
+  }
+  curl({ id }) {
+    return this.#copy(curlLine(this.url, id), "Copied: a curl line that reads on from here.");
+  }
+
+  async #copy(text, words) {
+    if (await copy(text)) this.tell(words);
+    else this.tell(`Copy this line: ${text}`, { seconds: 60 });
   }
 
   report({ id }) {

@@ -64,6 +64,11 @@ export class Api {
     return this.get("/search", given, { signal });
   }
 
+  /** All up to the message `id` is read: for an account. */
+  markRead(id, { keepalive = false } = {}) {
+    return this.request("PUT", `${this.roomUrl}/read`, { body: { id }, keepalive });
+  }
+
   events(after, { wait = 0, limit = 500, signal } = {}) {
     const query = new URLSearchParams({ after, wait, limit });
     return this.request("GET", `${this.roomUrl}/events?${query}`, { signal });

@@ -1,8 +1,11 @@
 // The form that people write in: its keys, its draft, and what it answers to, edits or mends.
+import { dayAndTime } from "./dates.js";
 import { inOrder } from "./direction.js";
-import { replaceAll } from "./fields.js";
+import { opensBeside } from "./entries/place.js";
+import { replace, replaceAll } from "./fields.js";
 import { watchLengths } from "./lengths.js";
 import { mark } from "./markup.js";
+import { Name } from "./person/name.js";
 import { load, save } from "./store.js";
 import { TimeField } from "./time_field.js";
 
@@ -16,16 +19,21 @@ export class Composer {
   #left = {}; // changed texts of edits that were left: id → text
 
   /** `send(message)` takes a new message on, `edit(id, text)` a changed one, `mend(id, message)` a refused one;
-   *  `message(id)` is what the page shows, `refused(id)` what the outbox keeps; `editLast()` is Up. */
-  constructor(form, { drafts, send, edit, mend, editLast, message, refused, tell }) {
-    Object.assign(this, { form, drafts, send, edit, mend, editLast, message, refused, tell });
+   *  `message(id)` is what the page shows, `article(id)` where; `refused(id)` what the outbox keeps; `editLast()` is Up. */
+  constructor(form, { drafts, send, edit, mend, editLast, message, article, refused, tell }) {
+    Object.assign(this, { form, drafts, send, edit, mend, editLast, message, article, refused, tell });
+    this.home = form.parentElement;
     this.field = form.elements.message;
     this.#time = new TimeField(form.querySelector("#at-time input"), form.querySelector("#at-offset"));
-    this.#rememberSigns();
+    this.#rememberColor();
     this.#offerTime();
     this.#resume(drafts.load());
+    this.name = new Name(form, { isFree: () => this.isFree, joined: () => this.field.focus() });
     this.#keep();
     this.#checkLengths = watchLengths(form);
+    // Whatever is wrong is said beside its field; a browser's bubble would lie over the text.
+    form.noValidate = true;
+    for (const popover of form.querySelectorAll("[popover]")) opensBeside(popover, form);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();
@@ -43,7 +51,7 @@ export class Composer {
   #checkLengths = () => {};
 
   get user() {
-    return this.form.elements.user.value.trim();
+    return this.name.value;
   }
   get text() {
     return this.field.value;
@@ -70,12 +78,23 @@ export class Composer {
   correct({ client_id: id, envelope: { message }, field }) {
     this.leave();
     this.#put({ kind: "mend", id, was: message.message }, "", this.#left[id] ?? message.message);
-    const { user, color, send_at: sendAt } = this.form.elements;
+    const { color, send_at: sendAt } = this.form.elements;
     color.value = message.color ?? "";
     this.#showMoment(message.send_at);
-    const wrong = { user, send_at: sendAt.value === "at" ? this.#time.input : sendAt }[field?.split(".").at(-1)];
-    wrong?.focus();
-    if (wrong === user) user.select();
+    const wrong = field?.split(".").at(-1);
+    if (wrong === "user") this.name.ask();
+    if (wrong === "send_at") this.#show(sendAt.value === "at" ? this.#time.input : sendAt);
+  }
+
+  /** Where one goes on: the name if there is none yet, else the text. */
+  focus() {
+    (this.form.dataset.who === "first" ? this.form.elements.user : this.field).focus({ preventScroll: true });
+  }
+
+  /** Puts an emoji or a name where the cursor is. */
+  insert(text) {
+    replace(this.field, this.field.selectionStart, this.field.selectionEnd, text);
+    this.#keep();
   }
 
   /** Back to the new message. What was changed is kept, and there again when it is edited again. */
@@ -125,8 +144,22 @@ export class Composer {
     this.#keep();
   }
 
+  /** One edits where the message stands; everything else is written below the log. Call it when articles come or go. */
+  settle() {
+    const { kind, id } = this.#about ?? {};
+    const article = kind === "edit" ? this.article(id) : null;
+    const place = article ?? this.home;
+    this.form.querySelector("[type=submit]").setAttribute("aria-label", kind === "edit" ? "Save" : "Send");
+    if (this.form.parentElement === place) return;
+    const before = article?.querySelector(".edited") ?? null;
+    // With `moveBefore` the focus stays, and what can be undone.
+    if (place.moveBefore) place.moveBefore(this.form, before);
+    else place.insertBefore(this.form, before);
+  }
+
   #enter(about, shown = "") {
     this.#about = about;
+    this.settle();
     this.form.querySelector("#context").hidden = false;
     this.form.querySelector(".context-what").textContent = WORDS[about.kind](about);
     this.form.querySelector(".context-text").textContent = inOrder(shown);
@@ -134,6 +167,7 @@ export class Composer {
 
   #exit() {
     this.#about = null;
+    this.settle();
     this.form.querySelector("#context").hidden = true;
     this.form.querySelector(".context-text").textContent = "";
     this.form.elements.reply_to.value = "";
@@ -151,8 +185,9 @@ export class Composer {
 
   #submit() {
     const text = this.text;
-    if (!text.trim()) return;
+    if (!text.trim() || !this.#isReady()) return;
     this.refuse();
+    this.name.take(this.name.value);
     const about = this.#about;
     const message = this.#message(text);
     this.#exit();
@@ -167,6 +202,25 @@ export class Composer {
     this.#keep();
     this.#checkLengths();
     this.field.focus();
+  }
+
+  /** Whether all fields are right; else it goes to the one that is not. */
+  #isReady() {
+    if (!this.name.value) {
+      this.name.ask();
+      return false;
+    }
+    const wrong = [...this.form.elements].find((field) => field.willValidate && !field.checkValidity());
+    if (wrong) this.#show(wrong);
+    return !wrong;
+  }
+
+  /** Goes to a field, wherever it is. */
+  #show(field) {
+    const popover = field.closest("[popover]");
+    if (popover && !popover.matches(":popover-open")) popover.showPopover();
+    if (field.name === "user") this.name.ask();
+    field.focus();
   }
 
   #message(text) {
@@ -205,12 +259,32 @@ export class Composer {
   #offerTime() {
     const { send_at: choice } = this.form.elements;
     choice.add(new Option("at …", "at"));
+    const panel = this.form.querySelector("#when");
     choice.addEventListener("change", () => {
       const place = this.form.querySelector("#at-time");
       place.hidden = choice.value !== "at";
       this.#time.input.required = !place.hidden;
       if (!place.hidden && !this.#time.input.value) this.#time.moment = Date.now() + 3_600_000;
+      this.#tellMoment();
     });
+    this.#time.input.addEventListener("input", () => this.#tellMoment());
+    this.form.querySelector("#when-done").addEventListener("click", () => {
+      panel.hidePopover();
+      this.field.focus();
+    });
+    this.form.querySelector("#not-later").addEventListener("click", () => {
+      this.#showMoment();
+      this.field.focus();
+    });
+  }
+
+  /** What is not sent at once says so beside the field. */
+  #tellMoment() {
+    const { send_at: choice } = this.form.elements;
+    const { moment } = this.#time;
+    const told = choice.value !== "at" ? choice.selectedOptions[0]?.textContent : dayAndTime(new Date(moment));
+    this.form.querySelector("#later").hidden = !choice.value || (choice.value === "at" && Number.isNaN(moment));
+    this.form.querySelector("#later .later-text").textContent = this.form.querySelector("#later").hidden ? "" : told;
   }
 
   /** Chooses when to send: a time, a choice such as "+10m", or now. */
@@ -222,15 +296,13 @@ export class Composer {
     choice.dispatchEvent(new Event("change"));
   }
 
-  #rememberSigns() {
-    const { user, color } = this.form.elements;
-    user.value ||= load("user", "");
+  #rememberColor() {
+    const { color } = this.form.elements;
     color.value ||= load("color", "");
     const tint = () => {
       this.field.className = color.value ? `color-${color.value}` : "";
     };
     tint();
-    user.addEventListener("change", () => save("user", user.value));
     color.addEventListener("change", () => {
       save("color", color.value);
       tint();
@@ -238,6 +310,7 @@ export class Composer {
   }
 
   #keep() {
+    this.name?.show();
     const left = Object.keys(this.#left).length > 0;
     const empty = this.isFree && !left;
     // Of what is answered or edited the draft has the number only: it may be deleted meanwhile.

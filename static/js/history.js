@@ -60,9 +60,14 @@ export class History {
     }
   }
 
+  /** Loads until `enough()`, for some requests. */
+  async back(enough) {
+    for (let tries = 0; !enough() && this.more && tries < REACH; tries += 1) await this.load(AT_ONCE);
+  }
+
   /** Loads until `shown()` answers an element, or goes to a page of the server's that has it: to the `anchor` there. */
   async reach(id, shown, { anchor = true } = {}) {
-    for (let tries = 0; !shown() && this.more && tries < REACH; tries += 1) await this.load(AT_ONCE);
+    await this.back(shown);
     if (shown() || !this.more) return shown();
     const url = new URL(this.link.href);
     url.searchParams.set("before", id + 25);

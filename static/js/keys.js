@@ -1,49 +1,124 @@
-// The keyboard: from message to message, and one letter per action.
+// The keyboard: from message to message, one letter per action, and to other rooms.
 import { load, save } from "./store.js";
 
-const ACTIONS = { r: "reply", e: "edit", l: "like", d: "dislike", Delete: "delete" };
+const ACTIONS = { r: "reply", e: "edit", l: "like", d: "dislike", m: "more", Delete: "delete" };
 
-export function keyboard({ log, sheet, field, run, undo }) {
+/** What a key with modifiers does; null for all others. Pure. */
+export function commandOf({ key, ctrlKey, metaKey, altKey, shiftKey }) {
+  const command = ctrlKey || metaKey;
+  if (command && !altKey && !shiftKey && key.toLowerCase() === "k") return "switch";
+  if (!altKey || command || !["ArrowUp", "ArrowDown"].includes(key)) return null;
+  if (shiftKey) return key === "ArrowDown" ? "next-unread" : "previous-unread";
+  return key === "ArrowDown" ? "next" : "previous";
+}
+
+/** The room to go to from the one that is shown: `by` is 1 or -1; only one with news if `news`. Pure. */
+export function neighbourOf(rooms, by, news = false) {
+  const at = rooms.findIndex(({ current }) => current);
+  for (let step = 1; step <= rooms.length; step += 1) {
+    const room = rooms[(((at + by * step) % rooms.length) + rooms.length) % rooms.length];
+    if (!room.current && (room.news || !news)) return room;
+  }
+  return null;
+}
+
+/** The rooms of the column, in its order. */
+export const roomsShown = () =>
+  [...document.querySelectorAll("#rooms [data-room] > a")].map((link) => ({
+    label: (link.querySelector(".label") ?? link).textContent,
+    title: link.title,
+    href: link.href,
+    current: link.hasAttribute("aria-current"),
+    news: link.classList.contains("news"),
+  }));
+
+export function keyboard({ log, sheet, field, run, undo, open, done }) {
   const single = sheet.querySelector("#single-keys");
   // Speech input types letters: WCAG 2.1.4 wants them to have a switch.
   single.checked = load("single-keys", true);
   single.addEventListener("change", () => save("single-keys", single.checked));
   for (const button of document.querySelectorAll("[data-open=keys]")) {
-    button.addEventListener("click", () => sheet.showModal());
+    button.addEventListener("click", () => {
+      button.closest("[popover]")?.hidePopover();
+      sheet.showModal();
+    });
   }
   document.addEventListener("keydown", (event) => {
     const { key, target } = event;
-    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || sheet.open) return;
-    if (target.closest("input, textarea, select")) return;
+    if (event.isComposing || document.querySelector("dialog[open], [popover]:popover-open")) return;
+    const command = commandOf(event);
+    if (command) {
+      event.preventDefault();
+      go(command);
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey || target.closest("input, textarea, select")) return;
     const article = target.closest("article");
-    const act = onPage(key, single.checked) ?? (article && onMessage(key, article, single.checked));
+    const act = onPage(key, single.checked, article) ?? (article && onMessage(key, article, single.checked));
     if (!act) return;
     event.preventDefault();
     act();
   });
+  rove(log);
 
-  const onPage = (key, letters) =>
-    ({
-      "?": () => sheet.showModal(),
-      "/": () => field.focus(),
-      z: undo,
-    })[letters ? key : ""];
+  const go = (command) => {
+    if (command === "switch") return open();
+    const room = neighbourOf(roomsShown(), command.startsWith("next") ? 1 : -1, command.endsWith("unread"));
+    return room && location.assign(room.href);
+  };
+
+  const onPage = (key, letters, article) => {
+    if (key === "Escape" && !article) {
+      return () => {
+        done();
+        field.focus();
+      };
+    }
+    return { "?": () => sheet.showModal(), "/": () => field.focus(), z: undo }[letters ? key : ""];
+  };
 
   const onMessage = (key, article, letters) => {
     if (key === "ArrowUp" || key === "ArrowDown") return () => step(article, key === "ArrowUp" ? -1 : 1);
     if (key === "Escape") return () => field.focus();
     if (!ACTIONS[key] || (!letters && key.length === 1)) return null;
-    const button = article.querySelector(`[data-action="${ACTIONS[key]}"]`);
-    return button?.checkVisibility?.({ visibilityProperty: false }) === false ? null : () => run(ACTIONS[key], article);
+    return () => run(ACTIONS[key], article);
   };
 
   const step = (article, by) => {
     const all = [...log.querySelectorAll("article")];
-    const next = all[all.indexOf(article) + by];
-    if (!next) return;
-    // One message is in the tab order, the one that was visited last.
-    article.tabIndex = -1;
-    next.tabIndex = 0;
-    next.focus();
+    all[all.indexOf(article) + by]?.focus();
   };
+}
+
+const INSIDE = ".number, .answers, .actions button, .chip, .text a, .unfold";
+
+/** One message is in the order of Tab, the one that was visited last, with what is in it; at first the newest. */
+function rove(log) {
+  let present = null;
+  const visit = (article) => {
+    if (article === present) return;
+    for (const each of present?.querySelectorAll(INSIDE) ?? []) each.tabIndex = -1;
+    if (present) present.tabIndex = -1;
+    present = article;
+    present.tabIndex = 0;
+    for (const each of present.querySelectorAll(INSIDE)) each.tabIndex = 0;
+  };
+  const settle = () => {
+    for (const each of log.querySelectorAll(INSIDE)) if (!present?.contains(each)) each.tabIndex = -1;
+    if (!present?.isConnected && log.querySelector("article")) visit([...log.querySelectorAll("article")].at(-1));
+  };
+  log.addEventListener("focusin", ({ target }) => {
+    const article = target.closest("article");
+    if (article) visit(article);
+  });
+  // What is shown anew, once it is: a burst costs one look.
+  let waiting = false;
+  new MutationObserver(() => {
+    if (waiting) return;
+    waiting = true;
+    setTimeout(() => {
+      waiting = false;
+      settle();
+    }, 200);
+  }).observe(log, { childList: true, subtree: true });
+  settle();
 }

@@ -15,12 +15,24 @@ export function tooLong(text, most, what) {
   return `${what}: ${some} ${length - most === 1 ? "character" : "characters"} too many (${all} of at most ${limit}).`;
 }
 
+/** What to say near the limit: how much is left. Pure. */
+export function leftOver(text, most) {
+  const left = most - lengthOf(text);
+  return left >= 0 && left <= Math.max(10, most / 20) ? left.toLocaleString("en") : "";
+}
+
 /** Watches the fields of a form that have `data-most`; each says it where `aria-describedby` points to. */
 export function watchLengths(form) {
   const fields = [...form.elements].filter((field) => field.dataset.most && !field.readOnly);
   const told = new Map(); // field → what is said of it
   const check = (field) => {
     const words = tooLong(field.value, Number(field.dataset.most), field.dataset.what);
+    const left = document.getElementById(field.dataset.left);
+    if (left) {
+      left.textContent = leftOver(field.value, Number(field.dataset.most));
+      left.title = "Characters left";
+      left.hidden = !left.textContent;
+    }
     if (words === (told.get(field) ?? "")) return;
     told.set(field, words);
     field.setCustomValidity(words);

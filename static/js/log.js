@@ -3,16 +3,16 @@ import { dayName, dayOf } from "./dates.js";
 import { fold } from "./fold.js";
 import { blank, showEntry } from "./message.js";
 
-const GROUP_MILLISECONDS = 5 * 60_000;
+const RUN_MILLISECONDS = 5 * 60_000;
 
 export class Log {
   #articles = new Map(); // id → <article>
   #marked = null; // the first that is new
   #last = null; // the one that was inserted last
 
-  /** `decorate(article, entry)` adds what only this person sees. Entries above `read` are new to them. */
-  constructor(element, { decorate = () => {}, read = Infinity } = {}) {
-    Object.assign(this, { element, decorate, read });
+  /** `decorate(article, entry)` adds what only this person sees, `leaves(article)` hears what goes. Entries above `read` are new to them. */
+  constructor(element, { decorate = () => {}, leaves = () => {}, read = Infinity } = {}) {
+    Object.assign(this, { element, decorate, leaves, read });
   }
 
   article(id) {
@@ -31,7 +31,6 @@ export class Log {
       fold(article.querySelector(".text, blockquote"));
       this.decorate(article, entry);
       this.#arrange(article);
-      this.#arrange(neighbour(article, "nextElementSibling"));
     }
     this.#markNew();
   }
@@ -43,7 +42,12 @@ export class Log {
 
   /** Nothing is new any more: the reader has answered it. */
   allRead() {
-    this.read = Infinity;
+    this.readTo(Infinity);
+  }
+
+  /** What comes above `id` is new. */
+  readTo(id) {
+    this.read = id;
     this.#markNew();
   }
 
@@ -79,6 +83,7 @@ export class Log {
   }
 
   #take(article) {
+    this.leaves(article);
     headingOf(article)?.remove();
     article.remove();
     this.#articles.delete(Number(article.dataset.id));
@@ -117,24 +122,40 @@ export class Log {
     return before;
   }
 
-  /** Day and group follow from the one before. */
+  /** Day and run follow from the one before; and those after it, as far as that changes them. */
   #arrange(article) {
-    if (!article) return;
+    for (let each = article; each && this.#place(each);) each = neighbour(each, "nextElementSibling");
+  }
+
+  /** True if what comes after may stand otherwise now. */
+  #place(article) {
     const before = neighbour(article, "previousElementSibling");
     const date = new Date(article.dataset.at);
     const newDay = !before || dayOf(date) !== dayOf(new Date(before.dataset.at));
     const heading = headingOf(article);
     if (!newDay) heading?.remove();
     else if (!heading && !Number.isNaN(date.getTime())) article.before(dayHeading(date));
-    article.classList.toggle(
-      "follows",
-      !newDay &&
-        before.dataset.user === article.dataset.user &&
-        date - new Date(before.dataset.at) < GROUP_MILLISECONDS &&
-        article.querySelector(".answers")?.hidden === true,
-    );
+    const { user, at } = article.dataset;
+    const answers = article.querySelector(".answers")?.hidden !== true;
+    const start = !newDay && goesOn(before.dataset, { user, at, answers }) ? before.dataset.run : at;
+    const same = article.dataset.run === start && this.#last !== article;
+    article.dataset.run = start;
+    article.classList.toggle("follows", start !== article.dataset.at);
+    return !same;
+  }
+
+  /** Names the days anew: after midnight "Today" is another one. */
+  nameDays() {
+    for (const heading of this.element.querySelectorAll("h2.day")) {
+      const { at } = neighbour(heading, "nextElementSibling")?.dataset ?? {};
+      if (at) heading.textContent = dayName(new Date(at));
+    }
   }
 }
+
+/** A run is what one author says within five minutes of its first message; an answer begins another. Pure. */
+export const goesOn = (before, { user, at, answers }) =>
+  before.user === user && new Date(at) - new Date(before.run) < RUN_MILLISECONDS && !answers;
 
 function neighbour(article, direction) {
   let found = article?.[direction];

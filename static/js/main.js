@@ -2,7 +2,6 @@
 import { Actions } from "./actions.js";
 import { announcer } from "./announcer.js";
 import { Api } from "./api.js";
-import { Badge } from "./badge.js";
 import { connect } from "./client.js";
 import { Files } from "./files/field.js";
 import { Composer } from "./composer.js";
@@ -13,16 +12,16 @@ import { Expected } from "./expected.js";
 import { History } from "./history.js";
 import { jumps } from "./jump.js";
 import { keyboard } from "./keys.js";
+import { bells, completes, menu, panel, picker, switcher, tray } from "./later.js";
 import { Log } from "./log.js";
-import { readEntry, showChips, showReactions } from "./message.js";
+import { readEntry, showReactions } from "./message.js";
 import { Mine } from "./mine.js";
 import { Missed } from "./missed.js";
 import { Outbox } from "./outbox.js";
 import { Pending } from "./pending.js";
-import { Picker } from "./picker.js";
 import { Pill } from "./pill.js";
-import { revealActions } from "./reveal.js";
-import { Scheduled } from "./scheduled.js";
+import { Badge } from "./reader/badge.js";
+import { tapShows } from "./reveal.js";
 import { Scroll } from "./scroll.js";
 import { refreshed } from "./snapshot.js";
 import { load, save } from "./store.js";
@@ -76,16 +75,20 @@ const scroll = new Scroll($("scroller"), $("newer"), {
     missed.done();
   },
 });
-const unread = new Unread(place, () => scroll.stuck && !latest);
+const position = JSON.parse($("chat").dataset.position);
+const unread = new Unread(place, () => scroll.stuck && !latest, {
+  ...position,
+  mark: position.read && ((id, keepalive) => api.markRead(id, { keepalive }).catch(() => {})),
+});
 const log = new Log($("log"), {
   read: unread.before,
+  leaves: (article) => article.contains(composer.form) && composer.leave(),
   decorate: (article, { quote, id, deleted, ...counts }) => {
     if (quote) return;
     const leaves = !deleted && (mine.isDeleted(id) || outbox.wanted("delete-message", id));
     article.toggleAttribute("data-leaving", Boolean(leaves));
     article.classList.toggle("own", mine.isOwn(id));
-    showReactions(article, counts, reaction(id));
-    showChips(article, { id, deleted, ...counts }, (emoji) => hasEmoji(id, emoji));
+    showReactions(article, { id, deleted, ...counts }, reaction(id), (emoji) => hasEmoji(id, emoji));
   },
 });
 // As asked for last, whether the server has answered yet or not.
@@ -116,14 +119,17 @@ const missed = new Missed($("missed"), {
     scroll.beginAt(article, 0);
     article.focus({ preventScroll: true });
   },
+  done: markRead,
 });
 const tell = toast($("toast"));
 const announce = announcer($("announcer"));
 const badge = new Badge();
+const bell = bells($("bell"), { place, room, tell });
 const pill = new Pill($("pill"), $("diagnosis"), {
   wake: () => connection.wake(),
   waiting: () => outbox.waiting,
   told: $("pill-told"),
+  facts: panel($("diagnosis"), { url: location.origin + api.roomUrl, tell }),
 });
 const pending = new Pending($("outbox"), outbox, {
   message: (id) => timeline.get(id),
@@ -131,13 +137,18 @@ const pending = new Pending($("outbox"), outbox, {
     if (item.envelope.command === "edit-message") editAgain(item);
     else composer.correct(item);
   },
+  rename: ({ client_id: id, envelope }, user) => {
+    composer.name.take(user);
+    composer.refuse();
+    resend(id, { ...envelope.message, user });
+  },
   retry: ({ client_id: id, envelope }) => {
     const user = composer.user || envelope.message?.user;
     if (envelope.command === "send-message") resend(id, { ...envelope.message, user });
     else outbox.retry(id);
   },
 });
-const scheduled = new Scheduled($("scheduled"), { api, outbox });
+const scheduled = tray($("scheduled"), { api, outbox });
 
 // --- What is done ---------------------------------------------------------------------------------
 
@@ -145,6 +156,7 @@ const composer = new Composer($("composer"), {
   drafts: new Drafts(place),
   tell,
   message: (id) => timeline.get(id),
+  article: (id) => log.article(id),
   refused: (id) => outbox.find(id),
   send,
   mend: resend,
@@ -192,6 +204,14 @@ const deletions = new Deletions({
   farewell: (envelope) => api.command(envelope, { keepalive: true }).catch(() => {}),
   back: (id) => log.article(id)?.focus(),
 });
+const emoji = picker($("emoji"));
+$("add").addEventListener("change", () => $("add").hidePopover());
+$("add")
+  .querySelector("[data-add=emoji]")
+  .addEventListener("click", () => {
+    $("add").hidePopover();
+    emoji.open($("composer").querySelector("[popovertarget=add]"), (chosen) => composer.insert(chosen));
+  });
 const actions = new Actions({
   log: $("log"),
   url: location.origin + api.roomUrl,
@@ -201,8 +221,19 @@ const actions = new Actions({
   deletions,
   reaction,
   hasEmoji,
-  picker: new Picker($("emoji")),
+  emojiOf: ({ id, reactions = {} }) => Object.keys(reactions).filter((emoji) => hasEmoji(id, emoji)),
+  isOwn: (id) => mine.isOwn(id),
+  account: "signIn" in $("chat").dataset,
+  picker: emoji,
+  menu: menu($("message-menu")),
   tell,
+});
+const others = () => [...new Set(timeline.messages.map(({ user }) => user))].filter((name) => name && name !== me());
+completes(composer.field, $("mentions"), others);
+const goTo = switcher($("switcher"), {
+  people: others,
+  call: (name) => composer.insert(`@${name} `),
+  search: $("switcher").dataset.search,
 });
 keyboard({
   log: $("log"),
@@ -213,11 +244,13 @@ keyboard({
     deletions.undo();
   },
   run: (action, article) => actions.run(action, article),
+  open: goTo,
+  done: markRead,
 });
 typing(connection, { field: composer.field, name: () => composer.user, element: $("typing") });
 switches(connection, $("way-line"));
 fitAboveKeyboard(document.body);
-revealActions($("log"));
+tapShows($("log"), (article) => actions.run("more", article));
 
 // --- What comes -----------------------------------------------------------------------------------
 
@@ -240,10 +273,12 @@ function show({ seq }, { added, changed }) {
   pending.reached(seq);
   if (!added) return;
   $("nothing").hidden = true;
+  if (!added.quote) unread.messages += 1;
   if (own) arrived(added.quote?.client_id ?? added.client_id);
   else {
     announce(added);
     badge.add();
+    bell(added);
   }
   if (own || mine.isOwn(added.id)) log.allRead();
   scroll.grown(own ? 0 : 1);
@@ -269,7 +304,7 @@ function arrived(clientId) {
 
 outbox.addEventListener("removed", ({ detail: { item, answer, elsewhere = false } }) => {
   const { client_id: id, envelope, state } = item;
-  if (state === "sent") stored(envelope, answer, elsewhere ? () => {} : tell);
+  if (state === "sent") stored(item, answer, elsewhere ? () => {} : tell);
   if (state === "discarded") {
     expected.delete(id);
     composer.gone(id);
@@ -281,11 +316,18 @@ outbox.addEventListener("removed", ({ detail: { item, answer, elsewhere = false 
   pill.show();
 });
 
-function stored(envelope, answer, say) {
+function stored({ client_id, envelope }, answer, say) {
   mine.did(envelope, answer);
   if (envelope.command === "cancel-scheduled" || answer.scheduled) scheduled.refresh();
   if (envelope.command === "send-message" && answer.scheduled) say("Scheduled.");
-  if (envelope.command === "add-quote") say("Saved as a quote.");
+  if (envelope.command === "add-quote")
+    say("Saved as a quote.", { label: "Undo", seconds: 8, act: () => unquote(client_id) });
+}
+
+/** Takes back a quote that was saved just now. */
+function unquote(clientId) {
+  const id = timeline.entries.findLast(({ quote }) => quote?.client_id === clientId)?.quote.id;
+  if (id) outbox.add({ command: "remove-quote", quote: { id } });
 }
 
 outbox.addEventListener("changed", ({ detail: { item } }) => {
@@ -326,6 +368,7 @@ connection.addEventListener("reset", async () => {
   timeline.replace(entriesOf(snapshot));
   log.replace(timeline.entries);
   for (const { client_id: id } of snapshot.messages) if (id) arrived(id);
+  unread.messages = snapshot.about?.messages ?? unread.messages;
   connection.resume(snapshot.cursor);
   pending.reached(connection.seq);
   scroll.toBottom();
@@ -333,22 +376,44 @@ connection.addEventListener("reset", async () => {
 
 onWaking(() => {
   connection.wake();
+  log.nameDays();
   outbox.flush();
 });
+setInterval(() => log.nameDays(), 60_000);
 addEventListener("offline", () => connection.check());
 addEventListener("storage", (event) => outbox.heard(event));
 
 /** At the first that is new, if there is one, else at the newest. */
 function begin() {
   const news = log.element.querySelectorAll(".first-new, .first-new ~ article:not(.own)").length;
-  if (news) scroll.beginAt(log.firstNew, news);
+  if (news) scroll.beginAt(log.firstNew, Math.max(news, missed.missed.count));
   else if (!latest) scroll.toBottom();
   history.hold();
 }
 
+function markRead() {
+  if (latest) location.assign(latest);
+  scroll.toBottom();
+  scroll.keepBottom(() => log.allRead());
+  unread.reached();
+}
+
+/** Somebody looks again: at the first that came meanwhile. */
+document.addEventListener("visibilitychange", () => {
+  if (latest) return;
+  if (document.hidden) {
+    if (unread.left()) log.readTo(unread.before);
+  } else {
+    if (scroll.stuck && log.firstNew) begin();
+    if (!scroll.stuck) missed.show();
+    unread.reached();
+  }
+});
+
 // --- The beginning --------------------------------------------------------------------------------
 
 log.adopt((id) => timeline.get(id));
+composer.settle();
 const jumping = jumps($("log"), {
   reach: (id) => {
     scroll.leaveBottom();
@@ -357,7 +422,15 @@ const jumping = jumps($("log"), {
   missing: (id) => tell(`There is no message ${id} here.`),
 });
 missed.show();
-if (!jumping) begin();
+if (!jumping) {
+  begin();
+  let touched = false; // the reader has gone elsewhere meanwhile
+  for (const type of ["wheel", "touchmove", "pointerdown", "keydown"])
+    $("scroller").addEventListener(type, () => (touched = true), { once: true, passive: true });
+  missed.load().then((loaded) => loaded && !touched && begin());
+}
 unread.reached(connection.seq);
+// With a keyboard one writes at once; on a phone it would cover half of the room.
+if (!jumping && matchMedia("(hover: hover) and (pointer: fine)").matches) composer.focus();
 scheduled.refresh();
 outbox.flush();

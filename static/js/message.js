@@ -2,6 +2,7 @@
 import { showTime } from "./dates.js";
 import { inOrder } from "./direction.js";
 import { showFiles } from "./files/show.js";
+import { hueOf, initialsOf } from "./person/face.js";
 import { setText, showText } from "./runs.js";
 
 const DELETED = "This message was deleted.";
@@ -20,16 +21,15 @@ export function showMessage(article, message) {
   const part = (name) => article.querySelector(`.${name}`);
   article.classList.toggle("deleted", Boolean(message.deleted));
   showColor(article.classList, message.color);
-  if (message.id) identify(article, message.id, `Message ${message.id}`);
-  article.dataset.user = message.user;
-  setText(part("user"), message.user);
+  if (message.id) identify(article, message.id);
+  showAuthor(article, message);
   if (message.at) showTime(part("time"), message.at);
   showAnswered(article, message.reply_to);
   if (message.deleted) setText(part("text"), DELETED);
   else showText(part("text"), message);
   showFiles(part("files"), message.deleted ? [] : message.files);
   showEdited(part("edited"), message);
-  part("feet").hidden = Boolean(message.deleted);
+  part("actions").hidden = Boolean(message.deleted);
 }
 
 function showColor(classes, color) {
@@ -39,19 +39,27 @@ function showColor(classes, color) {
 }
 
 function showCard(article, { id, at, quote }) {
-  identify(article, id, `Event ${id}`);
+  identify(article, id);
   setText(article.querySelector("blockquote"), quote.removed ? "This quote was taken back." : inOrder(quote.quote));
   setText(article.querySelector(".author"), quote.author);
   showTime(article.querySelector(".time"), at);
 }
 
-function identify(article, id, label) {
+function identify(article, id) {
   const number = article.querySelector(".number");
   article.id = `m${id}`;
   article.dataset.id = id;
   number.href = `#m${id}`;
-  setText(number, id);
-  number.setAttribute("aria-label", label);
+  number.dataset.number = id;
+}
+
+function showAuthor(article, { user = "", by = user, bot = false }) {
+  const [face, name, mark] = [".face", ".user", ".bot"].map((part) => article.querySelector(part));
+  article.dataset.user = user;
+  setText(face, initialsOf(user));
+  setText(name, user);
+  for (const part of [face, name]) showColor(part.classList, hueOf(by));
+  mark.hidden = !bot;
 }
 
 function showAnswered(article, answered) {
@@ -68,26 +76,32 @@ function showEdited(element, { edited_at: at, deleted }) {
   if (!element.hidden) showTime(element.querySelector("time"), at);
 }
 
-/** The counts, and which of the two is this person's own. */
-export function showReactions(article, { likes = 0, dislikes = 0 }, own) {
+/** What readers gave, and what of it is this person's own: the likes, and a chip for each emoji. */
+export function showReactions(article, { id, deleted, likes = 0, dislikes = 0, reactions = {} }, own, ownEmoji) {
+  const row = article.querySelector(".chips");
+  showLikes(row, { likes, dislikes }, own);
+  showChips(row, { id, reactions: deleted ? {} : reactions }, ownEmoji);
+  row.hidden = Boolean(deleted) || [...row.children].every((chip) => chip.hidden);
+}
+
+function showLikes(row, { likes, dislikes }, own) {
   for (const [action, label, count] of [
     ["like", "Like", likes],
     ["dislike", "Dislike", dislikes],
   ]) {
-    const button = article.querySelector(`[data-action="${action}"]`);
+    const button = row.querySelector(`[data-action="${action}"]`);
     button.setAttribute("aria-pressed", String(own === action));
     button.setAttribute("aria-label", `${label}: ${count}`);
     setText(button.querySelector(".count"), count || "");
-    button.classList.toggle("some", count > 0);
+    // One's own is seen before the server has counted it.
+    button.hidden = !count && own !== action;
   }
 }
 
-/** A chip for each emoji, pressed if `own(emoji)`; a chip that stays keeps its element, and the focus. */
-export function showChips(article, { id, deleted, reactions = {} }, own) {
-  const row = article.querySelector(".chips");
-  const emoji = deleted ? [] : Object.keys(reactions);
-  row.hidden = !emoji.length;
-  const old = new Map([...row.children].map((chip) => [chip.dataset.emoji, chip]));
+/** A chip that stays keeps its element, and the focus. */
+function showChips(row, { id, reactions }, own) {
+  const emoji = Object.keys(reactions);
+  const old = new Map([...row.querySelectorAll("[data-emoji]")].map((chip) => [chip.dataset.emoji, chip]));
   for (const [each, chip] of old) if (!emoji.includes(each)) chip.remove();
   for (const each of emoji) showChip(old.get(each) ?? row.appendChild(chipOf(each)), id, reactions[each], own(each));
 }

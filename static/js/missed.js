@@ -1,20 +1,28 @@
-// More is new than the page has loaded: how much at least, since when, and a way to the first of it.
+// How much came since the last visit, and since when: a way to the first of it, and one to be done with it.
 import { sinceWhen } from "./dates.js";
+import { missedOf } from "./unread.js";
+
+const AT_ONCE = 400; // that are loaded without being asked for
 
 export class Missed {
-  /** `unread` says what was read, `first()` is the first new entry that is loaded, `reach` loads back to a number. */
-  constructor(button, { unread, timeline, history, first, go }) {
-    Object.assign(this, { button, unread, timeline, history, first });
-    button.addEventListener("click", async () => {
+  /** `unread` says what was read, `first()` is the first new entry that is loaded; `go(article)` shows it, `done()` marks
+   *  all of it as read. */
+  constructor(bar, { unread, timeline, history, first, go, done }) {
+    Object.assign(this, { bar, unread, timeline, history, first, go });
+    bar.querySelector("[data-go]").addEventListener("click", async () => {
       const article = await history.reach(unread.before + 1, () => !this.#more && first(), { anchor: false });
       if (article) go(article);
       this.show();
+    });
+    bar.querySelector("[data-done]").addEventListener("click", () => {
+      this.done();
+      done();
     });
   }
 
   /** The reader is at the newest: all of it is read. */
   done() {
-    this.button.hidden = true;
+    this.bar.hidden = true;
   }
 
   /** Older ones that are new are not loaded yet. */
@@ -22,12 +30,23 @@ export class Missed {
     return this.history.more && this.timeline.oldest > this.unread.before + 1;
   }
 
+  get missed() {
+    const loaded = this.first() ? this.timeline.messages.filter(({ id }) => id > this.unread.before).length : 0;
+    return missedOf({ read: this.unread.count, messages: this.unread.messages, loaded, more: this.#more });
+  }
+
+  /** Loads back to the first that is new, unless that is far. True if it did. */
+  async load() {
+    if (!this.#more || !this.first() || this.missed.count > AT_ONCE || !this.missed.exact) return false;
+    await this.history.back(() => !this.#more);
+    return true;
+  }
+
   show() {
-    this.button.hidden = !(this.first() && this.#more);
-    this.button.title = "To the first that is new";
-    if (this.button.hidden) return;
-    const count = this.timeline.entries.filter(({ id }) => id > this.unread.before).length;
+    const { count, exact } = this.missed;
+    this.bar.hidden = count === 0;
     const since = this.unread.since ? ` since ${sinceWhen(new Date(this.unread.since))}` : "";
-    this.button.textContent = `More than ${count} new${since} ↑`;
+    const number = count.toLocaleString("en");
+    this.bar.querySelector("[data-words]").textContent = `${exact ? number : `More than ${number}`} new${since}`;
   }
 }

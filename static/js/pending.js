@@ -1,6 +1,7 @@
 // The rows of the outbox: on their way, or refused with a choice.
 import { fold } from "./fold.js";
 import { blank, showMessage } from "./message.js";
+import { nextName } from "./person/name.js";
 
 // What has no row is seen in the message itself: a reaction, a deletion that is on its way.
 const ROWS = {
@@ -21,9 +22,10 @@ const ROWS = {
 export class Pending {
   #timers = new Map(); // client_id → when to show its row
 
-  /** `message(id)` is what the page shows, `edit(item)` puts a text back into the field, `retry(item)` sends it. */
-  constructor(element, outbox, { message, edit, retry }) {
-    Object.assign(this, { element, outbox, message, edit, retry });
+  /** `message(id)` is what the page shows, `edit(item)` puts a text back into the field, `retry(item)` sends it, and
+   *  `rename(item, name)` under another name. */
+  constructor(element, outbox, { message, edit, retry, rename }) {
+    Object.assign(this, { element, outbox, message, edit, retry, rename });
     for (const item of outbox.items) this.#changed(item);
     outbox.addEventListener("changed", ({ detail: { item, was } }) => this.#changed(item, was));
     outbox.addEventListener("removed", ({ detail: { item, answer } }) => this.#removed(item, answer));
@@ -74,7 +76,7 @@ export class Pending {
     fold(row.querySelector(".text"));
     const words = ROWS[envelope.command];
     row.querySelector(".byline .time").textContent = (state === "failed" ? words.refused : words.going)(envelope);
-    row.querySelector(".feet").hidden = state !== "failed";
+    row.querySelector(".choices")?.remove();
     if (state === "failed") this.#offer(row, item);
   }
 
@@ -101,6 +103,11 @@ export class Pending {
     ];
     const hasText = ["send-message", "edit-message"].includes(item.envelope.command);
     if (hasText) choices.unshift(choice("Edit", () => this.edit(item)));
-    row.querySelector(".feet").replaceChildren(why, ...choices);
+    const other = item.field?.endsWith("user") && item.code === "conflict" && nextName(item.envelope.message.user);
+    if (other) choices.unshift(choice(`Send as ${other}`, () => this.rename(item, other)));
+    const place = document.createElement("footer");
+    place.className = "choices";
+    place.append(why, ...choices);
+    row.append(place);
   }
 }

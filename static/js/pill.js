@@ -1,6 +1,6 @@
-// The state of the connection in a few words; a click tells more.
-
+// The state of the connection: a dot, and words only when something is wrong; its panel tells more.
 const NAMES = { websocket: "WebSocket", "long-poll": "long poll", "short-poll": "short poll" };
+const PATIENCE = 3_000; // ms in which a connection may be made without a word
 
 const stateText = ({ state, transport }) =>
   ({
@@ -9,42 +9,44 @@ const stateText = ({ state, transport }) =>
     offline: "Offline",
     checking: "Checking the connection",
     stopped: "Loading anew",
-  })[state] ?? "";
+  })[state] ?? "Connecting";
 
 /** `waiting` is how much is unsent. Pure, for the test. */
-export function pillText({ state, transport, seq, retryIn = 0 }, waiting = 0) {
-  const name = NAMES[transport] ?? transport;
-  const unsent = waiting ? ` · ${waiting} waiting` : "";
-  switch (state) {
-    case "live":
-      return `Live · ${name} · complete to #${seq}${unsent}`;
-    case "waiting":
-      return `Reconnecting in ${Math.max(1, Math.ceil(retryIn / 1000))} s · ${name}${unsent}`;
-    case "checking":
-      return `Checking… · ${name}${unsent}`;
-    case "offline":
-      return `Offline${unsent}`;
-    case "stopped":
-      return `Loading anew${unsent}`;
-    default:
-      return `Connecting · ${name}${unsent}`;
-  }
+export function pillText({ state, transport, retryIn = 0 }, waiting = 0) {
+  const unsent = waiting ? `${waiting} waiting` : "";
+  const words = {
+    live: `Live · ${NAMES[transport] ?? transport}`,
+    waiting: `Reconnecting in ${Math.max(1, Math.ceil(retryIn / 1000))} s`,
+    checking: "Checking…",
+    offline: "Offline",
+    stopped: "Loading anew",
+  };
+  return [unsent, words[state] ?? "Connecting…"].filter(Boolean).join(" · ");
 }
+
+/** Whether all is well, so that a dot says enough. Pure, for the test. */
+export const isQuiet = ({ state }, waiting, patient) =>
+  !waiting && (state === "live" || (patient && state === "connecting"));
 
 export class Pill {
   #status = { state: "connecting", transport: "", seq: 0 };
   #changes = 0;
   #open = false;
   #timer = null;
+  #patient = true;
 
-  /** `told` is what screen readers hear: the state alone, since numbers change with every message. */
-  constructor(button, diagnosis, { wake, waiting, told }) {
-    Object.assign(this, { button, diagnosis, waiting, told });
+  /** `told` is what screen readers hear: the state alone. `facts()` resolves to what shows the rest in the panel. */
+  constructor(button, panel, { wake, waiting, told, facts }) {
+    Object.assign(this, { button, waiting, told, facts });
     button.addEventListener("click", wake);
-    diagnosis.addEventListener("beforetoggle", ({ newState }) => {
+    panel.addEventListener("beforetoggle", ({ newState }) => {
       this.#open = newState === "open";
       this.show();
     });
+    setTimeout(() => {
+      this.#patient = false;
+      this.show();
+    }, PATIENCE);
   }
 
   show(status = this.#status) {
@@ -54,11 +56,13 @@ export class Pill {
       this.#countDown(status);
     }
     this.#status = status;
-    const text = pillText(status, this.waiting());
+    const waiting = this.waiting();
+    const text = pillText(status, waiting);
     const label = this.button.querySelector(".pill-text");
     this.button.dataset.state = status.state;
+    this.button.toggleAttribute("data-quiet", isQuiet(status, waiting, this.#patient));
     if (label.textContent !== text) label.textContent = text;
-    if (this.#open) this.#diagnose(status);
+    if (this.#open) this.#diagnose(waiting);
   }
 
   #countDown({ state, retryIn }) {
@@ -73,23 +77,8 @@ export class Pill {
     this.show({ ...this.#status, seq, cursor });
   }
 
-  #diagnose({ state, transport, cursor, reason = "–" }) {
-    const facts = {
-      State: state,
-      Transport: NAMES[transport] ?? "–",
-      Cursor: cursor,
-      "Last trouble": reason,
-      "Changes of state": this.#changes,
-      Unsent: this.waiting(),
-    };
-    this.diagnosis.replaceChildren(
-      ...Object.entries(facts).flatMap(([name, value]) => [text("dt", name), text("dd", value)]),
-    );
+  async #diagnose(waiting) {
+    const panel = await this.facts();
+    panel.show(this.#status, { words: stateText(this.#status), waiting, changes: this.#changes });
   }
-}
-
-function text(name, value) {
-  const element = document.createElement(name);
-  element.textContent = value;
-  return element;
 }

@@ -1,9 +1,10 @@
-// Where nothing hovers, a message shows its actions when it is tapped: those of the newest would be below the log.
+// Where nothing hovers, a tap on a message shows what can be done with it.
 
-export function revealActions(log) {
+/** `more(article)` opens its actions. What has an act of its own (a link, a button) keeps it. */
+export function tapShows(log, more) {
   if (!matchMedia("(hover: none)").matches) return;
-  log.addEventListener("focusin", ({ target }) => {
-    const feet = target.closest("article")?.querySelector(".feet");
-    requestAnimationFrame(() => feet?.scrollIntoView({ block: "nearest" }));
+  log.addEventListener("click", ({ target }) => {
+    const article = target.closest("article");
+    if (article && !target.closest("a, button, form") && getSelection().isCollapsed) more(article);
   });
 }

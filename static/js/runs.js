@@ -36,6 +36,12 @@ function showRun(run, document) {
   for (const [style, name] of ELEMENTS) {
     if (run[style]) node = wrap(document.createElement(name), node);
   }
+  // What was written in several lines of code stands in a block of its own.
+  if (run.code && run.text.includes("\n")) node.className = "block";
+  if (run.mention) {
+    node = wrap(document.createElement("span"), node);
+    node.className = "mention";
+  }
   return run.href && /^https?:\/\//i.test(run.href) ? wrap(link(document, run.href), node) : node;
 }
 

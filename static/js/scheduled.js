@@ -5,14 +5,12 @@ import { inOrder } from "./direction.js";
 const REASONS = { conflict: "somebody else has the name" };
 
 export class Scheduled {
-  constructor(element, { api, outbox }) {
-    Object.assign(this, { element, api, outbox, list: element.querySelector("ul") });
+  /** `refresh()` asks for them anew. */
+  constructor(element, { outbox, refresh }) {
+    Object.assign(this, { element, outbox, refresh, list: element.querySelector("ul") });
   }
 
-  /** Asks the server what waits; shows nothing where it cannot be asked. */
-  async refresh() {
-    const answer = await this.api.request("GET", `${this.api.roomUrl}/scheduled`).catch(() => ({ scheduled: [] }));
-    const all = answer.scheduled ?? [];
+  show(all) {
     const waiting = all.filter((item) => item.state !== "refused");
     const refused = all.length - waiting.length;
     this.element.hidden = all.length === 0;

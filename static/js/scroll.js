@@ -13,8 +13,10 @@ export class Scroll {
     this.stuck = !latest;
     scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     button.addEventListener("click", () => (latest ? location.assign(latest) : this.toBottom()));
-    // Pictures of letters, phone keyboards and long composers change the height.
-    new ResizeObserver(() => this.stuck && this.toBottom()).observe(scroller);
+    // Pictures of letters, phone keyboards, long composers and a last row that grows change the heights.
+    const sizes = new ResizeObserver(() => this.stuck && this.toBottom());
+    for (const each of [scroller, ...scroller.children]) sizes.observe(each);
+    this.#offer();
   }
 
   get atBottom() {
@@ -36,8 +38,7 @@ export class Scroll {
   grown(count) {
     if (this.stuck) return this.toBottom();
     this.#unseen += count;
-    this.button.textContent = `${this.#unseen} new ↓`;
-    this.button.hidden = this.#unseen === 0;
+    this.#offer();
     return undefined;
   }
 
@@ -49,6 +50,7 @@ export class Scroll {
 
   /** Begins at an article, with so many new ones below; at the bottom where they are all in view. */
   beginAt(article, count) {
+    this.#unseen = 0;
     this.leaveBottom();
     article.scrollIntoView({ block: "start" });
     if (!this.latest && this.atBottom) this.toBottom();
@@ -58,6 +60,7 @@ export class Scroll {
   /** The reader looks at something else than the newest. */
   leaveBottom() {
     this.stuck = false;
+    this.#offer();
   }
 
   /** Runs a change above the view and keeps what the reader sees in its place. The browser's own
@@ -74,9 +77,10 @@ export class Scroll {
     // Only a scroll upwards leaves the bottom: in a burst there is always something below already.
     if (scrollTop < this.#top || !this.stuck) this.stuck = !this.latest && this.atBottom;
     this.#top = scrollTop;
-    if (!this.stuck) return;
+    if (!this.stuck) return this.#offer();
     this.#seen();
     this.reached();
+    return undefined;
   }
 
   #drop() {
@@ -86,6 +90,17 @@ export class Scroll {
 
   #seen() {
     this.#unseen = 0;
-    this.button.hidden = true;
+    this.#offer();
+  }
+
+  /** The way down, whenever the reader is not there; with the number of what is new. */
+  #offer() {
+    const words = this.#unseen ? `${this.#unseen} new ↓` : "↓";
+    if (this.button.textContent !== words) this.button.textContent = words;
+    this.button.setAttribute(
+      "aria-label",
+      this.#unseen ? `To the ${this.#unseen} new messages` : "To the newest message",
+    );
+    this.button.hidden = this.stuck;
   }
 }

@@ -103,7 +103,11 @@ export class Timeline {
 
   /** Replies that show its text lose it too. */
   #delete(id) {
-    const { changed } = this.#change(id, ({ user, at }) => ({ id, user, at, deleted: true }));
+    const { changed } = this.#change(id, ({ user, by, bot, at }) => ({
+      ...{ id, user, at, deleted: true },
+      ...(by && { by }),
+      ...(bot && { bot }),
+    }));
     return { added: null, changed: [...changed, ...this.#answered(id, { deleted: true })] };
   }
 

@@ -1,22 +1,58 @@
 // Up to where this person has read a room. What is above it at the next visit stands under "New messages".
 import { load, save } from "./store.js";
 
+const PACE = 3_000; // ms between two marks of an account
+
+/** How many were missed, and whether that is all of them. `read` and `messages` count the messages sent up to then and
+ *  up to now, `loaded` those that are new and on the page, of which `more` are not. Pure. */
+export function missedOf({ read, messages, loaded, more }) {
+  if (!loaded) return { count: 0, exact: true };
+  if (!more) return { count: loaded, exact: true };
+  const known = Number.isFinite(read) && messages - read >= loaded;
+  return known ? { count: messages - read, exact: true } : { count: loaded, exact: false };
+}
+
 export class Unread {
-  /** `looks()` is true while the newest message is in view. */
-  constructor(room, looks) {
-    Object.assign(this, { key: `read:${room}`, timeKey: `read-at:${room}`, looks });
+  #timer = null;
+  #marked = 0;
+
+  /** `looks()` is true while the newest message is in view; `messages` were sent so far. Of an account `read` is what
+   *  the server has, and `mark(seq)` tells it. */
+  constructor(room, looks, { messages = 0, read = null, mark = null } = {}) {
+    Object.assign(this, { key: `read:${room}`, timeKey: `read-at:${room}`, countKey: `read-n:${room}` });
+    Object.assign(this, { looks, messages, mark });
     /** The number that was read last at the visit before; Infinity at the first one. */
-    this.before = load(this.key, Infinity);
+    this.before = read?.id ?? load(this.key, Infinity);
+    /** How many messages that were. */
+    this.count = read?.messages ?? load(this.countKey, NaN) ?? NaN;
     /** When that was. */
     this.since = load(this.timeKey);
-    document.addEventListener("visibilitychange", () => this.reached(this.seq));
+    addEventListener("pagehide", () => this.#send(true));
   }
 
   /** The page is complete to `seq`. */
-  reached(seq) {
+  reached(seq = this.seq) {
     this.seq = seq;
-    if (document.hidden || !this.looks() || seq <= load(this.key, -1)) return;
+    if (document.hidden || !this.looks()) return;
+    if (this.mark && seq > this.#marked) this.#timer ??= setTimeout(() => this.#send(), this.#marked ? PACE : 0);
+    if (seq <= load(this.key, -1)) return;
     save(this.key, seq);
+    save(this.countKey, this.messages);
     save(this.timeKey, new Date().toISOString());
+  }
+
+  /** Nobody looks any more: what comes from here on is new. True if all was read. */
+  left() {
+    if (!this.looks()) return false;
+    Object.assign(this, { before: this.seq, count: this.messages, since: new Date().toISOString() });
+    return true;
+  }
+
+  #send(leaving = false) {
+    if (!this.#timer) return;
+    clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#marked = this.seq;
+    this.mark(this.seq, leaving);
   }
 }

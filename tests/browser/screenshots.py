@@ -29,10 +29,19 @@ TALK = [
 def speak(page: Page, user: str, color: str, text: str) -> None:
     before = page.locator("#log article").count()
     page.fill("[name=user]", user)
+    page.press("[name=user]", "Enter")
+    page.click("[popovertarget=format]")
     page.select_option("[name=color]", color)
+    page.keyboard.press("Escape")
     page.fill("[name=message]", text)
     page.click("#composer .primary")
     page.locator("#log article").nth(before).wait_for()
+
+
+def choose(page: Page, user: str, action: str) -> None:
+    page.hover(f"#log article[data-user={user}]")
+    page.click(f"#log article[data-user={user}] [data-action=more]")
+    page.click(f"#message-menu [data-action={action}]")
 
 
 def live(browser: Browser, url: str, **options: object) -> Page:
@@ -52,13 +61,10 @@ def take(browser: Browser, server: Server, into: Path) -> None:
         speak(page, user, color, text)
         page.context.close()
     page = live(browser, server.url, **wide)
-    page.hover("#log article[data-user=Edsger]")
-    page.click("#log article[data-user=Edsger] [data-action=like]")
-    page.hover("#log article[data-user=Ada]")
-    page.click("#log article[data-user=Ada] [data-action=reply]")
+    choose(page, "Edsger", "like")
+    choose(page, "Ada", "reply")
     speak(page, "Margaret", "red", "Found it, thank you. __Do not__ press the priority display.")
-    page.hover("#log article[data-user=Edsger]")
-    page.click("#log article[data-user=Edsger] [data-action=quote]")
+    choose(page, "Edsger", "quote")
     page.wait_for_selector("#log .quote-card")
     page.wait_for_selector("#toast:empty", state="attached")
     page.mouse.move(0, 0)

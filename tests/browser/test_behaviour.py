@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import expect
 from server import Server
 from test_features import act
-from test_pages import post, shown, texts, waits, write
+from test_pages import post, shown, sign, texts, waits, write
 
 Open = Callable[..., Any]
 
@@ -200,6 +200,7 @@ def test_waking_looks_at_once(path: str, server: Server, open_page: Open) -> Non
 
 def test_drafts_are_kept_for_each_room(server: Server, open_page: Open) -> None:
     page = open_page("/")
+    sign(page, "Ada")
     page.fill("[name=message]", "half a thou")
     page.click("#rooms >> role=link[name='New room']")
     page.fill("form.fields [name=name]", "tea")
@@ -234,7 +235,8 @@ def test_a_session_by_keyboard_alone(server: Server, open_page: Open) -> None:
     keys = page.keyboard
     page.focus("[name=user]")
     keys.type("Ada")
-    page.focus("[name=message]")
+    keys.press("Enter")
+    expect(page.locator("[name=message]")).to_be_focused()
     keys.type("**typed**")
     keys.press("Enter")
     expect(page.locator("#m2 strong")).to_have_text("typed")
@@ -270,7 +272,7 @@ def test_a_session_by_keyboard_alone(server: Server, open_page: Open) -> None:
 def test_enter_while_composing_sends_nothing(path: str, server: Server, open_page: Open) -> None:
     """The Enter that ends a word of an input method is not the one that sends."""
     page = open_page(path)
-    page.fill("[name=user]", "Ada")
+    sign(page, "Ada")
     page.fill("[name=message]", "にほん")
     page.eval_on_selector("[name=message]", """field => field.dispatchEvent(
         new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true, isComposing: true }))""")

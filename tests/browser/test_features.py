@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 from server import Server
-from test_pages import post, texts, waits, write
+from test_pages import later, post, sign, texts, waits, write
 
 Open = Callable[..., Any]
 PAIRS = [("/polling", "/websocket"), ("/websocket", "/polling")]
@@ -19,21 +19,28 @@ PAIRS = [("/polling", "/websocket"), ("/websocket", "/polling")]
 def pair(request: pytest.FixtureRequest, open_page: Open) -> tuple[Any, Any]:
     """Ada's page and Bo's, each over a transport of its own."""
     ada, bo = (open_page(path) for path in request.param)
-    ada.fill("[name=user]", "Ada")
-    bo.fill("[name=user]", "Bo")
+    sign(ada, "Ada")
+    sign(bo, "Bo")
     return ada, bo
 
 
 def act(page: Any, number: int, action: str) -> None:
-    """Press a button of a message, as a mouse does."""
+    """Choose what to do with a message, as a mouse does: beside it, else in its menu."""
     page.hover(f"#m{number}")
-    page.click(f"#m{number} [data-action={action}]")
+    beside = page.locator(f"#m{number} [data-action={action}]")
+    if beside.count() and beside.is_visible():
+        beside.click()
+    else:
+        page.click(f"#m{number} [data-action=more]")
+        page.click(f"#message-menu [data-action={action}]")
 
 
 def test_formatting_and_colours(pair: tuple[Any, Any], server: Server) -> None:
     """Bold, italic, underline, code, a link and a colour, live and after a reload; HTML stays text."""
     ada, bo = pair
+    ada.click("[popovertarget=format]")
     ada.select_option("[name=color]", "teal")
+    ada.keyboard.press("Escape")
     write(ada, "**b** *i* __u__ `c` https://a.example <b>x</b>")
     for page in (bo, ada):
         message = page.locator("#m1")
@@ -118,10 +125,12 @@ def test_editing_is_for_the_sender(pair: tuple[Any, Any]) -> None:
             expect(page.locator("#m1 .text strong")).to_have_text("second")
             expect(page.locator("#m1 .edited")).to_have_text(re.compile(r"edited \d\d:\d\d"))
             page.reload()
-    bo.hover("#m1")
-    expect(bo.locator("#m1 [data-action=edit]")).to_be_hidden()
-    ada.hover("#m1")
-    expect(ada.locator("#m1 [data-action=edit]")).to_be_visible()
+    for page in (bo, ada):
+        page.hover("#m1")
+        page.click("#m1 [data-action=more]")
+        expect(page.locator("#message-menu [data-action=reply]")).to_be_visible()
+    expect(bo.locator("#message-menu [data-action=edit]")).to_be_hidden()
+    expect(ada.locator("#message-menu [data-action=edit]")).to_be_visible()
 
 
 def test_scheduling(pair: tuple[Any, Any]) -> None:
@@ -129,7 +138,7 @@ def test_scheduling(pair: tuple[Any, Any]) -> None:
     ada, bo = pair
     ada.eval_on_selector("[name=send_at] [value='+10s']", "option => { option.value = '+3s'; }")
     for text, choice in [("never", "+1h"), ("soon", "+3s")]:
-        ada.select_option("[name=send_at]", choice)
+        later(ada, choice)
         write(ada, text)
         expect(ada.locator("#scheduled")).to_contain_text("scheduled")
     expect(ada.locator("#scheduled-count")).to_have_text("2 scheduled")

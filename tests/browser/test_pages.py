@@ -13,9 +13,28 @@ from server import Server, until
 Open = Callable[..., Any]
 
 
+def sign(page: Any, user: str) -> None:
+    """Say who one is, at first or anew."""
+    if not page.locator("[name=user]").is_visible():
+        page.click("[popovertarget=format]")
+        page.click("#rename")
+    page.fill("[name=user]", user)
+    if page.input_value("[name=message]"):
+        page.focus("[name=message]")
+    else:
+        page.press("[name=user]", "Enter")
+
+
+def later(page: Any, choice: str) -> None:
+    """Choose when to send, by the value of the choice."""
+    page.click("[popovertarget=when]")
+    page.select_option("[name=send_at]", choice)
+    page.click("#when-done")
+
+
 def write(page: Any, text: str, user: str = "") -> None:
-    if user:
-        page.fill("[name=user]", user)
+    if user and page.input_value("[name=user]") != user:
+        sign(page, user)
     page.fill("[name=message]", text)
     page.press("[name=message]", "Enter")
 
@@ -27,6 +46,13 @@ def post(server: Server, text: str) -> None:
     request = urllib.request.Request(f"{server.url}/api/v1/rooms/lobby/messages", body, headers)
     with urllib.request.urlopen(request, timeout=10) as answer:
         assert answer.status == 201
+
+
+def choose(page: Any, action: str) -> None:
+    """Take an action from the menu of the first message."""
+    page.hover("#log article >> nth=0")
+    page.click("#log [data-action=more] >> nth=0")
+    page.click(f"#message-menu [data-action={action}]")
 
 
 def shown(page: Any) -> list[tuple[int, str]]:
@@ -78,7 +104,7 @@ def test_a_killed_server_loses_and_repeats_nothing(path: str, server: Server, op
     """kill -9 in the midst of writing, restart on the same port: every message is there once, on every
     page, and no page had to be touched."""
     writer, reader = open_page(path), open_page("/polling")
-    writer.fill("[name=user]", "Ada")
+    sign(writer, "Ada")
     for number in range(5):
         write(writer, f"word {number}")
     server.kill()
@@ -98,7 +124,7 @@ def test_a_killed_server_loses_and_repeats_nothing(path: str, server: Server, op
 def test_unsent_words_survive_a_reload(server: Server, open_page: Open) -> None:
     """What was written while the server was away is sent by the next page that opens, once."""
     page = open_page("/")
-    page.fill("[name=user]", "Ada")
+    sign(page, "Ada")
     server.kill()
     write(page, "kept")
     page.wait_for_selector("#outbox article")
@@ -143,15 +169,13 @@ def test_reactions_edits_and_deletions_cross_over(server: Server, open_page: Ope
     write(one, "first", "Ada")
     like = other.locator("#log article [data-action=like]")
     waits(other, lambda: like.count() == 1, "the message")
-    other.hover("#log article")
-    like.click()
+    choose(other, "like")
     one.wait_for_selector("#log [data-action=like]:has-text('1')")
     assert like.get_attribute("aria-pressed") == "true"
     one.press("[name=message]", "ArrowUp")
     write(one, "first, better")
     other.wait_for_selector("#log .text:has-text('first, better')")
-    one.hover("#log article")
-    one.click("#log [data-action=delete]")
+    choose(one, "delete")
     other.wait_for_selector("#log article.deleted")
 
 

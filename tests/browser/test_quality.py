@@ -16,7 +16,7 @@ import pytest
 from conftest import missing
 from server import ROOT, Server
 from test_features import act
-from test_pages import post, write
+from test_pages import later, post, write
 
 Open = Callable[..., Any]
 MODULES = ROOT / "node_modules"
@@ -52,7 +52,7 @@ def peopled(server: Server, page: Any) -> None:
     write(page, "an answer")
     act(page, 1, "quote")
     page.wait_for_selector(".quote-card")
-    page.select_option("[name=send_at]", "+1h")
+    later(page, "+1h")
     write(page, "later")
     page.wait_for_selector("#scheduled:not([hidden])")
 

@@ -52,7 +52,7 @@ class Reader(HTMLParser):
             assert set(found) == {"href", "rel", "target"}
             self.open.append((tag, {"href": found["href"]}))
         else:
-            assert attributes == []
+            assert attributes in ([], [("class", "block")])
             self.open.append((tag, {ELEMENTS[tag]: True}))
 
     def handle_endtag(self, tag: str) -> None:

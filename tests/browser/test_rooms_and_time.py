@@ -8,6 +8,7 @@ from typing import Any
 import requests
 from playwright.sync_api import Browser, expect
 from server import Server
+from test_pages import sign
 
 Open = Callable[..., Any]
 
@@ -32,11 +33,13 @@ def test_an_hour_ahead_in_the_hour_that_comes_twice(chromium: Browser, server: S
     page = context.new_page()
     page.clock.set_fixed_time("2027-10-31T02:10:30+02:00")
     page.goto(f"{server.url}/polling")
+    sign(page, "Ada")
+    page.click("[popovertarget=when]")
     page.select_option("[name=send_at]", "at")
     offset = page.locator("#at-offset")
     expect(page.locator("#at-time input")).to_have_value("2027-10-31T02:10")
     expect(offset).to_have_text("UTC+1")
-    page.fill("[name=user]", "Ada")
+    page.click("#when-done")
     page.fill("[name=message]", "later")
     with page.expect_request(lambda request: "send_at" in (request.post_data or "")) as asked:
         page.click("#composer [type=submit]")

@@ -14,7 +14,7 @@ import { newId } from "../../static/js/ids.js";
 import { lengthOf, tooLong } from "../../static/js/lengths.js";
 import { marked } from "../../static/js/markup.js";
 import { Mine } from "../../static/js/mine.js";
-import { pillText } from "../../static/js/pill.js";
+import { isQuiet, pillText } from "../../static/js/pill.js";
 import { Problem, reasonOf } from "../../static/js/problem.js";
 import { remembering } from "../../static/js/store.js";
 import { entriesOf, Timeline } from "../../static/js/timeline.js";
@@ -262,14 +262,22 @@ test("people are told what the server or we say, never the words of the browser"
   assert.equal(reasonOf(new Problem({ status: 422, detail: "Too long." })), "Too long.");
 });
 
-test("the pill tells state, transport, completeness and what waits", () => {
-  assert.equal(pillText({ state: "live", transport: "websocket", seq: 42 }), "Live · WebSocket · complete to #42");
+test("the dot has words for what is wrong, and for what waits", () => {
   assert.equal(
-    pillText({ state: "waiting", transport: "long-poll", seq: 1, retryIn: 2100 }, 1),
-    "Reconnecting in 3 s · long poll · 1 waiting",
+    pillText({ state: "waiting", transport: "long-poll", retryIn: 2100 }, 1),
+    "1 waiting · Reconnecting in 3 s",
   );
-  assert.equal(pillText({ state: "checking", transport: "websocket" }, 1), "Checking… · WebSocket · 1 waiting");
-  assert.equal(pillText({ state: "offline" }, 2), "Offline · 2 waiting");
+  assert.equal(pillText({ state: "checking", transport: "websocket" }), "Checking…");
+  assert.equal(pillText({ state: "offline" }, 2), "2 waiting · Offline");
+  assert.equal(pillText({ state: "live", transport: "websocket" }), "Live · WebSocket");
+});
+
+test("the dot is silent while all is well, and for a moment while a connection is made", () => {
+  assert.ok(isQuiet({ state: "live" }, 0, false));
+  assert.ok(isQuiet({ state: "connecting" }, 0, true));
+  assert.ok(!isQuiet({ state: "connecting" }, 0, false));
+  assert.ok(!isQuiet({ state: "live" }, 1, false));
+  assert.ok(!isQuiet({ state: "offline" }, 0, true));
 });
 
 test("a curl line reads on from a message", () => {

@@ -24,7 +24,7 @@ from ...protocol.permissions import CREATE_ROOM
 from ..api.quotes import MOST_SEARCHED, searched
 from ..http import access, authentication, problems, reads, security, site
 from ..http.site import render_template, url_for
-from . import first_minute, sent_files
+from . import faces, first_minute, sent_files
 from .runs import show_text
 
 blueprint = Blueprint("pages", __name__)
@@ -81,6 +81,8 @@ WAYS = {
 
 
 site.template_filter("text")(show_text)
+site.template_filter("hue")(faces.hue)
+site.template_filter("initials")(faces.initials)
 
 
 @site.template_filter("clock")
@@ -271,6 +273,8 @@ def _chat_page(
         "chat.html",
         room=name,
         current=name,
+        about=snapshot["about"],
+        position=_position(snapshot["about"]),
         way=way,
         ways=WAYS,
         address=_address,
@@ -301,6 +305,12 @@ def _entries(page: dict[str, Any]) -> list[dict[str, Any]]:
     """Messages and quotes in the order of the log; an entry with `quote` is one, and its `id` the seq."""
     cards = [{"id": quote["seq"], "at": quote["at"], "quote": quote} for quote in page.get("quotes", [])]
     return sorted([*page["messages"], *cards], key=lambda entry: int(entry["id"]))
+
+
+def _position(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how many messages were sent, and up to where the account has read if it is a member."""
+    you = about.get("you")
+    return {"messages": about.get("messages", 0), **({"read": you["read"]} if you else {})}
 
 
 def _mine(page: dict[str, Any]) -> dict[str, Any]:

@@ -26,9 +26,13 @@ def show_text(message: Mapping[str, Any]) -> Markup:
 
 def _run(run: Mapping[str, Any]) -> str:
     html = str(escape(run["text"]))
+    # Code of several lines stands in a block of its own.
+    block = ' class="block"' if run.get("code") and "\n" in run["text"] else ""
     for style, element in _ELEMENTS:
         if run.get(style):
-            html = f"<{element}>{html}</{element}>"
+            html = f"<{element}{block if element == 'code' else ''}>{html}</{element}>"
+    if run.get("mention"):
+        html = f'<span class="mention">{html}</span>'
     href = run.get("href")
     if href and _HTTP.match(href):
         html = f'<a href="{escape(href)}" rel="noopener noreferrer nofollow ugc" target="_blank">{html}</a>'

@@ -1,0 +1,87 @@
+// What is loaded when somebody wants it: few visits of a room need it at once. The menu of messages and the panel of
+// the connection follow a moment after the page, so that they are there without a server too.
+import { load } from "./store.js";
+
+const SOON = 1_000; // ms
+
+/** What cannot be loaded now is asked for the next time. */
+const once = (make) => {
+  let made = null;
+  return () =>
+    (made ??= make().catch((error) => {
+      made = null;
+      throw error;
+    }));
+};
+
+const soon = (loaded) => setTimeout(() => loaded().catch(() => {}), SOON);
+
+/** The choice of emoji: {open(button, chosen)}. */
+export function picker(element) {
+  const loaded = once(async () => new (await import("./entries/emoji.js")).Picker(element));
+  return { open: async (button, chosen) => (await loaded()).open(button, chosen) };
+}
+
+/** The menu of a message: {open(opener, options)}. */
+export function menu(element) {
+  const loaded = once(async () => new (await import("./entries/menu.js")).Menu(element));
+  soon(loaded);
+  return { open: async (opener, options) => (await loaded()).open(opener, options) };
+}
+
+/** What the connection does, for its panel: resolves to {show(status, …)}. */
+export function panel(element, options) {
+  const loaded = once(async () => new (await import("./live/panel.js")).Panel(element, options));
+  const choice = element.querySelector("#event-numbers");
+  choice.checked = load("event-numbers", false);
+  document.documentElement.classList.toggle("numbers", choice.checked);
+  soon(loaded);
+  return loaded;
+}
+
+/** What this person has scheduled, if there is something: {refresh()} asks the server. */
+export function tray(element, { api, outbox }) {
+  let refresh = null;
+  const loaded = once(async () => new (await import("./scheduled.js")).Scheduled(element, { outbox, refresh }));
+  let shown = false;
+  refresh = async () => {
+    const { scheduled = [] } = await api.request("GET", `${api.roomUrl}/scheduled`).catch(() => ({}));
+    shown ||= scheduled.length > 0;
+    if (shown) (await loaded()).show(scheduled);
+  };
+  return { refresh };
+}
+
+/** Opens the way to rooms, people and searches. */
+export function switcher(dialog, options) {
+  const loaded = once(async () => new (await import("./reader/switcher.js")).Switcher(dialog, options));
+  return async () => (await loaded()).open();
+}
+
+/** Names behind an "@". */
+export function completes(field, list, names) {
+  const loaded = once(async () => new (await import("./person/mention.js")).Mentions(field, list, names));
+  field.addEventListener("input", async function look() {
+    if (!field.value.includes("@")) return;
+    field.removeEventListener("input", look);
+    (await loaded()).look();
+  });
+}
+
+/** Notifications, where the browser has them and this room is to be told of: a function that hears what is new. */
+export function bells(button, { place, ...options }) {
+  // Neither exists in plain http:// under another name than localhost.
+  if (!globalThis.Notification || !navigator.locks) return () => {};
+  let bell = null;
+  const loaded = once(async () => {
+    const { Bell } = await import("./reader/bell.js");
+    bell = new Bell(button, { place, ...options });
+    return bell;
+  });
+  button.hidden = false;
+  if (load(`bell:${place}`)) loaded();
+  button.addEventListener("click", async () => bell ?? (await loaded()).turn());
+  // Another tab has turned them on: this one counts as one in which somebody looks.
+  addEventListener("storage", ({ key, newValue }) => key === `quotechat:bell:${place}` && newValue && loaded());
+  return (entry) => bell?.ring(entry);
+}

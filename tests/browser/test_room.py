@@ -1,0 +1,240 @@
+"""The room: its head, menus, composer, keys, and coming back. One server; each test has a room of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+from server import Server
+from test_features import act
+from test_layout import create, inside, phone
+from test_pages import sign, write
+from test_quality import violations
+
+Open = Callable[..., Any]
+FIELD = "[name=message]"
+HIDE = """hidden => {
+    Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, driver: Any) -> Iterator[Server]:
+    """One for the module."""
+    data = tmp_path_factory.mktemp("room") / "data"
+    data.mkdir()
+    running = Server(data)
+    running.start()
+    yield running
+    running.kill()
+
+
+def say(server: Server, room: str, *texts: str) -> None:
+    """As curl does, into a room."""
+    for text in texts:
+        body = json.dumps({"user": "Bo", "message": text}).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{server.url}/api/v1/rooms/{room}/messages", body, headers)
+        urllib.request.urlopen(request, timeout=10).close()
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_what_opens_is_in_the_window(width: int, server: Server, open_page: Open) -> None:
+    """Each menu and panel, with nothing for axe to find; Esc closes it."""
+    room = f"menus-{width}"
+    create(server, room, "A title that is longer than what a phone has for it")
+    say(server, room, "hello")
+    options = phone(width) if width < 1000 else {"viewport": {"width": width, "height": 800}}
+    page = open_page(f"/rooms/{room}", **options)
+    sign(page, f"Ada {width}")
+
+    def of_the_message() -> None:
+        page.tap("#m1 .text") if width < 1000 else page.click("#m1 [data-action=more]")
+
+    def the_emoji() -> None:
+        of_the_message()
+        page.click("#message-menu [data-action=emoji]")
+        page.fill("#emoji input", "heart")
+        expect(page.locator("#emoji .emoji-grid [title='red heart']")).to_be_visible()
+
+    def of_the_time() -> None:
+        page.click("[popovertarget=when]")
+        page.select_option("[name=send_at]", "at")
+
+    for opens, card in [
+        (lambda: page.click("#pill"), "#diagnosis"), (of_the_message, "#message-menu"), (the_emoji, "#emoji"),
+        (lambda: page.click("[popovertarget=format]"), "#format"), (of_the_time, "#when"),
+        (lambda: page.click("[popovertarget=add]"), "#add"),
+    ]:  # fmt: skip
+        opens()
+        expect(page.locator(card)).to_be_visible()
+        page.wait_for_function(f"document.querySelector('{card}').getBoundingClientRect().left >= 0")
+        assert inside(page, card), card
+        assert violations(page) == [], card
+        page.keyboard.press("Escape")
+        expect(page.locator(card)).to_be_hidden()
+    assert inside(page, "#room-name")
+
+
+def test_the_dot_is_silent_while_all_is_well(server: Server, open_page: Open) -> None:
+    """Its panel has the newest event and the cursor; numbers are shown beside the messages if they are wanted."""
+    create(server, "head", "Heads")
+    say(server, "head", "one", "two")
+    page = open_page("/rooms/head")
+    expect(page.locator("#pill")).to_have_attribute("data-quiet", "")
+    expect(page.locator(".room-title")).to_have_text("Heads")
+    page.click("#pill")
+    expect(page.locator("#diagnosis")).to_contain_text("event 2")
+    expect(page.locator("#facts")).to_contain_text(re.compile(r"2\.[0-9a-f]{16}"))
+    number = "getComputedStyle(document.querySelector('#m2 .number'), '::after').content"
+    assert page.evaluate(number) == "none"
+    page.check("#event-numbers")
+    assert "#2" in page.evaluate(number)
+
+
+def test_code_of_several_lines_is_a_block(server: Server, open_page: Open) -> None:
+    """In the first HTML and as it comes; code within a line stays there."""
+    create(server, "code")
+    page = open_page("/rooms/code")
+    say(server, "code", "see `x`:\n```\nif x:\n\n    pass\n```")
+    for _ in ("live", "loaded"):
+        block = page.locator("#m1 code.block")
+        expect(block).to_have_text("if x:\n\n    pass")
+        assert block.evaluate("element => getComputedStyle(element).display") == "block"
+        expect(page.locator("#m1 code:not(.block)")).to_have_text("x")
+        page.reload()
+
+
+def test_a_name_is_asked_for_first_and_another_is_offered(server: Server, open_page: Open) -> None:
+    """There is no field for a text before there is a name; one that is in use leads to a free one."""
+    create(server, "names")
+    ada, other = open_page("/rooms/names"), open_page("/rooms/names")
+    expect(ada.locator(FIELD)).to_be_hidden()
+    expect(ada.locator("[name=user]")).to_be_focused()
+    ada.keyboard.type("Ada")
+    ada.keyboard.press("Enter")
+    expect(ada.locator("[name=user]")).to_be_hidden()
+    expect(ada.locator(FIELD)).to_be_focused()
+    ada.keyboard.type("it is me")
+    ada.keyboard.press("Enter")
+    expect(other.locator("#m1")).to_be_visible()
+    write(other, "no, me", "Ada")
+    other.get_by_role("button", name="Send as Ada 2").click()
+    expect(other.locator("#m2 .user")).to_have_text("Ada 2")
+    expect(other.locator("#outbox article")).to_have_count(0)
+    assert other.input_value("[name=user]") == "Ada 2"
+
+
+def test_one_edits_where_the_message_stands(server: Server, open_page: Open) -> None:
+    """With what was half written kept for afterwards."""
+    create(server, "edits")
+    page = open_page("/rooms/edits")
+    write(page, "frist", "Ada")
+    expect(page.locator("#m1")).to_be_visible()
+    page.fill(FIELD, "half")
+    act(page, 1, "edit")
+    expect(page.locator("#m1 #composer")).to_be_visible()
+    expect(page.locator("#m1 .text")).to_be_hidden()
+    expect(page.locator(FIELD)).to_be_focused()
+    assert violations(page) == []
+    write(page, "first")
+    expect(page.locator("#m1 .text")).to_have_text("first")
+    expect(page.locator("main > #composer")).to_be_visible()
+    expect(page.locator(FIELD)).to_have_value("half")
+
+
+def test_a_reaction_by_keyboard(server: Server, open_page: Open) -> None:
+    """From the message: its menu, the search by a name, Enter; the focus is on the message again."""
+    create(server, "react")
+    say(server, "react", "hello")
+    page = open_page("/rooms/react")
+    page.focus("#m1")
+    page.keyboard.press("m")
+    expect(page.locator("#message-menu [data-action=like]")).to_be_focused()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    expect(page.locator("#emoji input")).to_be_focused()
+    page.keyboard.type("party pop")
+    expect(page.locator("#emoji .emoji-grid button")).to_have_count(1)
+    page.keyboard.press("Enter")
+    expect(page.locator("#m1 .chip[data-emoji='🎉']")).to_have_text("🎉 1")
+    expect(page.locator("#m1")).to_be_focused()
+
+
+def test_few_stops_of_tab_lead_to_the_composer(server: Server, open_page: Open) -> None:
+    """One message of the log is among them, with its own; the page begins in the composer."""
+    create(server, "stops")
+    say(server, "stops", *[f"word {number} https://a.example" for number in range(10)])
+    page = open_page("/rooms/stops")
+    sign(page, "Ada")
+    page.reload()
+    expect(page.locator(FIELD)).to_be_focused()
+    page.focus("#pill")
+    stops = 0
+    while not page.evaluate(f"document.activeElement.matches('{FIELD}')"):
+        page.keyboard.press("Tab")
+        stops += 1
+        assert stops <= 12
+
+
+def test_names_are_completed_and_words_searched(server: Server, open_page: Open) -> None:
+    """Behind an @ in the composer; Ctrl+K leads to people and to the search."""
+    create(server, "calls")
+    say(server, "calls", "hello")
+    page = open_page("/rooms/calls")
+    sign(page, "Ada")
+    page.keyboard.type("see @b")
+    expect(page.locator("#mentions [role=option]")).to_have_text(["Bo"])
+    assert violations(page) == []
+    page.keyboard.press("Enter")
+    expect(page.locator(FIELD)).to_have_value("see @Bo ")
+    page.keyboard.press("Control+k")
+    expect(page.locator("#switcher input")).to_be_focused()
+    page.keyboard.type("hel")
+    expect(page.locator("#switcher [role=option]")).to_have_text([re.compile("Search for “hel”")])
+    assert violations(page) == []
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search?q=hel")
+
+
+def test_what_comes_while_nobody_looks_is_under_the_line(server: Server, open_page: Open) -> None:
+    """The line is set anew each time that the page is hidden, and the page is at the first of it when it is seen."""
+    create(server, "hidden")
+    say(server, "hidden", "old")
+    page = open_page("/rooms/hidden", viewport={"width": 800, "height": 500})
+    for first, count in [(2, 1), (3, 30)]:
+        page.evaluate(HIDE, True)
+        say(server, "hidden", *[f"new {number}" for number in range(count)])
+        expect(page.locator(f"#m{first + count - 1}")).to_have_count(1)
+        page.evaluate(HIDE, False)
+        expect(page.locator(".first-new")).to_have_id(f"m{first}")
+        expect(page.locator(f"#m{first}")).to_be_in_viewport()
+    expect(page.locator("#newer")).to_have_text("30 new ↓")
+    page.click("#missed [data-done]")
+    expect(page.locator(".first-new")).to_have_count(0)
+    expect(page.locator("#m32")).to_be_in_viewport()
+    page.reload()
+    page.wait_for_selector("#pill[data-state=live]")
+    expect(page.locator("#missed")).to_be_hidden()
+
+
+def test_a_bot_is_marked(server: Server, open_page: Open) -> None:
+    """A follow-up has no face of its own, and a message of a program says so."""
+    create(server, "bots")
+    say(server, "bots", "one", "two")
+    page = open_page("/rooms/bots")
+    expect(page.locator("#m1 .face")).to_have_text("BO")
+    expect(page.locator("#m2 .face")).to_be_hidden()
+    shown = page.evaluate("""async () => {
+      const { blank, showMessage } = await import("/static/js/message.js");
+      const article = blank();
+      showMessage(article, { id: 9, user: "Build", by: "abc", bot: true, message: "done", at: "2026-11-28T10:00:00Z" });
+      return [article.querySelector(".bot").hidden, article.querySelector(".face").textContent];
+    }""")
+    assert shown == [False, "BU"]
