@@ -3,11 +3,11 @@ import { dayAndTime } from "./dates.js";
 import { inOrder } from "./direction.js";
 import { opensBeside } from "./entries/place.js";
 import { replace, replaceAll } from "./fields.js";
+import { timeField } from "./later.js";
 import { watchLengths } from "./lengths.js";
 import { mark } from "./markup.js";
 import { Name } from "./person/name.js";
 import { load, save } from "./store.js";
-import { TimeField } from "./time_field.js";
 
 const MARKS = { b: "**", i: "*", u: "__" };
 const WORDS = { reply: ({ user }) => `Answering ${user}:`, edit: () => "Editing:", mend: () => "Not sent yet:" };
@@ -24,7 +24,7 @@ export class Composer {
     Object.assign(this, { form, drafts, send, edit, mend, editLast, message, article, refused, tell });
     this.home = form.parentElement;
     this.field = form.elements.message;
-    this.#time = new TimeField(form.querySelector("#at-time input"), form.querySelector("#at-offset"));
+    this.#time = timeField(form.querySelector("#at-time input"), form.querySelector("#at-offset"));
     this.#rememberColor();
     this.#offerTime();
     this.#resume(drafts.load());

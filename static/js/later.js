@@ -39,6 +39,38 @@ export function panel(element, options) {
   return loaded;
 }
 
+/** The files of a message: {take(message)} answers it with them. */
+export function attachments(form, options) {
+  let files = null;
+  const loaded = once(async () => {
+    const { Files } = await import("./files/field.js");
+    files = new Files(form, options);
+  });
+  soon(loaded);
+  return { take: (message) => (files ? files.take(message) : message) };
+}
+
+/** The field for a time of one's own; until it is here, as the browser reads it. */
+export function timeField(input, offset) {
+  let [field, meant] = [null, null];
+  const loaded = once(async () => {
+    const { TimeField } = await import("./time_field.js");
+    field = new TimeField(input, offset);
+    if (meant !== null) field.moment = meant;
+  });
+  soon(loaded);
+  return {
+    input,
+    get moment() {
+      return field ? field.moment : (meant ?? new Date(input.value).getTime());
+    },
+    set moment(moment) {
+      meant = moment;
+      if (field) field.moment = moment;
+    },
+  };
+}
+
 /** What this person has scheduled, if there is something: {refresh()} asks the server. */
 export function tray(element, { api, outbox }) {
   let refresh = null;

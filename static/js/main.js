@@ -3,7 +3,6 @@ import { Actions } from "./actions.js";
 import { announcer } from "./announcer.js";
 import { Api } from "./api.js";
 import { connect } from "./client.js";
-import { Files } from "./files/field.js";
 import { Composer } from "./composer.js";
 import { Deletions } from "./deletions.js";
 import { deliverer } from "./deliver.js";
@@ -12,7 +11,7 @@ import { Expected } from "./expected.js";
 import { History } from "./history.js";
 import { jumps } from "./jump.js";
 import { keyboard } from "./keys.js";
-import { bells, completes, menu, panel, picker, switcher, tray } from "./later.js";
+import { attachments, bells, completes, menu, panel, picker, switcher, tray } from "./later.js";
 import { Log } from "./log.js";
 import { readEntry, showReactions } from "./message.js";
 import { Mine } from "./mine.js";
@@ -167,7 +166,7 @@ const composer = new Composer($("composer"), {
   },
 });
 
-const files = new Files(composer.form, {
+const files = attachments(composer.form, {
   api,
   send,
   user: () => composer.user,
