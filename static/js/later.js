@@ -45,6 +45,9 @@ export function attachments(form, options) {
   const loaded = once(async () => {
     const { Files } = await import("./files/field.js");
     files = new Files(form, options);
+    // Chosen before it was here.
+    const { file } = form.elements;
+    if (file?.files.length) file.dispatchEvent(new Event("change", { bubbles: true }));
   });
   soon(loaded);
   return { take: (message) => (files ? files.take(message) : message) };
