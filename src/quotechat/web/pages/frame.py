@@ -69,6 +69,8 @@ class Column(NamedTuple):
     can_create: bool = False
     can_write_to: bool = False
     site_title: str = "quotechat"
+    is_open: bool = True
+    """True if people without an account may come in."""
 
     @property
     def has_news(self) -> bool:
@@ -109,6 +111,7 @@ def _column(current: str) -> Column:
         can_create=allows_on_server(principal, CREATE_ROOM, settings),
         can_write_to=principal.has_account and allows_on_server(principal, BEGIN_DIRECT, settings),
         site_title=settings["title"],
+        is_open=authentication.services().access == "open",
     )
 
 
