@@ -275,6 +275,8 @@ def _connected(addresses: Sequence[str], port: int, deadline: float) -> socket.s
     for address in addresses:
         try:
             return socket.create_connection((address, port), timeout=_left(deadline))
+        except TimeoutError:
+            raise Failed("timeout") from None
         except OSError:
             continue
     raise Failed("connect")
