@@ -1,18 +1,28 @@
 // The column for people without an account: rooms by the list of rooms, and what is new by what this browser has read.
-import { load } from "./store.js";
+import { load, save } from "./store.js";
 
 const EVERY = 60_000;
 const OF_THE_LAB = ["lab", "lab-silence"];
 
-/** Rows out of the list of rooms. `read` gives the number up to which a room was read, or null. Pure. */
-export const rowsOf = (rooms, read, current) =>
+/** Rows out of the list of rooms. `read` gives the number up to which a room was read, or null; `counted` how many
+ *  messages that were, or null where this browser does not know. Pure. */
+export const rowsOf = (rooms, read, current, counted = () => null) =>
   rooms
     .filter(({ name }) => name === current || !OF_THE_LAB.includes(name))
-    .map(({ name, title, cursor }) => {
+    .map(({ name, title, cursor, last, messages }) => {
       const seq = Number(cursor.split(".")[0]);
       const seen = read(name);
-      return { name, label: name, title, seq, isNew: name !== current && seen !== null && seq > seen };
+      // Edits and reactions move the cursor too; a list without counts is the page's own.
+      const newest = messages === undefined ? seq : (last ?? 0);
+      const isNew = name !== current && seen !== null && newest > seen;
+      const known = messages === undefined ? null : counted(name);
+      const unread = isNew && known !== null ? Math.max(1, messages - known) : 0;
+      return { name, label: name, title, seq, unread, isNew: isNew && !unread };
     });
+
+/** The counts to keep: of rooms in which everything was read. Pure. */
+export const countsOf = (rooms, read) =>
+  rooms.filter(({ name, last = 0, messages }) => messages !== undefined && read(name) !== null && last <= read(name));
 
 export class Visited {
   #tag = null;
@@ -25,7 +35,13 @@ export class Visited {
   }
 
   read(name) {
-    return load(`read:${this.base === "/api/v1" ? name : `${this.base}:${name}`}`);
+    return load(`read:${this.#place(name)}`);
+  }
+  counted(name) {
+    return load(`counted:${this.#place(name)}`);
+  }
+  #place(name) {
+    return this.base === "/api/v1" ? name : `${this.base}:${name}`;
   }
 
   /** Shows what the server said with the page. */
@@ -43,6 +59,8 @@ export class Visited {
     const answer = await response.json().catch(() => null);
     if (!answer?.rooms) return;
     this.#tag = response.headers.get("ETag");
-    this.column.show(rowsOf(answer.rooms, (name) => this.read(name), this.column.current));
+    const read = (name) => this.read(name);
+    for (const { name, messages } of countsOf(answer.rooms, read)) save(`counted:${this.#place(name)}`, messages);
+    this.column.show(rowsOf(answer.rooms, read, this.column.current, (name) => this.counted(name)));
   }
 }

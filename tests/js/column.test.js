@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { newsText, rowOf } from "../../static/js/column.js";
-import { rowsOf } from "../../static/js/visited.js";
+import { countsOf, rowsOf } from "../../static/js/visited.js";
 import { matches } from "../../static/js/words.js";
 
 test("what is new is said in words, and nothing where nothing is", () => {
@@ -43,4 +43,26 @@ test("every word is looked for, in any order", () => {
   assert.ok(matches("POST /api/v1/rooms/{room}/messages Send a message", "message post"));
   assert.ok(!matches("GET /api/v1/rooms", "rooms post"));
   assert.ok(matches("anything", "  "));
+});
+
+test("a visitor's rooms are counted by what this browser has read, and edits are no news", () => {
+  const rooms = [
+    { name: "tea", cursor: "9.f", last: 8, messages: 7 },
+    { name: "jam", cursor: "9.f", last: 4, messages: 4 },
+    { name: "pie", cursor: "9.f", last: 8, messages: 7 },
+    { name: "new", cursor: "9.f", last: 8, messages: 7 },
+  ];
+  const read = (name) => ({ tea: 4, jam: 5, pie: 3 })[name] ?? null;
+  const counted = (name) => ({ tea: 4 })[name] ?? null;
+  const rows = rowsOf(rooms, read, "other", counted).map(({ name, unread, isNew }) => [name, unread, isNew]);
+  assert.deepEqual(rows, [
+    ["tea", 3, false],
+    ["jam", 0, false],
+    ["pie", 0, true],
+    ["new", 0, false],
+  ]);
+  assert.deepEqual(
+    countsOf(rooms, read).map(({ name, messages }) => [name, messages]),
+    [["jam", 4]],
+  );
 });
