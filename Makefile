@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A stamp per set of packages: the second run has nothing to do until what is installed changes.
 DESCRIPTION := setup.cfg pyproject.toml
 
-.PHONY: run test lint faults soak screenshots bench bench-claims bench-growth bench-store bench-search bench-message fuzz-api bench-postgres cluster bench-streams bench-subscribers bench-move fuzz inboxes uploads conformance min-versions floors clean
+.PHONY: run test lint faults soak screenshots bench bench-claims bench-growth bench-store bench-search bench-inbox bench-message fuzz-api bench-postgres cluster bench-streams bench-subscribers bench-move fuzz inboxes uploads conformance min-versions floors clean
 
 run: $(VENV)/.installed
 	$(BIN)/quotechat serve
@@ -85,6 +85,10 @@ bench-search: $(VENV)/.installed-test
 # Named cursors at rest, and webhooks: READERS, WEBHOOKS and MESSAGES set the numbers.
 bench-subscribers: $(VENV)/.installed-test
 	READERS="$(READERS)" WEBHOOKS="$(WEBHOOKS)" MESSAGES="$(MESSAGES)" $(BIN)/python -m bench.subscribers
+
+# Inboxes of so many ACCOUNTS in so many ROOMS.
+bench-inbox: $(VENV)/.installed-bench
+	ROOMS="$(ROOMS)" ACCOUNTS="$(ACCOUNTS)" $(BIN)/python -m bench.inbox
 
 bench-streams: $(VENV)/.installed-test
 	$(BIN)/python -m bench.streams
