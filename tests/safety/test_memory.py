@@ -14,8 +14,6 @@ from servers import Running, environment, quotechat, running, until
 from websockets.sync.client import connect
 from wire import HANDSHAKE, HOST, dial, send
 
-pytestmark = pytest.mark.alone
-
 MOST = 200_000_000
 """Bytes that the one worker may have had at its peak."""
 ROOMS = [f"r{number}" for number in range(10)]

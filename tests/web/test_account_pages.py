@@ -18,6 +18,12 @@ from quotechat.web.spec.described import calls
 NEW = "another horse 77 battery"
 
 
+@pytest.fixture(scope="module")
+def store_kind() -> str:
+    """One store: the pages are forms over what tests/web/test_accounts.py asks of both stores."""
+    return "sqlite"
+
+
 @pytest.fixture
 def app(tmp_path: Path, new_database: Callable[[], str]) -> Iterator[Flask]:
     app = create_app(Settings(data=tmp_path / "data", database=new_database(), limits=False, access="invite"))

@@ -26,6 +26,12 @@ API = "/api/v1"
 LOBBY = f"{API}/rooms/lobby"
 
 
+@pytest.fixture(scope="module")
+def store_kind() -> str:
+    """One store: tags, links and methods are made of what any store answers."""
+    return "sqlite"
+
+
 def said(client: FlaskClient, count: int, **about: Any) -> None:
     for number in range(count):
         client.post(f"{LOBBY}/messages", json={"user": "Ann", "message": f"word {number}"}, **about)

@@ -17,6 +17,12 @@ from servers import ROOT, Running
 from quotechat.web.spec.reference import Reference
 
 
+@pytest.fixture(scope="module")
+def store_kind() -> str:
+    """One store: the reference is made of the specifications."""
+    return "sqlite"
+
+
 def _tool() -> object:
     spec = importlib.util.spec_from_file_location("api_reference", ROOT / "tools" / "api_reference.py")
     assert spec and spec.loader

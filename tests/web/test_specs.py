@@ -28,6 +28,15 @@ from quotechat.web.spec.described import COMMANDS, FOR_MANAGERS, Call, Example, 
 ASYNCAPI_SCHEMA = ROOT / "node_modules" / "@asyncapi" / "specs" / "schemas" / "3.0.0.json"
 
 
+@pytest.fixture(scope="module")
+def store_kind() -> str:
+    """One store.
+
+    The specifications are made of types and routes; each store is held to what commands do (tests/store/contract.py).
+    """
+    return "sqlite"
+
+
 def test_every_call_is_described(app: Flask) -> None:
     """Each method of each address but the pages' own is in the document, and nothing else is."""
     found = {(re.sub(r"<(?:[^:<>]+:)?(\w+)>", r"{\1}", rule.rule), method.lower()) for rule, method, _, _ in calls(app)}
