@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -378,3 +379,31 @@ def test_bytes_without_a_row_are_swept(app: Flask, azin: Sender) -> None:
     assert azin.read(file).data == b"kept"
     assert azin.ask("HEAD", begun).headers["Upload-Offset"] == "8"
     azin.remove(file, {"id": begun.rpartition("/")[2]})
+
+
+@pytest.mark.parametrize("store_kind", ["sqlite"], indirect=True)
+def test_a_full_disk_stores_nothing_by_halves(tmp_path: Path, store_kind: str) -> None:
+    """507 in the middle of a part: none of it stays, reading goes on, and with space again the upload does."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(disk)], capture_output=True).returncode:
+        pytest.skip("only root may mount, and not in every container")
+    try:
+        full = create_app(Settings(data=disk / "data", limits=False, guest_files=True))
+        try:
+            ada, data = Sender(full, "Ada"), os.urandom(1_500_000)
+            there = ada.upload(data)
+            where = ada.ask("POST", FILES, data[:1000], upload_complete="?0").headers["Location"]
+            free = os.statvfs(disk)
+            (disk / "ballast").write_bytes(bytes(free.f_bavail * free.f_bsize - 700_000))
+            refused = ada.ask("PATCH", where, data[1000:], upload_offset=1000, upload_complete="?1")
+            assert (refused.status_code, refused.get_json()["code"]) == (507, "storage-full")
+            assert ada.ask("HEAD", where).headers["Upload-Offset"] == "1000"
+            assert ada.read(there).data == data
+            (disk / "ballast").unlink()
+            done = ada.ask("PATCH", where, data[1000:], upload_offset=1000, upload_complete="?1")
+            assert done.status_code == 201 and ada.read(done.get_json()["file"]).data == data
+        finally:
+            full.extensions["quotechat"].close()
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
