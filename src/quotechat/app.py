@@ -27,7 +27,7 @@ from .signals import Teller
 from .store.open import open_index, open_store
 
 if TYPE_CHECKING:
-    from .web.http.authentication import Services
+    from .web.http.services import Services
 
 log = logging.getLogger(__name__)
 
@@ -137,19 +137,34 @@ class QuoteChat:
     def _hosted(self) -> Hosted:
         if self._app is None:
             raise RuntimeError("init_app comes first")
-        services: Services = self._app.extensions["quotechat.accounts"]
-        return services.hosted
+        from .web.http.services import services_of
+
+        return services_of(self._app).accounts.hosted
 
     def _install(self, app: Flask, *, whole: bool) -> None:
+        # Late, as all of the web: `quotechat verify` needs quotechat.app too, but nothing of it.
+        from .live.downloads import open_downloads
+        from .live.reactor import open_reactor
+        from .web.http.services import Services
+        from .web.transports.streams import stream
+
         settings = self._settings or Settings.from_env()
         self._app = app
         chat = open_chat(settings)
         app.config["QUOTECHAT"] = settings
         app.extensions["quotechat"] = chat
-        app.extensions["quotechat.prefix"] = self._prefix
-        # Late, since the hook may be given after init_app.
-        app.extensions["quotechat.identify"] = lambda: self._identify() if self._identify else None
-        _install(app, settings, chat, self._prefix, whole=whole)
+        services = Services(
+            chat,
+            settings,
+            self._prefix,
+            # Late, since the hook may be given after init_app.
+            lambda: self._identify() if self._identify else None,
+            open_reactor(chat),
+            open_downloads(chat),
+            stream,
+        )
+        services.put(app)
+        _install(app, services, whole=whole)
         teller = Teller(app)
         chat.on_commit(teller.committed)
         chat.on_close(teller.close)
@@ -195,11 +210,11 @@ def _bell(settings: Settings) -> Bell:
     return Notices(lambda: Channel(direct, listen=True), lambda: Channel(settings.database))
 
 
-def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: bool) -> None:
+def _install(app: Flask, services: Services, *, whole: bool) -> None:
     """Register everything under one blueprint at `prefix`. If the application is `whole` ours, unknown addresses and
     faults of any kind are ours to answer too."""
     # Imported late: `quotechat verify` needs quotechat.app too, but nothing of the web.
-    from .live import downloads, inbox_feed, reactor, typists
+    from .live import inbox_feed, typists
     from .web.api import (
         administration,
         bots,
@@ -245,9 +260,10 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
     from .web.pages import static as static_files
     from .web.pages import webhooks as webhook_pages
     from .web.spec import reference, specs
-    from .web.transports import held_rooms, parking, polling, revocation, streams
+    from .web.transports import held_rooms, parking, polling, revocation
     from .web.transports import websocket_handshake as websocket
 
+    chat, settings, prefix = services.chat, services.settings, services.prefix
     ours = Blueprint(site.NAME, __name__, url_prefix=prefix or None)
     static_files.install(ours)
     scope = app if whole else ours
@@ -260,14 +276,12 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
     reads.install(scope)  # after what security refuses
     authentication.install(app, chat, settings)
     gate.install(scope, whole=whole)
-    loop = app.extensions["quotechat.reactor"] = reactor.open_reactor(chat)
     parking.install(app, chat)
-    inbox_feed.open_feed(loop, chat)
-    typists.open_typists(loop, chat)
+    inbox_feed.open_feed(services.reactor, chat)
+    typists.open_typists(services.reactor, chat)
     held_rooms.install(app, chat)
     revocation.install(app, chat)
     metrics.install(app, chat)
-    app.extensions["quotechat.downloads"] = downloads.open_downloads(chat)
     frame.install()
     for blueprint in (room_pages.blueprint, about_page.blueprint):
         ours.register_blueprint(blueprint)
@@ -292,8 +306,6 @@ def _install(app: Flask, settings: Settings, chat: Chat, prefix: str, *, whole: 
         unknown.install(ours)
     with parameters.strict_numbers(app):
         app.register_blueprint(ours)
-    # Polling negotiates; transports do not import each other.
-    app.extensions["quotechat.streams"] = streams.stream
 
 
 def _limits(settings: Settings) -> Limits:

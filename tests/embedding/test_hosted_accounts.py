@@ -94,7 +94,7 @@ def test_what_a_user_holds_is_ended_by_the_application(chat: QuoteChat) -> None:
     """The credential of held connections has ended at once; the next request begins anew. A ban holds here too."""
     ada = {"id": "7", "name": "Ada"}
     key = me(chat, **ada)["id"]
-    services = chat._app.extensions["quotechat.accounts"]  # type: ignore[union-attr]  # init_app has set it
+    services = chat._app.extensions["quotechat.services"].accounts  # type: ignore[union-attr]  # init_app has set it
     before = services.hosted.seen(User("7", "Ada"))
     assert services.hosted.seen(User("7", "Ada")) == before
     assert services.credentials.current([before])[before] is not None

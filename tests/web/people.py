@@ -13,7 +13,7 @@ ORIGIN = {"Origin": "http://localhost"}
 
 def setup_code(app: Flask) -> str:
     """The code of a link that makes the first owner, as `quotechat users setup` prints it."""
-    code: str = app.extensions["quotechat.accounts"].people.setup_link().code
+    code: str = app.extensions["quotechat.services"].accounts.people.setup_link().code
     return code
 
 

@@ -190,7 +190,7 @@ def test_a_link_for_a_password_is_made_by_who_proves_it(app: Flask, monkeypatch:
     """Ten minutes after signing in, the page asks for the administrator's password, and then makes the link."""
     boss = owner(app)
     number = joined(app, boss, "Bo").ask("GET", "/me").get_json()["account"]["id"]
-    accounts = app.extensions["quotechat.accounts"].accounts
+    accounts = app.extensions["quotechat.services"].accounts.accounts
     later = accounts.clock() + 600_001
     monkeypatch.setattr(accounts, "clock", lambda: later)
     for about, status in (({}, 403), ({"old": "wrong"}, 401)):
@@ -263,7 +263,7 @@ def test_a_stranger_opens_no_stream_and_no_socket(app: Flask) -> None:
     """401 before anything else is looked at: NDJSON, events, the handshake, with a guest's token of before too."""
     owner(app)
     stranger = app.test_client()
-    token = app.extensions["quotechat.signers"]["token"].dumps(["ab" * 16, "Guest"])
+    token = app.extensions["quotechat.services"].keys.signers["token"].dumps(["ab" * 16, "Guest"])
     for headers in ({}, {"Authorization": f"Bearer {token}"}):
         for accept in ("application/x-ndjson", "text/event-stream", "application/json"):
             for room in ("lobby", "none"):

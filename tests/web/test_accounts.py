@@ -233,7 +233,7 @@ def test_a_write_with_a_session_comes_from_our_page(app: Flask) -> None:
 def test_what_matters_needs_the_password_again(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten minutes after it was given, 403 with what it is needed for; given again, it works."""
     browser = owner(app)
-    accounts = app.extensions["quotechat.accounts"].accounts
+    accounts = app.extensions["quotechat.services"].accounts.accounts
     later = accounts.clock() + 600_001
     monkeypatch.setattr(accounts, "clock", lambda: later)
     asked = {
@@ -280,7 +280,7 @@ def test_a_restart_forgets_nobody(make_app: Callable[..., Flask]) -> None:
     client.set_cookie("quotechat-session", cookie.value)
     assert client.get("/api/v1/me").get_json()["account"]["name"] == "Azin"
     assert other.test_client().get("/api/v1/me", headers=token).get_json()["account"]["name"] == "Azin"
-    credentials = other.extensions["quotechat.accounts"].credentials
+    credentials = other.extensions["quotechat.services"].accounts.credentials
     credentials._clock = lambda: time.time_ns() // 1_000_000 + 30 * 86_400_000
     assert client.get("/api/v1/me").status_code == 401
 
@@ -313,7 +313,7 @@ def test_an_unknown_name_takes_as_long(make_app: Callable[..., Flask]) -> None:
     with prepared.real_hashes():
         app = make_app(access="invite")
         owner(app)
-        services = app.extensions["quotechat.accounts"]
+        services = app.extensions["quotechat.services"].accounts
         client = Browser(app)
         for number in range(24):
             for name, found in times.items():
@@ -370,7 +370,7 @@ def test_two_workers_count_alike(make_app: Callable[..., Flask]) -> None:
     workers = [make_app(access="invite", limits=True) for _ in range(2)]
     now = workers[0].extensions["quotechat"].now()
     for worker in workers:
-        worker.extensions["quotechat.accounts"].accounts.clock = lambda: now
+        worker.extensions["quotechat.services"].accounts.accounts.clock = lambda: now
     owner(workers[0])
     answers = [Browser(workers[number % 2]).sign_in(f"N{number}", "wrong").status_code for number in range(12)]
     assert answers == [401] * 10 + [429] * 2
@@ -447,7 +447,7 @@ def test_tokens_end(app: Flask) -> None:
     assert code(browser.ask("GET", "/me", None, **bearer)) == (401, "unauthenticated")
     assert browser.ask("DELETE", f"/tokens/{second.split('_')[1]}").status_code == 204
     assert code(browser.ask("DELETE", f"/tokens/{second.split('_')[1]}")) == (404, "token-unknown")
-    credentials = app.extensions["quotechat.accounts"].credentials
+    credentials = app.extensions["quotechat.services"].accounts.credentials
     assert app.test_client().get("/api/v1/me", headers={"Authorization": f"Bearer {third}"}).status_code == 200
     credentials._clock = lambda: time.time_ns() // 1_000_000 + 3_600_001
     assert app.test_client().get("/api/v1/me", headers={"Authorization": f"Bearer {third}"}).status_code == 401
@@ -651,7 +651,7 @@ def test_no_session_begins_by_a_password_that_was_changed_meanwhile(
 ) -> None:
     """The password is changed between the check of the old one and the session: that session never begins."""
     browser = owner(app)
-    accounts = app.extensions["quotechat.accounts"].accounts
+    accounts = app.extensions["quotechat.services"].accounts.accounts
     verified = accounts._verified
 
     def and_then_changed(*about: Any) -> Any:

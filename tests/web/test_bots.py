@@ -107,7 +107,7 @@ def test_tokens_of_a_bot_are_its_keepers(app: Flask, monkeypatch: pytest.MonkeyP
         assert code(cleo.ask(method, f"/bots/{key}{path}", {"name": "x"})) == (403, "forbidden")
         assert code(cleo.ask(method, f"/bots/{number(bo)}{path}", {"name": "x"})) == (404, "account-unknown")
     clock = app.extensions["quotechat"].now() + 700_000
-    monkeypatch.setattr(app.extensions["quotechat.accounts"].accounts, "clock", lambda: clock)
+    monkeypatch.setattr(app.extensions["quotechat.services"].accounts.accounts, "clock", lambda: clock)
     assert code(bo.ask("POST", f"/bots/{key}/tokens", {"name": "third"})) == (403, "proof-needed")
 
 

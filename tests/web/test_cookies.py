@@ -67,7 +67,7 @@ def test_two_servers_on_one_host(make: Make) -> None:
 def test_workers_and_restarts_have_the_same_name(make: Make) -> None:
     """It comes from the secret, which all share."""
     first, again, other = (make(name) for name in ("one", "one", "two"))
-    names = [app.extensions["quotechat.cookie"] for app in (first, again, other)]
+    names = [app.extensions["quotechat.services"].keys.cookie for app in (first, again, other)]
     assert names[0] == names[1] != names[2]
     assert make("one").test_client().get("/openapi.json").get_json()["components"]["securitySchemes"]["cookie"][
         "name"
@@ -84,7 +84,7 @@ def test_the_cookie_of_an_older_version(make: Make) -> None:
     mine = say(client)
     client.get("/")
     kept = {each.key: each.value for each in client._cookies.values()}
-    assert kept["quotechat"] == old and kept[app.extensions["quotechat.cookie"]] == old
+    assert kept["quotechat"] == old and kept[app.extensions["quotechat.services"].keys.cookie] == old
     client.delete_cookie("quotechat")
     assert client.delete(f"{MESSAGES}/{mine}", headers=PAGE).status_code == 200
     # One that another server put there since changes nothing.

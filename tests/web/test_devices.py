@@ -38,7 +38,7 @@ def test_a_link_signs_another_device_in_once(app: Flask, monkeypatch: pytest.Mon
     assert [(what, text) for _, what, text in notices(app, boss)] == [("signed-in", "A program")]
     late = boss.ask("POST", "/devices").get_json()["link"].partition("#")[2]
     clock = app.extensions["quotechat"].now() + 600_001
-    monkeypatch.setattr(app.extensions["quotechat.accounts"].accounts, "clock", lambda: clock)
+    monkeypatch.setattr(app.extensions["quotechat.services"].accounts.accounts, "clock", lambda: clock)
     assert code(Browser(app).ask("POST", "/devices/use", {"code": late})) == (404, "link-unknown")
 
 

@@ -373,7 +373,7 @@ def test_bytes_without_a_row_are_swept(app: Flask, azin: Sender) -> None:
         path.write_bytes(b"lost")
     chat = app.extensions["quotechat"]
     chat.write_with(lambda sql: sql.run("INSERT INTO piece (place, at, data) VALUES (?, 0, ?)", "lost", b"lost"))
-    files = app.extensions["quotechat.accounts"].files
+    files = app.extensions["quotechat.services"].accounts.files
     assert files.sweep() >= 2
     assert not (folder / "arriving" / ("a" * 20)).exists()
     assert azin.read(file).data == b"kept"

@@ -61,7 +61,7 @@ class Live:
 
     def __init__(self, app: Any, name: str) -> None:
         self.rooms: dict[str, Any] = {}
-        chat, reactor = app.extensions["quotechat"], app.extensions["quotechat.reactor"]
+        chat, reactor = app.extensions["quotechat"], app.extensions["quotechat.services"].reactor
         account = chat.read_with(lambda sql: accounts.by_name(sql, name))
         who = Principal(account.identity, account.id, account.key, name, account.role)
         reactor.call(lambda: reactor.inbox.follow(self, who, START))
@@ -185,7 +185,7 @@ def walk(data: Path, database: str, seed: int, workers: int = 2) -> Iterator[Wal
             app = create_app(Settings(data=data, database=database, limits=False))
             stack.callback(app.extensions["quotechat"].close)
             apps.append(app)
-            reactor = app.extensions["quotechat.reactor"]
+            reactor = app.extensions["quotechat.services"].reactor
             # It begins with its first socket, and here is none.
             reactor._begun = True
             reactor.thread.start()

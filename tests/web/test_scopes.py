@@ -161,7 +161,7 @@ def test_an_account_beside_the_host_s_user(tmp_path: Path) -> None:
     host, chat = Flask("host"), QuoteChat(settings=Settings(data=tmp_path, limits=False))
     chat.identify(lambda: ("7", "Ada"))
     chat.init_app(host)
-    services = host.extensions["quotechat.accounts"]
+    services = host.extensions["quotechat.services"].accounts
     account, _ = services.people.make(None, "Bo", "member")
     _, token = services.accounts.new_token(account.id, "laptop")
     asked = {"json": {"message": "hi"}}

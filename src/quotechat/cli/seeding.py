@@ -70,7 +70,7 @@ def seed(settings: Settings, password: str) -> None:
 
 def _people(app: Flask, password: str) -> dict[str, Any]:
     """Return a client of each, signed in; nobody knows the passwords of the others."""
-    code = app.extensions["quotechat.accounts"].people.setup_link().code
+    code = app.extensions["quotechat.services"].accounts.people.setup_link().code
     people = {VIEWER: app.test_client()}
     _asked(people[VIEWER], "POST", "/setup", {"code": code, "name": VIEWER, "password": password})
     for name in _OTHERS:

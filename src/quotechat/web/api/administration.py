@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, current_app
+from flask import Blueprint, Response
 
 from ...hub.accounts.credentials import DAY_MS
 from ...hub.accounts.people import People
@@ -15,6 +15,7 @@ from ...protocol.permissions import INVITE
 from ...protocol.principal import Principal
 from ...protocol.types import account_types as types
 from ..http import authentication, parameters
+from ..http.services import services
 from ..spec.described import described
 from . import showing, token_fields
 from .messages import live
@@ -288,5 +289,4 @@ def _people() -> People:
 
 
 def _chat() -> Chat:
-    chat: Chat = current_app.extensions["quotechat"]
-    return chat
+    return services().chat

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, current_app
+from flask import Blueprint, Response
 
 from ...hub.accounts.bots import Bots
 from ...hub.chat import Chat
@@ -10,6 +10,7 @@ from ...protocol.errors import Invalid
 from ...protocol.permissions import CREATE_BOT
 from ...protocol.types import account_types as types
 from ..http import authentication, parameters
+from ..http.services import services
 from ..spec.described import described
 from . import showing, token_fields
 from .messages import live
@@ -113,5 +114,4 @@ def _bots() -> Bots:
 
 
 def _chat() -> Chat:
-    chat: Chat = current_app.extensions["quotechat"]
-    return chat
+    return services().chat

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, request
 
 from ...hub.chat import Chat
 from ...hub.cursors import ALL, MOST_AT_ONCE, Cursors, Named, Part
@@ -14,6 +14,7 @@ from ...protocol.errors import CursorUnknown, Invalid
 from ...protocol.events import rfc3339
 from ...protocol.types import program_types as types
 from ..http import access, authentication, parameters, reads, security
+from ..http.services import services
 from ..spec.described import CURSORS, described
 from ..transports import poll_bytes, polling, revocation
 from .messages import live
@@ -163,5 +164,4 @@ def _cursors() -> Cursors:
 
 
 def _chat() -> Chat:
-    chat: Chat = current_app.extensions["quotechat"]
-    return chat
+    return services().chat

@@ -17,13 +17,13 @@ from ...hub.chat import Chat
 from ...hub.files import Files
 from ...live import handoff
 from ...live.detach import can_detach
-from ...live.downloads import Downloads
 from ...protocol import media
 from ...protocol.errors import FileUnknown, ParameterInvalid, Refused, TooLarge, UnsupportedMediaType
 from ...protocol.types import file_types as types
 from ...store.files.blobs import Content, WrongOffset
 from ...store.files.uploads import File
 from ..http import access, authentication, parameters, problems, security, site
+from ..http.services import services
 from ..spec.described import described
 from ..transports.downloading import Sent
 from .messages import live
@@ -264,7 +264,7 @@ def _answer(status: int, headers: dict[str, str], content: Content, start: int, 
         return Response(content.blocks(start, stop), status, headers | {"Content-Length": str(stop - start)})
     who = security.client()
     _chat().limits.enter("download", *who)
-    downloads: Downloads = current_app.extensions["quotechat.downloads"]
+    downloads = services().downloads
     return Sent(downloads, status, headers, content, start, stop, partial(_chat().limits.leave, "download", *who))
 
 

@@ -8,7 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, request
 
 from quotechat import __version__
 
@@ -16,12 +16,13 @@ from ...hub.chat import Chat
 from ...protocol.errors import Forbidden, Unauthenticated
 from ...protocol.events import rfc3339
 from ..http import security
+from ..http.services import services
 from ..spec.described import Example, described
 from .messages import live
 
 if TYPE_CHECKING:
     # prometheus-client looks when it is imported which process this is, so the master must not import it.
-    from .metrics import Metrics
+    pass
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class Seen(msgspec.Struct):
 @described(answers={200: Seen}, examples=(Example("/api/v1/seen"),))
 def seen() -> Response:
     """This request as it came here, through all proxies: for `quotechat doctor`."""
-    chat: Chat = current_app.extensions["quotechat"]
+    chat = services().chat
     protocol = request.environ.get("SERVER_PROTOCOL", "")
     return live(
         Seen(__version__, rfc3339(chat.now()), protocol, request.host, request.scheme, security.address())
@@ -70,7 +71,7 @@ def seen() -> Response:
 @described(answers={200: Health, 503: Health}, examples=(Example("/readyz"),))
 def readyz() -> Response:
     """Ready for new requests: the database answers, every thread lives, it is not draining; else 503."""
-    chat: Chat = current_app.extensions["quotechat"]
+    chat = services().chat
     parts = {"database": _database(chat), "serving": "draining" if chat.draining else "ok"}
     parts |= chat.parts()
     # Without them a server searches late, or calls late, and serves.
@@ -91,7 +92,7 @@ def readyz() -> Response:
 def metrics() -> Response:
     """Figures of all workers for Prometheus, in its text format 0.0.4; for this machine, or with the token."""
     _allow()
-    found: Metrics = current_app.extensions["quotechat.metrics"]
+    found = services().metrics
     answer = Response(found.text(), content_type=_PROMETHEUS_TEXT)
     answer.headers["Cache-Control"] = "no-store"
     return answer
@@ -108,7 +109,7 @@ def _database(chat: Chat) -> str:
 
 def _allow() -> None:
     """Raise Unauthenticated or Forbidden. Without a token only this machine may ask, and no proxy on it."""
-    token = current_app.config["QUOTECHAT"].metrics_token
+    token = services().settings.metrics_token
     if token:
         given = request.headers.get("Authorization", "")
         if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):

@@ -6,7 +6,7 @@ import hashlib
 from typing import Any
 from urllib.parse import parse_qs
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, request
 
 from ...hub.chat import Chat, Stored
 from ...hub.hooks import Hook, Hooks, split
@@ -17,6 +17,7 @@ from ...protocol.markup import slack
 from ...protocol.types import program_types as types
 from ...protocol.types import wire
 from ..http import access, authentication, parameters, security, site
+from ..http.services import services
 from ..spec.described import described
 from .messages import live
 
@@ -153,7 +154,7 @@ def _next(key: str | None, number: int) -> str | None:
 
 def address_of(hook: Hook, secret: str) -> str:
     """Return the address to which other systems post; it is shown once."""
-    public: str = current_app.config["QUOTECHAT"].public_url
+    public: str = services().settings.public_url
     base = public or request.host_url.rstrip("/") + site.base()
     return f"{base}/hooks/{hook.token.id}/{secret}"
 
@@ -171,5 +172,4 @@ def _hooks() -> Hooks:
 
 
 def _chat() -> Chat:
-    chat: Chat = current_app.extensions["quotechat"]
-    return chat
+    return services().chat

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, request
 
 from ...hub.chat import Chat
 from ...protocol.cursor import START, Cursor, Now
 from ...protocol.types import inbox_types as types
 from ..http import access, authentication, conditional, parameters
+from ..http.services import services
 from ..spec.described import CURSORS, described
 from ..transports import inbox_polls, inbox_stream
 from ..transports.polling import applied, last_event, live_headers, negotiated, peer_gone
@@ -88,5 +89,4 @@ def _after() -> Cursor | Now:
 
 
 def _chat() -> Chat:
-    chat: Chat = current_app.extensions["quotechat"]
-    return chat
+    return services().chat

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, request
 
 from ...hub.accounts.accounts import Accounts
 from ...hub.chat import Chat
@@ -19,6 +19,7 @@ from ...protocol.types import wire
 from ...store import reading
 from ...store.accounts import accounts, own, personal, sessions
 from ..http import authentication, parameters, security
+from ..http.services import services
 from ..spec.described import described
 from . import showing, token_fields
 from .messages import live
@@ -32,10 +33,10 @@ _SETTINGS = {"presence": ("on", "off"), "level": ("everything", "mentions", "not
 @described(answers={200: types.Me}, identity="optional")
 def me() -> Response:
     """The caller: {`account`?, `access`, `site`, `scopes`, `session`?, `proved_until`?, `settings`?}."""
-    services = authentication.services()
-    found = services.people.site()
-    shown: dict[str, Any] = {"access": services.access, "site": {"title": found["title"]}, "scopes": list(SCOPES)}
-    contact = found["contact"] or current_app.config["QUOTECHAT"].contact
+    of_accounts = authentication.services()
+    found = of_accounts.people.site()
+    shown: dict[str, Any] = {"access": of_accounts.access, "site": {"title": found["title"]}, "scopes": list(SCOPES)}
+    contact = found["contact"] or services().settings.contact
     if contact:
         shown["site"]["contact"] = contact
     caller = authentication.caller()
@@ -290,5 +291,4 @@ def _accounts() -> Accounts:
 
 
 def _chat() -> Chat:
-    chat: Chat = current_app.extensions["quotechat"]
-    return chat
+    return services().chat

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, current_app
+from flask import Blueprint, Response
 
 from ...hub.chat import Chat
 from ...protocol.errors import Forbidden, Invalid
@@ -15,6 +15,7 @@ from ...store import members as rows
 from ...store.base import BeginDirect, Stored
 from ...store.shapes import Sql
 from ..http import access, authentication, parameters, security
+from ..http.services import services
 from ..http.site import url_for
 from ..spec.described import described
 from .messages import done, live, submit
@@ -151,5 +152,4 @@ def _member(principal: Principal, room: str, account_id: str) -> dict[str, Any]:
 
 
 def _chat() -> Chat:
-    chat: Chat = current_app.extensions["quotechat"]
-    return chat
+    return services().chat

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, current_app
+from flask import Blueprint, Response
 
 from ...hub.chat import Chat
 from ...protocol.errors import ParameterInvalid
@@ -10,6 +10,7 @@ from ...protocol.types import mention_types as types
 from ...store import mentions
 from ...store.mentions import Before
 from ..http import authentication, parameters
+from ..http.services import services
 from ..spec.described import described
 from .messages import live
 
@@ -44,5 +45,4 @@ def _before() -> Before | None:
 
 
 def _chat() -> Chat:
-    chat: Chat = current_app.extensions["quotechat"]
-    return chat
+    return services().chat

@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, request
 
 from ...hub.chat import Cancelled, Chat, Scheduled, Stored
 from ...protocol import commands, json
 from ...protocol.errors import Invalid, MalformedEnvelope, ParameterInvalid
 from ...protocol.types import body_types, wire
 from ..http import access, authentication, parameters, security
+from ..http.services import services
 from ..spec.described import COMMANDS, FOR_MANAGERS, OWN_MESSAGE, Example, described, envelope
 from ..transports import sending
 
@@ -198,8 +199,7 @@ def live(value: Any, status: int = 200) -> Response:
 
 
 def _chat() -> Chat:
-    chat: Chat = current_app.extensions["quotechat"]
-    return chat
+    return services().chat
 
 
 def _submit(command: str, room: str, fields: dict[str, Any], **inner: Any) -> Any:

@@ -24,6 +24,7 @@ from ...hub.chat import Chat
 from ...hub.tally import Tally
 from ...live.reactor import Reactor
 from ..http import problems
+from ..http.services import services_of
 
 CARRY_EVERY = 1.0
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
@@ -159,8 +160,8 @@ class Metrics:
 
 def install(app: Flask, chat: Chat) -> None:
     """Give `app` its figures."""
-    found = Metrics(chat, app.extensions["quotechat.reactor"])
-    app.extensions["quotechat.metrics"] = found
+    ours = services_of(app)
+    found = ours.metrics = Metrics(chat, ours.reactor)
     chat.on_drain(found.stop)
     found.start()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, current_app
+from flask import Blueprint, Response
 
 from ...hub.chat import Chat
 from ...protocol import json
@@ -17,6 +17,7 @@ from ...store import reports as rows
 from ...store.reports import Report
 from ...store.shapes import Sql
 from ..http import authentication, parameters
+from ..http.services import services
 from ..spec.described import described
 from .messages import live
 
@@ -93,5 +94,4 @@ def shown(found: Report) -> dict[str, Any]:
 
 
 def _chat() -> Chat:
-    chat: Chat = current_app.extensions["quotechat"]
-    return chat
+    return services().chat

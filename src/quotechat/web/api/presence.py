@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, current_app
+from flask import Blueprint, Response
 
 from ...hub.chat import Chat
 from ...protocol.errors import ParameterInvalid
 from ...protocol.types import typing_types as types
 from ..http import authentication, parameters
+from ..http.services import services
 from ..spec.described import described
 from .messages import live
 
@@ -33,5 +34,4 @@ def presence() -> Response:
 
 
 def _chat() -> Chat:
-    chat: Chat = current_app.extensions["quotechat"]
-    return chat
+    return services().chat

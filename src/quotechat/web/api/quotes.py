@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, current_app
+from flask import Blueprint, Response
 
 from ...hub.chat import Chat
 from ...protocol.commands import LOBBY
 from ...protocol.errors import Invalid, ParameterInvalid
 from ...protocol.types import body_types, wire
 from ..http import conditional, parameters, reads
+from ..http.services import services
 from ..spec.described import Example, described
 from .messages import live, remove_quote, submit_quote
 
@@ -127,5 +128,4 @@ def chosen() -> Response:
 
 
 def _chat() -> Chat:
-    chat: Chat = current_app.extensions["quotechat"]
-    return chat
+    return services().chat

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, current_app
+from flask import Blueprint, Response
 
 from ...hub.chat import Chat
 from ...protocol.errors import Invalid
@@ -13,6 +13,7 @@ from ...protocol.permissions import CREATE_CLOSED, CREATE_ROOM
 from ...protocol.types import body_types, room_types, wire
 from ...store.accounts import accounts
 from ..http import access, authentication, conditional, parameters, reads, security
+from ..http.services import services
 from ..http.site import url_for
 from ..spec.described import Example, described
 from . import members
@@ -150,7 +151,7 @@ def guest() -> Response:
     name = fields.get("user")
     if not isinstance(name, str):
         raise Invalid("user", "user is missing, or no text.")
-    user = clean_user(name, current_app.config["QUOTECHAT"].user_chars)
+    user = clean_user(name, services().settings.user_chars)
     token, address = security.new_token(user), security.address()
     _chat().limits.allow("guest", address, address)
     return live({"user": user, "token": token}, 201)
@@ -169,5 +170,4 @@ def _revision() -> int:
 
 
 def _chat() -> Chat:
-    chat: Chat = current_app.extensions["quotechat"]
-    return chat
+    return services().chat

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from flask import Blueprint, Response, current_app
+from flask import Blueprint, Response
 
 from ...hub.chat import Chat
 from ...hub.search import Order
 from ...protocol.errors import ParameterInvalid
 from ...protocol.types import search_types
 from ..http import conditional, parameters, security
+from ..http.services import services
 from ..spec.described import Example, described
 from .messages import live
 
@@ -60,5 +61,4 @@ def find(asked: str, limit: int, before: str | None, order: str | None) -> dict[
 
 
 def _chat() -> Chat:
-    chat: Chat = current_app.extensions["quotechat"]
-    return chat
+    return services().chat

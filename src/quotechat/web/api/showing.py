@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flask import current_app, request
+from flask import request
 
 from ...hub.accounts.clients import SignedIn
 from ...protocol import moments
@@ -17,6 +17,7 @@ from ...store.accounts.bars import Bar
 from ...store.accounts.sessions import Session, Token
 from ...store.accounts.tickets import Ticket
 from ..http import site
+from ..http.services import services
 
 
 def account(found: Account, *, whole: bool = False, keepers: Mapping[int, str] = {}) -> dict[str, Any]:
@@ -93,7 +94,7 @@ def bar(found: Bar) -> dict[str, Any]:
 
 def link(kind: str, code: str) -> str:
     """Return the address of a link; the code stands behind the #, which no log and no proxy sees."""
-    public: str = current_app.config["QUOTECHAT"].public_url
+    public: str = services().settings.public_url
     return f"{public or request.host_url.rstrip('/') + site.base()}/{kind}#{code}"
 
 

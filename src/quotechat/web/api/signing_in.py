@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, current_app
+from flask import Blueprint, Response
 
 from ...hub.accounts.accounts import Accounts
 from ...hub.accounts.clients import Client, SignedIn
@@ -12,6 +12,7 @@ from ...protocol.events import rfc3339
 from ...protocol.types import account_types as types
 from ...store.accounts import sessions
 from ..http import authentication, parameters, security
+from ..http.services import services
 from ..spec.described import described
 from . import showing
 from .messages import live
@@ -151,5 +152,4 @@ def _accounts() -> Accounts:
 
 
 def _chat() -> Chat:
-    chat: Chat = current_app.extensions["quotechat"]
-    return chat
+    return services().chat

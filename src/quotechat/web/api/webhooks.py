@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, current_app
+from flask import Blueprint, Response
 
 from ...hub.chat import Chat
 from ...hub.cursors import ALL
@@ -16,6 +16,7 @@ from ...protocol.principal import Principal
 from ...protocol.types import program_types as types
 from ...store.webhooks import Try
 from ..http import authentication, parameters, security
+from ..http.services import services
 from ..spec.described import CURSORS, described
 from .messages import live
 
@@ -188,5 +189,4 @@ def _webhooks() -> Webhooks:
 
 
 def _chat() -> Chat:
-    chat: Chat = current_app.extensions["quotechat"]
-    return chat
+    return services().chat

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from typing import NamedTuple, cast
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, g, request
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from ...config import Settings
@@ -36,6 +36,8 @@ from ...protocol.principal import Principal
 from ...protocol.rooms import AUDIT
 from ...store.accounts.sessions import Session, hashed
 from . import proxies, site
+from .services import services as of_application
+from .services import services_of
 
 PRINCIPAL = "quotechat.principal"
 """In the environment of a request: the account that asks, for the new owner of the socket."""
@@ -86,7 +88,7 @@ def install(app: Flask, chat: Chat, settings: Settings) -> None:
         settings.name_hold_seconds * 1000,
     )  # fmt: skip
     told = chat.access_changed
-    app.extensions["quotechat.accounts"] = Services(
+    services_of(app).accounts = Services(
         Accounts(chat, Passwords(settings.password_chars), rules, chat.now, told),
         People(chat, chat.now, told, settings.access),
         Bots(chat, chat.now, told),
@@ -108,7 +110,7 @@ def _placed(chat: Chat) -> Placed:
 
 def services() -> Services:
     """Return the services of the current application."""
-    return cast(Services, current_app.extensions["quotechat.accounts"])
+    return of_application().accounts
 
 
 # --- The caller -------------------------------------------------------------------------------------
@@ -242,8 +244,7 @@ def _by_session() -> Caller | None:
 def host_user() -> object:
     """Return the user that the application around us says is asking, as its hook gives it. Once for each request."""
     if "quotechat_host_said" not in g:
-        identify = current_app.extensions.get("quotechat.identify")
-        g.quotechat_host_said = identify() if identify is not None else None
+        g.quotechat_host_said = of_application().identify()
     return g.quotechat_host_said
 
 
@@ -272,7 +273,7 @@ def client(visitor: str | None = None) -> Client:
 
 def begin(answer: Response, signed_in: SignedIn) -> Response:
     """Return `answer` with the cookies of a session that has begun."""
-    days = current_app.config["QUOTECHAT"].session_days
+    days = of_application().settings.session_days
     _set(answer, session_cookie(), signed_in.secret, days * 86_400)
     device, known = _device()
     accounts = [signed_in.account.key, *(each for each in known if each != signed_in.account.key)][:_MOST_KNOWN]

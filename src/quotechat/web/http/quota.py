@@ -11,10 +11,10 @@ import math
 from flask import Response, current_app, request
 from flask.sansio.scaffold import Scaffold
 
-from ...hub.chat import Chat
 from ...hub.limits import Rate
 from ...protocol.errors import Refused
 from . import security
+from .services import services
 
 POLICY = "RateLimit-Policy"
 STATE = "RateLimit"
@@ -33,7 +33,7 @@ def install(scope: Scaffold) -> None:
 
 
 def _tell(answer: Response, kind: str) -> None:
-    chat: Chat = current_app.extensions["quotechat"]
+    chat = services().chat
     try:
         key = security.address() if kind == "guest" else security.client_key()
     except Refused:  # a token that is not ours: nothing is counted for it

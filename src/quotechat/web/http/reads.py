@@ -6,12 +6,12 @@ then waits. People do not come near it (docs/reference/settings.md).
 
 from __future__ import annotations
 
-from flask import Response, current_app, g, request
+from flask import Response, g, request
 from flask.sansio.scaffold import Scaffold
 
-from ...hub.chat import Chat
 from ...hub.limits import Limits
 from . import security
+from .services import services
 
 REQUEST = 4
 """Rows that a read costs before it finds any."""
@@ -47,7 +47,7 @@ def begun(limits: Limits, key: str, address: str, rows: int) -> None:
 
 
 def _limits() -> Limits:
-    chat: Chat = current_app.extensions["quotechat"]
+    chat = services().chat
     return chat.limits
 
 

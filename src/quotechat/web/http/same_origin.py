@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
-from flask import current_app, request
+from flask import request
 
-from ...config import Settings
 from ...protocol.errors import OriginRefused
+from .services import services
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _ORIGIN = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::([1-9][0-9]{0,4}))?")
@@ -29,7 +29,7 @@ class _Place(NamedTuple):
 
 def is_listed() -> bool:
     """Return True if the page that asks is of an origin that the settings list."""
-    return request.headers.get("Origin", "") in cast(Settings, current_app.config["QUOTECHAT"]).origins
+    return request.headers.get("Origin", "") in services().settings.origins
 
 
 def check() -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, g, request
 from flask.sansio.scaffold import Scaffold
 from itsdangerous import BadSignature, URLSafeSerializer
 
@@ -23,6 +23,7 @@ from ...protocol.errors import Forbidden, Invalid, ParameterInvalid, Refused, Un
 from ...protocol.principal import Principal
 from . import authentication, parameters, problems, same_origin, site
 from .proxies import address as address  # it identifies the caller, as the rest of this module
+from .services import services, services_of
 
 _OLD_COOKIE = "quotechat"
 """The name that all servers gave their cookie once."""
@@ -107,10 +108,19 @@ def new_token(name: str) -> str:
     return _signer("token").dumps([secrets.token_hex(16), name])
 
 
+class Keys(NamedTuple):
+    """What signs identities, made of the secret of the store."""
+
+    cookie: str
+    """The name of the cookie."""
+    renewal: bytes
+    signers: dict[str, URLSafeSerializer]
+
+
 def cookie_name() -> str:
     """Return the name of this server's cookie. Browsers share a host's cookies among its ports: another server there
     has another name, so that neither takes the other's identity away."""
-    return cast(str, current_app.extensions["quotechat.cookie"])
+    return services().keys.cookie
 
 
 def give_cookie(answer: Response) -> None:
@@ -205,7 +215,7 @@ def _renewed() -> tuple[str, str | None] | None:
     old = [value for name, value in request.cookies.items() if _ANY_COOKIE.fullmatch(name) and _SIGNED.fullmatch(value)]
     if not old:
         return None
-    key = current_app.extensions["quotechat.renewal"]
+    key = services().keys.renewal
     g.quotechat_renewed = hashlib.blake2b("\n".join(sorted(old)).encode(), digest_size=16, key=key).hexdigest()
     # The next request on this connection brings another cookie.
     guard(request.environ)
@@ -213,7 +223,7 @@ def _renewed() -> tuple[str, str | None] | None:
 
 
 def _signer(kind: str) -> URLSafeSerializer:
-    return cast(dict[str, URLSafeSerializer], current_app.extensions["quotechat.signers"])[kind]
+    return services().keys.signers[kind]
 
 
 # --- Whose page -----------------------------------------------------------------------------------
@@ -226,11 +236,11 @@ def install(app: Flask, scope: Scaffold, settings: Settings, secret: str) -> Non
     the same in all processes.
     """
     own = hashlib.blake2b(secret.encode(), digest_size=4, person=b"quotechat.cookie")
-    app.extensions["quotechat.renewal"] = hashlib.blake2b(secret.encode(), person=b"quotechat.renew").digest()
-    app.extensions["quotechat.cookie"] = f"quotechat-{own.hexdigest()}"
-    app.extensions["quotechat.signers"] = {
-        kind: URLSafeSerializer(secret, salt=f"quotechat.{kind}") for kind in ("cookie", "token")
-    }
+    services_of(app).keys = Keys(
+        f"quotechat-{own.hexdigest()}",
+        hashlib.blake2b(secret.encode(), person=b"quotechat.renew").digest(),
+        {kind: URLSafeSerializer(secret, salt=f"quotechat.{kind}") for kind in ("cookie", "token")},
+    )
     scope.before_request(_check)
     scope.after_request(_headers)
     if scope is not app:
@@ -238,7 +248,7 @@ def install(app: Flask, scope: Scaffold, settings: Settings, secret: str) -> Non
 
 
 def _settings() -> Settings:
-    return cast(Settings, current_app.config["QUOTECHAT"])
+    return services().settings
 
 
 def _guarded() -> None:

@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader
 
 from ... import assets
 from ...protocol import json
+from .services import services
 
 NAME = "quotechat"
 """The blueprint that all of ours hang under."""
@@ -86,5 +87,4 @@ def _dumped(value: Any, **_: Any) -> str:
 
 
 def _prefix() -> str:
-    prefix: str = current_app.extensions["quotechat.prefix"]
-    return prefix
+    return services().prefix

@@ -10,10 +10,10 @@ from flask import Blueprint, Response, current_app, make_response, redirect, req
 
 from ...hub.accounts.accounts import Accounts
 from ...hub.accounts.clients import Client, SignedIn
-from ...hub.chat import Chat
 from ...protocol.errors import Refused
 from ...store.accounts import accounts
 from ..http import authentication, problems, security, site
+from ..http.services import services
 
 blueprint = Blueprint("account_pages", __name__)
 
@@ -131,7 +131,7 @@ def _enter(door: str, begin: Callable[[], SignedIn]) -> Response:
 def _wrote_before() -> bool:
     """Return True if messages of this browser's visitor wait for an account to claim them."""
     visitor = security.visitor()
-    chat: Chat = current_app.extensions["quotechat"]
+    chat = services().chat
     return visitor is not None and chat.read_with(lambda sql: accounts.unclaimed(sql, visitor)) > 0
 
 
@@ -154,7 +154,7 @@ def _page(door: str, refused: Refused | None = None) -> Response:
         draft={name: request.form.get(name, "") for name in ("code", "name")},
         next=_next(request.values.get("next"), default=""),
         site_title=found["title"],
-        contact=found["contact"] or current_app.config["QUOTECHAT"].contact,
+        contact=found["contact"] or services().settings.contact,
         password_label="Password" if not about.new_password else "New password" if door == "reset" else "Password",
         password_kind="new-password" if about.new_password else "current-password",
         password_help=f"At least {current_app.config['QUOTECHAT'].password_chars} characters, such as several words."

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
-from flask import Blueprint, Response, current_app, make_response, redirect, request
+from flask import Blueprint, Response, make_response, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from ...hub.chat import Chat
@@ -23,6 +23,7 @@ from ...protocol.names import COLORS
 from ...protocol.permissions import CREATE_ROOM
 from ..api.quotes import MOST_SEARCHED, searched
 from ..http import access, authentication, problems, reads, security, site
+from ..http.services import services
 from ..http.site import render_template, url_for
 from . import faces, first_minute, sent_files
 from .runs import show_text
@@ -216,8 +217,7 @@ def post_quote() -> BaseResponse:
 
 
 def _chat() -> Chat:
-    chat: Chat = current_app.extensions["quotechat"]
-    return chat
+    return services().chat
 
 
 def _submit(envelope: dict[str, object]) -> Any:

@@ -8,10 +8,11 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from flask import current_app, request
+from flask import request
 
 from ...protocol.permissions import INVITE
 from ..http import authentication, security, site
+from ..http.services import services
 from ..http.site import url_for
 
 
@@ -31,7 +32,7 @@ def welcome(room: str, about: dict[str, Any]) -> Welcome | None:
     """Return what `room` says while it is empty; None for one whose members were chosen."""
     if about.get("kind", "open") != "open":
         return None
-    public: str = current_app.config["QUOTECHAT"].public_url
+    public: str = services().settings.public_url
     base = public or request.host_url.rstrip("/") + site.base()
     address = base + (url_for("pages.room", name=room) if room != "lobby" else url_for("pages.auto")).removeprefix(
         site.base()

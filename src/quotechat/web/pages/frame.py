@@ -9,8 +9,6 @@ import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from flask import current_app
-
 from ...hub.chat import Chat
 from ...protocol import rooms
 from ...protocol.errors import Refused
@@ -18,6 +16,7 @@ from ...protocol.permissions import BEGIN_DIRECT, CREATE_ROOM, allows_on_server
 from ...protocol.principal import Principal
 from ...store.inbox import Entry
 from ..http import authentication, security, site
+from ..http.services import services
 from ..transports import inbox_polls
 from . import lessons
 
@@ -157,5 +156,4 @@ def _cut(found: list[Link], current: str) -> list[Link]:
 
 
 def _chat() -> Chat:
-    chat: Chat = current_app.extensions["quotechat"]
-    return chat
+    return services().chat

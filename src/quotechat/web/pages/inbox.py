@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, current_app, make_response, redirect, request
+from flask import Blueprint, Response, make_response, redirect, request
 
 from ...hub.chat import Chat
 from ...protocol import commands
 from ...protocol.errors import Refused, Unauthenticated
 from ...store.inbox import Entry
 from ..http import access, authentication, problems, security, site
+from ..http.services import services
 from ..transports import inbox_polls
 
 blueprint = Blueprint("inbox_page", __name__)
@@ -82,5 +83,4 @@ def _to(path: str) -> Response:
 
 
 def _chat() -> Chat:
-    chat: Chat = current_app.extensions["quotechat"]
-    return chat
+    return services().chat

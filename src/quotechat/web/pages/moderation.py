@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, current_app, redirect, request
+from flask import Blueprint, Response, redirect, request
 
-from ...hub.chat import Chat
 from ...protocol import commands, events, json
 from ...protocol.errors import Refused
 from ...protocol.rooms import AUDIT
@@ -14,6 +13,7 @@ from ...store.accounts import accounts
 from ...store.shapes import Sql
 from ..api import moderation
 from ..http import access, authentication, parameters, security, site
+from ..http.services import services
 from . import own
 
 blueprint = Blueprint("moderation_pages", __name__)
@@ -39,7 +39,7 @@ def close(report_id: int) -> Response:
 def audit() -> Response:
     """What was done, the newest first."""
     principal, before = own.administrator(), parameters.before()
-    chat: Chat = current_app.extensions["quotechat"]
+    chat = services().chat
     found = chat.read_with(lambda sql: _acts(sql, 2**53 if before is None else before))
     return own.page(
         "audit.html", principal, None, here="admin", heading="What was done", acts=found[:_SHOWN],
@@ -56,7 +56,7 @@ def report(name: str, message_id: int) -> Response:
 @blueprint.post("/rooms/<name>/messages/<int(max=9007199254740991):message_id>/report")
 def reported(name: str, message_id: int) -> Response:
     """Report a message."""
-    chat: Chat = current_app.extensions["quotechat"]
+    chat = services().chat
     command = commands.ReportMessage(
         message=commands.MessageId(message_id), reason=request.form.get("reason", ""), room=name
     )
@@ -72,7 +72,7 @@ def reported(name: str, message_id: int) -> Response:
 
 def _report(name: str, message_id: int, refused: Refused | None = None) -> Response:
     principal, _ = authentication.need_session()
-    chat: Chat = current_app.extensions["quotechat"]
+    chat = services().chat
     chat.open(principal, name)  # one that is not theirs is not there
     return own.page(
         "report.html", principal, refused, here="", heading="Report a message", room=name, message_id=message_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, Response, current_app, make_response, redirect, request
+from flask import Blueprint, Response, make_response, redirect, request
 
 from ...hub.accounts.people import Invited
 from ...hub.chat import Chat
@@ -17,6 +17,7 @@ from ...store.accounts import accounts, sessions
 from ...store.accounts.sessions import Session
 from ..api import moderation, showing, token_fields
 from ..http import authentication, parameters, problems, security, site
+from ..http.services import services
 
 blueprint = Blueprint("own_pages", __name__)
 
@@ -377,5 +378,4 @@ def _services() -> authentication.Services:
 
 
 def _chat() -> Chat:
-    chat: Chat = current_app.extensions["quotechat"]
-    return chat
+    return services().chat

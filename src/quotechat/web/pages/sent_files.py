@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from flask import current_app, request
+from flask import request
 from werkzeug.datastructures import FileStorage
 
 from ...hub.chat import Chat
 from ...protocol.errors import Refused
 from ..http import authentication, security
+from ..http.services import services
 
 _MOST_PARTS = 20
 _BLOCK = 64 * 1024
@@ -22,7 +23,7 @@ def reading() -> Iterator[None]:
     if request.mimetype != "multipart/form-data":
         yield
         return
-    settings, chat = current_app.config["QUOTECHAT"], _chat()
+    settings, chat = services().settings, _chat()
     who = security.client()
     chat.limits.enter("upload", *who)
     try:
@@ -70,5 +71,4 @@ def _blocks(found: FileStorage) -> Iterator[bytes]:
 
 
 def _chat() -> Chat:
-    chat: Chat = current_app.extensions["quotechat"]
-    return chat
+    return services().chat

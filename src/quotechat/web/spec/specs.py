@@ -17,6 +17,7 @@ from ...live.connection import CLOSE_CODES
 from ...protocol import commands, json
 from ...protocol.types import inbox_types, schemas, typing_types, wire
 from ..http import problems, security, site
+from ..http.services import services
 from .described import PATH, QUERY, Call, calls, described, envelope
 
 blueprint = Blueprint("specs", __name__)
@@ -66,10 +67,10 @@ def _document(value: dict[str, Any]) -> Response:
 
 def openapi_document() -> dict[str, Any]:
     """Return the document of the current application, made once: all its routes are there from the start."""
-    made: dict[str, Any] | None = current_app.extensions.get("quotechat.openapi")
-    if made is None:
-        made = current_app.extensions["quotechat.openapi"] = _openapi_document()
-    return made
+    ours = services()
+    if ours.openapi is None:
+        ours.openapi = _openapi_document()
+    return ours.openapi
 
 
 def _openapi_document() -> dict[str, Any]:

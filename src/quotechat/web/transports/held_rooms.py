@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from flask import Flask, Response, current_app
+from flask import Flask, Response
 
 from ...hub.chat import Chat, Page
 from ...hub.feeds import cursor_of
@@ -27,6 +27,7 @@ from ...protocol.errors import Overloaded, Refused, RoomUnknown, Unauthenticated
 from ...protocol.principal import Principal
 from ...store.inbox import State
 from ..http import problems
+from ..http.services import services, services_of
 from .kept import Head, Kept, Taking
 from .parking import SETTLE
 from .poll_bytes import fields
@@ -55,7 +56,7 @@ def hold(
 
     With `alone` it is the inbox and nothing around it.
     """
-    crowd: Crowd = current_app.extensions["quotechat.crowd"]
+    crowd = services().crowd
 
     def take(environ: dict[str, Any], headers: list[tuple[str, str]]) -> None:
         head = Head(environ, headers)
@@ -267,9 +268,9 @@ def _has_moved(handle: RoomHandle, after: str) -> bool:
 
 def install(app: Flask, chat: Chat) -> None:
     """Give `app` a place for such polls, in its reactor."""
-    reactor: Reactor = app.extensions["quotechat.reactor"]
-    crowd = Crowd(reactor, chat)
-    app.extensions["quotechat.crowd"] = crowd
+    ours = services_of(app)
+    reactor = ours.reactor
+    crowd = ours.crowd = Crowd(reactor, chat)
     chat.listen(crowd.news)
     chat.followed_by(crowd.has_waiting)
     reactor.every_sweep(crowd.look)

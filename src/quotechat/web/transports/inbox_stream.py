@@ -7,24 +7,23 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from flask import Response, current_app, request
+from flask import Response, request
 
-from ...hub.chat import Chat
 from ...live.detach import detach
 from ...live.peer import Peer
-from ...live.reactor import Reactor
 from ...protocol import inbox, json
 from ...protocol.cursor import Cursor, Now
 from ...protocol.errors import Refused, Unauthenticated
 from ...protocol.principal import Principal
 from ..http import access, parameters, problems, security
+from ..http.services import services
 from .streams import LAST_CHUNK, Detached, Kind, check_can_stream, chunk, id_line, retry_line, stream_headers
 
 
 def stream(principal: Principal, after: Cursor | Now, kind: Kind) -> Response:
     """Stream the inbox of `principal` from `after` on, without end. Raises NotAcceptable, RateLimited, Overloaded."""
-    chat: Chat = current_app.extensions["quotechat"]
-    reactor: Reactor = current_app.extensions["quotechat.reactor"]
+    chat = services().chat
+    reactor = services().reactor
     if chat.draining and kind == "sse":
         # That gives up for good at any other status, and comes back when a stream ends (HTML §9.2.2).
         return Response(b": draining\n" + retry_line(), headers={**_without_chunks(kind), "Connection": "close"})

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any, NamedTuple
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, request
 
 from ...hub.chat import Chat, Page
 from ...hub.feeds import cursor_of
@@ -30,6 +30,7 @@ from ...protocol.errors import Overloaded, Refused, RoomUnknown, Unauthenticated
 from ...protocol.events import rfc3339
 from ...protocol.principal import Principal
 from ..http import conditional, problems
+from ..http.services import services, services_of
 from .kept import Head, Kept, Taking, can_take
 from .poll_bytes import around_the_cursor, body
 
@@ -75,7 +76,7 @@ def park(
     If `page` leads there already, it is the answer, and the next poll waits. `left` is called when the
     connection is closed or given back.
     """
-    lot: Lot = current_app.extensions["quotechat.parking"]
+    lot = services().lot
     take = partial(lot.take, handle, place, seconds, left, page, conditional.next_link())
     return Taking(take, left, lambda: problems.response(Overloaded()))
 
@@ -359,9 +360,9 @@ def _end(place: Place, waiting: list[Parked], found: object) -> None:
 
 def install(app: Flask, chat: Chat) -> None:
     """Give `app` a place for its held polls, in its reactor."""
-    reactor: Reactor = app.extensions["quotechat.reactor"]
-    lot = Lot(reactor, chat)
-    app.extensions["quotechat.parking"] = lot
+    ours = services_of(app)
+    reactor = ours.reactor
+    lot = ours.lot = Lot(reactor, chat)
     chat.listen(lot.news)
     chat.followed_by(lot.has_waiting)
     reactor.every_sweep(lot.look)

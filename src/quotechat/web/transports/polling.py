@@ -10,9 +10,9 @@ import contextlib
 import socket
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, request
 
 from ...hub.chat import Chat, Page
 from ...hub.held_polls import early
@@ -23,6 +23,7 @@ from ...protocol.errors import NotAcceptable, Overloaded, Refused
 from ...protocol.inbox import INBOX
 from ...protocol.types import wire
 from ..http import access, authentication, conditional, parameters, reads, security
+from ..http.services import services
 from ..spec.described import CURSORS, Example, described
 from . import inbox_polls, parking, poll_bytes, revocation
 
@@ -49,11 +50,10 @@ _STREAMS: dict[str, Literal["ndjson", "sse"]] = {"application/x-ndjson": "ndjson
 )
 def events(room: str) -> Response:
     """{`events`, `cursor`, `more`, `retry_in_ms`?} after `?after=`, or a stream if that is accepted."""
-    chat: Chat = current_app.extensions["quotechat"]
+    chat = services().chat
     kind = negotiated()
     if kind != "json":
-        stream = current_app.extensions["quotechat.streams"]
-        return cast(Response, stream(room, last_event() if kind == "sse" else parameters.after(), kind))
+        return services().stream(room, last_event() if kind == "sse" else parameters.after(), kind)
     chat.welcome(access.begun())
     after, limit = parameters.after(), parameters.limit(_DEFAULT_LIMIT, _MOST)
     seconds, preferred = parameters.wait()
@@ -77,7 +77,7 @@ def events(room: str) -> Response:
 )
 def events_of_rooms() -> Response:
     """{`rooms`: {name: {`events`, `cursor`, `more`}}, `retry_in_ms`?}: several rooms, one hold for all."""
-    chat: Chat = current_app.extensions["quotechat"]
+    chat = services().chat
     chat.welcome(access.begun())
     if request.accept_mimetypes and not parameters.accepted("application/json"):
         raise NotAcceptable("Events of several rooms come as application/json.")

@@ -19,6 +19,7 @@ from ...live.reactor import Reactor
 from ...protocol.errors import Refused, RoomUnknown, Unauthenticated
 from ...protocol.principal import Principal
 from ..http import authentication
+from ..http.services import services_of
 
 LOOK_SECONDS = 0.4
 """Protocol: told within 1 s of the commit, made by any worker."""
@@ -140,8 +141,8 @@ def watch(rooms: Collection[str]) -> Watch | None:
 
 def install(app: Flask, chat: Chat) -> None:
     """Look after the peers of the reactor of `app`."""
-    reactor: Reactor = app.extensions["quotechat.reactor"]
-    services: authentication.Services = app.extensions["quotechat.accounts"]
-    revocation = Revocation(reactor, services.credentials)
+    ours = services_of(app)
+    reactor = ours.reactor
+    revocation = Revocation(reactor, ours.accounts.credentials)
     chat.on_access(revocation.changed)
     reactor.every_sweep(revocation.begin)

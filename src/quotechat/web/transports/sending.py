@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from flask import Response, current_app, request
+from flask import Response, request
 from werkzeug.http import HTTP_STATUS_CODES
 
 from ...hub.chat import Chat
@@ -27,6 +27,7 @@ from ...protocol.commands import SendMessage
 from ...protocol.errors import OutcomeUnknown, Refused
 from ...refusal import refusal
 from ..http import authentication, measure, quota, security
+from ..http.services import services
 from .kept import Head, Kept, Taking, can_keep, closes
 
 MOST_MISSED = 3
@@ -57,8 +58,8 @@ def keep(answer: Response, read: Read, show: Show) -> Response:
         or measure.wanted(environ)
     ):
         return answer
-    chat: Chat = current_app.extensions["quotechat"]
-    who, settings = security.client(), current_app.config["QUOTECHAT"]
+    chat = services().chat
+    who, settings = security.client(), services().settings
     try:
         chat.limits.enter("sender", *who)
     except Refused:
@@ -67,7 +68,7 @@ def keep(answer: Response, read: Read, show: Show) -> Response:
         chat, read, show, security.identity(), authentication.proof(), security.address(), settings.body_bytes,
         settings.request_seconds,
     )  # fmt: skip
-    reactor: Reactor = current_app.extensions["quotechat.reactor"]
+    reactor = services().reactor
     first = answer.get_data(), answer.status
     left = partial(chat.limits.leave, "sender", *who)
     return Taking(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
 
-from flask import Response, current_app, request
+from flask import Response, request
 from werkzeug.datastructures import Headers
 from werkzeug.http import http_date
 
@@ -30,6 +30,7 @@ from ...protocol.cursor import Cursor, Now
 from ...protocol.errors import NotAcceptable, Overloaded, Refused, Unauthenticated
 from ...protocol.events import Event
 from ..http import access, parameters, problems, reads, security
+from ..http.services import services
 from .kept import with_headers
 
 Kind = Literal["ndjson", "sse"]
@@ -40,8 +41,8 @@ LAST_CHUNK = b"0\r\n\r\n"
 
 def stream(room: str, after: Cursor | Now, kind: Kind) -> Response:
     """Stream the events of `room` after `after`, without end. Raises as `RoomHandle.read`, before it begins."""
-    chat: Chat = current_app.extensions["quotechat"]
-    reactor: Reactor = current_app.extensions["quotechat.reactor"]
+    chat = services().chat
+    reactor = services().reactor
     if chat.draining and kind == "sse":
         return _come_back(chat, room, after)
     chat.welcome(access.begun())

@@ -14,14 +14,13 @@ from flask_sock import Sock
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import WebsocketMismatch
 
-from ...hub.chat import Chat
 from ...live.connection import Connection
 from ...live.detach import can_detach, detach, has_body
-from ...live.reactor import Reactor
 from ...protocol import json
 from ...protocol.errors import NotAcceptable, ParameterInvalid, Refused
 from ...protocol.types import wire
 from ..http import access, parameters, problems, security, site
+from ..http.services import services
 from ..spec.described import described
 from .websocket_client import Client, First
 from .websocket_peer import Socket
@@ -88,7 +87,7 @@ def _before_the_upgrade() -> Response | None:
     """Refuse while HTTP can still say so; from the upgrade on there are only envelopes."""
     if request.method != "GET":  # RFC 6455 §4.1; Flask lets HEAD in with it
         raise MethodNotAllowed(_ALLOWED.split(", "))
-    chat: Chat = current_app.extensions["quotechat"]
+    chat = services().chat
     chat.welcome(access.begun())
     upgrade, connection = (request.headers.get(name, "").lower() for name in ("Upgrade", "Connection"))
     if upgrade != "websocket" or "upgrade" not in [each.strip() for each in connection.split(",")]:
@@ -136,7 +135,7 @@ def _not_upgraded(fault: BaseException | None) -> None:
 )
 def upgraded(ws: Any) -> None:
     """The handshake is done: hand the socket to the reactor."""
-    reactor: Reactor = current_app.extensions["quotechat.reactor"]
+    reactor = services().reactor
     first: First
     try:
         parameters.check_encoding()
@@ -145,6 +144,6 @@ def upgraded(ws: Any) -> None:
         first = refused  # told over the socket: a browser could not read why there is none
     client = Client(security.identity(), security.address(), security.given_name(), security.principal())
     sock, ahead = detach(request.environ)
-    limit = current_app.config["QUOTECHAT"].socket_bytes
+    limit = services().settings.socket_bytes
     place = g.pop("quotechat_socket_place")
     reactor.add(Socket(sock, place, Connection(limit), client, first, ahead, request.environ))
