@@ -6,10 +6,9 @@ import contextlib
 import re
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 from urllib.parse import quote
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, request
 from gunicorn.http.errors import NoMoreData, ParseException
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
@@ -279,5 +278,4 @@ def _files() -> Files:
 
 
 def _chat() -> Chat:
-    chat: Any = current_app.extensions["quotechat"]
-    return chat  # type: ignore[no-any-return]  # the extension is ours
+    return services().chat

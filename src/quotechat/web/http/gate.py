@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
-from flask import Response, current_app, redirect, request
+from flask import Response, redirect, request
 from flask.sansio.scaffold import Scaffold
 
 from ...live import detach
@@ -15,6 +15,7 @@ from ...protocol.errors import OriginRefused, ScopeMissing, Unauthenticated
 from ...protocol.principal import Principal
 from ...protocol.rooms import AUDIT
 from . import authentication, same_origin, security, site
+from .services import services
 
 _FOR_ALL = frozenset({
     "/sign-in", "/join", "/reset", "/setup", "/device", "/api/v1/seen", "/sw.js", "/healthz", "/readyz",
@@ -59,7 +60,7 @@ def install(scope: Scaffold, *, whole: bool) -> None:
             _check_token(caller)
             request.environ[authentication.PRINCIPAL] = caller.principal
             if (request.blueprint or "").rpartition(".")[2] in _BY_HAND:
-                current_app.extensions["quotechat"].presence.active(caller.principal.identity)
+                services().chat.presence.active(caller.principal.identity)
             if request.method in _SAFE:
                 # The next poll on the connection is a request of its own, and may be refused. Commands are checked
                 # in the transaction that stores them.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Blueprint, Response, current_app, make_response, redirect, request
+from flask import Blueprint, Response, make_response, redirect, request
 
 from ...hub.chat import Chat
 from ...protocol.errors import Invalid, Refused, Unauthenticated
@@ -13,6 +13,7 @@ from ...protocol.permissions import BEGIN_DIRECT, CREATE_CLOSED, CREATE_ROOM
 from ...protocol.principal import Principal
 from ...store.base import BeginDirect
 from ..http import access, authentication, problems, security, site
+from ..http.services import services
 
 blueprint = Blueprint("room_pages", __name__)
 
@@ -147,5 +148,4 @@ def to(path: str) -> Response:
 
 def chat() -> Chat:
     """Return the chat of this application."""
-    found: Chat = current_app.extensions["quotechat"]
-    return found
+    return services().chat
