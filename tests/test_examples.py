@@ -20,8 +20,12 @@ EXAMPLES = ROOT / "examples"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    data = str(tmp_path_factory.mktemp("data"))
+def data(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def server(data: str) -> Iterator[Running]:
     env = environment(QUOTECHAT_LIMITS="off")
     with running(quotechat("serve", "--port", "0", "--data", data), env=env) as server:
         yield server
@@ -67,10 +71,9 @@ def test_echo_bot(server: Running, tmp_path: Path) -> None:
     assert texts(server).count("turn 0") == texts(server).count("turn 1") == 1
 
 
-def test_grader_bot(server: Running, tmp_path: Path) -> None:
+def test_grader_bot(server: Running, data: str, tmp_path: Path) -> None:
     """It grades what was said before, during and after a kill -9 of it, each once, and keeps no file."""
-    data = server.process.args[server.process.args.index("--data") + 1]  # type: ignore[index, union-attr]  # our own list
-    token = run(*quotechat("bots", "add", "grader", "--data", str(data))).strip()
+    token = run(*quotechat("bots", "add", "grader", "--data", data)).strip()
     command = [sys.executable, "-u", str(EXAMPLES / "grader_bot.py"), server.url]
     env = environment(QUOTECHAT_TOKEN=token)
     with Client(server.url, user="Ada") as client:
