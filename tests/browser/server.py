@@ -26,7 +26,7 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def until(probe: Callable[[], object], what: str, seconds: float = 30) -> None:
+def until(probe: Callable[[], object], what: str, seconds: float = 90) -> None:
     """Waits until the probe is true; fails after the deadline."""
     deadline = time.monotonic() + seconds
     while not probe():

@@ -25,6 +25,8 @@ PAGES = [
     "/reference", "/rooms/none",
     "/x", "/learn", "/learn/4-websocket", "/rooms", "/new-room", "/rooms/lobby/about",
 ]  # fmt: skip
+SAME = {"/polling", "/polling?mode=short", "/websocket", "/quotes?q=a", "/search"}
+"""Pages with the elements and styles of others: axe looks at them once."""
 
 
 def fetched(url: str) -> bytes:
@@ -92,7 +94,7 @@ def test_axe_finds_nothing(scheme: str, width: int, server: Server, open_page: O
     page.keyboard.press("?")
     assert violations(page) == []
     page.keyboard.press("Escape")
-    for path in PAGES:
+    for path in PAGES if scheme == "light" else [path for path in PAGES if path not in SAME]:
         page.goto(server.url + path)
         assert violations(page) == [], path
 

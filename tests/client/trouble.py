@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from forking import Forked
-from servers import environment, quotechat, started, until
+from servers import START_SECONDS, environment, quotechat, started, until
 
 
 class Mortal:
@@ -31,7 +31,7 @@ class Mortal:
         command = quotechat("serve", "--port", str(self.port), "--data", str(self.data))
         with open(os.devnull, "wb") as nowhere:
             self.process = started(command, env=environment(QUOTECHAT_LIMITS="off"), output=nowhere, session=True)
-        until(self.answers, 30, "an answer")
+        until(self.answers, START_SECONDS, "an answer")
 
     def answers(self) -> bool:
         assert self.process is not None and self.process.poll() is None, "the server did not start"

@@ -19,10 +19,9 @@ from typing import Protocol
 
 import requests
 from private_postgres import free_port
-from servers import Running, environment, started, until
+from servers import START_SECONDS, Running, environment, started, until
 
 HERE = Path(__file__).resolve().parent
-START_SECONDS = 30.0
 
 
 class Deployment(Protocol):

@@ -307,8 +307,10 @@ def test_one_answer_for_all_that_is_wrong(app: Flask) -> None:
 
 
 @pytest.mark.alone
-def test_an_unknown_name_takes_as_long(make_app: Callable[..., Flask]) -> None:
+def test_an_unknown_name_takes_as_long(make_app: Callable[..., Flask], store_kind: str) -> None:
     """The medians of known and unknown names do not tell them apart."""
+    if store_kind == "postgres":
+        pytest.skip("what takes the time is the hash, which no store makes")
     times: dict[str, list[float]] = {"Azin": [], "Nobody": []}
     with prepared.real_hashes():
         app = make_app(access="invite")

@@ -215,7 +215,7 @@ def test_a_restart_answers_what_was_sent(tmp_path: Path, number: signal.Signals)
         sender.start()
         until(lambda: len(acknowledged) > 20, what="some messages")
         server.process.send_signal(number)
-        sender.join(10)
+        sender.join(60)
         assert not sender.is_alive()
     with running(command, env=environment(QUOTECHAT_LIMITS="off")) as server:
         stored = [event["seq"] for event in whole_log(server.url)]
@@ -380,6 +380,6 @@ def test_a_handover_says_when_a_connection_ends(tmp_path: Path, workers: str) ->
         finally:
             over.set()
         for thread in threads:
-            thread.join(10)
+            thread.join(60)
         assert faults == []
         assert ends.count("close") >= 8
