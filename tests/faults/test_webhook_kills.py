@@ -23,11 +23,10 @@ from quotechat.app import open_chat
 from quotechat.config import Settings
 from quotechat.hub.accounts.bots import Bots
 from quotechat.hub.chat import Chat
-from quotechat.hub.feeds import cursor_of
 from quotechat.hub.webhooks.calls import policy
 from quotechat.hub.webhooks.webhooks import Wanted, Webhooks
 from quotechat.protocol.commands import NewMessage, SendMessage
-from quotechat.protocol.cursor import Cursor
+from quotechat.protocol.cursor import Cursor, cursor_of
 
 NAMES = ("one", "other")
 

@@ -21,7 +21,7 @@ from servers import Running, until
 from quotechat.live.reactor import Reactor
 from quotechat.protocol.cursor import NOW
 from quotechat.protocol.errors import CursorExpired
-from quotechat.web.http.parameters import HEARTBEAT
+from quotechat.protocol.limits import HEARTBEAT
 from quotechat.web.transports.streams import Kind, Stream
 
 KINDS: dict[Kind, str] = {"ndjson": "application/x-ndjson", "sse": "text/event-stream"}

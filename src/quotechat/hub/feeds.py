@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from ..protocol.cursor import Cursor, Now
+from ..protocol.cursor import Cursor, Now, cursor_of
 from ..protocol.errors import CursorAhead, CursorExpired, HistoryChanged, RoomUnknown
 from ..protocol.principal import Principal
 from ..store.base import Head, Page, Store, Stored
@@ -201,12 +201,6 @@ def idle(feeds: Iterable[Feed], followed: Callable[[str], bool], now: float) -> 
         for feed in feeds
         if now - feed.used_at > IDLE_SECONDS and not feed.awaited and not followed(feed.room)
     ]
-
-
-def cursor_of(cursor: str) -> Cursor:
-    """Return the parts of a cursor that the store has written."""
-    seq, _, tag = cursor.partition(".")
-    return Cursor(int(seq), tag)
 
 
 def _differs(feed: Feed, known: int, head: Head) -> bool:

@@ -11,11 +11,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from ..protocol.cursor import Cursor, Now
+from ..protocol.cursor import Cursor, Now, cursor_of
 from ..protocol.errors import Refused
 from ..store.base import PAGE_BYTES, Page
 from .feed import Feed
-from .feeds import Feeds, cursor_of
+from .feeds import Feeds
 from .places import Places
 from .room_handle import RoomHandle
 

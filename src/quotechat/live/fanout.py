@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..hub.chat import Page
 from ..hub.feed import Feed
-from ..hub.feeds import cursor_of
 from ..hub.tally import Tally
 from ..protocol import readership
-from ..protocol.cursor import Cursor
+from ..protocol.cursor import Cursor, cursor_of
 from ..protocol.errors import Overloaded, Refused
 from ..protocol.events import Event
 from .peer import Peer, Subscription

@@ -49,6 +49,12 @@ def parse(text: str) -> Cursor | Now:
     return Cursor(int(found[1]), found[2])
 
 
+def cursor_of(own: str) -> Cursor:
+    """Return the parts of a cursor that the store has written."""
+    seq, _, tag = own.partition(".")
+    return Cursor(int(seq), tag)
+
+
 def at(seq: int, chain: bytes) -> str:
     """Return the cursor, as text, of `seq` when the chain stands at `chain`."""
     return f"{seq}.{tag(chain)}"

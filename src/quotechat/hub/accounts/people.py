@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from ...protocol.errors import AccountUnknown, Conflict, Forbidden, Invalid
 from ...protocol.events import rfc3339
+from ...protocol.limits import MOST_ROOMS
 from ...protocol.principal import ROLES, Principal, outranks
 from ...store import audit, site
 from ...store.accounts import accounts, bans, closing, entering, sessions, tickets
@@ -25,8 +26,6 @@ RESET_MS = DAY_MS
 LEAST_MS, MOST_MS = 3_600_000, 30 * DAY_MS
 """For how long an invitation may last."""
 MOST_USES = 1000
-MOST_ROOMS = 50
-"""Rooms that one invitation lets into."""
 _MOST_SHOWN = 200
 _GIVEN = ("owner", "admin", "member", "guest")
 """Roles that an account can be given: bots come with their tokens."""

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ...protocol import webhooks as wire
-from ...protocol.cursor import Cursor
+from ...protocol.cursor import Cursor, cursor_of
 from ...protocol.errors import (
     CursorAhead,
     CursorExpired,
@@ -43,7 +43,6 @@ from ...store.webhooks import Lane, Try, Webhook
 from ...supervision import Supervised
 from ..accounts.credentials import principal_of
 from ..chat import Chat
-from ..feeds import cursor_of
 from ..room_handle import RoomHandle
 from .answers import say
 from .calls import Called, Policy, call, maker_of

@@ -28,8 +28,6 @@ from ..accounts.credentials import principal_of
 from ..held_polls import about
 from .calls import ADMINS, OFF, Policy, call, maker_of
 
-MOST_ROOMS = 50
-"""Rooms that one webhook names; with all that its bot has joined it may follow more."""
 OLD_SECRET_MS = 86_400_000
 """For how long it signs with the secret before too."""
 NOT_ALLOWED = "not-allowed"

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from ..limits import MOST_ROOMS
 from .wire import At, HasMore
 
 Id = Annotated[str, Meta(pattern=r"\A[a-z2-7]{12}\Z", description="The public id of an account.")]
@@ -261,7 +262,7 @@ class InvitationBody(msgspec.Struct):
     """The kind of the link, the number of its uses and its term."""
 
     role: Literal["member", "guest"] = "member"
-    rooms: Annotated[list[str], Meta(max_length=50, description="A guest needs one.")] | UnsetType = UNSET
+    rooms: Annotated[list[str], Meta(max_length=MOST_ROOMS, description="A guest needs one.")] | UnsetType = UNSET
     uses: Annotated[int, Meta(ge=1, le=1000)] = 1
     expires_in: Span = "+7d"
     note: Annotated[str, Meta(max_length=200)] | UnsetType = UNSET
@@ -360,7 +361,7 @@ class TokenBody(msgspec.Struct):
 
     name: Annotated[str, Meta(min_length=1, max_length=100)]
     scopes: list[Scope] | UnsetType = UNSET
-    rooms: Annotated[list[str], Meta(min_length=1, max_length=50)] | UnsetType = UNSET
+    rooms: Annotated[list[str], Meta(min_length=1, max_length=MOST_ROOMS)] | UnsetType = UNSET
     expires_in: Span | UnsetType = UNSET
 
 
@@ -368,7 +369,7 @@ class BotBody(msgspec.Struct):
     """A new bot; its first token is for `rooms`, or for all. Administrators may name another `keeper`."""
 
     name: Name
-    rooms: Annotated[list[str], Meta(min_length=1, max_length=50)] | UnsetType = UNSET
+    rooms: Annotated[list[str], Meta(min_length=1, max_length=MOST_ROOMS)] | UnsetType = UNSET
     scopes: list[Scope] | UnsetType = UNSET
     keeper: Id | UnsetType = UNSET
 

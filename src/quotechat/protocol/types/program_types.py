@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from ..limits import MOST_ROOMS
 from . import account_types, wire
 
 _Position = Annotated[str, Meta(pattern=r"\A(0|[1-9][0-9]{0,15})(\.[0-9a-f]{16})?\Z")]
@@ -144,14 +145,14 @@ class NewWebhook(msgspec.Struct):
 class NamedBody(msgspec.Struct, kw_only=True):
     """The rooms that a cursor follows, or `all` that the account has joined; it begins at `from` in new ones."""
 
-    rooms: Annotated[list[wire.Room], Meta(min_length=1, max_length=50)] | Literal["all"]
+    rooms: Annotated[list[wire.Room], Meta(min_length=1, max_length=MOST_ROOMS)] | Literal["all"]
     from_: Annotated[str, Meta(description="A cursor, `0` or `now`.")] = msgspec.field(name="from", default="now")
 
 
 class PositionBody(msgspec.Struct, kw_only=True):
     """What is done, by room: everything up to these cursors. A step back needs `back`."""
 
-    rooms: Annotated[dict[wire.Room, wire.Cursor], Meta(min_length=1, max_length=50)]
+    rooms: Annotated[dict[wire.Room, wire.Cursor], Meta(min_length=1, max_length=MOST_ROOMS)]
     back: bool = False
 
 
@@ -178,7 +179,7 @@ class WebhookBody(msgspec.Struct, kw_only=True):
     name: Annotated[str, Meta(description="Of the bot's own webhooks no two have the same.")]
     url: _Url
     account: account_types.Id
-    rooms: Annotated[list[wire.Room], Meta(min_length=1, max_length=50)] | Literal["all"] = "all"
+    rooms: Annotated[list[wire.Room], Meta(min_length=1, max_length=MOST_ROOMS)] | Literal["all"] = "all"
     commands: list[WebhookCommand] = msgspec.field(default_factory=lambda: ["message-sent"])
     mentions: bool = False
 
@@ -188,7 +189,7 @@ class WebhookChange(msgspec.Struct, kw_only=True):
 
     name: str | UnsetType = UNSET
     url: _Url | UnsetType = UNSET
-    rooms: Annotated[list[wire.Room], Meta(min_length=1, max_length=50)] | Literal["all"] | UnsetType = UNSET
+    rooms: Annotated[list[wire.Room], Meta(min_length=1, max_length=MOST_ROOMS)] | Literal["all"] | UnsetType = UNSET
     commands: list[WebhookCommand] | UnsetType = UNSET
     mentions: bool | UnsetType = UNSET
 

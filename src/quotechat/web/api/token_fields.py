@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...protocol import limits
 from ...protocol.errors import Invalid
 from ...protocol.names import clean_name, clean_room
 from ...protocol.principal import SCOPES
-from ..http import parameters
 from . import showing
 
 _MOST_MS = 2 * 365 * 86_400_000
@@ -35,8 +35,8 @@ def rooms(fields: dict[str, Any]) -> tuple[str, ...] | None:
     found = _listed(fields, "rooms")
     if found is None:
         return None
-    if not 1 <= len(found) <= parameters.MOST_ROOMS:
-        raise Invalid("rooms", f"1 to {parameters.MOST_ROOMS} rooms; leave it out for all.")
+    if not 1 <= len(found) <= limits.MOST_ROOMS:
+        raise Invalid("rooms", f"1 to {limits.MOST_ROOMS} rooms; leave it out for all.")
     return tuple(clean_room(each, "rooms") for each in found)
 
 

@@ -8,10 +8,11 @@ from flask import Blueprint, Response
 
 from ...hub.chat import Chat
 from ...hub.cursors import ALL
-from ...hub.webhooks.webhooks import MOST_ROOMS, Shown, Wanted, Webhooks
+from ...hub.webhooks.webhooks import Shown, Wanted, Webhooks
 from ...protocol import cursor, names
 from ...protocol.errors import Invalid
 from ...protocol.events import rfc3339
+from ...protocol.limits import MOST_ROOMS
 from ...protocol.principal import Principal
 from ...protocol.types import program_types as types
 from ...store.webhooks import Try

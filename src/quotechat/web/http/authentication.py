@@ -23,12 +23,12 @@ from ...hub.accounts.passwords import Passwords
 from ...hub.accounts.people import People
 from ...hub.chat import Chat
 from ...hub.cursors import Cursors
-from ...hub.feeds import cursor_of
 from ...hub.files import Files, open_files
 from ...hub.hooks import Hooks
 from ...hub.webhooks.calls import policy
 from ...hub.webhooks.webhooks import Placed, Webhooks
 from ...protocol import commands
+from ...protocol.cursor import cursor_of
 from ...protocol.errors import Forbidden, RoomUnknown, ScopeMissing, Unauthenticated
 from ...protocol.inbox import INBOX
 from ...protocol.permissions import CREATE_BOT, CREATE_CLOSED, CREATE_ROOM, INVITE, allows_on_server, scope_of

@@ -15,13 +15,8 @@ from werkzeug.routing import IntegerConverter
 from ...protocol import cursor, json
 from ...protocol.cursor import NOW, Cursor, Now
 from ...protocol.errors import Invalid, ParameterInvalid, TooLarge, UnsupportedMediaType
+from ...protocol.limits import HEARTBEAT, LONGEST_WAIT, MOST_ROOMS
 
-LONGEST_WAIT = 25.0
-"""Seconds; proxies commonly give up after 30."""
-HEARTBEAT = 15.0
-"""Seconds between two heartbeats of a stream."""
-MOST_ROOMS = 50
-"""Rooms that one poll may ask for."""
 _DECIMAL = re.compile(r"[0-9]+")
 _SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
 _LARGEST = 10**15

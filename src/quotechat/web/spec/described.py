@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 from flask import Flask
 from werkzeug.routing import Rule
 
+from ...protocol import limits
 from ..http import site
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -37,8 +38,10 @@ QUERY: dict[str, tuple[dict[str, Any], str]] = {
     "limit": (_WHOLE, "How many at most; above the maximum it is cut."),
     "before": (_WHOLE, "Only those with ids below it."),
     "after": (_CURSOR, "A cursor, a bare seq, `0` for the oldest event kept, or `now`, which is the default."),
-    "wait": ({"type": "number", "minimum": 0, "maximum": 25}, "Seconds to hold the request until there is an event."),
-    "heartbeat": ({"type": "number", "minimum": 1, "maximum": 15}, "Seconds between two heartbeats of a stream."),
+    "wait": ({"type": "number", "minimum": 0, "maximum": int(limits.LONGEST_WAIT)},
+             "Seconds to hold the request until there is an event."),
+    "heartbeat": ({"type": "number", "minimum": 1, "maximum": int(limits.HEARTBEAT)},
+                  "Seconds between two heartbeats of a stream."),
     "user": ({"type": "string"}, "With a body that is plain text: how the sender signs."),
     "q": ({"type": "string", "maxLength": 100}, "Words that quote or author must have."),
     "asked": ({"type": "string", "maxLength": 200}, "Words, “phrases”, -negations, and operators such as `in:ROOM`."),
@@ -51,7 +54,7 @@ QUERY: dict[str, tuple[dict[str, Any], str]] = {
     "present_in": ({"type": "string"}, "The room whose members are asked for."),
     "joined": ({"enum": ["0", "1"]}, "With `1`, only rooms of which the caller is a member."),
     "file_name": ({"type": "string"}, "The file's name."),
-    "rooms": ({"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 50},
+    "rooms": ({"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": limits.MOST_ROOMS},
               "ROOM:CURSOR, once for each of 1 to 50 rooms."),
 }  # fmt: skip
 #: Parts of a path.

@@ -16,13 +16,12 @@ from typing import Any
 from flask import Flask, Response
 
 from ...hub.chat import Chat, Page
-from ...hub.feeds import cursor_of
 from ...hub.held_polls import hint
 from ...hub.room_handle import RoomHandle
 from ...live.detach import detach
 from ...live.inbox_feed import nothing
 from ...live.reactor import Reactor
-from ...protocol.cursor import Cursor, Now
+from ...protocol.cursor import Cursor, Now, cursor_of
 from ...protocol.errors import Overloaded, Refused, RoomUnknown, Unauthenticated
 from ...protocol.principal import Principal
 from ...store.inbox import State

@@ -9,12 +9,11 @@ from functools import partial
 from flask import Response
 
 from ...hub.chat import Chat, Page
-from ...hub.feeds import cursor_of
 from ...hub.held_polls import hint
 from ...hub.room_handle import RoomHandle
 from ...live.inbox_feed import GATHER, nothing
 from ...protocol import inbox, json
-from ...protocol.cursor import Cursor, Now
+from ...protocol.cursor import Cursor, Now, cursor_of
 from ...protocol.errors import Overloaded
 from ...protocol.principal import Principal
 from ...store import inbox as stored

@@ -19,13 +19,13 @@ from typing import Any, NamedTuple
 from flask import Flask, Response, request
 
 from ...hub.chat import Chat, Page
-from ...hub.feeds import cursor_of
 from ...hub.held_polls import early
 from ...hub.room_handle import RoomHandle
 from ...live import handoff
 from ...live.detach import detach, has_body
 from ...live.reactor import Reactor
 from ...protocol import readership
+from ...protocol.cursor import cursor_of
 from ...protocol.errors import Overloaded, Refused, RoomUnknown, Unauthenticated
 from ...protocol.events import rfc3339
 from ...protocol.principal import Principal

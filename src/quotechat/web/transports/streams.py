@@ -19,14 +19,13 @@ from werkzeug.http import http_date
 
 from ...hub.chat import Chat, Page
 from ...hub.feed import Feed
-from ...hub.feeds import cursor_of
 from ...hub.room_handle import RoomHandle
 from ...live.detach import can_detach, detach, has_body
 from ...live.fanout import SLICE_BYTES, SLICE_EVENTS
 from ...live.peer import Peer, Subscription
 from ...live.reactor import Reactor
 from ...protocol import json
-from ...protocol.cursor import Cursor, Now
+from ...protocol.cursor import Cursor, Now, cursor_of
 from ...protocol.errors import NotAcceptable, Overloaded, Refused, Unauthenticated
 from ...protocol.events import Event
 from ..http import access, parameters, problems, reads, security

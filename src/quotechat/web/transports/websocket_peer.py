@@ -12,21 +12,20 @@ from msgspec.structs import replace
 
 from ...hub.chat import Page
 from ...hub.feed import Feed
-from ...hub.feeds import cursor_of
 from ...hub.room_handle import RoomHandle
 from ...live.connection import POLICY, RESTART, SIGNED_OUT, TOO_FAR_BEHIND, Connection, frame
 from ...live.peer import Peer, Subscription
 from ...protocol import commands, cursor, json
-from ...protocol.cursor import Cursor, Now
+from ...protocol.cursor import Cursor, Now, cursor_of
 from ...protocol.errors import CursorAhead, CursorExpired, HistoryChanged, Invalid, Refused
 from ...protocol.events import Event
 from ...protocol.inbox import INBOX
+from ...protocol.limits import MOST_PENDING, MOST_ROOMS, SOCKET_HEARTBEAT
 from ...protocol.principal import Principal
 from ...store.base import Typist
 from ..http import access, authentication, problems, reads, security
 from .websocket_client import Client, First, client_id_of
 
-HEARTBEAT_SECONDS = 20.0
 PONG_SECONDS = 60.0
 SLOWEST_BYTES_PER_SECOND = 8 * 1024
 """A peer that reads as fast as this has time to come to a ping behind all that was sent."""
@@ -34,10 +33,6 @@ UNFINISHED_SECONDS = 30.0
 MOST_ERRORS = 100
 """Errors within `ERROR_SECONDS` that close the socket."""
 ERROR_SECONDS = 10.0
-MOST_PENDING = 64
-"""Commands of one socket that may wait for the disk; until then no more is read from it."""
-MOST_ROOMS = 50
-"""Rooms that one socket may follow, as many as one poll may ask for."""
 FRAMES_BURST = 2000
 FRAMES_PER_SECOND = 500
 """Frames of one socket, after a burst: faster ones are read later. A ping costs its sender 6 bytes and us 10 µs
@@ -76,7 +71,7 @@ class Socket(Peer):
         self._busy = False
         self._errors: deque[float] = deque(maxlen=MOST_ERRORS)
         now = self._began = time.monotonic()
-        self._next_heartbeat = now + HEARTBEAT_SECONDS
+        self._next_heartbeat = now + SOCKET_HEARTBEAT
         self._last_heard = now
         self._unfinished_since: float | None = None
         self._frames_left: float = FRAMES_BURST
@@ -126,7 +121,7 @@ class Socket(Peer):
         elif now - self._last_heard > self._patience():
             self.drop()
         elif now >= self._next_heartbeat and not self.blocked:
-            self._next_heartbeat = now + HEARTBEAT_SECONDS
+            self._next_heartbeat = now + SOCKET_HEARTBEAT
             reached = {room: each.progress() for room, each in self.subscriptions.items()}
             inbox = self.reactor.inbox.cursor(self)
             if inbox is not None:
