@@ -350,6 +350,17 @@ def test_a_body_that_is_too_large(front: Front) -> None:
     assert front.ask("GET", "/healthz")[0].status == 200
 
 
+def test_a_file_may_be_larger(front: Front) -> None:
+    """An upload reaches the server, through the API and by the form of a page: that decides about it."""
+    token = front.ask("POST", "/api/v1/guests", {"user": "Ada"})[1]["token"]
+    answer, problem = front.ask("POST", f"{LOBBY}/files", b"x" * 300_000, Authorization=f"Bearer {token}")
+    assert (answer.status, problem["code"]) == (403, "forbidden")  # no guest uploads here
+    form = b"--cut\r\nContent-Disposition: form-data; name=user\r\n\r\nAda\r\n--cut\r\nContent-Disposition: form-data;"
+    form += b" name=file; filename=a\r\n\r\n" + b"x" * 300_000 + b"\r\n--cut--\r\n"
+    answer, _ = front.ask("POST", "/rooms/lobby/messages", form, Content_Type="multipart/form-data; boundary=cut")
+    assert answer.status in (401, 403)
+
+
 def slow(front: Front, source: str, count: int, start: bytes, stack: contextlib.ExitStack) -> list[ssl.SSLSocket]:
     """So many connections that begin in this way and do not go on."""
     found = [stack.enter_context(front.dial(source)) for _ in range(count)]

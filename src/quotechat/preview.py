@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import resource
 import sys
 from pathlib import Path
@@ -27,6 +28,7 @@ def main(source: str, cleaned: str, thumbnail: str) -> None:
         (resource.RLIMIT_AS, MEMORY_BYTES), (resource.RLIMIT_CPU, CPU_SECONDS), (resource.RLIMIT_CORE, 0),
     ):  # fmt: skip
         resource.setrlimit(kind, (most, most))
+    os.umask(0o077)
     data = media.clean(Path(source).read_bytes())
     Path(cleaned).write_bytes(data)
     size = media.size(data)

@@ -169,7 +169,7 @@ def test_there_are_bounds_for_each_and_for_all(app: Flask) -> None:
     assert kept(app) == 0
 
 
-def test_a_photo_loses_its_place(azin: Sender) -> None:
+def test_a_photo_loses_its_place(app: Flask, azin: Sender) -> None:
     """What is served of a photo has no metadata but the orientation; a thumbnail shows it upright."""
     from PIL import Image
 
@@ -178,6 +178,7 @@ def test_a_photo_loses_its_place(azin: Sender) -> None:
     served, small = azin.read(file), azin.read(file, "/thumb")
     assert b"GPS" not in served.data and b"Cam" not in served.data and len(served.data) == file["size"]
     assert small.content_type == "image/webp"
+    assert {path.stat().st_mode & 0o777 for path in stored(app)} <= {0o600}
     with Image.open(BytesIO(small.data)) as image:
         assert image.size == (20, 40)
     assert served.headers["Content-Disposition"].startswith('inline; filename="photo.jpg"')

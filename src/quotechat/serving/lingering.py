@@ -43,7 +43,8 @@ class Lingering:
     _SECONDS = 2.0
     _SEND_SECONDS = 60.0  #: for the part of its answer that the peer has not read
     _MOST = 1000  #: connections; above that the oldest are closed at once
-    _MOST_READ = 65_536  #: bytes thrown away per connection, as in gunicorn
+    #: Bytes thrown away per connection: more than a piece of an upload that is refused, whose proxy still sends it.
+    _MOST_READ = 2 * 1024 * 1024
     _MOST_KEPT = 64 * 1024 * 1024  #: bytes of answers; above that the oldest are not sent to their end
 
     def __init__(self) -> None:
@@ -130,7 +131,7 @@ class Lingering:
     def _read(self, number: int) -> None:
         leaving = self._open[number]
         try:
-            got = len(leaving.sock.recv(4096))
+            got = len(leaving.sock.recv(65_536))
         except BlockingIOError:
             return
         except OSError:
