@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+import requests
 from conftest import FLAGS
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from server import ROOT, Server
@@ -27,12 +28,20 @@ TALK = [
 
 
 def speak(page: Page, user: str, color: str, text: str) -> None:
-    before = page.locator("#log article").count()
+    sign(page, user, color)
+    say(page, text)
+
+
+def sign(page: Page, user: str, color: str) -> None:
     page.fill("[name=user]", user)
     page.press("[name=user]", "Enter")
     page.click("[popovertarget=format]")
     page.select_option("[name=color]", color)
     page.keyboard.press("Escape")
+
+
+def say(page: Page, text: str) -> None:
+    before = page.locator("#log article").count()
     page.fill("[name=message]", text)
     page.click("#composer .primary")
     page.locator("#log article").nth(before).wait_for()
@@ -52,18 +61,21 @@ def live(browser: Browser, url: str, **options: object) -> Page:
 
 
 def take(browser: Browser, server: Server, into: Path) -> None:
-    wide = {"viewport": {"width": 960, "height": 640}}
+    wide = {"viewport": {"width": 1080, "height": 680}}
     dark = {**wide, "color_scheme": "dark"}
     phone = {"viewport": {"width": 390, "height": 760}, "has_touch": True, "is_mobile": True}
+    for name in ("design", "team", "watercooler"):
+        requests.post(f"{server.url}/api/v1/rooms", json={"name": name}, timeout=30).raise_for_status()
     live(browser, server.url, **wide).screenshot(path=into / "chat-empty.png")
     for user, color, text in TALK:
         page = live(browser, server.url)
         speak(page, user, color, text)
         page.context.close()
     page = live(browser, server.url, **wide)
+    sign(page, "Margaret", "red")
     choose(page, "Edsger", "like")
     choose(page, "Ada", "reply")
-    speak(page, "Margaret", "red", "Found it, thank you. __Do not__ press the priority display.")
+    say(page, "Found it, thank you. __Do not__ press the priority display.")
     choose(page, "Edsger", "quote")
     page.wait_for_selector("#log .quote-card")
     page.wait_for_selector("#toast:empty", state="attached")
@@ -133,12 +145,38 @@ def come_in(page: Page, link: str, name: str) -> None:
     page.wait_for_selector("#composer")
 
 
+def rooms(boss: Page, guest: Page, server: Server, into: Path) -> None:
+    """Two rooms and a conversation: the page about one, and the column of the other person on a phone."""
+    for name, title in (("design", "Design"), ("team", "The team")):
+        boss.goto(f"{server.url}/new-room")
+        boss.fill("#name", name)
+        boss.fill("#title", title)
+        boss.click("button.primary")
+        boss.wait_for_selector("#pill[data-state=live]")
+        guest.goto(f"{server.url}/rooms/{name}/about")
+        guest.click("text=Join the room")
+    for room, text in (("team", "@Grace, the build is green again."), ("design", "Two drafts are on the wall.")):
+        boss.goto(f"{server.url}/rooms/{room}")
+        boss.fill("textarea[name=message]", text)
+        boss.press("textarea[name=message]", "Enter")
+        boss.wait_for_selector("#log article")
+    boss.goto(f"{server.url}/directs")
+    boss.check("text=Grace")
+    boss.click("button.primary")
+    boss.wait_for_selector("#composer")
+    boss.goto(f"{server.url}/rooms/team/about")
+    boss.screenshot(path=into / "room-about.png")
+    guest.goto(server.url)
+    guest.click(".drawer")
+    guest.screenshot(path=into / "column-phone.png")
+
+
 def accounts(browser: Browser, server: Server, into: Path) -> None:
     """The pages of accounts: to join on a phone, one's own, people, administration, what was done."""
     log = (server.data.parent / "server.log").read_text()
     setup = re.search(r"http://\S+/setup#\S+", log)
     assert setup is not None, "no setup link was printed"
-    desk = browser.new_context(viewport={"width": 960, "height": 640})
+    desk = browser.new_context(viewport={"width": 1080, "height": 680})
     boss = desk.new_page()
     come_in(boss, setup[0], "Ada")
     boss.fill("textarea[name=message]", "Good morning! Who has seen the **analytical engine**?")
@@ -154,6 +192,7 @@ def accounts(browser: Browser, server: Server, into: Path) -> None:
     guest.fill("input[name=name]", "Grace")
     guest.screenshot(path=into / "join-phone.png")
     come_in(guest, link, "Grace")
+    rooms(boss, guest, server, into)
     guest.goto(f"{server.url}/rooms/lobby/messages/1/report")
     guest.fill("[name=reason]", "There was a moth in it.")
     guest.click("button.primary")
@@ -163,7 +202,6 @@ def accounts(browser: Browser, server: Server, into: Path) -> None:
     boss.fill("#bot-password", PASSWORD)
     boss.click("text=Make a bot")
     boss.wait_for_selector(".account-link")
-    boss.set_viewport_size({"width": 960, "height": 640})
     for name, path in (("me", "/me"), ("people", "/people"), ("admin", "/admin"), ("audit", "/admin/audit")):
         boss.goto(f"{server.url}{path}")
         if name == "people":
