@@ -103,7 +103,7 @@ def plain(browser: Browser, url: str, **options: object) -> Page:
 
 def teach(browser: Browser, server: Server, into: Path) -> None:
     """The lab within a cut and after it, and a step that is broken; on a desk, and in the dark on a phone."""
-    desk = {"viewport": {"width": 1024, "height": 1010}}
+    desk = {"viewport": {"width": 1280, "height": 1010}}
     phone = {
         "viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "color_scheme": "dark",
     }  # fmt: skip

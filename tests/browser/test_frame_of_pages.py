@@ -98,7 +98,7 @@ def test_a_visitor_sees_what_is_new_in_rooms_that_were_read(
     server: Server, people: dict[str, Person], open_page: Callable[..., Any]
 ) -> None:
     """By what this browser has read; a room that it never showed is not new."""
-    read, other = room_of(server, people), room_of(server, people)
+    read, other, empty = (room_of(server, people) for _ in range(3))
     page = open_page(f"/rooms/{read}")
     for name in (read, other):
         asked(server, people["Bo"], "POST", f"/rooms/{name}/messages", {"message": "hello"})
@@ -107,7 +107,8 @@ def test_a_visitor_sees_what_is_new_in_rooms_that_were_read(
     asked(server, people["Bo"], "POST", f"/rooms/{read}/messages", {"message": "more"})
     page.reload()
     expect(page.locator(f"[data-room={read}] a")).to_have_accessible_name(f"{read} new messages")
-    expect(page.locator(f"[data-room={other}] a")).to_have_accessible_name(other)
+    for name in (other, empty):
+        expect(page.locator(f"[data-room={name}] a")).to_have_accessible_name(name)
 
 
 @pytest.mark.parametrize("width", [320, 390])
@@ -132,17 +133,14 @@ def test_the_column_is_a_drawer_on_a_phone(
 
 
 def test_the_column_can_be_skipped(server: Server, open_page: Callable[..., Any]) -> None:
-    """The first Tab is at a link behind it, from which few Tabs lead to the message."""
-    page = open_page("/")
+    """The first Tab is at a link that leads behind it."""
+    page = open_page("/quotes", live=False)
     page.keyboard.press("Tab")
     expect(page.locator(".skip")).to_be_focused()
     expect(page.locator(".skip")).to_be_in_viewport()
     page.keyboard.press("Enter")
-    for _ in range(12):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.name") == "message":
-            return
-    pytest.fail("twelve Tabs did not lead to the message")
+    page.keyboard.press("Tab")
+    expect(page.locator("main :focus")).to_have_count(1)
 
 
 def test_a_page_that_was_seen_loads_little(server: Server, open_page: Callable[..., Any]) -> None:

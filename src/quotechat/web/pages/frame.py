@@ -40,7 +40,7 @@ class Link(NamedTuple):
     mentions: int = 0
     pale: bool = False
     """True if its member does not want to hear of it."""
-    seq: int = 0
+    seq: int | None = None
     """The number of its newest event, if the browser keeps by itself what was read."""
 
     @property
