@@ -50,6 +50,7 @@ test("a menu is beside what opened it, and inside the window", () => {
   const anchor = (left, top) => ({ left, right: left + 30, top, bottom: top + 30 });
   assert.deepEqual(corner(anchor(250, 20), box, space), { left: 40, top: 54 });
   assert.deepEqual(corner(anchor(250, 350), box, space), { left: 40, top: 46 });
+  assert.deepEqual(corner(anchor(30, 350), box, space), { left: 30, top: 46 });
   // Neither above nor below there is room: inside all the same.
   assert.deepEqual(corner(anchor(0, 180), { width: 400, height: 390 }, space), { left: 4, top: 4 });
 });

@@ -7,7 +7,8 @@ const GAP = 4; // px
 export function corner(anchor, { width, height }, space) {
   const below = anchor.bottom + GAP;
   const top = below + height <= space.height ? below : anchor.top - GAP - height;
-  const left = Math.min(anchor.right - width, space.width - width - GAP);
+  const isLeft = anchor.left + anchor.right < space.width;
+  const left = Math.min(isLeft ? anchor.left : anchor.right - width, space.width - width - GAP);
   return { left: Math.max(GAP, left), top: Math.max(GAP, Math.min(top, space.height - height - GAP)) };
 }
 
