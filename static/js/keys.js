@@ -103,7 +103,8 @@ function rove(log) {
     for (const each of present.querySelectorAll(INSIDE)) each.tabIndex = 0;
   };
   const settle = () => {
-    for (const each of log.querySelectorAll(INSIDE)) if (!present?.contains(each)) each.tabIndex = -1;
+    const others = log.querySelectorAll(`:is(${INSIDE}):not([tabindex="-1"])`);
+    for (const each of others) if (!present?.contains(each)) each.tabIndex = -1;
     if (!present?.isConnected && log.querySelector("article")) visit([...log.querySelectorAll("article")].at(-1));
   };
   log.addEventListener("focusin", ({ target }) => {
