@@ -12,7 +12,7 @@ import requests
 from playwright.sync_api import expect
 from server import Server
 from test_layout import inside, phone
-from test_pages import sign
+from test_pages import loads, sign
 from test_quality import violations
 
 PASSWORD = "correct horse battery 9"
@@ -148,9 +148,8 @@ def test_a_page_that_was_seen_loads_little(server: Server, open_page: Callable[.
     """At most five requests leave a browser that has been here: the page, what is live, and the API."""
     page = open_page("/")
     # What follows a moment after the page, too.
-    for name in ("menu", "panel", "field", "time_field", "moment"):
-        seen = f"performance.getEntriesByType('resource').some((each) => each.name.endsWith('/{name}.js'))"
-        page.wait_for_function(seen)
+    loads(page, "menu", "place", "panel", "field", "upload", "time_field", "moment")
+    page.wait_for_load_state("networkidle")
     sockets: list[str] = []
     page.on("websocket", lambda socket: sockets.append(socket.url))
     page.goto(f"{server.url}/rooms/lobby")

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 from server import Server
 from test_behaviour import tab
-from test_pages import post, sign, texts, waits, write
+from test_pages import loads, post, sign, texts, waits, write
 
 Open = Callable[..., Any]
 COMMANDS = "**/api/v1/rooms/lobby/commands"
@@ -143,7 +143,7 @@ def test_an_outage_loses_nothing(path: str, server: Server, open_page: Open) -> 
     page = open_page(path)
     said(page, "to edit", "to like", "to delete", "to quote")
     # The menu comes a moment after the page.
-    page.wait_for_function("performance.getEntriesByType('resource').some(({ name }) => name.endsWith('/menu.js'))")
+    loads(page, "menu", "place")
     server.kill()
     act(page, 1, "edit")
     write(page, "edited meanwhile")

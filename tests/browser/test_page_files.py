@@ -12,7 +12,7 @@ import requests
 from hostile_files import HOSTILE, photo
 from playwright.sync_api import Error, expect
 from server import Server
-from test_pages import sign
+from test_pages import loads, sign
 
 Open = Callable[..., Any]
 DROP = """([name, text]) => {
@@ -38,7 +38,7 @@ def test_a_page_sends_and_shows_files(open_page: Open) -> None:
     """Chosen and dropped, sent without a text; a picture has its place before it is there, all else is a link."""
     ada, bo = open_page("/"), open_page("/polling")
     sign(ada, "Ada")
-    ada.wait_for_function("performance.getEntriesByType('resource').some(({ name }) => name.endsWith('/field.js'))")
+    loads(ada, "field", "upload")
     ada.set_input_files("[name=file]", {"name": "photo.jpg", "mimeType": "text/html", "buffer": photo()})
     ada.evaluate(DROP, ["notes.txt", "x" * 1_500_000])
     expect(ada.locator(".files-waiting li")).to_have_count(2)

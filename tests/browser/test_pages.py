@@ -75,6 +75,12 @@ def waits(page: Any, probe: Callable[[], object], what: str, seconds: float = 40
     until(look, what, seconds)
 
 
+def loads(page: Any, *modules: str) -> None:
+    """Wait for modules that follow a moment after the page."""
+    asked = "performance.getEntriesByType('resource').map(({ name }) => name.split('/').at(-1))"
+    waits(page, lambda: {f"{each}.js" for each in modules} <= set(page.evaluate(asked)), "the modules")
+
+
 def test_all_pages_and_curl_see_one_order(server: Server, open_page: Open) -> None:
     """Whoever writes, over whatever transport: all pages show the same messages in the same order."""
     pages = [open_page(path) for path in ("/polling", "/polling?mode=short", "/websocket", "/")]

@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from server import Server
 from test_features import act
 from test_layout import create, inside, phone
-from test_pages import sign, write
+from test_pages import sign, waits, write
 from test_quality import violations
 
 Open = Callable[..., Any]
@@ -74,8 +74,7 @@ def test_what_opens_is_in_the_window(width: int, server: Server, open_page: Open
     ]:  # fmt: skip
         opens()
         expect(page.locator(card)).to_be_visible()
-        page.wait_for_function(f"document.querySelector('{card}').getBoundingClientRect().left >= 0")
-        assert inside(page, card), card
+        waits(page, lambda card=card: inside(page, card), f"{card} in the window", 10)
         assert violations(page) == [], card
         page.keyboard.press("Escape")
         expect(page.locator(card)).to_be_hidden()
