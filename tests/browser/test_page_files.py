@@ -12,7 +12,7 @@ import requests
 from hostile_files import HOSTILE, photo
 from playwright.sync_api import Error, expect
 from server import Server
-from test_pages import loads, sign
+from test_pages import loads, sign, waits
 
 Open = Callable[..., Any]
 DROP = """([name, text]) => {
@@ -49,7 +49,8 @@ def test_a_page_sends_and_shows_files(open_page: Open) -> None:
             picture = page.locator("#m1 .picture img")
             expect(picture).to_have_attribute("alt", "photo.jpg")
             assert (picture.get_attribute("width"), picture.get_attribute("height")) == ("20", "40")
-            page.wait_for_function("document.querySelector('#m1 .picture img').naturalWidth === 20")
+            # Not by wait_for_function, whose eval the page's policy refuses.
+            waits(page, lambda picture=picture: picture.evaluate("each => each.naturalWidth") == 20, "the picture")
             expect(page.locator("#m1 a.file")).to_have_text("notes.txt1.5 MB")
             page.reload()
     expect(ada.locator(".files-waiting li")).to_have_count(0)
