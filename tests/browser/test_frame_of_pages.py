@@ -12,7 +12,7 @@ import requests
 from playwright.sync_api import expect
 from server import Server
 from test_layout import inside, phone
-from test_pages import loads, sign
+from test_pages import loads
 from test_quality import violations
 
 PASSWORD = "correct horse battery 9"
