@@ -11,7 +11,7 @@ import threading
 import time
 
 from ..protocol import json
-from ..protocol.events import MESSAGE_DELETED, MESSAGE_EDITED, QUOTE_REMOVED, Event
+from ..protocol.events import MEMBER_LEFT, MESSAGE_DELETED, MESSAGE_EDITED, QUOTE_REMOVED, Event
 from ..store.base import PAGE_BYTES, Head
 
 MOST_EVENTS = 1000
@@ -172,6 +172,8 @@ class Feed:
         """Return True if events in memory may hold words that `event` takes back: a text, or its excerpt in a reply."""
         if event.command in (MESSAGE_DELETED, QUOTE_REMOVED):
             return True
+        if event.command == MEMBER_LEFT:  # of an account that has ended, whose name may go
+            return b'"reason":"closed"' in event.body
         if event.command != MESSAGE_EDITED:
             return False
         answer = b'"reply_to":{"id":%d,' % json.own(event.body)["message"]["id"]
