@@ -273,7 +273,7 @@ class Settings:
 
     @property
     def files_in(self) -> str:
-        """Where files are kept: ``directory``, ``database`` or ``off``."""
+        """Return the place of files: ``directory``, ``database`` or ``off``."""
         return self.files or ("database" if self.database else "directory")
 
     def _check_bounds(self, each: Field[Any]) -> None:

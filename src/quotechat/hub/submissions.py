@@ -1,4 +1,4 @@
-"""The writing half of the front door: what is checked before a command goes to the writer."""
+"""The writing half of the front door: the checks before a command goes to the writer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MARKS = (commands.MarkRead, commands.SetLevel, commands.Join)
 
 
 class Submissions(Passthrough):
-    """What `Chat` does with commands; it makes the parts."""
+    """The commands of `Chat`, which makes the parts."""
 
     limits: Limits
     bounds: commands.Bounds

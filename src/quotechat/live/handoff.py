@@ -1,4 +1,4 @@
-"""What passes between a server and the live layer: how a request came, and how its socket goes back."""
+"""Pass a request's socket between a server and the live layer, and back."""
 
 from __future__ import annotations
 

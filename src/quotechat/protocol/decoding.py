@@ -1,4 +1,4 @@
-"""How msgspec decodes: types are made ready for threads, and its faults become refusals."""
+"""Decoding by msgspec: types are made ready for threads, and its faults become refusals."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class Phrase(NamedTuple):
 
 @dataclass(frozen=True)
 class Question:
-    """What is looked for. Times are milliseconds since 1970: from `start` on, before `end`.
+    """A question of the search. Times are milliseconds since 1970: from `start` on, before `end`.
 
     `rooms` and `people` are alternatives, by name and by skeleton; ``me`` among `people` is the caller. `flags` are
     ``has:link`` and the like. Each has its negation in `not_…`.

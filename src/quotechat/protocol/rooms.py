@@ -27,7 +27,7 @@ class About(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
 
     topic: Annotated[str, Meta(max_length=MOST_TOPIC)] = ""
     posting: Literal["all", "managers"] = "all"
-    """Who may write."""
+    """The roles that may write."""
     slow: Annotated[int, Meta(ge=0, le=MOST_SLOW)] = 0
     """Seconds between two messages of one member."""
     default: bool = False

@@ -121,7 +121,7 @@ class Write(msgspec.Struct, frozen=True):
     """True if the operator asks, who needs no right."""
     runs: list[text.Run] | None = None
     candidates: Sequence[mentions.Candidate] = ()
-    """What may be a mention in its text."""
+    """Possible mentions in its text."""
 
     def __post_init__(self) -> None:
         if isinstance(self.command, commands.SendMessage | commands.EditMessage):

@@ -1,4 +1,4 @@
-"""What is read of a store, the same of every database: which statements, and whether they need one transaction."""
+"""The reads of a store, the same of every database: one statement each, or several in one transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each table once: its key, its columns and their kinds, and what becomes of its rows. Pure.
+"""Each table once: its key, its columns and their kinds, and the fate of its rows. Pure.
 
 Statements of PostgreSQL, dump and load, retention, removal and rebuild are made of this; a table or a column that
 is not here is an error for each of them, and a test holds it to the schema.

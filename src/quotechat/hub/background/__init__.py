@@ -1,1 +1,1 @@
-"""What runs beside the requests: threads that wake, deliver, tidy and watch."""
+"""Threads beside the requests: they wake, deliver, tidy and watch."""

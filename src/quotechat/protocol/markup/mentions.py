@@ -27,7 +27,7 @@ ROOM_SKELETON: Final = skeleton(ROOM)
 
 
 class Candidate(NamedTuple):
-    """What may be a mention: a part of the run with that number, and the skeleton of the name."""
+    """A possible mention: a part of the run with that number, and the skeleton of the name."""
 
     run: int
     start: int

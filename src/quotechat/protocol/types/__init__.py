@@ -1,1 +1,1 @@
-"""What the server sends and takes, as types: specifications are made of them, and tests hold answers to them."""
+"""Types of all answers and requests: specifications are made of them, and tests hold answers to them."""

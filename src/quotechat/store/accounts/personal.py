@@ -1,4 +1,4 @@
-"""What an account alone sees: news that belong to no room, and the accounts that it does not want to hear of."""
+"""Rows that an account alone sees: news that belong to no room, and the accounts that it has blocked."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What shrinks or renews a store: redaction, retention, pruning, removal, rebuild."""
+"""Work that shrinks or renews a store: redaction, retention, pruning, removal, rebuild."""

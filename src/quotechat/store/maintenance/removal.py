@@ -23,7 +23,7 @@ _ROWS = {
     # Members are gone at once, quotes stay.
     if table.of_a_room and name not in ("member", "quote")
 }
-"""What belongs to a room: the rest of the primary key. The newest events go first, so what is left is a log."""
+"""The tables of a room: the rest of the primary key. The newest events go first, so what is left is a log."""
 
 
 def remove(sql: Sql, room: str, at: int) -> None:
@@ -42,7 +42,7 @@ def remove(sql: Sql, room: str, at: int) -> None:
 
 
 def is_left(sql: Sql) -> bool:
-    """Whether rows of a removed room are left."""
+    """Return True if rows of a removed room are left."""
     return sql.one("SELECT 1 FROM room WHERE name LIKE ? LIMIT 1", f"{REMOVED}%") is not None
 
 

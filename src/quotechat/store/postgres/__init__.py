@@ -1,1 +1,1 @@
-"""How PostgreSQL keeps the contract."""
+"""The store in PostgreSQL."""

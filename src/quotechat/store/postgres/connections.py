@@ -26,7 +26,7 @@ _IDLE = psycopg.pq.TransactionStatus.IDLE
 
 _TRY_AGAIN_MS = 1000
 _WAIT_SECONDS = 5.0
-"""How long a reader waits for a connection while others have them all."""
+"""Seconds that a reader waits for a connection while others have them all."""
 PATIENCE = 8.0
 """Seconds within which a statement is answered: longer than the locks are waited for, shorter than a sender waits."""
 _DEFAULTS = {

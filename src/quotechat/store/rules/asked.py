@@ -80,7 +80,7 @@ def ask(ledger: Ledger, name: str, write: Write, settings: Settings) -> Asked:
 
     Raises Unauthenticated, and RoomUnknown also for a room that the sender may not see, after the same statements.
     """
-    # What is being loaded or removed is nobody's.
+    # A room that is being loaded or removed has no members.
     room = None if PART in name else ledger.find(name)
     standing = callers.standing(ledger.sql, write, 0 if room is None else room.id)
     if room is not None:

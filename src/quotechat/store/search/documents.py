@@ -1,4 +1,4 @@
-"""What an index keeps of a message or a quote. Pure.
+"""The terms that an index keeps of a message or a quote. Pure.
 
 Beside the terms of its text, a message has terms of our own: its room, its sender, and what it holds. A word that
 looks like one of them is found by the index and refused by the comparison with the text (`asking`).

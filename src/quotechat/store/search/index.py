@@ -36,7 +36,7 @@ class Place(NamedTuple):
 
 
 class Doc(NamedTuple):
-    """What is found of one message; `at` in milliseconds since 1970."""
+    """One hit; `at` in milliseconds since 1970."""
 
     room_id: int
     id: int

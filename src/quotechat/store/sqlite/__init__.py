@@ -1,1 +1,1 @@
-"""How SQLite keeps the contract."""
+"""The store in one SQLite file."""

@@ -100,7 +100,7 @@ def snapshot(room: str) -> Response:
     """
     limit, identity = parameters.limit(_DEFAULT_LIMIT, _MOST), security.identity()
     handle = _chat().open(security.principal(), room)
-    # What depends on the caller's membership changes without an event, and then its account's revision.
+    # Fields that depend on the membership of the caller change without an event, and then its account's revision.
     depends = (limit, identity, _revision())
     same = conditional.unchanged(conditional.tag(handle.cursor(), *depends))
     if same is not None:

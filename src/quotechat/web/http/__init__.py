@@ -1,1 +1,1 @@
-"""What every request passes: who asks, from where, how much, and how it is refused."""
+"""The checks that every request passes: identity, origin, limits, and the refusals."""

@@ -109,7 +109,7 @@ def new_token(name: str) -> str:
 
 
 class Keys(NamedTuple):
-    """What signs identities, made of the secret of the store."""
+    """The keys that sign identities, made of the secret of the store."""
 
     cookie: str
     """The name of the cookie."""

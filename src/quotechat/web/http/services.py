@@ -1,4 +1,4 @@
-"""What an application has for its views, in one typed object; `app.build` makes it."""
+"""The parts of an application that its views use, in one typed object; `app` makes it."""
 
 from __future__ import annotations
 

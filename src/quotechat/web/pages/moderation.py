@@ -37,7 +37,7 @@ def close(report_id: int) -> Response:
 
 @blueprint.get("/admin/audit")
 def audit() -> Response:
-    """What was done, the newest first."""
+    """The log of administration, the newest first."""
     principal, before = own.administrator(), parameters.before()
     chat = services().chat
     found = chat.read_with(lambda sql: _acts(sql, 2**53 if before is None else before))
