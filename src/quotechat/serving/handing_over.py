@@ -6,22 +6,28 @@ import contextlib
 import socket
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ..live.handoff import Handoff
 from .arrival import Arrival
-
-if TYPE_CHECKING:
-    from .worker import Worker
 
 #: The connection that this thread of the pool serves.
 here = threading.local()
 
 
+class Taker(Protocol):
+    """The part of the worker that takes sockets back."""
+
+    alive: bool
+
+    def hand_back(self, client: Any, server: Any, sock: socket.socket, data: bytes, missed: int) -> None:
+        """Serve the connection again; see `Worker.hand_back`."""
+
+
 class HandingOver:
     """The application that the threads of `worker` call."""
 
-    def __init__(self, app: Any, worker: Worker) -> None:
+    def __init__(self, app: Any, worker: Taker) -> None:
         self.app = app
         self._worker = worker
 
