@@ -3,7 +3,6 @@ import { Api } from "./api.js";
 import { Column, rowOf } from "./column.js";
 import { copiesLines } from "./lines.js";
 import { followInbox, Inbox } from "./inbox.js";
-import { Visited } from "./visited.js";
 
 const side = document.getElementById("rooms");
 // What needs a script is shown when the page's own script, which runs after this one, has taken it over.
@@ -28,7 +27,9 @@ if (side.dataset.inbox === undefined) {
   follow();
 }
 
-function visit() {
+/** Without an account; the page is painted and live before that is asked for. */
+async function visit() {
+  const { Visited } = await import("./visited.js");
   const visited = new Visited(column, { base: side.dataset.base });
   visited.begin();
   side.addEventListener("toggle", ({ newState }) => newState === "open" && visited.refresh());
