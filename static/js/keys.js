@@ -112,13 +112,14 @@ function rove(log) {
     if (article) visit(article);
   });
   // What is shown anew, once it is: a burst costs one look.
-  let waiting = false;
+  let [timer, again] = [null, false];
   new MutationObserver(() => {
-    if (waiting) return;
-    waiting = true;
-    setTimeout(() => {
-      waiting = false;
-      settle();
+    again = timer !== null;
+    if (again) return;
+    settle();
+    timer = setTimeout(() => {
+      timer = null;
+      if (again) settle();
     }, 200);
   }).observe(log, { childList: true, subtree: true });
   settle();

@@ -120,3 +120,11 @@ export function bells(button, { place, ...options }) {
   addEventListener("storage", ({ key, newValue }) => key === `quotechat:bell:${place}` && newValue && loaded());
   return (entry) => bell?.ring(entry);
 }
+
+/** Who types. */
+export const typing = (connection, options) =>
+  soon(async () => (await import("./typing.js")).typing(connection, options));
+
+/** Between short and long polling, on the page that has both. */
+export const switches = async (connection, line) =>
+  document.querySelector(".switch") && (await import("./switch.js")).switches(connection, line);
