@@ -12,6 +12,7 @@ import requests
 from playwright.sync_api import expect
 from server import ROOT, Server
 from servers import environment, quotechat
+from test_pages import loads
 
 PASSWORD = "correct horse battery 9"
 
@@ -90,6 +91,8 @@ def test_what_is_read_on_one_device_is_read_on_the_other(server: Server, devices
 def test_typing_is_shown_and_goes(server: Server, devices: Any) -> None:
     """In a line that screen readers announce politely, until the message comes; never on one's own page."""
     here, there = (devices(session(server, name), "/rooms/lobby") for name in ("Ann", "Bo"))
+    for page in (here, there):
+        loads(page, "typing")
     here.locator("[name=message]").press_sequentially("hel")
     line = there.locator("#typing")
     expect(line).to_have_text("Ann is typing")
