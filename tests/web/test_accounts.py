@@ -152,22 +152,28 @@ def test_who_creates_rooms_is_for_the_site_to_say(make_app: Callable[..., Flask]
     def make_by_page(browser: Browser, name: str) -> Any:
         return browser.client.post("/rooms", data={"name": name}, headers=ORIGIN)
 
+    def offers(browser: Browser) -> bool:
+        """Whether a room links to the page that creates one, and that page has its form."""
+        room, page = (browser.client.get(path).get_data(as_text=True) for path in ("/rooms/lobby", "/new-room"))
+        return 'href="/new-room"' in room and 'action="/rooms"' in page
+
     for number, browser in enumerate(others):
         assert make(browser, f"early-{number}").status_code == 201
         assert make_by_page(browser, f"early-page-{number}").status_code == 303
-        assert 'action="/rooms"' in browser.client.get("/rooms/lobby").get_data(as_text=True)
+        assert offers(browser)
     assert admin.ask("PATCH", "/site", {"rooms_by": "admins"}).status_code == 200
     there = admin.ask("GET", "/rooms").get_json()
     for browser in others:
         assert code(make(browser, "tea")) == (403, "forbidden")
         refused = make_by_page(browser, "tea")
         assert refused.status_code == 403 and "Only administrators" in refused.get_data(as_text=True)
-        for page in (refused, browser.client.get("/rooms/lobby"), browser.client.get("/rooms/tea")):
-            assert 'action="/rooms"' not in page.get_data(as_text=True)
+        for page in (refused, *map(browser.client.get, ("/rooms/lobby", "/rooms/tea", "/new-room"))):
+            text = page.get_data(as_text=True)
+            assert 'action="/rooms"' not in text and 'href="/new-room"' not in text
     assert code(make(Browser(app), "tea", **token)) == (403, "forbidden")
     assert admin.ask("GET", "/rooms").get_json() == there
     assert make(admin, "tea").status_code == 201 and make_by_page(admin, "coffee").status_code == 303
-    assert 'action="/rooms"' in admin.client.get("/rooms/lobby").get_data(as_text=True)
+    assert offers(admin)
 
 
 def test_on_a_private_server_an_invitation_is_for_one(make_app: Callable[..., Flask]) -> None:
