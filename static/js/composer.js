@@ -28,7 +28,7 @@ export class Composer {
     this.#rememberColor();
     this.#offerTime();
     this.#resume(drafts.load());
-    this.name = new Name(form, { isFree: () => this.isFree, joined: () => this.field.focus() });
+    this.name = new Name(form, { isEmpty: () => !this.text, joined: () => this.field.focus() });
     this.#keep();
     this.#checkLengths = watchLengths(form);
     // Whatever is wrong is said beside its field; a browser's bubble would lie over the text.
@@ -64,7 +64,8 @@ export class Composer {
   reply({ id, user, message }) {
     this.leave();
     this.#enter({ kind: "reply", id, user }, message);
-    this.field.focus();
+    this.name.show();
+    this.focus();
     this.#keep();
   }
 
@@ -139,6 +140,7 @@ export class Composer {
     this.#aside = this.text;
     this.#enter(about, shown);
     replaceAll(this.field, text);
+    this.name.show();
     this.field.focus();
     this.field.setSelectionRange(text.length, text.length);
     this.#keep();
@@ -238,7 +240,8 @@ export class Composer {
     if (event.isComposing || event.keyCode === 229) return;
     const command = event.ctrlKey || event.metaKey;
     const touch = matchMedia("(pointer: coarse)").matches;
-    if (key === "Escape") return this.leave();
+    // In a panel it closes the panel.
+    if (key === "Escape") return target.closest("[popover]") ? undefined : this.leave();
     if (target !== this.field) return undefined;
     if (key === "Enter" && !event.shiftKey && (command || !touch)) {
       event.preventDefault();

@@ -130,6 +130,28 @@ def test_a_name_is_asked_for_first_and_another_is_offered(server: Server, open_p
     assert other.input_value("[name=user]") == "Ada 2"
 
 
+def test_a_reply_waits_for_the_name(server: Server, open_page: Open) -> None:
+    """Who answers before there is a name gives it first; Esc in a panel closes the panel and keeps the reply."""
+    create(server, "answers")
+    say(server, "answers", "who is there?")
+    page = open_page("/rooms/answers")
+    act(page, 1, "reply")
+    expect(page.locator("#context")).to_be_visible()
+    expect(page.locator("[name=user]")).to_be_focused()
+    expect(page.locator(FIELD)).to_be_hidden()
+    page.keyboard.type("Ada")
+    page.keyboard.press("Enter")
+    expect(page.locator(FIELD)).to_be_focused()
+    page.click("[popovertarget=format]")
+    expect(page.locator("#format")).to_be_visible()
+    page.focus("#format select")
+    page.keyboard.press("Escape")
+    expect(page.locator("#format")).to_be_hidden()
+    page.fill(FIELD, "I am")
+    page.press(FIELD, "Enter")
+    expect(page.locator("#m2 .answers-text")).to_contain_text("who is there?")
+
+
 def test_one_edits_where_the_message_stands(server: Server, open_page: Open) -> None:
     """With what was half written kept for afterwards."""
     create(server, "edits")

@@ -10,14 +10,14 @@ export function nextName(name) {
 export class Name {
   #asks = false;
 
-  /** `isFree()` is true while nothing is written, `joined()` is called once there is a name. */
-  constructor(form, { isFree, joined }) {
-    Object.assign(this, { form, isFree, joined, field: form.elements.user });
+  /** `isEmpty()` is true while nothing is written, `joined()` is called once there is a name. */
+  constructor(form, { isEmpty, joined }) {
+    Object.assign(this, { form, isEmpty, joined, field: form.elements.user });
     this.field.value ||= load("user", "");
     this.#asks = !this.value;
     this.field.addEventListener("change", () => save("user", this.field.value));
     this.field.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.isComposing || !isFree()) return;
+      if (event.key !== "Enter" || event.isComposing || !isEmpty()) return;
       event.preventDefault();
       this.#join();
     });
@@ -52,7 +52,7 @@ export class Name {
   /** While it asks there is its line; what is written already stays beside it. */
   show() {
     const asks = this.#asks && !this.field.readOnly;
-    this.form.dataset.who = asks ? (this.isFree() ? "first" : "ask") : "known";
+    this.form.dataset.who = asks ? (this.isEmpty() ? "first" : "ask") : "known";
     const own = this.form.querySelector(".own-name");
     if (own) own.textContent = this.value;
   }
