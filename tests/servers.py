@@ -67,7 +67,7 @@ def whole_log(url: str, room: str = "lobby") -> list[dict[str, Any]]:
     events: list[dict[str, Any]] = []
     after, more = "0", True
     while more:
-        answer = requests.get(f"{url}/api/v1/rooms/{room}/events?after={after}", timeout=10)
+        answer = requests.get(f"{url}/api/v1/rooms/{room}/events?after={after}", timeout=30)
         answer.raise_for_status()
         page = answer.json()
         events += page["events"]

@@ -32,7 +32,7 @@ def test_the_line_and_systemd_tell_when_a_worker_serves(tmp_path: Path) -> None:
         systemd.settimeout(30)
         with running(command, env=env) as server:
             assert database.exists()
-            assert requests.get(f"{server.url}/readyz", timeout=10).status_code == 200
+            assert requests.get(f"{server.url}/readyz", timeout=30).status_code == 200
             assert systemd.recv(1000).startswith(b"READY=1\n")
             assert server.output.count("http://") == 1
 
@@ -96,9 +96,9 @@ def test_a_second_server_on_the_same_directory_is_told_of(tmp_path: Path) -> Non
         with running(command, env=environment()) as second:
             until(lambda: f"another server or command uses {tmp_path} too" in second.output, what="the notice")
             answer = requests.post(
-                f"{first.url}/api/v1/rooms/lobby/messages", json={"user": "Ann", "message": "hi"}, timeout=10
+                f"{first.url}/api/v1/rooms/lobby/messages", json={"user": "Ann", "message": "hi"}, timeout=30
             )
-            events = requests.get(f"{second.url}/api/v1/rooms/lobby/events?after=0", timeout=10).json()["events"]
+            events = requests.get(f"{second.url}/api/v1/rooms/lobby/events?after=0", timeout=30).json()["events"]
             assert events == [answer.json()]
 
 

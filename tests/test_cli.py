@@ -58,21 +58,21 @@ def test_demo_serves_a_seeded_room_and_keeps_nothing(tmp_path: Path) -> None:
     directory goes."""
     env = environment(TMPDIR=str(tmp_path))
     with running(quotechat("demo", "--port", "0"), env=env, cwd=ROOT) as server:
-        room = requests.get(f"{server.url}/api/v1/rooms/lobby", timeout=10).json()
+        room = requests.get(f"{server.url}/api/v1/rooms/lobby", timeout=30).json()
         assert any("reply_to" in message for message in room["messages"])
         assert all(message["color"] for message in room["messages"])
-        assert requests.get(f"{server.url}/api/v1/quotes/random", timeout=10).json()["author"]
+        assert requests.get(f"{server.url}/api/v1/quotes/random", timeout=30).json()["author"]
         address = f"{server.url}/api/v1/rooms/lobby/messages?user=Me"
         assert f"curl -d 'Hello from curl' '{address}'" in server.output
         form = {"Content-Type": "application/x-www-form-urlencoded"}
-        posted = requests.post(address, data="Hello from curl", headers=form, timeout=10)
+        posted = requests.post(address, data="Hello from curl", headers=form, timeout=30)
         assert posted.status_code == 201
         name, password = re.search(r"as (\w+), password (\w+),", server.output).groups()  # type: ignore[union-attr]
         with requests.Session() as viewer:
             body, headers = {"name": name, "password": password}, {"Origin": server.url}
-            begun = viewer.post(f"{server.url}/api/v1/sessions", json=body, headers=headers, timeout=10)
+            begun = viewer.post(f"{server.url}/api/v1/sessions", json=body, headers=headers, timeout=30)
             assert begun.status_code == 201
-            rooms = viewer.get(f"{server.url}/api/v1/inbox", timeout=10).json()["rooms"]
+            rooms = viewer.get(f"{server.url}/api/v1/inbox", timeout=30).json()["rooms"]
         assert (rooms["team"]["mentions"], rooms["team"]["unread"], rooms["design"]["unread"]) == (1, 2, 3)
         assert any(room.get("kind") == "direct" and room["unread"] == 1 for room in rooms.values())
         assert list(tmp_path.glob("quotechat-demo-*"))

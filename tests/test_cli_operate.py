@@ -47,7 +47,7 @@ class Person:
 
     def ask(self, method: str, path: str, body: Any = None) -> requests.Response:
         headers = {"Authorization": f"Bearer {self.token}"} if hasattr(self, "token") else {}
-        return requests.request(method, self.api + path, json=body, headers=headers, timeout=10)
+        return requests.request(method, self.api + path, json=body, headers=headers, timeout=30)
 
     def say(self, text: str, **more: Any) -> str:
         """Say it in the lobby; the cursor after it."""
@@ -142,7 +142,7 @@ def test_retention_beside_a_server_passes_those_who_keep_up(tmp_path: Path) -> N
         age(tmp_path, days=100, up_to=20)
         with ThreadPoolExecutor(1) as pool:
             held = pool.submit(ann.ask, "GET", f"/rooms/lobby/events?after={cursors[20]}&wait=20")
-            until(lambda: "quotechat_held_polls 1" in requests.get(f"{server.url}/metrics", timeout=10).text)
+            until(lambda: "quotechat_held_polls 1" in requests.get(f"{server.url}/metrics", timeout=30).text)
             retain = ("retain", "--keep", "90d", "--data", tmp_path)
             assert "lobby: 20 of 21 events would be cut" in run(*retain, "--dry-run")
             assert ann.read(cursors[0]).status_code == 200

@@ -296,7 +296,7 @@ def test_a_stream_flows_over_http2(front: Front) -> None:
 
 def test_plain_http_leads_to_tls(front: Front) -> None:
     """The same address, with https."""
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", front.plain, timeout=5)) as connection:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", front.plain, timeout=30)) as connection:
         connection.request("GET", "/rooms/lobby?x=1", headers={"Host": NAME})
         answer = connection.getresponse()
     assert answer.status in (301, 308)
@@ -554,7 +554,7 @@ def test_the_image_s_commands(tmp_path: Path) -> None:
     assert interpreter == "python"
 
     def healthy() -> bool:
-        return subprocess.run([sys.executable, *check], env=env, capture_output=True, timeout=10).returncode == 0
+        return subprocess.run([sys.executable, *check], env=env, capture_output=True, timeout=30).returncode == 0
 
     with running(quotechat(*command), env=env):
         assert healthy()

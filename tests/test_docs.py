@@ -146,7 +146,7 @@ def run_json(block: Block, server: Server, place: Path) -> None:
     for value in values:
         # What a server sends has a seq; what is left out is written as an ellipsis.
         if value.get("command") == "send-message" and "…" not in block.text:
-            answer = requests.post(f"{server.url}/api/v1/rooms/lobby/commands", json=value, timeout=10)
+            answer = requests.post(f"{server.url}/api/v1/rooms/lobby/commands", json=value, timeout=30)
             assert answer.status_code == 200, answer.text
 
 

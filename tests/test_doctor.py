@@ -71,7 +71,7 @@ def nginx(directory: Path, server: Running, target: str = "http://quotechat", **
         yield f"http://127.0.0.1:{port}"
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=10)
+        process.communicate(timeout=30)
 
 
 def _answers(port: int) -> bool:
@@ -160,9 +160,9 @@ def test_the_beat_of_a_stream(server: Running) -> None:
     """`?heartbeat=` is cut to 1 to 15 seconds; what is no number is refused."""
     address = f"{server.url}/api/v1/rooms/lobby/events"
     accept = {"Accept": "application/x-ndjson"}
-    refused = requests.get(address, params={"heartbeat": "often"}, headers=accept, timeout=10)
+    refused = requests.get(address, params={"heartbeat": "often"}, headers=accept, timeout=30)
     assert refused.json()["field"] == "heartbeat"
-    with requests.get(address, params={"heartbeat": "0.001"}, headers=accept, stream=True, timeout=10) as stream:
+    with requests.get(address, params={"heartbeat": "0.001"}, headers=accept, stream=True, timeout=30) as stream:
         began = time.monotonic()
         lines = stream.iter_lines()
         commands = [json.loads(next(lines))["command"] for _ in range(3)]

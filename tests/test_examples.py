@@ -107,13 +107,13 @@ def test_embedded(tmp_path: Path) -> None:
     env = environment(QUOTECHAT_PORT="0", QUOTECHAT_DATA=str(tmp_path / "data"))
     command = [sys.executable, "-m", "gunicorn", "-c", str(config), "embedded:app"]
     with running(command, env=env, cwd=tmp_path) as server, requests.Session() as session:
-        assert "Sign in" in session.get(server.url, timeout=10).text
-        session.post(f"{server.url}/login", data={"user": "Ada"}, timeout=10)
-        assert 'value="Ada"' in session.get(f"{server.url}/chat/", timeout=10).text
+        assert "Sign in" in session.get(server.url, timeout=30).text
+        session.post(f"{server.url}/login", data={"user": "Ada"}, timeout=30)
+        assert 'value="Ada"' in session.get(f"{server.url}/chat/", timeout=30).text
         message = {"user": "Ada", "message": "from inside"}
-        sent = session.post(f"{server.url}/chat/api/v1/rooms/lobby/messages", json=message, timeout=10)
+        sent = session.post(f"{server.url}/chat/api/v1/rooms/lobby/messages", json=message, timeout=30)
         assert sent.status_code == 201
-        until(lambda: session.get(f"{server.url}/heard", timeout=10).json() == ["from inside"], 10, "the signal")
+        until(lambda: session.get(f"{server.url}/heard", timeout=30).json() == ["from inside"], 10, "the signal")
 
 
 @pytest.mark.parametrize("transport", ["short_polling", "long_polling", "websocket"])

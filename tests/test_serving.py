@@ -40,7 +40,7 @@ def served(data: Path, *flags: str) -> Iterator[Running]:
 
 def post(server: Running, text: str, client: requests.Session | None = None) -> requests.Response:
     body = {"user": "Azin", "message": text}
-    return (client or requests).post(f"{server.url}{LOBBY}/messages", json=body, timeout=10)
+    return (client or requests).post(f"{server.url}{LOBBY}/messages", json=body, timeout=30)
 
 
 def hold_poll(server: Running) -> tuple[requests.Response, float]:
@@ -91,7 +91,7 @@ def test_stop_keeps_what_was_acknowledged(tmp_path: Path) -> None:
     with served(tmp_path) as server:
         posted = post(server, "stay").json()
     with served(tmp_path) as server:
-        events = requests.get(f"{server.url}{LOBBY}/events?after=0", timeout=10).json()["events"]
+        events = requests.get(f"{server.url}{LOBBY}/events?after=0", timeout=30).json()["events"]
     assert [event["cursor"] for event in events] == [posted["cursor"]]
 
 
@@ -116,7 +116,7 @@ def test_who_has_just_connected_is_answered(tmp_path: Path) -> None:
     """A worker that stops waits a moment for those who have not said anything yet."""
     with served(tmp_path) as server:
         address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
-        with socket.create_connection(address, timeout=5) as silent, socket.create_connection(address, 5) as stream:
+        with socket.create_connection(address, timeout=30) as silent, socket.create_connection(address, 5) as stream:
             asked = f"GET {LOBBY}/events?after=0 HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\n\r\n"
             stream.sendall(asked.encode())
             came = b""
@@ -149,10 +149,10 @@ def test_the_first_one_is_told_too(tmp_path: Path, asked: str, answered: bytes) 
     """Who was about to be the first to wait when the server stops is told as all who wait are."""
     with served(tmp_path) as server:
         address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
-        with socket.create_connection(address, timeout=5) as sock:
+        with socket.create_connection(address, timeout=30) as sock:
             sock.sendall(asked[:20].encode())
             # Behind it, so that the first bytes have been read.
-            assert requests.get(f"{server.url}/healthz", timeout=5).status_code == 200
+            assert requests.get(f"{server.url}/healthz", timeout=30).status_code == 200
             server.process.send_signal(signal.SIGTERM)
             until(lambda: _refused(address), what="the end of listening")
             sock.sendall(asked[20:].encode())
@@ -165,7 +165,7 @@ def test_the_first_one_is_told_too(tmp_path: Path, asked: str, answered: bytes) 
 def _refused(address: tuple[str, int]) -> bool:
     """Whether nobody listens there."""
     try:
-        socket.create_connection(address, timeout=5).close()
+        socket.create_connection(address, timeout=30).close()
     except ConnectionRefusedError:
         return True
     return False
@@ -179,7 +179,7 @@ def test_a_reload_refuses_nobody_on_an_old_connection(tmp_path: Path, sends: boo
     method, path = ("POST", f"{LOBBY}/messages") if sends else ("GET", "/healthz")
     with served(tmp_path) as server:
         until(server.workers, what="a worker")
-        connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=10)
+        connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)
         options: list[str | None] = []
         while options[-1:] != ["close"]:
             # A connection that was closed without a word raises here.
@@ -200,7 +200,7 @@ def test_a_server_that_stops_gives_up_its_address(tmp_path: Path) -> None:
         address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
         body = b'{"user": "Azin", "message": "hi"}'
         head = f"POST {LOBBY}/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        with socket.create_connection(address, timeout=5) as sock:
+        with socket.create_connection(address, timeout=30) as sock:
             sock.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode())
             post(server, "the server has read it").raise_for_status()
             server.process.send_signal(signal.SIGTERM)
@@ -288,7 +288,7 @@ def test_peers_that_do_not_close_stall_nobody(tmp_path: Path) -> None:
         asked = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         with contextlib.ExitStack() as stack:
             for _ in range(10):
-                peer = stack.enter_context(socket.create_connection((parts.hostname, parts.port), timeout=5))
+                peer = stack.enter_context(socket.create_connection((parts.hostname, parts.port), timeout=30))
                 peer.sendall(asked)
                 assert peer.recv(4096)
             begun = time.monotonic()
@@ -310,13 +310,13 @@ def test_unfinished_requests_end(tmp_path: Path, body: bool, drip: bool) -> None
 
         def hold() -> None:
             began = time.monotonic()
-            assert requests.get(f"{server.url}/api/v1/rooms/lobby/events?wait=3", timeout=10).json()["events"] == []
+            assert requests.get(f"{server.url}/api/v1/rooms/lobby/events?wait=3", timeout=30).json()["events"] == []
             poll.append(time.monotonic() - began)
 
         holding = threading.Thread(target=hold)
         holding.start()
         # More of them than there are threads.
-        slow = [socket.create_connection((address.hostname, address.port or 80), timeout=10) for _ in range(6)]
+        slow = [socket.create_connection((address.hostname, address.port or 80), timeout=30) for _ in range(6)]
         began = time.monotonic()
         for sock in slow:
             sock.sendall(start)
@@ -434,11 +434,11 @@ def test_the_development_server_works(tmp_path: Path) -> None:
         room = f"{server.url}/api/v1/rooms/lobby"
         with connect(f"{server.url.replace('http', 'ws')}/api/v1/ws?room=lobby&after=0") as ws:
             assert json.loads(ws.recv(5))["command"] == "caught-up"
-            sent = requests.post(f"{room}/messages", json={"user": "Ada", "message": "hi"}, timeout=5).json()
+            sent = requests.post(f"{room}/messages", json={"user": "Ada", "message": "hi"}, timeout=30).json()
             assert json.loads(ws.recv(5)) == sent
         with ThreadPoolExecutor(1) as pool:
             held = pool.submit(requests.get, f"{room}/events", {"after": sent["cursor"], "wait": "10"}, timeout=15)
-            second = requests.post(f"{room}/messages", json={"user": "Ada", "message": "again"}, timeout=5).json()
+            second = requests.post(f"{room}/messages", json={"user": "Ada", "message": "again"}, timeout=30).json()
             assert held.result().json()["events"] == [second]
 
 

@@ -57,7 +57,7 @@ class Tail:
     def stop(self) -> tuple[int, str]:
         """Ctrl-C; the exit code and what was said on stderr."""
         self.process.send_signal(signal.SIGINT)
-        _, complaints = self.process.communicate(timeout=10)
+        _, complaints = self.process.communicate(timeout=30)
         self.reader.join(5)
         os.close(self.end)
         return self.process.returncode, complaints

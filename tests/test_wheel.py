@@ -71,10 +71,10 @@ def test_wheel_serves_on_its_own(wheel: Path, tmp_path: Path) -> None:
     del env["PYTHONPATH"]
     served = [str(home / "bin" / "quotechat"), "serve", "--port", "0", "--data", str(tmp_path / "data")]
     with running(served, env=env, cwd=tmp_path) as server:
-        page = requests.get(server.url, timeout=10)
+        page = requests.get(server.url, timeout=30)
         page.raise_for_status()
         static = re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text)
         assert static
         for path in static:
-            assert requests.get(server.url + path, timeout=10).status_code == 200, path
+            assert requests.get(server.url + path, timeout=30).status_code == 200, path
         assert "quotechat" in os.listdir(site)

@@ -364,7 +364,7 @@ def test_asyncapi_names_the_socket(server: Running) -> None:
         assert json.loads(ws.recv(5))["command"] == "caught-up"
     address = f"{http['protocol']}://{http['host']}{http['pathname']}{channels['stream']['address']}"
     accept = {"Accept": "application/x-ndjson"}
-    with requests.get(address.format(room="lobby"), headers=accept, stream=True, timeout=5) as stream:
+    with requests.get(address.format(room="lobby"), headers=accept, stream=True, timeout=30) as stream:
         assert json.loads(next(stream.iter_lines()))["command"] == "heartbeat"
 
 

@@ -39,11 +39,11 @@ class Server:
         return self.running.url
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", int(self.url.rpartition(":")[2])), timeout=10)
+        return socket.create_connection(("127.0.0.1", int(self.url.rpartition(":")[2])), timeout=30)
 
     def post(self, text: str, client: requests.Session | None = None) -> requests.Response:
         body = {"user": "Ann", "message": text}
-        return (client or requests).post(f"{self.url}{ROOM}/messages", json=body, timeout=10)
+        return (client or requests).post(f"{self.url}{ROOM}/messages", json=body, timeout=30)
 
     def socket(self) -> ClientConnection:
         return connect(f"{self.url.replace('http', 'ws', 1)}/api/v1/ws?room=lobby&after=now")
@@ -51,12 +51,12 @@ class Server:
     def lives(self) -> None:
         """The worker is the same one, new connections are served, and the old WebSocket gets what is sent."""
         sent = self.post("still here").json()
-        while json.loads(self.ws.recv(timeout=10)) != sent:
+        while json.loads(self.ws.recv(timeout=30)) != sent:
             pass
         assert self.running.workers() == self.workers
 
     def faults(self) -> float:
-        text = requests.get(f"{self.url}/metrics", timeout=10).text
+        text = requests.get(f"{self.url}/metrics", timeout=30).text
         return sum(map(float, re.findall(r"^quotechat_faults_total\S* (\S+)$", text, re.MULTILINE)))
 
 
@@ -67,7 +67,7 @@ def serving(directory: Path, *functions: str) -> Iterator[Server]:
     with running(command, env=raising.env(QUOTECHAT_LIMITS="off", QUOTECHAT_REQUEST_SECONDS="1")) as server:
         url = f"{server.url.replace('http', 'ws', 1)}/api/v1/ws?room=lobby&after=now"
         with connect(url) as ws:
-            assert json.loads(ws.recv(timeout=10))["command"] == "caught-up"
+            assert json.loads(ws.recv(timeout=30))["command"] == "caught-up"
             yield Server(server, raising, ws)
 
 
@@ -95,9 +95,9 @@ def half_a_request(server: Server) -> None:
 
 def second_request(server: Server) -> None:
     with requests.Session() as client:
-        client.get(f"{server.url}/healthz", timeout=10)
+        client.get(f"{server.url}/healthz", timeout=30)
         with contextlib.suppress(requests.ConnectionError):
-            client.get(f"{server.url}/healthz", timeout=10)
+            client.get(f"{server.url}/healthz", timeout=30)
 
 
 def handed_back(server: Server) -> None:
@@ -105,7 +105,7 @@ def handed_back(server: Server) -> None:
     with requests.Session() as client, contextlib.suppress(requests.ConnectionError):
         for _ in range(4):
             server.post("kept", client)
-        client.get(f"{server.url}/healthz", timeout=10)
+        client.get(f"{server.url}/healthz", timeout=30)
 
 
 def kept_messages(server: Server) -> None:
@@ -116,7 +116,7 @@ def kept_messages(server: Server) -> None:
 
 def held_poll(server: Server) -> None:
     with contextlib.suppress(requests.ConnectionError):
-        requests.get(f"{server.url}{ROOM}/events?after=now&wait=1", timeout=10)
+        requests.get(f"{server.url}{ROOM}/events?after=now&wait=1", timeout=30)
 
 
 def websocket(server: Server) -> None:
@@ -124,13 +124,13 @@ def websocket(server: Server) -> None:
     with server.socket() as ws, pytest.raises(ConnectionClosed):
         ws.send('{"command": "ping"}')
         while True:
-            ws.recv(timeout=10)
+            ws.recv(timeout=30)
 
 
 def stream(server: Server) -> None:
     headers = {"Accept": "application/x-ndjson"}
     with contextlib.suppress(requests.RequestException), requests.get(
-        f"{server.url}{ROOM}/events?after=0&heartbeat=1", headers=headers, stream=True, timeout=10
+        f"{server.url}{ROOM}/events?after=0&heartbeat=1", headers=headers, stream=True, timeout=30
     ) as answer:
         for _ in answer.iter_content(None):
             pass
@@ -231,7 +231,7 @@ def test_the_oldest_makes_room_for_a_newcomer_in_one_turn(tmp_path: Path) -> Non
         port = int(server.url.rpartition(":")[2])
 
         def begin() -> socket.socket:
-            sock = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            sock = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
             sock.sendall(b"G")
             return sock
 

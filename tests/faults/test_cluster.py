@@ -60,7 +60,7 @@ def test_a_cluster_is_one_chat() -> None:
             for socket in sockets:
                 seqs: list[int] = []
                 while len(seqs) < 5:
-                    envelope = json.loads(socket.recv(timeout=5))
+                    envelope = json.loads(socket.recv(timeout=30))
                     seqs += [envelope["seq"]] if "seq" in envelope else []
                 assert seqs == [1, 2, 3, 4, 5]
         # More than nginx keeps in memory; that it is too long is for the server to say.

@@ -87,7 +87,7 @@ class Use(RuleBasedStateMachine):
                 envelope = {"command": "send-message", "room": self.name, "message": {"user": "Ann", "message": text}}
                 ws.send(json.dumps(envelope | ({"client_id": key} if key else {})))
                 while True:
-                    answer = json.loads(ws.recv(timeout=5))
+                    answer = json.loads(ws.recv(timeout=30))
                     if answer["command"] in ("ack", "error"):
                         break
                 assert (answer["command"] == "error") == (kind == "reused")
@@ -104,7 +104,7 @@ class Use(RuleBasedStateMachine):
     def listen(self, most: int) -> None:
         with connect(f"{self.socket_url}&after={self.cursor}") as ws:
             for _ in range(most):
-                envelope = json.loads(ws.recv(timeout=5))
+                envelope = json.loads(ws.recv(timeout=30))
                 if envelope["command"] == "caught-up":
                     assert len(self.read) == len(self.log)
                     break
@@ -113,7 +113,7 @@ class Use(RuleBasedStateMachine):
     @rule(most=st.integers(1, 5), kind=st.sampled_from(["application/x-ndjson", "text/event-stream"]))
     def stream(self, most: int, kind: str) -> None:
         url = f"{self.room}/events?after={self.cursor}"
-        with requests.get(url, headers={"Accept": kind}, stream=True, timeout=5) as stream:
+        with requests.get(url, headers={"Accept": kind}, stream=True, timeout=30) as stream:
             for line in stream.iter_lines(chunk_size=1):
                 data = line.removeprefix(b"data: ")
                 if not data.startswith(b"{"):

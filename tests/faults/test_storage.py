@@ -131,7 +131,7 @@ def test_reading_goes_on_through_a_reload_on_a_full_disk(disk: Path) -> None:
         until(replaced, 30, "the new workers")
         for _ in range(5):
             assert log(server)[0] == "before"
-        assert requests.get(f"{server.urls[0]}/metrics", timeout=10).status_code == 200
+        assert requests.get(f"{server.urls[0]}/metrics", timeout=30).status_code == 200
         (disk / "ballast").unlink()
         assert send(server, "after").status_code == 201
         assert "SIGBUS" not in server.output()

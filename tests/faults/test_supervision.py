@@ -26,7 +26,7 @@ THREADS = {
 
 
 def ready(server: Running) -> tuple[int, dict[str, Any]]:
-    answer = requests.get(f"{server.url}/readyz", timeout=10)
+    answer = requests.get(f"{server.url}/readyz", timeout=30)
     return answer.status_code, answer.json()["parts"]
 
 
@@ -46,7 +46,7 @@ def test_a_thread_begins_again(tmp_path: Path, thread: str) -> None:
     with running(command, env=raising.env(QUOTECHAT_LIMITS="off")) as server:
         with connect(f"{server.url.replace('http', 'ws', 1)}/api/v1/ws?room=lobby&after=0") as ws:
             assert json.loads(ws.recv(10))["command"] == "caught-up"
-            token = requests.post(f"{server.url}/api/v1/guests", json={"user": "Ann"}, timeout=10).json()["token"]
+            token = requests.post(f"{server.url}/api/v1/guests", json={"user": "Ann"}, timeout=30).json()["token"]
             workers = server.workers()
             raising.arm(function, whatever=True)
             # What the writer and the one that lingers have to do.
@@ -66,7 +66,7 @@ def test_a_thread_begins_again(tmp_path: Path, thread: str) -> None:
                 texts += [envelope["message"]["message"]] if "seq" in envelope else []
             assert texts == ["meanwhile", "later"]
         assert server.workers() == workers
-        figures = requests.get(f"{server.url}/metrics", timeout=10).text
+        figures = requests.get(f"{server.url}/metrics", timeout=30).text
         assert f'quotechat_faults_total{{place="{thread}"}} 1.0' in figures
         assert server.output.count(f"the thread {thread} met a fault") == 1
 
@@ -89,7 +89,7 @@ def test_a_write_that_cannot_succeed_is_not_ready(tmp_path: Path) -> None:
             assert until(lambda: _unready(server), what="that it is not ready")["writer"] == "stuck"
             began = time.monotonic()
             assert ready(server)[1]["writer"] == "stuck" and time.monotonic() - began < 1
-            assert requests.get(f"{server.url}/healthz", timeout=5).status_code == 200
+            assert requests.get(f"{server.url}/healthz", timeout=30).status_code == 200
         until(lambda: ready(server)[0] == 200, what="that it is ready again")
 
 
@@ -104,7 +104,7 @@ def test_senders_who_wait_leave_threads_for_readers(tmp_path: Path) -> None:
             until(lambda: sum(each.done() for each in asked) >= 13, what="the refusals")
             assert not all(each.done() for each in asked)
             for path in ("/healthz", "/api/v1/rooms", "/api/v1/rooms/lobby/events?after=0"):
-                assert requests.get(server.url + path, timeout=5).status_code == 200
+                assert requests.get(server.url + path, timeout=30).status_code == 200
             fcntl.flock(lock, fcntl.LOCK_UN)
             answers = [each.result(20) for each in asked]
         refused = [each for each in answers if each.status_code == 503]

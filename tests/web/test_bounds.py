@@ -77,7 +77,7 @@ def log(tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str
                     message = {"user": "Ann", "message": text}
                     ws.send(json.dumps({"command": "send-message", "room": room, "message": message}))
                 for _ in texts:
-                    assert json.loads(ws.recv(timeout=10))["command"] == "ack"
+                    assert json.loads(ws.recv(timeout=30))["command"] == "ack"
         yield server, said
 
 

@@ -175,7 +175,7 @@ def test_over_a_socket(ann: Person, bo: Person, room: str) -> None:
         ws.send(json.dumps({"command": "unsubscribe", "room": "@inbox"}))
         heard(ws, "ack")
         ws.send(json.dumps({"command": "subscribe", "room": "@inbox", "after": cursor}))
-        assert json.loads(ws.recv(timeout=10)) == {"command": "caught-up", "room": "@inbox", "cursor": cursor}
+        assert json.loads(ws.recv(timeout=30)) == {"command": "caught-up", "room": "@inbox", "cursor": cursor}
     with connect(ann.url.replace("http", "ws") + "/ws") as ws:
         ws.send(json.dumps({"command": "subscribe", "room": "@inbox"}))
         assert heard(ws, "error")["error"]["code"] == "unauthenticated"

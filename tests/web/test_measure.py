@@ -40,13 +40,13 @@ def test_a_socket_tells_its_bytes(server: Running) -> None:
     """Frames, in and out, and only when it is asked to."""
     with connect(server.url.replace("http", "ws", 1) + "/api/v1/ws") as ws:
         ws.send('{"command":"ping"}')
-        plain = ws.recv(timeout=5)
+        plain = ws.recv(timeout=30)
         assert json.loads(plain) == {"command": "pong"}
         ping = '{"command":"ping","measure":true}'
         ws.send(ping)
         # A client's frame has a mask of four bytes as well (RFC 6455 §5.2).
         incoming = 6 + len('{"command":"ping"}') + 6 + len(ping)
-        assert json.loads(ws.recv(timeout=5)) == {"command": "pong", "bytes": {"in": incoming, "out": 2 + len(plain)}}
+        assert json.loads(ws.recv(timeout=30)) == {"command": "pong", "bytes": {"in": incoming, "out": 2 + len(plain)}}
 
 
 def test_the_lab_in_a_terminal(server: Running) -> None:

@@ -304,7 +304,7 @@ def test_a_held_poll_may_close_its_connection(server: Running) -> None:
     twice = f"GET {EVENTS}?wait=20 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     listed = close.replace(b"Connection: close", b"Connection: TE, Close")
     for asked in (close, listed, twice + b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"):
-        with socket.create_connection(address, timeout=10) as raw:
+        with socket.create_connection(address, timeout=30) as raw:
             raw.sendall(asked)
             until(lambda: "held_polls 1" in requests.get(f"{server.url}/metrics").text, what="a held poll")
             post(server, "hello")
@@ -318,7 +318,7 @@ def test_a_held_poll_may_close_its_connection(server: Running) -> None:
 def test_a_connection_may_ask_anything_between_its_polls(server: Running) -> None:
     """Polls again and again, in pieces, for other things, with a body: each gets its own answer, in order."""
     host, _, port = server.url.removeprefix("http://").rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=10) as raw:
+    with socket.create_connection((host, int(port)), timeout=30) as raw:
 
         def asked(method: str, target: str, body: bytes = b"", pieces: int = 1) -> Any:
             head = f"{method} {target} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
@@ -390,7 +390,7 @@ def test_every_answer_of_a_poll_leads_on(server: Running) -> None:
     seen, names = [], []
     with requests.Session() as session:
         while path:
-            answer = session.get(server.url + path, timeout=10)
+            answer = session.get(server.url + path, timeout=30)
             seen += [event["message"]["message"] for event in answer.json()["events"]]
             names.append({*answer.headers} - {"Link"})
             assert ("Link" in answer.headers) is answer.json()["more"]
@@ -420,7 +420,7 @@ def test_a_stream_brings_old_and_new(server: Running, kind: str) -> None:
     after = head(server)
     post(server, "old")
     url = f"{server.url}{EVENTS}?after={after}"
-    with requests.get(url, headers={"Accept": kind}, stream=True, timeout=5) as stream:
+    with requests.get(url, headers={"Accept": kind}, stream=True, timeout=30) as stream:
         assert stream.headers["Content-Type"].startswith(kind) and stream.headers["Cache-Control"] == "no-store"
         lines = (line for line in stream.iter_lines(chunk_size=1) if line)
         assert b"heartbeat" in next(lines)
@@ -440,7 +440,7 @@ def test_last_event_id_wins(server: Running) -> None:
     after = head(server)
     post(server, "next")
     headers = {"Accept": "text/event-stream", "Last-Event-ID": after}
-    with requests.get(f"{server.url}{EVENTS}?after=0", headers=headers, stream=True, timeout=5) as stream:
+    with requests.get(f"{server.url}{EVENTS}?after=0", headers=headers, stream=True, timeout=30) as stream:
         ids = (line for line in stream.iter_lines(chunk_size=1) if line.startswith(b"id: "))
         assert int(next(ids)[4:].split(b".")[0]) == int(after.split(".")[0]) + 1
 
@@ -448,5 +448,5 @@ def test_last_event_id_wins(server: Running) -> None:
 def test_a_stream_that_cannot_be_served(server: Running) -> None:
     """410 before it begins."""
     headers = {"Accept": "application/x-ndjson"}
-    answer = requests.get(f"{server.url}{EVENTS}?after=1.0000000000000000", headers=headers, timeout=5)
+    answer = requests.get(f"{server.url}{EVENTS}?after=1.0000000000000000", headers=headers, timeout=30)
     assert (answer.status_code, answer.json()["code"]) == (410, "history-changed")

@@ -68,7 +68,7 @@ class Connection:
 @contextlib.contextmanager
 def connected(server: Running) -> Iterator[Connection]:
     address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
-    with socket.create_connection(address, timeout=10) as sock:
+    with socket.create_connection(address, timeout=30) as sock:
         yield Connection(sock)
 
 
@@ -241,7 +241,7 @@ def test_what_is_on_its_way_finishes(tmp_path: Path, before: int, sent: int) -> 
             server.process.send_signal(signal.SIGTERM)
             with pytest.raises(ConnectionClosed) as told:
                 while True:
-                    other.recv(timeout=5)
+                    other.recv(timeout=30)
             assert told.value.rcvd is not None and told.value.rcvd.code == 1012
         connection.sock.sendall(request[sent:])
         status, headers, event = connection.answer()

@@ -232,7 +232,7 @@ def test_examples_of_commands_work(tmp_path: Path, app: Flask) -> None:
                 asked = {**envelope(name), "client_id": f"n{number}"}
                 ws.send(json.dumps(asked | ({"quote": {"id": quote_id}} if name == "remove-quote" else {})))
                 while name != "typing":  # which has no answer
-                    found = json.loads(ws.recv(timeout=5))
+                    found = json.loads(ws.recv(timeout=30))
                     checker.check_envelope(json.dumps(found))
                     assert found["command"] != "error", found
                     if found.get("client_id") == f"n{number}" or (

@@ -81,7 +81,7 @@ def test_curl_sees_it_flow(server: Running, kind: Kind) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_header_is_whole(server: Running, kind: Kind) -> None:
     """Nothing keeps it, nothing gathers it, and it says when (RFC 9110 §6.6.1)."""
-    with requests.get(f"{server.url}{EVENTS}", headers={"Accept": KINDS[kind]}, stream=True, timeout=5) as answer:
+    with requests.get(f"{server.url}{EVENTS}", headers={"Accept": KINDS[kind]}, stream=True, timeout=30) as answer:
         wanted = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff",
                   "Transfer-Encoding": "chunked"}  # fmt: skip
         assert {name: answer.headers[name] for name in wanted} == wanted
@@ -93,7 +93,7 @@ def test_the_header_is_whole(server: Running, kind: Kind) -> None:
 def test_a_parameter_of_a_media_type_changes_nothing(server: Running, kind: Kind) -> None:
     """Some name the character set where they ask."""
     for accept in (f"{KINDS[kind]}; charset=utf-8", f"{KINDS[kind]};charset=utf-8;q=0.9, */*;q=0.1"):
-        with requests.get(f"{server.url}{EVENTS}", headers={"Accept": accept}, stream=True, timeout=5) as answer:
+        with requests.get(f"{server.url}{EVENTS}", headers={"Accept": accept}, stream=True, timeout=30) as answer:
             assert answer.headers["Content-Type"].startswith(KINDS[kind])
 
 
@@ -101,7 +101,7 @@ def event_source(server: Running, last: str | None, until: str) -> tuple[str | N
     """What an EventSource keeps of a stream in which it stops after `until`: its last id, and its envelopes."""
     headers = {"Accept": KINDS["sse"]} | ({"Last-Event-ID": last} if last else {})
     found: list[Any] = []
-    with requests.get(f"{server.url}{EVENTS}", headers=headers, stream=True, timeout=5) as answer:
+    with requests.get(f"{server.url}{EVENTS}", headers=headers, stream=True, timeout=30) as answer:
         for line in answer.iter_lines(chunk_size=1, decode_unicode=True):
             if line.startswith("id: "):
                 last = line.removeprefix("id: ")
@@ -126,7 +126,7 @@ def test_a_reader_that_begins_at_the_head_can_resume(server: Running, until: str
 
 def test_not_over_http_1_0(server: Running) -> None:
     """It has no chunks; 406, as every request is that no stream can answer (protocol §8)."""
-    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=5) as sock:
+    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=30) as sock:
         sock.sendall(f"GET {EVENTS} HTTP/1.0\r\nHost: localhost\r\nAccept: application/x-ndjson\r\n\r\n".encode())
         came = b""
         while data := sock.recv(4096):
@@ -144,7 +144,7 @@ def test_refused_before_it_begins(server: Running, kind: Kind, query: str, statu
     cursor = query.removeprefix("after=")
     asked = [(f"?{query}", {})] + ([("?after=0", {"Last-Event-ID": cursor})] if kind == "sse" else [])
     for tail, headers in asked:
-        answer = requests.get(f"{server.url}{EVENTS}{tail}", headers={"Accept": KINDS[kind], **headers}, timeout=5)
+        answer = requests.get(f"{server.url}{EVENTS}{tail}", headers={"Accept": KINDS[kind], **headers}, timeout=30)
         assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 

@@ -55,7 +55,7 @@ def server(data: Path) -> Iterator[Running]:
 
 
 def guest(url: str) -> dict[str, str]:
-    token = requests.post(f"{url}/api/v1/guests", json={"user": "Azin"}, timeout=10).json()["token"]
+    token = requests.post(f"{url}/api/v1/guests", json={"user": "Azin"}, timeout=30).json()["token"]
     return {"Authorization": f"Bearer {token}"}
 
 
@@ -108,20 +108,20 @@ def test_who_may_not_is_told_before_the_body(server: Running) -> None:
 def test_what_came_stays_when_the_connection_breaks(server: Running, azin: dict[str, str]) -> None:
     """HEAD says how much that is, and the upload goes on from there."""
     data = os.urandom(400_000)
-    begun = requests.post(server.url + FILES, headers={**azin, "Upload-Complete": "?0"}, timeout=10)
+    begun = requests.post(server.url + FILES, headers={**azin, "Upload-Complete": "?0"}, timeout=30)
     where = begun.headers["Location"]
     about = {**azin, "Upload-Offset": "0", "Upload-Complete": "?1", "Content-Length": len(data)}
     with raw(server.url, "PATCH", where, about) as sock:
         sock.sendall(data[:150_000])
         path = f"{server.url}{where}"
     def offset() -> int:
-        return int(requests.head(path, headers=azin, timeout=10).headers["Upload-Offset"])
+        return int(requests.head(path, headers=azin, timeout=30).headers["Upload-Offset"])
     until(lambda: offset() == 150_000, what="all that was sent has come")
     done = requests.patch(
-        path, data=data[150_000:], headers={**azin, "Upload-Offset": "150000", "Upload-Complete": "?1"}, timeout=10
+        path, data=data[150_000:], headers={**azin, "Upload-Offset": "150000", "Upload-Complete": "?1"}, timeout=30
     )
     assert done.status_code == 201
-    assert requests.get(path, headers=azin, timeout=10).content == data
+    assert requests.get(path, headers=azin, timeout=30).content == data
 
 
 def test_slow_readers_hold_no_thread(server: Running, azin: dict[str, str]) -> None:
@@ -135,12 +135,12 @@ def test_slow_readers_hold_no_thread(server: Running, azin: dict[str, str]) -> N
         ]
         heads = [reader.recv(100) for reader in readers]
         assert all(head.startswith(b"HTTP/1.1 200 OK") for head in heads)
-        assert requests.get(f"{server.url}/api/v1/rooms", timeout=10).ok
+        assert requests.get(f"{server.url}/api/v1/rooms", timeout=30).ok
         # The pool grows with what came at once, not with what is held.
-        held = requests.get(f"{server.url}/readyz", timeout=10)
+        held = requests.get(f"{server.url}/readyz", timeout=30)
         assert held.ok and threads(server) < before + 30
         for _ in range(70):
-            assert requests.get(f"{server.url}/api/v1/seen", timeout=10).ok
+            assert requests.get(f"{server.url}/api/v1/seen", timeout=30).ok
         whole = heads[0] + told(readers[0])
         assert whole.partition(b"\r\n\r\n")[2] == data
 
@@ -170,7 +170,7 @@ def killed_upload(server: Running, azin: dict[str, str], seed: int) -> None:
     chance = random.Random(seed)
     data = chance.randbytes(chance.randrange(1, 900_000))
     begun = patient(lambda: requests.post(
-        server.url + FILES, headers={**azin, "Upload-Complete": "?0", "Upload-Length": str(len(data))}, timeout=10
+        server.url + FILES, headers={**azin, "Upload-Complete": "?0", "Upload-Length": str(len(data))}, timeout=30
     ))  # fmt: skip
     path, fatal = server.url + begun.headers["Location"], chance.randrange(len(data))
     offset, dead = 0, False
@@ -185,16 +185,16 @@ def killed_upload(server: Running, azin: dict[str, str], seed: int) -> None:
         else:
             about = {**azin, "Upload-Offset": str(offset), "Upload-Complete": "?1" if stop == len(data) else "?0"}
             answer = patient(lambda about=about, offset=offset, stop=stop: requests.patch(  # type: ignore[misc]
-                path, data=data[offset:stop], headers=about, timeout=10
+                path, data=data[offset:stop], headers=about, timeout=30
             ))  # fmt: skip
             assert answer.status_code in (201, 204, 409), answer.text
             if answer.status_code == 201:
                 break
-        half = patient(lambda: requests.get(path, headers=azin, timeout=10))
+        half = patient(lambda: requests.get(path, headers=azin, timeout=30))
         assert half.status_code == 404, "half a file was served"
-        offset = int(patient(lambda: requests.head(path, headers=azin, timeout=10)).headers["Upload-Offset"])
-    assert patient(lambda: requests.get(path, headers=azin, timeout=10)).content == data
-    assert patient(lambda: requests.delete(path, headers=azin, timeout=10)).status_code == 204
+        offset = int(patient(lambda: requests.head(path, headers=azin, timeout=30)).headers["Upload-Offset"])
+    assert patient(lambda: requests.get(path, headers=azin, timeout=30)).content == data
+    assert patient(lambda: requests.delete(path, headers=azin, timeout=30)).status_code == 204
 
 
 def test_the_client_goes_on_after_a_kill(server: Running, tmp_path: Path) -> None:
