@@ -40,7 +40,9 @@ class Forked:
 
     def wait(self, timeout: float | None = None) -> int:
         if self.returncode is None:
-            if not select.select([self._ending], [], [], timeout)[0]:
+            ready = select.poll()  # select() refuses numbers above 1,023
+            ready.register(self._ending, select.POLLIN)
+            if not ready.poll(None if timeout is None else timeout * 1000):
                 raise subprocess.TimeoutExpired(["quotechat"], timeout or 0)
             self.returncode = int(os.read(self._ending, 16) or -signal.SIGKILL)
             os.close(self._ending)

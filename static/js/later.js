@@ -62,14 +62,21 @@ export function timeField(input, offset) {
     if (meant !== null) field.moment = meant;
   });
   soon(loaded);
+  // What is typed is meant, not what stood there before.
+  input.addEventListener("input", () => (meant = null));
   return {
     input,
     get moment() {
       return field ? field.moment : (meant ?? new Date(input.value).getTime());
     },
     set moment(moment) {
+      if (field) {
+        field.moment = moment;
+        return;
+      }
       meant = moment;
-      if (field) field.moment = moment;
+      const zone = new Date(moment).getTimezoneOffset() * 60_000;
+      input.value = new Date(moment - zone).toISOString().slice(0, "2000-01-01T00:00".length);
     },
   };
 }

@@ -6,7 +6,6 @@ Install: `apt-get install chromium-headless-shell` (or `chromium`) and `pip inst
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +15,8 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from server import Server, proxy  # after the path, so that it works from any directory
+from needed import missing  # after the path, so that it works from any directory
+from server import Server, proxy
 
 CHROMIUM = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
@@ -30,13 +30,6 @@ FLAGS = [
     "--mute-audio",
     "--hide-scrollbars",
 ]
-
-
-def missing(what: str) -> None:
-    message = f"{what} is missing: apt-get install chromium-headless-shell; pip install playwright==1.64.1"
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import missing
+from needed import missing
 from server import ROOT, Server
 from test_features import act
 from test_pages import later, post, write

@@ -30,7 +30,7 @@ def test_the_steps_are_for_all_and_the_lab_is_not(access: str, tmp_path: Path) -
     for path in ["/learn", *(f"/learn/{step['folder']}" for step in STEPS)]:
         answer = client.get(path)
         assert (answer.status_code, "Set-Cookie" in answer.headers) == (200, False), path
-        assert answer.headers["Cache-Control"] == "no-cache"
+        assert answer.headers["Cache-Control"] == "no-store"  # it stands in the frame, with one's own rooms
     assert client.get("/lab").status_code == (200 if access == "open" else 303)
     # An account's probes have its own name, the only one that it may write under.
     assert 'data-named="true"' in owner(app).client.get("/lab").get_data(as_text=True)

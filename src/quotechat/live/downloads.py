@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from ..hub.chat import Chat
 from ..store.files.blobs import Content
 from ..supervision import Supervised, count
+from . import descriptors
 
 _TURN_BYTES = 256 * 1024
 """Bytes to one peer in one turn of the loop."""
@@ -35,6 +36,8 @@ class Downloads:
         self._poll = select.epoll()
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._poll.register(self._wake, select.EPOLLIN)
+        for end in (self._wake, self._waker):
+            descriptors.close_with(self, end)
         self._ended = False
         self._starting = threading.Lock()
         self.thread = Supervised("downloads", self._run)

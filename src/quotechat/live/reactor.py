@@ -29,6 +29,7 @@ from .. import supervision
 from ..hub.chat import Chat
 from ..protocol import commands
 from ..protocol.errors import Refused
+from . import descriptors
 from .endings import Endings
 from .fanout import Fanout
 from .peer import CLOSING_SECONDS, Peer
@@ -58,6 +59,7 @@ class Reactor:
         self.chat = chat
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        descriptors.close_with(self, self._wake)
         self._epoll.register(self._wake, select.EPOLLIN)
         self._peers: dict[int, Peer] = {}
         self._calls: deque[tuple[Callable[[], None], Peer | None]] = deque()
