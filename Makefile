@@ -12,7 +12,7 @@ run: $(VENV)/.installed
 	$(BIN)/quotechat serve
 
 test: $(VENV)/.installed-test node_modules/.installed
-	$(BIN)/python -m pytest -n 3 --dist loadfile -m 'not alone'
+	$(BIN)/python -m pytest -n 4 --dist loadfile -m 'not alone'
 	$(BIN)/python -m pytest -m alone
 
 lint: $(VENV)/.installed-test node_modules/.installed

@@ -48,11 +48,11 @@ def schedule(url: str, guest: int, first: datetime) -> None:
 
 
 def margin(url: str) -> timedelta:
-    """Return thrice the time that this machine, as busy as it is, takes to schedule them all; 6 s at least."""
+    """Return more than this machine, as busy as it is, takes to schedule them all; 6 s at least."""
     began = time.monotonic()
     for _ in range(EACH):
-        assert requests.get(f"{url}{ROOM}/events?after=now", timeout=30).ok
-    return timedelta(seconds=max(6.0, 3 * GUESTS * (time.monotonic() - began)))
+        assert requests.get(f"{url}{ROOM}/events?after=now", timeout=30).ok  # slower than to schedule on a session
+    return timedelta(seconds=max(6.0, GUESTS * (time.monotonic() - began)))
 
 
 def test_each_scheduled_message_comes_once(tmp_path: Path) -> None:
