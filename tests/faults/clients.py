@@ -351,15 +351,16 @@ def _note(operation: Read, code: str) -> None:
     operation.outcome = "fail"
 
 
-def read_whole(history: History, name: str, url: str) -> None:
-    """The whole log over each transport: the last thing that a run does, for each worker."""
+def read_whole(history: History, name: str, url: str, until: float) -> None:
+    """The whole log over each transport: the last thing that a run does, for each worker. `until` ends streams that
+    do not come to the end, on the monotonic clock."""
     for transport in READING:
         reader = Reader(history, name, lambda chance: url, 0, transports=(transport,), wait=0.5)
         with contextlib.suppress(Broken, Refusal):
             if transport in POLLS:
                 _poll_whole(reader, transport)
             else:
-                reader.follow(transport, time.monotonic() + 30, to_the_end=True)
+                reader.follow(transport, until, to_the_end=True)
         reader.close()
 
 
@@ -371,7 +372,8 @@ def _poll_whole(reader: Reader, transport: str) -> None:
     while more:
         page = reader._poll(transport, final=True)
         whole.got += page.got
-        whole.position, more = page.position, page.more
+        # A wrong server may promise more and have nothing.
+        whole.position, more = page.position, page.more and bool(page.got)
     reader.history, whole.outcome, whole.ended = history, "ok", history.now()
 
 

@@ -22,7 +22,7 @@ def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             scenario, altered = (CAUGHT[name][0], [name]) if name in CAUGHT else (name, [])
             data = tmp_path_factory.mktemp(name) / "data"
             results[name] = pool.submit(run, SCENARIOS[scenario], data, seconds=SECONDS, altered=altered)
-        yield lambda name: results[name].result(120)
+        yield lambda name: results[name].result(240)
 
 
 def _asked(items: Sequence[pytest.Item]) -> Iterator[str]:

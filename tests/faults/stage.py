@@ -136,9 +136,10 @@ class Stage:
 
     def read_by_all(self) -> None:
         """The whole log from every worker over every transport."""
+        until = time.monotonic() + MORE
         for worker in self.deployment.workers():
             with self.deployment.serving_alone(worker) as url:
-                read_whole(self.history, f"worker {worker}", url)
+                read_whole(self.history, f"worker {worker}", url, until)
 
     def settle(self) -> None:
         """End the senders, then let the readers come to the end of what was acknowledged; then end them."""
