@@ -18,6 +18,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -63,6 +64,7 @@ class Forking:
     """The one that forks, a child of this process, which ends with it."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
+        self._asking = threading.Lock()
         self._sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             command = [sys.executable, __file__, str(theirs.fileno())]
@@ -79,8 +81,9 @@ class Forking:
         printed, printing = os.pipe()
         numbers = [printing if file == subprocess.PIPE else file.fileno() for file in files]
         asked = {"python": list(python), "env": dict(env), "cwd": cwd, "session": session}
-        socket.send_fds(self._sock, [json.dumps(asked).encode()], [*numbers, ended])
-        pid = int(self._sock.recv(16))
+        with self._asking:  # the answers come in the order of the questions, and any thread may start something
+            socket.send_fds(self._sock, [json.dumps(asked).encode()], [*numbers, ended])
+            pid = int(self._sock.recv(16))
         for each in (ended, printing):
             os.close(each)
         if subprocess.PIPE in files:
