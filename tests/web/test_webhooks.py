@@ -62,7 +62,7 @@ def test_a_receiver_in_trouble_gets_all_in_order(boss: Browser, receiver: Receiv
         Answer(200, b'{"text": "x"}', {"Content-Type": "application/json"}, lie=True), Answer(404),
     ]  # fmt: skip
     sent = {room: [hook.say(room=room) for _ in range(5)] for room in hook.rooms}
-    until(hook.done, 20)
+    until(hook.done)
     for room, seqs in sent.items():
         assert list(dict.fromkeys(receiver.seqs(hook.path, room))) == seqs
         assert receiver.seqs(hook.path, room) == sorted(receiver.seqs(hook.path, room))
@@ -93,8 +93,8 @@ def test_a_room_that_fails_does_not_hold_up_others(boss: Browser, receiver: Rece
 def test_an_answer_is_said_once(boss: Browser, receiver: Receiver) -> None:
     """As a reply by the bot, however often the event is tried; its own words are not sent to it."""
     hook = Hooked(boss, receiver)
-    asked = hook.say("How much?")
     receiver.scripts[hook.path] = [says("Seven."), says("Seven."), says("No, eight.")]
+    asked = hook.say("How much?")
     until(lambda: len(hook.said()) == 2)
     until(hook.done)
     for _ in range(2):
