@@ -6,19 +6,23 @@ BIN := $(VENV)/bin
 # A stamp per set of packages: the second run has nothing to do until what is installed changes.
 DESCRIPTION := setup.cfg pyproject.toml
 
-.PHONY: run test lint faults soak screenshots bench bench-claims bench-growth bench-store bench-search bench-inbox bench-message fuzz-api bench-postgres cluster bench-streams bench-subscribers bench-move fuzz inboxes uploads conformance min-versions floors clean
+.PHONY: run test lint pages faults soak screenshots bench bench-claims bench-growth bench-store bench-search bench-inbox bench-message fuzz-api bench-postgres cluster bench-streams bench-subscribers bench-move fuzz inboxes uploads conformance min-versions floors clean
 
 run: $(VENV)/.installed
 	$(BIN)/quotechat serve
 
 test: $(VENV)/.installed-test node_modules/.installed
-	$(BIN)/python -m pytest -n 4 --dist loadfile -m 'not alone'
-	$(BIN)/python -m pytest -m alone
+	$(BIN)/python -m pytest -n 4 --dist loadfile -m 'not alone and not long'
+	$(BIN)/python -m pytest -m 'alone and not long'
 
 lint: $(VENV)/.installed-test node_modules/.installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict src
 	if [ -d node_modules/eslint ]; then npm run --silent lint; fi
+
+# The tests of the pages over every transport, width, theme and page, of which `make test` takes a sample.
+pages: $(VENV)/.installed-test node_modules/.installed
+	$(BIN)/python -m pytest tests/browser -m long
 
 # As in the test suite, but for some minutes.
 fuzz-api: $(VENV)/.installed-test
