@@ -298,6 +298,44 @@ def test_a_message_carries_files(app: Flask, azin: Sender) -> None:
     assert answer.get_json()["message"]["reply_to"]["excerpt"] == "Look!"
 
 
+def test_a_message_describes_its_files(app: Flask, azin: Sender) -> None:
+    """On one line, as part of the message: kept by an edit, found by a search, and compared in a repeat."""
+    files = [azin.upload(photo(), "a.jpg"), azin.upload(b"text", "b.txt")]
+    described = [{"id": files[0]["id"], "alt": " A heron\non one  leg "}, {"id": files[1]["id"], "alt": " \u200b"}]
+    for alt, field in (("x" * 501, "alt"), ("a\u202eb", "alt"), (7, "alt")):
+        refused = send(azin, files=[{"id": files[0]["id"], "alt": alt}])
+        assert (refused.status_code, refused.get_json()["field"]) == (422, field)
+    assert send(azin, files=[*described, files[0]["id"]]).get_json()["field"] == "files"  # twice
+    first, again = (send(azin, files=described, client_id="alt") for _ in range(2))
+    other = send(azin, files=[files[0]["id"], files[1]["id"]], client_id="alt")
+    assert (first.status_code, again.status_code) == (201, 200) and other.get_json()["code"] == "client-id-reused"
+    message = first.get_json()["message"]
+    assert message["files"] == [files[0] | {"alt": "A heron on one leg"}, files[1]]
+    address = f"/api/v1/rooms/lobby/messages/{message['id']}"
+    edited = azin.client.patch(address, json={"message": "By the lake"}, headers=azin.headers).get_json()["message"]
+    assert edited["files"] == message["files"]
+    for words, marks in (("heron lake", [[7, 4]]), ("leg", [])):
+        hits = azin.ask("GET", f"/api/v1/search?q={words.replace(' ', '%20')}").get_json()["hits"]
+        assert [(hit["message"]["id"], hit["marks"]) for hit in hits] == [(message["id"], marks)]
+    page = app.test_client().get("/").get_data(as_text=True)
+    assert 'alt="A heron on one leg"' in page
+    azin.ask("DELETE", address)
+    assert "heron" not in azin.ask("GET", "/api/v1/rooms/lobby?limit=5").get_data(as_text=True)
+
+
+def test_a_form_describes_its_file(app: Flask) -> None:
+    """Without JavaScript: the field beside the file; a refused form keeps what was typed there."""
+    client = app.test_client()
+    form = {"user": f"Form {next(_numbers)}", "message": "", "alt": 'A "red" door', "client_id": "form-alt"}
+    client.get("/")  # its cookie is who one is
+    sent = client.post("/rooms/lobby/messages", data={**form, "file": (BytesIO(png(2, 2)), "door.png")})
+    assert sent.status_code == 303
+    shown = client.get("/api/v1/rooms/lobby?limit=1").get_json()["messages"][0]
+    assert (shown["files"][0]["name"], shown["files"][0]["alt"]) == ("door.png", 'A "red" door')
+    refused = client.post("/rooms/lobby/messages", data={**form, "color": "no", "file": (BytesIO(b"x"), "x")})
+    assert 'value="A &#34;red&#34; door"' in refused.get_data(as_text=True)
+
+
 def test_only_own_files_that_wait_are_sent(app: Flask, azin: Sender) -> None:
     """Of this room, complete, each once; else 422 `invalid` with `files`, and nothing is sent."""
     file, sent = azin.upload(b"1"), azin.upload(b"2")
@@ -351,13 +389,15 @@ def test_a_scheduled_message_keeps_its_files(app: Flask, azin: Sender) -> None:
     """They wait with it, are nobody else's, and go a day after it was cancelled; when it is sent they are its own."""
     file, other = azin.upload(b"later"), azin.upload(b"never")
     chat = app.extensions["quotechat"]
-    waits = send(azin, file, send_at="+1s")
+    waits = send(azin, files=[{"id": file["id"], "alt": "Tea"}], send_at="+1s")
+    assert waits.get_json()["scheduled"]["message"]["files"] == [{"id": file["id"], "alt": "Tea"}]
     cancelled = send(azin, other, send_at="+1h").get_json()["scheduled"]
     assert waits.status_code == 202 and cancelled["message"]["files"] == [other["id"]]
     assert send(azin, other).get_json()["field"] == "files"
     azin.ask("DELETE", f"/api/v1/rooms/lobby/scheduled/{cancelled['id']}")
     bo = Sender(app, "Bo")
     until(lambda: bo.read(file).status_code == 200)
+    assert bo.ask("GET", "/api/v1/rooms/lobby?limit=1").get_json()["messages"][0]["files"][0]["alt"] == "Tea"
     late = chat.now() + 25 * 3_600_000
     assert chat.write_with(lambda sql: uploads.drop_abandoned(sql, late)) == [other["id"]]
     assert azin.read(other).status_code == 404 and bo.read(file).status_code == 200

@@ -56,7 +56,8 @@ def source(tmp_path: Path) -> tuple[Path, dict[str, Any]]:
             client.post("/api/v1/rooms/lobby/files", data=each, headers=headers).get_json()["file"]["id"]
             for each in contents
         ]
-        client.post("/api/v1/rooms/lobby/messages", json={"user": "Azin", "message": "", "files": ids}, headers=headers)
+        said = {"user": "Azin", "message": "", "files": [{"id": ids[0], "alt": "A cat"}, *ids[1:]]}
+        client.post("/api/v1/rooms/lobby/messages", json=said, headers=headers)
         later = client.post("/api/v1/rooms/lobby/files", data=b"later", headers=headers).get_json()["file"]["id"]
         waits = {"user": "Azin", "message": "Later", "files": [later], "send_at": "+1h"}
         assert client.post("/api/v1/rooms/lobby/messages", json=waits, headers=headers).status_code == 202
@@ -107,6 +108,8 @@ def test_a_store_takes_its_files_along(
     assert "4 files" in run("files", "check", "--data", tmp_path / "there")
     for app in opened(tmp_path / "there"):
         assert files_of(app) == served
+        message = app.test_client().get("/api/v1/rooms/lobby").get_json()["messages"][0]
+        assert [file.get("alt") for file in message["files"]] == ["A cat", None, None]
         waiting = app.extensions["quotechat"].read_with(
             lambda sql: sql.one("SELECT count(*) FROM file f JOIN scheduled s ON s.id = f.scheduled")
         )

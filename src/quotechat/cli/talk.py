@@ -22,7 +22,7 @@ from ..client import Backoff, Client, ClientError, Event, Message, Quote, Reset,
 from ..protocol.markup import ansi
 from ..protocol.names import COLORS
 from . import following, tokens
-from .uploading import uploaded
+from .uploading import line_of_file, uploaded
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -101,25 +101,16 @@ def line_of(value: object) -> str:
 @click.option("--at", "send_at", metavar="WHEN", help="Later: +10m, or a time such as 2030-01-01T09:00:00+01:00.")
 @click.option("--file", "paths", multiple=True, type=click.Path(exists=True, dir_okay=False), metavar="PATH",
               help="Upload it and send it with the message; up to ten times.")  # fmt: skip
+@click.option("--alt", "alts", multiple=True, metavar="TEXT", help="What the file shows; for several in their order.")
 @click.option("--lines", is_flag=True, help="Send each line of the standard input by itself, as it comes.")
 @click.option("--client-id", metavar="ID", help="Send again what may have been stored under this id.")
 @patience_option
 @json_option
 def say(
-    room: str | None,
-    text: str | None,
-    url: str,
-    user: str | None,
-    token: str | None,
-    color: str | None,
-    reply_to: int | None,
-    send_at: str | None,
-    paths: tuple[str, ...],
-    lines: bool,
-    client_id: str | None,
-    patience: float,
-    as_json: bool,
-) -> None:
+    room: str | None, text: str | None, url: str, user: str | None, token: str | None, color: str | None,
+    reply_to: int | None, send_at: str | None, paths: tuple[str, ...], alts: tuple[str, ...], lines: bool,
+    client_id: str | None, patience: float, as_json: bool,
+) -> None:  # fmt: skip
     """Say TEXT, or the standard input, in ROOM (the lobby).
 
     One argument alone is the text. It is sent again until the server has it, and stored once.
@@ -133,7 +124,7 @@ def say(
     if text is None and paths:
         text = ""
     with told(), Client(url, token, user=user or getpass.getuser(), patience=patience) as client:
-        files = uploaded(client, room or "lobby", paths)
+        files = uploaded(client, room or "lobby", paths, alts)
         for said in _said(text, lines):
             ack = client.post(
                 said, room=room or "lobby", color=color, reply_to=reply_to, send_at=send_at, files=files,
@@ -326,7 +317,7 @@ class _Lines:
         runs = message.get("runs") or [{"text": message.get("message", "")}]
         # More lines of one message stand under its first.
         lines = [self._styled(runs, message.get("color"))] if message.get("message") else []
-        lines += [f"[{file['name']}, {file['size']:,} bytes]" for file in message.get("files", ())]
+        lines += map(line_of_file, message.get("files", ()))
         return "\n".join(lines).replace("\n", "\n       ")
 
     def _quote(self, quote: Quote) -> str:

@@ -9,7 +9,7 @@ import ssl
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO, TypeVar, cast
 from urllib.parse import quote as percent_encoded
@@ -93,13 +93,14 @@ class Client:
         color: str | None = None,
         reply_to: int | None = None,
         send_at: datetime | timedelta | str | None = None,
-        files: Sequence[str] | None = None,
+        files: Sequence[str | Mapping[str, str]] | None = None,
         client_id: str | None = None,
     ) -> Ack:
         """Send a message, once, however often it has to be repeated. Returns when it is on the server's disk.
 
         `reply_to` is the id of a message. `send_at` schedules it: a datetime with a time zone, a timedelta
-        from now, or any form that the protocol takes (``+10m``). `files` are ids of files that `upload` has returned.
+        from now, or any form that the protocol takes (``+10m``). `files` are ids of files that `upload` has returned,
+        or {`id`, `alt`}, with what the file shows, for those who do not see it.
         `client_id` is made up unless it is given. Raises Problem if it is refused and Unanswered when the patience
         ends.
         """

@@ -31,7 +31,7 @@ def refusal(fault: str) -> Invalid:
     said = _FIELD.sub("", fault)
     if missing:
         return Invalid(missing[1], f"{missing[1]} is missing.")
-    field = path[1].rpartition(".")[2] if path else ""
+    field = path[1].rpartition(".")[2].removesuffix("[...]") if path else ""
     if field == "client_id":
         said = "A client_id is 1 to 64 of A-Z, a-z, 0-9, _ and -"
     return Invalid(field or "command", f"{said}.".replace("`", ""))

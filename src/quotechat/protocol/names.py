@@ -123,6 +123,12 @@ def clean_file(text: str) -> str:
     return name[:_MOST_FILE_NAME].strip() or "file"
 
 
+def clean_alt(text: str, limit: int) -> str:
+    """Return the description of a file, on one line; "" if it shows nothing. Raises `Invalid`."""
+    line = " ".join(text.split())
+    return "" if is_blank(line) else clean_name(line, "alt", limit)
+
+
 def _check_marks(name: str, field: str) -> None:
     """Refuse piles of marks, which are drawn over the lines above and below."""
     row = 0

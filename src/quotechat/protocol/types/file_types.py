@@ -10,7 +10,26 @@ from msgspec import UNSET, Meta, UnsetType
 FileId = Annotated[str, Meta(pattern=r"\A[a-z2-7]{20}\Z", description="The id of a file.")]
 MOST_FILES = 10
 """Files of one message."""
-FileIds = Annotated[tuple[FileId, ...], Meta(max_length=MOST_FILES, description="Own files that wait in this room.")]
+MOST_ALT = 500
+"""Characters of the description of a file."""
+
+
+class Attached(msgspec.Struct, frozen=True):
+    """A file of a message that is to be sent, described for those who do not see it."""
+
+    id: FileId
+    alt: str | None = None
+
+
+FileIds = Annotated[
+    tuple[FileId | Attached, ...],
+    Meta(max_length=MOST_FILES, description="Own files that wait in this room: ids, or ids with descriptions."),
+]
+
+
+def id_of(attached: str | Attached) -> str:
+    """Return the id of a file that is to be sent."""
+    return attached if isinstance(attached, str) else attached.id
 
 
 class File(msgspec.Struct):
@@ -23,6 +42,9 @@ class File(msgspec.Struct):
     width: Annotated[int, Meta(ge=1, description="Pixels, as it is shown.")] | UnsetType = UNSET
     height: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
     thumb: Annotated[bool, Meta(description="There is a small picture of it.")] | UnsetType = UNSET
+    alt: Annotated[str, Meta(max_length=MOST_ALT, description="What it shows, in its sender's words.")] | UnsetType = (
+        UNSET
+    )
 
 
 class Uploaded(msgspec.Struct):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...protocol.errors import Invalid
+from ...protocol.types.file_types import Attached, FileIds, id_of
 from ..accounts import callers
 from ..shapes import Sql
 
@@ -18,14 +19,15 @@ _WAITING = (
 
 
 def waiting(
-    sql: Sql, room_id: int, identity: str | None, ids: tuple[str, ...] | None, scheduled: int | None = None
+    sql: Sql, room_id: int, identity: str | None, files: FileIds | None, scheduled: int | None = None
 ) -> list[dict[str, Any]]:
-    """Return the files `ids` of `identity`, as a message has them. Raises Invalid unless all wait to be sent.
+    """Return `files` of `identity`, as a message has them. Raises Invalid unless all wait to be sent.
 
     They may belong to the message `scheduled`, which is due.
     """
     found = []
-    for file_id in ids or ():
+    for file in files or ():
+        file_id = id_of(file)
         row = sql.one(_WAITING, file_id, room_id)
         if row is None or identity is None or not callers.owns(sql, identity, row[0]):
             raise Invalid("files", f"You have no file {file_id} in this room.")
@@ -33,7 +35,8 @@ def waiting(
             raise Invalid("files", f"The file {file_id} is not complete yet.")
         if row[2] is not None or row[3] not in (None, scheduled):
             raise Invalid("files", f"The file {file_id} belongs to a message already.")
-        found.append(shown(file_id, *row[4:]))
+        alt = {"alt": file.alt} if isinstance(file, Attached) else {}
+        found.append(shown(file_id, *row[4:]) | alt)
     return found
 
 
@@ -53,10 +56,10 @@ def attach(sql: Sql, files: list[dict[str, Any]], message_id: int) -> None:
         sql.run("UPDATE file SET message_id = ?, scheduled = NULL WHERE id = ?", message_id, file["id"])
 
 
-def reserve(sql: Sql, ids: tuple[str, ...] | None, scheduled: int) -> None:
+def reserve(sql: Sql, files: FileIds | None, scheduled: int) -> None:
     """Let files belong to a scheduled message."""
-    for file_id in ids or ():
-        sql.run("UPDATE file SET scheduled = ? WHERE id = ?", scheduled, file_id)
+    for file in files or ():
+        sql.run("UPDATE file SET scheduled = ? WHERE id = ?", scheduled, id_of(file))
 
 
 def drop(sql: Sql, condition: str, *values: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec.structs import replace
 
 from ...protocol import commands, json
@@ -37,7 +38,7 @@ def deliver(ledger: Ledger, command: Deliver, write: Write, settings: Settings) 
         return Nothing()
     kept = json.own(row[3])
     runs = kept.pop("runs", None)
-    send = SendMessage(message=commands.NewMessage(**kept), room=row[0], client_id=row[2])
+    send = SendMessage(message=msgspec.convert(kept, commands.NewMessage), room=row[0], client_id=row[2])
     try:
         asked = ask(ledger, row[0], replace(write, identity=row[1]), settings)
         send = _signed(asked, send)

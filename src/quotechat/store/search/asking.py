@@ -258,12 +258,14 @@ class Search:
             if not self._reacted(any(reactions)):
                 continue
             message = json.own(body)
-            found = question.found(self._asked, documents.shown(message)) if self._fits(identity, message) else None
+            found = question.found(self._asked, documents.searched(message)) if self._fits(identity, message) else None
             if found is not None:
                 hit = hits[number]
                 key = (found.rank, -hit.at, -room_id, -number)
                 message = counted(text.bounded(message), *reactions)
-                yield _Shown(key, hit, room.name, message, found.marks, len(body.encode()))
+                end = len(documents.shown(message))  # behind it are descriptions
+                marks = [mark for mark in found.marks if sum(mark) <= end]
+                yield _Shown(key, hit, room.name, message, marks, len(body.encode()))
 
     def _wanted(self, room: Seen) -> bool:
         asked = self._asked

@@ -27,7 +27,7 @@ def of_message(room_id: int, message_id: int, identity: str | None, message: dic
         own.append(of_identity(identity))
     own += [f"h{each}" for each in sorted(holds(message))]
     own += [of_mention(each) for each in sorted(mentions(message))]
-    said = terms(units(shown(message)))
+    said = terms(units(searched(message)))
     return Doc(room_id, message_id, ms(message["at"]), list(dict.fromkeys([*own, *said])))
 
 
@@ -40,6 +40,11 @@ def shown(message: dict[str, Any]) -> str:
     """Return the text of a message as it is shown: its runs, joined."""
     runs: Iterable[dict[str, Any]] = message.get("runs", ())
     return "".join(run["text"] for run in runs) if runs else str(message.get("message", ""))
+
+
+def searched(message: dict[str, Any]) -> str:
+    """Return all of a message that is looked through: its text, and behind it the descriptions of its files."""
+    return "\n".join([shown(message), *(file["alt"] for file in message.get("files", ()) if "alt" in file)])
 
 
 def quote_text(quote: dict[str, Any]) -> str:

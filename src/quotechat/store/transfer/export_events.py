@@ -13,6 +13,7 @@ from ...protocol import emoji, events, json, names, rooms
 from ...protocol.errors import Invalid
 from ...protocol.markup import text
 from ...protocol.types import wire
+from ...protocol.types.file_types import MOST_ALT
 from ..shapes import DELETED_ACCOUNT
 from .copying import Logged
 
@@ -122,6 +123,8 @@ def _check_message(said: wire.Message, *, blanked: bool) -> None:
     else:
         if said.message or not said.files:  # a message may be its files alone
             text.clean_message(said.message, MOST_CHARS)
+    for file in [] if said.files is UNSET else said.files:
+        need(file.alt is UNSET or file.alt == names.clean_alt(file.alt, MOST_ALT), "alt", "It is not on one line.")
     _ms(said.at)
     if said.edited_at is not UNSET:
         _ms(said.edited_at)

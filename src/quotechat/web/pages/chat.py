@@ -148,13 +148,13 @@ def send(name: str) -> BaseResponse:
     way = form.get("way", "auto")
     way = way if way in WAYS else "auto"
     fields = _filled(form, "user", "message", "color", "send_at")
-    uploaded: dict[str, list[str]] = {}
+    uploaded = None
     reply_to = _number(form.get("reply_to"))
     if reply_to is not None:
         fields["reply_to"] = reply_to
     try:
         uploaded = sent_files.upload(name)
-        said = {"message": "", **fields, **uploaded} if uploaded else fields
+        said = {"message": "", **fields, **uploaded.fields()} if uploaded else fields
         outcome = _submit({"command": "send-message", "room": name, **_client_id(form), "message": said})
     except Refused as refused:
         sent_files.take_back(uploaded)

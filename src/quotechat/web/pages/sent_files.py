@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from flask import request
 from werkzeug.datastructures import FileStorage
@@ -34,11 +35,22 @@ def reading() -> Iterator[None]:
         chat.limits.leave("upload", *who)
 
 
-def upload(room: str) -> dict[str, list[str]]:
-    """Return the field `files` of a message with the form's file; nothing if it has none. Raises Refused."""
+class Uploaded(NamedTuple):
+    """The form's file, complete, with what the form says that it shows."""
+
+    id: str
+    alt: str
+
+    def fields(self) -> dict[str, Any]:
+        """Return the field `files` of its message."""
+        return {"files": [{"id": self.id, "alt": self.alt}]}
+
+
+def upload(room: str) -> Uploaded | None:
+    """Upload the form's file for a message in `room`; return None if it has none. Raises Refused."""
     found = request.files.get("file")
     if found is None or not (found.filename or "").strip():
-        return {}
+        return None
     files, by = authentication.services().files, security.principal()
     file_id = files.begin(
         by, room, found.filename or "", None, address=security.address(), proof=authentication.proof()
@@ -47,22 +59,26 @@ def upload(room: str) -> dict[str, list[str]]:
         files.write(by, file_id, 0, _blocks(found))
         files.finish(by, file_id)
     except Refused:
-        take_back({"files": [file_id]})
+        _remove(file_id)
         raise
-    return {"files": [file_id]}
+    return Uploaded(file_id, request.form.get("alt", ""))
 
 
-def take_back(fields: dict[str, list[str]]) -> None:
-    """Remove the files of a message that was refused."""
-    for file_id in fields.get("files", ()):
-        with contextlib.suppress(Refused):
-            authentication.services().files.remove(security.principal(), file_id)
+def take_back(uploaded: Uploaded | None) -> None:
+    """Remove the file of a message that was refused."""
+    if uploaded is not None:
+        _remove(uploaded.id)
 
 
 def may() -> bool:
     """Return True if the caller may upload, with the identity that it gets with its first page."""
     by = security.principal()
     return authentication.services().files.may_upload(by._replace(identity=by.identity or "to come"))
+
+
+def _remove(file_id: str) -> None:
+    with contextlib.suppress(Refused):
+        authentication.services().files.remove(security.principal(), file_id)
 
 
 def _blocks(found: FileStorage) -> Iterator[bytes]:
