@@ -17,18 +17,24 @@ _JOINED = (
     f"SELECT {_ROOM}, m.read_id, m.read_n, m.level FROM member m JOIN room r ON r.id = m.room_id"
     " WHERE m.account_id = ? ORDER BY r.id"
 )
+_NOT_BLOCKED = (
+    "NOT EXISTS (SELECT 1 FROM blocked b JOIN account s ON s.id = b.other WHERE b.account_id = ?"
+    " AND s.identity = g.identity)"
+)
 _MENTIONS = (
     "SELECT room_id, count(DISTINCT message_id) FROM"
     " (SELECT room_id, message_id FROM mention WHERE account_id = ? AND seen = 0"
     " UNION ALL SELECT x.room_id, x.message_id FROM member m JOIN mention x ON x.account_id = 0"
     " AND x.room_id = m.room_id AND x.message_id > m.read_id"
     " JOIN message g ON g.room_id = x.room_id AND g.id = x.message_id"
-    " WHERE m.account_id = ? AND g.identity <> (SELECT identity FROM account WHERE id = ?)) AS found GROUP BY room_id"
+    " WHERE m.account_id = ? AND g.identity <> (SELECT identity FROM account WHERE id = ?)"
+    f" AND {_NOT_BLOCKED}) AS found GROUP BY room_id"
 )
 _MENTIONS_IN = (
     "SELECT count(DISTINCT x.message_id) FROM mention x WHERE x.room_id = ? AND (x.account_id = ? AND x.seen = 0"
     " OR x.account_id = 0 AND x.message_id > ? AND EXISTS (SELECT 1 FROM message g WHERE g.room_id = x.room_id"
-    " AND g.id = x.message_id AND g.identity <> (SELECT identity FROM account WHERE id = ?)))"
+    " AND g.id = x.message_id AND g.identity <> (SELECT identity FROM account WHERE id = ?)"
+    f" AND {_NOT_BLOCKED}))"
 )
 _PEOPLE = (
     "SELECT o.room_id, a.key, a.name FROM member m JOIN room r ON r.id = m.room_id AND r.kind = 'direct'"
@@ -112,18 +118,18 @@ class State(NamedTuple):
 def read(sql: Sql, account: int, only: Collection[str] | None = None) -> State:
     """Return the inbox of an account, of its rooms or of those that are named `only`."""
     revision = revisions(sql, (account,)).get(account, 0)
-    mentions = dict(_pairs(sql.all(_MENTIONS, account, account, account)))
+    mentions = dict(_pairs(sql.all(_MENTIONS, account, account, account, account)))
     joined = list(sql.all(_JOINED, account))
     people = people_of(sql, account) if any(each[3] == rooms.DIRECT for each in joined) else {}
     entries = [_entry(each, mentions.pop(each[0], 0), people) for each in joined]
-    entries += [_entry((*each, None, None, None), mentions[each[0]], {}) for each in _open(sql, mentions)]
+    entries += [_entry((*each, None, None, None), mentions[each[0]], {}) for each in _open(sql, account, mentions)]
     kept = [each for each in entries if PART not in each.name and (only is None or each.name in only)]
     return State(revision, sorted(kept), _notices(sql, account))
 
 
 def mentions_in(sql: Sql, account: int, room: int, read_id: int) -> int:
     """Count the messages of one room that mention a member of it which has read up to `read_id`."""
-    row = sql.one(_MENTIONS_IN, room, account, read_id, account)
+    row = sql.one(_MENTIONS_IN, room, account, read_id, account, account)
     return 0 if row is None else int(row[0])
 
 
@@ -171,13 +177,14 @@ def _entry(row: Iterable[Any], mentions: int, people: dict[int, list[tuple[str, 
     return Entry(room, name, title, kind, last, messages, news, read, level, mentions, tuple(people.get(room, ())))
 
 
-def _open(sql: Sql, room_ids: Collection[int]) -> list[Row]:
-    """Return open rooms that the account has not joined."""
+def _open(sql: Sql, account: int, room_ids: Collection[int]) -> list[Row]:
+    """Return open rooms that the account has not joined; none for a guest, who does not see them."""
     numbers = sorted(room_ids)[:_MOST_NAMED]
     if not numbers:
         return []
     marks = ", ".join("?" * len(numbers))
-    return list(sql.all(f"SELECT {_ROOM} FROM room r WHERE r.id IN ({marks}) AND r.kind = 'open'", *numbers))
+    seen = f"SELECT {_ROOM} FROM room r JOIN account a ON a.id = ? AND a.role <> 'guest'"
+    return list(sql.all(f"{seen} WHERE r.id IN ({marks}) AND r.kind = 'open'", account, *numbers))
 
 
 def people_of(sql: Sql, account: int) -> dict[int, list[tuple[str, str]]]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from ..protocol import json
+from ..protocol import json, permissions
+from ..protocol.errors import RoomUnknown
 from ..protocol.markup import text
-from . import presenting
+from ..protocol.principal import Principal
+from . import presenting, visibility
 from .ledger import Ledger, Room
 from .shapes import PART, Row, Sql, counted
 
@@ -20,10 +22,13 @@ _FOUND = (
     " AND z.message_id = y.message_id)) AS x"
     " JOIN room r ON r.id = x.room_id JOIN event e ON e.room_id = x.room_id AND e.seq = x.message_id"
     " JOIN message g ON g.room_id = x.room_id AND g.id = x.message_id"
+    " LEFT JOIN member j ON j.account_id = ? AND j.room_id = x.room_id"
     " WHERE coalesce(g.identity, '') <> ? AND g.deleted IS NULL AND (e.at, x.room_id, x.message_id) < (?, ?, ?)"
+    " AND {visible} AND (x.kind <> 'room' OR NOT EXISTS (SELECT 1 FROM blocked b JOIN account s ON s.id = b.other"
+    " WHERE b.account_id = ? AND s.identity = g.identity))"
     " ORDER BY e.at DESC, x.room_id DESC, x.message_id DESC LIMIT ?"
 )
-_PLACE = "SELECT e.at, e.room_id, e.seq FROM event e JOIN room r ON r.id = e.room_id WHERE r.name = ? AND e.seq = ?"
+_OPEN_AND_JOINED, _JOINED = "(r.kind = 'open' OR j.role IS NOT NULL)", "j.role IS NOT NULL"
 _END = (2**62, 2**62, 2**62)
 
 
@@ -34,16 +39,18 @@ class Before(NamedTuple):
     message: int
 
 
-def read(
-    sql: Sql, account: int, identity: str, before: Before | None, limit: int, only: Collection[str] | None = None
-) -> dict[str, Any]:
-    """Return {`mentions`, `has_more`}, the newest first, of all rooms or of those that are named `only`."""
-    place = _END if before is None else sql.one(_PLACE, *before)
+def read(sql: Sql, reader: Principal, before: Before | None, limit: int) -> dict[str, Any]:
+    """Return {`mentions`, `has_more`}, the newest first, of the rooms that `reader` may read now."""
+    account, only = reader.account or 0, reader.rooms
+    place = _END if before is None else _place(sql, reader, before)
     if place is None:  # it is kept no longer, and neither are those before it
         return {"mentions": [], "has_more": False}
+    visible = _OPEN_AND_JOINED if permissions.may_read(reader.role, "open", None) else _JOINED
+    statement = _FOUND.format(visible=visible)
     # Of a token for some rooms the others are left out below; so that a page is not empty, all are looked at.
     most = limit + 1 if only is None else 10_000
-    rows = [row for row in sql.all(_FOUND, account, account, identity, *place, most) if _may(row, only)]
+    found = sql.all(statement, account, account, account, reader.identity or "", *place, account, most)
+    rows = [row for row in found if _may(row, only)]
     return {"mentions": [_shown(sql, row) for row in rows[:limit]], "has_more": len(rows) > limit}
 
 
@@ -56,6 +63,15 @@ def forget(ledger: Ledger, room: Room, message_id: int) -> None:
     for (account,) in rows:
         if account:
             ledger.move_inbox(account)
+
+
+def _place(sql: Sql, reader: Principal, before: Before) -> Row | None:
+    """Return where a message stands among all; None also if its room is not for `reader`, as if it were not there."""
+    try:
+        (room,) = visibility.room(sql, "r.id", before.room, reader)
+    except RoomUnknown:
+        return None
+    return sql.one("SELECT at, room_id, seq FROM event WHERE room_id = ? AND seq = ?", room, before.message)
 
 
 def _may(row: Row, only: Collection[str] | None) -> bool:

@@ -31,6 +31,10 @@ _COLUMNS = (
     " named_at, seen_at"
 )
 
+_DIRECT_WITH = (
+    "SELECT o.account_id FROM member m JOIN room r ON r.id = m.room_id AND r.kind = 'direct'"
+    " JOIN member o ON o.room_id = m.room_id AND o.account_id <> m.account_id WHERE m.account_id = ?"
+)
 _SHARING = (
     "SELECT o.account_id FROM member m JOIN member o ON o.room_id = m.room_id WHERE m.account_id = ?"
 )
@@ -212,6 +216,8 @@ def rename(sql: Sql, account: Account, name: str, at: int, *, held: tuple[str | 
         "UPDATE account SET name = ?, skeleton = ?, named_at = ?, revision = revision + 1 WHERE id = ?",
         name, names.skeleton(name), at, account.id,
     )  # fmt: skip
+    # Direct rooms are named by their people, so the inboxes of the others are new too.
+    sql.run(f"UPDATE account SET revision = revision + 1 WHERE id IN ({_DIRECT_WITH})", account.id)
 
 
 def set_role(sql: Sql, account: Account, role: str) -> None:

@@ -69,7 +69,7 @@ def check(asked: Asked, command: commands.Write) -> None:
         raise Forbidden("Quotes belong to everybody, and this room does not.")
     if isinstance(command, Join | ReportMessage):
         need_account(asked)
-    if isinstance(command, SendMessage) and asked.room.kind == rooms.DIRECT:
+    if isinstance(command, SendMessage | EditMessage) and asked.room.kind == rooms.DIRECT:
         _check_blocked(asked)
     if not asked.may(_action(asked, command)):
         raise Forbidden(_reason(command))

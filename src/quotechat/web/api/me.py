@@ -199,8 +199,9 @@ def blocks() -> Response:
 )
 def block(account_id: str) -> Response:
     """Block an account: its direct messages are refused, its mentions make no news."""
-    number = authentication.need_account().account or 0
-    _chat().write_with(lambda sql: personal.block(sql, number, account_id))
+    principal = authentication.need_account()
+    authentication.services().people.one(account_id, principal)  # a guest is not told who else is here
+    _chat().write_with(lambda sql: personal.block(sql, principal.account or 0, account_id))
     return Response(status=204)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from flask import Blueprint, Response
 
 from ...hub.chat import Chat
@@ -30,8 +32,7 @@ def mentioned() -> Response:
     """{`mentions`, `has_more`}: messages that mention or answer the caller, the newest first."""
     principal, before = authentication.need_account(), _before()
     limit = parameters.limit(_DEFAULT_LIMIT, _MOST)
-    account, identity, rooms = principal.account or 0, principal.identity or "", principal.rooms
-    return live(_chat().read_with(lambda sql: mentions.read(sql, account, identity, before, limit, rooms)))
+    return live(_chat().read_with(lambda sql: mentions.read(sql, principal, before, limit)))
 
 
 def _before() -> Before | None:
@@ -39,7 +40,7 @@ def _before() -> Before | None:
     if given is None:
         return None
     room, _, number = given.rpartition(":")
-    if not room or not number.isdecimal() or len(number) > 15:
+    if not room or not re.fullmatch("[0-9]{1,15}", number):
         raise ParameterInvalid("before is ROOM:ID, of a message.", "before")
     return Before(room, int(number))
 
