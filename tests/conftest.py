@@ -10,13 +10,20 @@ import postgres
 import prepared
 import pytest
 from hypothesis import HealthCheck, settings
+from websockets.sync.client import connect
 
 _numbers = itertools.count()
 prepared.install()
 
-# How long an example takes says how busy the machine is, and nothing of what is tested.
-settings.register_profile("any machine", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How long an example takes says how busy the machine is, and nothing of what is tested. The same examples come at every
+# run; `make fuzz` looks for others.
+settings.register_profile(
+    "any machine", max_examples=50, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("any machine")
+
+# A handshake and the answer to a ping take as long as a busy machine needs for them.
+connect.__kwdefaults__ |= {"open_timeout": 60, "ping_timeout": 120}
 
 # A shell's background job ignores Ctrl-C, and so would every process that a test starts and ends with it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

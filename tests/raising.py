@@ -1,4 +1,4 @@
-"""``python raising.py serve …``: quotechat whose functions raise when a test arms them; see `Raising`.
+"""``python raising.py serve …``: quotechat whose functions raise when a test arms them; see `Raising` and `patient`.
 
 No switch for it is in the product.
 """
@@ -9,10 +9,15 @@ import functools
 import importlib
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 from servers import environment
+
+from quotechat.supervision import Supervised
+
+_HOLD = "hold"
 
 
 class Raising:
@@ -36,9 +41,57 @@ class Raising:
         """The next call of `function` raises an exception; or `whatever`: SystemExit, which is none."""
         (self._directory / function).write_text("SystemExit" if whatever else "ZeroDivisionError")
 
+    def hold(self) -> None:
+        """Let threads that met a fault stay in their pause, until `release`."""
+        (self._directory / _HOLD).touch()
+
+    def release(self) -> None:
+        """Let them begin again."""
+        (self._directory / _HOLD).unlink()
+
     def armed(self, function: str) -> bool:
         """Whether it has not raised yet."""
         return (self._directory / function).exists()
+
+
+def patient(data: Path) -> tuple[list[str], dict[str, str]]:
+    """A server's command line and environment; what is on its way at a stop gets half a minute, not two seconds.
+
+    So a test that is itself on its way for longer, on a busy machine, is served.
+    """
+    command = [sys.executable, __file__, "serve", "--port", "0", "--data", str(data)]
+    return command, environment(QUOTECHAT_LIMITS="off") | {"RAISING_PATIENT": "yes"}
+
+
+def _prepare_patience() -> None:
+    for name in (
+        "serving.worker", "serving.draining", "serving.hooks", "serving.server", "live.reactor",
+        "web.transports.sending",
+    ):  # fmt: skip
+        module = importlib.import_module(f"quotechat.{name}")
+        for constant in ("STOP_SECONDS", "GRACE_SECONDS", "GRACEFUL_SECONDS"):
+            if hasattr(module, constant):
+                setattr(module, constant, 30)
+
+
+class _Ending(threading.Event):
+    """As a thread has it that pauses: the pause lasts as long as the test says."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        found = super().wait(timeout)
+        while not found and Path(os.environ["RAISING"], _HOLD).exists():
+            found = super().wait(0.01)
+        return found
+
+
+def _prepare_pauses() -> None:
+    make = Supervised.__init__
+
+    def made(thread: Supervised, *arguments: Any) -> None:
+        make(thread, *arguments)
+        thread._ending = _Ending()
+
+    Supervised.__init__ = made  # type: ignore[method-assign]
 
 
 def _prepare(name: str) -> None:
@@ -63,6 +116,10 @@ def _prepare(name: str) -> None:
 if __name__ == "__main__":
     from quotechat.cli import main
 
-    for each in os.environ["RAISING_IN"].split(","):
-        _prepare(each)
+    if "RAISING_PATIENT" in os.environ:
+        _prepare_patience()
+    else:
+        _prepare_pauses()
+        for each in os.environ["RAISING_IN"].split(","):
+            _prepare(each)
     main()

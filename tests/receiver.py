@@ -45,6 +45,12 @@ class Got(NamedTuple):
 OK = Answer()
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+    """Of five, which is the usual number, the others would wait for a second and more."""
+
+
 class Receiver:
     """`answer` is called with what came; each path may have a script of its own, used up from the front."""
 
@@ -56,8 +62,7 @@ class Receiver:
         self.busy: dict[str, int] = {}
         self.most_busy: dict[str, int] = {}
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def url(self, path: str = "/") -> str:

@@ -53,7 +53,7 @@ class Running:
                 self.url = found[0]
 
 
-def until(condition: Callable[[], T], seconds: float = 30.0, what: str = "the condition") -> T:
+def until(condition: Callable[[], T], seconds: float = 60.0, what: str = "the condition") -> T:
     """What `condition` returns once it is true; AssertionError after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
@@ -97,7 +97,7 @@ def started(
 
 
 def ran(
-    command: Sequence[str], *, env: Mapping[str, str], cwd: Path = ROOT, given: str | bytes = b"", seconds: float = 60
+    command: Sequence[str], *, env: Mapping[str, str], cwd: Path = ROOT, given: str | bytes = b"", seconds: float = 180
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a command that reads `given` to its end; what it printed."""
     sent = given.encode() if isinstance(given, str) else given
@@ -153,7 +153,7 @@ def running(
     finally:
         process.terminate()
         try:
-            process.wait(20)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -5,9 +5,11 @@ For tests, benchmarks and `make cluster`; not for data that anybody wants to kee
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import pwd
+import random
 import secrets
 import shutil
 import signal
@@ -15,7 +17,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -83,13 +85,20 @@ class Server:
         if self.process is None:
             return
         if how == signal.SIGKILL:
-            # The postmaster's children would live on for a moment and hold the port and shared memory.
-            for pid in _children(self.process.pid):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            self._kill_children(self.process)
         self.process.send_signal(how)
         self.process.wait(60)
         self.process = None
+
+    def _kill_children(self, process: subprocess.Popen[bytes]) -> None:
+        """Kill what would live on for a moment, and hold the port and shared memory: the next would not start."""
+        process.send_signal(signal.SIGSTOP)  # it begins no more of them
+        _wait_for(lambda: _state(process.pid) in ("T", "Z", ""))
+        children = _children(process.pid)
+        for pid in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        _wait_for(lambda: all(_state(pid) in ("Z", "") for pid in children))
 
     def sql(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
         """Run `statement` by itself; its rows."""
@@ -165,12 +174,38 @@ def as_somebody() -> list[str]:
 
 
 def _children(pid: int) -> list[int]:
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    with contextlib.suppress(OSError):
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
+
+
+def _state(pid: int) -> str:
+    """The state of a process (proc(5)), empty if there is none."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return ""
+
+
+def _wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "a process of PostgreSQL does not end"
+        time.sleep(0.005)
 
 
 def free_port() -> int:
-    """One that nobody listens on just now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """One that is free, and stays so until somebody binds it by its number.
+
+    It is not among those that the system gives out by itself, and no other caller gets it while this process lives: an
+    abstract Unix socket of its number says that it is taken.
+    """
+    while True:
+        port = random.SystemRandom().randrange(15_000, 32_000)
+        taken = socket.socket(socket.AF_UNIX)
+        try:
+            taken.bind(f"\0quotechat-port-{port}")
+            with socket.create_server(("127.0.0.1", port)):
+                atexit.register(taken.close)
+                return port
+        except OSError:
+            taken.close()
