@@ -6,6 +6,8 @@ import gc
 import os
 from pathlib import Path
 
+from servers import until
+
 from quotechat import create_app
 from quotechat.config import Settings
 
@@ -20,4 +22,5 @@ def test_a_closed_application_holds_no_descriptor(tmp_path: Path) -> None:
         del app
         gc.collect()
         left.append(len(os.listdir("/proc/self/fd")))
-    assert left[2] <= left[0]
+    # Another test's thread may be about to close something, or to open it.
+    until(lambda: len(os.listdir("/proc/self/fd")) <= left[0], what="as few as after the first")

@@ -44,7 +44,7 @@ class Person:
         self.cookie = {"Cookie": f"quotechat-session={self.session.cookies['quotechat-session']}"}
 
     def ask(self, method: str, path: str, body: Any = None, **about: Any) -> requests.Response:
-        return self.session.request(method, f"{self.url}{path}", json=body, timeout=30, **about)
+        return self.session.request(method, f"{self.url}{path}", json=body, timeout=60, **about)
 
     def inbox(self, query: str = "") -> dict[str, Any]:
         found: dict[str, Any] = self.ask("GET", f"/inbox{query}").json()
@@ -69,7 +69,7 @@ class Person:
 def heard(ws: Any, command: str) -> dict[str, Any]:
     """The next envelope of that kind."""
     while True:
-        envelope: dict[str, Any] = json.loads(ws.recv(timeout=10))
+        envelope: dict[str, Any] = json.loads(ws.recv(timeout=60))
         if envelope["command"] == command:
             return envelope
 

@@ -181,10 +181,14 @@ def test_a_foreign_room_is_as_one_that_nobody_made(
     statements = Statements(monkeypatch)
     wrong, count = [], 0
     for (caller, (browser, headers)), asked in itertools.product(callers, list(house.requests())):
-        found = []
-        for room in (house.nobody, house.room):
-            statements.taken()
-            found.append((answer(browser, asked, room, headers), statements.taken()))
+        # Between the two a minute may be over, after which a worker notes who is here.
+        for _ in range(3):
+            found = []
+            for room in (house.nobody, house.room):
+                statements.taken()
+                found.append((answer(browser, asked, room, headers), statements.taken()))
+            if found[0] == found[1]:
+                break
         count += 1
         if found[0] != found[1]:
             wrong.append((caller, asked, *found))

@@ -39,7 +39,7 @@ def tell(ws: Any, envelope: Any) -> None:
     ws.send(envelope if isinstance(envelope, str) else json.dumps(envelope))
 
 
-def hear(ws: Any, command: str, seconds: float = 5) -> dict[str, Any]:
+def hear(ws: Any, command: str, seconds: float = 60) -> dict[str, Any]:
     """The next envelope of this command; others before it are passed over."""
     while True:
         envelope: dict[str, Any] = json.loads(ws.recv(timeout=seconds))
@@ -409,7 +409,8 @@ def test_a_slow_reader_hurts_only_itself(server: Running) -> None:
 
 def test_limits_per_client(tmp_path: Path) -> None:
     """20 messages at once, 20 sockets; refused with 429 and a time, over both ways."""
-    with running(quotechat("serve", "--port", "0", "--data", str(tmp_path)), env=environment()) as server:
+    env = environment(QUOTECHAT_MESSAGES_PER_SECOND="0.001")  # none comes back meanwhile
+    with running(quotechat("serve", "--port", "0", "--data", str(tmp_path)), env=env) as server:
         with contextlib.ExitStack() as stack:
             sockets = [stack.enter_context(joined(server)) for _ in range(20)]
             with pytest.raises(InvalidStatus) as refused, connect(url(server)):
@@ -419,7 +420,7 @@ def test_limits_per_client(tmp_path: Path) -> None:
                 tell(sockets[0], SHORTEST)
             answers = [json.loads(sockets[0].recv(timeout=30)) for _ in range(30)]
             errors = [each["error"] for each in answers if each["command"] == "error"]
-            assert 5 < len(errors) <= 10 and {each["code"] for each in errors} == {"rate-limited"}
+            assert len(errors) == 10 and {each["code"] for each in errors} == {"rate-limited"}
             over = requests.post(f"{server.url}/api/v1/rooms/lobby/messages", json=SHORTEST["message"])
             assert over.status_code == 429 and over.headers["Retry-After"] and over.json()["retry_in_ms"] > 0
 
@@ -435,4 +436,5 @@ def test_a_restart_sends_1012(tmp_path: Path, number: int) -> None:
             )
             os.kill(server.process.pid, number)
             assert closed(ws) == closed(other) == 1012
-            assert [json.loads(line)["command"] for line in stream.iter_lines()] == ["heartbeat", "caught-up"]
+            first, second, *rest = [json.loads(line)["command"] for line in stream.iter_lines()]
+            assert (first, second) == ("heartbeat", "caught-up") and set(rest) <= {"heartbeat"}
