@@ -14,14 +14,14 @@ def test_a_writer_that_restarts_meanwhile_is_named() -> None:
 
     def work() -> None:
         if not fault.is_set():
-            fault.wait(10)
+            fault.wait(60)
             raise OSError("a fault")
-        end.wait(10)
+        end.wait(60)
 
     writer = Supervised("writer", work)
     writer.start()
     probe = WriteProbe(lambda done: fault.set(), writer)
     assert probe.look() == "restarting"
     end.set()
-    writer.join(5)
+    writer.join(60)
     assert probe.look() == "ended"
