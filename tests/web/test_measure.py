@@ -49,12 +49,13 @@ def test_a_socket_tells_its_bytes(server: Running) -> None:
         assert json.loads(ws.recv(timeout=30)) == {"command": "pong", "bytes": {"in": incoming, "out": 2 + len(plain)}}
 
 
+@pytest.mark.parametrize("store_kind", ["sqlite"], indirect=True)
 def test_the_lab_in_a_terminal(server: Running) -> None:
     """Every probe arrives over every transport, once, though the connections are cut; a short poll asks the most. The
     reader without a cursor misses some that were sent within the cut."""
     command = [sys.executable, "-m", "quotechat", "lab", server.url, "--probes", "20", "--rate", "8", "--idle", "1",
-               "--interval", "0.4", "--cut", "0.5", "--json"]  # fmt: skip
-    ran = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+               "--interval", "1.5", "--cut", "1", "--json"]  # fmt: skip
+    ran = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=180, check=False)
     assert ran.returncode == 0, ran.stderr
     rows = {row["reader"]: row for row in json.loads(ran.stdout)}
     assert list(rows) == ["Short polling", "Long polling", "WebSocket", "WebSocket without a cursor"]
@@ -64,16 +65,15 @@ def test_the_lab_in_a_terminal(server: Running) -> None:
         assert (row["arrived"], row["missed"], row["repeated"]) == (20, 0, 0)
         assert row["p50"] <= row["p95"] <= row["max"] and row["bytes_out"] > 20 * 100
     assert rows["Short polling"]["p50"] > max(rows["Long polling"]["p50"], rows["WebSocket"]["p50"])
-    assert rows["Short polling"]["idle_requests"] > 60 > rows["WebSocket"]["idle_requests"] == 0
+    assert rows["Short polling"]["idle_requests"] > rows["WebSocket"]["idle_requests"] == 0
 
 
-def test_silence_is_measured_and_names_differ(server: Running, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("store_kind", ["sqlite"], indirect=True)
+def test_silence_is_measured_and_names_differ(server: Running) -> None:
     """Two runs at once, as in a class: none is refused, and a held poll and a socket show what silence costs."""
-    if "postgres" in request.node.name:
-        pytest.skip("silence lasts 26 s and does not depend on the database")
-    command = [sys.executable, "-m", "quotechat", "lab", server.url, "--probes", "2", "--idle", "26", "--json"]
+    command = [sys.executable, "-m", "quotechat", "lab", server.url, "--probes", "2", "--idle", "28", "--json"]
     runs = [subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    found = [json.loads(run.communicate(timeout=120)[0]) for run in runs]
+    found = [json.loads(run.communicate(timeout=300)[0]) for run in runs]
     for rows in found:
         assert [row["missed"] for row in rows] == [0, 0, 0]
         short, held, socket_ = rows
@@ -89,8 +89,8 @@ def test_silence_is_measured_and_names_differ(server: Running, request: pytest.F
 
 def test_the_lab_of_no_server() -> None:
     """It says so, and ends with an error."""
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        port = nobody.getsockname()[1]
-    command = [sys.executable, "-m", "quotechat", "lab", f"http://127.0.0.1:{port}"]
-    ran = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # taken, so that nobody else listens there either
+        command = [sys.executable, "-m", "quotechat", "lab", f"http://127.0.0.1:{nobody.getsockname()[1]}"]
+        ran = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=180, check=False)
     assert ran.returncode == 1 and "could not be measured" in ran.stderr

@@ -23,7 +23,7 @@ from .readers import TIMEOUT, Cost, Naive, Network, Poller, Reader, Socket, ask,
 ROOM = "lab"
 SILENT_ROOM = "lab-silence"
 _WAIT = 25
-_GRACE = 1.5
+_GRACE = 10.0
 """Seconds beyond an interval that the last probe may take."""
 
 
