@@ -32,7 +32,7 @@ def connected() -> Iterator[Callable[..., Client]]:
     """Makes clients that do not wait long after a failure, and closes them at the end."""
     with contextlib.ExitStack() as stack:
         yield lambda url, **options: stack.enter_context(
-            Client(url, **{"user": "Ada", "backoff": quick(), "patience": 30, **options})
+            Client(url, **{"user": "Ada", "backoff": quick(), "patience": 120, **options})
         )
 
 

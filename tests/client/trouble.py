@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import random
 import signal
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from forking import Forked
+from private_postgres import free_port
 from servers import START_SECONDS, environment, quotechat, started, until
 
 
@@ -22,8 +24,7 @@ class Mortal:
 
     def __init__(self, data: Path) -> None:
         self.data = data
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[str] | Forked | None = None
 
@@ -44,6 +45,12 @@ class Mortal:
         if self.process is not None and self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+            # Its workers may hold the address for a moment longer.
+            until(lambda: not self._listening(), what="an address that is free")
+
+    def _listening(self) -> bool:
+        with socket.socket() as sock:
+            return sock.connect_ex(("127.0.0.1", self.port)) != errno.ECONNREFUSED
 
 
 class Cutting(socketserver.ThreadingTCPServer):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from typing import Any
 
 from flask import Flask, Response, abort, request, session
@@ -13,6 +13,8 @@ from quotechat.signals import message_sent
 
 told: list[str] = []
 barred: set[str] = set()
+free = threading.Event()
+free.set()
 
 
 def make(**options: Any) -> Flask:
@@ -68,6 +70,16 @@ def make(**options: Any) -> Flask:
         barred.add(request.args["user"])
         return "barred"
 
+    @app.get("/hold")
+    def hold() -> str:
+        free.clear()
+        return "held"
+
+    @app.get("/release")
+    def release() -> str:
+        free.set()
+        return "released"
+
     @app.get("/told")
     def tell() -> dict[str, list[str]]:
         return {"told": told}
@@ -89,6 +101,5 @@ def make(**options: Any) -> Flask:
 
 
 def slowly(app: Flask, event: dict[str, Any]) -> None:
-    if event["message"]["user"] == "Signaller":
-        time.sleep(0.3)
+    free.wait(60)
     told.append(event["message"]["message"])
