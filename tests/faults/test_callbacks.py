@@ -39,11 +39,11 @@ class Server:
         return self.running.url
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", int(self.url.rpartition(":")[2])), timeout=30)
+        return socket.create_connection(("127.0.0.1", int(self.url.rpartition(":")[2])), timeout=60)
 
     def post(self, text: str, client: requests.Session | None = None) -> requests.Response:
         body = {"user": "Ann", "message": text}
-        return (client or requests).post(f"{self.url}{ROOM}/messages", json=body, timeout=30)
+        return (client or requests).post(f"{self.url}{ROOM}/messages", json=body, timeout=60)
 
     def socket(self) -> ClientConnection:
         return connect(f"{self.url.replace('http', 'ws', 1)}/api/v1/ws?room=lobby&after=now")
@@ -51,12 +51,12 @@ class Server:
     def lives(self) -> None:
         """The worker is the same one, new connections are served, and the old WebSocket gets what is sent."""
         sent = self.post("still here").json()
-        while json.loads(self.ws.recv(timeout=30)) != sent:
+        while json.loads(self.ws.recv(timeout=60)) != sent:
             pass
         assert self.running.workers() == self.workers
 
     def faults(self) -> float:
-        text = requests.get(f"{self.url}/metrics", timeout=30).text
+        text = requests.get(f"{self.url}/metrics", timeout=60).text
         return sum(map(float, re.findall(r"^quotechat_faults_total\S* (\S+)$", text, re.MULTILINE)))
 
 
@@ -67,7 +67,7 @@ def serving(directory: Path, *functions: str) -> Iterator[Server]:
     with running(command, env=raising.env(QUOTECHAT_LIMITS="off", QUOTECHAT_REQUEST_SECONDS="1")) as server:
         url = f"{server.url.replace('http', 'ws', 1)}/api/v1/ws?room=lobby&after=now"
         with connect(url) as ws:
-            assert json.loads(ws.recv(timeout=30))["command"] == "caught-up"
+            assert json.loads(ws.recv(timeout=60))["command"] == "caught-up"
             yield Server(server, raising, ws)
 
 
@@ -95,9 +95,9 @@ def half_a_request(server: Server) -> None:
 
 def second_request(server: Server) -> None:
     with requests.Session() as client:
-        client.get(f"{server.url}/healthz", timeout=30)
+        client.get(f"{server.url}/healthz", timeout=60)
         with contextlib.suppress(requests.ConnectionError):
-            client.get(f"{server.url}/healthz", timeout=30)
+            client.get(f"{server.url}/healthz", timeout=60)
 
 
 def handed_back(server: Server) -> None:
@@ -105,7 +105,7 @@ def handed_back(server: Server) -> None:
     with requests.Session() as client, contextlib.suppress(requests.ConnectionError):
         for _ in range(4):
             server.post("kept", client)
-        client.get(f"{server.url}/healthz", timeout=30)
+        client.get(f"{server.url}/healthz", timeout=60)
 
 
 def kept_messages(server: Server) -> None:
@@ -116,7 +116,7 @@ def kept_messages(server: Server) -> None:
 
 def held_poll(server: Server) -> None:
     with contextlib.suppress(requests.ConnectionError):
-        requests.get(f"{server.url}{ROOM}/events?after=now&wait=1", timeout=30)
+        requests.get(f"{server.url}{ROOM}/events?after=now&wait=1", timeout=60)
 
 
 def websocket(server: Server) -> None:
@@ -124,13 +124,13 @@ def websocket(server: Server) -> None:
     with server.socket() as ws, pytest.raises(ConnectionClosed):
         ws.send('{"command": "ping"}')
         while True:
-            ws.recv(timeout=30)
+            ws.recv(timeout=60)
 
 
 def stream(server: Server) -> None:
     headers = {"Accept": "application/x-ndjson"}
     with contextlib.suppress(requests.RequestException), requests.get(
-        f"{server.url}{ROOM}/events?after=0&heartbeat=1", headers=headers, stream=True, timeout=30
+        f"{server.url}{ROOM}/events?after=0&heartbeat=1", headers=headers, stream=True, timeout=60
     ) as answer:
         for _ in answer.iter_content(None):
             pass
@@ -231,13 +231,13 @@ def test_the_oldest_makes_room_for_a_newcomer_in_one_turn(tmp_path: Path) -> Non
         port = int(server.url.rpartition(":")[2])
 
         def begin() -> socket.socket:
-            sock = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
+            sock = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60))
             sock.sendall(b"G")
             return sock
 
         workers = until(server.workers, what="a worker")
         old = [begin() for _ in range(128)]
-        until(lambda: unread(port) == 0, what="that all is read")
+        until(lambda: unread(port) == unread(port) == 0, what="that all is read")
         with stopped(workers):
             young = [begin() for _ in range(20)]
             for sock in old:
@@ -253,12 +253,12 @@ def test_the_oldest_makes_room_for_bytes_in_one_turn(tmp_path: Path) -> None:
     with running(quotechat("serve", "--port", "0", "--data", str(tmp_path)), env=env) as server:
         port, workers = int(server.url.rpartition(":")[2]), until(server.workers, what="a worker")
         with contextlib.ExitStack() as stack:
-            old = [stack.enter_context(socket.create_connection(("127.0.0.1", port), 10)) for _ in range(most // size)]
+            old = [stack.enter_context(socket.create_connection(("127.0.0.1", port), 60)) for _ in range(most // size)]
             for sock in old:
                 sock.sendall(head + bytes(size))
             left = most - len(old) * (len(head) + size)
             assert 0 < left < 20_000 * len(old)
-            until(lambda: unread(port) == 0, what="that all is read")
+            until(lambda: unread(port) == unread(port) == 0, what="that all is read")
             with stopped(workers):
                 # The youngest first: by what they send the oldest go, which have something to be read too.
                 for sock in reversed(old):

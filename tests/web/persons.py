@@ -66,10 +66,10 @@ class Person:
         return found
 
 
-def heard(ws: Any, command: str) -> dict[str, Any]:
+def heard(ws: Any, command: str, seconds: float = 60) -> dict[str, Any]:
     """The next envelope of that kind."""
     while True:
-        envelope: dict[str, Any] = json.loads(ws.recv(timeout=60))
+        envelope: dict[str, Any] = json.loads(ws.recv(timeout=seconds))
         if envelope["command"] == command:
             return envelope
 

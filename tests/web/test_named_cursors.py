@@ -68,7 +68,9 @@ def test_a_poll_is_held_until_there_is_something(app: Flask) -> None:
     """As every long poll."""
     boss = owner(app)
     boss.ask("PUT", "/cursors/grader", {"rooms": ["lobby"]})
-    sender = threading.Thread(target=say, args=(boss, "at last"))
+    other = Browser(app)  # a client is for one thread
+    assert other.sign_in("Azin").status_code == 201
+    sender = threading.Thread(target=say, args=(other, "at last"))
     sender.start()
     try:
         assert texts(boss, "?wait=20") == {"lobby": ["at last"]}
