@@ -32,7 +32,8 @@ def test_the_line_and_systemd_tell_when_a_worker_serves(tmp_path: Path) -> None:
         systemd.settimeout(30)
         with running(command, env=env) as server:
             assert database.exists()
-            assert requests.get(f"{server.url}/readyz", timeout=30).status_code == 200
+            assert requests.get(f"{server.url}/healthz", timeout=60).status_code == 200
+            until(lambda: requests.get(f"{server.url}/readyz", timeout=60).status_code == 200, what="a writer")
             assert systemd.recv(1000).startswith(b"READY=1\n")
             assert server.output.count("http://") == 1
 

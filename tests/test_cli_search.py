@@ -73,7 +73,7 @@ def test_a_program_pages_through_hits(server: Running) -> None:
 def test_the_index_is_made_anew_beside_a_server(server: Running, data: Path) -> None:
     """The server's indexer does it, since it has the lock; without a server the command does."""
     rebuilt = subprocess.run(
-        quotechat("search", "rebuild", "--data", str(data)), capture_output=True, text=True, timeout=60
+        quotechat("search", "rebuild", "--data", str(data)), capture_output=True, text=True, timeout=180
     )
     assert rebuilt.returncode == 0, rebuilt.stderr
     assert "31 events are indexed" in rebuilt.stdout
@@ -103,7 +103,7 @@ def test_killed_while_it_indexes_nothing_is_lost_or_wrong(tmp_path: Path) -> Non
         process.kill()
         process.wait()
         process.stdout.close()
-    rest = subprocess.run([sys.executable, "-c", build, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    rest = subprocess.run([sys.executable, "-c", build, str(tmp_path)], capture_output=True, text=True, timeout=180)
     assert rest.returncode == 0, rest.stderr
     assert _found(tmp_path) == [f"tea {number}" for number in reversed(range(120))]
 

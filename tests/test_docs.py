@@ -105,7 +105,7 @@ def surroundings(server: Server, place: Path) -> dict[str, str]:
 
 def checked(process: subprocess.Popen[str], block: Block) -> None:
     try:
-        out, complaints = process.communicate(timeout=60)
+        out, complaints = process.communicate(timeout=180)
     except subprocess.TimeoutExpired:
         process.kill()
         out, complaints = process.communicate()

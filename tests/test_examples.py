@@ -33,7 +33,7 @@ def server(data: str) -> Iterator[Running]:
 
 def run(*command: str, cwd: Path = ROOT) -> str:
     done = subprocess.run(
-        command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=60, check=False
+        command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=180, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -60,12 +60,12 @@ def test_echo_bot(server: Running, tmp_path: Path) -> None:
             bot = subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True)
             assert bot.stdout is not None and bot.stdout.readline() == "listening\n"
             client.post(f"echo: turn {turn}")
-            until(lambda turn=turn: f"turn {turn}" in texts(server), 15, "an echo")  # type: ignore[misc]  # bound at once
+            until(lambda turn=turn: f"turn {turn}" in texts(server), 60, "an echo")  # type: ignore[misc]  # bound at once
             bot.kill()
             bot.communicate()
             client.post("echo: while it was away")
         bot = subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True)
-        until(lambda: texts(server).count("while it was away") == 2, 15, "the echoes of what it had not heard")
+        until(lambda: texts(server).count("while it was away") == 2, 60, "the echoes of what it had not heard")
         bot.kill()
         bot.communicate()
     assert texts(server).count("turn 0") == texts(server).count("turn 1") == 1
@@ -80,7 +80,7 @@ def test_grader_bot(server: Running, data: str, tmp_path: Path) -> None:
         for turn in range(3):
             client.post(f"homework: {turn}*7={turn * 7}")
             bot = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True)
-            until(lambda turn=turn: texts(server).count("right") == turn + 1, 15, "a grade")  # type: ignore[misc]  # bound at once
+            until(lambda turn=turn: texts(server).count("right") == turn + 1, 60, "a grade")  # type: ignore[misc]  # bound at once
             bot.kill()
             bot.communicate()
     assert texts(server).count("right") == 3 and list(tmp_path.iterdir()) == []
@@ -113,7 +113,7 @@ def test_embedded(tmp_path: Path) -> None:
         message = {"user": "Ada", "message": "from inside"}
         sent = session.post(f"{server.url}/chat/api/v1/rooms/lobby/messages", json=message, timeout=30)
         assert sent.status_code == 201
-        until(lambda: session.get(f"{server.url}/heard", timeout=30).json() == ["from inside"], 10, "the signal")
+        until(lambda: session.get(f"{server.url}/heard", timeout=30).json() == ["from inside"], 60, "the signal")
 
 
 @pytest.mark.parametrize("transport", ["short_polling", "long_polling", "websocket"])

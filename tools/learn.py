@@ -50,7 +50,7 @@ def attempt(step: Step, against: Step, *options: str) -> str:
     """Return what the break_it.py of a step prints against a step."""
     command = [sys.executable, "break_it.py", f"../{against['folder']}", *options]
     return subprocess.run(
-        command, cwd=EXAMPLES / step["folder"], check=True, capture_output=True, text=True, timeout=60
+        command, cwd=EXAMPLES / step["folder"], check=True, capture_output=True, text=True, timeout=180
     ).stdout
 
 

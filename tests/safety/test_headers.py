@@ -89,12 +89,12 @@ def test_every_answer_has_them(server: Running, sent: bytes, status: int) -> Non
 
 def test_files_have_them(server: Running) -> None:
     """Scripts and styles, whole and not modified."""
-    page = requests.get(server.url, timeout=5).text
+    page = requests.get(server.url, timeout=60).text
     for path in set(re.findall(r'(?:src|href)="(/static/[^"?]+)', page)):
-        found = requests.get(server.url + path, timeout=5)
+        found = requests.get(server.url + path, timeout=60)
         assert found.status_code == 200
         check(Answer(200, {name.lower(): value for name, value in found.headers.items()}, b""))
-        again = requests.get(server.url + path, headers={"If-None-Match": found.headers["ETag"]}, timeout=5)
+        again = requests.get(server.url + path, headers={"If-None-Match": found.headers["ETag"]}, timeout=60)
         assert again.status_code == 304
         check(Answer(304, {name.lower(): value for name, value in again.headers.items()}, b""))
 
@@ -102,7 +102,7 @@ def test_files_have_them(server: Running) -> None:
 def test_streams_have_them(server: Running) -> None:
     """What the reactor writes itself, too."""
     for kind in ("application/x-ndjson", "text/event-stream"):
-        with requests.get(server.url + EVENTS, headers={"Accept": kind}, stream=True, timeout=5) as found:
+        with requests.get(server.url + EVENTS, headers={"Accept": kind}, stream=True, timeout=60) as found:
             check(Answer(200, {name.lower(): value for name, value in found.headers.items()}, b""))
             assert found.headers["Cache-Control"] == "no-store"
 
@@ -110,7 +110,7 @@ def test_streams_have_them(server: Running) -> None:
 def test_a_page_holds_no_inline_script(server: Running) -> None:
     """The policy would stop it; so there is none, nor a style or a handler."""
     for path in ("/", "/websocket", "/polling", "/quotes", "/lab", "/rooms/none"):
-        page = requests.get(server.url + path, timeout=5).text
+        page = requests.get(server.url + path, timeout=60).text
         assert not re.search(r"<script(?![^>]*\bsrc=)(?![^>]*type=\"application/json\")", page), path
         assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", page), path
 
@@ -118,28 +118,28 @@ def test_a_page_holds_no_inline_script(server: Running) -> None:
 def test_what_depends_on_who_asks_says_so(server: Running) -> None:
     """`Vary: Cookie` on pages, snapshots and what is one's own; not on files."""
     for path in ("/", "/quotes", "/api/v1/rooms/lobby", MESSAGES, "/api/v1/rooms/lobby/scheduled"):
-        vary = requests.get(server.url + path, timeout=5).headers.get("Vary", "")
+        vary = requests.get(server.url + path, timeout=60).headers.get("Vary", "")
         assert {"Cookie", "Authorization"} <= {each.strip() for each in vary.split(",")}, path
-    assert "Cookie" not in requests.get(f"{server.url}/static/js/none.js", timeout=5).headers.get("Vary", "")
+    assert "Cookie" not in requests.get(f"{server.url}/static/js/none.js", timeout=60).headers.get("Vary", "")
 
 
 def test_the_cookie(server: Running) -> None:
     """Out of reach for scripts and other sites' forms; over TLS, as a believed proxy tells, never in the clear."""
-    cookie = requests.get(server.url, timeout=5).headers["Set-Cookie"]
+    cookie = requests.get(server.url, timeout=60).headers["Set-Cookie"]
     assert "HttpOnly" in cookie and "SameSite=Lax" in cookie and "Domain" not in cookie
 
 
 def test_listed_origins(server: Running) -> None:
     """Exactly those of the settings get CORS headers and may write; Vary tells caches."""
-    good = requests.get(server.url + EVENTS, headers={"Origin": "https://listed.example"}, timeout=5)
+    good = requests.get(server.url + EVENTS, headers={"Origin": "https://listed.example"}, timeout=60)
     assert good.headers["Access-Control-Allow-Origin"] == "https://listed.example" and "Origin" in good.headers["Vary"]
     assert "Access-Control-Allow-Credentials" not in good.headers
     for origin in ("https://listed.example.evil.example", "http://listed.example", "https://evil.example", "null", "*"):
-        other = requests.get(server.url + EVENTS, headers={"Origin": origin}, timeout=5)
+        other = requests.get(server.url + EVENTS, headers={"Origin": origin}, timeout=60)
         assert "Access-Control-Allow-Origin" not in other.headers and "Origin" in other.headers["Vary"]
     body = {"user": "Ann", "message": "hi"}
     listed = {"Origin": "https://listed.example", "Sec-Fetch-Site": "cross-site"}
-    assert requests.post(server.url + MESSAGES, json=body, headers=listed, timeout=5).status_code == 201
+    assert requests.post(server.url + MESSAGES, json=body, headers=listed, timeout=60).status_code == 201
 
 
 def test_an_upgrade_has_what_the_protocol_names_and_no_more(server: Running) -> None:
@@ -149,14 +149,14 @@ def test_an_upgrade_has_what_the_protocol_names_and_no_more(server: Running) -> 
 
 def test_crawlers_are_asked_to_stay_away(server: Running) -> None:
     """By robots.txt, and by a header on pages, the API, files and streams for those that come all the same."""
-    robots = requests.get(f"{server.url}/robots.txt", timeout=5)
+    robots = requests.get(f"{server.url}/robots.txt", timeout=60)
     assert (robots.status_code, robots.headers["Content-Type"]) == (200, "text/plain; charset=utf-8")
     assert robots.text == "User-agent: *\nDisallow: /\n"
     for path in ("/", "/rooms/none", "/quotes", "/nothing", "/healthz", "/static/favicon.svg", "/api/v1/rooms/lobby",
     EVENTS):
-        assert requests.get(server.url + path, timeout=5).headers["X-Robots-Tag"] == "noindex", path
+        assert requests.get(server.url + path, timeout=60).headers["X-Robots-Tag"] == "noindex", path
     for kind in ("application/x-ndjson", "text/event-stream"):
-        with requests.get(server.url + EVENTS, headers={"Accept": kind}, stream=True, timeout=5) as found:
+        with requests.get(server.url + EVENTS, headers={"Accept": kind}, stream=True, timeout=60) as found:
             assert found.headers["X-Robots-Tag"] == "noindex"
 
 
@@ -177,7 +177,7 @@ FILE = "/static/favicon.svg"
 )  # fmt: skip
 def test_a_range_that_is_odd_is_ignored(server: Running, asked: str) -> None:
     """Several ranges, overlapping or not, and what is no range: the whole file (RFC 9110 §14.2)."""
-    whole = requests.get(server.url + FILE, timeout=5).content
+    whole = requests.get(server.url + FILE, timeout=60).content
     head = request(f"GET {FILE}").decode().replace("\r\n\r\n", f"\r\nRange: {asked}\r\n\r\n").encode("latin-1")
     found = send(server.url, head)
     assert (found.status, found.body) == (200, whole) and "content-range" not in found.headers
@@ -191,8 +191,8 @@ def test_a_range_that_is_odd_is_ignored(server: Running, asked: str) -> None:
 )  # fmt: skip
 def test_one_range(server: Running, asked: str, status: int, first: int, last: int | None) -> None:
     """That part, or 416 with the length: a problem that is only what its status says."""
-    whole = requests.get(server.url + FILE, timeout=5).content
-    found = requests.get(server.url + FILE, headers={"Range": asked}, timeout=5)
+    whole = requests.get(server.url + FILE, timeout=60).content
+    found = requests.get(server.url + FILE, headers={"Range": asked}, timeout=60)
     assert found.status_code == status
     if status == 206:
         assert found.content == whole[first:last]
@@ -200,8 +200,8 @@ def test_one_range(server: Running, asked: str, status: int, first: int, last: i
     else:
         assert found.headers["Content-Range"] == f"bytes */{len(whole)}"
         assert found.json()["type"] == "about:blank" and "code" not in found.json()
-    assert requests.get(f"{server.url}/api/v1/rooms", headers={"Range": asked}, timeout=5).status_code == 200
-    assert requests.head(server.url + FILE, headers={"Range": asked}, timeout=5).status_code == 200
+    assert requests.get(f"{server.url}/api/v1/rooms", headers={"Range": asked}, timeout=60).status_code == 200
+    assert requests.head(server.url + FILE, headers={"Range": asked}, timeout=60).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -213,10 +213,10 @@ def test_one_range(server: Running, asked: str, status: int, first: int, last: i
 def test_a_slash_too_many_leads_to_the_page(server: Running, path: str, page: str) -> None:
     """And to nothing but a page of ours."""
     for method in ("GET", "HEAD"):
-        found = requests.request(method, server.url + path, allow_redirects=False, timeout=5)
+        found = requests.request(method, server.url + path, allow_redirects=False, timeout=60)
         assert (found.status_code, found.headers["Location"]) == (308, page)
     for other in ("/nothing/", "//evil.example/", "/healthz/", "/api/v1/rooms/lobby/", "/static/", "/rooms//"):
-        found = requests.get(server.url + other, allow_redirects=False, timeout=5)
+        found = requests.get(server.url + other, allow_redirects=False, timeout=60)
         assert found.status_code in (404, 308) and "evil.example" not in found.headers.get("Location",
         "").split("/")[2:3]
         assert found.status_code == 404 or "//" in other
@@ -225,11 +225,11 @@ def test_a_slash_too_many_leads_to_the_page(server: Running, path: str, page: st
 def test_the_preflight(server: Running) -> None:
     """A listed page may send what the protocol names; another gets no word of CORS."""
     asked = {"Origin": "https://listed.example", "Access-Control-Request-Method": "POST"}
-    found = requests.options(server.url + MESSAGES, headers=asked, timeout=5)
+    found = requests.options(server.url + MESSAGES, headers=asked, timeout=60)
     names = {name.strip() for name in found.headers["Access-Control-Allow-Headers"].split(",")}
     assert found.status_code == 204
     assert names >= {"Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID", "Prefer"}
-    other = requests.options(server.url + MESSAGES, headers={**asked, "Origin": "https://listed.example/"}, timeout=5)
+    other = requests.options(server.url + MESSAGES, headers={**asked, "Origin": "https://listed.example/"}, timeout=60)
     assert not [name for name in other.headers if name.startswith("Access-Control")]
 
 
@@ -255,7 +255,7 @@ def test_forwarded_headers_are_believed_for_so_many_hops(proxied: tuple[Running,
     def sent(*addresses: str) -> int:
         body = {"user": "Ann", "message": "hi"}
         headers = {"X-Forwarded-For": ", ".join(addresses), "Host": "chat.example"}
-        return requests.post(server.url + MESSAGES, json=body, headers=headers, timeout=5).status_code
+        return requests.post(server.url + MESSAGES, json=body, headers=headers, timeout=60).status_code
 
     # What the client forges changes with each request; what the proxies add does not.
     chains = [[f"10.9.9.{number}", *["192.0.2.7", "192.0.2.1"][2 - hops :]] for number in range(5)]
@@ -269,10 +269,10 @@ def test_forwarded_host_and_scheme(proxied: tuple[Running, int]) -> None:
     """They are the last believed proxy's to say; a client's own words for them change nothing."""
     server, hops = proxied
     lines = {"Host": "chat.example", "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https"}
-    found = requests.get(f"{server.url}/", headers=lines, timeout=5)
+    found = requests.get(f"{server.url}/", headers=lines, timeout=60)
     assert found.status_code == (400 if hops == 1 else 200)
     lines["X-Forwarded-Host"] = "chat.example"
-    assert ("Secure" in requests.get(f"{server.url}/", headers=lines, timeout=5).headers["Set-Cookie"]) is (hops == 1)
+    assert ("Secure" in requests.get(f"{server.url}/", headers=lines, timeout=60).headers["Set-Cookie"]) is (hops == 1)
 
 
 def test_a_page_in_the_clear_does_not_write_to_one_over_tls(proxied: tuple[Running, int]) -> None:
@@ -280,7 +280,7 @@ def test_a_page_in_the_clear_does_not_write_to_one_over_tls(proxied: tuple[Runni
     server, hops = proxied
     lines = {"Host": "chat.example", "X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.99"}
     for origin, status in (("http://chat.example", 403 if hops == 1 else 422), ("https://chat.example", 422)):
-        got = requests.post(server.url + MESSAGES, json={}, headers={**lines, "Origin": origin}, timeout=5)
+        got = requests.post(server.url + MESSAGES, json={}, headers={**lines, "Origin": origin}, timeout=60)
         assert got.status_code == status
 
 
@@ -292,15 +292,15 @@ def test_files_are_private_and_logs_hold_no_secret(tmp_path: Path) -> None:
     data = tmp_path / "data"
     env = environment(QUOTECHAT_WORKERS="2", QUOTECHAT_LOG_LEVEL="debug", FLASK_DEBUG="1")
     with running(quotechat("serve", "--port", "0", "--data", str(data)), env=env) as server:
-        token = requests.post(f"{server.url}/api/v1/guests", json={"user": "Ann"}, timeout=5).json()["token"]
+        token = requests.post(f"{server.url}/api/v1/guests", json={"user": "Ann"}, timeout=60).json()["token"]
         mine = {"Authorization": f"Bearer {token}"}
         body = {"user": "Ann", "message": "xyzzy-text"}
         for _ in range(8):  # whichever worker answers
-            assert requests.post(server.url + MESSAGES, json=body, headers=mine, timeout=5).status_code == 201
-        requests.get(f"{server.url}/xyzzy%0Ainjected: line", timeout=5)
+            assert requests.post(server.url + MESSAGES, json=body, headers=mine, timeout=60).status_code == 201
+        requests.get(f"{server.url}/xyzzy%0Ainjected: line", timeout=60)
         send(server.url, b"GET / HTTP/1.1\r\n" + HOST + b"Authorization: Bearer xyzzy-header\r\nbad line\r\n\r\n")
         send(server.url, b"GET /xyzzy-target HTTP/9\r\n\r\n")
-        [cookie] = requests.get(server.url, timeout=5).cookies.values()
+        [cookie] = requests.get(server.url, timeout=60).cookies.values()
         assert data.stat().st_mode & 0o777 == 0o700
         secret = data / "secret"
         assert secret.stat().st_mode & 0o777 == 0o600 and len(secret.read_text()) >= 64

@@ -31,7 +31,7 @@ class Answer(NamedTuple):
         return found
 
 
-def dial(url: str, timeout: float = 10) -> socket.socket:
+def dial(url: str, timeout: float = 60) -> socket.socket:
     """A connection to the server at `url`."""
     parts = urlsplit(url)
     return socket.create_connection((parts.hostname or "", parts.port or 80), timeout)

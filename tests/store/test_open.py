@@ -25,7 +25,7 @@ def test_a_missing_driver_is_named(tmp_path: Path, command: str) -> None:
     database = "postgresql://quotechat:s3cret@127.0.0.1:1/chat"
     result = subprocess.run(
         [sys.executable, "-c", WITHOUT, command], env=environment(QUOTECHAT_DATABASE=database, QUOTECHAT_PORT="0"),
-        cwd=tmp_path, capture_output=True, text=True, timeout=20, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=180, check=False,
     )  # fmt: skip
     assert result.returncode in (1, 2)
     assert "pip install 'quotechat[postgres]'" in result.stderr and "QUOTECHAT_DATABASE" in result.stderr
@@ -41,7 +41,7 @@ def test_a_database_that_does_not_come_ends_the_start(tmp_path: Path) -> None:
     database = "postgresql://quotechat:s3cret@127.0.0.1:1/chat"
     result = subprocess.run(
         [sys.executable, "-c", script], env=environment(QUOTECHAT_DATABASE=database), cwd=tmp_path,
-        capture_output=True, text=True, timeout=30, check=False,
+        capture_output=True, text=True, timeout=180, check=False,
     )  # fmt: skip
     assert result.returncode != 0
     assert "Connection refused" in result.stderr and "Traceback" not in result.stderr
