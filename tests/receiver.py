@@ -140,3 +140,11 @@ def receiving() -> Iterator[Receiver]:
         yield receiver
     finally:
         receiver.close()
+
+
+@contextmanager
+def nobody() -> Iterator[str]:
+    """An address at which nobody answers, and no other program comes to."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}/"

@@ -56,7 +56,7 @@ def test_it_goes_on_where_a_restart_left_it(store: SqliteStore) -> None:
     until(lambda: count(store, "redaction") == 0, what="the redaction")
     assert count(store, "event WHERE body LIKE '%secret%'") == 0
     housekeeper.close()
-    assert housekeeper.thread.state == "ended"
+    until(lambda: housekeeper.thread.state == "ended", what="its end")
 
 
 def test_what_is_old_is_forgotten_soon_after_the_start(

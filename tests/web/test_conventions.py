@@ -195,7 +195,7 @@ def test_whoever_is_asked_to_wait_is_told_how_long(app: Flask) -> None:
 def _raw(server: Running, text: str) -> bytes:
     """All that comes until the server hangs up or, when something came, is silent for a moment."""
     address, found = urlsplit(server.url), b""
-    with socket.create_connection((address.hostname, address.port or 80), timeout=10) as sock:
+    with socket.create_connection((address.hostname, address.port or 80), timeout=60) as sock:
         sock.sendall(text.replace("\n", "\r\n").encode())
         try:
             while block := sock.recv(65_536):

@@ -28,23 +28,23 @@ WORST = {
 
 
 def seconds(do: Callable[[], Any]) -> float:
-    """The least CPU time of some runs, which is nearest to what it costs: other work only adds to it."""
+    """The least CPU time of this thread in some runs, which is nearest to what it costs: other work only adds to it."""
     found = []
     for _ in range(7):
-        began = time.process_time()
+        began = time.thread_time()
         do()
-        found.append(time.process_time() - began)
+        found.append(time.thread_time() - began)
     return min(found)
 
 
 @pytest.mark.parametrize("kind", WORST)
 def test_a_page_costs_little(client: FlaskClient, kind: str) -> None:
-    """The chat page with 50 of the worst messages takes less than 100 ms of CPU, and so does the snapshot."""
+    """The chat page with 50 of the worst messages takes about 30 ms of CPU, the snapshot less; here ten times that."""
     for number in range(MESSAGES):
         body = {"user": "Bo", "message": WORST[kind], "client_id": str(number)}
         assert client.post("/api/v1/rooms/lobby/messages", json=body).status_code == 201
     for path in ("/", "/api/v1/rooms/lobby"):
-        assert seconds(lambda path=path: client.get(path)) < 0.1  # type: ignore[misc]  # bound now
+        assert seconds(lambda path=path: client.get(path)) < 0.3  # type: ignore[misc]  # bound now
     shown = client.get("/api/v1/rooms/lobby").json["messages"]  # type: ignore[index]
     # An answer is bounded in bytes too: what does not fit is the next page's.
     assert 0 < len(shown) <= MESSAGES and {each["message"] for each in shown} == {WORST[kind]}
@@ -61,7 +61,7 @@ def test_a_page_of_an_older_database_costs_little(client: FlaskClient, tmp_path:
         for room_id, number, body in database.execute("SELECT room_id, id, body FROM message").fetchall():
             kept = json.dumps(json.loads(body) | {"runs": text.parse(typed)})
             database.execute("UPDATE message SET body = ? WHERE room_id = ? AND id = ?", (kept, room_id, number))
-    assert seconds(lambda: client.get("/")) < 0.1
+    assert seconds(lambda: client.get("/")) < 0.3
     assert "<em>" not in client.get("/").text
     for path in ("", "/messages?before=60"):
         found = client.get(f"/api/v1/rooms/lobby{path}").json["messages"]  # type: ignore[index]

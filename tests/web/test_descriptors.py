@@ -40,7 +40,7 @@ def test_places_come_back(tmp_path: Path, target: str, accept: str) -> None:
     command = quotechat("serve", "--port", "0", "--data", str(tmp_path))
     with running(command, env=environment(QUOTECHAT_POLLS_PER_CLIENT="3")) as server, contextlib.ExitStack() as stack:
         parts = urlsplit(server.url)
-        asked = [http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=30) for _ in range(8)]
+        asked = [http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=60) for _ in range(8)]
         for connection in asked:
             stack.callback(connection.close)
             connection.request("GET", f"{EVENTS}?after=now")
@@ -52,10 +52,10 @@ def test_places_come_back(tmp_path: Path, target: str, accept: str) -> None:
                 assert (answer.status, answer.headers["X-Content-Type-Options"]) == (503, "nosniff")
                 assert b'"overloaded"' in answer.read() and answer.headers["Retry-After"]
         for _ in range(3):
-            held = stack.enter_context(requests.get(f"{server.url}{EVENTS}", stream=True, timeout=30,
+            held = stack.enter_context(requests.get(f"{server.url}{EVENTS}", stream=True, timeout=60,
                                                     headers={"Accept": "application/x-ndjson"}))  # fmt: skip
             assert held.status_code == 200
-        refused = requests.get(f"{server.url}{EVENTS}", headers={"Accept": "application/x-ndjson"}, timeout=30)
+        refused = requests.get(f"{server.url}{EVENTS}", headers={"Accept": "application/x-ndjson"}, timeout=60)
         assert refused.status_code == 429
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import requests
 from flask import Flask
+from raising import patient
 from servers import Running, environment, quotechat, running, until, whole_log
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
@@ -87,7 +88,7 @@ def test_all_answers_are_alike(server: Running) -> None:
     """The first, which gunicorn answers, and those from the third or fourth on, which it does not."""
     with connected(server) as connection:
         answers = [connection.post(said(f"word {number}")) for number in range(8)]
-        assert kept(server) == 1, "the reactor never had it"
+        until(lambda: kept(server) == 1, what="that the reactor has it")
     assert [status for status, _, _ in answers] == [201] * 8
     events = [event for _, _, event in answers]
     assert [event["message"]["message"] for event in events] == [f"word {number}" for number in range(8)]
@@ -228,8 +229,8 @@ def test_a_restart_answers_what_was_sent(tmp_path: Path, number: signal.Signals)
 @pytest.mark.parametrize("sent", [30, -5], ids=["half a header", "half a body"])
 def test_what_is_on_its_way_finishes(tmp_path: Path, before: int, sent: int) -> None:
     """A request of which a part came before SIGTERM is stored and answered when the rest comes, and is the last."""
-    command = quotechat("serve", "--port", "0", "--data", str(tmp_path))
-    with running(command, env=environment(QUOTECHAT_LIMITS="off")) as server, connected(server) as connection:
+    command, env = patient(tmp_path)
+    with running(command, env=env) as server, connected(server) as connection:
         for number in range(before):
             assert connection.post(said(f"before {number}"))[0] == 201
         body = said("on its way")
@@ -251,8 +252,8 @@ def test_what_is_on_its_way_finishes(tmp_path: Path, before: int, sent: int) -> 
 
 def test_what_is_refused_on_its_way_is_told(tmp_path: Path) -> None:
     """A bad message of which half came before SIGTERM gets its own code, on a kept connection too."""
-    command = quotechat("serve", "--port", "0", "--data", str(tmp_path))
-    with running(command, env=environment(QUOTECHAT_LIMITS="off")) as server, connected(server) as connection:
+    command, env = patient(tmp_path)
+    with running(command, env=env) as server, connected(server) as connection:
         for number in range(6):
             assert connection.post(said(f"before {number}"))[0] == 201
         body = said("x", color="none")
@@ -268,8 +269,8 @@ def test_what_is_refused_on_its_way_is_told(tmp_path: Path) -> None:
 
 def test_all_that_came_is_answered(tmp_path: Path) -> None:
     """Requests that did not wait, on a kept connection: those that were there at SIGTERM have their answers."""
-    command = quotechat("serve", "--port", "0", "--data", str(tmp_path))
-    with running(command, env=environment(QUOTECHAT_LIMITS="off")) as server, connected(server) as connection:
+    command, env = patient(tmp_path)
+    with running(command, env=env) as server, connected(server) as connection:
         for number in range(6):
             assert connection.post(said(f"before {number}"))[0] == 201
         head = f"POST {MESSAGES} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n".encode()
@@ -318,8 +319,9 @@ def arrived(server: Running, connection: Connection) -> None:
 
     def queued() -> str:
         rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-        (row,) = (row for row in rows if row[1].endswith(f":{theirs:04X}") and row[2].endswith(f":{ours:04X}"))
-        return row[4].partition(":")[2]
+        found = [row for row in rows if row[1].endswith(f":{theirs:04X}") and row[2].endswith(f":{ours:04X}")]
+        # The table changes while it is read: a row may be left out, or come twice.
+        return found[0][4].partition(":")[2] if len(found) == 1 else "1"
 
     until(lambda: int(queued(), 16) == 0, what="an empty queue")
 
@@ -334,7 +336,7 @@ def test_half_a_request_is_told_that_it_is_late(tmp_path: Path) -> None:
                     assert connection.post(said(f"before {number}"))[0] == 201
                 head = f"POST {MESSAGES} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                 connection.sock.sendall(f"{head}Content-Length: 50\r\nAccept: */*\r\n\r\nhalf".encode())
-                connection.sock.settimeout(5)
+                connection.sock.settimeout(60)
                 status, headers, problem = connection.answer()
                 assert (status, headers["Connection"], problem["type"]) == (408, "close", "about:blank")
 
@@ -365,7 +367,8 @@ def test_a_handover_says_when_a_connection_ends(tmp_path: Path, workers: str) ->
                                 faults.append(str(status))
                         ends.append("close" if last else "over")
                 except (AssertionError, OSError) as fault:
-                    if not late:  # on a busy machine this thread may wait for longer
+                    # On a busy machine this thread may wait for longer.
+                    if not late and time.monotonic() - asked < LEAVE_SECONDS / 2:
                         faults.append(repr(fault))
 
         threads = [threading.Thread(target=send, daemon=True) for _ in range(8)]
@@ -376,7 +379,7 @@ def test_a_handover_says_when_a_connection_ends(tmp_path: Path, workers: str) ->
                 until(lambda: kept(server) > 0, what="a kept connection")
                 old = server.workers()
                 server.process.send_signal(signal.SIGHUP)
-                until(lambda old=old: not old & server.workers(), 15, "the old workers' end")
+                until(lambda old=old: not old & server.workers(), 120, "the old workers' end")
         finally:
             over.set()
         for thread in threads:

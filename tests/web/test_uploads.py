@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from click.testing import CliRunner
-from servers import Running, environment, quotechat, running, until
+from servers import START_SECONDS, Running, environment, quotechat, running, until
 
 from quotechat.cli import main
 from quotechat.client import Client
@@ -55,7 +55,7 @@ def server(data: Path) -> Iterator[Running]:
 
 
 def guest(url: str) -> dict[str, str]:
-    token = requests.post(f"{url}/api/v1/guests", json={"user": "Azin"}, timeout=30).json()["token"]
+    token = requests.post(f"{url}/api/v1/guests", json={"user": "Azin"}, timeout=60).json()["token"]
     return {"Authorization": f"Bearer {token}"}
 
 
@@ -67,7 +67,7 @@ def azin(server: Running) -> dict[str, str]:
 def raw(url: str, method: str, path: str, headers: dict[str, Any]) -> socket.socket:
     """A connection on which the head of a request was sent."""
     parts = urlsplit(url)
-    sock = socket.create_connection((parts.hostname, parts.port), 20)
+    sock = socket.create_connection((parts.hostname, parts.port), 60)
     lines = [f"{name}: {value}" for name, value in {"Host": parts.netloc, **headers}.items()]
     sock.sendall("\r\n".join([f"{method} {path} HTTP/1.1", *lines, "", ""]).encode())
     return sock
@@ -108,25 +108,25 @@ def test_who_may_not_is_told_before_the_body(server: Running) -> None:
 def test_what_came_stays_when_the_connection_breaks(server: Running, azin: dict[str, str]) -> None:
     """HEAD says how much that is, and the upload goes on from there."""
     data = os.urandom(400_000)
-    begun = requests.post(server.url + FILES, headers={**azin, "Upload-Complete": "?0"}, timeout=30)
+    begun = requests.post(server.url + FILES, headers={**azin, "Upload-Complete": "?0"}, timeout=60)
     where = begun.headers["Location"]
     about = {**azin, "Upload-Offset": "0", "Upload-Complete": "?1", "Content-Length": len(data)}
     with raw(server.url, "PATCH", where, about) as sock:
         sock.sendall(data[:150_000])
         path = f"{server.url}{where}"
     def offset() -> int:
-        return int(requests.head(path, headers=azin, timeout=30).headers["Upload-Offset"])
+        return int(requests.head(path, headers=azin, timeout=60).headers["Upload-Offset"])
     until(lambda: offset() == 150_000, what="all that was sent has come")
 
     def rest() -> int:
         headers = {**azin, "Upload-Offset": "150000", "Upload-Complete": "?1"}
-        return requests.patch(path, data=data[150_000:], headers=headers, timeout=30).status_code
+        return requests.patch(path, data=data[150_000:], headers=headers, timeout=60).status_code
 
     # Until the server has seen the end of the first connection, a second one adds nothing.
     answers = [rest()]
     until(lambda: answers[-1] != 409 or answers.append(rest()), what="the first connection's end")
     assert answers[-1] == 201
-    assert requests.get(path, headers=azin, timeout=30).content == data
+    assert requests.get(path, headers=azin, timeout=60).content == data
 
 
 def test_slow_readers_hold_no_thread(server: Running, azin: dict[str, str]) -> None:
@@ -140,12 +140,12 @@ def test_slow_readers_hold_no_thread(server: Running, azin: dict[str, str]) -> N
         ]
         heads = [reader.recv(100) for reader in readers]
         assert all(head.startswith(b"HTTP/1.1 200 OK") for head in heads)
-        assert requests.get(f"{server.url}/api/v1/rooms", timeout=30).ok
+        assert requests.get(f"{server.url}/api/v1/rooms", timeout=60).ok
         # The pool grows with what came at once, not with what is held.
-        held = requests.get(f"{server.url}/readyz", timeout=30)
+        held = requests.get(f"{server.url}/readyz", timeout=60)
         assert held.ok and threads(server) < before + 30
         for _ in range(70):
-            assert requests.get(f"{server.url}/api/v1/seen", timeout=30).ok
+            assert requests.get(f"{server.url}/api/v1/seen", timeout=60).ok
         whole = heads[0] + told(readers[0])
         assert whole.partition(b"\r\n\r\n")[2] == data
 
@@ -155,7 +155,7 @@ def kill(server: Running) -> None:
     old = server.workers()
     for worker in old:
         os.kill(worker, signal.SIGKILL)
-    until(lambda: server.workers() - old and not server.workers() & old, 30, "another worker")
+    until(lambda: server.workers() - old and not server.workers() & old, START_SECONDS, "another worker")
 
 
 def patient(call: Callable[[], requests.Response]) -> requests.Response:
@@ -175,7 +175,7 @@ def killed_upload(server: Running, azin: dict[str, str], seed: int) -> None:
     chance = random.Random(seed)
     data = chance.randbytes(chance.randrange(1, 900_000))
     begun = patient(lambda: requests.post(
-        server.url + FILES, headers={**azin, "Upload-Complete": "?0", "Upload-Length": str(len(data))}, timeout=30
+        server.url + FILES, headers={**azin, "Upload-Complete": "?0", "Upload-Length": str(len(data))}, timeout=60
     ))  # fmt: skip
     path, fatal = server.url + begun.headers["Location"], chance.randrange(len(data))
     offset, dead = 0, False
@@ -190,16 +190,16 @@ def killed_upload(server: Running, azin: dict[str, str], seed: int) -> None:
         else:
             about = {**azin, "Upload-Offset": str(offset), "Upload-Complete": "?1" if stop == len(data) else "?0"}
             answer = patient(lambda about=about, offset=offset, stop=stop: requests.patch(  # type: ignore[misc]
-                path, data=data[offset:stop], headers=about, timeout=30
+                path, data=data[offset:stop], headers=about, timeout=60
             ))  # fmt: skip
             assert answer.status_code in (201, 204, 409), answer.text
             if answer.status_code == 201:
                 break
-        half = patient(lambda: requests.get(path, headers=azin, timeout=30))
+        half = patient(lambda: requests.get(path, headers=azin, timeout=60))
         assert half.status_code == 404, "half a file was served"
-        offset = int(patient(lambda: requests.head(path, headers=azin, timeout=30)).headers["Upload-Offset"])
-    assert patient(lambda: requests.get(path, headers=azin, timeout=30)).content == data
-    assert patient(lambda: requests.delete(path, headers=azin, timeout=30)).status_code == 204
+        offset = int(patient(lambda: requests.head(path, headers=azin, timeout=60)).headers["Upload-Offset"])
+    assert patient(lambda: requests.get(path, headers=azin, timeout=60)).content == data
+    assert patient(lambda: requests.delete(path, headers=azin, timeout=60)).status_code == 204
 
 
 def test_the_client_goes_on_after_a_kill(server: Running, tmp_path: Path) -> None:
