@@ -16,7 +16,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from needed import missing  # after the path, so that it works from any directory
-from server import Server, proxy
+from people import People
+from server import Server, free_port, proxy
 
 CHROMIUM = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
@@ -29,6 +30,8 @@ FLAGS = [
     "--disable-background-networking",
     "--mute-audio",
     "--hide-scrollbars",
+    # Pages of one person share a process: to start one costs as much as to load a page.
+    "--renderer-process-limit=1",
 ]
 
 
@@ -67,12 +70,18 @@ def firefox(driver: Any) -> Iterator[Any]:
     browser.close()
 
 
+@pytest.fixture(scope="session")
+def port() -> int:
+    """Of the servers of all tests, one after the other: the browser loads modules and styles from it once."""
+    return free_port()
+
+
 @pytest.fixture
-def server(tmp_path: Path, driver: Any) -> Iterator[Server]:
+def server(tmp_path: Path, driver: Any, port: int) -> Iterator[Server]:
     """A fresh server on a fresh store for every test: shared history hides faults."""
     data = tmp_path / "data"
     data.mkdir()
-    running = Server(data)
+    running = Server(data, port)
     running.start()
     yield running
     running.kill()
@@ -84,25 +93,29 @@ def no_websockets(server: Server) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def people(chromium: Any) -> Iterator[People]:
+    found = People(chromium)
+    yield found
+    found.close()
+
+
 @pytest.fixture
-def open_page(chromium: Any, server: Server) -> Iterator[Callable[..., Any]]:
+def open_page(people: People, server: Server) -> Iterator[Callable[..., Any]]:
     """Opens a page as a person of its own. Nothing may break the content-security policy in it."""
-    contexts, violations = [], []
+    violations: list[str] = []
 
     def opened(path: str = "/", *, base: str = "", live: bool = True, **options: Any) -> Any:
-        context = chromium.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
+        page = people.page(server.url, fresh=bool(base), **options)
         page.on(
             "console", lambda message: "Content Security" in message.text and violations.append(message.text)
         )
         page.on("pageerror", lambda error: violations.append(str(error)))
         page.goto((base or server.url) + path)
         if live:
-            page.wait_for_selector("#pill[data-state=live]", timeout=20_000)
+            page.wait_for_selector("#pill[data-state=live]")
         return page
 
     yield opened
-    for context in contexts:
-        context.close()
+    people.leave()
     assert violations == []

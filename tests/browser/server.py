@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import socketserver
@@ -22,8 +23,11 @@ ROOT = Path(__file__).parents[2]
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """One that stays free while its server is away: below those that systems give to connections."""
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def until(probe: Callable[[], object], what: str, seconds: float = 90) -> None:
@@ -37,10 +41,10 @@ def until(probe: Callable[[], object], what: str, seconds: float = 90) -> None:
 class Server:
     """`quotechat serve` as a process group of its own, which can be killed and started again."""
 
-    def __init__(self, data: Path, **settings: str) -> None:
+    def __init__(self, data: Path, port: int = 0, **settings: str) -> None:
         self.data = data
         self.settings = settings
-        self.port = free_port()
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[str] | Forked | None = None
 

@@ -18,14 +18,14 @@ PASSWORD = "correct horse battery 9"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, driver: Any) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, driver: Any, port: int) -> Iterator[Server]:
     """One server for this module, with the accounts of Ann and Bo."""
     data = tmp_path_factory.mktemp("following") / "data"
     data.mkdir()
     for name, role in (("Ann", "owner"), ("Bo", "member")):
         add = quotechat("users", "add", name, "--role", role, "--password-stdin", "--data", str(data))
         subprocess.run(add, input=PASSWORD.encode(), env=environment(), cwd=ROOT, check=True, capture_output=True)
-    running = Server(data)
+    running = Server(data, port)
     running.start()
     yield running
     running.kill()

@@ -21,11 +21,11 @@ Person = requests.Session
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, driver: Any) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, driver: Any, port: int) -> Iterator[Server]:
     """One server for all, with two people and a visitor; each test has rooms of its own."""
     data = tmp_path_factory.mktemp("frame") / "data"
     data.mkdir()
-    running = Server(data)
+    running = Server(data, port)
     running.start()
     yield running
     running.kill()

@@ -24,11 +24,11 @@ DROP = """([name, text]) => {
 
 
 @pytest.fixture
-def server(tmp_path: Path, driver: Any) -> Iterator[Server]:
+def server(tmp_path: Path, driver: Any, port: int) -> Iterator[Server]:
     """A server on which visitors upload."""
     data = tmp_path / "data"
     data.mkdir()
-    running = Server(data, QUOTECHAT_GUEST_FILES="on")
+    running = Server(data, port, QUOTECHAT_GUEST_FILES="on")
     running.start()
     yield running
     running.kill()

@@ -25,11 +25,11 @@ HIDE = """hidden => {
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, driver: Any) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, driver: Any, port: int) -> Iterator[Server]:
     """One for the module."""
     data = tmp_path_factory.mktemp("room") / "data"
     data.mkdir()
-    running = Server(data)
+    running = Server(data, port)
     running.start()
     yield running
     running.kill()
