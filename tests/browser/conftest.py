@@ -16,7 +16,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from needed import missing  # after the path, so that it works from any directory
-from people import People
+from people import SECONDS, People
 from server import Server, free_port, proxy
 
 CHROMIUM = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
@@ -42,7 +42,7 @@ def driver() -> Iterator[Any]:
         from playwright.sync_api import expect, sync_playwright
     except ImportError:
         missing("playwright")
-    expect.set_options(timeout=20_000)  # milliseconds; the usual 5 s are short on a busy machine
+    expect.set_options(timeout=SECONDS * 1000)  # the usual 5 s are short on a busy machine
     with sync_playwright() as playwright:
         yield playwright
 
@@ -102,11 +102,16 @@ def people(chromium: Any) -> Iterator[People]:
 
 @pytest.fixture
 def open_page(people: People, server: Server) -> Iterator[Callable[..., Any]]:
-    """Opens a page as a person of its own. Nothing may break the content-security policy in it."""
+    """Opens a page as a person of its own. Nothing may break the content-security policy in it.
+
+    With `clock`, the test says how time passes in it: `page.clock`.
+    """
     violations: list[str] = []
 
-    def opened(path: str = "/", *, base: str = "", live: bool = True, **options: Any) -> Any:
-        page = people.page(server.url, fresh=bool(base), **options)
+    def opened(path: str = "/", *, base: str = "", live: bool = True, clock: bool = False, **options: Any) -> Any:
+        page = people.page(server.url, fresh=bool(base) or clock, **options)
+        if clock:
+            page.clock.install()
         page.on(
             "console", lambda message: "Content Security" in message.text and violations.append(message.text)
         )
