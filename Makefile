@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A stamp per set of packages: the second run has nothing to do until what is installed changes.
 DESCRIPTION := setup.cfg pyproject.toml
 
-.PHONY: run test lint pages faults soak screenshots bench bench-claims bench-growth bench-store bench-search bench-inbox bench-message fuzz-api bench-postgres cluster bench-streams bench-subscribers bench-move fuzz inboxes uploads conformance min-versions floors clean
+.PHONY: run test lint pages faults soak screenshots bench bench-claims bench-growth bench-store bench-search bench-inbox bench-message fuzz-api bench-postgres cluster bench-streams bench-subscribers bench-move fuzz inboxes matrix uploads conformance min-versions floors clean
 
 run: $(VENV)/.installed
 	$(BIN)/quotechat serve
@@ -39,6 +39,10 @@ $(VENV)/.installed-fuzz: $(VENV)/.installed-test
 # Random use of rooms by several people at two workers, STEPS of it: each inbox is the counted truth.
 inboxes: $(VENV)/.installed-test
 	PYTHONPATH=src:tests:tests/web $(BIN)/python tests/web/test_inbox_model.py $(STEPS)
+
+# Every described call, command and stream by every kind of caller, on both stores.
+matrix: $(VENV)/.installed-test
+	PYTHONPATH=src:tests:tests/web $(BIN)/python tests/web/rights_matrix.py
 
 # Workers killed at random bytes of so many uploads; each goes on where it was.
 uploads: $(VENV)/.installed-test

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,40 +9,11 @@ from typing import Any
 import pytest
 from flask import Flask
 from people import Browser, joined, owner
+from scopes import NOBODY, SESSION, SOME_ROOMS, filled, needed
 
 from quotechat import create_app
 from quotechat.config import Settings
 from quotechat.web.spec.described import calls
-
-#: Calls that need `write`, beside those below a room's `/messages`, `/commands` and the like.
-WRITE = {
-    ("POST", "/quotes"), ("DELETE", "/quotes/1"), ("PUT", "/rooms/lobby/read"), ("PUT", "/rooms/lobby/level"),
-    ("PATCH", "/files/1"), ("DELETE", "/files/1"), ("POST", "/rooms/lobby/files"),
-    ("PUT", "/rooms/lobby/members/me"), ("DELETE", "/rooms/lobby/members/me"),
-}
-#: Calls that need a session, whatever the scopes are.
-SESSION = {
-    ("PUT", "/me/password"), ("DELETE", "/me"), ("GET", "/sessions"), ("DELETE", "/sessions"),
-    ("DELETE", "/sessions/k3v9aaaa"), ("DELETE", "/sessions/this"), ("POST", "/sessions/proof"), ("GET", "/tokens"),
-    ("POST", "/tokens"), ("DELETE", "/tokens/k3v9aaaa"),
-    ("POST", "/devices"), ("GET", "/bots/k3v9aaaabbbb/tokens"), ("POST", "/bots/k3v9aaaabbbb/tokens"),
-    ("DELETE", "/bots/k3v9aaaabbbb/tokens/k3v9aaaa"),
-    ("POST", "/accounts/k3v9aaaabbbb/reset"), ("DELETE", "/accounts/k3v9aaaabbbb/sessions"),
-}  # fmt: skip
-#: Calls that anybody makes, also without an account.
-NOBODY = {
-    ("POST", "/devices/use"), ("POST", "/sessions"), ("POST", "/setup"), ("POST", "/joins"), ("POST", "/resets"),
-    ("GET", "/seen"),
-}  # fmt: skip
-#: Calls that a token for some rooms may make, though they name none.
-SOME_ROOMS = {
-    ("GET", "/me"), ("GET", "/me/scheduled"), ("GET", "/rooms"), ("GET", "/events"), ("GET", "/quotes"),
-    ("GET", "/quotes/1"), ("GET", "/quotes/random"), ("GET", "/ws"), ("GET", "/search"),
-    ("GET", "/cursors"), ("GET", "/cursors/1"), ("GET", "/cursors/1/events"), ("PUT", "/cursors/1"),
-    ("PUT", "/cursors/1/position"), ("DELETE", "/cursors/1"),
-    ("GET", "/inbox"), ("GET", "/mentions"), ("GET", "/presence"),
-    ("GET", "/files/1"), ("GET", "/files/1/thumb"), ("PATCH", "/files/1"), ("DELETE", "/files/1"),
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -57,23 +27,11 @@ def app(tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str
 
 def addresses(app: Flask) -> list[tuple[str, str]]:
     """Every call below /api/v1, as (method, path)."""
-    filled = {"room": "lobby", "account_id": "k3v9aaaabbbb", "token_id": "k3v9aaaa", "session_id": "k3v9aaaa"}
     found = []
     for rule, method, _, _ in calls(app):
         if rule.rule.startswith("/api/v1"):
-            path = re.sub(r"<(?:[^<>]*:)?(\w+)>", lambda name: filled.get(name[1], "1"), rule.rule)
-            found.append((method, path.removeprefix("/api/v1")))
+            found.append((method, filled(rule.rule.removeprefix("/api/v1"))))
     return found
-
-
-def needed(method: str, path: str) -> str:
-    """The scope, or `session`, that a call needs."""
-    if (method, path) in SESSION:
-        return "session"
-    if method == "GET":
-        return "read"
-    of_room = re.match(r"/rooms/lobby/(messages|scheduled|commands|members/me)", path)
-    return "write" if of_room or (method, path) in WRITE else "manage"
 
 
 def lacks(answer: Any) -> str | None:

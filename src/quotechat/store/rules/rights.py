@@ -48,6 +48,8 @@ _NEEDS: dict[type, str] = {
 }
 _SPEAKS = (SendMessage, EditMessage, React, AddQuote)
 """Commands that a mute and the end of a room forbid."""
+_FOR_ACCOUNTS = (Join, ReportMessage, SetRoom, AddMember, SetMember, RemoveMember)
+"""Commands that no visitor may give: one is told to sign in."""
 _LOOKS_BACK = 500
 """Events in which the last word of a visitor is looked for."""
 _SPOKE = (
@@ -67,7 +69,7 @@ def check(asked: Asked, command: commands.Write) -> None:
         return
     if isinstance(command, AddQuote) and rooms.is_private(asked.room.kind):
         raise Forbidden("Quotes belong to everybody, and this room does not.")
-    if isinstance(command, Join | ReportMessage):
+    if isinstance(command, _FOR_ACCOUNTS):
         need_account(asked)
     if isinstance(command, SendMessage | EditMessage) and asked.room.kind == rooms.DIRECT:
         _check_blocked(asked)

@@ -17,7 +17,15 @@ from ...hub.files import Files
 from ...live import handoff
 from ...live.detach import can_detach
 from ...protocol import media
-from ...protocol.errors import FileUnknown, ParameterInvalid, Refused, TooLarge, UnsupportedMediaType
+from ...protocol.errors import (
+    FileUnknown,
+    ParameterInvalid,
+    Refused,
+    TooLarge,
+    Unauthenticated,
+    UnsupportedMediaType,
+)
+from ...protocol.principal import Principal
 from ...protocol.types import file_types as types
 from ...store.files.blobs import Content, WrongOffset
 from ...store.files.uploads import File
@@ -94,7 +102,7 @@ def append(file_id: str) -> Response:
     offset, complete = _number("Upload-Offset"), _complete()
     if offset is None:
         raise ParameterInvalid("Upload-Offset says how many bytes were there before.", "Upload-Offset")
-    files, by = _files(), security.principal()
+    files, by = _files(), _uploader()
     _chat().welcome(access.begun())
     file, received = files.state(by, file_id)
     if file.hash is not None and complete and offset == received and not request.content_length:
@@ -122,7 +130,7 @@ def append(file_id: str) -> Response:
 )
 def remove(file_id: str) -> Response:
     """End an upload, or remove a file that was not sent."""
-    _files().remove(security.principal(), file_id)
+    _files().remove(_uploader(), file_id)
     return Response(status=204, headers={"Cache-Control": "no-store"})
 
 
@@ -156,6 +164,14 @@ def thumb(file_id: str) -> Response:
 
 
 # --- In ---------------------------------------------------------------------------------------------
+
+
+def _uploader() -> Principal:
+    """Return the caller. Raises Unauthenticated for one without identity, which can have no upload."""
+    by = security.principal()
+    if by.identity is None:
+        raise Unauthenticated("Files need an identity: a cookie or a bearer token.")
+    return by
 
 
 def _receive(file_id: str, offset: int) -> int:

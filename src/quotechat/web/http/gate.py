@@ -123,7 +123,7 @@ def _check_rooms(principal: Principal) -> None:
     room = (request.view_args or {}).get("room")
     if room is not None:
         authentication.check_room(principal, room)
-    elif principal.rooms is not None and not _is_one_of(_FOR_SOME_ROOMS):
+    elif principal.rooms is not None and request.url_rule is not None and not _is_one_of(_FOR_SOME_ROOMS):
         raise ScopeMissing("manage" if site.path().startswith("/api/") else "session")
 
 
