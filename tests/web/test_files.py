@@ -133,13 +133,13 @@ def test_bytes_go_with_the_upload(app: Flask, azin: Sender) -> None:
     [
         ({"upload_complete": "yes"}, 400), ({"upload_length": "-1"}, 400), ({"upload_length": "2"}, 400),
         ({"upload_complete": "?0", "upload_length": str(2**21)}, 413),
-        ({"upload_complete": "?0", "upload_length": "2"}, 413),
+        ({"upload_complete": "?0", "upload_length": "2"}, 413), ({"content_encoding": "gzip"}, 415),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_refused_and_leaves_nothing(
     app: Flask, azin: Sender, headers: dict[str, str], status: int
 ) -> None:
-    """Headers that cannot be read, and more bytes than may come."""
+    """Headers that cannot be read, more bytes than may come, and a coding that the file does not have."""
     assert azin.ask("POST", FILES, b"bytes", **headers).status_code == status
     assert azin.ask("POST", FILES, b"x" * 1_048_577).status_code == 413
     assert stored(app) == [] and kept(app) == 0
@@ -272,6 +272,19 @@ def test_small_pictures_are_what_they_were(azin: Sender) -> None:
 def send(sender: Sender, *files: dict[str, Any], room: str = "lobby", **more: Any) -> Any:
     body = {"user": sender.user, "message": "", "files": [file["id"] for file in files], **more}
     return sender.client.post(f"/api/v1/rooms/{room}/messages", json=body, headers=sender.headers)
+
+
+def test_a_text_may_be_left_out_beside_files(azin: Sender) -> None:
+    """Missing and null are as empty as "", and a repeat in another form is the same; without files it is needed."""
+    file = azin.upload(b"alone")
+    answers = [send(azin, file, client_id="alone", message=text) for text in (None, "")]
+    assert [each.status_code for each in answers] == [201, 200]
+    body = {"user": azin.user, "files": [azin.upload(b"also alone")["id"]]}
+    sent = azin.client.post("/api/v1/rooms/lobby/messages", json=body, headers=azin.headers)
+    assert sent.status_code == 201 and sent.get_json()["message"]["message"] == ""
+    for nothing in ({}, {"files": []}):
+        refused = azin.client.post("/api/v1/rooms/lobby/messages", json={"user": azin.user, **nothing})
+        assert (refused.status_code, refused.get_json()["field"]) == (422, "message")
 
 
 def test_a_message_carries_files(app: Flask, azin: Sender) -> None:

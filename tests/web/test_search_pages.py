@@ -73,6 +73,15 @@ def test_a_message_is_found_as_soon_as_it_is_stored(client: FlaskClient) -> None
     assert texts(client, "q=ready") == []
 
 
+def test_a_busy_machine_finds_no_less(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time ends a search only after some hundred messages: among a few, all are found, however long it takes."""
+    monkeypatch.setattr("quotechat.hub.search.MOST_SECONDS", -1.0)
+    for number in range(3):
+        say(client, f"late tea {number}")
+    found = client.get(f"{API}/search?q=late").get_json()
+    assert (len(found["hits"]), found["has_more"], "searched" in found) == (3, False, False)
+
+
 def test_pages_follow_by_their_link(client: FlaskClient) -> None:
     """`Link` leads through all hits; above 50 a limit is cut."""
     for number in range(7):

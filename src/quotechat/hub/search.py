@@ -15,6 +15,8 @@ from ..store.search.index import Index
 
 MOST_SECONDS = 0.1
 """Seconds after which a search gives what it has found, and how far it came."""
+LEAST_LOOKED = 500
+"""Hits of the index that it looks through whatever the time: a busy machine finds no less among a few."""
 
 Order = Literal["newest", "best"]
 
@@ -42,13 +44,13 @@ class Search:
             raise Invalid("order", "The best come first only with in: or a date.")
         search = asking.Search(self._store, self._index, parsed, principal)
         after = None if before is None else asking.before_of(before)
-        return (search.best if order == "best" else search.newest)(after, limit, _clock())
+        return (search.best if order == "best" else search.newest)(after, limit, _clock(search))
 
     def quotes(self, before: int | None, limit: int, asked: str) -> quotes.Found:
         """Return the newest quotes that have all words of `asked`."""
         return quotes.search(self._store, self._index, question.words(asked), before, limit)
 
 
-def _clock() -> Callable[[], bool]:
+def _clock(search: asking.Search) -> Callable[[], bool]:
     end = time.monotonic() + MOST_SECONDS
-    return lambda: time.monotonic() > end
+    return lambda: search.looked >= LEAST_LOOKED and time.monotonic() > end

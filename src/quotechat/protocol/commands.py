@@ -386,8 +386,8 @@ def decode(envelope: Any, name: str | None = None) -> Command:
             f"There is no command {asked[:40]!r}." if isinstance(asked, str) else "An envelope needs a command."
         )
     said = envelope.get("message")
-    if name is not None and kind is SendMessage and isinstance(said, dict) and said.get("user") is None:
-        envelope = {**envelope, "message": {**said, "user": name}}
+    if kind is SendMessage and isinstance(said, dict):
+        envelope = {**envelope, "message": decoding.completed(said, name)}
     try:
         command = msgspec.convert(envelope, kind)
     except msgspec.ValidationError as fault:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
@@ -22,6 +23,16 @@ def prepare(types: Iterable[type[msgspec.Struct]]) -> None:
     """
     for each in types:
         msgspec.json.Decoder(each)
+
+
+def completed(said: dict[str, Any], name: str | None) -> dict[str, Any]:
+    """Return a message to send with what may be left out of it: its author, and beside files its text."""
+    missing: dict[str, Any] = {}
+    if name is not None and said.get("user") is None:
+        missing["user"] = name
+    if said.get("files") and said.get("message") is None:
+        missing["message"] = ""
+    return {**said, **missing} if missing else said
 
 
 def refusal(fault: str) -> Invalid:

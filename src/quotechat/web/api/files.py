@@ -45,7 +45,7 @@ _SECONDS = 86_400
 _WHOLE = re.compile(r"[0-9]{1,15}")
 _MEDIA = (*sorted(media.SHOWN), media.OTHER)
 _READ = ("room-unknown", "file-unknown", "not-found", "rate-limited", "overloaded")
-_WRITE = ("forbidden", "conflict", "quota-full", "too-large", *_READ)
+_WRITE = ("forbidden", "conflict", "quota-full", "too-large", "unsupported-media-type", *_READ)
 
 
 class BrokenOff(OSError):
@@ -63,6 +63,7 @@ def create(room: str) -> Response:
     Or begin one: with `Upload-Complete: ?0`, and `Upload-Length` if that is known, the body is its first part, and
     the next ones go to `Location`.
     """
+    _check_encoding()
     complete, announced = _complete(default=True), request.content_length
     length = _number("Upload-Length")
     if complete and length is None:
@@ -88,7 +89,7 @@ def create(room: str) -> Response:
 
 @blueprint.patch("/files/<file_id>")
 @described(
-    answers={201: types.Uploaded, 204: None}, problems=("unsupported-media-type", *_WRITE), binary=PARTIAL, writes=True,
+    answers={201: types.Uploaded, 204: None}, problems=_WRITE, binary=PARTIAL, writes=True,
     identity="needed",
 )  # fmt: skip
 def append(file_id: str) -> Response:
@@ -99,6 +100,7 @@ def append(file_id: str) -> Response:
     """
     if request.mimetype not in ("", PARTIAL, "application/octet-stream"):
         raise UnsupportedMediaType(f"The body is {PARTIAL}.")
+    _check_encoding()
     offset, complete = _number("Upload-Offset"), _complete()
     if offset is None:
         raise ParameterInvalid("Upload-Offset says how many bytes were there before.", "Upload-Offset")
@@ -223,6 +225,12 @@ def _place() -> Iterator[None]:
         yield
     finally:
         limits.leave("upload", *who)
+
+
+def _check_encoding() -> None:
+    """Raise UnsupportedMediaType for a body in another form than the file has: as it is, it would be kept so."""
+    if request.headers.get("Content-Encoding"):
+        raise UnsupportedMediaType("Files are taken as they are, without a Content-Encoding.")
 
 
 def _complete(*, default: bool | None = None) -> bool:
