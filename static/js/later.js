@@ -53,6 +53,21 @@ export function attachments(form, options) {
   return { take: (message) => (files ? files.take(message) : message) };
 }
 
+/** Pictures of the log, opened large; `message(id)` is what the page shows. */
+export function views(log, message) {
+  const fileOf = (link) =>
+    message(link.closest("article").dataset.id).files.find(({ id }) => link.href.endsWith(`/${id}`));
+  const loaded = once(async () => new (await import("./files/viewer.js")).Viewer(log, fileOf));
+  log.addEventListener("click", async (event) => {
+    const link = event.target.closest(".picture");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return; // a tab of its own
+    event.preventDefault();
+    const viewer = await loaded().catch(() => null);
+    if (viewer) viewer.open(link);
+    else location.assign(link.href);
+  });
+}
+
 /** The field for a time of one's own; until it is here, as the browser reads it. */
 export function timeField(input, offset) {
   let [field, meant] = [null, null];

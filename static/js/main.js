@@ -11,7 +11,19 @@ import { Expected } from "./expected.js";
 import { History } from "./history.js";
 import { jumps } from "./jump.js";
 import { keyboard } from "./keys.js";
-import { attachments, bells, completes, menu, panel, picker, switcher, switches, tray, typing } from "./later.js";
+import {
+  attachments,
+  bells,
+  completes,
+  menu,
+  panel,
+  picker,
+  switcher,
+  switches,
+  tray,
+  typing,
+  views,
+} from "./later.js";
 import { Log } from "./log.js";
 import { readEntry, showReactions } from "./message.js";
 import { Mine } from "./mine.js";
@@ -166,6 +178,7 @@ const composer = new Composer($("composer"), {
 
 const files = attachments(composer.form, {
   api,
+  place,
   send,
   user: () => composer.user,
   refuse: (text) => composer.refuse(text),
@@ -247,6 +260,7 @@ keyboard({
 typing(connection, { field: composer.field, name: () => composer.user, element: $("typing") });
 switches(connection, $("way-line"));
 fitAboveKeyboard(document.body);
+views($("log"), (id) => timeline.get(id));
 tapShows($("log"), (article) => actions.run("more", article));
 
 // --- What comes -----------------------------------------------------------------------------------

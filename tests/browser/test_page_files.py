@@ -21,6 +21,15 @@ DROP = """([name, text]) => {
   const event = new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true });
   document.querySelector("#log").dispatchEvent(event);
 }"""
+KEPT = """() => new Promise((done) => {
+  indexedDB.open("quotechat", 1).onsuccess = ({ target: { result } }) => {
+    const asked = result.transaction("files").objectStore("files").getAll();
+    asked.onsuccess = () => {
+      result.close();
+      done(asked.result.map(({ alt }) => alt));
+    };
+  };
+})"""
 
 
 @pytest.fixture
@@ -106,3 +115,73 @@ def test_no_script_in_a_file_runs(server: Server, chromium: Any) -> None:
             page.goto(f"{server.url}/api/v1/files/{files[name]}")
         assert "run" not in page.title() and page.title() != "1"
     page.close()
+
+
+def test_a_picture_opens_large(open_page: Open) -> None:
+    """By keyboard and by touch, with what its sender says that it shows; the focus comes back to where the keys led."""
+    page = open_page("/", has_touch=True)
+    sign(page, "Ada")
+    loads(page, "field", "kept", "upload")
+    pictures = [{"name": name, "mimeType": "image/jpeg", "buffer": photo()} for name in ("one.jpg", "two.jpg")]
+    page.set_input_files("[name=file]", pictures)
+    expect(page.locator(".files-waiting progress")).to_have_count(0)
+    page.fill(".files-waiting li:first-child input", "A heron")
+    page.evaluate("document.getElementById('composer').requestSubmit()")
+    links, dialog = page.locator("#m1 .picture"), page.locator("dialog.viewer")
+    expect(links.first.locator("img")).to_have_attribute("alt", "A heron")
+    links.first.focus()
+    page.keyboard.press("Enter")
+    expect(dialog).to_be_visible()
+    expect(dialog.locator("img")).to_have_attribute("alt", "A heron")
+    for text in ("A heron", "one.jpg", "20 × 40"):
+        expect(dialog).to_contain_text(text)
+    page.keyboard.press("ArrowLeft")  # there is none
+    expect(dialog.locator("bdi")).to_have_text("one.jpg")
+    page.keyboard.press("ArrowRight")
+    expect(dialog.locator("bdi")).to_have_text("two.jpg")
+    expect(dialog.locator("a")).to_have_attribute("download", "two.jpg")
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(links.last).to_be_focused()
+    links.first.tap()
+    expect(dialog).to_be_visible()
+    dialog.get_by_role("button", name="Close").tap()
+    expect(dialog).to_be_hidden()
+    links.first.click()
+    page.evaluate("fetch('/api/v1/rooms/lobby/messages/1', { method: 'DELETE' })")
+    expect(dialog).to_be_hidden()  # what is deleted is not shown on
+
+
+def test_an_upload_goes_on_after_a_reload(open_page: Open, server: Server) -> None:
+    """At the offset of the server, with what was written about it; once it is sent, nothing of it is left."""
+    page = open_page("/")
+    sign(page, "Ada")
+    loads(page, "field", "kept", "upload")
+    asked: list[tuple[str, str | None]] = []
+
+    def only_the_first_piece(route: Any) -> None:
+        asked.append((route.request.method, route.request.headers.get("upload-offset")))
+        if len(asked) > 1:
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route("**/api/v1/files/*", only_the_first_piece)
+    picture = photo() + bytes(2_500_000)
+    page.set_input_files("[name=file]", {"name": "large.jpg", "mimeType": "image/jpeg", "buffer": picture})
+    page.fill(".files-waiting input", "A heron")
+    page.locator(".files-waiting input").blur()
+    waits(page, lambda: len(asked) > 1, "the second piece, which is lost")
+    page.unroute("**/api/v1/files/*")
+    begun: list[str] = []
+    page.on("request", lambda each: begun.append(each.url) if each.method == "POST" and "/files" in each.url else None)
+    waits(page, lambda: page.evaluate(KEPT) == ["A heron"], "what is kept")
+    page.reload()
+    expect(page.locator(".files-waiting input")).to_have_value("A heron")
+    expect(page.locator(".files-waiting progress")).to_have_count(0)
+    page.evaluate("document.getElementById('composer').requestSubmit()")
+    expect(page.locator("#m1 .picture img")).to_have_attribute("alt", "A heron")
+    assert asked[0] == ("PATCH", "0") and begun == []
+    page.reload()
+    loads(page, "field", "kept")
+    expect(page.locator(".files-waiting li")).to_have_count(0)

@@ -1,8 +1,10 @@
 // Uploads in pieces, against a server that is played here: what is lost on the way is sent again, and nothing twice.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Kept, KEPT } from "../../static/js/files/kept.js";
 import { sizeOf } from "../../static/js/files/show.js";
 import { upload } from "../../static/js/files/upload.js";
+import { factsOf, neighbour } from "../../static/js/files/viewer.js";
 
 /** A server whose `faults` are consumed one by one: "lost", the request; "answer", only its answer; or a status. */
 function played(faults = []) {
@@ -40,6 +42,104 @@ for (const faults of [[], ["lost"], ["answer"], [503, "lost", "answer"]])
     assert.equal(server.got, 2_500_000);
     assert.ok(parts.every((part, i) => part > (parts[i - 1] ?? 0) && part < 1));
   });
+
+test("A page goes on with the upload of the page before it, at the offset of the server", async () => {
+  const server = played();
+  server.got = 2_000_000;
+  const parts = [];
+  const found = await upload(at(server), file(2_500_000), {
+    ...quick,
+    known: "/api/v1/files/f1",
+    progress: (part) => parts.push(part),
+  });
+  assert.equal(found.id, "f1");
+  assert.equal(server.got, 2_500_000);
+  assert.deepEqual([parts, server.asked], [[0.8], 2]);
+});
+
+test("An upload that the server has no more begins anew; one that was sent is nobody's", async () => {
+  const server = played();
+  const plain = server.fetch;
+  let known = new Response(null, { status: 404 });
+  server.fetch = (url, options) => (options.method === "HEAD" ? known : plain(url, options));
+  const begun = [];
+  const again = { ...quick, known: "/api/v1/files/f0", begun: (url) => begun.push(url) };
+  assert.equal((await upload(at(server), file(10), again)).id, "f1");
+  assert.deepEqual(begun, ["/api/v1/files/f1"]);
+  known = new Response(null, { status: 200 });
+  assert.equal(await upload(at(server), file(10), again), null);
+  assert.equal(server.got, 10);
+});
+
+/** The locks of a browser, and what it keeps. */
+function browser() {
+  const [held, items] = [new Set(), new Map()];
+  const request = async (name, _, hold) => {
+    if (held.has(name)) return hold(null);
+    held.add(name);
+    await hold({ name });
+    return held.delete(name);
+  };
+  const shelf = {
+    put: async (id, item) => items.set(id, item),
+    remove: async (id) => items.delete(id),
+    all: async () => [...items],
+  };
+  let now = 0;
+  return {
+    items,
+    close: () => held.clear(),
+    sleep: () => (now += KEPT + 1),
+    tab: (place = "lobby") => new Kept(place, { locks: { request }, shelf, now: () => now }),
+  };
+}
+
+test("What a tab attaches is its own until the tab is closed; then the next one has it", async () => {
+  const { items, close, tab } = browser();
+  const first = tab();
+  await first.save("a", { file: "A", by: "Ada" });
+  await first.save("b", { file: "B", by: "Ada" });
+  await first.remove("b");
+  assert.deepEqual(await tab().left("Ada"), []);
+  close();
+  assert.deepEqual(await tab("tea").left("Ada"), []);
+  assert.deepEqual(await tab().left("Eve"), []);
+  const next = tab();
+  const [found, ...more] = await next.left("Ada");
+  assert.deepEqual([found.id, found.file, more], ["a", "A", []]);
+  assert.deepEqual(await tab().left("Ada"), []);
+  await next.remove("a");
+  assert.equal(items.size, 0);
+});
+
+test("What is a day old goes, whosever it is", async () => {
+  const { items, close, sleep, tab } = browser();
+  await tab().save("a", { file: "A", by: "Ada" });
+  close();
+  sleep();
+  assert.deepEqual(await tab("tea").left("Eve"), []);
+  assert.equal(items.size, 0);
+});
+
+test("Without locks or a place to keep it nothing is kept, and nothing fails", async () => {
+  const none = new Kept("lobby", { locks: undefined });
+  await none.save("a", { file: "A" });
+  await none.remove("a");
+  assert.deepEqual(await none.left("Ada"), []);
+});
+
+test("Pictures have neighbours, and facts", () => {
+  assert.deepEqual(
+    [
+      neighbour("abc", "a", 1),
+      neighbour(["a", "b"], "b", 1),
+      neighbour(["a"], "x", -1),
+      neighbour(["a", "b"], "b", -1),
+    ],
+    ["b", null, null, "a"],
+  );
+  assert.equal(factsOf({ size: 1_500_000, width: 20, height: 40 }), "20 × 40 · 1.5 MB");
+});
 
 test("A refusal is told, and nothing is tried again", async () => {
   const server = played([409]);

@@ -1,16 +1,21 @@
-// The files of the message that is being written: chosen, dropped or pasted, on their way or here.
+// The files of the message that is being written: chosen, dropped or pasted, on their way or here, and described.
+import { newId } from "../ids.js";
 import { reasonOf } from "../problem.js";
+import { Kept } from "./kept.js";
 import { sizeOf } from "./show.js";
 import { upload } from "./upload.js";
 
 const MOST = 10;
+const SHOWN = /^(image|audio|video)\//;
+const MOST_ALT = 500;
 
 export class Files {
-  #items = []; // {row, control, file}; `file` is the server's as soon as it has all of it
+  #items = []; // {id, row, control, file, alt}; `file` is the server's as soon as it has all of it
 
-  /** `send(message)` sends one without a text, `user()` is its author; `refuse(text)` says what is wrong. */
-  constructor(form, { api, user, send, refuse }) {
-    Object.assign(this, { form, api, user, send, refuse });
+  /** `send(message)` sends one without a text, `user()` is its author; `refuse(text)` says what is wrong; `place` is
+   *  what this browser keeps for the room. */
+  constructor(form, { api, place, user, send, refuse, kept = new Kept(place) }) {
+    Object.assign(this, { form, api, user, send, refuse, kept });
     this.input = form.querySelector("[name=file]");
     this.list = form.querySelector(".files-waiting");
     if (!this.input) return;
@@ -23,6 +28,14 @@ export class Files {
     for (const name of ["dragover", "drop"]) document.addEventListener(name, (event) => this.#dragged(event));
     // Before the composer: it sends texts.
     form.addEventListener("submit", (event) => this.#submit(event), { capture: true });
+    this.#resume();
+  }
+
+  /** Goes on with what a page before this one left. */
+  async #resume() {
+    for (const { id, file, url, alt } of await this.kept.left(this.user())) {
+      if (this.#items.length < MOST) this.#begin(file, { id, url, alt });
+    }
   }
 
   add(files) {
@@ -36,14 +49,17 @@ export class Files {
   /** The message with the files that are here, which leave the form. */
   take(message) {
     if (!this.#items.length) return message; // also where nobody uploads
-    const ids = this.#items.flatMap(({ file }) => file?.id ?? []);
-    for (const item of this.#items) item.row.remove();
+    const files = this.#items.flatMap(({ file, alt }) => (file ? [alt ? { id: file.id, alt } : file.id] : []));
+    for (const { id, row } of this.#items) {
+      row.remove();
+      this.kept.remove(id);
+    }
     this.#items = [];
     this.#need();
-    return ids.length ? { ...message, files: ids } : message;
+    return files.length ? { ...message, files } : message;
   }
 
-  async #begin(file) {
+  async #begin(file, { id = newId(), url = null, alt = "" } = {}) {
     const control = new AbortController();
     const row = document.createElement("li");
     const name = Object.assign(document.createElement("bdi"), { textContent: file.name });
@@ -52,8 +68,9 @@ export class Files {
     bar.setAttribute("aria-label", file.name);
     const cancel = Object.assign(document.createElement("button"), { type: "button", textContent: "Remove" });
     cancel.setAttribute("aria-label", `Remove ${file.name}`);
-    row.append(name, state, bar, cancel);
-    const item = { row, control, file: null };
+    const item = { id, row, control, file: null, alt };
+    const keep = () => this.kept.save(id, { file, url, alt: item.alt, by: this.user() });
+    row.append(name, state, bar, cancel, ...(SHOWN.test(file.type) ? [this.#described(item, file, keep)] : []));
     cancel.addEventListener("click", () => this.#remove(item));
     this.#items.push(item);
     this.list.append(row);
@@ -62,12 +79,18 @@ export class Files {
       bar.value = part;
     };
     try {
-      item.file = await upload(this.api, file, { signal: control.signal, progress });
+      const begun = (at) => {
+        url = at;
+        keep();
+      };
+      item.file = await upload(this.api, file, { known: url, signal: control.signal, begun, progress });
       bar.remove();
+      if (!item.file) this.#forget(item); // another page has sent it
     } catch (error) {
       if (control.signal.aborted) return;
       bar.remove();
       item.failed = true;
+      this.kept.remove(id);
       state.textContent = reasonOf(error);
       row.classList.add("refused");
     }
@@ -75,11 +98,32 @@ export class Files {
 
   #remove(item) {
     item.control.abort();
+    this.#forget(item);
+    if (item.file) this.api.fetch(`${this.api.base}/files/${item.file.id}`, { method: "DELETE" }).catch(() => {});
+    this.form.elements.message.focus();
+  }
+
+  #forget(item) {
     item.row.remove();
     this.#items = this.#items.filter((each) => each !== item);
-    if (item.file) this.api.fetch(`${this.api.base}/files/${item.file.id}`, { method: "DELETE" }).catch(() => {});
+    this.kept.remove(item.id);
     this.#need();
-    this.form.elements.message.focus();
+  }
+
+  /** The field for what a file shows. */
+  #described(item, { name }, keep) {
+    const field = document.createElement("input");
+    Object.assign(field, {
+      type: "text",
+      maxLength: MOST_ALT,
+      value: item.alt,
+      placeholder: "What it shows",
+      dir: "auto",
+    });
+    field.setAttribute("aria-label", `What ${name} shows, for those who do not see it`);
+    field.addEventListener("input", () => (item.alt = field.value.trim()));
+    field.addEventListener("change", keep);
+    return field;
   }
 
   /** Beside files a message needs no text. */

@@ -1,4 +1,5 @@
 // The files of a message in its <article>: pictures in a fixed place, players, and links to all else.
+import { inOrder } from "../direction.js";
 
 /** Fills the place for files; what is shown already stays. */
 export function showFiles(place, files = []) {
@@ -17,16 +18,18 @@ function shown(file, url) {
   return link;
 }
 
-function picture({ name, width, height }, url) {
+function picture({ name, alt = name, width, height }, url) {
   const link = made("a", { className: "picture", href: url, target: "_blank", rel: "noopener" });
   // With both, the place is there before the picture is.
-  link.append(made("img", { src: `${url}/thumb`, alt: name, width, height, loading: "lazy", decoding: "async" }));
+  link.append(
+    made("img", { src: `${url}/thumb`, alt: inOrder(alt), width, height, loading: "lazy", decoding: "async" }),
+  );
   return link;
 }
 
-function player({ name, type }, url) {
+function player({ name, alt = name, type }, url) {
   const element = made(type.startsWith("audio/") ? "audio" : "video", { src: url, controls: true, preload: "none" });
-  element.setAttribute("aria-label", name);
+  element.setAttribute("aria-label", inOrder(alt));
   return element;
 }
 

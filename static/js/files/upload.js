@@ -1,22 +1,26 @@
-// Uploads a file in pieces; goes on where it was after a lost connection or a restart of the server.
+// Uploads a file in pieces; goes on where it was after a lost connection, a restart of the server or of the page.
 import { Backoff } from "../backoff.js";
 import { Problem } from "../problem.js";
 
 const PIECE = 1024 * 1024;
+const SENT = -1;
 
-/** Resolves to the file as messages have it. `progress(part)` is told how much has gone, 0 to 1; throws Problem where
- *  the server refused, and the signal's reason where it was cancelled. */
-export async function upload(api, file, { signal, progress = () => {}, backoff = new Backoff(), wait = pause } = {}) {
+/** Resolves to the file as messages have it; to null where it went on at `known`, and was sent meanwhile.
+ *  `begun(url)` is told where it goes on, `progress(part)` how much has gone, 0 to 1. Throws Problem where the server
+ *  refused, and the signal's reason where it was cancelled. */
+export async function upload(
+  api,
+  file,
+  { known = null, signal, begun = () => {}, progress = () => {}, backoff = new Backoff(), wait = pause } = {},
+) {
   const persist = (ask) => insist(ask, { signal, backoff, wait });
-  const begun = await persist(() =>
-    request(api, "POST", `${api.roomUrl}/files?${new URLSearchParams({ name: file.name })}`, signal, undefined, {
-      "Upload-Complete": "?0",
-      "Upload-Length": String(file.size),
-    }),
-  );
-  const url = begun.headers.get("Location");
+  let offset = known ? await persist(() => offsetOf(api, known, signal)) : null;
+  if (offset === SENT) return null;
+  const url = offset === null ? await persist(() => begin(api, file, signal)) : known;
+  begun(url);
   signal?.addEventListener("abort", () => api.fetch(url, { method: "DELETE" }).catch(() => {}));
-  let offset = 0;
+  offset ??= 0;
+  if (offset) progress(offset / file.size);
   for (;;) {
     const end = Math.min(offset + PIECE, file.size);
     const last = end === file.size;
@@ -30,14 +34,34 @@ export async function upload(api, file, { signal, progress = () => {}, backoff =
         if (error.code !== "conflict") throw error;
       });
       if (sent) return sent;
-      // An earlier try came through, and only its answer was lost.
-      offset = Number((await request(api, "HEAD", url, signal)).headers.get("Upload-Offset"));
+      // An earlier try came through, and only its answer was lost; or it is still on its way.
+      const found = await offsetOf(api, url, signal);
+      if (found === null || found === SENT) throw new Problem({ title: "This file is not there any more." }, 404);
+      if (found === offset) await wait(backoff.next(0));
+      offset = found;
       return null;
     });
     if (!answer) continue;
     if (last) return (await answer.json()).file;
     offset = end;
     progress(offset / file.size);
+  }
+}
+
+async function begin(api, file, signal) {
+  const address = `${api.roomUrl}/files?${new URLSearchParams({ name: file.name })}`;
+  const about = { "Upload-Complete": "?0", "Upload-Length": String(file.size) };
+  return (await request(api, "POST", address, signal, undefined, about)).headers.get("Location");
+}
+
+/** How much of an upload has come: SENT if it is a message's by now, null if there is none (any more). */
+async function offsetOf(api, url, signal) {
+  try {
+    const found = (await request(api, "HEAD", url, signal)).headers.get("Upload-Offset");
+    return found === null ? SENT : Number(found);
+  } catch (error) {
+    if (error.status === 404) return null;
+    throw error;
   }
 }
 
