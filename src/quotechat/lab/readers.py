@@ -16,7 +16,7 @@ from simple_websocket import Client, ConnectionClosed
 TIMEOUT = 40.0
 """Seconds that an answer may take."""
 _MOST_LOST = 5
-"""Connections that a reader may lose besides those of a cut."""
+"""Connections that a reader may lose one after the other without any answer; a server ends those at rest."""
 
 
 class Cost(NamedTuple):
@@ -75,11 +75,15 @@ class Reader(threading.Thread):
 
     def run(self) -> None:
         try:
-            for lost in range(_MOST_LOST + 1):
-                with contextlib.suppress(*() if lost == _MOST_LOST else _LOST):
+            lost = 0
+            while not self.ending:
+                before = self.cost
+                try:
                     self.read()
-                if self.ending:
-                    break
+                except _LOST:
+                    lost = lost + 1 if self.cost is before else 1
+                    if lost > _MOST_LOST and not self.ending:
+                        raise
                 self.network.up.wait()
         except Exception as fault:
             if not self.ending:
@@ -131,21 +135,24 @@ class Poller(Reader):
         self.interval = interval
 
     def read(self) -> None:
-        link = connection(self.url)
-        link.connect()
-        self.network.add(link.sock)
-        wait = 0
-        while not self.ending:
-            path = f"/api/v1/rooms/{self.room}/events?after={self.after}&wait={wait}&measure=1"
-            page, stamp = ask(link, "GET", path, again=False)
-            found = dict(part.split("=") for part in stamp.split(", ")) if stamp else {}
-            self.count(1, int(found.get("in", 0)), int(found.get("out", 0)))
-            for event in page["events"]:
-                self.apply(event)
-            self.caught_up()
-            wait = self.wait
-            if not page["more"]:
-                time.sleep(page.get("retry_in_ms", 0) / 1000 or self.interval)
+        with contextlib.closing(connection(self.url)) as link:
+            link.connect()
+            self.network.add(link.sock)
+            wait = 0
+            while not self.ending:
+                self._ask(link, wait)
+                wait = self.wait
+
+    def _ask(self, link: http.client.HTTPConnection, wait: int) -> None:
+        path = f"/api/v1/rooms/{self.room}/events?after={self.after}&wait={wait}&measure=1"
+        page, stamp = ask(link, "GET", path, again=False)
+        found = dict(part.split("=") for part in stamp.split(", ")) if stamp else {}
+        self.count(1, int(found.get("in", 0)), int(found.get("out", 0)))
+        for event in page["events"]:
+            self.apply(event)
+        self.caught_up()
+        if not page["more"]:
+            time.sleep(page.get("retry_in_ms", 0) / 1000 or self.interval)
 
 
 class Socket(Reader):
