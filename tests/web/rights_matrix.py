@@ -275,7 +275,9 @@ def _command(
     row = COMMANDS[command]
     own = own and (command not in _OWNED or _may_make(caller, _OWNED[command], kind))
     asked = None if command in WITHOUT_ROOM else kind
-    scopes = () if command in WITHOUT_ROOM else (scope_of(command),) if over_socket else ("write", scope_of(command))
+    # `/commands` is for tokens with `write` or `manage`; then each command asks for its own.
+    door = () if over_socket or "manage" in (caller.scopes or ()) else ("write",)
+    scopes = () if command in WITHOUT_ROOM else (*door, scope_of(command))
     writes = command != "subscribe"
     outcomes = expected(world, caller, row, scopes=scopes, kind=asked, own=own, writes=writes)
     outcomes = _refined(command, caller, kind, own, outcomes)

@@ -403,7 +403,7 @@ def test_a_token_is_shown_once_and_does_what_its_scopes_say(app: Flask) -> None:
         ("GET", "/rooms", None, "read"),
         ("GET", "/rooms/lobby/events?after=0", None, "read"),
         ("POST", "/rooms/lobby/messages", {"message": "hi"}, "write"),
-        ("POST", "/rooms/lobby/commands", {"command": "ping"}, "write"),
+        ("POST", "/rooms/lobby/commands", {"command": "send-message", "message": {"message": "hi"}}, "write"),
         ("POST", "/rooms", {"name": "tea"}, "manage"),
         ("POST", "/invitations", {}, "manage"),
     ]

@@ -55,7 +55,8 @@ def test_every_address_asks_for_its_scope(app: Flask, boss: Browser) -> None:
             if (method, path) in NOBODY or path == "/tokens/this":
                 continue
             found, asked = lacks(client.open(f"/api/v1{path}", method=method, headers=bearer)), needed(method, path)
-            if found != (None if asked == scope else asked):
+            # Each command has a scope of its own.
+            if found != (None if scope in (asked, "manage" if path.endswith("/commands") else "") else asked):
                 wrong.append((scope, method, path, found, asked))
     assert wrong == []
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from collections.abc import Callable
 from typing import Any
 
 from ..protocol import commands, names
-from ..protocol.errors import Draining, MalformedEnvelope, Refused
+from ..protocol.errors import Draining, MalformedEnvelope, RateLimited, Refused
 from ..store.base import (
     Accepted,
     BeginDirect,
@@ -22,6 +23,7 @@ from ..store.base import (
     Typist,
     Write,
 )  # fmt: skip
+from ..store.rules.rooms import find_direct
 from .feeds import Feeds
 from .limits import Limits
 from .passthrough import Passthrough
@@ -142,9 +144,18 @@ class Submissions(Passthrough):
         Raises AccountUnknown, Forbidden, Invalid, Conflict, RateLimited.
         """
         self.welcome(begun)
-        self.limits.allow("direct", identity)
+        write = Write(command, self._clock(), identity, proof)
         try:
-            created = self._make(Write(command, self._clock(), identity, proof))
+            self.limits.allow("direct", identity)
+        except RateLimited:
+            # The limit is for new rooms.
+            with contextlib.suppress(Refused):
+                there = self._store.read_with(lambda sql: find_direct(sql, command, write))
+                if there is not None:
+                    return there
+            raise
+        try:
+            created = self._make(write)
         except Refused:
             self.limits.refund("direct", identity)
             raise

@@ -100,7 +100,7 @@ def allows_on_server(principal: Principal, action: str, site: Mapping[str, str])
 #: Commands for which a token needs the scope `write`.
 _WRITE: Final = frozenset({
     "send-message", "edit-message", "delete-message", "react", "cancel-scheduled", "add-quote", "remove-quote",
-    "join", "mark-read", "set-level", "typing", "report-message",
+    "join", "mark-read", "set-level", "typing",
 })  # fmt: skip
 _READ: Final = frozenset({"subscribe", "unsubscribe", "ping"})
 

@@ -82,18 +82,18 @@ class Webhooks:
 
     def listed(self, by: Principal | None) -> list[Shown]:
         """Return the webhooks that `by` may change, the newest first. Raises Forbidden."""
-        self._check(by)
+        self.check(by)
         keeper = None if by is None or by.is_admin else by.account
         return self._store.read_with(lambda sql: [self._shown(sql, each) for each in rows.listed(sql, keeper)])
 
     def one(self, by: Principal | None, key: str) -> Shown:
         """Return one webhook. Raises Forbidden, WebhookUnknown."""
-        self._check(by)
+        self.check(by)
         return self._store.read_with(lambda sql: self._shown(sql, self._kept(sql, by, key)))
 
     def tries(self, by: Principal | None, key: str) -> list[tuple[Try, str | None]]:
         """Return its last calls, the newest first, each with the name of the room. Raises as `one`."""
-        self._check(by)
+        self.check(by)
         return self._store.read_with(lambda sql: rows.tries(sql, self._kept(sql, by, key).id))
 
     def make(self, by: Principal | None, account: str, wanted: Wanted) -> tuple[Shown, str]:
@@ -101,7 +101,7 @@ class Webhooks:
 
         It begins with the next event of each room. Raises Forbidden, AccountUnknown, Invalid, Conflict, RoomUnknown.
         """
-        self._check(by)
+        self.check(by)
         bot = self._store.read_with(lambda sql: self._bot(sql, by, account))
         name, url = self._clean_name(wanted.name), self._clean_url(by, wanted.url)
         starts, secret, now = self._starts(bot, wanted), _new_secret(), self._clock()
@@ -148,7 +148,7 @@ class Webhooks:
 
     def remove(self, by: Principal | None, key: str) -> None:
         """Forget a webhook, with its positions. Raises Forbidden, WebhookUnknown."""
-        self._check(by)
+        self.check(by)
 
         def work(sql: Sql) -> None:
             webhook = self._kept(sql, by, key)
@@ -160,7 +160,7 @@ class Webhooks:
 
     def change_secret(self, by: Principal | None, key: str) -> tuple[Shown, str]:
         """Give it a new secret; for a day it signs with both. Raises Forbidden, WebhookUnknown."""
-        self._check(by)
+        self.check(by)
         secret = _new_secret()
 
         def work(sql: Sql) -> None:
@@ -171,7 +171,7 @@ class Webhooks:
 
     def enable(self, by: Principal | None, key: str) -> Shown:
         """Let it go on from its position, without waiting for the next try. Raises Forbidden, WebhookUnknown."""
-        self._check(by)
+        self.check(by)
         self._store.write_with(lambda sql: rows.enable(sql, self._kept(sql, by, key)))
         self._told()
         return self.one(by, key)
@@ -196,7 +196,7 @@ class Webhooks:
 
         Raises Forbidden, WebhookUnknown, and Conflict if its maker may have none.
         """
-        self._check(by)
+        self.check(by)
         now = self._clock()
 
         def found(sql: Sql) -> tuple[Webhook, Principal | None]:
@@ -214,7 +214,7 @@ class Webhooks:
 
     # --- Inside -------------------------------------------------------------------------------------
 
-    def _check(self, by: Principal | None) -> None:
+    def check(self, by: Principal | None) -> None:
         if self.policy.makers == OFF:
             raise Forbidden("Webhooks are off here.")
         if not self.policy.allows(by):

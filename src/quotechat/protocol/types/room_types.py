@@ -108,5 +108,5 @@ class MemberAnswer(msgspec.Struct, kw_only=True):
 class DirectBody(msgspec.Struct):
     """The other people of a direct room."""
 
-    members: Annotated[list[AccountId], Meta(max_length=9)]
+    members: Annotated[list[AccountId], Meta(max_length=9)] | UnsetType = UNSET
 

@@ -45,22 +45,21 @@ def create(ledger: Ledger, command: CreateRoom, write: Write, settings: Settings
     return Created(_told(asked, command.title, creator, "manager"))
 
 
+def find_direct(sql: Sql, command: BeginDirect, write: Write) -> Created | None:
+    """Return the direct room of these people, None if they have none. Raises as `begin_direct`."""
+    return _direct_of(sql, *_people(sql, callers.standing(sql, write, 0), command, write))
+
+
 def begin_direct(ledger: Ledger, command: BeginDirect, write: Write, settings: Settings) -> Created:
     """Return the direct room of these people, which is made if it is not there."""
     sql = ledger.sql
     standing = callers.standing(sql, write, 0)
-    own = _own(sql, standing)
-    if own is None:
-        raise Unauthenticated("This needs an account: sign in, or send a token.")
-    others = [each for each in _accounts(sql, command.members, write.at) if each != own]
-    if len(others) > MOST_OTHERS:
-        raise Invalid("members", f"A direct room has at most {MOST_OTHERS} others.")
-    pair = _pair([own, *others])
+    own, others = _people(sql, standing, command, write)
     # Nobody else begins the same one meanwhile.
     sql.alone("direct")
-    there = sql.one("SELECT name FROM room WHERE pair = ?", pair)
+    there = _direct_of(sql, own, others)
     if there is not None:
-        return Created(listing.one(sql, there[0], own.id), duplicate=True)
+        return there
     _need_right(sql, standing, write, BEGIN_DIRECT)
     for other in others:
         if own.role == "guest" and not members.share_a_room(sql, own.id, other.id):
@@ -68,6 +67,7 @@ def begin_direct(ledger: Ledger, command: BeginDirect, write: Write, settings: S
         if members.is_blocked(sql, own.id, other.id):
             raise Forbidden(f"{other.name} takes no direct messages from you.")
     name = rooms.DIRECT_PREFIX + random_tail(12)
+    pair = _pair([own, *others])
     room = make_room(ledger, name, None, write.at, most=settings.most_directs, kind=rooms.DIRECT, pair=pair)
     asked = Asked(ledger, room, write, settings, standing)
     for account in (own, *others):
@@ -176,6 +176,22 @@ def _tailed(wish: str) -> str:
     if len(wish) > _LONGEST_WISH:
         raise Invalid("name", f"The name of a closed room has at most {_LONGEST_WISH} characters; a tail is added.")
     return f"{_open_name(wish)}-{random_tail(_TAIL)}"
+
+
+def _people(sql: Sql, standing: Standing, command: BeginDirect, write: Write) -> tuple[Account, list[Account]]:
+    """Return the caller and the others of a direct room. Raises Unauthenticated, AccountUnknown, Invalid."""
+    own = _own(sql, standing)
+    if own is None:
+        raise Unauthenticated("This needs an account: sign in, or send a token.")
+    others = [each for each in _accounts(sql, command.members, write.at) if each != own]
+    if len(others) > MOST_OTHERS:
+        raise Invalid("members", f"A direct room has at most {MOST_OTHERS} others.")
+    return own, others
+
+
+def _direct_of(sql: Sql, own: Account, others: list[Account]) -> Created | None:
+    there = sql.one("SELECT name FROM room WHERE pair = ?", _pair([own, *others]))
+    return None if there is None else Created(listing.one(sql, there[0], own.id), duplicate=True)
 
 
 def _pair(people: list[Account]) -> bytes:

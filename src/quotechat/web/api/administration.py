@@ -14,6 +14,7 @@ from ...protocol.events import rfc3339
 from ...protocol.permissions import INVITE
 from ...protocol.principal import Principal
 from ...protocol.types import account_types as types
+from ...store.accounts.accounts import Account
 from ..http import authentication, parameters
 from ..http.services import services
 from ..spec.described import described
@@ -42,9 +43,7 @@ def accounts() -> Response:
     principal = authentication.need_account()
     limit = parameters.limit(_DEFAULT, _MOST)
     found = _people().listed(parameters.one("q") or "", limit, parameters.one("before"), principal)
-    keepers = _people().ids({each.keeper for each in found if each.keeper is not None})
-    shown = [showing.account(each, whole=principal.is_admin, keepers=keepers) for each in found[:limit]]
-    return live({"accounts": shown, "has_more": len(found) > limit})
+    return live({"accounts": _shown(found[:limit], principal), "has_more": len(found) > limit})
 
 
 @blueprint.post("/accounts")
@@ -57,11 +56,11 @@ def accounts() -> Response:
 )
 def make() -> Response:
     """Make an account: {`name`, `role`} → 201, once with the link by which its owner chooses a password."""
-    principal, fields = _admin(), parameters.json_object()
+    principal, fields = _admin(), parameters.fields()
     role = _text(fields, "role", "member")
     _prove_for(role)
     account, made = _people().make(principal, _text(fields, "name"), role)
-    return live({**showing.account(account, whole=True), "link": showing.link("reset", made.code)}, 201)
+    return live({**_shown([account], principal)[0], "link": showing.link("reset", made.code)}, 201)
 
 
 @blueprint.get("/accounts/<account_id>")
@@ -71,9 +70,7 @@ def make() -> Response:
 def account(account_id: str) -> Response:
     """One account."""
     principal = authentication.need_account()
-    found = _people().one(account_id, principal)
-    keepers = _people().ids({found.keeper} if found.keeper is not None else set())
-    return live(showing.account(found, whole=principal.is_admin, keepers=keepers))
+    return live(_shown([_people().one(account_id, principal)], principal)[0])
 
 
 @blueprint.patch("/accounts/<account_id>")
@@ -86,7 +83,7 @@ def account(account_id: str) -> Response:
 )
 def change(account_id: str) -> Response:
     """Change another's {`name`?, `role`?, `state`?: `closed`, `messages`?: `delete`} → the account."""
-    principal, fields, people = _admin(), parameters.json_object(), _people()
+    principal, fields, people = _admin(), parameters.fields(), _people()
     people.one(account_id)
     if fields.get("state") not in (None, "closed"):
         raise Invalid("state", "An account can be closed; a ban has an address of its own.")
@@ -97,7 +94,7 @@ def change(account_id: str) -> Response:
         principal, account_id, name=name, role=role, closed=fields.get("state") is not None,
         erase=token_fields.erase(fields),
     )  # fmt: skip
-    return live(showing.account(changed, whole=True))
+    return live(_shown([changed], principal)[0])
 
 
 @blueprint.post("/accounts/<account_id>/reset")
@@ -131,13 +128,14 @@ def sign_out(account_id: str) -> Response:
 @described(
     answers={204: None},
     body=types.BanBody,
+    optional_body=True,
     problems=("account-unknown", "conflict", *_ADMIN),
     writes=True,
     identity="needed",
 )
 def ban(account_id: str) -> Response:
     """Ban an account: {`until`?, `messages`?: `keep` or `delete`, `reason`?}; without `until`, for good."""
-    principal, fields = _admin(), parameters.json_object()
+    principal, fields = _admin(), parameters.fields(needed=False)
     until = None if fields.get("until") is None else showing.until(fields["until"], "until", _chat().now())
     reason = _reason(fields)
     _people().ban(principal, account_id, until, erase=token_fields.erase(fields), reason=reason)
@@ -167,10 +165,12 @@ def bars() -> Response:
 
 
 @blueprint.put("/bars/<path:address>")
-@described(answers={204: None}, body=types.BarBody, problems=_ADMIN, writes=True, identity="needed")
+@described(
+    answers={204: None}, body=types.BarBody, optional_body=True, problems=_ADMIN, writes=True, identity="needed"
+)
 def bar(address: str) -> Response:
     """Let nobody without an account write from an address, or an IPv6 /64: {`until`?, `reason`?}, 30 days at most."""
-    principal, fields = _admin(), parameters.json_object()
+    principal, fields = _admin(), parameters.fields(needed=False)
     until = None if fields.get("until") is None else showing.until(fields["until"], "until", _chat().now())
     authentication.services().bars.put(principal, address, until, _reason(fields))
     return Response(status=204)
@@ -200,6 +200,7 @@ def invitations() -> Response:
 @described(
     answers={201: types.NewInvitation},
     body=types.InvitationBody,
+    optional_body=True,
     problems=("rate-limited", "room-unknown", "conflict", *_ADMIN),
     writes=True,
     identity="needed",
@@ -209,7 +210,7 @@ def invite() -> Response:
 
     `role` is `member` or `guest`. Who joins by it is a member of `rooms`, which the caller has to manage.
     """
-    principal, fields = _inviter(), parameters.json_object()
+    principal, fields = _inviter(), parameters.fields(needed=False)
     uses = fields.get("uses", 1)
     if not isinstance(uses, int) or isinstance(uses, bool):
         raise Invalid("uses", "uses is a whole number.")
@@ -252,6 +253,14 @@ def change_site() -> Response:
 
 
 # --- Inside -----------------------------------------------------------------------------------------
+
+
+def _shown(found: list[Account], principal: Principal) -> list[dict[str, Any]]:
+    """Return accounts as `principal` sees them: all of its own, and of everybody's if it is an administrator."""
+    ids = _people().ids({key for each in found for key in (each.keeper, each.made_by) if key is not None})
+    return [
+        showing.account(each, whole=principal.is_admin or each.id == principal.account, ids=ids) for each in found
+    ]
 
 
 def _admin() -> Principal:

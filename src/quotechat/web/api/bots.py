@@ -26,7 +26,7 @@ def listed() -> Response:
     """{`bots`}, the newest first: one's own; all for administrators."""
     found = _bots().listed(authentication.need_account())
     keepers = authentication.services().people.ids({each.keeper for each in found if each.keeper is not None})
-    return live({"bots": [showing.account(each, keepers=keepers) for each in found]})
+    return live({"bots": [showing.account(each, ids=keepers) for each in found]})
 
 
 @blueprint.post("/bots")
@@ -39,7 +39,7 @@ def listed() -> Response:
 )
 def make() -> Response:
     """Make a bot: {`name`, `rooms`?, `scopes`?, `keeper`?} → 201 {`account`, `token`}, the secret shown once."""
-    principal, fields = authentication.need_account(), parameters.json_object()
+    principal, fields = authentication.need_account(), parameters.fields()
     authentication.need_right(principal, CREATE_BOT)
     name, keeper = fields.get("name"), fields.get("keeper")
     if not isinstance(name, str):
@@ -48,7 +48,7 @@ def make() -> Response:
         raise Invalid("keeper", "keeper is no text.")
     made = _bots().make(principal, name, token_fields.rooms(fields), keeper, token_fields.scopes(fields))
     keepers = authentication.services().people.ids({made.account.keeper or 0})
-    return live({"account": showing.account(made.account, keepers=keepers), "token": made.text}, 201)
+    return live({"account": showing.account(made.account, ids=keepers), "token": made.text}, 201)
 
 
 @blueprint.patch("/bots/<account_id>")
@@ -62,7 +62,7 @@ def hand_over(account_id: str) -> Response:
         raise Invalid("keeper", "keeper is missing, or no text.")
     found = _bots().hand_over(principal, account_id, keeper)
     keepers = authentication.services().people.ids({found.keeper or 0})
-    return live(showing.account(found, keepers=keepers))
+    return live(showing.account(found, ids=keepers))
 
 
 @blueprint.delete("/bots/<account_id>")
@@ -92,7 +92,7 @@ def tokens(account_id: str) -> Response:
 def new_token(account_id: str) -> Response:
     """Make a token of a bot: {`name`, `scopes`?, `rooms`?, `expires_in`?} → 201, once with its secret."""
     principal = authentication.need_person("token")
-    fields, chat = parameters.json_object(), _chat()
+    fields, chat = parameters.fields(), _chat()
     found, text = _bots().add_token(
         principal, account_id, token_fields.name(fields), token_fields.scopes(fields), token_fields.rooms(fields),
         token_fields.lasts(fields, chat.now()),

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
 from ...hub.accounts.accounts import Accounts
 from ...hub.chat import Chat
-from ...live.detach import has_body
 from ...protocol import json
 from ...protocol.errors import Invalid, ParameterInvalid, Unauthenticated
 from ...protocol.events import rfc3339
@@ -72,7 +71,7 @@ def _told(caller: authentication.Caller) -> dict[str, Any]:
 )
 def change() -> Response:
     """Change name or settings: {`name`?, `settings`?} → the account."""
-    principal, fields = authentication.need_account(), parameters.json_object()
+    principal, fields = authentication.need_account(), parameters.fields()
     settings = _settings(fields.get("settings", {}))
     if "name" in fields or settings:
         _accounts().change(principal, fields.get("name", principal.name), settings, security.visitor())
@@ -90,7 +89,7 @@ def change() -> Response:
 def password() -> Response:
     """Set a new password: {`password`, `end_tokens`?}. Needs a proof; every other session ends."""
     _, session = authentication.need_proof("password")
-    fields = parameters.json_object()
+    fields = parameters.fields()
     end_tokens = fields.get("end_tokens", False)
     if not isinstance(end_tokens, bool):
         raise Invalid("end_tokens", "end_tokens is true or false.")
@@ -102,6 +101,7 @@ def password() -> Response:
 @described(
     answers={202: None},
     body=types.CloseBody,
+    optional_body=True,
     problems=("scope-missing", "proof-needed", "sign-in-failed", "rate-limited", "conflict"),
     writes=True,
     identity="needed",
@@ -112,7 +112,7 @@ def close() -> Response:
     The password is needed if it was not given within the last ten minutes.
     """
     principal, session = authentication.need_session()
-    fields = parameters.json_object() if has_body(request.environ) else {}
+    fields = parameters.fields(needed=False)
     erase = token_fields.erase(fields)
     if fields.get("password") is not None:
         _accounts().prove(session, fields["password"], authentication.client())
@@ -156,13 +156,14 @@ def scheduled() -> Response:
 @described(
     answers={200: types.Claimed},
     body=types.ClaimBody,
+    optional_body=True,
     problems=("conflict", "scope-missing"),
     writes=True,
     identity="needed",
 )
 def claim() -> Response:
     """Take over the messages that the caller wrote as a visitor: {`token`}, or the visitor's cookie → {`messages`}."""
-    principal, fields = authentication.need_account(), parameters.json_object()
+    principal, fields = authentication.need_account(), parameters.fields(needed=False)
     token = fields.get("token")
     if token is not None and not isinstance(token, str):
         raise Invalid("token", "token is no text.")
@@ -237,7 +238,7 @@ def tokens() -> Response:
 def new_token() -> Response:
     """Make a token for a program: {`name`, `scopes`?, `rooms`?, `expires_in`?} → 201, once with its secret."""
     principal = authentication.need_person("token")
-    fields = parameters.json_object()
+    fields = parameters.fields()
     found, text = _accounts().new_token(
         principal.account or 0, token_fields.name(fields), token_fields.scopes(fields), token_fields.rooms(fields),
         token_fields.lasts(fields, _chat().now()),

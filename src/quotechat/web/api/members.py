@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from ...hub.chat import Chat
+from ...live.detach import has_body
 from ...protocol.errors import Forbidden, Invalid
 from ...protocol.permissions import LIST_MEMBERS, allows
 from ...protocol.principal import Principal
@@ -91,6 +92,7 @@ def leave(room: str) -> Response:
 @described(
     answers={200: room_types.MemberAnswer},
     body=room_types.MemberBody,
+    optional_body=True,
     problems=_CHANGES,
     writes=True,
     limit="message",
@@ -98,7 +100,8 @@ def leave(room: str) -> Response:
 )
 def put(room: str, account_id: str) -> Response:
     """Add a member, or change one: {`role`?, `muted_until`?} → {`member`, `seq`?, `cursor`?}. For managers."""
-    principal, fields = authentication.need_account(), parameters.json_object()
+    principal = authentication.need_account()
+    fields = parameters.json_object() if has_body(request.environ) else {}  # null ends a mute
     given = {name: fields[name] for name in ("role", "muted_until") if name in fields}
     added = submit("add-member", room, {}, member={"id": account_id, "role": given.get("role")})
     outcome = submit("set-member", room, {}, member={"id": account_id, **given}) if "muted_until" in given else added
@@ -119,6 +122,7 @@ def remove(room: str, account_id: str) -> Response:
 @described(
     answers={200: room_types.RoomInfo, 201: room_types.RoomInfo},
     body=room_types.DirectBody,
+    optional_body=True,
     problems=("account-unknown", "forbidden", "conflict", "rate-limited"),
     writes=True,
     limit="direct",
@@ -126,7 +130,7 @@ def remove(room: str, account_id: str) -> Response:
 )
 def begin() -> Response:
     """The direct room of the caller and 0 to 9 others: {`members`}; 201 and the room, 200 if it is there already."""
-    principal, fields = authentication.need_account(), parameters.json_object()
+    principal, fields = authentication.need_account(), parameters.fields(needed=False)
     command = BeginDirect(ids(fields, _MOST_OTHERS))
     created = _chat().begin_direct(command, principal.identity or "", access.begun(), authentication.proof())
     answer = live(created.room, 200 if created.duplicate else 201)

@@ -7,8 +7,8 @@ from typing import Any
 from flask import Blueprint, Response
 
 from ...hub.chat import Chat
+from ...protocol import names
 from ...protocol.errors import Invalid
-from ...protocol.names import clean_user
 from ...protocol.permissions import CREATE_CLOSED, CREATE_ROOM
 from ...protocol.types import body_types, room_types, wire
 from ...store.accounts import accounts
@@ -60,7 +60,7 @@ def create() -> Response:
 
     The name of a closed one gets a random tail. 403 if the site leaves this to administrators.
     """
-    fields = parameters.json_object()
+    fields = parameters.fields()
     kind = fields.get("kind", "open")
     if kind not in ("open", "closed"):
         raise Invalid("kind", "A room is open or closed; direct rooms are begun at /directs.")
@@ -72,6 +72,7 @@ def create() -> Response:
         raise Invalid("title", "title is no text.")
     invited = members.ids(fields, _MOST_INVITED)
     principal = security.principal()
+    name = names.clean_room(name)
     # Refused first: 409 would tell that another room is there.
     authentication.check_room(principal, name)
     authentication.need_right(principal, CREATE_CLOSED if closed else CREATE_ROOM)
@@ -151,7 +152,7 @@ def guest() -> Response:
     name = fields.get("user")
     if not isinstance(name, str):
         raise Invalid("user", "user is missing, or no text.")
-    user = clean_user(name, services().settings.user_chars)
+    user = names.clean_user(name, services().settings.user_chars)
     token, address = security.new_token(user), security.address()
     _chat().limits.allow("guest", address, address)
     return live({"user": user, "token": token}, 201)

@@ -20,17 +20,19 @@ from ..http import site
 from ..http.services import services
 
 
-def account(found: Account, *, whole: bool = False, keepers: Mapping[int, str] = {}) -> dict[str, Any]:
-    """Return an account; `whole` for itself and for administrators. `keepers` are public ids by store key."""
+def account(found: Account, *, whole: bool = False, ids: Mapping[int, str] = {}) -> dict[str, Any]:
+    """Return an account; `whole` for itself and for administrators. `ids` are public ids by store key."""
     shown: dict[str, Any] = {"id": found.key, "name": found.name, "role": found.role, "at": rfc3339(found.made_at)}
     if found.role == "bot":
         shown["bot"] = True
-    if found.keeper is not None and found.keeper in keepers:
-        shown["keeper"] = keepers[found.keeper]
+    if found.keeper is not None and found.keeper in ids:
+        shown["keeper"] = ids[found.keeper]
     if found.state != "active":
         shown["state"] = found.state
     if whole:
         shown["password"] = found.password is not None
+        if found.made_by is not None and found.made_by in ids:
+            shown["made_by"] = ids[found.made_by]
         if found.seen_at is not None:
             shown["seen_at"] = rfc3339(found.seen_at)
         if found.state == "banned" and found.until is not None:

@@ -48,6 +48,7 @@ def make() -> Response:
     It begins with the next event of each room. The secret is shown once.
     """
     principal, fields = authentication.need_account(), parameters.json_object()
+    _webhooks().check(principal)
     account = _text(fields, "account")
     _text(fields, "name"), _text(fields, "url")
     webhook, secret = _webhooks().make(principal, account, _wanted({"rooms": ALL, **fields}))

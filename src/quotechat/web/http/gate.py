@@ -43,6 +43,8 @@ _FOR_SOME_ROOMS = frozenset({
 })  # fmt: skip
 #: Blueprints whose calls show that somebody is here; those of the others, such as polls, clients make by themselves.
 _BY_HAND = frozenset({"rooms", "messages", "pages", "mentions", "search"})
+_COMMANDS = frozenset({"messages.command"})
+"""Each command has its own scope, which is looked at when it is read: here one of `write` and `manage` is enough."""
 _ANY_SCOPE = frozenset({"me.revoke_this"})
 """A token may always end itself."""
 
@@ -114,7 +116,7 @@ def _check_token(caller: authentication.Caller) -> None:
     if _is_one_of(_NEED_SESSION):
         raise ScopeMissing("session")
     if not _is_one_of(_ANY_SCOPE):
-        authentication.check_scope(caller.principal, _scope())
+        authentication.check_scope(caller.principal, _scope(caller.principal))
     _check_rooms(caller.principal)
 
 
@@ -127,9 +129,11 @@ def _check_rooms(principal: Principal) -> None:
         raise ScopeMissing("manage" if site.path().startswith("/api/") else "session")
 
 
-def _scope() -> str:
+def _scope(principal: Principal) -> str:
     if request.method in _SAFE:
         return "read"
+    if _is_one_of(_COMMANDS) and "manage" in principal.scopes:
+        return "manage"
     return "write" if _is_one_of(_WRITES) else "manage"
 
 

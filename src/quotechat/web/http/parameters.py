@@ -12,6 +12,7 @@ from flask import Flask, request
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.routing import IntegerConverter
 
+from ...live.detach import has_body
 from ...protocol import cursor, json
 from ...protocol.cursor import NOW, Cursor, Now
 from ...protocol.errors import Invalid, ParameterInvalid, TooLarge, UnsupportedMediaType
@@ -170,6 +171,15 @@ def accepted(*media: str) -> str | None:
 def json_object() -> dict[str, Any]:
     """Parse the body, which must be a JSON object. Raises UnsupportedMediaType, TooLarge, MalformedJson, …"""
     return an_object(json_body())
+
+
+def fields(*, needed: bool = True) -> dict[str, Any]:
+    """Parse the body, a JSON object, in which null is as if the field were left out.
+
+    Unless it is `needed`, a request without a body gives no fields. Raises as `json_object`.
+    """
+    found = json_object() if needed or has_body(request.environ) else {}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def an_object(value: Any) -> dict[str, Any]:

@@ -94,6 +94,7 @@ class Call:
     """One method of one path.
 
     `answers` has a type for each status; `media` names the types of the body, if it is not JSON alone.
+    With `optional_body` a request without a body is as one with `{}`.
     `binary` is the type of a request's body that is plain bytes.
     `limit` is the bucket that it takes from; with `conditional` it has a tag and answers 304.
     `identity` is True if a token changes anything; `needed` means 401 without one.
@@ -103,6 +104,7 @@ class Call:
     problems: tuple[str, ...] = ()
     query: tuple[str, ...] = ()
     body: Any = None
+    optional_body: bool = False
     text_body: bool = False
     binary: str | None = None
     media: tuple[str, ...] = ("application/json",)

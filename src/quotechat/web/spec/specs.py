@@ -140,7 +140,7 @@ def _operation(endpoint: str, path: list[str], call: Call, said: str, kinds: _Ki
             content["application/json"]["examples"] = {str(n): {"value": body} for n, body in enumerate(bodies, 1)}
         if call.text_body:
             content["text/plain"] = {"schema": {"type": "string"}}
-        found["requestBody"] = {"required": True, "content": content}
+        found["requestBody"] = {"required": not call.optional_body, "content": content}
     if call.binary is not None:
         found["requestBody"] = {"content": {call.binary: {"schema": {"type": "string", "format": "binary"}}}}
     if call.identity != "none":
