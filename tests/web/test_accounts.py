@@ -708,15 +708,26 @@ def test_a_name_is_changed_once_a_day(app: Flask) -> None:
 
 
 def test_ones_own_data_holds_no_secret_and_nothing_of_others(app: Flask) -> None:
-    """Lines of JSON: account, sessions, messages and reactions of all rooms."""
+    """Lines of JSON: account, sessions, memberships; messages, reactions and files of all rooms, also of left ones."""
     admin = owner(app)
     member = joined(app, admin, "Bo")
     admin.ask("POST", "/rooms/lobby/messages", {"message": "of Azin"})
     member.ask("POST", "/rooms/lobby/messages", {"message": "of Bo"})
     member.ask("PUT", "/rooms/lobby/messages/1/reaction", {"reaction": "like"})
+    key = member.ask("GET", "/me").get_json()["account"]["id"]
+    left = admin.ask("POST", "/rooms", {"name": "was", "kind": "closed", "members": [key]}).get_json()["name"]
+    files = f"/api/v1/rooms/{left}/files?name=a.txt"
+    file = member.client.post(files, data=b"of Bo", headers=ORIGIN).get_json()["file"]
+    member.ask("POST", f"/rooms/{left}/messages", {"message": "", "files": [file["id"]]})
+    admin.ask("DELETE", f"/rooms/{left}/members/{key}")
     answer = member.ask("GET", "/me/export")
     lines = [json.loads(line) for line in answer.get_data(as_text=True).splitlines()]
-    assert [each["command"] for each in lines] == ["export-own", "account", "session", "message", "reaction"]
+    assert [(each["command"], each.get("room")) for each in lines] == [
+        ("export-own", None), ("account", None), ("session", None), ("member", "lobby"), ("message", "lobby"),
+        ("reaction", "lobby"), ("message", left), ("file", left),
+    ]  # fmt: skip
+    assert lines[3]["read"] == {"id": 0, "messages": 0} and lines[3]["role"] == "member"
+    assert lines[-1]["file"] == file and lines[-1]["message"]
     text = answer.get_data(as_text=True)
     assert "of Bo" in text and "of Azin" not in text and "argon2" not in text
     cookie = member.client.get_cookie("quotechat-session")

@@ -126,7 +126,10 @@ def close() -> Response:
 @described(answers={200: str}, media=("application/x-ndjson",), problems=("scope-missing", "rate-limited"),
            identity="needed")  # fmt: skip
 def export() -> Response:
-    """One's own data, as lines of JSON: account, sessions, tokens, messages, reactions."""
+    """One's own data, as lines of JSON: account, sessions, tokens, memberships, messages, reactions, files.
+
+    Of all rooms, left ones too. Files without their contents, which are at their addresses.
+    """
     principal = authentication.need_account()
     _chat().limits.allow("export", principal.identity or "")
     _accounts().exported(principal)
