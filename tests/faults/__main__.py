@@ -44,8 +44,9 @@ RACES = [
 
 def scenarios() -> bool:
     """Each scenario with each seed; whether no promise was broken."""
-    row("scenario", "what happens", "seeds", "sends", "acked", "unknown", "reads", "events", "faults", "violations")
-    row("---", "---", *["---:"] * 8)
+    row("scenario", "what happens", "seeds", "sends", "acked", "unknown", "reads", "events", "faults",
+        "removals", "violations")  # fmt: skip
+    row("---", "---", *["---:"] * 9)
     good = True
     chosen = [each for name, each in SCENARIOS.items() if not ONLY or name in ONLY.split(",")]
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -54,7 +55,7 @@ def scenarios() -> bool:
             results = [future.result() for future in runs[each.name]]
             total = sum((Counter(result.figures) for result in results), Counter())
             wrong = [violation for result in results for violation in result.violations]
-            figures = [total[name] for name in ("sends", "acked", "unknown", "reads", "events", "faults")]
+            figures = [total[name] for name in ("sends", "acked", "unknown", "reads", "events", "faults", "removals")]
             row(each.name, each.what, SEEDS, *figures, len(wrong))
             for violation in wrong:
                 print(f"    {violation}")
@@ -138,7 +139,10 @@ def removals() -> bool:
 def _play(scenario: Scenario, seed: int, mutant: str | None = None) -> Result:
     with tempfile.TemporaryDirectory(prefix="quotechat-faults-") as directory:
         where = Path(directory)
-        result = run(scenario, where / "data", seed=seed, seconds=SECONDS, altered=[mutant] if mutant else [])
+        altered = [mutant] if mutant else []
+        result = run(
+            scenario, where / "data", seed=seed, seconds=SECONDS, altered=altered, membership=mutant not in CAUGHT
+        )
         if result.violations and not mutant:
             kept = Path(tempfile.gettempdir()) / f"quotechat-{scenario.name}-{seed}.jsonl"
             result.history.dump(kept)

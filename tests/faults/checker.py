@@ -9,10 +9,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from itertools import accumulate
+from itertools import accumulate, zip_longest
 from typing import NamedTuple
 
-from history import SECOND, Fault, Got, History, Look, Mark, Read, Send, seq_of
+from history import SECOND, Change, Fault, Got, History, Look, Mark, Read, Send, seq_of
 
 LATE_SECONDS = 2.5
 """Promise 6 says 1 s; the rest is for a machine that is busy with the test itself."""
@@ -62,7 +62,7 @@ def names(violations: Iterable[Violation]) -> set[str]:
 
 def gap(history: History) -> Iterator[str]:
     """On one connection, or in one page, each event is its predecessor's number + 1, from the cursor on."""
-    for read in history.reads:
+    for read in (*history.reads, *history.views):
         last = seq_of(read.after)
         for each in read.got:
             if last is not None and each.seq != last + 1:
@@ -228,6 +228,70 @@ def _is_last(history: History, operation: Mark | Look) -> bool:
     return operation.epoch == history.epoch
 
 
+# --- Promise 9: revoked is revoked ------------------------------------------------------------------
+
+
+def leak(history: History) -> Iterator[str]:
+    """A reading that was under way before the member was let in again ends at the event that put it out.
+
+    One that only began before, and got nothing until then, may have been looked at afterwards.
+    """
+    for put_out, again in _put_out(history):
+        for view in history.views:
+            if view.epoch != history.epoch or not put_out.seq or not view.got or view.got[0].at >= again:
+                continue
+            if view.got[-1].seq > put_out.seq:
+                yield f"{_who(view)}: put out by event {put_out.seq}, it got {view.got[-1].seq}"
+
+
+def served(history: History) -> Iterator[str]:
+    """A reading that begins after the ack of the removal is refused, and ends in nothing."""
+    for put_out, again in _put_out(history):
+        for view in history.views:
+            if view.epoch != history.epoch or not put_out.ended <= view.begun or not (view.ended or again) < again:
+                continue
+            if view.got or view.position:
+                yield f"{_who(view)}: served {len(view.got)} events after the removal at {put_out.seq} was acknowledged"
+
+
+def held(history: History) -> Iterator[str]:
+    """What the member holds open ends within a second of the ack, let in again or not, when nothing is broken."""
+    calm = _Calm([fault for fault in history.faults if fault.delays])
+    for put_out, _ in _put_out(history):
+        deadline = put_out.ended + int(LATE_SECONDS * SECOND)
+        for view in history.views:
+            if view.epoch != history.epoch or not put_out.seq or not view.begun < put_out.begun:
+                continue
+            if view.ended > deadline and calm.between(view.begun, view.ended):
+                late = (view.ended - put_out.ended) / SECOND
+                yield f"{_who(view)}: held {late:.2f} s after the removal at {put_out.seq} was acknowledged"
+
+
+def shut_out(history: History) -> Iterator[str]:
+    """A reading that begins and ends while the member is in is not refused for the room."""
+    changes = _changes(history)
+    for let_in, put_out in zip_longest(changes, changes[1:]):
+        if let_in.command != "add-member" or not let_in.ended:
+            continue
+        until = put_out.begun if put_out is not None else max((view.ended for view in history.views), default=0) + 1
+        for view in history.views:
+            inside = view.epoch == history.epoch and let_in.ended < view.begun <= view.ended < until
+            if inside and view.code == "room-unknown":
+                yield f"{_who(view)}: refused, though it was let in by event {let_in.seq}"
+
+
+def _changes(history: History) -> list[Change]:
+    return [each for each in history.changes if each.epoch == history.epoch]
+
+
+def _put_out(history: History) -> Iterator[tuple[Change, int]]:
+    """Each removal that was acknowledged, and when the member was about to be let in again."""
+    changes = _changes(history)
+    for each, again in zip_longest(changes, changes[1:]):
+        if each.command == "remove-member" and each.ended:
+            yield each, again.begun if again is not None else 2**63
+
+
 # --- Enough, and the end --------------------------------------------------------------------------
 
 
@@ -274,6 +338,10 @@ CHECKS: dict[str, Callable[[History], Iterator[str]]] = {
     "late": late,
     "marked": marked,
     "inbox": inbox,
+    "leak": leak,
+    "served": served,
+    "held": held,
+    "shut-out": shut_out,
     "final": final,
 }
 
@@ -339,4 +407,6 @@ def figures(history: History) -> dict[str, int]:
         "reads": len(history.reads),
         "events": sum(len(read.got) for read in history.reads),
         "faults": len(history.faults),
+        "removals": sum(change.command == "remove-member" and change.ended > 0 for change in history.changes),
+        "views": sum(bool(view.got) for view in history.views),
     }

@@ -221,6 +221,8 @@ class Reader(Client):
         hop: tuple[float, float] = (1e9, 1e9),
         wait: float = 1.5,
         limit: int = 500,
+        room: str = ROOM,
+        token: str = "",
     ) -> None:
         super().__init__(history, name, urls, seed)
         self.transports = tuple(transports)
@@ -229,7 +231,9 @@ class Reader(Client):
         self._hop = hop
         self._wait = wait
         self._limit = limit
-        self._http = Http()
+        self._room = room
+        self._token = token
+        self._http = Http(headers={"Authorization": f"Bearer {token}"} if token else None)
 
     @property
     def seq(self) -> int:
@@ -268,19 +272,23 @@ class Reader(Client):
         else:
             raise refusal
 
+    def begin(self, transport: str, after: str, *, held: bool = False, final: bool = False) -> Read:
+        """A poll or a connection begins."""
+        return self.history.read(self.name, transport, after, held=held, final=final)
+
     def snapshot(self) -> None:
         """Begin anew: the cursor at which the latest messages were read."""
         with contextlib.suppress(Broken):
-            operation = self.history.read(self.name, "snapshot", "now")
-            found = self._http.ask(self.url(), "GET", f"{ROOM}?limit=1")
+            operation = self.begin("snapshot", "now")
+            found = self._http.ask(self.url(), "GET", f"{self._room}?limit=1")
             operation.position, operation.outcome = found["cursor"], "ok"
             operation.ended = self.history.now()
             self.cursor = found["cursor"]
 
     def _poll(self, transport: str, *, final: bool = False) -> Read:
         wait = self._wait if transport == "long" else 0
-        operation = self.history.read(self.name, transport, self.cursor, held=wait > 0, final=final)
-        path = f"{ROOM}/events?after={self.cursor}&wait={wait:g}&limit={self._limit}"
+        operation = self.begin(transport, self.cursor, held=wait > 0, final=final)
+        path = f"{self._room}/events?after={self.cursor}&wait={wait:g}&limit={self._limit}"
         try:
             page = self._http.ask(self.url(), "GET", path)
         except Refusal as refusal:
@@ -301,10 +309,12 @@ class Reader(Client):
     def follow(self, transport: str, until: float, *, to_the_end: bool = False) -> Read:
         """One connection, until `until`, `halt`, its end, or, if asked for, the end of the log."""
         held = not to_the_end
-        operation = self.history.read(self.name, transport, self.cursor, held=held, final=to_the_end)
+        operation = self.begin(transport, self.cursor, held=held, final=to_the_end)
         source = _socket if transport == "ws" else _stream
         try:
-            for envelope in source(self.url(), transport, self.cursor, lambda: self._over(until)):
+            for envelope in source(
+                self.url(), transport, self.cursor, lambda: self._over(until), room=self._room, token=self._token
+            ):
                 if self._take(operation, envelope) and to_the_end:
                     break
             operation.outcome = "ok"
@@ -380,8 +390,10 @@ def _poll_whole(reader: Reader, transport: str) -> None:
 # --- Streams --------------------------------------------------------------------------------------
 
 
-def _socket(url: str, transport: str, after: str, over: Callable[[], bool]) -> Iterator[dict[str, Any]]:
-    ws = WebSocket(url, f"room=lobby&after={after}")
+def _socket(
+    url: str, transport: str, after: str, over: Callable[[], bool], *, room: str, token: str
+) -> Iterator[dict[str, Any]]:
+    ws = WebSocket(url, f"room={room.rpartition('/')[2]}&after={after}", token=token)
     try:
         while not over():
             envelope = ws.receive(0.1)
@@ -394,10 +406,14 @@ def _socket(url: str, transport: str, after: str, over: Callable[[], bool]) -> I
         ws.leave()
 
 
-def _stream(url: str, transport: str, after: str, over: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+def _stream(
+    url: str, transport: str, after: str, over: Callable[[], bool], *, room: str, token: str
+) -> Iterator[dict[str, Any]]:
     parts = urlsplit(url)
+    bearer = f"Authorization: Bearer {token}\r\n" if token else ""
     asked = (
-        f"GET {ROOM}/events?after={after} HTTP/1.1\r\nHost: {parts.netloc}\r\nAccept: {_ACCEPT[transport]}\r\n\r\n"
+        f"GET {room}/events?after={after} HTTP/1.1\r\nHost: {parts.netloc}\r\nAccept: {_ACCEPT[transport]}\r\n"
+        f"{bearer}\r\n"
     )
     try:
         with socket.create_connection((parts.hostname, parts.port or 80), timeout=5) as sock:

@@ -101,6 +101,17 @@ class Look:
 
 
 @dataclass(slots=True)
+class Change:
+    """The member of the closed room is let in or put out (`command`); `ended` and `seq` are those of the ack, or 0."""
+
+    command: str
+    begun: int
+    ended: int = 0
+    seq: int = 0
+    epoch: int = 0
+
+
+@dataclass(slots=True)
 class Fault:
     """Something was broken from `begun` to `ended`; `delays` where nobody can be in time then."""
 
@@ -119,6 +130,9 @@ class History:
         self.faults: list[Fault] = []
         self.marks: list[Mark] = []
         self.looks: list[Look] = []
+        self.changes: list[Change] = []
+        self.views: list[Read] = []
+        """What the member of the closed room reads there; `reads` are those of the lobby."""
         self.epoch = 0
         self._lock = threading.Lock()
 
@@ -139,6 +153,20 @@ class History:
         made = Read(process, transport, after, self.now(), held, final=final, epoch=self.epoch)
         with self._lock:
             self.reads.append(made)
+        return made
+
+    def view(self, process: str, transport: str, after: str, *, held: bool = False) -> Read:
+        """A poll or a connection of the member begins, in the closed room."""
+        made = Read(process, transport, after, self.now(), held, epoch=self.epoch)
+        with self._lock:
+            self.views.append(made)
+        return made
+
+    def change(self, command: str) -> Change:
+        """The member is about to be let in or put out."""
+        made = Change(command, self.now(), epoch=self.epoch)
+        with self._lock:
+            self.changes.append(made)
         return made
 
     def mark(self, process: str, number: int) -> Mark:
@@ -170,7 +198,9 @@ class History:
 
     def dump(self, path: Path) -> None:
         """One JSON object a line, in the order of their beginnings."""
-        operations: list[Any] = [*self.sends, *self.reads, *self.faults, *self.marks, *self.looks]
+        operations: list[Any] = [
+            *self.sends, *self.reads, *self.faults, *self.marks, *self.looks, *self.changes, *self.views,
+        ]  # fmt: skip
         with path.open("w") as out:
             for each in sorted(operations, key=lambda each: each.begun):
                 out.write(json.dumps({"what": type(each).__name__.lower(), **asdict(each)}) + "\n")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import following
+import membership
 from checker import Least, Violation, check, figures, happened
 from clients import READING, Client, Reader, Sender, Urls, read_whole
 from deployment import Deployment, Gunicorn, Several
@@ -35,6 +36,8 @@ class Stage:
     seconds: float
     orders: Orders | None = None
     databases: Sequence[Server] = ()
+    membership: bool = False
+    """True if a member of a closed room is let in and put out meanwhile."""
     patience: float = 10.0
     """Seconds for the readers to come to the end."""
     least: Least = field(default_factory=lambda: Least(0, 0, final=0))
@@ -45,6 +48,7 @@ class Stage:
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
         self._numbers = itertools.count()
+        self._beside: list[Client] = []
         self.urls: Urls = lambda chance: chance.choice(self.deployment.urls)
 
     def senders(self, count: int, *, urls: Urls | None = None, **options: Any) -> list[Sender]:
@@ -86,6 +90,20 @@ class Stage:
         marker = f"M{next(self._numbers)}"
         self._begin(following.Marker(self.history, marker, self.urls, self.chance.randrange(2**32), token))
 
+    def _members(self) -> None:
+        """A closed room beside the lobby, whose member reads on while it is put out and let in."""
+        database = self.databases[0].database("postgres") if self.databases else ""
+        who = membership.people(self.data, database)
+        room = membership.closed_room(self.deployment.urls[0], who)
+        seeds = random.Random(self.seed)  # the scenario's own chance is as it is without them
+        made: list[Client] = [membership.Changer(self.history, "Max", self.urls, seeds.randrange(2**32), who, room)]
+        for number, transport in enumerate(membership.READERS):
+            seed = seeds.randrange(2**32)
+            made.append(membership.Member(self.history, f"Mo{number}", self.urls, seed, who, room, transport))
+        for each in made:
+            self._beside.append(each)
+            each.start()
+
     def sender(self, name: str) -> Sender:
         """One that sends when it is told to."""
         return Sender(self.history, name, self.urls, self.chance.randrange(2**32))
@@ -126,11 +144,13 @@ class Stage:
         self.deployment.start()
         try:
             self.deployment.ready()
+            if self.membership:
+                self._members()
             yield
             self.settle()
             self.read_by_all()
         finally:
-            for each in self.clients:
+            for each in (*self.clients, *self._beside):
                 each.halt.set()
             self.deployment.stop()
 
@@ -155,10 +175,12 @@ class Stage:
             until(lambda: all(each.seq >= last for each in readers), self.patience, "the end of the log")
         end(readers)
         self._settle_inboxes()
-        for each in self.clients:
+        end(self._beside)
+        for each in (*self.clients, *self._beside):
             if each.fault is not None:
                 raise each.fault
         self.clients.clear()
+        self._beside.clear()
 
     def _settle_inboxes(self) -> None:
         """End the marks, then let the devices come to what every server has; then end them."""
@@ -227,8 +249,14 @@ Played = Callable[[str], Result]
 """What came of the scenario, or of the mutant, of that name."""
 
 
-def run(scenario: Scenario, data: Path, *, seed: int = 1, seconds: float = 3.0, altered: Sequence[str] = ()) -> Result:
-    """Play `scenario` on a new deployment in `data`, and judge it; `altered` puts more changes into the server."""
+def run(
+    scenario: Scenario, data: Path, *, seed: int = 1, seconds: float = 3.0, altered: Sequence[str] = (),
+    membership: bool = False,
+) -> Result:  # fmt: skip
+    """Play `scenario` on a new deployment in `data`, and judge it; `altered` puts more changes into the server.
+
+    With `membership` a member of a closed room is let in and put out meanwhile.
+    """
     orders = None
     if scenario.orders is not None:
         orders = Orders(data.parent / "orders")
@@ -237,7 +265,7 @@ def run(scenario: Scenario, data: Path, *, seed: int = 1, seconds: float = 3.0, 
         deployment = _deployment(scenario, data, servers, orders, altered)
         # Of a mutant nobody expects that all readers come to the end.
         patience = 1.0 if altered else 10.0
-        stage = Stage(deployment, data, seed, seconds, orders, servers, patience, scenario.least)
+        stage = Stage(deployment, data, seed, seconds, orders, servers, membership, patience, scenario.least)
         with stage.serving():
             scenario.play(stage)
     return Result(stage.history, check(stage.history, scenario.least))

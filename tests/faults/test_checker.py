@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from checker import CHECKS, Least, check, names
-from history import SECOND, Fault, Got, History, Look, Mark, Read, Send
+from history import SECOND, Change, Fault, Got, History, Look, Mark, Read, Send
 
 
 def moment(seconds: float) -> int:
@@ -55,7 +55,33 @@ def good() -> History:
         Look("poll", moment(4.1), 2, 3, 3), Look("poll", moment(4.3), 3, 3, 3),
         Look("worker", moment(90), 3, 3, 3, final=True), Look("socket", 0, 3, 3, 3, final=True),
     ]  # fmt: skip
+    history.changes = [
+        Change("add-member", moment(1), moment(1.2), 1), Change("remove-member", moment(3), moment(3.2), 3),
+        Change("add-member", moment(9), moment(9.2), 5),
+    ]  # fmt: skip
+    history.views = [
+        read("0", 2, *[event(seq, 2.1) for seq in (1, 2, 3)], ended=moment(3.3), transport="ws", code="room-unknown"),
+        read(event(3, 0).cursor, 4, code="room-unknown", outcome="fail", position=""),
+        read(event(3, 0).cursor, 9.3, event(4, 9.3), event(5, 9.3)),
+    ]  # fmt: skip
     return history
+
+
+def told_too_much(history: History) -> None:
+    history.views[0].got.append(event(4, 3.3))
+    history.views[0].position = event(4, 0).cursor
+
+
+def let_in_by_a_slow_server(history: History) -> None:
+    history.views[1].position = event(3, 0).cursor
+
+
+def never_told(history: History) -> None:
+    history.views[0].ended = moment(20)
+
+
+def forgotten(history: History) -> None:
+    history.views[2] = read(event(3, 0).cursor, 9.3, code="room-unknown", outcome="fail")
 
 
 def mark_lost(history: History) -> None:
@@ -155,6 +181,7 @@ def one_transport_differs(history: History) -> None:
 @pytest.mark.parametrize(
     ("break_it", "found_by"),
     [
+        (told_too_much, "leak"), (let_in_by_a_slow_server, "served"), (never_told, "held"), (forgotten, "shut-out"),
         (mark_lost, "marked"), (inbox_behind, "inbox"),
         (missed, "gap"), (repeated, "gap"), (jumped, "gap"), (skipped_to_live, "gap"), (two_orders, "order"),
         (two_cursors, "cursor"), (ack_of_another_history, "cursor"), (gone, "lost"), (overwritten, "lost"),
