@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A stamp per set of packages: the second run has nothing to do until what is installed changes.
 DESCRIPTION := setup.cfg pyproject.toml
 
-.PHONY: run test lint pages faults soak screenshots bench bench-claims bench-growth bench-store bench-search bench-inbox bench-message fuzz-api bench-postgres cluster bench-streams bench-subscribers bench-move fuzz inboxes matrix uploads conformance min-versions floors clean
+.PHONY: run test lint pages faults soak screenshots bench bench-claims bench-growth bench-store bench-search bench-closed bench-inbox bench-message fuzz-api bench-postgres cluster bench-streams bench-subscribers bench-move fuzz inboxes matrix uploads conformance min-versions floors clean
 
 run: $(VENV)/.installed
 	$(BIN)/quotechat serve
@@ -42,7 +42,7 @@ inboxes: $(VENV)/.installed-test
 
 # Every described call, command and stream by every kind of caller, on both stores.
 matrix: $(VENV)/.installed-test
-	PYTHONPATH=src:tests:tests/web $(BIN)/python tests/web/rights_matrix.py
+	PYTHONPATH=src:tests:tests/web:tools $(BIN)/python tests/web/rights_matrix.py
 
 # Workers killed at random bytes of so many uploads; each goes on where it was.
 uploads: $(VENV)/.installed-test
@@ -97,6 +97,10 @@ bench-subscribers: $(VENV)/.installed-test
 # Inboxes of so many ACCOUNTS in so many ROOMS.
 bench-inbox: $(VENV)/.installed-bench
 	ROOMS="$(ROOMS)" ACCOUNTS="$(ACCOUNTS)" $(BIN)/python -m bench.inbox
+
+# A closed room beside an open one, and accounts beside visitors; READERS and TURNS set the numbers.
+bench-closed: $(VENV)/.installed-test
+	READERS="$(READERS)" TURNS="$(TURNS)" $(BIN)/python -m bench.closed
 
 bench-streams: $(VENV)/.installed-test
 	$(BIN)/python -m bench.streams

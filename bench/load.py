@@ -200,8 +200,9 @@ class Way(NamedTuple):
     wait: Callable[[], None]
 
 
-def by_post(sock: socket.socket, port: int, path: str) -> Way:
-    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+def by_post(sock: socket.socket, port: int, path: str, header: str = "") -> Way:
+    """`header` is a further line, with its end."""
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{header}Content-Type: application/json\r\n"
 
     def say(message: dict[str, str]) -> None:
         body = json.dumps(message)
