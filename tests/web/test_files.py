@@ -468,3 +468,33 @@ def test_a_full_disk_stores_nothing_by_halves(tmp_path: Path, store_kind: str) -
             full.extensions["quotechat"].close()
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("store_kind", ["postgres"], indirect=True)
+def test_machines_share_files(tmp_path: Path, new_database: Callable[[], str], store_kind: str) -> None:
+    """Two servers with a directory each and one database: begun on one, gone on with, read and deleted on the other."""
+    database, apps = new_database(), []
+    try:
+        for name in ("one", "two"):
+            data = tmp_path / name
+            apps.append(create_app(Settings(data=data, database=database, limits=False, guest_files=True)))
+        here, there = Sender(apps[0], "Ada"), Sender(apps[1], "Ada")
+        there.headers, there.user = here.headers, here.user
+        data = os.urandom(700_000)
+        where = here.ask("POST", FILES, data[:300_000], upload_complete="?0").headers["Location"]
+        assert there.ask("HEAD", where).headers["Upload-Offset"] == "300000"
+        done = there.ask("PATCH", where, data[300_000:], upload_offset=300_000, upload_complete="?1")
+        pictured = here.upload(photo(), "a.jpg")
+        files = [done.get_json()["file"], pictured]
+        message = send(here, *files).get_json()["message"]["id"]
+        for machine in (here, there):
+            assert machine.read(files[0]).data == data
+            assert machine.read(files[0], Range="bytes=299990-300009").data == data[299_990:300_010]
+            assert machine.read(pictured, "/thumb").status_code == 200
+        assert there.ask("DELETE", f"/api/v1/rooms/lobby/messages/{message}").status_code == 200
+        assert here.read(files[0]).status_code == here.read(pictured, "/thumb").status_code == 404
+        until(lambda: kept(apps[0]) == 0)
+        assert stored(apps[0]) == stored(apps[1]) == []
+    finally:
+        for app in apps:
+            app.extensions["quotechat"].close()
