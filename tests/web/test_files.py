@@ -6,6 +6,7 @@ import itertools
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from servers import until
 
 from quotechat import create_app
 from quotechat.config import Settings
-from quotechat.store.files import uploads
+from quotechat.store.files import moving, uploads
 
 FILES = "/api/v1/rooms/lobby/files"
 _numbers = itertools.count()
@@ -498,3 +499,45 @@ def test_machines_share_files(tmp_path: Path, new_database: Callable[[], str], s
     finally:
         for app in apps:
             app.extensions["quotechat"].close()
+
+
+def test_an_upload_is_completed_once(app: Flask, azin: Sender) -> None:
+    """However many ask at once: each gets the file, or 409 while another is at it; what is served is whole."""
+    before, chat, folder = kept(app), app.extensions["quotechat"], app.config["QUOTECHAT"].data / "files"
+    for data, name in ((photo(6), "a.jpg"), (os.urandom(600_000), "b.bin")):
+        where = azin.ask("POST", FILES + f"?name={name}", data, upload_complete="?0").headers["Location"]
+
+        def complete(_: int, where: str = where, length: int = len(data)) -> Any:
+            headers = {**azin.headers, "Upload-Offset": str(length), "Upload-Complete": "?1"}
+            return app.test_client().patch(where, headers=headers)
+
+        with ThreadPoolExecutor(4) as threads:
+            answers = list(threads.map(complete, range(4)))
+        assert {answer.status_code for answer in answers} <= {201, 409}
+        assert any(answer.status_code == 201 for answer in answers)
+        file = complete(0).get_json()["file"]
+        assert {answer.get_json()["file"]["id"] for answer in answers if answer.status_code == 201} == {file["id"]}
+        assert len(azin.read(file).data) == file["size"]
+        assert chat.read_with(lambda sql: list(moving.check(sql, folder, lambda *_: None))) == []
+        azin.remove(file)
+    assert kept(app) == before and not list((folder / "arriving").glob("*"))
+
+
+@pytest.mark.parametrize("store_kind", ["sqlite"], indirect=True)
+def test_ranges_are_for_reading(azin: Sender) -> None:
+    """HEAD and units that nobody knows have no ranges (RFC 9110 §14.2); a weak tag is as good to know what one has."""
+    file = azin.upload(b"0123456789")
+    whole = azin.ask("HEAD", f"/api/v1/files/{file['id']}", Range="bytes=0-1")
+    assert (whole.status_code, whole.headers["Content-Length"]) == (200, "10")
+    for odd in ("items=0-1", "bytes=", "bytes=5-2", "bytes=-", "bytes=0-1,3-4", "bytes=\u0661-2", "bytes= 0 - 1 0"):
+        answer = azin.read(file, Range=odd.encode().decode("latin-1"))
+        assert (odd, answer.status_code, answer.data) == (odd, 200, b"0123456789")
+    for beyond in ("bytes=10-", "bytes=999999999999-"):
+        assert (beyond, azin.read(file, Range=beyond).status_code) == (beyond, 416)
+    assert azin.read(file, Range="bytes=-999999999999").data == b"0123456789"
+    tag = whole.headers["ETag"]
+    assert azin.read(file, If_None_Match=f"W/{tag}").status_code == 304
+    assert azin.read(file, Range="bytes=0-1", If_Range=f"W/{tag}").status_code == 200
+    empty = azin.upload(b"")
+    assert azin.read(empty, Range="bytes=-5").status_code == azin.read(empty, Range="bytes=0-").status_code == 416
+    azin.remove(file, empty)

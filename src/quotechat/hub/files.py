@@ -201,37 +201,49 @@ class Files:
             raise FileUnknown() from None
 
     def _finish(self, file: File) -> File:
+        """Complete an upload, once: a repeat may come while the first request is at it, or is just done."""
+        with self._on().completing(file.id):
+            now = self._chat.read_with(lambda sql: uploads.find(sql, file.id))
+            staged = list[blobs.Staged]()
+            try:
+                return now if now.hash is not None else self._complete(file, staged)
+            except FileNotFoundError:  # it was removed this moment
+                raise FileUnknown() from None
+            except Refused as refused:
+                if refused.code in ("quota-full", "too-large"):
+                    self._chat.write_with(lambda sql: attaching.drop(sql, "id = ?", file.id))
+                raise
+            finally:
+                self._tidy(file.id, staged)
+
+    def _complete(self, file: File, staged: list[blobs.Staged]) -> File:
         store = self._on()
-        source = store.local(file.id)
-        try:
-            made, staged = self._made(file, source)
+        made = self._made(file, store.local(file.id), staged)
 
-            def work(sql: Sql) -> File:
-                sql.alone("blob")
-                done = uploads.finish(sql, file, made, self.bounds)
-                for each in staged:
-                    store.put(sql, each)
+        def work(sql: Sql) -> File:
+            sql.alone("blob")
+            done = uploads.find(sql, file.id)
+            if done.hash is not None:  # by another machine
                 return done
+            done = uploads.finish(sql, file, made, self.bounds)
+            for each in staged:
+                store.put(sql, each)
+            return done
 
-            return self._chat.write_with(work)
-        except Refused as refused:
-            if refused.code in ("quota-full", "too-large"):
-                self._chat.write_with(lambda sql: attaching.drop(sql, "id = ?", file.id))
-            raise
-        finally:
-            self._tidy(file.id)
+        return self._chat.write_with(work)
 
-    def _tidy(self, file_id: str) -> None:
-        """Remove the files made on the way, and all of an upload that is complete or has gone."""
+    def _tidy(self, file_id: str, staged: list[blobs.Staged]) -> None:
+        """Remove what was made on the way, and all of an upload that is complete or has gone."""
         store = self._on()
         for ending in blobs.SUFFIXES:
             (store.folder / "arriving" / f"{file_id}{ending}").unlink(missing_ok=True)
+        store.unstage(staged)
         row = self._chat.read_with(lambda sql: sql.one("SELECT hash FROM file WHERE id = ?", file_id))
         if row is None or row[0] is not None:
             store.discard(file_id)
 
-    def _made(self, file: File, source: Path) -> tuple[Made, list[blobs.Staged]]:
-        """Look at the bytes that came; return the finished file, and its contents on the disk."""
+    def _made(self, file: File, source: Path, staged: list[blobs.Staged]) -> Made:
+        """Look at the bytes that came; return the finished file, and add its contents on the disk to `staged`."""
         store = self._on()
         with open(source, "rb") as opened:
             kind = media.kind(opened.read(media.HEAD_BYTES))
@@ -244,13 +256,14 @@ class Files:
             kind = media.OTHER  # no browser should try a picture that we could not read
         cleaned = bool(found.get("clean")) and not self._keep_metadata
         whole = store.stage(file.id, clean if cleaned else source)
-        staged, small = [whole], None
+        staged.append(whole)
+        small = None
         if found.get("thumb"):
             small = store.stage(file.id, thumb)
             staged.append(small)
         return Made(
             kind, whole.size, whole.hash, small and small.hash, found.get("width"), found.get("height")
-        ), staged
+        )
 
 
 def open_files(chat: Chat, settings: Settings) -> Files:

@@ -12,6 +12,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -74,6 +75,9 @@ class Blobs(Protocol):
         Conflict if another number has come or another call adds now, StorageFull, and then nothing is added.
         """
 
+    def completing(self, upload: str) -> contextlib.AbstractContextManager[None]:
+        """Keep other processes of this machine from completing `upload`. Raises Conflict if one is at it."""
+
     def local(self, upload: str) -> Path:
         """Return a file of this machine with all that has come of `upload`."""
 
@@ -82,6 +86,9 @@ class Blobs(Protocol):
 
     def put(self, sql: Sql, staged: Staged) -> None:
         """Let the content be there."""
+
+    def unstage(self, staged: Iterable[Staged]) -> None:
+        """Remove the pieces that `stage` has made, unless a content has them."""
 
     def discard(self, upload: str) -> None:
         """Remove all that was kept for `upload` but contents that are there."""
@@ -119,11 +126,11 @@ class Directory:
                 os.fdatasync(file.fileno())
             return file.seek(0, os.SEEK_END)
 
+    def completing(self, upload: str) -> contextlib.AbstractContextManager[None]:
+        return _held(self._part(upload))
+
     def local(self, upload: str) -> Path:
-        part = self._part(upload)
-        _make(part.parent)
-        part.touch(0o600)
-        return part
+        return self._part(upload)
 
     def stage(self, upload: str, path: Path) -> Staged:
         with _no_space():
@@ -141,6 +148,9 @@ class Directory:
                 flush(target.parent)
         if row is None:
             sql.run("INSERT INTO blob (hash, size) VALUES (?, ?)", staged.hash, staged.size)
+
+    def unstage(self, staged: Iterable[Staged]) -> None:
+        pass  # there are none
 
     def discard(self, upload: str) -> None:
         for path in self._part(upload).parent.glob(f"{upload}*"):
@@ -178,20 +188,23 @@ class Database:
             )
             raise
 
+    def completing(self, upload: str) -> contextlib.AbstractContextManager[None]:
+        return _held(self.folder / "arriving" / f"{upload}.lock")
+
     def local(self, upload: str) -> Path:
         path = self.folder / "arriving" / upload
-        _make(path.parent)
         with _no_space(), open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             for block in pieces(self._store, upload, 0, self.received(upload)):
                 file.write(block)
         return path
 
     def stage(self, upload: str, path: Path) -> Staged:
+        place = upload
         if path.name != upload:
-            self._store.write_with(lambda sql: sql.run("DELETE FROM piece WHERE place = ?", path.name))
+            place = f"{path.name}.{secrets.token_hex(8)}"  # another machine may be at the same upload
             with open(path, "rb") as file:
-                self._insert(path.name, 0, iter(lambda: file.read(PIECE_BYTES), b""))
-        return Staged(*digest(path), place=path.name)
+                self._insert(place, 0, iter(lambda: file.read(PIECE_BYTES), b""))
+        return Staged(*digest(path), place=place)
 
     def put(self, sql: Sql, staged: Staged) -> None:
         if sql.one("SELECT 1 FROM blob WHERE hash = ?", staged.hash) is None:
@@ -199,17 +212,16 @@ class Database:
                 "INSERT INTO blob (hash, size, place) VALUES (?, ?, ?)", staged.hash, staged.size, staged.place
             )
 
+    def unstage(self, staged: Iterable[Staged]) -> None:
+        places = [each.place for each in staged if each.place is not None and len(each.place) > ID_CHARS]
+        if places:
+            self._store.write_with(lambda sql: _drop_pieces(sql, *places))
+
     def discard(self, upload: str) -> None:
         for path in (self.folder / "arriving").glob(f"{upload}*"):
             path.unlink(missing_ok=True)
 
-        def work(sql: Sql) -> None:
-            sql.alone("blob")
-            for place in (upload, *(f"{upload}{end}" for end in SUFFIXES)):
-                if sql.one("SELECT 1 FROM blob WHERE place = ?", place) is None:
-                    sql.run("DELETE FROM piece WHERE place = ?", place)
-
-        self._store.write_with(work)
+        self._store.write_with(lambda sql: _drop_pieces(sql, upload))
 
     def _insert(self, place: str, offset: int, blocks: Iterable[bytes]) -> int:
         waiting = bytearray()
@@ -292,6 +304,14 @@ def _remove(sql: Sql, folder: Path, digest: bytes) -> None:
     sql.run("DELETE FROM blob WHERE hash = ?", digest)
 
 
+def _drop_pieces(sql: Sql, *places: str) -> None:
+    """Remove the pieces of those places that no content has."""
+    sql.alone("blob")
+    for place in places:
+        if sql.one("SELECT 1 FROM blob WHERE place = ?", place) is None:
+            sql.run("DELETE FROM piece WHERE place = ?", place)
+
+
 def pieces(store: Transactions, place: str, start: int, stop: int) -> Iterator[bytes]:
     """Yield the bytes from `start` to `stop` of the pieces of `place`, each read in a transaction of its own."""
 
@@ -341,6 +361,18 @@ def _lock(number: int) -> None:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise Conflict(_MEANWHILE) from None
+
+
+@contextlib.contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Hold a file, which is made if need be."""
+    _make(path.parent)
+    number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        _lock(number)
+        yield
+    finally:
+        os.close(number)
 
 
 @contextlib.contextmanager

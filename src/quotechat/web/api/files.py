@@ -262,17 +262,26 @@ def _content(file: File, content: Content, kind: str) -> Response:
         "ETag": tag,
         "Accept-Ranges": "bytes",
     }
-    if request.if_none_match.contains(tag.strip('"')):
+    if request.if_none_match.contains_weak(tag.strip('"')):
         return Response(status=304, headers={name: headers[name] for name in ("Cache-Control", "ETag")})
     status, start, stop = 200, 0, content.size
     asked = request.range
     if asked is not None and request.headers.get("If-Range", tag) == tag:
-        found = asked.range_for_length(content.size)
-        if found is None:
-            raise RequestedRangeNotSatisfiable(length=content.size)
-        status, (start, stop) = 206, found
+        status, (start, stop) = 206, _part(asked.ranges[0], content.size)
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{content.size}"
     return _answer(status, headers, content, start, stop)
+
+
+def _part(asked: tuple[int, int | None], size: int) -> tuple[int, int]:
+    """Return start and stop of a range; one from the end that is longer than the file is all of it (RFC 9110 §14.1.2).
+
+    Raises RequestedRangeNotSatisfiable.
+    """
+    start, stop = asked
+    start = max(0, size + start) if start < 0 else start
+    if start >= size:
+        raise RequestedRangeNotSatisfiable(length=size)
+    return start, size if stop is None else min(stop, size)
 
 
 def _answer(status: int, headers: dict[str, str], content: Content, start: int, stop: int) -> Response:
