@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from history import SECOND, Change, Fault, Got, History, Look, Mark, Read, Send, seq_of
 
-LATE_SECONDS = 2.5
-"""Promise 6 says 1 s; the rest is for a machine that is busy with the test itself."""
+LATE_SECONDS = 6.0
+"""Promise 6 says 1 s; the rest is for a machine that is busy with the test itself, and with others."""
 CALM_SECONDS = 3.0
 """For so long after a fault nobody is expected to be in time."""
 _MOST_SHOWN = 5

@@ -30,6 +30,8 @@ _ACCEPT = {"ndjson": "application/x-ndjson", "sse": "text/event-stream"}
 CERTAIN = {"rate-limited", "overloaded", "draining", "storage-full"}
 """Refusals that say that nothing was stored, and that it may be tried again (protocol §7, Answers)."""
 ANSWER_SECONDS = 15.0
+IDLE_SECONDS = 0.25
+"""After which a connection is not used again: in a reload the server ends those that are idle for longer."""
 Urls = Callable[[random.Random], str]
 
 
@@ -41,6 +43,7 @@ class Http:
         self._headers = dict(headers or {})
         self._connection: http.client.HTTPConnection | None = None
         self._url = ""
+        self._used_at = 0.0
 
     def ask(self, url: str, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """The answer's JSON. Raises Broken, Refusal."""
@@ -56,7 +59,7 @@ class Http:
 
     def open(self, url: str, method: str, path: str, body: dict[str, Any] | None = None) -> http.client.HTTPResponse:
         """The answer, whose body is not read yet. Raises Broken."""
-        if url != self._url:
+        if url != self._url or time.monotonic() - self._used_at > IDLE_SECONDS:
             self.close()
         self._url = url
         try:
@@ -68,10 +71,12 @@ class Http:
             else:
                 headers = {**self._headers, "Content-Type": "application/json"}
                 self._connection.request(method, path, json.dumps(body), headers)
-            return self._connection.getresponse()
+            answer = self._connection.getresponse()
         except (OSError, http.client.HTTPException) as fault:
             self.close()
             raise Broken(repr(fault)) from None
+        self._used_at = time.monotonic()
+        return answer
 
     def close(self) -> None:
         """Hang up."""

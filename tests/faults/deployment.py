@@ -99,7 +99,7 @@ class Gunicorn:
             return
         running.process.terminate()
         try:
-            running.process.wait(20)
+            running.process.wait(60)
         except subprocess.TimeoutExpired:
             self.kill_all()
         self._gone()
@@ -144,7 +144,7 @@ class Gunicorn:
         self._left, self._running = [], None
         for each in ended:
             assert each.process.stdout is not None
-            until(lambda each=each: not session(each.process.pid), 15, "the end of all its processes")  # type: ignore[misc]
+            until(lambda each=each: not session(each.process.pid), 60, "the end of all its processes")  # type: ignore[misc]
             each.process.wait()
             each._reader.join(5)
             each.process.stdout.close()

@@ -56,7 +56,7 @@ def _one(kills: Kills) -> None:
     stage, deployment = kills.stage, kills.stage.deployment
     before = _acks(stage)
     # At least one more acknowledged, then somewhere in the next moments.
-    until(lambda: _acks(stage) > before, 20, "another ack")
+    until(lambda: _acks(stage) > before, 120, "another ack")
     time.sleep(stage.chance.uniform(0, 0.15))
     kind = stage.chance.choice(KINDS)
     kills.by_kind[kind] += 1

@@ -94,7 +94,7 @@ def failover_to_an_older_copy(stage: Stage) -> None:
 def _more_is_acked(stage: Stage, count: int) -> None:
     senders = [each for each in stage.clients if isinstance(each, Sender)]
     before = sum(each.acked for each in senders)
-    until(lambda: sum(each.acked for each in senders) >= before + count, 30, "more acks")
+    until(lambda: sum(each.acked for each in senders) >= before + count, 60, "more acks")
 
 
 SCENARIOS = [

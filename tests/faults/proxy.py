@@ -88,7 +88,7 @@ class Proxy:
     def __exit__(self, *exception: object) -> None:
         self._call(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join(60)
         self._loop.close()
 
     def cut_all(self) -> None:
@@ -101,7 +101,7 @@ class Proxy:
         self._call(cut())
 
     def _call(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(120)
 
     async def _end(self) -> None:
         self._server.close()

@@ -31,7 +31,7 @@ def large_pages(stage: Stage) -> None:
                 proxy = proxies.enter_context(Proxy(stage.deployment.urls, lambda chance, plan=plan: plan))  # type: ignore[misc]
                 readers += stage.readers(READING, urls=lambda chance, url=proxy.url: url, wait=1.0)  # type: ignore[misc]
             with contextlib.suppress(AssertionError):  # the checker says who did not come that far
-                until(lambda: all(each.seq >= sent.seq for each in readers), 30, "the end of the log")
+                until(lambda: all(each.seq >= sent.seq for each in readers), 60, "the end of the log")
         names = {each.name for each in readers}
         end(readers)
         stage.clients.clear()

@@ -34,7 +34,7 @@ BEFORE = (3, 40)
 """Messages that the reader surely has before the removal."""
 AFTER = 30
 """Messages that are written after it."""
-SECONDS = 30.0
+SECONDS = 60.0
 """For which the end of a reader is waited; far more than it takes."""
 ALTERED = Path(__file__).with_name("altered.py")
 

@@ -9,10 +9,12 @@ import contextlib
 import json
 import os
 import random
+import re
 import select
 import signal
 import socket
 import time
+import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,10 +71,10 @@ def restart(deployment: Deployment, data: Path, number: signal.Signals, sockets:
                 kill(master, number)
             herd.watch(found, lambda: _serving(deployment, old))
             if number == signal.SIGTERM:
-                until(lambda: not deployment.workers(), 20, "the end")
+                until(lambda: not deployment.workers(), 120, "the end")
                 deployment.start()
             else:
-                until(lambda: not set(old) & set(deployment.workers()), 20, "the old workers' end")
+                until(lambda: not set(old) & set(deployment.workers()), 120, "the old workers' end")
             herd.come_back(found)
     found.posts = len(stage.history.sends)
     found.refused = sum(send.outcome != "ok" for send in stage.history.sends if send.ended)
@@ -103,14 +105,13 @@ class Herd:
             http.ask(url, "POST", "/api/v1/rooms", {"name": "quiet"})
         parts = urlsplit(url)
         asked = f"GET /api/v1/rooms/quiet/events?after=now&wait=25 HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n"
-        self._sockets = {ws.socket.fileno(): ws for ws in (WebSocket(url) for _ in range(sockets))}
+        self._sockets = {ws.socket.fileno(): ws for ws in (WebSocket(url, seconds=60) for _ in range(sockets))}
         self._polls: dict[int, socket.socket] = {}
         for _ in range(polls):
             poll = socket.create_connection((parts.hostname, parts.port or 80))
             poll.sendall(asked.encode())
             self._polls[poll.fileno()] = poll
-        # Nothing that the outside sees tells when a poll is held; one that is not would be answered at once.
-        time.sleep(1.0)
+        until(lambda: _held(url) >= polls, what="that all polls are held")
         assert not self._ready(0), "a poll was not held"
 
     def _ready(self, milliseconds: int) -> list[int]:
@@ -147,6 +148,13 @@ class Herd:
             found.back.append(moment)
 
 
+def _held(url: str) -> int:
+    """How many polls the workers hold together."""
+    with urllib.request.urlopen(f"{url}/metrics", timeout=60) as answer:
+        found = re.search(r"^quotechat_held_polls\S* (\d+)", answer.read().decode(), re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
 def _told(ws: WebSocket) -> bool:
     """Whether its connection has been closed, which must be said with 1012."""
     try:
@@ -160,7 +168,13 @@ def _told(ws: WebSocket) -> bool:
 def _hint(poll: socket.socket) -> int:
     """The `retry_in_ms` of the answer that came, which holds no event."""
     with poll:
-        head, _, body = poll.recv(65_536).partition(b"\r\n\r\n")
+        poll.settimeout(60)
+        came = b""
+        while not came.endswith(b"}"):
+            part = poll.recv(65_536)
+            assert part, came
+            came += part
+        head, _, body = came.partition(b"\r\n\r\n")
     page = json.loads(body)
     assert head.startswith(b"HTTP/1.1 200") and page["events"] == [], head
     return int(page["retry_in_ms"])

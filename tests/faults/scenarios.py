@@ -20,7 +20,7 @@ from pathlib import Path
 import machines
 import reading
 import subscribers
-from checker import Least
+from checker import LATE_SECONDS, Least
 from clients import READING, ROOM, Http, Reader, Sender
 from deployment import Deployment, Gunicorn, any_worker, kill, stopped
 from proxy import Plan, Proxy, mixed
@@ -34,7 +34,7 @@ from stage import Scenario, Stage, end
 def snapshot_then_live(stage: Stage) -> None:
     """A snapshot, a pause of any length, then on from its cursor, over each transport, under steady writes."""
     stage.senders(4, rate=40)
-    for _ in stage.until_over():
+    for _ in stage.until_over("events"):
         for transport in READING:
             stage.readers([transport], after=_snapshot(stage))
             time.sleep(stage.chance.uniform(0, 0.1))
@@ -126,13 +126,13 @@ def bells_lost(stage: Stage) -> None:
 
 def lonely_messages(stage: Stage) -> None:
     """A single message at any moment around a reader's check and its wait, then silence: it is answered."""
-    (reader,) = stage.readers(["long"], wait=5)
+    (reader,) = stage.readers(["long"], wait=10)
     with contextlib.closing(stage.sender("Lonely")) as sender:
         for number, _ in enumerate(stage.until_over()):
             time.sleep(stage.chance.uniform(0, 0.08))
             sent = sender.deliver(f"lonely-{number}")
             assert sent is not None
-            deadline = time.monotonic() + 4
+            deadline = time.monotonic() + LATE_SECONDS + 1
             while reader.seq < sent.seq and time.monotonic() < deadline:
                 time.sleep(0.002)
 
@@ -141,7 +141,7 @@ def inbox_readers(stage: Stage) -> None:
     """One account on several devices, one of which marks what is read, while workers are killed."""
     stage.inboxes()
     kill_worker(stage)
-    until(lambda: sum(mark.outcome == "ok" for mark in stage.history.marks) >= 5, 30, "marks")
+    until(lambda: sum(mark.outcome == "ok" for mark in stage.history.marks) >= 5, 60, "marks")
 
 
 def kill_worker(stage: Stage) -> None:
@@ -180,7 +180,7 @@ def hangup(stage: Stage) -> None:
         with stage.history.fault("hangup"):
             for master in stage.deployment.masters():
                 kill(master, signal.SIGHUP)
-            until(lambda before=before: not set(before) & set(stage.deployment.workers()), 20, "new workers")  # type: ignore[misc]
+            until(lambda before=before: not set(before) & set(stage.deployment.workers()), 120, "new workers")  # type: ignore[misc]
         stage.run_for(0.2)
     _refused_nobody(stage, [each.name for each in senders if each.transport == "post"])
 
@@ -215,7 +215,7 @@ def cut_everywhere(stage: Stage) -> None:
             sender.deliver(f"first-{number}")
     cuts = itertools.cycle(range(1, 4000, 17))
     with Proxy(stage.deployment.urls, lambda chance: Plan(cut_at=next(cuts))) as proxy, stage.history.fault("cuts"):
-        for _ in stage.until_over():
+        for _ in stage.until_over("events"):
             readers = stage.readers([*READING, *READING], urls=lambda chance: proxy.url)
             time.sleep(0.4)
             end(readers)
@@ -259,9 +259,9 @@ def disk_error(stage: Stage) -> None:
         before = set(stage.deployment.workers())
         with stage.history.fault("disk error"):
             with stage.orders.during(**{stage.chance.choice(["sync_errno", "write_errno"]): BROKEN}):
-                until(lambda before=before: before - set(stage.deployment.workers()), 15, "a worker's end")  # type: ignore[misc]
+                until(lambda before=before: before - set(stage.deployment.workers()), 60, "a worker's end")  # type: ignore[misc]
             acked = [each.acked for each in stage.clients if isinstance(each, Sender)]
-            until(lambda acked=acked: _more_acked(stage, acked), 20, "an ack after it")  # type: ignore[misc]
+            until(lambda acked=acked: _more_acked(stage, acked), 60, "an ack after it")  # type: ignore[misc]
     stage.deployment.ready()
 
 

@@ -22,7 +22,7 @@ from servers import until
 from shim import Orders
 from websocket_peer import Broken, Refusal
 
-MORE = 30.0
+MORE = 60.0
 """Seconds that a scenario takes longer, at most, where too little has happened in its time."""
 
 
@@ -38,7 +38,7 @@ class Stage:
     databases: Sequence[Server] = ()
     membership: bool = False
     """True if a member of a closed room is let in and put out meanwhile."""
-    patience: float = 10.0
+    patience: float = 60.0
     """Seconds for the readers to come to the end."""
     least: Least = field(default_factory=lambda: Least(0, 0, final=0))
     """What must have happened: a slow machine gets more time for it."""
@@ -112,10 +112,10 @@ class Stage:
         """Let the clients work for this share of the scenario's time."""
         time.sleep(self.seconds * share)
 
-    def until_over(self) -> Iterator[None]:
-        """Again and again, until the scenario's time is up."""
-        end = time.monotonic() + self.seconds
-        while time.monotonic() < end or (not self._enough("faults", "unknown") and time.monotonic() < end + MORE):
+    def until_over(self, *also: str) -> Iterator[None]:
+        """Again and again, until the scenario's time is up; or longer, for faults and what comes of no later time."""
+        end, wanted = time.monotonic() + self.seconds, ("faults", "unknown", *also)
+        while time.monotonic() < end or (not self._enough(*wanted) and time.monotonic() < end + MORE):
             yield
 
     def _enough(self, *names: str) -> bool:
@@ -207,7 +207,7 @@ def end(clients: Sequence[Client]) -> None:
     for each in clients:
         each.halt.set()
     for each in clients:
-        each.join(30)
+        each.join(60)
         assert not each.is_alive(), f"{each.name} does not end"
 
 
@@ -264,7 +264,7 @@ def run(
     with databases(scenario.databases) as servers:
         deployment = _deployment(scenario, data, servers, orders, altered)
         # Of a mutant nobody expects that all readers come to the end.
-        patience = 1.0 if altered else 10.0
+        patience = 1.0 if altered else 60.0
         stage = Stage(deployment, data, seed, seconds, orders, servers, membership, patience, scenario.least)
         with stage.serving():
             scenario.play(stage)

@@ -42,7 +42,7 @@ def test_a_cluster_is_one_chat() -> None:
         made = session.post(f"{behind[1]}/api/v1/rooms", json={"name": "tea"})
         assert made.status_code == 201
         held: list[Any] = []
-        url = f"{front}/api/v1/rooms/tea/events?after=0&wait=10"
+        url = f"{front}/api/v1/rooms/tea/events?after=0&wait=25"
         waiting = threading.Thread(target=lambda: held.append(requests.get(url).json()))
         waiting.start()
         with contextlib.ExitStack() as stack:
@@ -55,22 +55,22 @@ def test_a_cluster_is_one_chat() -> None:
                 assert (first.status_code, again.status_code) == (201, 200) and again.json()["duplicate"]
             edited = session.patch(f"{front}/api/v1/rooms/tea/messages/1", json={"message": "edited"})
             assert edited.status_code == 200
-            waiting.join(10)
+            waiting.join(60)
             assert held[0]["events"][0]["seq"] == 1
             for socket in sockets:
                 seqs: list[int] = []
                 while len(seqs) < 5:
-                    envelope = json.loads(socket.recv(timeout=30))
+                    envelope = json.loads(socket.recv(timeout=60))
                     seqs += [envelope["seq"]] if "seq" in envelope else []
                 assert seqs == [1, 2, 3, 4, 5]
         # More than nginx keeps in memory; that it is too long is for the server to say.
         long = session.post(f"{front}/api/v1/rooms/tea/messages", json={"user": "Ann", "message": "x" * 60_000})
         assert (long.status_code, long.json()["field"]) == (422, "message")
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
     finally:
         if process.poll() is None:
             process.terminate()
-            process.wait(30)
+            process.wait(120)
         _, errors = process.communicate()
     assert "Traceback" not in errors

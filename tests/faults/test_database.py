@@ -16,7 +16,7 @@ from typing import Any
 import postgres
 import pytest
 import requests
-from servers import Running, environment, quotechat, running, until
+from servers import START_SECONDS, Running, environment, quotechat, running, until
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -57,7 +57,7 @@ class Writer(threading.Thread):
             turn = count
             while key not in self.acked and not self.stop.is_set():
                 turn += 1
-                answer = requests.post(f"{self.urls[turn % 2]}{ROOM}/messages", json=body, timeout=15)
+                answer = requests.post(f"{self.urls[turn % 2]}{ROOM}/messages", json=body, timeout=60)
                 if answer.status_code in (200, 201):
                     self.acked[key] = answer.json()["seq"]
                 else:
@@ -90,7 +90,7 @@ class Reader(threading.Thread):
 
 class Polls(Reader):
     def read(self) -> None:
-        answer = requests.get(f"{self.url}{ROOM}/events?after={self.after}&wait=2", timeout=15)
+        answer = requests.get(f"{self.url}{ROOM}/events?after={self.after}&wait=2", timeout=60)
         if answer.status_code == 503:
             time.sleep(0.1)
             return
@@ -103,7 +103,7 @@ class Streams(Reader):
     def read(self) -> None:
         headers = {"Accept": "application/x-ndjson"}
         url = f"{self.url}{ROOM}/events?after={self.after}"
-        with requests.get(url, headers=headers, stream=True, timeout=(5, 30)) as stream:
+        with requests.get(url, headers=headers, stream=True, timeout=60) as stream:
             for line in stream.iter_lines():
                 envelope = json.loads(line)
                 assert envelope["command"] != "reset"
@@ -130,7 +130,7 @@ def log(url: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     after, more = "0", True
     while more:
-        page = requests.get(f"{url}{ROOM}/events?after={after}", timeout=10).json()
+        page = requests.get(f"{url}{ROOM}/events?after={after}", timeout=60).json()
         found += page["events"]
         after, more = page["cursor"], page["more"]
     return found
@@ -149,21 +149,21 @@ def test_killed_under_load(database: postgres.Server, tmp_path: Path) -> None:
             thread.start()
         for _ in range(2):
             before = sum(len(writer.acked) for writer in writers)
-            until(lambda: sum(len(writer.acked) for writer in writers) > before + 50, 20, "fifty more")  # noqa: B023  # called here
+            until(lambda: sum(len(writer.acked) for writer in writers) > before + 50, 120, "fifty more")  # noqa: B023  # called here
             database.stop(signal.SIGKILL)
-            refused = requests.get(f"{one.url}{ROOM}", timeout=15)
+            refused = requests.get(f"{one.url}{ROOM}", timeout=60)
             assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
             time.sleep(0.5)
             database.start()
         before = sum(len(writer.acked) for writer in writers)
-        until(lambda: sum(len(writer.acked) for writer in writers) > before + 50, 20, "fifty more")
+        until(lambda: sum(len(writer.acked) for writer in writers) > before + 50, 120, "fifty more")
         for writer in writers:
             writer.stop.set()
         for writer in writers:
-            writer.join(20)
+            writer.join(120)
         found = log(one.url)
         for reader in readers:
-            until(lambda: len(reader.seqs) >= len(found), 10, f"all of it by {type(reader).__name__}")  # noqa: B023
+            until(lambda: len(reader.seqs) >= len(found), 60, f"all of it by {type(reader).__name__}")  # noqa: B023
             reader.stop.set()
         assert all(thread.is_alive() or thread.stop.is_set() for thread in (*writers, *readers))
         assert one.workers() | two.workers() == workers
@@ -183,7 +183,7 @@ def test_an_older_copy_takes_over(database: postgres.Server, tmp_path: Path, wri
     """What was after it is gone: every cursor of then is told so, over every transport, whatever was written since."""
 
     def say(text: str) -> str:
-        answer = requests.post(f"{server.url}{ROOM}/messages", json={"user": "A", "message": text}, timeout=15)
+        answer = requests.post(f"{server.url}{ROOM}/messages", json={"user": "A", "message": text}, timeout=60)
         return str(answer.json()["cursor"]) if answer.status_code == 201 else ""
 
     data, copy = database.directory / "data", database.directory / "copy"
@@ -199,18 +199,18 @@ def test_an_older_copy_takes_over(database: postgres.Server, tmp_path: Path, wri
             until(lambda: say(f"lost {number}"), what="an answer")  # noqa: B023  # called here
         lost = requests.get(f"{server.url}{ROOM}/events").json()["cursor"]
         url, kind = f"{server.url}{ROOM}/events?after={lost}", {"Accept": "application/x-ndjson"}
-        stream = requests.get(url, headers=kind, stream=True, timeout=20)
+        stream = requests.get(url, headers=kind, stream=True, timeout=120)
         lines = stream.iter_lines()
         assert json.loads(next(lines))["command"] == "heartbeat"
         with connect(f"{server.url.replace('http', 'ws', 1)}/api/v1/ws?room=lobby&after={lost}") as socket:
-            assert json.loads(socket.recv(timeout=5))["command"] == "caught-up"
+            assert json.loads(socket.recv(timeout=60))["command"] == "caught-up"
             database.stop()
             shutil.rmtree(data)
             copy.rename(data)
             database.start()
             for number in range(written):
                 until(lambda: say(f"new {number}"), what="an answer")  # noqa: B023  # called here
-            reset = json.loads(socket.recv(timeout=10))
+            reset = json.loads(socket.recv(timeout=60))
             assert reset["command"] == "reset" and reset["error"]["code"] in ("history-changed", "cursor-ahead")
         commands = [json.loads(line)["command"] for line in lines]
         assert commands[-1] == "reset" and not {"message-sent"} & set(commands)
@@ -222,7 +222,7 @@ def test_an_older_copy_takes_over(database: postgres.Server, tmp_path: Path, wri
 
 def answered(url: str) -> tuple[int, str] | None:
     """Status and code of the answer, once the database is there."""
-    answer = requests.get(url, timeout=15)
+    answer = requests.get(url, timeout=60)
     return None if answer.status_code == 503 else (answer.status_code, answer.json().get("code", ""))
 
 
@@ -231,16 +231,16 @@ def test_a_start_without_database_waits(database: postgres.Server, tmp_path: Pat
     database.stop()
 
     def start_it_later(server: Running) -> None:
-        until(lambda: "waiting" in server.output or server.process.poll() is not None, 30, "a word about the wait")
+        until(lambda: "waiting" in server.output or server.process.poll() is not None, START_SECONDS, "a word about it")
         database.start()
 
     with serve(database, tmp_path, before=start_it_later) as server:
         assert "Connection refused" in server.output
         assert database.password not in server.output
         until(lambda: answered(f"{server.url}/readyz"), what="an answer")
-        assert requests.get(f"{server.url}/readyz").status_code == 200
+        until(lambda: requests.get(f"{server.url}/readyz").status_code == 200, what="that it is ready")
         database.stop()
-        refused = requests.get(f"{server.url}/readyz", timeout=15)
+        refused = requests.get(f"{server.url}/readyz", timeout=60)
         assert refused.status_code == 503 and refused.headers["Retry-After"]
         database.start()
         until(lambda: answered(f"{server.url}/readyz"), what="an answer")
@@ -257,7 +257,7 @@ def test_each_due_message_comes_once(database: postgres.Server, tmp_path: Path) 
             body = {"user": "Sand", "message": f"{number}", "send_at": "+2s"}
             server = (one, two)[number % 2]
             assert requests.post(f"{server.url}{ROOM}/messages", json=body, headers=sand).status_code == 202
-        found = until(lambda: (events := log(two.url)[before:]) and len(events) >= 50 and events, 15, "all of them")
+        found = until(lambda: (events := log(two.url)[before:]) and len(events) >= 50 and events, 60, "all of them")
         time.sleep(1.2)  # another look of both, at least
         assert sorted(int(event["message"]["message"]) for event in found) == list(range(50))
         assert len(log(one.url)) == before + 50

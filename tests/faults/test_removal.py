@@ -93,7 +93,7 @@ def test_a_poll_that_repeats_is_refused_as_a_first_one(here: Place) -> None:
     with closing(removal._connection(here.urls[1])) as kept:
 
         def poll() -> tuple[int, Any]:
-            return removal._ask(kept, VISITOR, "GET", f"/api/v1/rooms/{room}/events?after={cursor}&wait=5")
+            return removal._ask(kept, VISITOR, "GET", f"/api/v1/rooms/{room}/events?after={cursor}&wait=20")
 
         for text in ("two", "three"):
             status, page = poll()
@@ -133,11 +133,14 @@ def test_a_socket_does_not_tell_which_rooms_there_are(here: Place) -> None:
                 told = []
                 for each in (nobody, room):
                     ws.send(json.dumps({"command": name, **fields, "room": each, "client_id": "k"}))
-                    told.append(str(ws.recv(timeout=SECONDS)).replace(each, "ROOM"))
+                    while '"command":"heartbeat"' in (answer := str(ws.recv(timeout=SECONDS))):
+                        pass
+                    told.append(answer.replace(each, "ROOM"))
                 assert told[0] == told[1] or name == "ping", name
 
 
 def test_a_right_that_ends_with_the_news_is_seen(tmp_path_factory: pytest.TempPathFactory) -> None:
     """A server that ends subscriptions when it hears of the removal leaks, and the race finds that."""
     with removal.place(tmp_path_factory.mktemp("data"), altered=("right-ends-by-notice",)) as here:
-        assert any("leak" in fault for fault in removal.play(here, 1))
+        # Chance may let it through, now and then.
+        assert any("leak" in fault for seed in range(1, 6) for fault in removal.play(here, 1, seed))

@@ -39,7 +39,7 @@ def server(tmp_path: Path, orders: Orders) -> Iterator[Gunicorn]:
 
 def send(server: Gunicorn, key: str) -> requests.Response:
     body = {"user": "Ann", "message": key, "client_id": key}
-    return requests.post(f"{server.urls[0]}{ROOM}/messages", json=body, timeout=20)
+    return requests.post(f"{server.urls[0]}{ROOM}/messages", json=body, timeout=60)
 
 
 def log(server: Gunicorn) -> list[str]:
@@ -128,7 +128,7 @@ def test_reading_goes_on_through_a_reload_on_a_full_disk(disk: Path) -> None:
             assert log(server)[0] == "before"
             return not old & set(server.workers())
 
-        until(replaced, 30, "the new workers")
+        until(replaced, 120, "the new workers")
         for _ in range(5):
             assert log(server)[0] == "before"
         assert requests.get(f"{server.urls[0]}/metrics", timeout=30).status_code == 200
@@ -170,7 +170,7 @@ def test_new_workers_that_die_are_replaced_while_the_old_ones_serve(tmp_path: Pa
                 kill(worker)
             until(lambda new=new: not new & set(server.workers()), what="its end")  # type: ignore[misc]
             assert send(server, "meanwhile").status_code in (200, 201)
-        until(lambda: log(server) and not old & set(server.workers()), 30, "the new workers")
+        until(lambda: log(server) and not old & set(server.workers()), 120, "the new workers")
         server.ready()
     finally:
         server.stop()
@@ -200,7 +200,7 @@ def test_after_a_failed_write_no_commit_is_trusted(server: Gunicorn, orders: Ord
         unknown = send(server, "unknown")
         assert (unknown.status_code, unknown.json()["code"]) == (503, "outcome-unknown")
         until(lambda: not set(workers) & set(server.workers()), what="the worker's end")
-    settled = until(lambda: answered(server, "unknown"), 15, "an ack")
+    settled = until(lambda: answered(server, "unknown"), 60, "an ack")
     assert settled.json()["seq"] == 2 and log(server) == ["before", "unknown"]
     assert server.masters() == master and set(server.workers()) != set(workers)
 
@@ -216,7 +216,7 @@ def test_a_disk_that_stays_broken_is_waited_for(server: Gunicorn, orders: Orders
         until(lambda: "cannot begin yet" in server.output(), what="a word about it")
         time.sleep(1.5)  # more than one try
         assert server.workers() and server.masters()
-    until(lambda: answered(server, "unknown"), 15, "an ack")
+    until(lambda: answered(server, "unknown"), 60, "an ack")
     assert log(server) == ["before", "unknown"]
 
 

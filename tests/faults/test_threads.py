@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from servers import Running, environment, quotechat, running
+from servers import Running, environment, quotechat, running, until
 from websockets.sync.client import connect
 
 EVENTS = "/api/v1/rooms/lobby/events"
@@ -36,19 +36,20 @@ class Crowd:
         for each in threads:
             each.start()
         time.sleep(SECONDS)  # the length of the test, not a wait for something
+        until(lambda: len(self.written) > 16, what="more messages than there are writers")
         self.stop.set()
         for each in writers:
-            each.join(30)
+            each.join(120)
         self.last = max(seq for seq, _ in self.written)
         self.all_written.set()
         for each in threads:
-            each.join(60)
+            each.join(120)
             assert not each.is_alive(), "a reader did not reach the end"
 
     def post(self, number: int) -> None:
         with requests.Session() as session:
             for text in self._texts(number):
-                found = session.post(self.url + MESSAGES, json={"user": f"P{number}", "message": text}, timeout=30)
+                found = session.post(self.url + MESSAGES, json={"user": f"P{number}", "message": text}, timeout=120)
                 assert found.status_code == 201, found.text
                 self.written.append((found.json()["seq"], text))
 
@@ -57,7 +58,9 @@ class Crowd:
             for text in self._texts(number):
                 message = {"user": f"W{number}", "message": text}
                 ws.send(json.dumps({"command": "send-message", "message": message}))
-                found = json.loads(ws.recv(timeout=30))
+                found = json.loads(ws.recv(timeout=120))
+                while found["command"] == "heartbeat":
+                    found = json.loads(ws.recv(timeout=120))
                 assert found["command"] == "ack", found
                 self.written.append((found["seq"], text))
 
@@ -68,7 +71,7 @@ class Crowd:
         with requests.Session() as session:
             while not self._done(log):
                 wait = 2 if number % 2 else 0
-                found = session.get(f"{self.url}{EVENTS}?after={after}&wait={wait}", timeout=30).json()
+                found = session.get(f"{self.url}{EVENTS}?after={after}&wait={wait}", timeout=120).json()
                 log += found["events"]
                 after = found["cursor"]
 
@@ -128,7 +131,7 @@ def test_one_client_id_is_one_event(tmp_path: Path) -> None:
 
             def send(body: dict[str, str] = body, start: Any = start, answers: list[Any] = answers) -> None:
                 start.wait()
-                answers.append(requests.post(server.url + MESSAGES, json=body, timeout=30))
+                answers.append(requests.post(server.url + MESSAGES, json=body, timeout=120))
 
             threads = [threading.Thread(target=send) for _ in range(16)]
             for each in threads:

@@ -103,11 +103,11 @@ def play(chat: Chat, receiver: Receiver, workers: Workers, rounds: int) -> dict[
             outcome: Any = chat.submit(SendMessage(message=message, room="lobby"), identity=None)
             sent.append(outcome.seq)
         wanted = before + random.randint(1, 10)
-        until(lambda wanted=wanted: len(receiver.got) >= wanted, 60, "a call")  # type: ignore[misc]  # bound at once
+        until(lambda wanted=wanted: len(receiver.got) >= wanted, 120, "a call")  # type: ignore[misc]  # bound at once
         time.sleep(random.choice((0, 0.001, 0.005, 0.02)))
         workers.kill(holder(chat))
         workers.start()
-    until(lambda: behind(chat) == 0, 60, "the last events taken")
+    until(lambda: behind(chat) == 0, 120, "the last events taken")
     return checked(chat, receiver.got, sent)
 
 
