@@ -127,7 +127,7 @@ def test_nothing_is_wrong_behind_a_good_nginx(server: Running, tmp_path: Path) -
 def test_a_broken_nginx(server: Running, tmp_path: Path, changes: dict[str, str], check: str, line: str) -> None:
     """The first thing that is wrong names the line, and no line is named that is right as it is."""
     with nginx(tmp_path, server, **changes) as url:
-        code, found = doctor(url, 4.0)  # for which it waits in vain, in some cases
+        code, found = doctor(url, 2.5)  # for which it waits in vain, in some cases
     assert code == 1
     first = found["wrong"][0]
     assert first["check"] == check or check == "long poll"

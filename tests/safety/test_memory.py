@@ -40,7 +40,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 ws.send(json.dumps({"command": "send-message", "room": room, "message": message}))
             acks = 0
             while acks < 600:
-                acks += json.loads(ws.recv(timeout=30))["command"] == "ack"
+                acks += json.loads(ws.recv(timeout=60))["command"] == "ack"
     return data
 
 

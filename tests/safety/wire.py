@@ -113,7 +113,10 @@ def frame(opcode: int, payload: bytes = b"", *, final: bool = True, rsv: int = 0
 
 
 def frames(sock: socket.socket) -> Any:
-    """The server's frames, (opcode, payload), until it closes the connection."""
+    """The server's frames, (opcode, payload), until it closes the connection.
+
+    Heartbeats and pings of its own come at any time, and are passed over.
+    """
     buffer = b""
 
     def take(size: int) -> bytes:
@@ -136,7 +139,9 @@ def frames(sock: socket.socket) -> Any:
                 (size,) = struct.unpack("!H", take(2))
             elif size == 127:
                 (size,) = struct.unpack("!Q", take(8))
-            yield first, take(size)
+            payload = take(size)
+            if first != 0x89 and not payload.startswith(b'{"command":"heartbeat"'):
+                yield first, payload
         except EOFError:
             return
 
