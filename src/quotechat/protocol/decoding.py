@@ -36,13 +36,17 @@ def completed(said: dict[str, Any], name: str | None) -> dict[str, Any]:
 
 
 def refusal(fault: str) -> Invalid:
-    """Return the refusal for the words of msgspec: "Expected `str`, got `int` - at `$.message.user`" is of ``user``."""
+    """Return the refusal for the words of msgspec: "Expected `str`, got `int` - at `$.message.user`" is of ``user``.
+
+    What is wrong within a list is of the list: an element has no name of its own.
+    """
     path = _FIELD.search(fault)
     missing = _MISSING.search(fault)
     said = _FIELD.sub("", fault)
+    place, within, _ = (path[1] if path else "").partition("[")
+    field = place.rpartition(".")[2]
     if missing:
-        return Invalid(missing[1], f"{missing[1]} is missing.")
-    field = path[1].rpartition(".")[2].removesuffix("[...]") if path else ""
+        return Invalid(field if within else missing[1], f"{missing[1]} is missing.")
     if field == "client_id":
         said = "A client_id is 1 to 64 of A-Z, a-z, 0-9, _ and -"
     return Invalid(field or "command", f"{said}.".replace("`", ""))
