@@ -64,7 +64,9 @@ def test_what_other_systems_send(app: Flask, payload: dict[str, Any], expected: 
     assert (answer.status_code, answer.get_data(as_text=True)) == (200, "ok")
     form = urlencode({"payload": json.dumps(payload)})
     assert client.post(path, data=form, content_type="application/x-www-form-urlencoded").status_code == 200
-    assert said(boss) == [("Builds", expected)] * 2
+    later = urlencode({"channel": "#tea", "payload": json.dumps(payload)})
+    assert client.post(path, data=later, content_type="application/x-www-form-urlencoded").status_code == 200
+    assert said(boss) == [("Builds", expected)] * 3
 
 
 def test_text_and_repeats(app: Flask) -> None:
@@ -73,8 +75,10 @@ def test_text_and_repeats(app: Flask) -> None:
     path = hook(boss)
     for _ in range(2):
         assert client.post(path, data="Tea is ready", headers={"Idempotency-Key": "tea-1"}).status_code == 200
-    event = client.post(path, data="More tea", headers={"Accept": "application/json"}).get_json()
+    headers = {"Accept": "application/json", "Idempotency-Key": "tea-2"}
+    event, again = (client.post(path, data="More tea", headers=headers).get_json() for _ in range(2))
     assert event["message"]["bot"] is True and event["command"] == "message-sent"
+    assert again == {**event, "duplicate": True}
     assert said(boss) == [("Builds", "Tea is ready"), ("Builds", "More tea")]
     number, secret = path.split("/")[2:]
     bearer = {"Authorization": f"Bearer {secret}"}
@@ -106,7 +110,11 @@ def test_long_keys_that_begin_alike_are_different(app: Flask) -> None:
 def test_a_payload_without_text_is_never_ok(app: Flask, payload: Any) -> None:
     """422, and nothing is said."""
     boss = owner(app)
-    assert code(app.test_client().post(hook(boss), json=payload)) == (422, "invalid")
+    client, path = app.test_client(), hook(boss)
+    assert code(client.post(path, json=payload)) == (422, "invalid")
+    for form in ("payload=", urlencode({"payload": json.dumps(payload)})):
+        refused = client.post(path, data=form, content_type="application/x-www-form-urlencoded")
+        assert code(refused) == (422, "invalid")
     assert said(boss) == []
 
 

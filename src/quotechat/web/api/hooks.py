@@ -109,7 +109,8 @@ def _take(token_id: str, secret: str) -> Response:
         assert isinstance(outcome, Stored)
         stored.append(outcome)
     if parameters.accepted("text/plain", "application/json") == "application/json":
-        return live(json.own(stored[0].event.encoded))
+        repeated = {"duplicate": True} if stored[0].duplicate else {}
+        return live(json.own(stored[0].event.encoded) | repeated)
     answer = Response("ok", content_type="text/plain; charset=utf-8")
     answer.headers["Cache-Control"] = "no-store"
     return answer
@@ -119,11 +120,18 @@ def _text() -> str:
     """Return the text of the body. Raises Invalid, MalformedJson, UnsupportedMediaType, TooLarge."""
     if request.mimetype == "application/x-www-form-urlencoded":
         body = parameters.text_body()
-        payloads = parse_qs(body).get("payload") if body.startswith("payload=") else None
-        return body if payloads is None else _said(json.loads(payloads[0].encode()))
+        payload = _payload(body)
+        return body if payload is None else _said(json.loads(payload.encode()) if payload else None)
     if parameters.is_text() or not request.mimetype:
         return parameters.text_body()
     return _said(parameters.json_body())
+
+
+def _payload(body: str) -> str | None:
+    """Return the field `payload` of a form; None if the body is a text, as a bare `curl -d` sends it."""
+    (payload,) = parse_qs(body, keep_blank_values=True).get("payload", [None])[:1]
+    is_form = payload is not None and (body.startswith("payload=") or payload.lstrip().startswith("{"))
+    return payload if is_form else None
 
 
 def _said(value: Any) -> str:
