@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from checker import CHECKS, Least, check, names
+from checker import CHECKS, LATE_SECONDS, Least, check, names
 from history import SECOND, Change, Fault, Got, History, Look, Mark, Read, Send
 
 
@@ -163,7 +163,7 @@ def beyond_the_head(history: History) -> None:
 
 
 def slept(history: History) -> None:
-    history.reads[1].got[1] = event(3, 7)
+    history.reads[1].got[1] = event(3, 3.5 + LATE_SECONDS + 1)
 
 
 def slept_for_good(history: History) -> None:
