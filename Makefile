@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A stamp per set of packages: the second run has nothing to do until what is installed changes.
 DESCRIPTION := setup.cfg pyproject.toml
 
-.PHONY: run test lint pages faults soak screenshots bench bench-claims bench-growth bench-store bench-search bench-closed bench-inbox bench-message fuzz-api bench-postgres cluster bench-streams bench-subscribers bench-move fuzz inboxes matrix uploads conformance min-versions floors clean
+.PHONY: run test lint pages faults soak screenshots bench bench-claims bench-growth bench-store bench-search bench-closed bench-inbox bench-message fuzz-api bench-postgres cluster bench-streams bench-subscribers bench-move fuzz inboxes matrix existence uploads conformance min-versions floors clean
 
 run: $(VENV)/.installed
 	$(BIN)/quotechat serve
@@ -43,6 +43,10 @@ inboxes: $(VENV)/.installed-test
 # Every described call, command and stream by every kind of caller, on both stores.
 matrix: $(VENV)/.installed-test
 	PYTHONPATH=src:tests:tests/web:tools $(BIN)/python tests/web/rights_matrix.py
+
+# Every request about 200 names that nobody uses and 20 closed rooms: the answers, the statements and the times.
+existence: $(VENV)/.installed-test
+	PYTHONPATH=src:tests:tests/web $(BIN)/python tests/web/test_existence.py
 
 # Workers killed at random bytes of so many uploads; each goes on where it was.
 uploads: $(VENV)/.installed-test

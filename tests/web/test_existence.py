@@ -1,12 +1,21 @@
-"""A room that is not yours answers what a name that nobody uses answers: at every address, to every caller."""
+"""A room that is not yours answers what a name that nobody uses answers: at every address, to every caller.
+
+As a command (``make existence``): every request about each of 200 names and 20 rooms, with times; it writes nothing.
+"""
 
 from __future__ import annotations
 
 import itertools
 import json
 import re
+import secrets
+import statistics
+import sys
+import tempfile
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -70,6 +79,16 @@ class House:
             "nobody": (Browser(app), {}),
         }
         self.callers["nobody"][0].client = app.test_client(use_cookies=False)
+
+    def names(self, count: int, closed: int) -> tuple[list[str], list[str]]:
+        """Return `count` names that nobody uses, and those of so many new closed rooms, which look alike."""
+        rooms = []
+        for _ in range(closed):
+            made = self.owner.ask("POST", "/rooms", {"name": "staff", "kind": "closed"}).get_json()["name"]
+            assert self.owner.ask("POST", f"/rooms/{made}/messages", {"message": "hush-hush"}).status_code == 201
+            rooms.append(made)
+        letters = "abcdefghijklmnopqrstuvwxyz234567"
+        return ["staff-" + "".join(secrets.choice(letters) for _ in range(6)) for _ in range(count)], rooms
 
     def requests(self) -> Iterator[Asked]:
         """Every described call with a room in its path, every page, and what else names a room."""
@@ -197,6 +216,45 @@ def test_a_foreign_room_is_as_one_that_nobody_made(
     assert count > 150 * len(callers)
 
 
+MANY = (
+    Asked("GET", "/api/v1/events?after=lobby:now&after={}:0"), Asked("PUT", "/api/v1/rooms/{}/members/me"),
+    Asked("GET", "/api/v1/rooms/{}"),
+)  # fmt: skip
+
+
+def test_no_closed_room_is_found_among_many_names(
+    house: House, store_kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 200 names and 20 closed rooms, all are answered alike, by as many statements."""
+    free, closed = house.names(*((200, 20) if store_kind == "sqlite" else (20, 5)))
+    statements = Statements(monkeypatch)
+    browser, headers = house.callers["member of other rooms"]
+    for asked in MANY:
+        _found(statements, browser, asked, free[0], headers)  # the first may note that somebody is here
+        assert _kinds(statements, browser, asked, [*free, *closed], headers) == 1, asked
+
+
+def _kinds(
+    statements: Statements, browser: Browser, asked: Asked, names: list[str], headers: dict[str, str]
+) -> int:
+    """How many kinds of answers there are. A worker may note at any moment who is here: then it is asked again."""
+    kinds: list[Any] = []
+    for name in names:
+        found = _found(statements, browser, asked, name, headers)
+        if kinds and found not in kinds:
+            found = _found(statements, browser, asked, name, headers)
+        if found not in kinds:
+            kinds.append(found)
+    return len(kinds)
+
+
+def _found(
+    statements: Statements, browser: Browser, asked: Asked, name: str, headers: dict[str, str]
+) -> tuple[Any, dict[str, list[str]]]:
+    statements.taken()
+    return answer(browser, asked, name, headers), statements.taken()
+
+
 def test_those_who_are_in_it_see_it(house: House) -> None:
     """So the walk above compares with a room that is there."""
     for path in (f"/rooms/{house.room}", f"/rooms/{house.room}/events?after=0", f"/events?after={house.room}:0"):
@@ -205,3 +263,41 @@ def test_those_who_are_in_it_see_it(house: House) -> None:
     for browser, headers in house.callers.values():
         for path in ("/api/v1/rooms", "/", "/quotes"):
             assert house.room not in browser.client.get(path, headers=headers).get_data(as_text=True)
+
+
+def main() -> int:
+    """Ask for each of 200 names and 20 closed rooms by every request; print what differs, and the times."""
+    from quotechat import create_app
+    from quotechat.config import Settings
+
+    with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
+        app = create_app(Settings(data=Path(directory), limits=False))
+        house = House(app)
+        free, closed = house.names(200, 20)
+        statements = Statements(patch)
+        browser, headers = house.callers["member of other rooms"]
+        asked = list(house.requests())
+        different = [each for each in asked if _kinds(statements, browser, each, [*free, *closed], headers) > 1]
+        print(f"{len(asked)} requests, each for {len(free)} names and {len(closed)} closed rooms")
+        print(f"{len(different)} requests whose answers or statements differ {different[:3] or ''}")
+        patch.undo()
+        ratios = sorted(_ratio(browser, each, free[: len(closed)], closed, headers) for each in asked)
+        low, middle, high = statistics.quantiles(ratios, n=4)
+        print(f"time of a closed room against that of a free name, medians: {middle:.3f} ({low:.3f}-{high:.3f})")
+        app.extensions["quotechat"].close()
+    return 1 if different or not 0.9 < middle < 1.1 else 0
+
+
+def _ratio(browser: Browser, asked: Asked, free: list[str], closed: list[str], headers: dict[str, str]) -> float:
+    """The median time of a request for a closed room, against that for a name, in turns."""
+    took: tuple[list[float], list[float]] = ([], [])
+    for pair in zip(closed, free, strict=True):
+        for name, times in zip(pair, took, strict=True):
+            began = time.perf_counter()
+            answer(browser, asked, name, headers)
+            times.append(time.perf_counter() - began)
+    return statistics.median(took[0]) / statistics.median(took[1])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
