@@ -17,6 +17,7 @@ import postgres
 import pytest
 import requests
 from servers import START_SECONDS, Running, environment, quotechat, running, until
+from test_signed_in import stay_signed_in
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -261,3 +262,13 @@ def test_each_due_message_comes_once(database: postgres.Server, tmp_path: Path) 
         time.sleep(1.2)  # another look of both, at least
         assert sorted(int(event["message"]["message"]) for event in found) == list(range(50))
         assert len(log(one.url)) == before + 50
+
+
+def test_kill_9_of_everything_signs_nobody_in_or_out(database: postgres.Server, tmp_path: Path) -> None:
+    """SIGKILL to PostgreSQL and to every worker at once: sessions and tokens hold, and those that ended are over."""
+
+    def database_too() -> None:
+        database.stop(signal.SIGKILL)
+        database.start()
+
+    stay_signed_in(tmp_path, database.url, also=database_too, rounds=1)
