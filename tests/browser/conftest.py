@@ -104,12 +104,15 @@ def people(chromium: Any) -> Iterator[People]:
 def open_page(people: People, server: Server) -> Iterator[Callable[..., Any]]:
     """Opens a page as a person of its own. Nothing may break the content-security policy in it.
 
-    With `clock`, the test says how time passes in it: `page.clock`.
+    With `clock`, the test says how time passes in it: `page.clock`. It hides what the browser tells of loading: where
+    that is asked, the test installs the clock itself, in a `fresh` page.
     """
     violations: list[str] = []
 
-    def opened(path: str = "/", *, base: str = "", live: bool = True, clock: bool = False, **options: Any) -> Any:
-        page = people.page(server.url, fresh=bool(base) or clock, **options)
+    def opened(
+        path: str = "/", *, base: str = "", live: bool = True, clock: bool = False, fresh: bool = False, **options: Any
+    ) -> Any:
+        page = people.page(server.url, fresh=fresh or clock or bool(base), **options)
         if clock:
             page.clock.install()
         page.on(

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 from server import Server
+from test_pages import waits
 from test_quality import violations
 
 PASSWORD = "correct horse battery 9"
@@ -43,13 +45,15 @@ def test_two_people_from_a_link(invite: Server, chromium: Any) -> None:
     desk = chromium.new_context()
     boss = desk.new_page()
     boss.goto(setup_link(invite))
-    assert boss.input_value("input[name=code]") != "" and "#" not in boss.url
+    expect(boss.locator("input[name=code]")).not_to_have_value("")
+    assert "#" not in boss.url
     fill(boss, name="Azin", password=PASSWORD)
     boss.wait_for_selector("#composer")
     boss.goto(f"{invite.url}/admin")
     boss.click("text=Make a link")
     link = boss.inner_text(".account-link code")
-    assert boss.evaluate("document.querySelector('.account-link img').naturalWidth") > 0
+    picture = "document.querySelector('.account-link img').naturalWidth"
+    waits(boss, lambda: boss.evaluate(picture) > 0, "the picture of the link")
     phone = chromium.new_context(viewport={"width": 360, "height": 640})
     guest = phone.new_page()
     guest.goto(link)
@@ -59,11 +63,12 @@ def test_two_people_from_a_link(invite: Server, chromium: Any) -> None:
     guest.fill("textarea[name=message]", "Hello from the phone")
     guest.press("textarea[name=message]", "Enter")
     boss.wait_for_selector("text=Hello from the phone")
-    assert "Bo" in boss.inner_text("#log")
+    expect(boss.locator("#log")).to_contain_text("Bo")
     # What somebody else said can be reported; the owner finds it.
     guest.hover("#m1")
     guest.click("#m1 [data-action=more]")
-    assert not guest.is_visible("#message-menu [data-action=report]")
+    expect(guest.locator("#message-menu [data-action=reply]")).to_be_visible()
+    expect(guest.locator("#message-menu [data-action=report]")).to_be_hidden()
     boss.hover("#m1")
     boss.click("#m1 [data-action=more]")
     boss.click("#message-menu [data-action=report]")
@@ -71,25 +76,27 @@ def test_two_people_from_a_link(invite: Server, chromium: Any) -> None:
     boss.click("button.primary")
     boss.wait_for_selector("#composer")
     boss.goto(f"{invite.url}/admin")
-    assert "Too short" in boss.inner_text("main")
+    expect(boss.locator("main")).to_contain_text("Too short")
     # Signed out by the owner: the page goes to the sign-in.
     boss.goto(f"{invite.url}/people")
     boss.click("li:has-text('Bo') button:has-text('Sign out')")
-    guest.wait_for_url(f"{invite.url}/sign-in*", timeout=15_000)
+    guest.wait_for_url(f"{invite.url}/sign-in*")
     for context in (desk, phone):
         context.close()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1280, "dark")])
-def test_the_pages_are_accessible_and_fit(invite: Server, chromium: Any, width: int, scheme: str) -> None:
+def test_the_pages_are_accessible_and_fit(invite: Server, chromium: Any) -> None:
     """axe finds nothing, and nothing is wider than the window, in both themes, on a phone and a desk."""
-    context = chromium.new_context(viewport={"width": width, "height": 740}, color_scheme=scheme)
+    context = chromium.new_context()
     page = context.new_page()
 
     def check(path: str) -> None:
         page.goto(invite.url + path)
-        assert violations(page) == [], path
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        for width, scheme in [(360, "light"), (1280, "dark")]:
+            page.set_viewport_size({"width": width, "height": 740})
+            page.emulate_media(color_scheme=scheme)
+            assert violations(page) == [], (path, scheme)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, path
 
     for path in ("/sign-in", "/join", "/reset", "/setup"):
         check(path)
@@ -109,6 +116,7 @@ def test_a_refused_form_keeps_what_was_typed(invite: Server, chromium: Any) -> N
         page.goto(f"{invite.url}/rooms/tea")
         assert page.url == f"{invite.url}/sign-in?next=%2Frooms%2Ftea"
         fill(page, name="Azin", password="wrong password")
-        assert page.input_value("input[name=name]") == "Azin" and page.input_value("input[name=password]") == ""
-        assert "Name or password is wrong." in page.inner_text("main")
+        expect(page.locator("main")).to_contain_text("Name or password is wrong.")
+        expect(page.locator("input[name=name]")).to_have_value("Azin")
+        expect(page.locator("input[name=password]")).to_have_value("")
         context.close()

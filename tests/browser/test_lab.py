@@ -55,7 +55,7 @@ def at_least(page: Any, probes: int) -> None:
 
 def stop(page: Any) -> None:
     page.click("#start")
-    expect(page.locator("#told")).to_contain_text("Done", timeout=60_000)
+    expect(page.locator("#told")).to_contain_text("Done")
 
 
 def test_a_cut_costs_only_the_reader_without_a_cursor(server: Server, open_page: Open, tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_cut_costs_only_the_reader_without_a_cursor(server: Server, open_page:
     at_least(page, 3)
     page.click("#cut")
     waits(page, lambda: page.locator(".lane.is-cut").count() == len(READERS), "all lanes cut")
-    expect(page.locator("#cuts li")).to_contain_text("WebSocket without a cursor lost", timeout=60_000)
+    expect(page.locator("#cuts li")).to_contain_text("WebSocket without a cursor lost")
     assert violations(page) == []
     page.fill("[name=word]", "hello")
     page.click("#say")

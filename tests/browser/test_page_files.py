@@ -81,17 +81,17 @@ def test_a_form_sends_one_file_without_javascript(open_page: Open) -> None:
 
 def test_no_script_in_a_file_runs(server: Server, chromium: Any) -> None:
     """Opened in a browser, as a page, in a frame and as a script: nothing of it runs."""
-    token = requests.post(f"{server.url}/api/v1/guests", json={"user": "Eve"}, timeout=10).json()["token"]
+    token = requests.post(f"{server.url}/api/v1/guests", json={"user": "Eve"}, timeout=60).json()["token"]
     headers = {"Authorization": f"Bearer {token}"}
     files = {}
     for name, data in HOSTILE.items():
         if len(data) < 10_000:
             url = f"{server.url}/api/v1/rooms/lobby/files?name={name}"
-            sent = requests.post(url, data, headers=headers, timeout=20)
+            sent = requests.post(url, data, headers=headers, timeout=60)
             files[name] = sent.json()["file"]["id"]
     for start in range(0, len(files), 10):
         body = {"user": "Eve", "message": "", "files": list(files.values())[start : start + 10]}
-        assert requests.post(f"{server.url}/api/v1/rooms/lobby/messages", json=body, headers=headers, timeout=20).ok
+        assert requests.post(f"{server.url}/api/v1/rooms/lobby/messages", json=body, headers=headers, timeout=60).ok
     # Without any policy, of pages and of files: types and headers alone must do.
     page = chromium.new_page(bypass_csp=True)
     page.goto(f"{server.url}/healthz")

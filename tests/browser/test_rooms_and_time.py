@@ -18,7 +18,7 @@ def test_a_room_that_another_made_comes_into_the_list(open_page: Open, server: S
     page = open_page("/rooms/lobby", viewport={"width": 390, "height": 800})
     names = page.locator("#room-list .label")
     for name in ("zebra", "apes"):
-        made = requests.post(f"{server.url}/api/v1/rooms", json={"name": name, "title": f"All {name}"}, timeout=10)
+        made = requests.post(f"{server.url}/api/v1/rooms", json={"name": name, "title": f"All {name}"}, timeout=60)
         assert made.status_code == 201
     page.click(".drawer")
     expect(names).to_have_text(["apes", "lobby", "zebra"])
