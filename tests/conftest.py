@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import os
 import signal
 from collections.abc import Callable, Iterator
 
 import postgres
 import prepared
+import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 from websockets.sync.client import connect
+
+from quotechat.store.postgres.store import PostgresStore
 
 _numbers = itertools.count()
 prepared.install()
 
 # How long an example takes says how busy the machine is, and nothing of what is tested. The same examples come at every
-# run; `make fuzz` looks for others.
+# run; `make long` asks for more, and `make fuzz` looks for others.
+EXAMPLES = int(os.environ.get("EXAMPLES", "25"))
 settings.register_profile(
-    "any machine", max_examples=50, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    "any machine", max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("any machine")
 
@@ -49,6 +55,83 @@ def new_schema(postgres_server: postgres.Server) -> Callable[[], str]:
         return f"{postgres_server.url}?options=-csearch_path%3D{name}"
 
     return make
+
+
+_SHAPE = (
+    "SELECT (SELECT count(*) FROM pg_class), (SELECT count(*) FROM pg_attribute), (SELECT count(*) FROM pg_proc),"
+    " (SELECT count(*) FROM pg_trigger), (SELECT value FROM meta WHERE key = 'schema'), (SELECT count(*)"
+    " FROM pg_db_role_setting WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database()))"
+)
+"""What a database has apart from rows."""
+_ALONE = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+
+
+class Databases:
+    """Databases with all tables and nothing in them: emptied and given again, which takes a fifth of migrating."""
+
+    def __init__(self, server: postgres.Server) -> None:
+        self._server = server
+        self._spare: list[str] = []
+        template = server.fresh("migrated")
+        PostgresStore(template).close()
+        with psycopg.connect(template) as connection:
+            connection.execute("DELETE FROM meta WHERE key = 'secret'")  # each draws one of its own
+            found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+            self._shape = connection.execute(_SHAPE).fetchone()  # type: ignore[arg-type]  # ours
+        self._empty = "; ".join(
+            ["BEGIN", "SET LOCAL session_replication_role = replica", "SET LOCAL lock_timeout = '20s'",
+             *[f"DELETE FROM {table}" for (table,) in found if table != "meta"],
+             "DELETE FROM meta WHERE key <> 'schema'",
+             "SELECT setval(seqrelid::regclass, seqstart, false) FROM pg_sequence", "COMMIT"]
+        )  # fmt: skip
+
+    def new(self) -> str:
+        """Return the URL of one that nobody uses."""
+        if self._spare:
+            return self._spare.pop()
+        name = f"tables_{next(_numbers)}"
+        self._server.sql(f"CREATE DATABASE {name} TEMPLATE migrated")
+        return self._server.database(name)
+
+    def give_back(self, url: str) -> None:
+        """Empty it for the next one; if that cannot be done, or its tables are others now, remove it."""
+        with contextlib.suppress(psycopg.Error), psycopg.connect(url, autocommit=True) as connection:
+            if connection.execute(_SHAPE).fetchone() == self._shape:  # type: ignore[arg-type]  # ours
+                connection.execute(_ALONE)
+                connection.execute(self._empty)  # type: ignore[arg-type]  # ours
+                self._spare.append(url)
+                return
+        self._server.drop(url.rpartition("/")[2])
+
+
+@pytest.fixture(scope="session")
+def databases(postgres_server: postgres.Server) -> Databases:
+    return Databases(postgres_server)
+
+
+@pytest.fixture(scope="module")
+def new_tables(databases: Databases) -> Iterator[Callable[[], str]]:
+    """Each call gives the URL of a database with all tables and nothing in them, which the module has to itself."""
+    made: list[str] = []
+
+    def make() -> str:
+        made.append(databases.new())
+        return made[-1]
+
+    yield make
+    for url in made:
+        databases.give_back(url)
+
+
+@pytest.fixture
+def tables(databases: Databases) -> Iterator[str]:
+    """The URL of a database with all tables and nothing in them."""
+    url = databases.new()
+    yield url
+    databases.give_back(url)
 
 
 @pytest.fixture

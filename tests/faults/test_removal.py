@@ -26,7 +26,7 @@ VISITOR = Account()
 def here(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """Two servers on one store, neither of which tells the other what it has committed."""
     postgres = request.param == "postgres"
-    database = request.getfixturevalue("new_schema")() if postgres else ""
+    database = request.getfixturevalue("new_tables")() if postgres else ""
     altered = "no-notices" if postgres else "no-bell"
     with removal.place(tmp_path_factory.mktemp("data"), database, (altered,)) as here:
         yield here

@@ -25,14 +25,14 @@ Opened = Callable[[], Chat]
 
 
 @pytest.fixture
-def opened(database: str) -> Iterator[Opened]:
+def opened(tables: str) -> Iterator[Opened]:
     chats: list[Chat] = []
 
     def open_chat() -> Chat:
-        store = PostgresStore(database)
+        store = PostgresStore(tables)
         store.found(1_800_000_000_000)
         limits = Limits({"message": Rate(1e9, 1e9)}, {kind: Budget(9, 9) for kind in ("poll", "socket", "sender")})
-        bell = Notices(lambda: Channel(database, listen=True), lambda: Channel(database))
+        bell = Notices(lambda: Channel(tables, listen=True), lambda: Channel(tables))
         chat = Chat(store, limits, bell=bell)
         chat.start()
         chats.append(chat)
@@ -77,7 +77,7 @@ def test_a_notice_wakes_another_machine(opened: Opened) -> None:
 
 
 @pytest.mark.usefixtures("no_net")
-def test_listening_begins_anew(opened: Opened, database: str) -> None:
+def test_listening_begins_anew(opened: Opened, tables: str) -> None:
     """The backend that listens is ended: what is missed meanwhile is looked for, what follows is heard."""
     ours, theirs = opened(), opened()
     ours.trusted("lobby").follow()
@@ -86,7 +86,7 @@ def test_listening_begins_anew(opened: Opened, database: str) -> None:
     before = bell._listener
 
     def end_listeners() -> None:
-        with psycopg.connect(database, autocommit=True) as other:
+        with psycopg.connect(tables, autocommit=True) as other:
             ended = other.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE query LIKE 'LISTEN%' AND datname = current_database()"
@@ -123,9 +123,9 @@ def test_a_connection_that_is_deaf_is_made_anew(opened: Opened, monkeypatch: pyt
     until(lambda: bell._heard_ourselves > heard, what="our own ping")
 
 
-def test_many_rings_are_one_notice(database: str) -> None:
+def test_many_rings_are_one_notice(tables: str) -> None:
     """What is asked for within a tick leaves together, rooms named; of very many rooms, for all."""
-    PostgresStore(database).close()
+    PostgresStore(tables).close()
     sent: list[str] = []
 
     class Counting(Channel):
@@ -133,8 +133,8 @@ def test_many_rings_are_one_notice(database: str) -> None:
             sent.append(payload)
             super().ring(payload)
 
-    ours = Notices(lambda: Channel(database, listen=True), lambda: Counting(database))
-    other = Notices(lambda: Channel(database, listen=True), lambda: Channel(database))
+    ours = Notices(lambda: Channel(tables, listen=True), lambda: Counting(tables))
+    other = Notices(lambda: Channel(tables, listen=True), lambda: Channel(tables))
     try:
         for bell in (ours, other):
             assert bell.wait(60) is None  # it listens, and all has to be looked at once

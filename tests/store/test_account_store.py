@@ -34,7 +34,7 @@ DAY = 86_400_000
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    database = "" if request.param == "sqlite" else request.getfixturevalue("new_schema")()
+    database = "" if request.param == "sqlite" else request.getfixturevalue("new_tables")()
     store = open_store(Settings(data=tmp_path / "data", database=database))
     store.found(T0)
     yield store

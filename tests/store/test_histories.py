@@ -25,7 +25,7 @@ from quotechat.store.sqlite.store import SqliteStore
 PEOPLE = st.sampled_from(["ann", "bob", None])
 KEYS = st.sampled_from([None, None, "k1", "k2", "k3"])
 NUMBERS = st.integers(1, 12)
-EXAMPLES = int(os.environ.get("QUOTECHAT_TEST_HISTORIES", "50"))
+EXAMPLES = int(os.environ.get("QUOTECHAT_TEST_HISTORIES", "25"))
 """Random histories of each run; QUOTECHAT_TEST_HISTORIES=1000 takes some minutes."""
 
 
@@ -166,11 +166,10 @@ class Histories(RuleBasedStateMachine):
 class PostgresHistories(Histories):
     """The same, on PostgreSQL."""
 
-    url = ""
+    databases: Any = None
 
     def make(self) -> None:
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        self.url = self.databases.new()
 
     def open(self) -> None:
         self.store = PostgresStore(self.url)
@@ -179,6 +178,7 @@ class PostgresHistories(Histories):
     def teardown(self) -> None:
         if hasattr(self, "store"):
             self.store.close()
+            self.databases.give_back(self.url)
 
     def rows(self, table: str) -> list[Any]:
         with psycopg.connect(self.url) as connection:
@@ -190,10 +190,10 @@ TestHistories.settings = settings(max_examples=EXAMPLES, stateful_step_count=40,
 
 
 class TestPostgresHistories(PostgresHistories.TestCase):
-    """As above, with fewer examples: each makes its tables anew."""
+    """As above, with fewer examples."""
 
     settings = settings(max_examples=max(8, EXAMPLES // 10), stateful_step_count=40, deadline=None)
 
     @pytest.fixture(autouse=True)
-    def _database(self, database: str) -> None:
-        PostgresHistories.url = database
+    def _databases(self, databases: Any) -> None:
+        PostgresHistories.databases = databases

@@ -35,11 +35,11 @@ from quotechat.store.postgres.store import PostgresStore
 
 
 @pytest.fixture
-def open_store(database: str) -> Iterator[Open]:
+def open_store(tables: str) -> Iterator[Open]:
     opened: list[PostgresStore] = []
 
     def open_one() -> PostgresStore:
-        store = PostgresStore(database)
+        store = PostgresStore(tables)
         store.found(T0)
         opened.append(store)
         return store
@@ -57,13 +57,13 @@ class TestBelonging(BelongingContract, RulesOfRoomsContract):
     """The contract of members."""
 
 
-class TestPooled(TestPostgres):
-    """The contract through a pooler in transaction mode, with fewer connections to the server than to us."""
+class Pooled:
+    """A pooler in transaction mode before the server, with fewer connections to it than to us."""
 
     @pytest.fixture
-    def open_store(self, database: str, postgres_server: postgres.Server) -> Iterator[Open]:
+    def open_store(self, tables: str, postgres_server: postgres.Server) -> Iterator[Open]:
         opened: list[PostgresStore] = []
-        with postgres.pooler(postgres_server, database.rpartition("/")[2]) as url:
+        with postgres.pooler(postgres_server, tables.rpartition("/")[2]) as url:
 
             def open_one() -> PostgresStore:
                 store = PostgresStore(url)
@@ -74,6 +74,28 @@ class TestPooled(TestPostgres):
             yield open_one
             for store in opened:
                 store.close()
+
+
+class TestPooled(Pooled):
+    """One of each kind of transaction, through the pooler."""
+
+    @pytest.fixture
+    def store(self, open_store: Open) -> Store:
+        return open_store()
+
+    test_another_opening = StoreContract.test_another_opening_sees_what_is_committed
+    test_pages = StoreContract.test_pages_are_contiguous
+    test_a_cut = StoreContract.test_what_the_cut_events_made_goes_with_them
+    test_repeats = StoreContract.test_every_command_repeats_itself
+    test_a_scheduled_message = StoreContract.test_a_scheduled_message_is_delivered_once
+    test_quotes = StoreContract.test_quotes_are_kept_and_told
+    test_a_room_is_removed = TakingBack.test_a_room_is_removed
+    test_rights = ReadingRights.test_each_reads_what_it_may
+
+
+@pytest.mark.long
+class TestAllPooled(Pooled, TestPostgres):
+    """The contract through the pooler."""
 
 
 def test_the_common_commands_take_two_round_trips(open_store: Open, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +154,7 @@ def test_machines_share_one_log(open_store: Open) -> None:
     assert sorted(ids) == list(range(1, len(ids) + 1))
 
 
-def test_rebuilding_knows_every_event(open_store: Open, database: str) -> None:
+def test_rebuilding_knows_every_event(open_store: Open, tables: str) -> None:
     """The projections made anew are those that were."""
     store = open_store()
     assert isinstance(store, PostgresStore)
@@ -144,13 +166,13 @@ def test_rebuilding_knows_every_event(open_store: Open, database: str) -> None:
     do(store, edit(1, "c"))
     do(store, commands.AddQuote(quote=commands.NewQuote("q", "w")))
     do(store, delete(2), who="bob")
-    tables = (
+    projected = (
         "message ORDER BY 1, 2", "reaction ORDER BY 1, 2, 3", "emoji_reaction ORDER BY 1, 2, 3, 4", "quote ORDER BY 1",
     )  # fmt: skip
 
-    with psycopg.connect(database, autocommit=True) as other:
+    with psycopg.connect(tables, autocommit=True) as other:
         def projections() -> list[object]:
-            return [other.execute(f"SELECT * FROM {table}").fetchall() for table in tables]
+            return [other.execute(f"SELECT * FROM {table}").fetchall() for table in projected]
 
         before = projections()
         other.execute("UPDATE message SET likes = 9, body = '{}'")
@@ -168,24 +190,24 @@ def test_rebuilding_knows_every_event(open_store: Open, database: str) -> None:
         ("UPDATE room SET chain = floor_chain", "another history"),
     ],
 )
-def test_verify_says_where_history_is_broken(open_store: Open, database: str, change: str, problem: str) -> None:
+def test_verify_says_where_history_is_broken(open_store: Open, tables: str, change: str, problem: str) -> None:
     """A changed, a missing and a cut-off event are found."""
     store = open_store()
     for _ in range(3):
         do(store, said())
     assert not [step for step in store.verify() if step.problem]
-    with psycopg.connect(database) as other:
+    with psycopg.connect(tables) as other:
         other.execute(change)
     assert problem in "".join(step.problem or "" for step in store.verify())
 
 
-def test_a_newer_schema_is_left_alone(open_store: Open, database: str) -> None:
+def test_a_newer_schema_is_left_alone(open_store: Open, tables: str) -> None:
     """An old program does not touch what a newer one wrote."""
     open_store()
-    with psycopg.connect(database) as other:
+    with psycopg.connect(tables) as other:
         other.execute("UPDATE meta SET value = '99' WHERE key = 'schema'")
     with pytest.raises(SchemaTooNew):
-        PostgresStore(database)
+        PostgresStore(tables)
 
 
 def test_all_openings_have_one_secret(open_store: Open) -> None:
@@ -194,10 +216,10 @@ def test_all_openings_have_one_secret(open_store: Open) -> None:
     assert len(open_store().secret()) == 64
 
 
-def test_another_default_of_the_server_does_not_weaken_a_commit(open_store: Open, database: str) -> None:
+def test_another_default_of_the_server_does_not_weaken_a_commit(open_store: Open, tables: str) -> None:
     """An ack is on the disk, whatever synchronous_commit is set to for the database."""
-    name = database.rpartition("/")[2]
-    with psycopg.connect(database, autocommit=True) as other:
+    name = tables.rpartition("/")[2]
+    with psycopg.connect(tables, autocommit=True) as other:
         other.execute(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
     store = open_store()
     assert isinstance(store, PostgresStore)
@@ -280,10 +302,10 @@ def test_a_number_is_never_seen_before_a_lower_one(open_store: Open, monkeypatch
 
 
 def test_numbers_from_a_sequence_would_be_caught(
-    open_store: Open, database: str, monkeypatch: pytest.MonkeyPatch
+    open_store: Open, tables: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With bigserial instead of the counter row, as so many do it, the check above fails."""
-    with psycopg.connect(database) as other:
+    with psycopg.connect(tables) as other:
         other.execute("CREATE SEQUENCE numbers")
     monkeypatch.setattr(module, "_HOLD_ROOMS", module._HOLD_ROOMS.replace(" FOR UPDATE", ""))
     append = Ledger.append
@@ -301,11 +323,11 @@ def test_numbers_from_a_sequence_would_be_caught(
 # --- When it does not work ------------------------------------------------------------------------
 
 
-def test_a_full_disk_refuses_and_reading_goes_on(open_store: Open, database: str) -> None:
+def test_a_full_disk_refuses_and_reading_goes_on(open_store: Open, tables: str) -> None:
     """PostgreSQL says 53100: nothing is half-stored, and with space again writing goes on."""
     store = open_store()
     do(store, said(text="before"))
-    with psycopg.connect(database, autocommit=True) as other:
+    with psycopg.connect(tables, autocommit=True) as other:
         other.execute(
             "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS"
             " $$ BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = 'disk_full'; END $$"
@@ -318,7 +340,7 @@ def test_a_full_disk_refuses_and_reading_goes_on(open_store: Open, database: str
     assert do(store, said(key="k0")).seq == 2
 
 
-def test_lost_connections_are_made_anew(open_store: Open, database: str) -> None:
+def test_lost_connections_are_made_anew(open_store: Open, tables: str) -> None:
     """All are ended between two uses: the next commit and the next read succeed, as if nothing had been."""
     store = open_store()
     do(store, said())
@@ -327,7 +349,7 @@ def test_lost_connections_are_made_anew(open_store: Open, database: str) -> None
         "FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'"
         " AND pid <> pg_backend_pid()"
     )
-    with psycopg.connect(database, autocommit=True) as other:
+    with psycopg.connect(tables, autocommit=True) as other:
         other.execute(f"SELECT pg_terminate_backend(pid) {others}")
         until(lambda: other.execute(f"SELECT 1 {others}").fetchone() is None, what="their end")
     assert do(store, said()).seq == 2
@@ -337,7 +359,7 @@ def test_lost_connections_are_made_anew(open_store: Open, database: str) -> None
 
 @pytest.mark.parametrize("moment", ["before", "during"])
 def test_a_connection_that_ends_in_a_commit(
-    open_store: Open, database: str, monkeypatch: pytest.MonkeyPatch, moment: str
+    open_store: Open, tables: str, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     """Before the commit was sent, the batch is done again; after that its fate is unknown, and a repeat finds out."""
     store = open_store()
@@ -346,7 +368,7 @@ def test_a_connection_that_ends_in_a_commit(
     victim, send, ended = store._writer, Gathering.send, []
 
     def end() -> None:
-        with psycopg.connect(database, autocommit=True) as other:
+        with psycopg.connect(tables, autocommit=True) as other:
             other.execute("SELECT pg_terminate_backend(%s)", [victim.info.backend_pid])
             while other.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [victim.info.backend_pid]).fetchone():
                 pass

@@ -20,7 +20,7 @@ DAY = 86_400_000
 @pytest.fixture(params=["sqlite", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """A store for four rooms, the lobby among them; empty rooms in `a`, `b` and `c`."""
-    database = "" if request.param == "sqlite" else request.getfixturevalue("new_schema")()
+    database = "" if request.param == "sqlite" else request.getfixturevalue("new_tables")()
     store = open_store(Settings(data=tmp_path / "data", database=database, most_rooms=4))
     store.found(T0)
     for number, name in enumerate("abc"):

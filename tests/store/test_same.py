@@ -75,14 +75,14 @@ def ordered(rows: Any) -> list[list[Any]]:
     return sorted(([bytes(each) if isinstance(each, memoryview) else each for each in row] for row in rows), key=repr)
 
 
-def test_both_stores_do_the_same(database: str) -> None:
+def test_both_stores_do_the_same(databases: Any) -> None:
     """Whatever comes in whatever batches: the same answers, and the same rows in every table."""
 
     @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
     @given(batches=st.lists(st.lists(WRITES, min_size=1, max_size=12), min_size=1, max_size=4))
     def check(batches: list[list[Write]]) -> None:
+        database = databases.new()
         with psycopg.connect(database, autocommit=True) as other, tempfile.TemporaryDirectory() as directory:
-            other.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
             sqlite, postgres = SqliteStore(Path(directory, "q.db")), PostgresStore(database)
             try:
                 for store in (sqlite, postgres):
@@ -98,5 +98,6 @@ def test_both_stores_do_the_same(database: str) -> None:
             finally:
                 sqlite.close()
                 postgres.close()
+        databases.give_back(database)
 
     check()

@@ -79,7 +79,7 @@ def both(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Both]:
             store: Any = SqliteStore(tmp_path / "quotechat.db")
             make: Callable[[], Index] = lambda: SqliteIndex(tmp_path / "search.db", store)  # noqa: E731  # one of two
         else:
-            store = PostgresStore(request.getfixturevalue("new_schema")())
+            store = PostgresStore(request.getfixturevalue("new_tables")())
             make = lambda: PostgresIndex(store)  # noqa: E731  # one of two
 
         def again() -> Index:

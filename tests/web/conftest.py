@@ -33,7 +33,7 @@ def new_database(request: pytest.FixtureRequest, store_kind: str) -> Callable[[]
     """Each call gives what QUOTECHAT_DATABASE is for an empty store of this kind, beside an empty directory."""
     if store_kind == "sqlite":
         return lambda: ""
-    make: Callable[[], str] = request.getfixturevalue("new_schema")
+    make: Callable[[], str] = request.getfixturevalue("new_tables")
     return make
 
 
