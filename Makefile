@@ -6,14 +6,24 @@ BIN := $(VENV)/bin
 # A stamp per set of packages: the second run has nothing to do until what is installed changes.
 DESCRIPTION := setup.cfg pyproject.toml
 
-.PHONY: run test lint pages faults soak screenshots bench bench-claims bench-growth bench-store bench-search bench-closed bench-inbox bench-message fuzz-api bench-postgres cluster bench-streams bench-subscribers bench-move fuzz inboxes matrix existence uploads conformance min-versions floors clean
+.PHONY: run test long lint pages faults soak screenshots bench bench-claims bench-growth bench-store bench-search bench-closed bench-inbox bench-message fuzz-api bench-postgres cluster bench-streams bench-subscribers bench-move fuzz inboxes matrix existence uploads conformance min-versions floors clean
 
 run: $(VENV)/.installed
 	$(BIN)/quotechat serve
 
+COLLECT := $(BIN)/python -m pytest -qq --collect-only
+# Each worker of pytest reads all tests, which takes three times as long where nobody has compiled them before.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.installed-test node_modules/.installed
+	$(BIN)/python -m compileall -q src tests tools bench
+	$(COLLECT) tests/web >/dev/null & $(COLLECT) --ignore=tests/web >/dev/null; wait
 	$(BIN)/python -m pytest -n 4 --dist loadfile -m 'not alone and not long'
-	$(BIN)/python -m pytest -m 'alone and not long'
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'alone and not long'
+
+# What `make test` leaves out, since shorter tests hold most of it, and EXAMPLES for each property.
+long: export EXAMPLES ?= 500
+long: $(VENV)/.installed-test
+	$(BIN)/python -m pytest --ignore=tests/browser -m 'long or hypothesis'
 
 lint: $(VENV)/.installed-test node_modules/.installed
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ from deployment import Gunicorn
 from kills import kill_randomly
 from servers import environment
 
-KILLS = int(os.environ.get("QUOTECHAT_TEST_KILLS", "10"))
+KILLS = int(os.environ.get("QUOTECHAT_TEST_KILLS", "5"))
 
 
 def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
-"""Each scenario once, briefly; `make faults` plays them longer and with many seeds."""
+"""Scenarios once, briefly; `make faults` plays all of them, longer and with many seeds."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import postgres
 import pytest
@@ -13,7 +15,20 @@ from stage import Played
 pytestmark = pytest.mark.alone  # several are played at once, each for a time in which enough has to happen
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
+#: Those that another one holds for the most part, with other faults or another database: `make long` and `make faults`.
+LONG = {
+    "slow-hangup", "kill-worker", "bells-lost", "many-polls", "clock-jumps", "quiet-room", "connections-cut",
+    "notices-lost", "failover",
+    "flush-skipped", "mark-forgotten", "number-from-a-sequence",
+}  # fmt: skip
+
+
+def sampled(names: Iterable[str]) -> list[Any]:
+    """The parameters of a test, some of them marked as long."""
+    return [pytest.param(name, marks=[pytest.mark.long] * (name in LONG)) for name in names]
+
+
+@pytest.mark.parametrize("scenario", sampled(SCENARIOS))
 def test_no_promise_is_broken(scenario: str, played: Played, tmp_path: Path) -> None:
     """Every check of the checker holds for what the clients saw."""
     _needed(scenario)
@@ -23,7 +38,7 @@ def test_no_promise_is_broken(scenario: str, played: Played, tmp_path: Path) -> 
     assert not result.violations, "\n".join([f"see {tmp_path}/history.jsonl", *map(str, result.violations)])
 
 
-@pytest.mark.parametrize("mutant", CAUGHT)
+@pytest.mark.parametrize("mutant", sampled(CAUGHT))
 def test_each_mutant_is_caught_by_name(mutant: str, played: Played) -> None:
     """A server that is wrong in one way is caught, by the check that is named for what it breaks."""
     _needed(CAUGHT[mutant][0])
@@ -41,3 +56,4 @@ def test_every_mutant_has_its_check() -> None:
     from altered import MUTANTS
 
     assert set(MUTANTS) == set(CAUGHT)
+    assert {*SCENARIOS, *CAUGHT} >= LONG

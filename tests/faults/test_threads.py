@@ -15,7 +15,7 @@ from websockets.sync.client import connect
 
 EVENTS = "/api/v1/rooms/lobby/events"
 MESSAGES = "/api/v1/rooms/lobby/messages"
-SECONDS = float(os.environ.get("QUOTECHAT_TEST_SECONDS", "6"))
+SECONDS = float(os.environ.get("QUOTECHAT_TEST_SECONDS", "3"))
 
 
 class Crowd:
