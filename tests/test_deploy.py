@@ -418,6 +418,7 @@ def test_one_address_does_not_take_all_requests(front: Front) -> None:
             found += data
         statuses.extend(re.findall(rb"HTTP/1.1 (\d+)", found))
 
+    began = time.monotonic()
     with contextlib.ExitStack() as stack:
         threads = []
         for _ in range(5):
@@ -428,8 +429,11 @@ def test_one_address_does_not_take_all_requests(front: Front) -> None:
             sock.sendall(ask * 800)
         for thread in threads:
             thread.join(180)
+    seconds = time.monotonic() - began
     print(f"\n{statuses.count(b'404')} were answered, {statuses.count(b'429')} refused")
-    assert set(statuses) == {b"404", b"429"} and statuses.count(b"404") >= 1000
+    assert set(statuses) <= {b"404", b"429"} and statuses.count(b"404") >= 1000
+    # A machine that answers no more than 200 a second, which nginx always lets through, has none to refuse.
+    assert b"429" in statuses or 1000 + 200 * seconds > 4000
     assert front.ask("GET", "/healthz", source="127.3.0.5")[0].status == 200
 
 

@@ -136,48 +136,55 @@ def stream(server: Server) -> None:
             pass
 
 
+CALLBACKS = [
+    (f"{WORKER}.accept", request),
+    (f"{WORKER}.enqueue_req", request),
+    (f"{WORKER}._receive", request),
+    (f"{WORKER}._read", half_a_request),
+    (f"{WORKER}._take", half_a_request),
+    (f"{WORKER}._refuse", half_a_request),
+    (f"{WORKER}._forget", half_a_request),
+    (f"{WORKER}._pass_on", request),
+    (f"{WORKER}.handle_request", request),
+    (f"{GUNICORN}.handle", request),
+    (f"{GUNICORN}.on_client_socket_readable", second_request),
+    (f"{GUNICORN}.finish_request", request),
+    ("quotechat.serving.arrival:Arrival.take", half_a_request),
+    (f"{LINGERING}.close", request),
+    (f"{LINGERING}._admit", request),
+    (f"{LINGERING}._read", request),
+    ("quotechat.web.transports.websocket_peer:Socket.opened", websocket),
+    ("quotechat.web.transports.websocket_peer:Socket.received", websocket),
+    ("quotechat.web.transports.streams:Stream.opened", stream),
+    ("quotechat.web.transports.streams:Stream.swept", stream),
+    ("quotechat.web.transports.parking:Parked.opened", held_poll),
+    ("quotechat.web.transports.parking:Parked._nothing", held_poll),
+    ("quotechat.web.transports.parking:Parked.found", held_poll),
+    ("quotechat.web.transports.sending:Sender._stored", kept_messages),
+    ("quotechat.web.transports.kept:Kept.go", handed_back),
+]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One for all: a fault that hurt more than its connection would be seen in the tests that follow, too."""
+    with serving(tmp_path_factory.mktemp("one"), *[function for function, _ in CALLBACKS]) as server:
+        yield server
+
+
 @pytest.mark.parametrize(
-    ("function", "trigger"),
-    [
-        (f"{WORKER}.accept", request),
-        (f"{WORKER}.enqueue_req", request),
-        (f"{WORKER}._receive", request),
-        (f"{WORKER}._read", half_a_request),
-        (f"{WORKER}._take", half_a_request),
-        (f"{WORKER}._refuse", half_a_request),
-        (f"{WORKER}._forget", half_a_request),
-        (f"{WORKER}._pass_on", request),
-        (f"{WORKER}.handle_request", request),
-        (f"{GUNICORN}.handle", request),
-        (f"{GUNICORN}.on_client_socket_readable", second_request),
-        (f"{GUNICORN}.finish_request", request),
-        ("quotechat.serving.arrival:Arrival.take", half_a_request),
-        (f"{LINGERING}.close", request),
-        (f"{LINGERING}._admit", request),
-        (f"{LINGERING}._read", request),
-        ("quotechat.web.transports.websocket_peer:Socket.opened", websocket),
-        ("quotechat.web.transports.websocket_peer:Socket.received", websocket),
-        ("quotechat.web.transports.streams:Stream.opened", stream),
-        ("quotechat.web.transports.streams:Stream.swept", stream),
-        ("quotechat.web.transports.parking:Parked.opened", held_poll),
-        ("quotechat.web.transports.parking:Parked._nothing", held_poll),
-        ("quotechat.web.transports.parking:Parked.found", held_poll),
-        ("quotechat.web.transports.sending:Sender._stored", kept_messages),
-        ("quotechat.web.transports.kept:Kept.go", handed_back),
-    ],
-    ids=lambda each: each.partition(":")[2] if isinstance(each, str) else None,
+    ("function", "trigger"), CALLBACKS, ids=lambda each: each.partition(":")[2] if isinstance(each, str) else None
 )
-def test_one_connection_only(tmp_path: Path, function: str, trigger: Callable[[Server], None]) -> None:
+def test_one_connection_only(server: Server, function: str, trigger: Callable[[Server], None]) -> None:
     """It ends; the worker, a WebSocket and who comes next do not notice; there is one traceback, and it is counted."""
-    with serving(tmp_path, function) as server:
-        before = server.faults()
-        server.raising.arm(function)
-        trigger(server)
-        until(lambda: not server.raising.armed(function), what="the fault")
-        server.lives()
-        until(lambda: server.faults() == before + 1, what="the count")
-        until(lambda: f"a test armed {function}" in server.running.output, what="the log")
-        assert server.running.output.count(f"a test armed {function}") == 1
+    before = server.faults()
+    server.raising.arm(function)
+    trigger(server)
+    until(lambda: not server.raising.armed(function), what="the fault")
+    server.lives()
+    until(lambda: server.faults() == before + 1, what="the count")
+    until(lambda: f"a test armed {function}" in server.running.output, what="the log")
+    assert server.running.output.count(f"a test armed {function}") == 1
 
 
 def test_one_slow_reader_only(monkeypatch: pytest.MonkeyPatch) -> None:

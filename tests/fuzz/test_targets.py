@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from seeds import SEEDS, WORDS
 from targets import TARGETS
 
-EXAMPLES = 600
+EXAMPLES = int(os.environ.get("EXAMPLES", "120"))
 NAMES = sorted(TARGETS)
 
 

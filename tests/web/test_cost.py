@@ -27,10 +27,16 @@ WORST = {
 }
 
 
+@pytest.fixture(scope="module")
+def store_kind() -> str:
+    """One store: what is said in a message costs nothing in either."""
+    return "sqlite"
+
+
 def seconds(do: Callable[[], Any]) -> float:
-    """The least CPU time of this thread in some runs, which is nearest to what it costs: other work only adds to it."""
+    """The least CPU time of this thread in up to seven runs, one where it is little: other work only adds to it."""
     found = []
-    for _ in range(7):
+    while len(found) < 7 and min(found, default=1) > 0.05:
         began = time.thread_time()
         do()
         found.append(time.thread_time() - began)
@@ -51,7 +57,6 @@ def test_a_page_costs_little(client: FlaskClient, kind: str) -> None:
     assert all(len(each.get("runs", [])) <= text.MOST_RUNS for each in shown)
 
 
-@pytest.mark.parametrize("store_kind", ["sqlite"], indirect=True)
 def test_a_page_of_an_older_database_costs_little(client: FlaskClient, tmp_path: Path) -> None:
     """Version 0.1 stored 2,000 runs of a message: they are left out of pages, snapshots and history."""
     typed = WORST["styles"]

@@ -34,6 +34,12 @@ OWN_LINES = ("X-Request-Id", "Date")
 PAGES = ("/?room={}", "/?room={}&before=2", "/websocket?room={}", "/polling?room={}", "/polling?room={}&mode=short")
 
 
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.long)])
+def store_kind(request: pytest.FixtureRequest) -> str:
+    """SQLite, and PostgreSQL too in `make long`: which statements run is decided above both."""
+    return str(request.param)
+
+
 class Asked(NamedTuple):
     """A request about a room, whose name stands for {}."""
 

@@ -15,6 +15,12 @@ from servers import Running, environment
 from websockets.sync.client import connect
 
 
+@pytest.fixture(scope="module")
+def store_kind() -> str:
+    """One store: what is measured here is on the wire."""
+    return "sqlite"
+
+
 def test_bytes_are_those_on_the_wire(server: Running) -> None:
     """Of a request and its answer, to the byte, with news and without."""
     address = urlsplit(server.url)
@@ -68,7 +74,7 @@ def test_the_lab_in_a_terminal(server: Running) -> None:
     assert rows["Short polling"]["idle_requests"] > rows["WebSocket"]["idle_requests"] == 0
 
 
-@pytest.mark.parametrize("store_kind", ["sqlite"], indirect=True)
+@pytest.mark.long
 def test_silence_is_measured_and_names_differ(server: Running) -> None:
     """Two runs at once, as in a class: none is refused, and a held poll and a socket show what silence costs."""
     command = [sys.executable, "-m", "quotechat", "lab", server.url, "--probes", "2", "--idle", "28", "--json"]

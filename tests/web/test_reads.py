@@ -23,7 +23,7 @@ TARGETS = {
 
 
 def serving(data: Path, **settings: str) -> Iterator[Running]:
-    env = environment(QUOTECHAT_READS_BURST="1000", QUOTECHAT_READS_PER_SECOND="100", **settings)
+    env = environment(QUOTECHAT_READS_BURST="1000", QUOTECHAT_READS_PER_SECOND="20", **settings)
     with running(quotechat("serve", "--port", "0", "--data", str(data)), env=env) as server:
         for number in range(15):
             body = {"user": "Ann", "message": f"{number}"}
