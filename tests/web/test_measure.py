@@ -55,7 +55,6 @@ def test_a_socket_tells_its_bytes(server: Running) -> None:
         assert json.loads(ws.recv(timeout=30)) == {"command": "pong", "bytes": {"in": incoming, "out": 2 + len(plain)}}
 
 
-@pytest.mark.parametrize("store_kind", ["sqlite"], indirect=True)
 def test_the_lab_in_a_terminal(server: Running) -> None:
     """Every probe arrives over every transport, once, though the connections are cut; a short poll asks the most. The
     reader without a cursor misses some that were sent within the cut."""
