@@ -190,3 +190,10 @@ def test_packages_are_small() -> None:
     """No package has more than 25 modules of its own."""
     sizes = {str(folder.parent): len(list(folder.parent.glob("*.py"))) - 1 for folder in SOURCE.rglob("__init__.py")}
     assert {name: size for name, size in sizes.items() if size > 25} == {}
+
+
+def test_files_of_the_tests_have_names_of_their_own() -> None:
+    """All folders of the tests are on one path: of two files with one name, both would be the one that came first."""
+    names = [file.stem for file in Path(__file__).resolve().parent.rglob("*.py")]
+    names = [name for name in names if name not in ("conftest", "__main__")]
+    assert [name for name in set(names) if names.count(name) > 1] == []

@@ -16,8 +16,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from needed import missing  # after the path, so that it works from any directory
-from people import SECONDS, People
 from server import Server, free_port, proxy
+from visitors import SECONDS, People
 
 CHROMIUM = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
