@@ -114,6 +114,10 @@ class Member(Reader):
         """A poll or a connection begins."""
         return self.history.view(self.name, transport, after, held=held)
 
+    def snapshot(self) -> None:
+        """Begin anew: with the whole log, since a snapshot may be refused too."""
+        self.cursor = "0"
+
     def _refused(self, refusal: Refusal) -> None:
         if refusal.code != "room-unknown":
             return super()._refused(refusal)
