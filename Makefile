@@ -116,6 +116,10 @@ bench-inbox: $(VENV)/.installed-bench
 bench-closed: $(VENV)/.installed-test
 	READERS="$(READERS)" TURNS="$(TURNS)" $(BIN)/python -m bench.closed
 
+.PHONY: bench-uploads
+bench-uploads: $(VENV)/.installed-bench
+	READERS="$(READERS)" UPLOADS="$(UPLOADS)" $(BIN)/python -m bench.uploads
+
 bench-streams: $(VENV)/.installed-test
 	$(BIN)/python -m bench.streams
 
