@@ -51,6 +51,19 @@ def photo(turned: int = 6) -> bytes:
     return plain[:2] + segments + plain[2:] + b"GPS-52.5200 after the end"
 
 
+def box(name: bytes, *parts: bytes) -> bytes:
+    """A box of a movie."""
+    return struct.pack(">I4s", 8 + sum(map(len, parts)), name) + b"".join(parts)
+
+
+def movie(brand: bytes = b"isom") -> bytes:
+    """A movie as a phone makes it, with a place in three of its boxes, before media whose offsets are counted."""
+    place = box(b"udta", box(b"\xa9xyz", b"+52.5200-013.4050/"))
+    tagged = box(b"meta", b"com.apple.quicktime.location.ISO6709 +52.5200-013.4050/")
+    moov = box(b"moov", box(b"mvhd", bytes(100)), box(b"trak", box(b"tkhd", bytes(84)), tagged), place)
+    return box(b"ftyp", brand, bytes(4)) + moov + box(b"uuid", b"+52.5200") + box(b"mdat", b"media" * 100)
+
+
 def webp() -> bytes:
     """A WebP with a place."""
     from PIL import Image

@@ -1,7 +1,8 @@
-"""The program that cleans one picture and makes its thumbnail, as a child process with little memory and time.
+"""The program that cleans one picture or movie, as a child process with little memory and time.
 
 Nothing else in quotechat decodes a picture: a hostile one meets a decoder here or nowhere. It is called with three
-paths, of the picture, of the same without metadata, and of the thumbnail, and writes its findings as lines of JSON.
+paths, of the file, of the same without metadata, and of a picture's thumbnail, and writes its findings as lines of
+JSON.
 """
 
 from __future__ import annotations
@@ -10,25 +11,31 @@ import errno
 import json
 import os
 import resource
+import shutil
 import sys
 from pathlib import Path
 
-from quotechat.protocol import media
+from quotechat.protocol import media, movies
 
 MEMORY_BYTES = 512 * 1024 * 1024
 CPU_SECONDS = 10
 BOX = (640, 480)
 """Pixels of a thumbnail, at most."""
+_BLOCK = 64 * 1024
 _FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
 
 
 def main(source: str, cleaned: str, thumbnail: str) -> None:
-    """Clean the picture at `source` and make its thumbnail; an exception ends it, and the rest is not made."""
+    """Clean what is at `source`, and make a picture's thumbnail; an exception ends it, and the rest is not made."""
     for kind, most in (
         (resource.RLIMIT_AS, MEMORY_BYTES), (resource.RLIMIT_CPU, CPU_SECONDS), (resource.RLIMIT_CORE, 0),
     ):  # fmt: skip
         resource.setrlimit(kind, (most, most))
     os.umask(0o077)
+    with open(source, "rb") as file:
+        if movies.is_movie(file.read(media.HEAD_BYTES)):
+            clean_movie(source, cleaned)
+            return _say(clean=True)
     data = media.clean(Path(source).read_bytes())
     Path(cleaned).write_bytes(data)
     size = media.size(data)
@@ -36,6 +43,24 @@ def main(source: str, cleaned: str, thumbnail: str) -> None:
     if size.is_small:
         make(cleaned, thumbnail)
         _say(thumb=True)
+    return None
+
+
+def clean_movie(source: str, cleaned: str) -> None:
+    """Copy a movie and overwrite its metadata in the copy. Raises Broken."""
+    shutil.copyfile(source, cleaned)
+    with open(cleaned, "r+b") as file:
+
+        def read(offset: int, count: int) -> bytes:
+            file.seek(offset)
+            return file.read(count)
+
+        for name, start, end in movies.metadata(read, os.stat(cleaned).st_size):
+            file.seek(name)
+            file.write(movies.FREE)
+            file.seek(start)
+            for at in range(start, end, _BLOCK):
+                file.write(bytes(min(_BLOCK, end - at)))
 
 
 def make(picture: str, thumbnail: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from hostile_files import HOSTILE, ODD_NAME, SCRIPT, photo, png
+from hostile_files import HOSTILE, ODD_NAME, SCRIPT, movie, photo, png
 from people import joined, owner
 from servers import until
 
@@ -184,6 +184,17 @@ def test_a_photo_loses_its_place(app: Flask, azin: Sender) -> None:
         assert image.size == (20, 40)
     assert served.headers["Content-Disposition"].startswith('inline; filename="photo.jpg"')
     azin.remove(file)
+
+
+@pytest.mark.parametrize("store_kind", ["sqlite"], indirect=True)
+def test_a_movie_loses_its_place(azin: Sender) -> None:
+    """As zeros of the same length, so that its media are where they were; also one that is a download."""
+    for brand, kind in ((b"isom", "video/mp4"), (b"qt  ", "application/octet-stream")):
+        file = azin.upload(movie(brand), "a.mov")
+        served = azin.read(file)
+        assert (file["type"], len(served.data)) == (kind, len(movie(brand)))
+        assert b"52.5200" not in served.data and served.data.endswith(b"media" * 100)
+        azin.remove(file)
 
 
 @pytest.mark.parametrize("store_kind", ["sqlite"], indirect=True)  # what is in a file is no matter of the store

@@ -182,7 +182,7 @@ class Settings:
     )
     guest_files: bool = setting(False, "`on` or `off`: whether people without an account may upload files.")
     keep_metadata: bool = setting(
-        False, "`on` or `off`: whether pictures keep their metadata, such as the place where they were taken."
+        False, "`on` or `off`: whether pictures and movies keep metadata, such as the place where they were made."
     )
 
     # Spans of time.

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Settings
-from ..protocol import commands, media, names
+from ..protocol import commands, media, movies, names
 from ..protocol.errors import (
     FileUnknown,
     Forbidden,
@@ -246,14 +246,16 @@ class Files:
         """Look at the bytes that came; return the finished file, and add its contents on the disk to `staged`."""
         store = self._on()
         with open(source, "rb") as opened:
-            kind = media.kind(opened.read(media.HEAD_BYTES))
+            head = opened.read(media.HEAD_BYTES)
+        kind = media.kind(head)
         found: dict[str, Any] = {}
         clean, thumb = (source.with_name(source.name + ending) for ending in blobs.SUFFIXES)
-        if kind in media.PICTURES:
+        is_cleaned = kind in media.PICTURES or movies.is_movie(head)
+        if is_cleaned:
             with self._children:
                 found = look_at(source, clean, thumb)
-        if kind in media.PICTURES and not found.get("clean"):
-            kind = media.OTHER  # no browser should try a picture that we could not read
+        if is_cleaned and not found.get("clean"):
+            kind = media.OTHER  # no browser should try what we could not read
         cleaned = bool(found.get("clean")) and not self._keep_metadata
         whole = store.stage(file.id, clean if cleaned else source)
         staged.append(whole)

@@ -24,8 +24,8 @@ MOST_PIXELS: Final = 40_000_000
 MOST_SIDE: Final = 10_000
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_AUDIO_BRANDS = (b"M4A ", b"M4B ")
-_VIDEO_BRANDS = (b"isom", b"iso2", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42", b"avc1", b"dash", b"M4V ", b"MSNV")
+AUDIO_BRANDS = (b"M4A ", b"M4B ")
+VIDEO_BRANDS = (b"isom", b"iso2", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42", b"avc1", b"dash", b"M4V ", b"MSNV")
 
 
 class Broken(ValueError):
@@ -59,7 +59,7 @@ def kind(head: bytes) -> str:
     if head[:4] == b"OggS":
         return "audio/ogg"
     if head[4:8] == b"ftyp":
-        return "audio/mp4" if head[8:12] in _AUDIO_BRANDS else "video/mp4" if head[8:12] in _VIDEO_BRANDS else OTHER
+        return "audio/mp4" if head[8:12] in AUDIO_BRANDS else "video/mp4" if head[8:12] in VIDEO_BRANDS else OTHER
     if head[:4] == b"\x1a\x45\xdf\xa3" and b"webm" in head:
         return "video/webm"
     return OTHER
