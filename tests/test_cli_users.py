@@ -83,7 +83,7 @@ def test_accounts_from_the_command_line(tmp_path: Path) -> None:
         assert "#" in run("users", "reset", "Bob", *of) and "/join#" in run("invite", "--uses", "3", *of)
         token = run("sign-in", "Bob", "--url", server.url, given=f"{PASSWORD}\n").strip().splitlines()[-1]
         assert token.startswith("qct_")
-        run("say", "lobby", "hello", "--user", "Bob", "--url", server.url, QUOTECHAT_TOKEN=token)
+        run("say", "lobby", "hello", "--url", server.url, QUOTECHAT_TOKEN=token)
         shown = requests.get(
             f"{server.url}/api/v1/rooms/lobby", headers={"Authorization": f"Bearer {token}"}, timeout=30
         )

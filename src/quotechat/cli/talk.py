@@ -19,6 +19,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from ..client import Backoff, Client, ClientError, Event, Message, Quote, Reset, Unanswered
+from ..client.api import ACCOUNT_TOKEN
 from ..protocol.markup import ansi
 from ..protocol.names import COLORS
 from . import following, tokens
@@ -94,7 +95,7 @@ def line_of(value: object) -> str:
 @click.argument("text", required=False, metavar="[TEXT|-]")
 @url_option
 @click.option("-u", "--user", envvar="QUOTECHAT_USER", show_envvar=True, metavar="NAME",
-              help="Who says it.  [default: your login]")  # fmt: skip
+              help="Who says it.  [default: the name of the token's account, or your login]")  # fmt: skip
 @click.option("--token", envvar="QUOTECHAT_TOKEN", show_envvar=True, metavar="TOKEN", help="In whose name.")
 @click.option("--color", type=click.Choice(sorted(COLORS)), metavar="NAME", help="One of the twelve colours.")
 @click.option("--reply-to", type=int, metavar="ID", help="The message that it answers.")
@@ -123,7 +124,9 @@ def say(
         room, text = None, room
     if text is None and paths:
         text = ""
-    with told(), Client(url, token, user=user or getpass.getuser(), patience=patience) as client:
+    if user is None and not (token or "").startswith(ACCOUNT_TOKEN):
+        user = getpass.getuser()
+    with told(), Client(url, token, user=user, patience=patience) as client:
         files = uploaded(client, room or "lobby", paths, alts)
         for said in _said(text, lines):
             ack = client.post(

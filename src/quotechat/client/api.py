@@ -27,6 +27,8 @@ log = logging.getLogger("quotechat.client")
 
 LOBBY = "lobby"
 T = TypeVar("T")
+ACCOUNT_TOKEN = "qct_"
+"""Begins the tokens of accounts and bots, which have a name of their own."""
 
 
 class Client:
@@ -34,9 +36,9 @@ class Client:
 
     `url` is the server's address, with the path under which it lives if it has one
     (``https://example.org/chat``). `token` is the identity that owns the messages; `sign_in` gets one.
-    `user` is the author's name when a call gives no other. `patience` is for how many seconds a
-    request is repeated that gets no answer; None, the default, means for ever (each attempt is logged as a
-    warning). `timeout` (seconds) is how long one attempt may be silent.
+    `user` is the author's name when a call gives no other; a token of an account needs none. `patience` is for how
+    many seconds a request is repeated that gets no answer; None, the default, means for ever (each attempt is logged
+    as a warning). `timeout` (seconds) is how long one attempt may be silent.
     """
 
     def __init__(
@@ -105,11 +107,11 @@ class Client:
         ends.
         """
         signed = user or self.user
-        if signed is None:
+        if signed is None and not (self.token or "").startswith(ACCOUNT_TOKEN):
             raise ValueError("who says it? Give user=, or sign in")
         ids = list(files) if files else None
-        fields = {"color": color, "reply_to": reply_to, "send_at": _when(send_at), "files": ids}
-        message = {"user": signed, "message": text, **{name: x for name, x in fields.items() if x is not None}}
+        fields = {"user": signed, "color": color, "reply_to": reply_to, "send_at": _when(send_at), "files": ids}
+        message = {"message": text, **{name: x for name, x in fields.items() if x is not None}}
         return self.command("send-message", room=room, client_id=client_id, message=message)
 
     def upload(
