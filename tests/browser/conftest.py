@@ -94,14 +94,14 @@ def no_websockets(server: Server) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def people(chromium: Any) -> Iterator[People]:
+def everybody(chromium: Any) -> Iterator[People]:
     found = People(chromium)
     yield found
     found.close()
 
 
 @pytest.fixture
-def open_page(people: People, server: Server) -> Iterator[Callable[..., Any]]:
+def open_page(everybody: People, server: Server) -> Iterator[Callable[..., Any]]:
     """Opens a page as a person of its own. Nothing may break the content-security policy in it.
 
     With `clock`, the test says how time passes in it: `page.clock`. It hides what the browser tells of loading: where
@@ -112,7 +112,7 @@ def open_page(people: People, server: Server) -> Iterator[Callable[..., Any]]:
     def opened(
         path: str = "/", *, base: str = "", live: bool = True, clock: bool = False, fresh: bool = False, **options: Any
     ) -> Any:
-        page = people.page(server.url, fresh=fresh or clock or bool(base), **options)
+        page = everybody.page(server.url, fresh=fresh or clock or bool(base), **options)
         if clock:
             page.clock.install()
         page.on(
@@ -125,5 +125,5 @@ def open_page(people: People, server: Server) -> Iterator[Callable[..., Any]]:
         return page
 
     yield opened
-    people.leave()
+    everybody.leave()
     assert violations == []

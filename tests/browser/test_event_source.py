@@ -32,16 +32,16 @@ def test_it_resumes_over_a_restart(server: Server, open_page: Callable[..., Any]
     def seen(count: int) -> Callable[[], bool]:
         return lambda: len(page.evaluate("seen")) >= count
 
-    until(seen(3), "what was there", 10)
+    until(seen(3), "what was there")
     post(server, "live")
-    until(seen(4), "what came", 5)
-    assert page.evaluate("told") == ["open", "caught-up"]
+    until(seen(4), "what came")
+    until(lambda: page.evaluate("told") == ["open", "caught-up"], "that it has caught up")
     assert server.process is not None
     os.kill(server.process.pid, signal.SIGHUP)
     for number in range(20):
         post(server, f"meanwhile {number}")
     # It may ask the worker that stops, over a connection that it kept, and is sent away.
-    until(lambda: page.evaluate("told").count("caught-up") == 2, "its return", 15)
+    until(lambda: page.evaluate("told").count("caught-up") == 2, "its return")
     post(server, "after")
-    until(seen(25), "the rest", 10)
+    until(seen(25), "the rest")
     assert page.evaluate("seen") == [[seq, True] for seq in range(1, 26)]

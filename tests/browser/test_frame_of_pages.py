@@ -12,7 +12,7 @@ import requests
 from playwright.sync_api import expect
 from server import Server
 from test_layout import inside, phone
-from test_pages import loads
+from test_pages import loads, long, waits
 from test_quality import violations
 
 PASSWORD = "correct horse battery 9"
@@ -48,7 +48,7 @@ def people(server: Server) -> dict[str, Person]:
 
 
 def asked(server: Server, person: Person, method: str, path: str, body: Any = None) -> Any:
-    answer = person.request(method, f"{server.url}/api/v1{path}", json=body, timeout=30)
+    answer = person.request(method, f"{server.url}/api/v1{path}", json=body, timeout=60)
     assert answer.status_code < 400, answer.text
     return answer.json() if answer.content else None
 
@@ -112,7 +112,7 @@ def test_a_visitor_sees_what_is_new_in_rooms_that_were_read(
         expect(page.locator(f"[data-room={name}] a")).to_have_accessible_name(name)
 
 
-@pytest.mark.parametrize("width", [320, 390])
+@pytest.mark.parametrize("width", [320, long(390)])
 def test_the_column_is_a_drawer_on_a_phone(
     width: int, server: Server, people: dict[str, Person], open_page: Callable[..., Any]
 ) -> None:
@@ -124,10 +124,11 @@ def test_the_column_is_a_drawer_on_a_phone(
     page.focus(".drawer")
     page.keyboard.press("Enter")
     expect(page.locator("#rooms")).to_be_visible()
-    assert inside(page, "#rooms") and violations(page) == []
+    waits(page, lambda: inside(page, "#rooms"), "the drawer in the window")
+    assert violations(page) == []
     page.keyboard.press("Escape")
     expect(page.locator("#rooms")).to_be_hidden()
-    assert page.evaluate("document.activeElement.className") == "drawer"
+    expect(page.locator(".drawer")).to_be_focused()
     page.click(".drawer")
     page.click(f"[data-room={name}] a")
     page.wait_for_url(f"**/rooms/{name}")
@@ -171,7 +172,7 @@ def test_an_empty_room_says_who_can_come_in(server: Server, open_page: Callable[
     line = page.evaluate("navigator.clipboard.readText()")
     address = re.search(r"'(http[^']+)'", line)
     assert address is not None
-    requests.post(address[1], data="Hello", headers={"Content-Type": "text/plain"}, timeout=30).raise_for_status()
+    requests.post(address[1], data="Hello", headers={"Content-Type": "text/plain"}, timeout=60).raise_for_status()
     expect(page.locator("#log")).to_contain_text("Hello")
     expect(page.locator(".first-minute")).to_be_hidden()
 
