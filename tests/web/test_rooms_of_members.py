@@ -125,6 +125,28 @@ def test_an_open_room_is_joined_and_left(people: People) -> None:
     assert people.stranger.ask("GET", f"{T}garden/members").status_code == 403
 
 
+def test_nobody_leaves_an_open_room_to_be_heard_again(people: People) -> None:
+    """A muted member stays muted, and the pace of a slow room holds for one that leaves and joins again."""
+    bea, cai, me = people["Bea"], people["Cai"], people.ids["Cai"]
+    for name in ("quiet", "slow"):
+        assert bea.ask("POST", "/rooms", {"name": name}).status_code == 201
+    bea.ask("PUT", f"{T}quiet/members/{me}", {"muted_until": "+1h"})
+    left = cai.ask("DELETE", f"{T}quiet/members/me")
+    assert (left.status_code, left.get_json()["code"]) == (403, "forbidden")
+    assert left.get_json()["retry_in_ms"] > 3_000_000
+    assert bea.ask("DELETE", f"{T}quiet/members/{me}").status_code == 409
+    cai.ask("PUT", f"{T}quiet/members/me")
+    assert cai.ask("POST", f"{T}quiet/messages", {"message": "x"}).status_code == 403
+    bea.ask("PUT", f"{T}quiet/members/{me}", {"muted_until": None})
+    assert cai.ask("DELETE", f"{T}quiet/members/me").status_code == 204
+
+    bea.ask("PATCH", f"{T}slow", {"slow": 3600})
+    assert cai.ask("POST", f"{T}slow/messages", {"message": "x"}).status_code == 201
+    assert cai.ask("DELETE", f"{T}slow/members/me").status_code == 204
+    assert cai.ask("PUT", f"{T}slow/members/me").status_code == 200
+    assert cai.ask("POST", f"{T}slow/messages", {"message": "y"}).status_code == 429
+
+
 def test_a_token_leaves_and_does_not_manage(people: People) -> None:
     """To leave needs `write`; to remove others, and to delete what they said, `manage`."""
     room = closed(people, "Bea", "Cai", "Dee")

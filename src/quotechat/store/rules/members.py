@@ -6,7 +6,7 @@ from typing import Any
 
 from ...protocol import commands, events, moments, rooms
 from ...protocol.commands import AddMember, Join, RemoveMember, SetMember
-from ...protocol.errors import AccountUnknown, Conflict
+from ...protocol.errors import AccountUnknown, Conflict, Forbidden
 from ...protocol.principal import Principal
 from .. import members
 from ..accounts import accounts
@@ -102,6 +102,7 @@ def remove(asked: Asked, command: RemoveMember) -> Stored | Accepted:
     if member is None:
         return Accepted({})
     _keep_a_manager(asked, member)
+    _keep_a_mute(asked, member, own=own)
     if not own:
         asked.tell("member-removed", account=member.id)
     return let_go(asked, member, "left" if own else "removed")
@@ -151,6 +152,21 @@ def _set_role(asked: Asked, member: Member, role: str) -> Stored | Accepted:
     )
     asked.ledger.touch(member.account)
     return _tell(asked, events.MEMBER_CHANGED, changed, {"member": changed.shown()})
+
+
+def _keep_a_mute(asked: Asked, member: Member, *, own: bool) -> None:
+    """Raise Forbidden or Conflict if a muted member would leave an open room: it could come back and speak."""
+    if rooms.is_private(asked.room.kind) or member.account_role == "guest" or asked.write.operator:
+        return
+    row = asked.ledger.sql.one(
+        "SELECT coalesce(muted_until, 0) FROM member WHERE account_id = ? AND room_id = ?",
+        member.account, asked.room.id,
+    )  # fmt: skip
+    left = (0 if row is None else row[0]) - asked.write.at
+    if left > 0 and own:
+        raise Forbidden("You are muted in this room, and can leave it when that is over.", retry_in_ms=left)
+    if left > 0:
+        raise Conflict("A muted member could come back and speak: end the mute first, or let it be.")
 
 
 def _mute(asked: Asked, member: Member, until: int | None) -> None:

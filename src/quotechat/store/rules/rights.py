@@ -106,7 +106,8 @@ def check_pace(asked: Asked) -> None:
     slow_ms = asked.about.slow * 1000
     if not slow_ms or asked.may(MANAGE):
         return
-    spoke_at = asked.standing.spoke_at if asked.standing.membership else _spoke_at(asked, slow_ms)
+    # A member that has left and come back has no time of its own.
+    spoke_at = asked.standing.spoke_at or _spoke_at(asked, slow_ms)
     left = (spoke_at or 0) + slow_ms - asked.write.at
     if left > 0:
         raise RateLimited(left, f"This room is slow: one message in {asked.about.slow} s.")
@@ -120,7 +121,7 @@ def _check_blocked(asked: Asked) -> None:
 
 
 def _spoke_at(asked: Asked, slow_ms: int) -> int | None:
-    """Return when one who is no member spoke last, among the newest events; all without identity count as one."""
+    """Return when the sender spoke last, among the newest events; all without identity count as one."""
     identity = asked.write.identity
     of_it, values = (" IS NULL", ()) if identity is None else (" = ?", (identity,))
     row = asked.ledger.sql.one(
