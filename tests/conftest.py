@@ -64,9 +64,10 @@ _SHAPE = (
 )
 """What a database has apart from rows."""
 _ALONE = (
-    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity"
     " WHERE datname = current_database() AND pid <> pg_backend_pid()"
 )
+"""With the time to wait for the end of each: the next test may count who listens."""
 
 
 class Databases:

@@ -26,12 +26,13 @@ GUNICORN = "gunicorn.workers.gthread:ThreadWorker"
 
 
 class Server:
-    """A running server and three connections that have nothing to do with the fault: they must live."""
+    """A running server and connections that have nothing to do with the fault: they must live."""
 
-    def __init__(self, running: Running, raising: Raising, ws: ClientConnection) -> None:
+    ws: ClientConnection
+
+    def __init__(self, running: Running, raising: Raising) -> None:
         self.running = running
         self.raising = raising
-        self.ws = ws
         self.workers = until(running.workers, what="a worker")
 
     @property
@@ -47,6 +48,13 @@ class Server:
 
     def socket(self) -> ClientConnection:
         return connect(f"{self.url.replace('http', 'ws', 1)}/api/v1/ws?room=lobby&after=now")
+
+    @contextlib.contextmanager
+    def bystander(self) -> Iterator[None]:
+        """A WebSocket that must live; new, since an older one is pinged now and then, and would meet the fault."""
+        with self.socket() as self.ws:
+            assert json.loads(self.ws.recv(timeout=60))["command"] == "caught-up"
+            yield
 
     def lives(self) -> None:
         """The worker is the same one, new connections are served, and the old WebSocket gets what is sent."""
@@ -65,10 +73,7 @@ def serving(directory: Path, *functions: str) -> Iterator[Server]:
     raising = Raising(directory / "raising", *functions)
     command = raising.command("serve", "--port", "0", "--data", str(directory / "data"))
     with running(command, env=raising.env(QUOTECHAT_LIMITS="off", QUOTECHAT_REQUEST_SECONDS="1")) as server:
-        url = f"{server.url.replace('http', 'ws', 1)}/api/v1/ws?room=lobby&after=now"
-        with connect(url) as ws:
-            assert json.loads(ws.recv(timeout=60))["command"] == "caught-up"
-            yield Server(server, raising, ws)
+        yield Server(server, raising)
 
 
 # --- What makes each callback run, for one connection ---------------------------------------------
@@ -178,10 +183,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def test_one_connection_only(server: Server, function: str, trigger: Callable[[Server], None]) -> None:
     """It ends; the worker, a WebSocket and who comes next do not notice; there is one traceback, and it is counted."""
     before = server.faults()
-    server.raising.arm(function)
-    trigger(server)
-    until(lambda: not server.raising.armed(function), what="the fault")
-    server.lives()
+    with server.bystander():
+        server.raising.arm(function)
+        trigger(server)
+        until(lambda: not server.raising.armed(function), what="the fault")
+        server.lives()
     until(lambda: server.faults() == before + 1, what="the count")
     until(lambda: f"a test armed {function}" in server.running.output, what="the log")
     assert server.running.output.count(f"a test armed {function}") == 1
