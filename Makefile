@@ -18,7 +18,7 @@ test: $(VENV)/.installed-test node_modules/.installed
 	$(BIN)/python -m compileall -q src tests tools bench
 	$(COLLECT) tests/web >/dev/null & $(COLLECT) --ignore=tests/web >/dev/null; wait
 	$(BIN)/python -m pytest -n 4 --dist loadfile -m 'not alone and not long'
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'alone and not long'
+	$(BIN)/python -m pytest -m 'alone and not long'
 
 # What `make test` leaves out, since shorter tests hold most of it, and EXAMPLES for each property.
 long: export EXAMPLES ?= 500

@@ -9,8 +9,6 @@ import pytest
 from deployment import Gunicorn
 from restart import restart
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_all_who_wait_are_told(tmp_path: Path, number: signal.Signals) -> None:

@@ -12,9 +12,6 @@ from checker import names
 from scenarios import CAUGHT, SCENARIOS
 from stage import Played
 
-pytestmark = pytest.mark.alone  # several are played at once, each for a time in which enough has to happen
-
-
 #: Those that another one holds for the most part, with other faults or another database: `make long` and `make faults`.
 LONG = {
     "slow-hangup", "kill-worker", "bells-lost", "many-polls", "clock-jumps", "quiet-room", "connections-cut",
