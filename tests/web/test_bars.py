@@ -61,6 +61,39 @@ def test_visitors_at_a_barred_address_write_nothing(app: Flask) -> None:
     assert say(app, "8.8.8.8") == 201
 
 
+def test_a_visitor_is_barred_by_what_it_said(app: Flask) -> None:
+    """By its identity, from whatever address it writes; others at that address go on, and so do accounts."""
+    boss, page = owner(app), app.test_client()
+    tokens = [page.post("/api/v1/guests", json={"user": "Eve"}).get_json()["token"] for _ in range(2)]
+    eve, other = ({"Authorization": f"Bearer {token}"} for token in tokens)
+    sent = app.test_client().post("/api/v1/rooms/lobby/messages", json={"user": "Eve", "message": "x"}, headers=eve)
+    number = sent.get_json()["seq"]
+    assert bar(boss, f"lobby:{number}", until="+1h", reason="spam").status_code == 204
+    assert say(app, "8.8.8.8", **eve) == say(app, "8.8.4.4", **eve) == 403
+    other_one = app.test_client().post("/api/v1/rooms/lobby/messages", json={"user": "Al", "message": "x"},
+                                       headers=other)  # fmt: skip
+    assert other_one.status_code == 201
+    assert page.get("/api/v1/rooms/lobby", headers=eve).status_code == 200
+    [found] = boss.ask("GET", "/bars").get_json()["bars"]
+    assert found["address"].startswith("visitor-") and found["reason"] == "spam"
+    assert boss.ask("DELETE", f"/bars/{found['address']}").status_code == 204
+    assert say(app, "8.8.8.8", **eve) == 201 and boss.ask("GET", "/bars").get_json() == {"bars": []}
+
+
+def test_only_visitors_are_barred_by_what_they_said(app: Flask) -> None:
+    """Not accounts, nor who has no identity; a message that is not there, or in a closed room, is unknown."""
+    boss = owner(app)
+    mine = boss.ask("POST", "/rooms/lobby/messages", {"message": "x"}).get_json()["seq"]
+    nobody = app.test_client(use_cookies=False)
+    theirs = nobody.post("/api/v1/rooms/lobby/messages", json={"user": "Nob", "message": "x"}).get_json()["seq"]
+    closed = boss.ask("POST", "/rooms", {"name": "staff", "kind": "closed"}).get_json()["name"]
+    hushed = boss.ask("POST", f"/rooms/{closed}/messages", {"message": "x"}).get_json()["seq"]
+    for number in (mine, theirs):
+        assert bar(boss, f"lobby:{number}").get_json()["field"] == "address"
+    for where in ("lobby:99", f"{closed}:{hushed}", "nowhere:1", "lobby:999999999999999"):
+        assert bar(boss, where).get_json()["code"] == "message-unknown"
+
+
 def test_an_ipv6_address_stands_for_its_network(app: Flask) -> None:
     """A client that has one address of a /64 has all of them."""
     boss = owner(app)

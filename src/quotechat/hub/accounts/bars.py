@@ -1,19 +1,22 @@
-"""Keep visitors at an address from writing, for a time. What is checked when they write is in `store.bars`."""
+"""Keep a visitor, or those at an address, from writing for a time. What is checked then is in `store.bars`."""
 
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable
 
-from ...protocol.errors import Invalid
+from ...protocol.errors import Invalid, MessageUnknown
 from ...protocol.events import rfc3339
 from ...protocol.principal import Principal
+from ...protocol.rooms import OPEN
 from ...store import audit
 from ...store.accounts import bars
 from ...store.accounts.bars import Bar
 from ...store.base import Transactions
 from ...store.shapes import Sql
 
+_NUMBER = re.compile(r"[0-9]{1,15}")
 MOST_MS = 30 * 86_400_000
 """For how long an address can be barred: it may be another person's by then."""
 
@@ -25,26 +28,31 @@ class Bars:
         self._store = store
         self._clock = clock
 
-    def put(self, by: Principal | None, address: str, until: int | None, reason: str | None) -> None:
-        """Bar an address, for 30 days if `until` is None. Raises Invalid."""
-        key, now = key_of(address), self._clock()
+    def put(self, by: Principal | None, where: str, until: int | None, reason: str | None) -> None:
+        """Bar an address, or the visitor who sent the message ROOM:ID, for 30 days if `until` is None.
+
+        Raises Invalid, MessageUnknown.
+        """
+        now = self._clock()
         until = now + MOST_MS if until is None else until
         if until > now + MOST_MS:
-            raise Invalid("until", "An address is barred for 30 days at most.")
+            raise Invalid("until", "A bar holds for 30 days at most.")
         made_by = 0 if by is None or by.account is None else by.account
 
         def work(sql: Sql) -> None:
+            key = _key(sql, where)
             bars.put(sql, Bar(key, until, made_by, reason))
             said = "; ".join(each for each in (key, f"until {rfc3339(until)}", reason) if each)
             audit.tell(sql, now, "banned", by=by, detail=said)
 
         self._store.write_with(work)
 
-    def lift(self, by: Principal | None, address: str) -> None:
-        """Let visitors write from an address again. Raises Invalid."""
-        key, now = key_of(address), self._clock()
+    def lift(self, by: Principal | None, where: str) -> None:
+        """Lift a bar: of an address, a visitor as it is listed, or who sent ROOM:ID. Raises Invalid, MessageUnknown."""
+        now = self._clock()
 
         def work(sql: Sql) -> None:
+            key = _key(sql, where)
             if bars.lift(sql, key):
                 audit.tell(sql, now, "unbanned", by=by, detail=key)
 
@@ -53,6 +61,29 @@ class Bars:
     def listed(self) -> list[Bar]:
         """Return the bars that hold, by address."""
         return self._store.read_with(lambda sql: bars.listed(sql, self._clock()))
+
+
+def _key(sql: Sql, where: str) -> str:
+    """Return the key of an address, of a visitor as it is listed, or of the one who sent ROOM:ID."""
+    room, _, number = where.partition(":")
+    if _NUMBER.fullmatch(number):
+        return _author(sql, room, int(number))
+    return where if bars.is_visitor(where) else key_of(where)
+
+
+def _author(sql: Sql, room: str, number: int) -> str:
+    """Return the key of the visitor who sent a message in an open room. Raises MessageUnknown, Invalid."""
+    row = sql.one(
+        "SELECT m.identity FROM message m JOIN room r ON r.id = m.room_id WHERE r.name = ? AND r.kind = ? AND m.id = ?",
+        room, OPEN, number,
+    )  # fmt: skip
+    if row is None:
+        raise MessageUnknown(number)
+    if row[0] is None:
+        raise Invalid("address", "It was sent without an identity: bar its address.")
+    if ":" in row[0]:
+        raise Invalid("address", "Its author is no visitor: ban the account.")
+    return bars.key_of(row[0])
 
 
 def key_of(address: str) -> str:

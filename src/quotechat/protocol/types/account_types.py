@@ -300,7 +300,7 @@ class BarBody(msgspec.Struct):
 
 
 class Bar(msgspec.Struct, kw_only=True):
-    """An address from which visitors may not write."""
+    """An address from which visitors may not write, or a visitor (`visitor-…`) who may not."""
 
     address: str
     until: At

@@ -1,7 +1,9 @@
-"""Addresses from which visitors may not write, for a time. Accounts are not barred: they are banned."""
+"""Addresses and visitors that may not write, for a time. Accounts are not barred: they are banned."""
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -11,6 +13,8 @@ from ..base import Write
 from ..shapes import Sql
 
 _UNTIL = "SELECT until FROM bar WHERE key = ?"
+_HOLDS = "SELECT max(until) FROM bar WHERE key IN (?, ?)"
+_VISITOR = re.compile(r"visitor-[0-9a-f]{16}")
 
 
 class Bar(NamedTuple):
@@ -22,19 +26,29 @@ class Bar(NamedTuple):
     reason: str | None
 
 
+def key_of(identity: str) -> str:
+    """Return the key of a visitor, which tells nothing of its identity."""
+    return f"visitor-{hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()}"
+
+
+def is_visitor(key: str) -> bool:
+    """Return True if `key` is that of a visitor."""
+    return _VISITOR.fullmatch(key) is not None
+
+
 def check(sql: Sql, write: Write) -> None:
-    """Raise Forbidden if a visitor writes from an address that is barred."""
+    """Raise Forbidden if a visitor writes that is barred, or from an address that is."""
     if not _is_visitors(write):
         return
-    row = sql.one(_UNTIL, write.address)
-    if row is not None and row[0] > write.at:
-        raise Forbidden(f"Nobody without an account may write from this address until {events.rfc3339(row[0])}.")
+    row = sql.one(_HOLDS, *_keys(write))
+    if row is not None and row[0] is not None and row[0] > write.at:
+        raise Forbidden(f"Without an account nothing may be written from here until {events.rfc3339(row[0])}.")
 
 
 def foreseen(write: Write) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """Yield the read of `check`, as (statement, values)."""
     if _is_visitors(write):
-        yield _UNTIL, (write.address,)
+        yield _HOLDS, _keys(write)
 
 
 def put(sql: Sql, bar: Bar) -> None:
@@ -60,4 +74,11 @@ def listed(sql: Sql, now: int) -> list[Bar]:
 
 def _is_visitors(write: Write) -> bool:
     # The identities of accounts, and of users of an application around us, have a prefix.
-    return write.address is not None and not write.operator and ":" not in (write.identity or "")
+    known = write.address is not None or write.identity is not None
+    return known and not write.operator and ":" not in (write.identity or "")
+
+
+def _keys(write: Write) -> tuple[str, str]:
+    """Return the keys of address and visitor; without one of them, the other twice."""
+    address = write.address or ""
+    return address, address if write.identity is None else key_of(write.identity)

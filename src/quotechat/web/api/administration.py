@@ -158,7 +158,7 @@ def unban(account_id: str) -> Response:
 @blueprint.get("/bars")
 @described(answers={200: types.Bars}, problems=_ADMIN, identity="needed")
 def bars() -> Response:
-    """{`bars`}: addresses from which visitors may not write."""
+    """{`bars`}: addresses from which visitors may not write, and visitors (`visitor-…`) who may not."""
     _admin()
     found = authentication.services().bars.listed()
     return live({"bars": [showing.bar(each) for each in found]})
@@ -169,7 +169,10 @@ def bars() -> Response:
     answers={204: None}, body=types.BarBody, optional_body=True, problems=_ADMIN, writes=True, identity="needed"
 )
 def bar(address: str) -> Response:
-    """Let nobody without an account write from an address, or an IPv6 /64: {`until`?, `reason`?}, 30 days at most."""
+    """Let nobody without an account write from an address, or an IPv6 /64: {`until`?, `reason`?}, 30 days at most.
+
+    `ROOM:ID` instead of an address bars the visitor who sent that message, wherever it writes from.
+    """
     principal, fields = _admin(), parameters.fields(needed=False)
     until = None if fields.get("until") is None else showing.until(fields["until"], "until", _chat().now())
     authentication.services().bars.put(principal, address, until, _reason(fields))
@@ -177,9 +180,11 @@ def bar(address: str) -> Response:
 
 
 @blueprint.delete("/bars/<path:address>")
-@described(answers={204: None}, problems=("invalid", *_ADMIN), writes=True, identity="needed")
+@described(
+    answers={204: None}, problems=("invalid", "message-unknown", *_ADMIN), writes=True, identity="needed"
+)
 def lift(address: str) -> Response:
-    """Let visitors write from an address again."""
+    """Lift a bar: of an address, of a visitor as it is listed, or of who sent `ROOM:ID`."""
     authentication.services().bars.lift(_admin(), address)
     return Response(status=204)
 

@@ -89,7 +89,7 @@ def ticket(found: Ticket, makers: dict[int, str]) -> dict[str, Any]:
 
 
 def bar(found: Bar) -> dict[str, Any]:
-    """Return an address from which visitors may not write."""
+    """Return an address from which visitors may not write, or a visitor who may not."""
     shown = {"address": found.key, "until": rfc3339(found.until)}
     return shown if found.reason is None else shown | {"reason": found.reason}
 
