@@ -1,8 +1,9 @@
 """What a closed room costs beside an open one, and accounts beside visitors: `make bench-closed`.
 
 One server for each, all at once, each with one worker and as many WebSockets that read one room, every account by a
-token of its own. They get blocks of messages in turns, so that other load on the machine meets all of them. CPU is that
-of the worker's process, per delivery. READERS and TURNS set the numbers.
+token of its own. They get blocks of messages in turns, so that other load on the machine meets all of them. Each
+message is delivered to all before the next is sent: none goes out together with another. CPU is that of the worker's
+process, per delivery. READERS and TURNS set the numbers.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import requests
 
 from bench.__main__ import free_port
 from bench.claims import serving
-from bench.load import HANDSHAKE, Readers, by_post
+from bench.load import HANDSHAKE, Readers, Way, by_post
 from bench.message import send, used
 from quotechat.config import Settings
 from quotechat.hub.accounts.credentials import mint
@@ -36,10 +37,9 @@ from quotechat.store.shapes import Sql
 
 READERS = int(os.environ.get("READERS") or "1000")
 TURNS = int(os.environ.get("TURNS") or "15")
-MESSAGES = 20
-"""In one turn, at `RATE` a second."""
-RATE = 20.0
-WARM_UP = 10
+MESSAGES = 10
+"""In one turn."""
+WARM_UP = 2
 PAIRS = (("closed, accounts", "open, accounts"), ("open, accounts", "open, visitors"))
 KINDS = ("open, visitors", "open, accounts", "closed, accounts")
 
@@ -51,6 +51,8 @@ class Measured(NamedTuple):
     worker: int
     room: str
     header: str
+    delivered: Any
+    """How many messages its readers have got so far, together."""
 
 
 def people(data: Path, count: int) -> list[tuple[int, str]]:
@@ -101,25 +103,25 @@ def running(kind: str) -> Iterator[Measured]:
             found = people(data, READERS) if "accounts" in kind else []
             room = closed_room(data, port, found) if "closed" in kind else "lobby"
             headers = [f"Authorization: Bearer {secret}\r\n" for _, secret in found] or [""] * READERS
-            with reading(port, room, headers):
-                yield Measured(port, worker.pid, f"/api/v1/rooms/{room}/messages", headers[0])
+            with reading(port, room, headers) as delivered:
+                yield Measured(port, worker.pid, f"/api/v1/rooms/{room}/messages", headers[0], delivered)
 
 
 @contextlib.contextmanager
-def reading(port: int, room: str, headers: list[str]) -> Iterator[None]:
-    """Let a WebSocket read with each of `headers`, in a process of their own."""
-    joined = multiprocessing.Event()
-    process = multiprocessing.Process(target=_read, args=(port, room, headers, joined), daemon=True)
+def reading(port: int, room: str, headers: list[str]) -> Iterator[Any]:
+    """Let a WebSocket read with each of `headers`, in a process of their own; what counts their deliveries."""
+    joined, delivered = multiprocessing.Event(), multiprocessing.Value("L", 0, lock=False)
+    process = multiprocessing.Process(target=_read, args=(port, room, headers, joined, delivered), daemon=True)
     process.start()
     try:
         assert joined.wait(120), "the readers did not join"
-        yield
+        yield delivered
     finally:
         process.terminate()
         process.join()
 
 
-def _read(port: int, room: str, headers: list[str], joined: Any) -> None:
+def _read(port: int, room: str, headers: list[str], joined: Any, delivered: Any) -> None:
     readers = Readers()
     for header in headers:
         request = f"GET /api/v1/ws?room={room} HTTP/1.1\r\nHost: localhost\r\n{header}{HANDSHAKE}\r\n"
@@ -127,7 +129,12 @@ def _read(port: int, room: str, headers: list[str], joined: Any) -> None:
     readers.read(1)
     joined.set()
     with contextlib.suppress(ConnectionError):
-        readers.read(3600)
+        readers.read(3600, lambda: _note(readers, delivered))
+
+
+def _note(readers: Readers, delivered: Any) -> bool:
+    delivered.value = readers.deliveries
+    return False
 
 
 def turn(server: Measured) -> float:
@@ -135,13 +142,22 @@ def turn(server: Measured) -> float:
     with contextlib.closing(socket.create_connection(("127.0.0.1", server.port), timeout=30)) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         way = by_post(sock, server.port, server.room, server.header)
-        send([way], WARM_UP, 0)
-        time.sleep(0.3)
+        deliver(server, way, WARM_UP)
         before, _ = used(server.worker)
-        send([way], MESSAGES, RATE)
-        time.sleep(0.3)
+        deliver(server, way, MESSAGES)
         after, _ = used(server.worker)
     return (after - before) * 1e6 / (MESSAGES * READERS)
+
+
+def deliver(server: Measured, way: Way, count: int) -> None:
+    """Send so many messages, each when all readers have the one before."""
+    for _ in range(count):
+        wanted = server.delivered.value + READERS
+        send([way], 1, 0)
+        deadline = time.monotonic() + 60
+        while server.delivered.value < wanted:
+            assert time.monotonic() < deadline, "the readers did not get a message"
+            time.sleep(0.002)
 
 
 def main() -> None:
