@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -50,10 +51,10 @@ def test_connections_that_end_at_rest_are_no_fault() -> None:
 
 def test_a_server_that_is_gone_is_a_fault() -> None:
     """A poller gives up when one connection after the other brings nothing."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Fickle)
-    server.server_close()
-    reader = Poller(f"http://127.0.0.1:{server.server_port}", "lobby", "0.0", Network())
-    reader.start()
-    until(lambda: reader.fault, what="a fault")
-    reader.join()
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # taken, and not listened at
+        reader = Poller(f"http://127.0.0.1:{nobody.getsockname()[1]}", "lobby", "0.0", Network())
+        reader.start()
+        until(lambda: reader.fault, what="a fault")
+        reader.join()
     assert isinstance(reader.fault, ConnectionRefusedError)
