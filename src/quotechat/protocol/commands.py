@@ -18,7 +18,7 @@ from . import decoding, emoji, names, rooms
 from .errors import Invalid, MalformedEnvelope
 from .markup import text
 from .principal import account_id
-from .types.file_types import MOST_ALT, Attached, FileIds, id_of
+from .types.file_types import FileIds, described, id_of
 
 LOBBY = "lobby"
 MOST_REASON = 500
@@ -189,7 +189,7 @@ class SendMessage(_Command, frozen=True, tag="send-message"):
             user=names.clean_user(said.user, bounds.user),
             message=self._text(bounds),
             color=None if said.color is None else names.clean_color(said.color),
-            files=tuple(map(_described, said.files or ())) or None,
+            files=tuple(map(described, said.files or ())) or None,
         )
         if said.files and len(set(map(id_of, said.files))) < len(said.files):
             raise Invalid("files", "A file is given twice.")
@@ -212,14 +212,6 @@ class SendMessage(_Command, frozen=True, tag="send-message"):
             return super().content()
         fields = {name: getattr(self.message, name) for name in self.message.__struct_fields__ if name != "files"}
         return msgspec.json.encode((self.__struct_config__.tag, fields))
-
-
-def _described(file: str | Attached) -> str | Attached:
-    """Return a file with its description on one line; without one it is its id alone. Raises Invalid."""
-    if isinstance(file, str):
-        return file
-    alt = names.clean_alt(file.alt or "", MOST_ALT)
-    return Attached(file.id, alt) if alt else file.id
 
 
 class EditMessage(_Command, frozen=True, tag="edit-message"):

@@ -7,6 +7,8 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from .. import names
+
 FileId = Annotated[str, Meta(pattern=r"\A[a-z2-7]{20}\Z", description="The id of a file.")]
 MOST_FILES = 10
 """Files of one message."""
@@ -25,6 +27,14 @@ FileIds = Annotated[
     tuple[FileId | Attached, ...],
     Meta(max_length=MOST_FILES, description="Own files that wait in this room: ids, or ids with descriptions."),
 ]
+
+
+def described(file: str | Attached) -> str | Attached:
+    """Return a file with its description on one line; without one it is its id alone. Raises Invalid."""
+    if isinstance(file, str):
+        return file
+    alt = names.clean_alt(file.alt or "", MOST_ALT)
+    return Attached(file.id, alt) if alt else file.id
 
 
 def id_of(attached: str | Attached) -> str:
