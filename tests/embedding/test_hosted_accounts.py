@@ -62,6 +62,27 @@ def test_the_first_sight_of_a_user_makes_an_account(chat: QuoteChat) -> None:
     assert ask(chat, None, "GET", "/rooms/lobby").status_code == 401
 
 
+def test_which_of_two_credentials_counts(tmp_path: Path) -> None:
+    """The token of an account before the application's user, a bad one not at all; a guest's token behind it."""
+    app, chat = Flask("host"), QuoteChat(settings=Settings(data=tmp_path, limits=False))
+    chat.identify(lambda: User("7", "Ada") if "X-User" in request.headers else None)
+    chat.init_app(app)
+    accounts = app.extensions["quotechat.services"].accounts
+    account, _ = accounts.people.make(None, "Bo", "member")
+    _, token = accounts.accounts.new_token(account.id, "laptop")
+    client = app.test_client(use_cookies=False)
+    guest = client.post(f"{API}/guests", json={"user": "Gil"}).get_json()["token"]
+
+    def said(bearer: str) -> Any:
+        headers = {"X-User": "7", "Authorization": f"Bearer {bearer}"}
+        return client.post(f"{API}/rooms/lobby/messages", json={"message": "hi"}, headers=headers)
+
+    assert said(token).get_json()["message"]["user"] == "Bo"
+    assert said(guest).get_json()["message"]["user"] == "Ada"
+    assert said(f"{token}x").status_code == 401
+    app.extensions["quotechat"].close()
+
+
 def test_roles_are_the_application_s_to_give(chat: QuoteChat) -> None:
     """Up to administrator, and taken away again; the application asks for passwords, so calls need no proof here."""
     boss = {"id": "1", "name": "Boss", "role": "admin"}
