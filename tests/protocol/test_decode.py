@@ -179,7 +179,7 @@ def test_a_time_that_is_wrong_is_refused(send_at: str) -> None:
 
 @pytest.mark.parametrize("files", [["x"], [1], [None], [{}], [{"id": 1}], "x", {}])
 def test_what_is_wrong_in_a_list_is_of_the_list(files: Any) -> None:
-    """`field` is the name of a field that a client can show, whatever is wrong within it."""
+    """`field` is the name of a field that a client can show, whatever is wrong with an element or its id."""
     with pytest.raises(Invalid) as caught:
         decode({"command": "send-message", "message": {"user": "Azin", "message": "Hi", "files": files}})
     assert caught.value.field == "files"

@@ -73,6 +73,18 @@ def azin(app: Flask) -> Sender:
     return Sender(app, "Azin")
 
 
+class Meanwhile(BytesIO):
+    """A body of five bytes, before whose end something else is done."""
+
+    def __init__(self, act: Callable[[], Any]) -> None:
+        super().__init__(b"bytes")
+        self._act = act
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._act()
+        return super().read(size)
+
+
 def stored(app: Flask) -> list[Path]:
     """What lies in the data directory's folder of files, but for folders."""
     return [path for path in (app.config["QUOTECHAT"].data / "files").rglob("*") if path.is_file()]
@@ -249,7 +261,10 @@ def test_a_part_of_a_file_is_served(azin: Sender) -> None:
 def test_who_may_not_write_may_not_upload(
     app: Flask, tmp_path: Path, new_database: Callable[[], str]
 ) -> None:
-    """Nobody in particular is 401, a visitor 403 unless the setting lets it, a room that is not one's own 404."""
+    """Nobody in particular is 401, a visitor 403 unless the setting lets it, a room that is not one's own 404.
+
+    Whoever loses the right while the bytes come has no file of them.
+    """
     assert app.test_client().post(FILES, data=b"x").get_json()["code"] == "unauthenticated"
     strict = create_app(Settings(data=tmp_path / "data", database=new_database(), limits=False))
     try:
@@ -267,6 +282,12 @@ def test_who_may_not_write_may_not_upload(
             f"/api/v1/rooms/{closed}/files", data=b"x", headers={"Authorization": f"Bearer {boss.token()}"}
         )
         assert answer.get_json()["code"] == "conflict"
+        headers = {"Authorization": f"Bearer {bo.token()}"}
+        ban = "UPDATE account SET state = 'banned' WHERE name = 'Bo'"
+        body = Meanwhile(lambda: strict.extensions["quotechat"].write_with(lambda sql: sql.run(ban)))
+        late = strict.test_client().post(FILES, input_stream=body, content_length=5, headers=headers)
+        assert late.status_code == 401, late.get_data()
+        assert kept(strict) == 1  # the content that all others have
     finally:
         strict.extensions["quotechat"].close()
 

@@ -93,8 +93,7 @@ class Files:
             self._chat.open(by, room)
             raise Forbidden("Visitors upload no files here.")
         self._chat.limits.allow("upload", by.identity, address)
-        command = commands.SendMessage(message=commands.NewMessage(user=by.name or "", message=""), room=room)
-        write = Write(command, self._chat.now(), by.identity, proof, address=address or None)
+        write = self._write(by, room, address, proof)
         cleaned = names.clean_file(name)
         return self._chat.write_with(lambda sql: uploads.begin(sql, write, cleaned, length, self.bounds))
 
@@ -112,14 +111,17 @@ class Files:
         file = self._own(by, file_id)
         return file, (file.length or 0) if file.hash is not None else self._on().received(file.id)
 
-    def finish(self, by: Principal, file_id: str) -> File:
-        """Let an upload be complete. Raises ParameterInvalid if bytes are missing, TooLarge, QuotaFull, StorageFull."""
+    def finish(self, by: Principal, file_id: str, *, address: str = "", proof: bytes | None = None) -> File:
+        """Let an upload be complete, if `by` may still upload there: its bytes may have come for minutes.
+
+        Raises as `begin`, and ParameterInvalid if bytes are missing, StorageFull.
+        """
         file, received = self.state(by, file_id)
         if file.hash is not None:
             return file
         if file.length is not None and received != file.length:
             raise ParameterInvalid(f"{received} bytes have come, and {file.length} were announced.", "Upload-Complete")
-        return self._finish(file._replace(length=received))
+        return self._finish(file._replace(length=received), self._write(by, file.room, address, proof))
 
     def remove(self, by: Principal, file_id: str) -> None:
         """Remove a file that was not sent. Raises FileUnknown, Conflict."""
@@ -200,13 +202,18 @@ class Files:
         except RoomUnknown:
             raise FileUnknown() from None
 
-    def _finish(self, file: File) -> File:
+    def _write(self, by: Principal, room: str, address: str, proof: bytes | None) -> Write:
+        """Return the message without text whose rights an upload has."""
+        command = commands.SendMessage(message=commands.NewMessage(user=by.name or "", message=""), room=room)
+        return Write(command, self._chat.now(), by.identity, proof, address=address or None)
+
+    def _finish(self, file: File, write: Write) -> File:
         """Complete an upload, once: a repeat may come while the first request is at it, or is just done."""
         with self._on().completing(file.id):
             now = self._chat.read_with(lambda sql: uploads.find(sql, file.id))
             staged = list[blobs.Staged]()
             try:
-                return now if now.hash is not None else self._complete(file, staged)
+                return now if now.hash is not None else self._complete(file, write, staged)
             except FileNotFoundError:  # it was removed this moment
                 raise FileUnknown() from None
             except Refused as refused:
@@ -216,9 +223,11 @@ class Files:
             finally:
                 self._tidy(file.id, staged)
 
-    def _complete(self, file: File, staged: list[blobs.Staged]) -> File:
+    def _complete(self, file: File, write: Write, staged: list[blobs.Staged]) -> File:
         store = self._on()
         made = self._made(file, store.local(file.id), staged)
+        # In a transaction of its own: the lock of the room is not held while the contents are stored.
+        self._chat.write_with(lambda sql: uploads.check(sql, write))
 
         def work(sql: Sql) -> File:
             sql.alone("blob")

@@ -38,15 +38,18 @@ def completed(said: dict[str, Any], name: str | None) -> dict[str, Any]:
 def refusal(fault: str) -> Invalid:
     """Return the refusal for the words of msgspec: "Expected `str`, got `int` - at `$.message.user`" is of ``user``.
 
-    What is wrong within a list is of the list: an element has no name of its own.
+    An element of a list has no name of its own, and neither has its id: what is wrong with them is of the list.
     """
     path = _FIELD.search(fault)
     missing = _MISSING.search(fault)
     said = _FIELD.sub("", fault)
-    place, within, _ = (path[1] if path else "").partition("[")
+    place, within, element = (path[1] if path else "").partition("[")
     field = place.rpartition(".")[2]
+    inner = missing[1] if missing else element.partition("].")[2]
+    if inner and not (within and inner == "id"):
+        field = inner
     if missing:
-        return Invalid(field if within else missing[1], f"{missing[1]} is missing.")
+        return Invalid(field, f"{missing[1]} is missing.")
     if field == "client_id":
         said = "A client_id is 1 to 64 of A-Z, a-z, 0-9, _ and -"
     return Invalid(field or "command", f"{said}.".replace("`", ""))

@@ -15,7 +15,7 @@ from ..accounts import bars, callers
 from ..base import Write
 from ..ledger import Ledger
 from ..rules import rights
-from ..rules.asked import ask
+from ..rules.asked import Asked, ask
 from ..shapes import Sql
 from . import attaching
 from .blobs import ID_CHARS
@@ -87,11 +87,7 @@ def begin(sql: Sql, write: Write, name: str, length: int | None, bounds: Bounds)
 
     Raises as that message sent now, Unauthenticated without an identity, TooLarge, QuotaFull.
     """
-    assert isinstance(write.command, commands.SendMessage)
-    bars.check(sql, write)
-    asked = ask(Ledger(sql), write.command.room, write, rules.Settings())
-    identity = asked.need_identity("Files need an identity: a cookie or a bearer token.")
-    rights.check(asked, write.command)
+    asked, identity = check(sql, write)
     check_quota(sql, identity, length or 0, bounds)
     waiting = "SELECT count(*) FROM file WHERE identity = ? AND message_id IS NULL AND scheduled IS NULL"
     row = sql.one(waiting, identity)
@@ -103,6 +99,19 @@ def begin(sql: Sql, write: Write, name: str, length: int | None, bounds: Bounds)
         number, asked.room.id, identity, name, length or 0, length, write.at,
     )  # fmt: skip
     return number
+
+
+def check(sql: Sql, write: Write) -> tuple[Asked, str]:
+    """Look whether the message of `write` could be sent now; return what was asked, and the identity of its sender.
+
+    Raises as that message, and Unauthenticated without an identity.
+    """
+    assert isinstance(write.command, commands.SendMessage)
+    bars.check(sql, write)
+    asked = ask(Ledger(sql), write.command.room, write, rules.Settings())
+    identity = asked.need_identity("Files need an identity: a cookie or a bearer token.")
+    rights.check(asked, write.command)
+    return asked, identity
 
 
 def check_quota(sql: Sql, identity: str, more: int, bounds: Bounds, without: str = "") -> None:

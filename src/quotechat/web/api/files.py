@@ -204,7 +204,9 @@ def blocks() -> Iterator[bytes]:
 
 
 def _finished(file_id: str) -> Response:
-    file = _files().finish(security.principal(), file_id)
+    file = _files().finish(
+        security.principal(), file_id, address=security.address(), proof=authentication.proof()
+    )
     return _located(live({"file": file.shown()}, 201), file_id, file.length or 0, complete=True)
 
 

@@ -57,7 +57,7 @@ def upload(room: str) -> Uploaded | None:
     )
     try:
         files.write(by, file_id, 0, _blocks(found))
-        files.finish(by, file_id)
+        files.finish(by, file_id, address=security.address(), proof=authentication.proof())
     except Refused:
         _remove(file_id)
         raise
