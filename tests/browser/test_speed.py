@@ -1,6 +1,6 @@
 """A long room and a burst: how soon the page can be used, and whether frames keep coming.
 
-`python -m pytest tests/browser/test_speed.py -s` prints the figures.
+`python -m pytest -m long tests/browser/test_speed.py -s` prints the figures.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import requests
 from server import Server
 from test_pages import waits
 
-pytestmark = pytest.mark.alone
+# Frames are late on any machine that has other work: by itself, and not among the tests that a change must pass.
+pytestmark = [pytest.mark.alone, pytest.mark.long]
 
 Open = Callable[..., Any]
 MESSAGES = 5_000
