@@ -22,6 +22,7 @@ const DEFAULTS = {
   interval: 2_000,
   betterAfter: 60_000,
   more: {}, // other transports
+  atOnce: false, // begins before `connect` returns, for a caller that listens within the same task
   tries: 3,
   stableAfter: 5_000,
   silence: 45_000,
@@ -89,7 +90,8 @@ export class Connection extends EventTarget {
     this.backoff = new Backoff({ random: this.random, ...this.backoff });
     this.#cursor = this.after;
     // Later, so that the caller can listen first.
-    queueMicrotask(() => this.#run());
+    if (this.atOnce) this.#run();
+    else queueMicrotask(() => this.#run());
   }
 
   [Symbol.asyncIterator]() {

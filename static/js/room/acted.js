@@ -1,0 +1,74 @@
+// What a person does: with messages, by keys, and on the way to other rooms and people.
+import { Actions } from "../actions.js";
+import { Deletions } from "../deletions.js";
+import { keyboard } from "../keys.js";
+import { completes, menu, picker, switcher, switches, typing, views } from "../later.js";
+import { tapShows } from "../reveal.js";
+import { fitAboveKeyboard } from "../viewport.js";
+import { $ } from "./opened.js";
+
+export function acted(page) {
+  const { api, outbox, timeline, mine, log, tell, composer, reaction, hasEmoji } = page;
+  const deletions = new Deletions({
+    outbox,
+    tell,
+    farewell: (envelope) => api.command(envelope, { keepalive: true }).catch(() => {}),
+    back: (id) => log.article(id)?.focus(),
+  });
+  const emoji = picker($("emoji"));
+  offersEmoji($("add"), emoji, composer);
+  const actions = new Actions({
+    log: $("log"),
+    url: location.origin + api.roomUrl,
+    timeline,
+    composer,
+    outbox,
+    deletions,
+    reaction,
+    hasEmoji,
+    emojiOf: ({ id, reactions = {} }) => Object.keys(reactions).filter((each) => hasEmoji(id, each)),
+    isOwn: (id) => mine.isOwn(id),
+    account: "signIn" in $("chat").dataset,
+    picker: emoji,
+    menu: menu($("message-menu")),
+    tell,
+  });
+  views($("log"), (id) => timeline.get(id));
+  tapShows($("log"), (article) => actions.run("more", article));
+  fitAboveKeyboard(document.body);
+  goes({ ...page, actions, deletions });
+  return { actions };
+}
+
+/** The panel behind "+" goes when something in it was chosen. */
+function offersEmoji(panel, emoji, composer) {
+  panel.addEventListener("change", () => panel.hidePopover());
+  panel.querySelector("[data-add=emoji]").addEventListener("click", () => {
+    panel.hidePopover();
+    emoji.open($("composer").querySelector("[popovertarget=add]"), (chosen) => composer.insert(chosen));
+  });
+}
+
+/** The ways of the keyboard, names behind an "@", and those of the transport's own page. */
+function goes({ connection, timeline, me, tell, composer, markRead, actions, deletions }) {
+  const others = () => [...new Set(timeline.messages.map(({ user }) => user))].filter((name) => name && name !== me());
+  completes(composer.field, $("mentions"), others);
+  keyboard({
+    log: $("log"),
+    sheet: $("keys"),
+    field: composer.field,
+    undo: () => {
+      tell.act();
+      deletions.undo();
+    },
+    run: (action, article) => actions.run(action, article),
+    open: switcher($("switcher"), {
+      people: others,
+      call: (name) => composer.insert(`@${name} `),
+      search: $("switcher").dataset.search,
+    }),
+    done: markRead,
+  });
+  typing(connection, { field: composer.field, name: () => composer.user, element: $("typing") });
+  switches(connection, $("way-line"));
+}

@@ -1,0 +1,114 @@
+// What is shown of the room: its entries, what of them is this person's, and where the reader is among them.
+import { History } from "../history.js";
+import { jumps } from "../jump.js";
+import { Log } from "../log.js";
+import { readEntry, showReactions } from "../message.js";
+import { Mine } from "../mine.js";
+import { Missed } from "../missed.js";
+import { Scroll } from "../scroll.js";
+import { load } from "../store.js";
+import { entriesOf, Timeline } from "../timeline.js";
+import { Unread } from "../unread.js";
+import { $ } from "./opened.js";
+
+/** The entries, as the server rendered them and as events change them. */
+export function shown(page) {
+  const { outbox } = page;
+  const timeline = new Timeline([...$("log").querySelectorAll("article")].map(readEntry));
+  const mine = new Mine(JSON.parse($("chat").dataset.mine));
+  // As asked for last, whether the server has answered yet or not.
+  const reaction = (id) => outbox.wanted("react", id)?.message.reaction ?? mine.reaction(id);
+  const hasEmoji = (id, emoji) => outbox.wanted("react", id, emoji)?.message.on ?? mine.hasEmoji(id, emoji);
+  const log = new Log($("log"), {
+    leaves: (article) => article.contains(page.composer.form) && page.composer.leave(),
+    decorate: (article, { quote, id, deleted, ...counts }) => {
+      if (quote) return;
+      const leaves = !deleted && (mine.isDeleted(id) || outbox.wanted("delete-message", id));
+      article.toggleAttribute("data-leaving", Boolean(leaves));
+      article.classList.toggle("own", mine.isOwn(id));
+      showReactions(article, { id, deleted, ...counts }, reaction(id), (emoji) => hasEmoji(id, emoji));
+    },
+  });
+  const repaint = (id) => {
+    const article = log.article(id);
+    if (article) log.decorate(article, timeline.get(id));
+  };
+  return { timeline, mine, me: () => load("user", ""), reaction, hasEmoji, log, repaint };
+}
+
+/** Where the reader is: at the newest, at the first that is new, or at what is older. */
+export function placed(page) {
+  const { api, place, latest, connection, timeline, mine, log } = page;
+  const scroll = new Scroll($("scroller"), $("newer"), {
+    latest,
+    reached: () => {
+      unread.reached(connection.seq);
+      missed.done();
+    },
+  });
+  const position = JSON.parse($("chat").dataset.position);
+  const unread = new Unread(place, () => scroll.stuck && !latest, {
+    ...position,
+    mark: position.read && ((id, keepalive) => api.markRead(id, { keepalive }).catch(() => {})),
+  });
+  log.read = unread.before;
+  const history = new History({
+    scroller: $("scroller"),
+    link: $("earlier"),
+    oldest: () => timeline.oldest,
+    older: (before, limit) => api.older(before, limit),
+    show: (older) => {
+      mine.add(older.mine);
+      timeline.add(entriesOf(older));
+      scroll.keepPlace(() => log.show(entriesOf(older)));
+      missed.show();
+    },
+  });
+  const markRead = () => {
+    if (latest) location.assign(latest);
+    scroll.toBottom();
+    scroll.keepBottom(() => log.allRead());
+    unread.reached();
+  };
+  const missed = new Missed($("missed"), {
+    unread,
+    timeline,
+    history,
+    first: () => log.firstNew,
+    go: (article) => {
+      scroll.beginAt(article, 0);
+      article.focus({ preventScroll: true });
+    },
+    done: markRead,
+  });
+  return { scroll, unread, history, missed, markRead };
+}
+
+/** Goes to the first that is new, if there is one, else to the newest. */
+export function begin({ log, scroll, missed, history, latest }) {
+  const news = log.element.querySelectorAll(".first-new, .first-new ~ article:not(.own)").length;
+  if (news) scroll.beginAt(log.firstNew, Math.max(news, missed.missed.count));
+  else if (!latest) scroll.toBottom();
+  history.hold();
+}
+
+/** Goes to the message in the address of the page, if there is one there, else to where reading goes on. */
+export function arrive(page) {
+  const { log, scroll, history, missed, tell } = page;
+  const jumping = jumps($("log"), {
+    reach: (id) => {
+      scroll.leaveBottom();
+      return history.reach(id, () => log.article(id));
+    },
+    missing: (id) => tell(`There is no message ${id} here.`),
+  });
+  missed.show();
+  if (jumping) return;
+  begin(page);
+  let touched = false; // the reader has gone elsewhere meanwhile
+  for (const type of ["wheel", "touchmove", "pointerdown", "keydown"])
+    $("scroller").addEventListener(type, () => (touched = true), { once: true, passive: true });
+  missed.load().then((loaded) => loaded && !touched && begin(page));
+  // With a keyboard one writes at once; on a phone it would cover half of the room.
+  if (matchMedia("(hover: hover) and (pointer: fine)").matches) page.composer.focus();
+}

@@ -1,0 +1,26 @@
+// What the page tells around the log: the state of the connection, what is new, and a few words at the top.
+import { announcer } from "../announcer.js";
+import { bells, panel } from "../later.js";
+import { Pill } from "../pill.js";
+import { Badge } from "../reader/badge.js";
+import { toast } from "../toast.js";
+import { $ } from "./opened.js";
+
+export function told({ room, place, api, connection, outbox }) {
+  const tell = toast($("toast"));
+  const [announce, badge, bell] = [announcer($("announcer")), new Badge(), bells($("bell"), { place, room, tell })];
+  const pill = new Pill($("pill"), $("diagnosis"), {
+    wake: () => connection.wake(),
+    waiting: () => outbox.waiting,
+    told: $("pill-told"),
+    facts: panel($("diagnosis"), { url: location.origin + api.roomUrl, tell }),
+  });
+  connection.addEventListener("gone", () => tell("This room is not there any more, or not yours."));
+  /** What another person has written. */
+  const news = (entry) => {
+    announce(entry);
+    badge.add();
+    bell(entry);
+  };
+  return { tell, pill, news };
+}

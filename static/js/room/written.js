@@ -1,0 +1,78 @@
+// What is written: the composer, what of it is on its way, and what was refused.
+import { Composer } from "../composer.js";
+import { Drafts } from "../drafts.js";
+import { attachments, tray } from "../later.js";
+import { Pending } from "../pending.js";
+import { save } from "../store.js";
+import { $ } from "./opened.js";
+
+export function written(page) {
+  const { api, place, latest, outbox, timeline, mine, log, scroll, tell } = page;
+  const message = (id) => timeline.get(id);
+
+  const send = (written) => {
+    save("user", written.user);
+    outbox.add({ command: "send-message", message: files.take(written) });
+    if (latest) location.assign(latest); // the outbox goes on there
+    scroll.toBottom();
+  };
+
+  /** A refused message again, as it is now. */
+  const resend = (id, changed) => {
+    const item = outbox.find(id);
+    if (!item) return send(changed);
+    save("user", changed.user);
+    const { reply_to: parent, files: kept } = item.envelope.message;
+    const again = { ...changed };
+    if (kept) again.files = kept;
+    // What it answers may be what was refused: it is kept no longer.
+    if (parent && !item.field?.endsWith("reply_to")) again.reply_to = parent;
+    outbox.retry(id, { command: "send-message", message: again });
+    return undefined;
+  };
+
+  const editAgain = ({ envelope: { message: changed } }) =>
+    composer.change({ id: changed.id, message: message(changed.id)?.message ?? "" }, changed.message);
+
+  const composer = new Composer($("composer"), {
+    drafts: new Drafts(place),
+    tell,
+    message,
+    article: (id) => log.article(id),
+    refused: (id) => outbox.find(id),
+    send,
+    mend: resend,
+    edit: (id, text) => outbox.add({ command: "edit-message", message: { id, message: text } }),
+    editLast: () => {
+      const last = timeline.messages.findLast(({ id, deleted }) => mine.isOwn(id) && !deleted);
+      if (last) page.actions.edit(last);
+    },
+  });
+
+  const files = attachments(composer.form, {
+    api,
+    place,
+    send,
+    user: () => composer.user,
+    refuse: (text) => composer.refuse(text),
+  });
+
+  const pending = new Pending($("outbox"), outbox, {
+    message,
+    edit: (item) => {
+      if (item.envelope.command === "edit-message") editAgain(item);
+      else composer.correct(item);
+    },
+    rename: ({ client_id: id, envelope }, user) => {
+      composer.name.take(user);
+      composer.refuse();
+      resend(id, { ...envelope.message, user });
+    },
+    retry: ({ client_id: id, envelope }) => {
+      const user = composer.user || envelope.message?.user;
+      if (envelope.command === "send-message") resend(id, { ...envelope.message, user });
+      else outbox.retry(id);
+    },
+  });
+  return { composer, pending, editAgain, scheduled: tray($("scheduled"), { api, outbox }) };
+}
