@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A stamp per set of packages: the second run has nothing to do until what is installed changes.
 DESCRIPTION := setup.cfg pyproject.toml
 
-.PHONY: run test long lint pages faults soak screenshots bench bench-claims bench-growth bench-store bench-search bench-closed bench-inbox bench-message fuzz-api bench-postgres cluster bench-streams bench-subscribers bench-move fuzz inboxes matrix existence uploads conformance min-versions floors clean
+.PHONY: run test long lint pages faults soak screenshots bench bench-claims bench-growth bench-store bench-search bench-closed bench-inbox bench-message bench-pages bench-frames fuzz-api bench-postgres cluster bench-streams bench-subscribers bench-move fuzz inboxes matrix existence uploads conformance min-versions floors clean
 
 run: $(VENV)/.installed
 	$(BIN)/quotechat serve
@@ -95,6 +95,14 @@ bench-store: $(VENV)/.installed-test
 # TREES names checkouts to compare, each as NAME=PATH; the first is what the others are held against.
 bench-message: $(VENV)/.installed-test
 	$(BIN)/python -m bench.message $(TREES)
+
+# How soon the chat page is live over a line with so much DELAY; WATERFALL=1 shows what it waits for.
+bench-pages: $(VENV)/.installed-test
+	DELAY="$(or $(DELAY),150)" WATERFALL="$(WATERFALL)" $(BIN)/python -m bench.pages
+
+# Frames a second while one types and scrolls with so many MESSAGES on the page.
+bench-frames: $(VENV)/.installed-test
+	MESSAGES="$(or $(MESSAGES),5000)" $(BIN)/python -m bench.frames
 
 # SQLite to PostgreSQL and back, so many EVENTS, killed once on the way.
 bench-move: $(VENV)/.installed-test
