@@ -149,7 +149,7 @@ def test_a_page_that_was_seen_loads_little(server: Server, open_page: Callable[.
     """At most five requests leave a browser that has been here: the page, what is live, and the API."""
     page = open_page("/")
     # What follows a moment after the page, too.
-    loads(page, "menu", "place", "panel", "field", "upload", "time_field", "moment")
+    loads(page, "menu", "panel", "field", "upload", "time_field", "moment")
     page.wait_for_load_state("networkidle")
     sockets: list[str] = []
     page.on("websocket", lambda socket: sockets.append(socket.url))

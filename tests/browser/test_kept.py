@@ -143,7 +143,7 @@ def test_an_outage_loses_nothing(path: str, server: Server, open_page: Open) -> 
     page = open_page(path, fresh=True)
     said(page, "to edit", "to like", "to delete", "to quote")
     # The menu comes a moment after the page.
-    loads(page, "menu", "place")
+    loads(page, "menu")
     page.clock.install()
     server.kill()
     act(page, 1, "edit")

@@ -94,7 +94,7 @@ def live_and_loaded(page: Any) -> Iterator[None]:
 
 
 def loads(page: Any, *modules: str) -> None:
-    """Wait for modules that follow a moment after the page."""
+    """Wait for modules that follow a moment after the page; each is a request, unlike what the page has joined."""
     asked = "performance.getEntriesByType('resource').map(({ name }) => name.split('/').at(-1))"
     waits(page, lambda: {f"{each}.js" for each in modules} <= set(page.evaluate(asked)), "the modules")
 

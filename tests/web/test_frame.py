@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -144,9 +145,7 @@ def test_a_refused_room_keeps_what_was_typed(boss: Browser) -> None:
     assert refused.status_code == 409 and 'value="My hall"' in html and 'aria-invalid="true"' in html
 
 
-def test_many_rooms_are_cut_to_those_with_news(
-    boss: Browser, bo: Browser, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_rooms_are_cut_to_those_with_news(boss: Browser, bo: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     """A room with news, and the one that is shown, are among those that the column still has."""
     monkeypatch.setattr(frame, "MOST_SHOWN", 3)
     for number in range(9):
@@ -173,19 +172,42 @@ def test_a_stranger_sees_no_rooms(tmp_path: Path) -> None:
 
 
 def test_what_a_page_loads_is_kept_for_good(app: Flask) -> None:
-    """Each file that a page names, and that a script of it imports, is there, at an address of its content."""
+    """Each file that a page names, and that its script loads later, is there, at an address of its content."""
     client = app.test_client()
     for path in ("/", "/quotes", "/lab", "/reference", "/learn/4-websocket"):
         html = client.get(path).get_data(as_text=True)
-        named = set(re.findall(r'(?:src|href)="(/static/[^"]+)"', html))
+        named = re.findall(r'(?:src|href)="(/static/[^"]+)"', html)
+        assert len([file for file in named if "/js/" in file]) == 1
         assert len(re.findall(r'rel="stylesheet"', html)) <= 3
         for file in named:
             with client.get(file) as answer:
                 assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable", file
                 assert "Cookie" not in answer.headers.get("Vary", "") and "Set-Cookie" not in answer.headers
                 text = answer.get_data(as_text=True)
-            for name in re.findall(r'^import[^"]*from "(\.[^"]+)"', text, re.M):
-                assert normpath(f"{dirname(file)}/{name}") in named, (file, name)
+            later = re.findall(r'(?:^import[^"]*from |(?<!{)import\()"(\.[^"]+)"', text, re.M)
+            found = {normpath(f"{dirname(file)}/{name}") for name in later}
+            named.extend(found.difference(named))
+
+
+def test_texts_are_compressed_for_those_that_ask(app: Flask) -> None:
+    """What comes is the same file, made of others or not; a proxy keeps both apart, and a copy can be asked about."""
+    client = app.test_client()
+    for name in ("pages.css", "joined/main/js/main.js", "js/client.js", "favicon.svg"):
+        address = f"/static/{assets.version()}/{name}"
+        with client.get(address) as plain, client.get(address, headers={"Accept-Encoding": "br, gzip"}) as small:
+            assert (plain.content_encoding, small.content_encoding) == (None, "gzip")
+            assert gzip.decompress(small.data) == plain.data and small.content_type == plain.content_type
+            assert small.headers["ETag"] != plain.headers["ETag"]
+            for answer in (plain, small):
+                assert "Accept-Encoding" in answer.vary and "immutable" in answer.headers["Cache-Control"]
+        asked = {"Accept-Encoding": "gzip", "If-None-Match": small.headers["ETag"]}
+        with client.get(address, headers=asked) as again:
+            assert (again.status_code, again.data) == (304, b"")
+        with client.get(address, headers={"Accept-Encoding": "gzip;q=0"}) as unwanted:
+            assert unwanted.content_encoding is None
+    address = f"/static/{assets.version()}/js/client.js"
+    with client.get(address, headers={"Accept-Encoding": "gzip", "Range": "bytes=0-9"}) as part:
+        assert (part.status_code, part.content_encoding, len(part.data)) == (206, None, 10)
 
 
 def test_a_file_of_another_version_is_not_kept(app: Flask) -> None:

@@ -75,7 +75,7 @@ def template_global(name: str, function: Callable[..., Any]) -> None:
 @cache
 def _environment() -> Environment:
     environment = Environment(autoescape=True, loader=FileSystemLoader(assets.templates_dir()))
-    environment.globals.update(url_for=url_for, base=base, has=has, is_here=is_here, modules=assets.modules, **_globals)
+    environment.globals.update(url_for=url_for, base=base, has=has, is_here=is_here, joined=assets.joined, **_globals)
     # Each message stands in the page as JSON too, and the standard encoder takes longer than all else.
     environment.policies["json.dumps_function"] = _dumped
     environment.filters.update(_filters)

@@ -18,15 +18,37 @@ def install(scope: Blueprint) -> None:
 def _file(filename: str) -> Response:
     """A page of another version of this server finds the file too, as it is here; that is not kept."""
     version, _, rest = filename.partition("/")
-    answer = _found(rest if version.startswith("v-") else filename)
+    name = rest if version.startswith("v-") else filename
+    answer = _found(name)
     answer.headers["Cache-Control"] = FOR_GOOD if version == assets.version() else "no-cache"
     return answer
 
 
 def _found(name: str) -> Response:
-    if name != assets.SHEET:
-        return send_from_directory(assets.static_dir(), name)
-    answer = Response(assets.sheet(), content_type="text/css; charset=utf-8")
+    made = assets.made(name)
+    answer = _text(name, made) if made is not None else send_from_directory(assets.static_dir(), name)
+    if not assets.is_text(name):
+        return answer
+    answer.vary.add("Accept-Encoding")
+    if request.accept_encodings["gzip"] and answer.status_code == 200 and "Range" not in request.headers:
+        return _zipped(name, answer)
+    return answer
+
+
+def _zipped(name: str, plain: Response) -> Response:
+    """Return the answer compressed. Nothing in these files is secret, so that their length may tell of them."""
+    plain.close()
+    answer = Response(assets.zipped(name), content_type=plain.content_type)
+    answer.content_encoding = "gzip"
+    answer.vary.add("Accept-Encoding")
+    return _kept(answer)
+
+
+def _text(name: str, made: bytes) -> Response:
+    return _kept(Response(made, mimetype="text/css" if name.endswith(".css") else "text/javascript"))
+
+
+def _kept(answer: Response) -> Response:
     answer.add_etag()
     answer.make_conditional(request)
     return answer
