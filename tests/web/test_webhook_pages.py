@@ -77,3 +77,10 @@ def test_hooks_by_forms(made: tuple[Flask, Browser]) -> None:
     assert post(member, hook)[0] == 403
     assert post(boss, hook)[0] == 200
     assert app.test_client().post(address, data="Build 8").status_code == 404
+
+
+@pytest.mark.parametrize("page", ["/admin/webhooks", "/admin/audit"])
+def test_a_visitor_is_led_to_the_sign_in(app: Flask, page: str) -> None:
+    """And from there back to the page, as from /admin."""
+    answer = app.test_client().get(page)
+    assert (answer.status_code, answer.headers["Location"]) == (303, f"/sign-in?next={page}")

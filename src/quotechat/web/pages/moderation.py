@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, redirect, request
 
 from ...protocol import commands, events, json
-from ...protocol.errors import Refused
+from ...protocol.errors import Refused, Unauthenticated
 from ...protocol.rooms import AUDIT
 from ...store.accounts import accounts
 from ...store.shapes import Sql
@@ -15,8 +15,10 @@ from ..api import moderation
 from ..http import access, authentication, parameters, security, site
 from ..http.services import services
 from . import own
+from .rooms import to_sign_in
 
 blueprint = Blueprint("moderation_pages", __name__)
+blueprint.register_error_handler(Unauthenticated, to_sign_in)
 
 _SHOWN = 100
 _ACTS = (

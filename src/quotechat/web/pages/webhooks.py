@@ -5,14 +5,16 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from ...hub.webhooks.webhooks import Wanted, Webhooks
-from ...protocol.errors import Invalid, Refused
+from ...protocol.errors import Invalid, Refused, Unauthenticated
 from ...protocol.names import clean_room
 from ...store.accounts.accounts import HOOK
 from ..api import webhooks as api
 from ..http import authentication
 from . import own
+from .rooms import to_sign_in
 
 blueprint = Blueprint("webhook_pages", __name__)
+blueprint.register_error_handler(Unauthenticated, to_sign_in)
 
 _WORDS = {
     "gone": "ended by the receiver",
