@@ -42,6 +42,9 @@ def test_a_guest_sees_the_rooms_that_it_was_let_into(app: Flask) -> None:
     assert gil.ask("POST", "/rooms/tea/messages", {"message": "hi"}).status_code == 201
     for method, path, body in (("GET", "/rooms/lobby", None), ("POST", "/rooms/lobby/messages", {"message": "x"})):
         assert code(gil.ask(method, path, body)) == (404, "room-unknown")
+    first = gil.client.get("/")  # it comes to its rooms, not to a lobby that it does not have
+    assert (first.status_code, first.headers["Location"]) == (303, "/rooms")
+    assert gil.client.get("/?room=lobby").status_code == gil.client.get("/rooms/lobby").status_code == 404
     assert code(gil.ask("POST", "/rooms", {"name": "mine"})) == (403, "forbidden")
     assert [each["name"] for each in gil.ask("GET", "/accounts").get_json()["accounts"]] == ["Gil", "Azin"]
     assert code(gil.ask("GET", f"/accounts/{number(cleo)}")) == (404, "account-unknown")

@@ -268,6 +268,8 @@ def _chat_page(
         page = snapshot if before is None else handle.messages(before, LATEST)
         reads.count(len(snapshot["messages"]) + len(page["messages"]))
     except Refused as problem:
+        if not request.view_args and not request.args.get("room") and security.principal().role == "guest":
+            return make_response(redirect(url_for("room_pages.all_rooms"), 303))  # it was not let into the lobby
         return _no_room(name, problem)
     html = render_template(
         "chat.html",
