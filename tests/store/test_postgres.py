@@ -106,8 +106,12 @@ def test_the_common_commands_take_two_round_trips(open_store: Open, monkeypatch:
     monkeypatch.setattr(Gathering, "_ask", lambda *_: pytest.fail("a round trip more"))
     batch = [said(key="k9"), said(text="re", reply_to=2), edit(1, "new"), react(2, "like"), react(3, "dislike"),
              said("Bob", key="k9"), said(key="new"), react(4, "🎉"), said("Cy", room="none")]  # fmt: skip
-    outcomes = store.commit([Write(each, T0, "bob" if each == batch[5] else "ann") for each in batch])
+    outcomes = store.commit(
+        [Write(each, T0, "bob" if each == batch[5] else "ann", address="192.0.2.7") for each in batch]
+    )
     assert [getattr(outcome, "seq", None) for outcome in outcomes] == [5, 6, 7, 8, 9, 10, 11, 12, None]
+    (outcome,) = store.commit([Write(said(), T0, "ann", address="192.0.2.7")])
+    assert outcome.seq == 13
 
 
 def test_a_repeat_in_the_same_batch_is_seen(open_store: Open) -> None:

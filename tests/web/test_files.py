@@ -263,7 +263,7 @@ def test_who_may_not_write_may_not_upload(
 ) -> None:
     """Nobody in particular is 401, a visitor 403 unless the setting lets it, a room that is not one's own 404.
 
-    Whoever loses the right while the bytes come has no file of them.
+    A sender that loses the right while the bytes come has no file of them.
     """
     assert app.test_client().post(FILES, data=b"x").get_json()["code"] == "unauthenticated"
     strict = create_app(Settings(data=tmp_path / "data", database=new_database(), limits=False))
@@ -348,7 +348,7 @@ def test_a_message_describes_its_files(app: Flask, azin: Sender) -> None:
     """On one line, as part of the message: kept by an edit, found by a search, and compared in a repeat."""
     files = [azin.upload(photo(), "a.jpg"), azin.upload(b"text", "b.txt")]
     described = [{"id": files[0]["id"], "alt": " A heron\non one  leg "}, {"id": files[1]["id"], "alt": " \u200b"}]
-    for alt, field in (("x" * 501, "alt"), ("a\u202eb", "alt"), (7, "files")):
+    for alt, field in (("x" * 501, "alt"), ("a\u202eb", "alt"), (7, "alt")):
         refused = send(azin, files=[{"id": files[0]["id"], "alt": alt}])
         assert (refused.status_code, refused.get_json()["field"]) == (422, field)
     assert send(azin, files=[*described, files[0]["id"]]).get_json()["field"] == "files"  # twice

@@ -110,6 +110,7 @@ def foreseen(command: commands.Write, write: Write, room_id: int) -> Iterator[tu
 
     It may be wrong: a read that is missing here costs a round trip, and nothing else.
     """
+    yield from bars.foreseen(write)
     yield from callers.foreseen(command, write, room_id)
     if command.client_id is not None:
         yield SENT, (room_id, command.sender(write.identity), command.client_id)
