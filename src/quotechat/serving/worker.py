@@ -144,6 +144,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
     def _read(self, conn: Any) -> None:
         if id(conn) not in self._arriving:
             return  # closed by an event before this one, of the same turn of the loop
+        began = time.monotonic()  # before it is read: a drain may begin between
         try:
             data = conn.sock.recv(_READ_BYTES)
         except BlockingIOError:
@@ -152,7 +153,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         except OSError:
             data = b""
         if data:
-            self._take(conn, data)
+            self._take(conn, data, began)
         else:
             self._refuse(conn, "400 Bad Request" if conn.arrival.data else None)
 
