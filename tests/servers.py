@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -60,6 +63,11 @@ def until(condition: Callable[[], T], seconds: float = 60.0, what: str = "the co
         assert time.monotonic() < deadline, f"{what} did not come true within {seconds:g} s"
         time.sleep(0.01)
     return found
+
+
+def delivered(sock: socket.socket) -> bool:
+    """Whether all that was sent is in the other side's socket (tcp(7), SIOCOUTQ): a busy kernel passes it on later."""
+    return fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)) == bytes(4)
 
 
 def whole_log(url: str, room: str = "lobby") -> list[dict[str, Any]]:

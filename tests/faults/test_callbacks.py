@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 from raising import Raising
-from servers import Running, environment, quotechat, running, until
+from servers import Running, delivered, environment, quotechat, running, until
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
@@ -250,7 +250,7 @@ def test_the_oldest_makes_room_for_a_newcomer_in_one_turn(tmp_path: Path) -> Non
 
         workers = until(server.workers, what="a worker")
         old = [begin() for _ in range(128)]
-        until(lambda: unread(port) == unread(port) == 0, what="that all is read")
+        until(lambda: all(map(delivered, old)) and unread(port) == unread(port) == 0, what="that all is read")
         with stopped(workers):
             young = [begin() for _ in range(20)]
             for sock in old:
@@ -271,7 +271,7 @@ def test_the_oldest_makes_room_for_bytes_in_one_turn(tmp_path: Path) -> None:
                 sock.sendall(head + bytes(size))
             left = most - len(old) * (len(head) + size)
             assert 0 < left < 20_000 * len(old)
-            until(lambda: unread(port) == unread(port) == 0, what="that all is read")
+            until(lambda: all(map(delivered, old)) and unread(port) == unread(port) == 0, what="that all is read")
             with stopped(workers):
                 # The youngest first: by what they send the oldest go, which have something to be read too.
                 for sock in reversed(old):

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import re
 import signal
 import socket
-import sys
-import termios
 import threading
 import time
 from collections.abc import Iterator
@@ -21,7 +18,7 @@ import pytest
 import requests
 from flask import Flask
 from raising import patient
-from servers import Running, environment, quotechat, running, until, whole_log
+from servers import Running, delivered, environment, quotechat, running, until, whole_log
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -317,12 +314,8 @@ def gone(server: Running) -> bool:
 
 
 def arrived(server: Running, connection: Connection) -> None:
-    """Wait until the server has read what was sent (tcp(7), SIOCOUTQ: all is acknowledged;
-    proc(5), /proc/net/tcp: the queue of its socket is empty)."""
+    """Wait until the server has read what was sent (proc(5), /proc/net/tcp: the queue of its socket is empty)."""
     ours, theirs = connection.sock.getsockname()[1], int(server.url.rpartition(":")[2])
-
-    def on_its_way() -> int:
-        return int.from_bytes(fcntl.ioctl(connection.sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
     def queued() -> str:
         rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
@@ -331,7 +324,7 @@ def arrived(server: Running, connection: Connection) -> None:
         return found[0][4].partition(":")[2] if len(found) == 1 else "1"
 
     # In this order: bytes that the kernel has not passed on yet are in no queue of the server's.
-    until(lambda: on_its_way() == 0, what="bytes that have arrived")
+    until(lambda: delivered(connection.sock), what="bytes that have arrived")
     until(lambda: int(queued(), 16) == 0, what="an empty queue")
 
 
