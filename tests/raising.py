@@ -39,7 +39,9 @@ class Raising:
 
     def arm(self, function: str, *, whatever: bool = False) -> None:
         """The next call of `function` raises an exception; or `whatever`: SystemExit, which is none."""
-        (self._directory / function).write_text("SystemExit" if whatever else "ZeroDivisionError")
+        written = self._directory / "arming"  # whole when it gets its name: the server may look at any time
+        written.write_text("SystemExit" if whatever else "ZeroDivisionError")
+        written.rename(self._directory / function)
 
     def hold(self) -> None:
         """Let threads that met a fault stay in their pause, until `release`."""

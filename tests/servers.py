@@ -153,6 +153,8 @@ def running(
     try:
         before(server)
         until(lambda: server.url or process.poll() is not None, START_SECONDS, "a URL")
+        if not server.url:
+            server._reader.join(60)  # what it said at its end may still be on the way
         assert server.url, f"the server did not start:\n{server.output}"
         yield server
     except BaseException:

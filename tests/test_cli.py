@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 from click.testing import CliRunner, Result
-from servers import ROOT, environment, quotechat, running
+from servers import ROOT, environment, quotechat, running, until
 
 from quotechat import __version__, create_app
 from quotechat.cli import main
@@ -58,6 +58,7 @@ def test_demo_serves_a_seeded_room_and_keeps_nothing(tmp_path: Path) -> None:
     directory goes."""
     env = environment(TMPDIR=str(tmp_path))
     with running(quotechat("demo", "--port", "0"), env=env, cwd=ROOT) as server:
+        until(lambda: "nothing is kept" in server.output, what="all that it says")
         room = requests.get(f"{server.url}/api/v1/rooms/lobby", timeout=30).json()
         assert any("reply_to" in message for message in room["messages"])
         assert all(message["color"] for message in room["messages"])

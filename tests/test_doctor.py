@@ -127,11 +127,19 @@ def test_nothing_is_wrong_behind_a_good_nginx(server: Running, tmp_path: Path) -
 def test_a_broken_nginx(server: Running, tmp_path: Path, changes: dict[str, str], check: str, line: str) -> None:
     """The first thing that is wrong names the line, and no line is named that is right as it is."""
     with nginx(tmp_path, server, **changes) as url:
-        code, found = doctor(url, 2.5)  # for which it waits in vain, in some cases
+        for patience in (2.5, 30):  # for which it waits in vain, in some cases; a busy machine may need more
+            code, found = doctor(url, patience)
+            if named(found) == {line}:
+                break
     assert code == 1
     first = found["wrong"][0]
     assert first["check"] == check or check == "long poll"
-    assert {str(each["fix"]["nginx"]).split("    #")[0].split("\n")[0] for each in found["wrong"]} == {line}, found  # type: ignore[index]  # a dict
+    assert named(found) == {line}, found
+
+
+def named(found: dict[str, list[dict[str, object]]]) -> set[str]:
+    """The lines of nginx that are to be changed."""
+    return {str(each["fix"].get("nginx")).split("    #")[0].split("\n")[0] for each in found["wrong"]}  # type: ignore[attr-defined]  # a dict
 
 
 def test_a_host_that_is_not_the_visitor_s(server: Running, tmp_path: Path) -> None:
@@ -162,9 +170,9 @@ def test_the_beat_of_a_stream(server: Running) -> None:
     accept = {"Accept": "application/x-ndjson"}
     refused = requests.get(address, params={"heartbeat": "often"}, headers=accept, timeout=30)
     assert refused.json()["field"] == "heartbeat"
+    began = time.monotonic()
     with requests.get(address, params={"heartbeat": "0.001"}, headers=accept, stream=True, timeout=30) as stream:
-        began = time.monotonic()
         lines = stream.iter_lines()
         commands = [json.loads(next(lines))["command"] for _ in range(3)]
     assert commands == ["heartbeat", "caught-up", "heartbeat"]
-    assert 0.9 < time.monotonic() - began < 10
+    assert 0.9 < time.monotonic() - began < 14

@@ -61,6 +61,7 @@ def test_echo_bot(server: Running, tmp_path: Path) -> None:
             assert bot.stdout is not None and bot.stdout.readline() == "listening\n"
             client.post(f"echo: turn {turn}")
             until(lambda turn=turn: f"turn {turn}" in texts(server), 60, "an echo")  # type: ignore[misc]  # bound at once
+            until((tmp_path / "echo-bot.cursor").exists, what="its place, without which it begins at now")
             bot.kill()
             bot.communicate()
             client.post("echo: while it was away")

@@ -18,17 +18,19 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import requests
+from private_postgres import free_port
 from raising import patient
-from servers import ROOT, Running, environment, quotechat, running, until
+from servers import ROOT, Running, delivered, environment, quotechat, running, until
 from websockets.sync.client import connect
 
 from quotechat.config import Settings
 from quotechat.serving import Handover, Lingering, find_chat, gunicorn_settings, sqlite_notice
-from quotechat.serving.handover import LINGER_SECONDS
+from quotechat.serving.handover import LINGER_SECONDS, STOP_SECONDS
 
 LOBBY = "/api/v1/rooms/lobby"
 
@@ -51,6 +53,14 @@ def served_patiently(data: Path) -> Iterator[Running]:
 def post(server: Running, text: str, client: requests.Session | None = None) -> requests.Response:
     body = {"user": "Azin", "message": text}
     return (client or requests).post(f"{server.url}{LOBBY}/messages", json=body, timeout=60)
+
+
+def has_read(server: Running, sock: socket.socket) -> None:
+    """Return when the server, of one worker, has read all that was sent on `sock`."""
+    until(lambda: delivered(sock), what="the delivery")
+    # The first may be accepted in the same turn of the loop, before `sock` is read; the second cannot.
+    for _ in range(2):
+        requests.get(f"{server.url}/healthz", timeout=60).raise_for_status()
 
 
 def hold_poll(server: Running) -> tuple[requests.Response, float]:
@@ -153,8 +163,7 @@ def test_the_first_one_is_told_too(tmp_path: Path, asked: str, answered: bytes) 
         address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
         with socket.create_connection(address, timeout=60) as sock:
             sock.sendall(asked[:20].encode())
-            # Behind it, so that the first bytes have been read.
-            assert requests.get(f"{server.url}/healthz", timeout=60).status_code == 200
+            has_read(server, sock)
             server.process.send_signal(signal.SIGTERM)
             until(lambda: refused(address), what="the end of listening")
             sock.sendall(asked[20:].encode())
@@ -190,6 +199,8 @@ def asking_through_a_reload(server: Running, sends: bool) -> list[str | None]:
                 if time.monotonic() - answered < LINGER_SECONDS:
                     raise
                 return []
+            if answer.status == 408 and time.monotonic() - answered >= STOP_SECONDS:
+                return []
             answered = time.monotonic()
             assert answer.status in (200, 201), answer.read()
             answer.read()
@@ -197,7 +208,8 @@ def asking_through_a_reload(server: Running, sends: bool) -> list[str | None]:
             if len(told) == 5:
                 server.process.send_signal(signal.SIGHUP)
             time.sleep(0.05)  # its pace
-    return told
+    # The reload may be that of an attempt before, whose client was late.
+    return told if len(told) > 5 else []
 
 
 def test_a_server_that_stops_gives_up_its_address(tmp_path: Path) -> None:
@@ -208,7 +220,7 @@ def test_a_server_that_stops_gives_up_its_address(tmp_path: Path) -> None:
         head = f"POST {LOBBY}/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         with socket.create_connection(address, timeout=60) as sock:
             sock.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode())
-            post(server, "the server has read it").raise_for_status()
+            has_read(server, sock)
             server.process.send_signal(signal.SIGTERM)
             until(lambda: refused(address), 12, "an address that is given up")
             sock.sendall(body)
@@ -234,11 +246,13 @@ def posting(server: Running) -> Iterator[list[str]]:
             number += 1
             try:
                 answer = post(server, f"{kept} {number}", client)
-                if answer.status_code != 201:
+                # This client may be late with the rest of its request, on a busy machine.
+                late = answer.status_code == 408 and time.monotonic() - answered >= STOP_SECONDS
+                if answer.status_code != 201 and not late:
                     faults.append(f"kept={kept}: {answer.status_code} {answer.text}")
             except requests.RequestException as fault:
-                # One that was idle for longer, on a busy machine, may be closed without a word.
-                if not kept or time.monotonic() - answered < LINGER_SECONDS:
+                # A connection that was idle for longer may be closed without a word.
+                if time.monotonic() - answered < (LINGER_SECONDS if kept else STOP_SECONDS):
                     faults.append(f"kept={kept}: {fault!r}")
             answered = time.monotonic()
 
@@ -255,7 +269,8 @@ def posting(server: Running) -> Iterator[list[str]]:
 
 def test_a_killed_master_leaves_nobody(tmp_path: Path) -> None:
     """Its workers notice, and end within seconds even while clients keep asking: the address is free again."""
-    with served(tmp_path, "--workers", "2") as server, posting(server):
+    # A port that no other program is given meanwhile.
+    with served(tmp_path, "--workers", "2", "--port", str(free_port())) as server, posting(server):
         workers = until(lambda: len(server.workers()) == 2 and server.workers(), what="the workers")
         time.sleep(0.3)
         server.process.kill()
@@ -318,15 +333,15 @@ def test_unfinished_requests_end(tmp_path: Path, body: bool, drip: bool) -> None
         poll: list[float] = []
 
         def hold() -> None:
-            began = time.monotonic()
-            assert requests.get(f"{server.url}/api/v1/rooms/lobby/events?wait=3", timeout=60).json()["events"] == []
-            poll.append(time.monotonic() - began)
+            held = whole("GET", f"{server.url}{LOBBY}/events?wait=3")
+            assert held.json()["events"] == []
+            poll.append(held.elapsed.total_seconds())
 
         holding = threading.Thread(target=hold)
         holding.start()
+        began = time.monotonic()
         # More of them than there are threads.
         slow = [socket.create_connection((address.hostname, address.port or 80), timeout=60) for _ in range(6)]
-        began = time.monotonic()
         for sock in slow:
             sock.sendall(start)
         waiting = list(slow)
@@ -342,7 +357,18 @@ def test_unfinished_requests_end(tmp_path: Path, body: bool, drip: bool) -> None
         assert not waiting and 0.9 < took < 30
         holding.join()
         assert poll and poll[0] >= 2.3
-        post(server, "next").raise_for_status()
+        said = {"user": "Azin", "message": "next"}
+        whole("POST", f"{server.url}{LOBBY}/messages", json=said).raise_for_status()
+
+
+def whole(method: str, url: str, **about: Any) -> requests.Response:
+    """The answer to a request that is sent anew while this client, on a busy machine, sends it too slowly."""
+    for _ in range(20):
+        with contextlib.suppress(requests.ConnectionError):
+            answer = requests.request(method, url, timeout=60, **about)
+            if answer.status_code != 408:
+                return answer
+    raise AssertionError("no request is answered")
 
 
 def test_one_line_tells_the_url(tmp_path: Path) -> None:
