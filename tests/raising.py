@@ -56,13 +56,26 @@ class Raising:
         return (self._directory / function).exists()
 
 
-def patient(data: Path) -> tuple[list[str], dict[str, str]]:
-    """A server's command line and environment; what is on its way at a stop gets half a minute, not two seconds.
+def keeping(data: Path, **settings: str) -> tuple[list[str], dict[str, str]]:
+    """A server's command line and environment; a connection at rest is kept for a minute, not for two seconds.
 
-    So a test that is itself on its way for longer, on a busy machine, is served.
+    So a test that is itself late with its next request, on a busy machine, still has its connection.
     """
     command = [sys.executable, __file__, "serve", "--port", "0", "--data", str(data)]
-    return command, environment(QUOTECHAT_LIMITS="off") | {"RAISING_PATIENT": "yes"}
+    return command, environment(**settings) | {"RAISING_PATIENT": "at rest"}
+
+
+def patient(data: Path) -> tuple[list[str], dict[str, str]]:
+    """As `keeping`, and what is on its way at a stop gets half a minute, not two seconds."""
+    command, env = keeping(data, QUOTECHAT_LIMITS="off")
+    return command, env | {"RAISING_PATIENT": "at a stop"}
+
+
+def _prepare_keeping() -> None:
+    importlib.import_module("quotechat.web.transports.kept").IDLE_SECONDS = 60.0  # type: ignore[attr-defined]
+    server = importlib.import_module("quotechat.serving.server")
+    settings = server.gunicorn_settings
+    server.gunicorn_settings = lambda found: {**settings(found), "keepalive": 60}  # type: ignore[attr-defined]
 
 
 def _prepare_patience() -> None:
@@ -119,7 +132,9 @@ if __name__ == "__main__":
     from quotechat.cli import main
 
     if "RAISING_PATIENT" in os.environ:
-        _prepare_patience()
+        _prepare_keeping()
+        if os.environ["RAISING_PATIENT"] == "at a stop":
+            _prepare_patience()
     else:
         _prepare_pauses()
         for each in os.environ["RAISING_IN"].split(","):

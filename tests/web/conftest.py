@@ -13,6 +13,7 @@ import requests
 from conforming import check_answers, documents
 from flask import Flask
 from flask.testing import FlaskClient
+from raising import keeping
 from servers import Running, environment, quotechat, running
 from websockets.sync.connection import Connection
 
@@ -96,15 +97,23 @@ def client(app: Flask) -> FlaskClient:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str]) -> Iterator[Running]:
-    """One real server for a module's tests, without limits per client; its log has nothing private in it."""
-    env = environment(
-        QUOTECHAT_LIMITS="off", QUOTECHAT_LOG_REQUESTS="on", QUOTECHAT_LOG_FORMAT="json",
-        QUOTECHAT_DATABASE=new_database(),
-    )  # fmt: skip
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str]
+) -> Iterator[Running]:
+    """One real server for a module's tests, without limits per client; its log has nothing private in it.
+
+    A module with `KEEPING` has one that keeps its connections while the module is late.
+    """
+    settings = {
+        "QUOTECHAT_LIMITS": "off", "QUOTECHAT_LOG_REQUESTS": "on", "QUOTECHAT_LOG_FORMAT": "json",
+        "QUOTECHAT_DATABASE": new_database(),
+    }  # fmt: skip
     PRIVATE.clear()
-    data = str(tmp_path_factory.mktemp("data"))
-    with running(quotechat("serve", "--port", "0", "--data", data), env=env) as server:
+    data = tmp_path_factory.mktemp("data")
+    command, env = quotechat("serve", "--port", "0", "--data", str(data)), environment(**settings)
+    if getattr(request.module, "KEEPING", False):
+        command, env = keeping(data, **settings)
+    with running(command, env=env) as server:
         yield server
         logged = server.output
     assert '"event": "request"' in logged or not PRIVATE
