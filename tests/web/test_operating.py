@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -131,9 +132,9 @@ def test_figures_follow_what_happens(server: Running) -> None:
     api = f"{server.url}/api/v1/rooms/lobby"
     token = requests.post(f"{server.url}/api/v1/guests", json={"user": "Ann"}).json()["token"]
     owner = {"Authorization": f"Bearer {token}"}
-    socket = server.url.replace("http", "ws", 1) + "/api/v1/ws?room=lobby&after=0"
+    url = server.url.replace("http", "ws", 1) + "/api/v1/ws?room=lobby&after=0"
     requests.post(f"{api}/messages", json={"user": "Ann", "message": "one"}, headers=owner)
-    with connect(socket) as ws, requests.get(
+    with connect(url) as ws, requests.get(
         f"{api}/events?after=0", headers={"Accept": "text/event-stream"}, stream=True
     ) as stream:
         while json.loads(ws.recv(timeout=60))["command"] != "caught-up":
@@ -142,8 +143,10 @@ def test_figures_follow_what_happens(server: Running) -> None:
         requests.post(f"{api}/messages", json={"user": "Ann", "message": "x", "send_at": "+1h"}, headers=owner)
         json.loads(ws.recv(timeout=60))
         # Many at once, so that several share a transaction.
+        ws.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
         for number in range(20):
             ws.send(json.dumps({"command": "send-message", "message": {"user": "Bo", "message": str(number)}}))
+        ws.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
         # All of it, or its library does not come to read the close.
         answers = [json.loads(ws.recv(timeout=60))["command"] for _ in range(40)]
         assert sorted(answers) == ["ack"] * 20 + ["message-sent"] * 20

@@ -96,7 +96,10 @@ def poll(member: Person, path: str) -> Held:
 
     def work(held: Held) -> None:
         held.begun.set()
-        answer = requests.get(f"{member.url}/api/v1{path}", headers=member.cookie(), timeout=60)
+        while True:  # on a busy machine a hold may end by itself before there is anything to tell
+            answer = requests.get(f"{member.url}/api/v1{path}", headers=member.cookie(), timeout=60)
+            if answer.status_code != 200 or "message-sent" in answer.text:
+                break
         held.came += [answer.status_code, answer.json().get("code")]
 
     held = Held(work)

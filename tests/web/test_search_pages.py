@@ -185,7 +185,7 @@ def test_the_indexer_follows_by_itself(app: Flask, client: FlaskClient) -> None:
         assert len(texts(client, "q=tea&limit=50")) == number + 1
     until(lambda: seq() == 40, what="the index, made anew")
     assert len(texts(client, "q=tea&limit=50")) == 40
-    assert chat.parts()["indexer"] == "ok"
+    until(lambda: chat.parts()["indexer"] == "ok", what="that the indexer is well")
 
 
 def test_words_that_are_gone_are_in_no_file_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,13 +105,18 @@ def test_several_are_told_together(servers: list[Running], cleo: Person) -> None
     with ExitStack() as stack:
         there = stack.enter_context(socket(cleo, servers[1].url))
         follow(there, "lobby")
-        for name in names:
-            types(stack.enter_context(socket(None, servers[0].url)), "lobby", user=name)
+        visitors = {name: stack.enter_context(socket(None, servers[0].url)) for name in names}
         told: list[dict[str, str]] = []
-        while len(told) < 5:
-            who = heard(there, "typing")["who"]
-            assert len(who) <= 5
-            told += who
+        for _ in range(20):  # it may be lost, so it is typed again, as soon as that counts
+            for name, ws in visitors.items():
+                types(ws, "lobby", user=name)
+            with contextlib.suppress(TimeoutError):
+                while len(told) < 5:
+                    who = heard(there, "typing", 3)["who"]
+                    assert len(who) <= 5
+                    told += who
+                break
+        assert len(told) >= 5
     assert all(each.keys() == {"user"} and each["user"] in names for each in told)
 
 
