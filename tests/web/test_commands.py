@@ -270,7 +270,7 @@ def test_scheduled_comes_when_it_is_due(guest: Guest, way: str) -> None:
     # A machine that took a second to say the other has it after this one.
     assert (said["seq"], soon["seq"]) == (1, 2) or said["at"] >= due
     # Within a second, by itself; here on a machine that may be busy.
-    assert datetime.fromisoformat(soon["at"]) - datetime.fromisoformat(due) < timedelta(seconds=10)
+    assert datetime.fromisoformat(soon["at"]) - datetime.fromisoformat(due) < timedelta(seconds=60)
     assert guest.waiting() == []
     again = guest.ask(way, send)
     assert (again["seq"], again["duplicate"]) == (soon["seq"], True)

