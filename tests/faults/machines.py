@@ -79,6 +79,7 @@ def failover_to_an_older_copy(stage: Stage) -> None:
     with stage.history.fault("failover"):
         standby.stop()
         stage.run_for(0.4)
+        stage.until_enough()
         end(senders)
         end(readers)
         cursors = [each.cursor for each in readers]

@@ -118,6 +118,11 @@ class Stage:
         while time.monotonic() < end or (not self._enough(*wanted) and time.monotonic() < end + MORE):
             yield
 
+    def until_enough(self) -> None:
+        """Let the clients work until as much has been sent and read as must be."""
+        with contextlib.suppress(AssertionError):  # the checker says what was too little
+            until(lambda: self._enough("acked", "events"), MORE)
+
     def _enough(self, *names: str) -> bool:
         there = happened(self.history)
         return all(getattr(there, name) >= getattr(self.least, name) for name in names)
@@ -165,8 +170,7 @@ class Stage:
         """End the senders, then let the readers come to the end of what was acknowledged; then end them."""
         senders = [each for each in self.clients if isinstance(each, Sender)]
         if senders:
-            with contextlib.suppress(AssertionError):  # the checker says what was too little
-                until(lambda: self._enough("acked", "events"), MORE)
+            self.until_enough()
         end(senders)
         acked = [send.seq for send in self.history.sends if send.outcome == "ok" and send.epoch == self.history.epoch]
         last = max(acked, default=0)

@@ -170,6 +170,10 @@ CALLBACKS = [
 ]
 
 
+KEPT = (second_request, handed_back, kept_messages)
+"""A connection that rests for 2 s between two requests is ended, and the next one comes on another: done again."""
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One for all: a fault that hurt more than its connection would be seen in the tests that follow, too."""
@@ -186,7 +190,7 @@ def test_one_connection_only(server: Server, function: str, trigger: Callable[[S
     with server.bystander():
         server.raising.arm(function)
         trigger(server)
-        until(lambda: not server.raising.armed(function), what="the fault")
+        until(lambda: not server.raising.armed(function) or (trigger in KEPT and trigger(server)), what="the fault")
         server.lives()
     until(lambda: server.faults() == before + 1, what="the count")
     until(lambda: f"a test armed {function}" in server.running.output, what="the log")

@@ -69,6 +69,7 @@ def test_a_thread_begins_again(tmp_path: Path, thread: str) -> None:
         assert server.workers() == workers
         figures = requests.get(f"{server.url}/metrics", timeout=30).text
         assert f'quotechat_faults_total{{place="{thread}"}} 1.0' in figures
+        until(lambda: f"the thread {thread} met a fault" in server.output, what="the log")
         assert server.output.count(f"the thread {thread} met a fault") == 1
 
 

@@ -81,7 +81,7 @@ def test_a_feed_has_no_hole_where_another_process_wrote(opened: Opened, monkeypa
     for text in "ab":
         theirs.submit(said(text), identity=None)
     ours.submit(said("c"), identity=None)
-    assert feed.wait_beyond(2, 5)
+    assert feed.wait_beyond(2, 60)
     assert [event.seq for event in feed.after(0) or ()] == [1, 2, 3]
 
 
@@ -326,9 +326,9 @@ def test_a_drain_may_leave_a_while(opened: Opened) -> None:
     chat.drain(grace=60.0)
     chat.submit(said(), identity=None)
     assert chat.wait(chat.trusted("lobby"), START, 500, 5).events
-    assert chat.wait(chat.trusted("lobby"), NOW, 500, 5).retry_in_ms is not None and time.monotonic() - before < 5
+    assert chat.wait(chat.trusted("lobby"), NOW, 500, 60).retry_in_ms is not None and time.monotonic() - before < 50
     with pytest.raises(Draining):
-        chat.submit(said(), identity=None, begun=before + 61)
+        chat.submit(said(), identity=None, begun=time.monotonic() + 61)
 
 
 def test_what_belongs_on_a_socket_is_refused(opened: Opened) -> None:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
+from quotechat import supervision
+from quotechat.hub.background import probe as module
 from quotechat.hub.background.probe import WriteProbe
 from quotechat.supervision import Supervised
 
 
-def test_a_writer_that_restarts_meanwhile_is_named() -> None:
+def test_a_writer_that_restarts_meanwhile_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """The thread meets a fault after the write was queued: the answer is its state, at once, not that of later."""
+    # The pause lasts until the end of the thread is asked for, however late this one looks.
+    monkeypatch.setattr(supervision, "FIRST_PAUSE", 600.0)
+    monkeypatch.setattr(module, "PATIENCE", 60.0)
     fault, end = threading.Event(), threading.Event()
 
     def work() -> None:
