@@ -90,6 +90,8 @@ class Gunicorn:
         self._running = running = Running(process)
         # Its own line first: workers of a master that was killed may still answer for a moment.
         until(lambda: process.poll() is not None or (running.url and self._answers()), START_SECONDS, "an answer")
+        if process.poll() is not None:
+            running._reader.join(30)  # its last words may still be on their way
         assert process.poll() is None, f"the server did not start:\n{self.output()}"
         return time.monotonic() - began
 
@@ -135,7 +137,7 @@ class Gunicorn:
 
     def _answers(self) -> bool:
         try:
-            return requests.get(f"{self.urls[0]}/readyz", timeout=2).status_code == 200
+            return requests.get(f"{self.urls[0]}/readyz", timeout=30).status_code == 200
         except requests.RequestException:
             return False
 

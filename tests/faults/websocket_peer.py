@@ -37,7 +37,7 @@ class Refusal(Exception):
 class WebSocket:
     """Open once it is made. All its methods raise Broken; making it, Refusal too."""
 
-    def __init__(self, url: str, query: str = "", seconds: float = 5.0, *, token: str = "") -> None:
+    def __init__(self, url: str, query: str = "", seconds: float = 15.0, *, token: str = "") -> None:
         parts = urlsplit(url)
         self._protocol = ClientProtocol(parse_uri(f"ws://{parts.netloc}/api/v1/ws?{query}"))
         self._came: list[dict[str, Any]] = []
