@@ -24,13 +24,20 @@ Open = Callable[..., Any]
 def fill(server: Server, count: int) -> None:
     """So many messages, numbered from 1."""
     with requests.Session() as session:
+        session.headers["Connection"] = "close"  # the server ends one that rests, perhaps as the next request is sent
         for number in range(1, count + 1):
             body = {"user": "curl", "message": f"word {number}"}
             session.post(f"{server.url}/api/v1/rooms/lobby/messages", json=body, timeout=60).raise_for_status()
 
 
+def drawn(page: Any) -> None:
+    """Wait until the page is at the place where it begins: it goes there with its first frames."""
+    page.evaluate("async () => { for (const _ of [1, 2, 3]) await new Promise(requestAnimationFrame); }")
+
+
 def scroll_to(page: Any, top: int) -> None:
     """And wait until the page has noticed."""
+    drawn(page)
     page.evaluate(
         """async (top) => {
           document.getElementById("scroller").scrollTop = top;
@@ -77,6 +84,7 @@ def test_history_comes_without_a_jump(server: Server, open_page: Open) -> None:
     fill(server, 120)
     page = open_page("/")
     assert [number for number, _ in shown(page)] == list(range(71, 121))
+    drawn(page)
     # Its name goes, since it is said by the one before; its words stay.
     where = "id => document.querySelector(`#${id} .text`).getBoundingClientRect().top"
     before = page.evaluate("""() => {
@@ -309,9 +317,14 @@ def test_a_page_outlives_the_data_of_its_server(
     page.wait_for_selector("#pill[data-state=live]")
     write(page, "after", "Ada")
     waits(page, lambda: texts(page)[-1:] == ["after"], "the message")
-    cookies = [each for each in page.context.cookies() if len(each["name"]) == len("quotechat-01234567")]
-    assert len(cookies) == 2
-    with urllib.request.urlopen(urllib.request.Request(
-        f"{server.url}/api/v1/rooms/lobby", headers={"Cookie": "; ".join(f"{c['name']}={c['value']}" for c in cookies)}
-    )) as answer:  # fmt: skip
+
+    def cookies() -> list[Any]:
+        return [each for each in page.context.cookies() if len(each["name"]) == len("quotechat-01234567")]
+
+    # The answer that brings the second may come after the event.
+    waits(page, lambda: len(cookies()) == 2, "a cookie of each server")
+    both = "; ".join(f"{each['name']}={each['value']}" for each in cookies())
+    with urllib.request.urlopen(
+        urllib.request.Request(f"{server.url}/api/v1/rooms/lobby", headers={"Cookie": both}), timeout=60
+    ) as answer:
         assert json.load(answer)["mine"]["messages"] == [1]

@@ -35,6 +35,7 @@ def session(server: Server, name: str) -> requests.Session:
     """Somebody signed in, by the API."""
     found = requests.Session()
     found.headers["Origin"] = server.url
+    found.headers["Connection"] = "close"  # the server ends one that rests, perhaps as the next request is sent
     answer = found.post(f"{server.url}/api/v1/sessions", json={"name": name, "password": PASSWORD}, timeout=60)
     assert answer.status_code == 201, answer.text
     return found

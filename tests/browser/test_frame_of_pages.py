@@ -39,6 +39,7 @@ def people(server: Server) -> dict[str, Person]:
     found = {name: requests.Session() for name in ("Azin", "Bo")}
     for session in found.values():
         session.headers["Origin"] = server.url
+        session.headers["Connection"] = "close"  # the server ends one that rests, perhaps as the next request is sent
     code = new_setup_code(Settings(data=server.data))
     asked(server, found["Azin"], "POST", "/setup", {"code": code, "name": "Azin", "password": PASSWORD})
     link = asked(server, found["Azin"], "POST", "/invitations", {})["link"]

@@ -97,7 +97,8 @@ def test_a_window_of_usual_size_does_not_scroll(server: Server, open_page: Open)
     page = open_page("/")
     for width, height in [(1280, 800), (390, 844), (360, 640)]:
         page.set_viewport_size({"width": width, "height": height})
-        assert page.evaluate("document.documentElement.scrollHeight") <= height
+        fits = f"document.documentElement.scrollHeight <= {height}"
+        waits(page, lambda fits=fits: page.evaluate(fits), "no more than a window")
         expect(page.locator("#m40")).to_be_in_viewport()
 
 
@@ -363,7 +364,7 @@ def test_actions_of_the_newest_are_in_view(server: Server, open_page: Open) -> N
     page = open_page("/", **phone(390))
     page.tap("#m30 .text")
     expect(page.locator("#message-menu")).to_be_visible()
-    assert inside(page, "#message-menu")
+    waits(page, lambda: inside(page, "#message-menu"), "the menu in the window")
     assert violations(page) == []
     page.tap("#message-menu [data-action=reply]")
     expect(page.locator("#message-menu")).to_be_hidden()

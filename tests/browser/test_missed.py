@@ -9,7 +9,7 @@ from typing import Any
 
 from playwright.sync_api import expect
 from server import Server
-from test_pages import post
+from test_pages import post, waits
 from test_quality import violations
 
 Open = Callable[..., Any]
@@ -74,6 +74,8 @@ def test_the_page_opens_at_the_first_that_is_new(server: Server, open_page: Open
     page.click("#newer")
     expect(page.locator("#m43")).to_be_in_viewport()
     expect(page.locator("#newer")).to_be_hidden()
+    # What is read is kept with the next frame.
+    waits(page, lambda: page.evaluate("localStorage.getItem('quotechat:read:lobby')") == "43", "all is read")
     page.reload()
     page.wait_for_selector("#pill[data-state=live]")
     expect(page.locator("#m43")).to_be_in_viewport()

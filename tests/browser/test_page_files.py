@@ -182,6 +182,7 @@ def test_an_upload_goes_on_after_a_reload(open_page: Open, server: Server) -> No
     page.evaluate("document.getElementById('composer').requestSubmit()")
     expect(page.locator("#m1 .picture img")).to_have_attribute("alt", "A heron")
     assert asked[0] == ("PATCH", "0") and begun == []
+    waits(page, lambda: page.evaluate(KEPT) == [], "nothing is kept")
     page.reload()
     loads(page, "field", "kept")
     expect(page.locator(".files-waiting li")).to_have_count(0)
