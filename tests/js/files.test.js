@@ -75,6 +75,7 @@ test("An upload that the server has no more begins anew; one that was sent is no
 function browser() {
   const [held, items] = [new Set(), new Map()];
   const request = async (name, _, hold) => {
+    await null; // a browser answers later
     if (held.has(name)) return hold(null);
     held.add(name);
     await hold({ name });
@@ -110,6 +111,13 @@ test("What a tab attaches is its own until the tab is closed; then the next one 
   assert.deepEqual(await tab().left("Ada"), []);
   await next.remove("a");
   assert.equal(items.size, 0);
+});
+
+test("What is described as its upload begins is kept with its address", async () => {
+  const { items, tab } = browser();
+  const first = tab();
+  await Promise.all([first.save("a", { file: "A", url: null }), first.save("a", { file: "A", url: "/begun" })]);
+  assert.equal(items.get("a").url, "/begun");
 });
 
 test("What is a day old goes, whosever it is", async () => {

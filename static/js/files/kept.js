@@ -4,6 +4,7 @@ export const KEPT = 86_400_000; // ms
 
 export class Kept {
   #releases = new Map();
+  #taking = new Map(); // id → the promise whether this tab has it
 
   /** `place` is what this browser keeps for the room. Without locks (plain http://) nothing is kept. */
   constructor(place, { locks = globalThis.navigator?.locks, shelf = new Shelf(), now = Date.now } = {}) {
@@ -36,10 +37,17 @@ export class Kept {
     return found;
   }
 
-  /** Whether this tab has it, now or before. */
+  /** Whether this tab has it, now or before. Asked twice at once, it takes it once: its own lock would refuse it. */
   async #takes(id) {
     if (this.#releases.has(id)) return true;
     if (!this.locks) return false;
+    if (!this.#taking.has(id)) this.#taking.set(id, this.#take(id));
+    const has = await this.#taking.get(id);
+    this.#taking.delete(id);
+    return has;
+  }
+
+  #take(id) {
     return new Promise((taken) => {
       const hold = (lock) => {
         taken(lock !== null);
