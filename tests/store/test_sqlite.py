@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -21,6 +23,7 @@ from quotechat.protocol.cursor import START
 from quotechat.protocol.errors import Overloaded, StorageFull
 from quotechat.store.base import Deliver, FlushFailed, Impossible, Write
 from quotechat.store.migrate import SchemaTooNew
+from quotechat.store.shapes import Sql
 from quotechat.store.sqlite import store as sqlite
 from quotechat.store.sqlite.store import SqliteStore
 
@@ -51,6 +54,26 @@ class TestSqlite(StoreContract, TakingBack, ReadingRights):
 
 class TestBelonging(BelongingContract, RulesOfRoomsContract):
     """The contract of members."""
+
+
+def test_a_read_without_a_descriptor_is_told_to_come_back(open_store: Open) -> None:
+    """If the process has none left for one more reader: Overloaded, and the next read is served."""
+    store = open_store()
+    do(store, said())
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def read_another(sql: Sql) -> None:
+        free = os.dup(0)
+        os.close(free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, before[1]))
+        try:
+            with pytest.raises(Overloaded):
+                store.head("lobby")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+    store.read_with(read_another)
+    assert store.head("lobby").seq == 1
 
 
 def test_a_deleted_text_is_on_the_disk_no_more(open_store: Open, path: Path) -> None:

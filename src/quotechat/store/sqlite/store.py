@@ -216,11 +216,11 @@ class SqliteStore(Reads):
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[SqlOn]:
-        """Open one read transaction: everything in it sees the same commits."""
+        """Open one read transaction: everything in it sees the same commits. Raises Overloaded."""
         try:
             connection = self._idle.pop()
         except IndexError:
-            connection = self._open_reader()
+            connection = self._one_more_reader()
         try:
             connection.execute("BEGIN")
             yield SqlOn(connection)
@@ -245,6 +245,12 @@ class SqliteStore(Reads):
 
     def _open_reader(self) -> sqlite3.Connection:
         return self._connect("query_only = ON", "wal_autocheckpoint = 0")
+
+    def _one_more_reader(self) -> sqlite3.Connection:
+        try:
+            return self._open_reader()
+        except sqlite3.Error as fault:  # no descriptor is left, for one
+            raise self._refusal(fault) or fault from fault
 
     def _connect(self, *pragmas: str) -> sqlite3.Connection:
         # Threads pass connections on, one at a time; transactions are begun by hand.
