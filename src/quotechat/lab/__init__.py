@@ -68,7 +68,7 @@ def measure(
         _check(reader)
     began = time.monotonic()
     cutting = threading.Thread(target=network.cut, args=[cut], daemon=True) if cut else None
-    sent = _send(sender, probes, rate, progress, cutting)
+    sent = _send(sender, probes, rate, progress, cutting, network)
     if cutting:
         cutting.join()
     deadline = time.monotonic() + interval + _GRACE
@@ -113,9 +113,9 @@ def _number(value: float | str | None) -> str:
 
 def _send(
     sender: http.client.HTTPConnection, probes: int, rate: float, progress: Callable[[int], None],
-    halfway: threading.Thread | None,
+    halfway: threading.Thread | None, network: Network,
 ) -> dict[str, float]:
-    """Send the probes and return when each went, by its client_id; start the thread `halfway`."""
+    """Send the probes and return when each went, by its client_id; start the thread `halfway`, which cuts `network`."""
     sent: dict[str, float] = {}
     # A name of its own for each run: a name in use is kept for its owner.
     user = f"Lab {secrets.token_hex(2)}"
@@ -126,7 +126,7 @@ def _send(
         sent[client_id] = time.monotonic()
         if halfway is not None and number == probes // 2 + 1:
             halfway.start()
-            time.sleep(0.05)  # the first probe of a cut is sent within it
+            network.cut_begun.wait()  # the first probe of a cut is sent within it
             sent[client_id] = time.monotonic()
         ask(sender, "POST", f"/api/v1/rooms/{ROOM}/messages", body)
         progress(1)

@@ -37,6 +37,7 @@ class Network:
 
     def __init__(self) -> None:
         self.up = threading.Event()
+        self.cut_begun = threading.Event()
         self.up.set()
         self._sockets: list[socket.socket] = []
 
@@ -51,6 +52,7 @@ class Network:
             with contextlib.suppress(OSError):  # some have ended by themselves
                 sock.shutdown(socket.SHUT_RDWR)
         self._sockets.clear()
+        self.cut_begun.set()
         time.sleep(seconds)
         self.up.set()
 
