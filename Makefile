@@ -6,19 +6,25 @@ BIN := $(VENV)/bin
 # A stamp per set of packages: the second run has nothing to do until what is installed changes.
 DESCRIPTION := setup.cfg pyproject.toml
 
-.PHONY: run test long lint pages faults soak screenshots bench bench-claims bench-growth bench-store bench-search bench-closed bench-inbox bench-message bench-pages bench-frames fuzz-api bench-postgres cluster bench-streams bench-subscribers bench-move fuzz inboxes matrix existence uploads conformance min-versions floors clean
+.PHONY: run test long longest lint pages faults soak screenshots bench bench-claims bench-growth bench-store bench-search bench-closed bench-inbox bench-message bench-pages bench-frames fuzz-api bench-postgres cluster bench-streams bench-subscribers bench-move fuzz inboxes matrix existence uploads conformance min-versions floors clean
 
 run: $(VENV)/.installed
 	$(BIN)/quotechat serve
 
+# Six files at once, the longest first: tests wait for half of their time, and no long file runs alone at the end.
+LANE := $(BIN)/python -m pytest -n 6 --dist loadfile --no-loadscope-reorder -m 'not alone and not long'
 COLLECT := $(BIN)/python -m pytest -qq --collect-only
 # Each worker of pytest reads all tests, which takes three times as long where nobody has compiled them before.
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.installed-test node_modules/.installed
 	$(BIN)/python -m compileall -q src tests tools bench
 	$(COLLECT) tests/web >/dev/null & $(COLLECT) --ignore=tests/web >/dev/null; wait
-	$(BIN)/python -m pytest -n 4 --dist loadfile -m 'not alone and not long'
+	$(LANE)
 	$(BIN)/python -m pytest -m 'alone and not long'
+
+# Write tests/longest.txt, the order in which `make test` takes the files.
+longest: $(VENV)/.installed-test node_modules/.installed
+	$(LANE) --durations=0 -vv | tee /dev/stderr | $(BIN)/python tools/longest.py
 
 # What `make test` leaves out, since shorter tests hold most of it, and EXAMPLES for each property.
 long: export EXAMPLES ?= 500

@@ -7,6 +7,7 @@ import itertools
 import os
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import postgres
 import prepared
@@ -34,6 +35,13 @@ connect.__kwdefaults__ |= {"open_timeout": 60, "ping_timeout": 120}
 # A shell's background job ignores Ctrl-C, and so would every process that a test starts and ends with it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Take the longest files first, so that no process is left with one of them when the others have ended."""
+    lines = (Path(__file__).parent / "longest.txt").read_text().splitlines()
+    places = {name: place for place, name in enumerate(lines)}
+    items.sort(key=lambda item: places.get(str(item.path.relative_to(Path(__file__).parent)), len(lines)))
 
 
 @pytest.fixture(scope="session")
