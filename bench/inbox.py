@@ -29,9 +29,9 @@ from bench.claims import serving
 from bench.load import HANDSHAKE, by_post, text
 from quotechat.config import Settings
 from quotechat.hub.accounts.credentials import mint
-from quotechat.store import inbox
 from quotechat.store.accounts import sessions
 from quotechat.store.base import CreateRoom, Store, Write
+from quotechat.store.following import inbox
 from quotechat.store.open import open_store
 from quotechat.store.shapes import Sql
 

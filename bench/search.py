@@ -26,9 +26,10 @@ from pathlib import Path
 from typing import Any
 
 from quotechat.config import Settings
-from quotechat.protocol import commands, question
+from quotechat.protocol import commands
 from quotechat.protocol.errors import Refused
-from quotechat.protocol.principal import Principal
+from quotechat.protocol.rights.principal import Principal
+from quotechat.protocol.search import question
 from quotechat.store.base import CreateRoom, Write
 from quotechat.store.open import open_index, open_store
 from quotechat.store.search import asking

@@ -27,8 +27,8 @@ from quotechat.hub.webhooks.calls import policy
 from quotechat.hub.webhooks.sender import Sender
 from quotechat.protocol.commands import NewMessage, SendMessage
 from quotechat.protocol.cursor import Cursor
-from quotechat.store import subscribers, webhooks
 from quotechat.store.accounts import accounts
+from quotechat.store.programs import subscribers, webhooks
 from quotechat.store.shapes import Sql
 
 READERS = int(os.environ.get("READERS") or 10_000)

@@ -12,8 +12,9 @@ import pytest
 from servers import Running, environment, finished, quotechat, running
 
 from quotechat.client import Client, Invalid
-from quotechat.protocol import commands, question
-from quotechat.protocol.principal import Principal
+from quotechat.protocol import commands
+from quotechat.protocol.rights.principal import Principal
+from quotechat.protocol.search import question
 from quotechat.store.base import Write
 from quotechat.store.search.asking import Search
 from quotechat.store.search.index import Index

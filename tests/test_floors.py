@@ -187,9 +187,9 @@ def test_files_are_short() -> None:
 
 
 def test_packages_are_small() -> None:
-    """No package has more than 25 modules of its own."""
+    """No package has more than 15 modules of its own."""
     sizes = {str(folder.parent): len(list(folder.parent.glob("*.py"))) - 1 for folder in SOURCE.rglob("__init__.py")}
-    assert {name: size for name, size in sizes.items() if size > 25} == {}
+    assert {name: size for name, size in sizes.items() if size > 15} == {}
 
 
 def test_files_of_the_tests_have_names_of_their_own() -> None:

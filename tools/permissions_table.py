@@ -7,14 +7,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
-from quotechat.protocol import permissions as p
-from quotechat.protocol.principal import Principal
+from quotechat.protocol.rights import permissions as p
+from quotechat.protocol.rights.principal import Principal
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "permissions.md"
 HEAD = """# Permissions
 
-Who may do what. Written by `python tools/permissions_table.py` from `protocol/permissions.py`, which the server asks;
-a test holds each cell against a running server. What the words mean is in [the protocol](../protocol.md), §9 and §10.
+Who may do what. Written by `python tools/permissions_table.py` from `protocol/rights/permissions.py`, which the server
+asks; a test holds each cell against a running server. What the words mean is in [the protocol](../protocol.md), §9 and
+§10.
 """
 ACTIONS = {
     p.READ: "read",

@@ -17,9 +17,9 @@ from .config import Settings
 from .hub.accounts.hosted import Hosted
 from .hub.accounts.hosted import User as User
 from .hub.background.bell import Bell, SocketBell
-from .hub.buckets import Buckets, OwnBuckets, SharedBuckets
+from .hub.budgets.buckets import Buckets, OwnBuckets, SharedBuckets
+from .hub.budgets.limits import Budget, Limits, Rate
 from .hub.chat import Chat
-from .hub.limits import Budget, Limits, Rate
 from .hub.webhooks.calls import OFF, policy
 from .hub.webhooks.sender import Sender
 from .protocol.commands import AddMember, Bounds, MemberId, MemberRole, NewMember, RemoveMember
@@ -216,14 +216,11 @@ def _install(app: Flask, services: Services, *, whole: bool) -> None:
     # Imported late: `quotechat verify` needs quotechat.app too, but nothing of the web.
     from .live import inbox_feed, typists
     from .web.api import (
-        administration,
-        bots,
         cursors,
         files,
         health,
         hooks,
         inbox,
-        me,
         members,
         mentions,
         messages,
@@ -233,9 +230,9 @@ def _install(app: Flask, services: Services, *, whole: bool) -> None:
         quotes,
         rooms,
         search,
-        signing_in,
         webhooks,
     )
+    from .web.api.accounts import administration, bots, me, signing_in
     from .web.http import (  # fmt: skip
         access,
         authentication,
@@ -251,14 +248,15 @@ def _install(app: Flask, services: Services, *, whole: bool) -> None:
     from .web.pages import about as about_page
     from .web.pages import accounts as account_pages
     from .web.pages import chat as pages
-    from .web.pages import frame, lessons, robots, unknown
     from .web.pages import inbox as inbox_page
+    from .web.pages import lessons, robots, unknown
     from .web.pages import moderation as moderation_pages
     from .web.pages import own as own_pages
     from .web.pages import rooms as room_pages
     from .web.pages import search as search_page
     from .web.pages import static as static_files
     from .web.pages import webhooks as webhook_pages
+    from .web.pages.parts import frame
     from .web.spec import reference, specs
     from .web.transports import held_rooms, parking, polling, revocation
     from .web.transports import websocket_handshake as websocket

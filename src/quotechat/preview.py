@@ -15,7 +15,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from quotechat.protocol import media, movies
+from quotechat.protocol.files import media, movies
 
 MEMORY_BYTES = 512 * 1024 * 1024
 CPU_SECONDS = 10

@@ -17,7 +17,7 @@ import pytest
 from server import Server
 
 from quotechat.protocol.markup import ansi, text
-from quotechat.web.pages.runs import show_text
+from quotechat.web.pages.parts.runs import show_text
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "runs.json").read_text("utf-8"))
 HOSTILE = [

@@ -23,9 +23,10 @@ import quotechat
 from quotechat.cli import main
 from quotechat.hub import feeds, room_handle, writer
 from quotechat.hub.background import bell, notices
-from quotechat.protocol import cursor, readership
+from quotechat.protocol import cursor
 from quotechat.protocol.cursor import Cursor
 from quotechat.protocol.errors import ClientIdReused, Refused
+from quotechat.protocol.rights import readership
 from quotechat.store import ledger, reading, rules
 from quotechat.store.postgres import gathering
 from quotechat.store.postgres import store as postgres

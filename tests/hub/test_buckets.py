@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from quotechat.hub.buckets import Bucket, SharedBuckets
-from quotechat.hub.limits import Limits, Rate
+from quotechat.hub.budgets.buckets import Bucket, SharedBuckets
+from quotechat.hub.budgets.limits import Limits, Rate
 from quotechat.protocol.errors import RateLimited
 
 Worker = Callable[..., Limits]
@@ -70,7 +70,8 @@ def test_processes_count_together(tmp_path: Path) -> None:
     """Two processes that take as fast as they can get as much as one."""
     script = (
         "import sys; from pathlib import Path\n"
-        "from quotechat.hub.buckets import SharedBuckets; from quotechat.hub.limits import Limits, Rate\n"
+        "from quotechat.hub.budgets.buckets import SharedBuckets\n"
+        "from quotechat.hub.budgets.limits import Limits, Rate\n"
         "from quotechat.protocol.errors import RateLimited\n"
         "limits = Limits({'message': Rate(500, 0.0001)}, {}, buckets=SharedBuckets(Path(sys.argv[1])))\n"
         "count = 0\n"

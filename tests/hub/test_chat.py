@@ -15,8 +15,8 @@ import pytest
 from servers import until
 
 from quotechat.hub.background.watcher import Watcher
+from quotechat.hub.budgets.limits import Budget, Limits, Rate
 from quotechat.hub.chat import Chat
-from quotechat.hub.limits import Budget, Limits, Rate
 from quotechat.protocol import commands
 from quotechat.protocol.cursor import NOW, START, Cursor, parse
 from quotechat.protocol.errors import (

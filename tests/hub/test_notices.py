@@ -14,8 +14,8 @@ from servers import until
 from quotechat import supervision
 from quotechat.hub.background import notices
 from quotechat.hub.background.notices import Notices
+from quotechat.hub.budgets.limits import Budget, Limits, Rate
 from quotechat.hub.chat import Chat
-from quotechat.hub.limits import Budget, Limits, Rate
 from quotechat.protocol import commands
 from quotechat.protocol.cursor import NOW
 from quotechat.store.postgres.channel import Channel

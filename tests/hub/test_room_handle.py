@@ -10,7 +10,7 @@ from test_chat import Opened, opened, said  # noqa: F401  # the fixture of the h
 from quotechat.hub.chat import Chat
 from quotechat.protocol.cursor import NOW, Cursor, parse
 from quotechat.protocol.errors import CursorAhead, RoomUnknown
-from quotechat.protocol.principal import VISITOR, Principal
+from quotechat.protocol.rights.principal import VISITOR, Principal
 
 DOORS = {"open", "trusted", "create_room"}
 

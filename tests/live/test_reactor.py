@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from servers import until
 
+from quotechat.hub.budgets.limits import Budget, Limits, Rate
 from quotechat.hub.chat import Chat
-from quotechat.hub.limits import Budget, Limits, Rate
 from quotechat.live.peer import Peer, Subscription
 from quotechat.live.reactor import Reactor
 from quotechat.protocol import commands
 from quotechat.protocol.cursor import Cursor
 from quotechat.protocol.events import Event
-from quotechat.protocol.principal import VISITOR
+from quotechat.protocol.rights.principal import VISITOR
 from quotechat.store.sqlite.store import SqliteStore
 
 

@@ -9,7 +9,8 @@ from hostile_files import HOSTILE, SCRIPT, exif, gif, photo, png, webp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quotechat.protocol import media, names
+from quotechat.protocol import names
+from quotechat.protocol.files import media
 
 
 @pytest.mark.parametrize(

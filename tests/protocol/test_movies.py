@@ -7,8 +7,8 @@ import struct
 import pytest
 from hostile_files import box, movie
 
-from quotechat.protocol import movies
-from quotechat.protocol.media import Broken
+from quotechat.protocol.files import movies
+from quotechat.protocol.files.media import Broken
 
 
 def found(data: bytes) -> list[bytes]:

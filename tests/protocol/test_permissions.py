@@ -7,8 +7,8 @@ import importlib.util
 import pytest
 from servers import ROOT
 
-from quotechat.protocol import permissions as p
-from quotechat.protocol.principal import VISITOR, Principal, account_id, outranks
+from quotechat.protocol.rights import permissions as p
+from quotechat.protocol.rights.principal import VISITOR, Principal, account_id, outranks
 
 SITE = {"rooms_by": "all", "invites_by": "admins", "directs": "all"}
 

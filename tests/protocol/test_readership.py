@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from quotechat.protocol import json, readership
+from quotechat.protocol import json
 from quotechat.protocol.events import Event, event
-from quotechat.protocol.principal import VISITOR, Principal
+from quotechat.protocol.rights import readership
+from quotechat.protocol.rights.principal import VISITOR, Principal
 
 BO = Principal("acct:bo", 7, "bo", "Bo", "member")
 ANN = Principal("acct:ann", 8, "ann", "Ann", "member")

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quotechat.protocol import question, terms
 from quotechat.protocol.errors import Invalid
 from quotechat.protocol.markup import text
 from quotechat.protocol.names import skeleton
+from quotechat.protocol.search import question, terms
 
 CORPUS: dict[str, Any] = json.loads((Path(__file__).parents[1] / "vectors" / "search.json").read_text("utf-8"))
 MESSAGES = {each["key"]: each for each in CORPUS["messages"]}

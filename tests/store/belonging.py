@@ -13,7 +13,7 @@ from reading_rights import Recording
 from quotechat.protocol import commands
 from quotechat.protocol.cursor import START
 from quotechat.protocol.errors import AccountUnknown, Conflict, Forbidden, Invalid, RateLimited, RoomUnknown
-from quotechat.protocol.principal import VISITOR, Principal
+from quotechat.protocol.rights.principal import VISITOR, Principal
 from quotechat.store import listing, members, reading
 from quotechat.store.accounts import accounts, closing
 from quotechat.store.base import Accepted, BeginDirect, CreateRoom, Deliver, Nothing, Store, Stored, Write

@@ -9,8 +9,8 @@ import pytest
 
 from quotechat.protocol import rooms
 from quotechat.protocol.errors import RoomUnknown
-from quotechat.protocol.permissions import READ, allows
-from quotechat.protocol.principal import VISITOR, Principal
+from quotechat.protocol.rights.permissions import READ, allows
+from quotechat.protocol.rights.principal import VISITOR, Principal
 from quotechat.store import members, reading, visibility
 from quotechat.store.base import CreateRoom, Store, Write
 from quotechat.store.shapes import Sql

@@ -21,10 +21,10 @@ from quotechat.protocol.errors import (
     TokenUnknown,
     Unauthenticated,
 )  # fmt: skip
-from quotechat.store import site
 from quotechat.store.accounts import accounts, attempts, bans, sessions, tickets
 from quotechat.store.accounts.accounts import Account
 from quotechat.store.accounts.sessions import Session, Token, hashed
+from quotechat.store.administration import site
 from quotechat.store.base import Deliver, Nothing, Store, Stored, Write
 from quotechat.store.open import open_store
 from quotechat.store.transfer import inventory

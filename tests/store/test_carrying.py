@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from quotechat.config import Settings
-from quotechat.store import subscribers, webhooks
 from quotechat.store.accounts import accounts
 from quotechat.store.open import open_store
+from quotechat.store.programs import subscribers, webhooks
+from quotechat.store.programs.webhooks import Webhook
 from quotechat.store.shapes import Sql
 from quotechat.store.transfer import carrying
-from quotechat.store.webhooks import Webhook
 
 
 def made(sql: Sql) -> Webhook:

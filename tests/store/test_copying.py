@@ -19,8 +19,9 @@ from quotechat.config import Settings
 from quotechat.protocol import commands, cursor
 from quotechat.protocol.cursor import START
 from quotechat.protocol.errors import CursorExpired
-from quotechat.store import members, site
+from quotechat.store import members
 from quotechat.store.accounts import accounts, sessions, tickets
+from quotechat.store.administration import site
 from quotechat.store.base import CreateRoom, Deliver, Impossible
 from quotechat.store.disk.lock import InUse
 from quotechat.store.open import look, open_store, secret_of

@@ -16,10 +16,11 @@ import pytest
 from contract import T0, delete, do, edit, react, said
 
 from quotechat.config import Settings
-from quotechat.protocol import commands, question
+from quotechat.protocol import commands
 from quotechat.protocol.errors import Invalid
 from quotechat.protocol.events import rfc3339
-from quotechat.protocol.principal import Principal
+from quotechat.protocol.rights.principal import Principal
+from quotechat.protocol.search import question
 from quotechat.store.base import CreateRoom
 from quotechat.store.maintenance import retention
 from quotechat.store.open import open_index, open_store

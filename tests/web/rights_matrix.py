@@ -25,8 +25,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from quotechat.protocol import permissions as p
-from quotechat.protocol.permissions import allows, scope_of
+from quotechat.protocol.rights import permissions as p
+from quotechat.protocol.rights.permissions import allows, scope_of
 from quotechat.store.accounts.sessions import short_id
 from quotechat.web.spec.described import COMMANDS as DESCRIBED
 

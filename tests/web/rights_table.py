@@ -1,7 +1,7 @@
 """What each call and each command needs, and so what each caller is answered: the expectation of the matrix.
 
-The rights themselves are those of `protocol.permissions` and of `scopes`; here stands only which of them a call asks
-for. A described call without a row is an error of the matrix.
+The rights themselves are those of `protocol.rights.permissions` and of `scopes`; here stands only which of them a call
+asks for. A described call without a row is an error of the matrix.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 from rights_world import DIRECT, LOG, OPEN, Caller, World
 
-from quotechat.protocol import permissions as p
-from quotechat.protocol.permissions import allows, allows_on_server
-from quotechat.store.site import DEFAULTS
+from quotechat.protocol.rights import permissions as p
+from quotechat.protocol.rights.permissions import allows, allows_on_server
+from quotechat.store.administration.site import DEFAULTS
 
 ANYBODY, VISITOR, IDENTITY, ACCOUNT, PERSON, PROVED = "anybody", "visitor", "identity", "account", "person", "proved"
 """What a call needs of its caller: nothing at all; what the setting `access` asks for; besides an identity; an
@@ -27,7 +27,7 @@ class Row(NamedTuple):
 
     needs: str
     right: str | None = None
-    """An action of `protocol.permissions`, in the room of the call or on the whole server."""
+    """An action of `protocol.rights.permissions`, in the room of the call or on the whole server."""
     body: Any = None
     query: str = ""
     ok: str = "ok"

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from people import ORIGIN, Browser, joined, owner
 
 from quotechat.hub.accounts.credentials import mint
-from quotechat.protocol.principal import Principal
+from quotechat.protocol.rights.principal import Principal
 from quotechat.store.accounts import sessions
 from quotechat.store.shapes import Sql
 from quotechat.store.tables import TABLES

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from quotechat.web.pages import faces
+from quotechat.web.pages.parts import faces
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "faces.json").read_text("utf-8"))
 

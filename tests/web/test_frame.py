@@ -15,7 +15,7 @@ from people import ORIGIN, Browser, joined, owner
 
 from quotechat import assets, create_app
 from quotechat.config import Settings
-from quotechat.web.pages import frame
+from quotechat.web.pages.parts import frame
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from servers import until
 from quotechat import create_app
 from quotechat.config import Settings
 from quotechat.protocol.cursor import START
-from quotechat.protocol.principal import Principal
+from quotechat.protocol.rights.principal import Principal
 from quotechat.store.accounts import accounts
 
 ROOMS, PEOPLE = ["red", "green", "blue"], ["Ann", "Bo", "Cy"]

@@ -14,7 +14,7 @@ from quotechat import create_app
 from quotechat.assets import static_dir
 from quotechat.config import Settings
 from quotechat.web.pages.lessons import READERS
-from quotechat.web.pages.prose import Part, parts
+from quotechat.web.pages.parts.prose import Part, parts
 
 LEARN = static_dir() / "learn"
 STEPS = json.loads((LEARN / "steps.json").read_text("utf-8"))["steps"]

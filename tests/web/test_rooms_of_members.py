@@ -13,8 +13,8 @@ from people import Browser, joined, owner
 
 from quotechat import create_app
 from quotechat.config import Settings
-from quotechat.protocol import permissions as p
-from quotechat.protocol.principal import Principal
+from quotechat.protocol.rights import permissions as p
+from quotechat.protocol.rights.principal import Principal
 from quotechat.store.accounts import accounts
 from quotechat.store.base import CreateRoom, Write
 

@@ -18,7 +18,7 @@ from servers import until
 from quotechat import create_app
 from quotechat.config import Settings
 from quotechat.hub.background import indexer
-from quotechat.web.pages.runs import show_marked
+from quotechat.web.pages.parts.runs import show_marked
 
 API = "/api/v1"
 

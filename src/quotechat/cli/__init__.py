@@ -12,22 +12,8 @@ import click
 
 from quotechat import __version__
 
-from . import (
-    carry,
-    doctor,
-    figures,
-    files,
-    lab,
-    members,
-    operate,
-    programs,
-    remove,
-    search,
-    serve,
-    talk,
-    users,
-    webhooks,
-)
+from . import lab, members, programs, search, serve, talk, users, webhooks
+from .operating import carry, doctor, figures, files, operate, remove
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

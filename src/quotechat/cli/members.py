@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from .figures import rooms
+from .operating.figures import rooms
 from .options import option, settings_of
 from .telling import told
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ..protocol.principal import SCOPES
+from ..protocol.rights.principal import SCOPES
 from .telling import age
 from .users import account_of, data_option, now, opened
 
@@ -88,8 +88,8 @@ def add_token(
 ) -> None:
     """Make a token of the account or bot NAME, and print it; it is shown once."""
     from ..hub.accounts.credentials import mint
-    from ..store import audit
     from ..store.accounts import sessions
+    from ..store.administration import audit
 
     with opened(data) as at_hand:
         wanted = tuple(each for each in SCOPES if each in scopes) or SCOPES
@@ -109,8 +109,8 @@ def add_token(
 @data_option
 def revoke_token(token_id: str, data: str | None) -> None:
     """Revoke the token ID, as `quotechat tokens list` shows it."""
-    from ..store import audit
     from ..store.accounts import accounts, sessions
+    from ..store.administration import audit
 
     with opened(data) as at_hand:
 

@@ -23,7 +23,7 @@ def hooks() -> None:
 @data_option
 def add_hook(room: str, name: str, data: str | None) -> None:
     """Make a hook for the room R that writes as NAME, and print its address, which is shown once."""
-    from ..hub.hooks import make_hook
+    from ..hub.programs.hooks import make_hook
     from ..protocol import commands
     from ..protocol.errors import Refused
     from ..store.base import Write

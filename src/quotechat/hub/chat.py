@@ -17,7 +17,7 @@ from ..protocol import commands
 from ..protocol.cursor import Cursor, Now
 from ..protocol.events import MESSAGE_DELETED, Event
 from ..protocol.inbox import INBOX
-from ..protocol.principal import Principal
+from ..protocol.rights.principal import Principal
 from ..store import listing
 from ..store.base import (
     Accepted,
@@ -42,10 +42,10 @@ from .background.indexer import Indexer
 from .background.probe import WriteProbe
 from .background.scheduler import Scheduler
 from .background.watcher import Watcher
+from .budgets.limits import Limits
+from .budgets.places import Places
 from .feeds import Feeds
 from .held_polls import Gone, HeldPolls, about
-from .limits import Limits
-from .places import Places
 from .presence import Presence
 from .room_handle import RoomHandle
 from .search import Search

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from ..protocol.cursor import Cursor, Now, cursor_of
 from ..protocol.errors import CursorAhead, CursorExpired, HistoryChanged, RoomUnknown
-from ..protocol.principal import Principal
+from ..protocol.rights.principal import Principal
 from ..store.base import Head, Page, Store, Stored
 from . import listeners
 from .feed import Feed

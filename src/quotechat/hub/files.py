@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Settings
-from ..protocol import commands, media, movies, names
+from ..protocol import commands, names
 from ..protocol.errors import (
     FileUnknown,
     Forbidden,
@@ -30,7 +30,8 @@ from ..protocol.errors import (
     TooLarge,
     Unauthenticated,
 )
-from ..protocol.principal import Principal
+from ..protocol.files import media, movies
+from ..protocol.rights.principal import Principal
 from ..store.base import Write
 from ..store.files import attaching, blobs, sweeping, uploads
 from ..store.files.blobs import Blobs, Content

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from ..protocol.cursor import Cursor, Now, cursor_of
 from ..protocol.errors import Refused
 from ..store.base import PAGE_BYTES, Page
+from .budgets.places import Places
 from .feed import Feed
 from .feeds import Feeds
-from .places import Places
 from .room_handle import RoomHandle
 
 _LOOK_FOR_PEER = 0.5

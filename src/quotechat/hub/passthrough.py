@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from ..protocol import commands
 from ..protocol.errors import RoomUnknown
-from ..protocol.principal import Principal
+from ..protocol.rights.principal import Principal
 from ..store.base import Store
 from ..store.shapes import Sql
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 
-from ..protocol.principal import ACCOUNT, HOST, Principal
-from ..store import presence
+from ..protocol.rights.principal import ACCOUNT, HOST, Principal
 from ..store.base import Transactions
+from ..store.following import presence
 
 WRITE_EVERY = 60.0
 """Seconds between two statements of one worker."""

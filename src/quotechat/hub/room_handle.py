@@ -2,7 +2,7 @@
 
 Here lives how far a right to read reaches. The store says, in the statement that gives the head of the log, if the
 reader may read the room now; what was committed up to that head is the reader's. Beyond it the right ends where the log
-says so (`protocol.readership`), so it does not depend on when the news of that arrive.
+says so (`protocol.rights.readership`), so it does not depend on when the news of that arrive.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..protocol import readership
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Unauthenticated
 from ..protocol.events import Event
-from ..protocol.principal import Principal
+from ..protocol.rights import readership
+from ..protocol.rights.principal import Principal
 from ..store.base import PAGE_BYTES, Head, Page, Store
 from .feed import Feed
 from .feeds import PAGE, Feeds

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal
 
-from ..protocol import question
 from ..protocol.errors import Invalid, NotFound
-from ..protocol.principal import Principal
+from ..protocol.rights.principal import Principal
+from ..protocol.search import question
 from ..store.base import Store
 from ..store.search import asking, quotes
 from ..store.search.index import Index

@@ -24,10 +24,10 @@ from ..store.base import (
     Write,
 )  # fmt: skip
 from ..store.rules.rooms import find_direct
+from .budgets.limits import Limits
+from .budgets.places import Places
 from .feeds import Feeds
-from .limits import Limits
 from .passthrough import Passthrough
-from .places import Places
 from .presence import Presence
 from .writer import Answer, Done, Writer
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..hub.chat import Page
 from ..hub.feed import Feed
 from ..hub.tally import Tally
-from ..protocol import readership
 from ..protocol.cursor import Cursor, cursor_of
 from ..protocol.errors import Overloaded, Refused
 from ..protocol.events import Event
+from ..protocol.rights import readership
 from .peer import Peer, Subscription
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from typing import Any
 from ..hub.chat import Chat
 from ..protocol import inbox, json
 from ..protocol.cursor import START, Cursor, Now
-from ..protocol.principal import Principal
-from ..store import inbox as stored
-from ..store.inbox import Moved, State
+from ..protocol.rights.principal import Principal
+from ..store.following import inbox as stored
+from ..store.following.inbox import Moved, State
 from ..store.shapes import Sql
 from .inbox_readers import Follower, Found, Key, Reading, Task, Waiter
 from .reactor import Reactor

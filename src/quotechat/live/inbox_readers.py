@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Protocol
 
 from ..protocol.cursor import Cursor, Now
-from ..store.inbox import Moved, State
+from ..store.following.inbox import Moved, State
 
 PACE, PACE_OF_MANY, MANY = 0.5, 2.0, 200
 """Seconds between two answers to the held polls of an account; more, if it has more than `MANY` rooms."""

@@ -15,7 +15,7 @@ from ..hub.room_handle import RoomHandle
 from ..protocol.cursor import Cursor
 from ..protocol.errors import Refused
 from ..protocol.events import Event
-from ..protocol.principal import Principal
+from ..protocol.rights.principal import Principal
 
 if TYPE_CHECKING:
     from .reactor import Reactor

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from . import decoding, emoji, names, rooms
 from .errors import Invalid, MalformedEnvelope
 from .markup import text
-from .principal import account_id
+from .rights.principal import account_id
 from .types.file_types import FileIds, described, id_of
 
 LOBBY = "lobby"

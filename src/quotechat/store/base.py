@@ -32,7 +32,7 @@ from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import Refused
 from ..protocol.events import Event
 from ..protocol.markup import mentions, text
-from ..protocol.principal import Principal
+from ..protocol.rights.principal import Principal
 from .shapes import Sql
 
 T = TypeVar("T")

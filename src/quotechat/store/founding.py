@@ -6,8 +6,9 @@ from importlib.resources import files
 
 from ..protocol import commands, events, json
 from ..protocol.rooms import LOG
-from . import audit, rooms
+from . import rooms
 from .accounts import accounts
+from .administration import audit
 from .base import CreateRoom, Impossible, Write
 from .ledger import Ledger
 from .shapes import PART, Sql

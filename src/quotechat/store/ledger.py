@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from ..protocol import commands, cursor, events, json, rooms
 from ..protocol.errors import ClientIdReused, Conflict, RoomUnknown
-from ..protocol.principal import account_id
+from ..protocol.rights.principal import account_id
 from . import presenting
 from .base import Cancelled, CreateRoom, Outcome, Scheduled, Stored, Write
 from .maintenance.redaction import Budget
@@ -127,7 +127,7 @@ class Ledger:
         self._last[statement, values] = None
 
     def tell(self, at: int, what: str, **about: str | int | None) -> None:
-        """Tell the log `@audit` of an act before the commit (`store.audit`)."""
+        """Tell the log `@audit` of an act before the commit (`store.administration.audit`)."""
         self._acts.append((at, {"what": what} | {name: value for name, value in about.items() if value is not None}))
 
     def audit_room(self, at: int) -> Room:

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from ..protocol import events, rooms
 from ..protocol.errors import RoomUnknown
-from ..protocol.permissions import READ, allows
-from ..protocol.principal import Principal
+from ..protocol.rights.permissions import READ, allows
+from ..protocol.rights.principal import Principal
 from . import members
 from .ledger import Room
 from .shapes import PART, Row, Sql, room_info

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ..protocol import rooms
 from ..protocol.errors import AccountUnknown, RoomUnknown
-from . import subscribers
+from .programs import subscribers
 from .shapes import Sql
 
 MOST_MEMBERS = 5000

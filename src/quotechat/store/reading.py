@@ -13,7 +13,7 @@ from ..protocol import cursor, json
 from ..protocol.cursor import Cursor, Now
 from ..protocol.errors import CursorAhead, CursorExpired, HistoryChanged, MalformedJson, QuoteUnknown, RoomUnknown
 from ..protocol.markup import text
-from ..protocol.principal import Principal
+from ..protocol.rights.principal import Principal
 from . import listing, presenting, visibility
 from .accounts import callers
 from .base import PAGE_BYTES, Census, Due, Head, Page, Step

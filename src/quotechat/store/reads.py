@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 from ..protocol.cursor import Cursor, Now
-from ..protocol.principal import Principal
+from ..protocol.rights.principal import Principal
 from . import reading
 from .base import PAGE_BYTES, Due, Head, Page, Typist, Write
 from .rules import Settings, typists

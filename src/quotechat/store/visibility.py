@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from ..protocol import permissions
 from ..protocol import rooms as rules
 from ..protocol.errors import RoomUnknown
-from ..protocol.principal import Principal
+from ..protocol.rights import permissions
+from ..protocol.rights.principal import Principal
 from .shapes import PART, Row, Sql
 
 _MEMBERSHIP = "LEFT JOIN member m ON m.account_id = ? AND m.room_id = r.id"

@@ -1,4 +1,4 @@
-// The face of an author: initials, on one of the colours. src/quotechat/web/pages/faces.py does the same. Pure.
+// The face of an author: initials, on one of the colours. src/quotechat/web/pages/parts/faces.py does the same. Pure.
 
 const HUES = ["amber", "blue", "brown", "cyan", "green", "indigo", "orange", "pink", "purple", "red", "teal"];
 

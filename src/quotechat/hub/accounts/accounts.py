@@ -12,12 +12,12 @@ from typing import Any
 from ...protocol import names
 from ...protocol.errors import Forbidden, LinkUnknown, Overloaded, ProofNeeded, RateLimited, SignInFailed  # fmt: skip
 from ...protocol.events import rfc3339
-from ...protocol.principal import Principal
-from ...store import audit, site
+from ...protocol.rights.principal import Principal
 from ...store.accounts import accounts, attempts, closing, entering, personal, sessions, tickets
 from ...store.accounts.accounts import Account
 from ...store.accounts.sessions import Session, hashed
 from ...store.accounts.tickets import Ticket
+from ...store.administration import audit, site
 from ...store.base import Transactions
 from ...store.maintenance import erasing
 from ...store.shapes import Sql

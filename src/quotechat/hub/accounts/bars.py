@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 from ...protocol.errors import Invalid, MessageUnknown
 from ...protocol.events import rfc3339
-from ...protocol.principal import Principal
+from ...protocol.rights.principal import Principal
 from ...protocol.rooms import OPEN
-from ...store import audit
 from ...store.accounts import bars
 from ...store.accounts.bars import Bar
+from ...store.administration import audit
 from ...store.base import Transactions
 from ...store.shapes import Sql
 

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ...protocol.errors import AccountUnknown, Conflict, Forbidden
-from ...protocol.principal import SCOPES, Principal
-from ...store import audit
+from ...protocol.rights.principal import SCOPES, Principal
 from ...store.accounts import accounts, bans, closing, sessions
 from ...store.accounts.accounts import Account
 from ...store.accounts.sessions import Token
+from ...store.administration import audit
 from ...store.base import Transactions
 from ...store.shapes import Sql
 from .credentials import mint

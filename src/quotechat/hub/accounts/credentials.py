@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from ...protocol.errors import Unauthenticated
-from ...protocol.principal import SCOPES, Principal
+from ...protocol.rights.principal import SCOPES, Principal
 from ...store import visibility
 from ...store.accounts import accounts, sessions
 from ...store.accounts.accounts import Account

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ...protocol.errors import Conflict, Refused, Unauthenticated
-from ...protocol.principal import HOST, Principal
-from ...store import audit
+from ...protocol.rights.principal import HOST, Principal
 from ...store.accounts import accounts, entering, sessions
 from ...store.accounts.accounts import Account
 from ...store.accounts.sessions import Session, hashed
+from ...store.administration import audit
 from ...store.base import Transactions
 from ...store.shapes import Sql
 from .credentials import DAY_MS, TOUCH_MS, principal_of

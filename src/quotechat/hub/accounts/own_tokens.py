@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...protocol.principal import SCOPES, Principal
-from ...store import audit
+from ...protocol.rights.principal import SCOPES, Principal
 from ...store.accounts import accounts, sessions
 from ...store.accounts.sessions import Token
+from ...store.administration import audit
 from ...store.base import Transactions
 from ...store.shapes import Sql
 from .credentials import mint

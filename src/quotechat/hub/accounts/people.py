@@ -11,11 +11,11 @@ from typing import NamedTuple
 from ...protocol.errors import AccountUnknown, Conflict, Forbidden, Invalid
 from ...protocol.events import rfc3339
 from ...protocol.limits import MOST_ROOMS
-from ...protocol.principal import ROLES, Principal, outranks
-from ...store import audit, site
+from ...protocol.rights.principal import ROLES, Principal, outranks
 from ...store.accounts import accounts, bans, closing, entering, sessions, tickets
 from ...store.accounts.accounts import Account
 from ...store.accounts.tickets import Ticket
+from ...store.administration import audit, site
 from ...store.base import Transactions
 from ...store.maintenance import erasing
 from ...store.shapes import Sql

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ...protocol.errors import RateLimited, Refused
 from ...store.base import Deliver, Due, Nothing, Write
-from ..limits import Limits
+from ..budgets.limits import Limits
 from ..writer import Answer, Writer
 
 

@@ -7,7 +7,7 @@ from ...protocol.commands import NewMessage, SendMessage
 from ...protocol.events import Event
 from ...store.accounts.accounts import Account
 from ..chat import Chat
-from ..hooks import split
+from ..programs.hooks import split
 
 
 def say(chat: Chat, bot: Account, event: Event, text: str) -> None:

@@ -10,10 +10,10 @@ from typing import NamedTuple
 from ... import outbound
 from ...outbound import Answer, Failed, Network, Unsafe
 from ...protocol import webhooks
-from ...protocol.principal import Principal
+from ...protocol.rights.principal import Principal
 from ...store.accounts import accounts
+from ...store.programs.webhooks import Webhook
 from ...store.shapes import Sql
-from ...store.webhooks import Webhook
 from ..accounts.credentials import principal_of
 
 OFF, ADMINS, MEMBERS = "off", "admins", "members"

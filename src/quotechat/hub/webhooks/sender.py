@@ -31,15 +31,15 @@ from ...protocol.errors import (
     StorageFull,
 )
 from ...protocol.events import Event, rfc3339
-from ...protocol.principal import Principal
+from ...protocol.rights.principal import Principal
 from ...protocol.rooms import DIRECT
-from ...store import audit
-from ...store import webhooks as rows
 from ...store.accounts import accounts, personal
 from ...store.accounts.accounts import Account
+from ...store.administration import audit
 from ...store.base import CommitFailed
+from ...store.programs import webhooks as rows
+from ...store.programs.webhooks import Lane, Try, Webhook
 from ...store.shapes import Sql
-from ...store.webhooks import Lane, Try, Webhook
 from ...supervision import Supervised
 from ..accounts.credentials import principal_of
 from ..chat import Chat

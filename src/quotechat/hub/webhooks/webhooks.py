@@ -15,15 +15,17 @@ from ...protocol import names, webhooks
 from ...protocol.cursor import NOW, Cursor, Now
 from ...protocol.errors import Conflict, Forbidden, Invalid, RoomUnknown, WebhookUnknown
 from ...protocol.events import MESSAGE_SENT, rfc3339
-from ...protocol.principal import Principal
-from ...store import audit, subscribers, visibility
-from ...store import webhooks as rows
+from ...protocol.rights.principal import Principal
+from ...store import visibility
 from ...store.accounts import accounts
 from ...store.accounts.accounts import Account
+from ...store.administration import audit
 from ...store.base import Transactions
+from ...store.programs import subscribers
+from ...store.programs import webhooks as rows
+from ...store.programs.subscribers import Position
+from ...store.programs.webhooks import Try, Webhook
 from ...store.shapes import Sql
-from ...store.subscribers import Position
-from ...store.webhooks import Try, Webhook
 from ..accounts.credentials import principal_of
 from ..held_polls import about
 from .calls import ADMINS, OFF, Policy, call, maker_of

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 from ...protocol import names
 from ...protocol.errors import AccountUnknown, Conflict, Invalid
-from ...protocol.principal import ACCOUNT
-from .. import members, subscribers
+from ...protocol.rights.principal import ACCOUNT
+from .. import members
+from ..programs import subscribers
 from ..shapes import DELETED_ACCOUNT, Row, Sql
 
 NAME_CHARS = 40

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ...protocol import commands, names
 from ...protocol.errors import Conflict, Forbidden, Unauthenticated
-from ...protocol.principal import ACCOUNT, HOST, Principal, account_id
+from ...protocol.rights.principal import ACCOUNT, HOST, Principal, account_id
 from ..base import Write
 from ..shapes import Sql
 from .accounts import is_active

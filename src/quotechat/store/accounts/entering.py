@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from ...protocol import rooms
 from ...protocol.commands import AddMember, NewMember
 from ...protocol.errors import Conflict, Forbidden, RoomUnknown
-from ...protocol.permissions import MANAGE, READ, allows
-from ...protocol.principal import Principal
+from ...protocol.rights.permissions import MANAGE, READ, allows
+from ...protocol.rights.principal import Principal
 from .. import members
 from ..base import Write
 from ..ledger import Ledger

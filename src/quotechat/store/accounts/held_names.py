@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ...protocol import names
 from ...protocol.errors import Conflict
-from ...protocol.principal import account_id
+from ...protocol.rights.principal import account_id
 from ..base import Write
 from ..ledger import Ledger, Room
 from ..shapes import Row

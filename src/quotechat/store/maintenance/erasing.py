@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from ...protocol import events, json
 from ...protocol.rooms import is_private
-from .. import mentions
 from ..accounts import callers
 from ..accounts.accounts import Account
 from ..base import EraseMessage, Nothing, Stored, Write
+from ..following import mentions
 from ..ledger import Ledger
 from ..shapes import PART, Sql, nameless_stub
 from .redaction import redact_member, redact_message

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ...protocol import rooms
 from ...protocol.errors import RoomUnknown, Unauthenticated
-from ...protocol.permissions import READ, allows
+from ...protocol.rights.permissions import READ, allows
 from ..accounts import callers
 from ..accounts.callers import Standing
 from ..base import Stored, Write

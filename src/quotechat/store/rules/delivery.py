@@ -9,7 +9,7 @@ from ...protocol import commands, json
 from ...protocol.commands import SendMessage
 from ...protocol.errors import RateLimited, Refused
 from ...protocol.markup import mentions
-from ...protocol.principal import account_id
+from ...protocol.rights.principal import account_id
 from ..accounts import held_names
 from ..base import Deliver, Nothing, Outcome, Write
 from ..files import attaching

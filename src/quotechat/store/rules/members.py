@@ -7,7 +7,7 @@ from typing import Any
 from ...protocol import commands, events, moments, rooms
 from ...protocol.commands import AddMember, Join, RemoveMember, SetMember
 from ...protocol.errors import AccountUnknown, Conflict, Forbidden
-from ...protocol.principal import Principal
+from ...protocol.rights.principal import Principal
 from .. import members
 from ..accounts import accounts
 from ..accounts.accounts import Account

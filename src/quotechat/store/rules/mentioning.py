@@ -12,8 +12,8 @@ from typing import Any
 from ...protocol import json
 from ...protocol.markup import mentions, text
 from ...protocol.markup.mentions import Candidate
-from ...protocol.permissions import MENTION_ALL, MENTION_FEW, READ, allows
-from ...protocol.principal import Principal
+from ...protocol.rights.permissions import MENTION_ALL, MENTION_FEW, READ, allows
+from ...protocol.rights.principal import Principal
 from .. import members
 from ..accounts.accounts import is_active
 from ..shapes import Row

@@ -10,11 +10,12 @@ from ...protocol.commands import DeleteMessage, EditMessage, SendMessage
 from ...protocol.errors import Conflict, Forbidden, Invalid, MessageUnknown
 from ...protocol.markup import text
 from ...protocol.markup.mentions import Candidate
-from ...protocol.permissions import DELETE_OTHERS
-from .. import mentions, presenting
+from ...protocol.rights.permissions import DELETE_OTHERS
+from .. import presenting
 from ..accounts import callers, held_names
 from ..base import Scheduled, Stored
 from ..files import attaching
+from ..following import mentions
 from ..maintenance.redaction import redact_message
 from ..shapes import counted, in_order
 from . import mentioning, positions, rights, waiting

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...protocol import rooms
-from .. import inbox
+from ..following import inbox
 from .asked import Asked
 
 _PLACE = "SELECT read_id, read_n, level FROM member WHERE account_id = ? AND room_id = ?"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...protocol.commands import ReportMessage
 from ...protocol.errors import Conflict, MessageUnknown
-from .. import reports
+from ..administration import reports
 from ..base import Accepted
 from . import rights
 from .asked import Asked

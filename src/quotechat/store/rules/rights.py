@@ -1,7 +1,7 @@
 """The rights that each command needs, checked under the room's lock and before the look-up of repeats.
 
 So a sender that has lost a right does not learn an earlier outcome, and nothing is stored for it, however long its
-command was queued. The table itself is `protocol.permissions`.
+command was queued. The table itself is `protocol.rights.permissions`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ...protocol.commands import (
     SetRoom,
 )
 from ...protocol.errors import Conflict, Forbidden, RateLimited, ScopeMissing, Unauthenticated
-from ...protocol.permissions import CHANGE_OWN, MANAGE, READ, WRITE, WRITE_RESTRICTED
+from ...protocol.rights.permissions import CHANGE_OWN, MANAGE, READ, WRITE, WRITE_RESTRICTED
 from .asked import Asked
 
 _NEEDS: dict[type, str] = {

@@ -10,11 +10,12 @@ from msgspec import UNSET, structs
 from ...protocol import commands, events, rooms
 from ...protocol.commands import AboutChange, SetRoom
 from ...protocol.errors import AccountUnknown, Conflict, Forbidden, Invalid, Unauthenticated
-from ...protocol.permissions import BEGIN_DIRECT, CREATE_CLOSED, CREATE_ROOM, allows_on_server
-from .. import listing, members, site
+from ...protocol.rights.permissions import BEGIN_DIRECT, CREATE_CLOSED, CREATE_ROOM, allows_on_server
+from .. import listing, members
 from ..accounts import accounts, callers
 from ..accounts.accounts import Account
 from ..accounts.callers import Standing
+from ..administration import site
 from ..base import BeginDirect, Created, CreateRoom, Stored, Write
 from ..ledger import Ledger
 from ..rooms import make_room, random_tail

@@ -16,12 +16,13 @@ from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
-from ...protocol import events, json, question
+from ...protocol import events, json
 from ...protocol.errors import ParameterInvalid
 from ...protocol.markup import text
 from ...protocol.names import skeleton
-from ...protocol.principal import Principal
-from ...protocol.question import Question
+from ...protocol.rights.principal import Principal
+from ...protocol.search import question
+from ...protocol.search.question import Question
 from .. import presenting
 from ..accounts import callers
 from ..base import PAGE_BYTES, Transactions

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ...protocol.names import skeleton
-from ...protocol.principal import account_id
-from ...protocol.terms import terms, units
+from ...protocol.rights.principal import account_id
+from ...protocol.search.terms import terms, units
 from .index import QUOTES, Doc
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -15,7 +15,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, Protocol, TypeVar
 
-from ...protocol.question import Term
+from ...protocol.search.question import Term
 from ..shapes import Sql
 
 T = TypeVar("T")

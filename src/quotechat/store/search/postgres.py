@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, TypeVar
 
-from ...protocol.question import Term
+from ...protocol.search.question import Term
 from ..base import Transactions
 from ..shapes import Sql
 from .index import QUOTES, Doc, Hit, Match, Place, Reader, Writer, first_number, free_number, quote_number

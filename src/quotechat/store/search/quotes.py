@@ -9,8 +9,9 @@ from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
-from ...protocol import json, question
-from ...protocol.question import Question
+from ...protocol import json
+from ...protocol.search import question
+from ...protocol.search.question import Question
 from ..base import PAGE_BYTES, Transactions
 from ..shapes import Sql
 from .documents import quote_text

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ...protocol.question import Term
+from ...protocol.search.question import Term
 from ..base import Transactions
 from ..disk.files import give_to_owner
 from ..shapes import Sql

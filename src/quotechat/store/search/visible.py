@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ...protocol.principal import Principal
+from ...protocol.rights.principal import Principal
 from .. import visibility
 from ..shapes import PART, Sql
 

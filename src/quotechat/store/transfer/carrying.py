@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from ...protocol import json, names
 from ...protocol.errors import Invalid
-from ...protocol.principal import ACCOUNT, HOST
+from ...protocol.rights.principal import ACCOUNT, HOST
 from .. import tables
 from ..base import Impossible
 from ..shapes import Sql, schema

@@ -14,8 +14,9 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from ...protocol import commands, json, media, names, rooms
+from ...protocol import commands, json, names, rooms
 from ...protocol.errors import Invalid, MalformedJson
+from ...protocol.files import media
 from ...protocol.markup import text
 from ...protocol.types import wire
 from ...protocol.types.file_types import FileId

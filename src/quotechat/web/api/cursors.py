@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from ...hub.chat import Chat
-from ...hub.cursors import ALL, MOST_AT_ONCE, Cursors, Named, Part
+from ...hub.programs.cursors import ALL, MOST_AT_ONCE, Cursors, Named, Part
 from ...protocol import cursor, names
 from ...protocol.errors import CursorUnknown, Invalid
 from ...protocol.events import rfc3339

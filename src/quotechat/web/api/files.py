@@ -16,7 +16,6 @@ from ...hub.chat import Chat
 from ...hub.files import Files
 from ...live import handoff
 from ...live.detach import can_detach
-from ...protocol import media
 from ...protocol.errors import (
     FileUnknown,
     ParameterInvalid,
@@ -25,7 +24,8 @@ from ...protocol.errors import (
     Unauthenticated,
     UnsupportedMediaType,
 )
-from ...protocol.principal import Principal
+from ...protocol.files import media
+from ...protocol.rights.principal import Principal
 from ...protocol.types import file_types as types
 from ...store.files.blobs import Content, WrongOffset
 from ...store.files.uploads import File

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 from flask import Blueprint, Response, request
 
 from ...hub.chat import Chat, Stored
-from ...hub.hooks import Hook, Hooks, split
+from ...hub.programs.hooks import Hook, Hooks, split
 from ...protocol import commands, json
 from ...protocol.errors import Invalid, ParameterInvalid, TokenUnknown
 from ...protocol.events import rfc3339

@@ -9,8 +9,8 @@ from flask import Blueprint, Response, request
 from ...hub.chat import Chat
 from ...live.detach import has_body
 from ...protocol.errors import Forbidden, Invalid
-from ...protocol.permissions import LIST_MEMBERS, allows
-from ...protocol.principal import Principal
+from ...protocol.rights.permissions import LIST_MEMBERS, allows
+from ...protocol.rights.principal import Principal
 from ...protocol.types import room_types, wire
 from ...store import members as rows
 from ...store.base import BeginDirect, Stored

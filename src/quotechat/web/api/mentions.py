@@ -9,8 +9,8 @@ from flask import Blueprint, Response
 from ...hub.chat import Chat
 from ...protocol.errors import ParameterInvalid
 from ...protocol.types import mention_types as types
-from ...store import mentions
-from ...store.mentions import Before
+from ...store.following import mentions
+from ...store.following.mentions import Before
 from ..http import authentication, parameters
 from ..http.services import services
 from ..spec.described import described

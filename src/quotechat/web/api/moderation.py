@@ -10,11 +10,11 @@ from ...hub.chat import Chat
 from ...protocol import json
 from ...protocol.errors import Invalid, ParameterInvalid
 from ...protocol.events import rfc3339
-from ...protocol.principal import Principal
+from ...protocol.rights.principal import Principal
 from ...protocol.types import account_types as types
-from ...store import audit
-from ...store import reports as rows
-from ...store.reports import Report
+from ...store.administration import audit
+from ...store.administration import reports as rows
+from ...store.administration.reports import Report
 from ...store.shapes import Sql
 from ..http import authentication, parameters
 from ..http.services import services

@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 from ...hub.chat import Chat
 from ...protocol import names
 from ...protocol.errors import Invalid
-from ...protocol.permissions import CREATE_CLOSED, CREATE_ROOM
+from ...protocol.rights.permissions import CREATE_CLOSED, CREATE_ROOM
 from ...protocol.types import body_types, room_types, wire
 from ...store.accounts import accounts
 from ..http import access, authentication, conditional, parameters, reads, security

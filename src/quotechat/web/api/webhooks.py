@@ -7,15 +7,15 @@ from typing import Any
 from flask import Blueprint, Response
 
 from ...hub.chat import Chat
-from ...hub.cursors import ALL
+from ...hub.programs.cursors import ALL
 from ...hub.webhooks.webhooks import Shown, Wanted, Webhooks
 from ...protocol import cursor, names
 from ...protocol.errors import Invalid
 from ...protocol.events import rfc3339
 from ...protocol.limits import MOST_ROOMS
-from ...protocol.principal import Principal
+from ...protocol.rights.principal import Principal
 from ...protocol.types import program_types as types
-from ...store.webhooks import Try
+from ...store.programs.webhooks import Try
 from ..http import authentication, parameters, security
 from ..http.services import services
 from ..spec.described import CURSORS, described

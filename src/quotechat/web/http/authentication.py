@@ -22,17 +22,17 @@ from ...hub.accounts.hosted import Hosted, User
 from ...hub.accounts.passwords import Passwords
 from ...hub.accounts.people import People
 from ...hub.chat import Chat
-from ...hub.cursors import Cursors
 from ...hub.files import Files, open_files
-from ...hub.hooks import Hooks
+from ...hub.programs.cursors import Cursors
+from ...hub.programs.hooks import Hooks
 from ...hub.webhooks.calls import policy
 from ...hub.webhooks.webhooks import Placed, Webhooks
 from ...protocol import commands
 from ...protocol.cursor import cursor_of
 from ...protocol.errors import Forbidden, RoomUnknown, ScopeMissing, Unauthenticated
 from ...protocol.inbox import INBOX
-from ...protocol.permissions import CREATE_BOT, CREATE_CLOSED, CREATE_ROOM, INVITE, allows_on_server, scope_of
-from ...protocol.principal import Principal
+from ...protocol.rights.permissions import CREATE_BOT, CREATE_CLOSED, CREATE_ROOM, INVITE, allows_on_server, scope_of
+from ...protocol.rights.principal import Principal
 from ...protocol.rooms import AUDIT
 from ...store.accounts.sessions import Session, hashed
 from . import proxies, site

@@ -12,7 +12,7 @@ from flask.sansio.scaffold import Scaffold
 
 from ...live import detach
 from ...protocol.errors import OriginRefused, ScopeMissing, Unauthenticated
-from ...protocol.principal import Principal
+from ...protocol.rights.principal import Principal
 from ...protocol.rooms import AUDIT
 from . import authentication, same_origin, security, site
 from .services import services

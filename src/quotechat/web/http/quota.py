@@ -11,7 +11,7 @@ import math
 from flask import Response, current_app, request
 from flask.sansio.scaffold import Scaffold
 
-from ...hub.limits import Rate
+from ...hub.budgets.limits import Rate
 from ...protocol.errors import Refused
 from . import security
 from .services import services

@@ -9,7 +9,7 @@ from __future__ import annotations
 from flask import Response, g, request
 from flask.sansio.scaffold import Scaffold
 
-from ...hub.limits import Limits
+from ...hub.budgets.limits import Limits
 from . import security
 from .services import services
 

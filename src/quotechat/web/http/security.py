@@ -20,7 +20,7 @@ from ...hub.accounts.hosted import User
 from ...live.detach import guard
 from ...protocol import names
 from ...protocol.errors import Forbidden, Invalid, ParameterInvalid, Refused, Unauthenticated
-from ...protocol.principal import Principal
+from ...protocol.rights.principal import Principal
 from . import authentication, parameters, problems, same_origin, site
 from .proxies import address as address  # it identifies the caller, as the rest of this module
 from .services import services, services_of

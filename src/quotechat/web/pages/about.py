@@ -10,8 +10,8 @@ from flask import Blueprint, Response, request
 from ...hub.chat import Chat
 from ...protocol import commands, inbox
 from ...protocol.errors import Invalid, Refused, Unauthenticated
-from ...protocol.permissions import LIST_MEMBERS, MANAGE, allows
-from ...protocol.principal import Principal
+from ...protocol.rights.permissions import LIST_MEMBERS, MANAGE, allows
+from ...protocol.rights.principal import Principal
 from ...store import listing, members
 from ...store.shapes import Sql
 from ..api import hooks

@@ -20,13 +20,13 @@ from ...hub.chat import Chat
 from ...protocol import commands
 from ...protocol.errors import ClientIdReused, Refused
 from ...protocol.names import COLORS
-from ...protocol.permissions import CREATE_ROOM
+from ...protocol.rights.permissions import CREATE_ROOM
 from ..api.quotes import MOST_SEARCHED, searched
 from ..http import access, authentication, problems, reads, security, site
 from ..http.services import services
 from ..http.site import render_template, url_for
-from . import faces, first_minute, sent_files
-from .runs import show_text
+from .parts import faces, first_minute, sent_files
+from .parts.runs import show_text
 
 blueprint = Blueprint("pages", __name__)
 

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, make_response, redirect, request
 from ...hub.chat import Chat
 from ...protocol import commands
 from ...protocol.errors import Refused, Unauthenticated
-from ...store.inbox import Entry
+from ...store.following.inbox import Entry
 from ..http import access, authentication, problems, security, site
 from ..http.services import services
 from ..transports import inbox_polls

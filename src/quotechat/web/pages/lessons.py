@@ -14,7 +14,7 @@ from ...assets import static_dir
 from ...protocol import json
 from ..http import security
 from ..http.site import render_template
-from . import prose
+from .parts import prose
 
 blueprint = Blueprint("lessons", __name__)
 

@@ -11,11 +11,12 @@ from ...hub.accounts.people import Invited
 from ...hub.chat import Chat
 from ...protocol.errors import Forbidden, Invalid, ProofNeeded, Refused, SignInFailed, Unauthenticated
 from ...protocol.names import clean_name
-from ...protocol.permissions import CREATE_BOT
-from ...protocol.principal import Principal, outranks
+from ...protocol.rights.permissions import CREATE_BOT
+from ...protocol.rights.principal import Principal, outranks
 from ...store.accounts import accounts, sessions
 from ...store.accounts.sessions import Session
-from ..api import moderation, showing, token_fields
+from ..api import moderation
+from ..api.accounts import showing, token_fields
 from ..http import authentication, parameters, problems, security, site
 from ..http.services import services
 

@@ -9,8 +9,8 @@ from flask import Blueprint, Response, make_response, redirect, request
 
 from ...hub.chat import Chat
 from ...protocol.errors import Invalid, Refused, Unauthenticated
-from ...protocol.permissions import BEGIN_DIRECT, CREATE_CLOSED, CREATE_ROOM
-from ...protocol.principal import Principal
+from ...protocol.rights.permissions import BEGIN_DIRECT, CREATE_CLOSED, CREATE_ROOM
+from ...protocol.rights.principal import Principal
 from ...store.base import BeginDirect
 from ..http import access, authentication, problems, security, site
 from ..http.services import services

@@ -8,11 +8,11 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, make_response, request
 
 from ...protocol.errors import NotFound, Refused
-from ...protocol.question import MOST_CHARACTERS
+from ...protocol.search.question import MOST_CHARACTERS
 from ..api.search import DEFAULT, find, is_on
 from ..http import problems, security, site
 from ..http.site import render_template, url_for
-from .runs import show_marked
+from .parts.runs import show_marked
 
 blueprint = Blueprint("search_page", __name__)
 

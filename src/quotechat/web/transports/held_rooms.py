@@ -23,8 +23,8 @@ from ...live.inbox_feed import nothing
 from ...live.reactor import Reactor
 from ...protocol.cursor import Cursor, Now, cursor_of
 from ...protocol.errors import Overloaded, Refused, RoomUnknown, Unauthenticated
-from ...protocol.principal import Principal
-from ...store.inbox import State
+from ...protocol.rights.principal import Principal
+from ...store.following.inbox import State
 from ..http import problems
 from ..http.services import services, services_of
 from .kept import Head, Kept, Taking

@@ -15,9 +15,9 @@ from ...live.inbox_feed import GATHER, nothing
 from ...protocol import inbox, json
 from ...protocol.cursor import Cursor, Now, cursor_of
 from ...protocol.errors import Overloaded
-from ...protocol.principal import Principal
-from ...store import inbox as stored
-from ...store.inbox import State
+from ...protocol.rights.principal import Principal
+from ...store.following import inbox as stored
+from ...store.following.inbox import State
 from ..http import reads, security
 from . import held_rooms, parking, revocation
 

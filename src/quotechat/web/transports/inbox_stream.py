@@ -14,7 +14,7 @@ from ...live.peer import Peer
 from ...protocol import inbox, json
 from ...protocol.cursor import Cursor, Now
 from ...protocol.errors import Refused, Unauthenticated
-from ...protocol.principal import Principal
+from ...protocol.rights.principal import Principal
 from ..http import access, parameters, problems, security
 from ..http.services import services
 from .streams import LAST_CHUNK, Detached, Kind, check_can_stream, chunk, id_line, retry_line, stream_headers

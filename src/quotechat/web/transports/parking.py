@@ -24,11 +24,11 @@ from ...hub.room_handle import RoomHandle
 from ...live import handoff
 from ...live.detach import detach, has_body
 from ...live.reactor import Reactor
-from ...protocol import readership
 from ...protocol.cursor import cursor_of
 from ...protocol.errors import Overloaded, Refused, RoomUnknown, Unauthenticated
 from ...protocol.events import rfc3339
-from ...protocol.principal import Principal
+from ...protocol.rights import readership
+from ...protocol.rights.principal import Principal
 from ..http import conditional, problems
 from ..http.services import services, services_of
 from .kept import Head, Kept, Taking, can_take

@@ -17,7 +17,7 @@ from ...hub.accounts.credentials import Credentials
 from ...hub.chat import Chat
 from ...live.reactor import Reactor
 from ...protocol.errors import Refused, RoomUnknown, Unauthenticated
-from ...protocol.principal import Principal
+from ...protocol.rights.principal import Principal
 from ..http import authentication
 from ..http.services import services_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...protocol.errors import Refused
-from ...protocol.principal import VISITOR, Principal
+from ...protocol.rights.principal import VISITOR, Principal
 
 First = tuple[str | None, str | None] | Refused
 """The `room` and `after` of the handshake's query, or why they cannot be read."""

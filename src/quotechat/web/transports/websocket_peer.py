@@ -21,7 +21,7 @@ from ...protocol.errors import CursorAhead, CursorExpired, HistoryChanged, Inval
 from ...protocol.events import Event
 from ...protocol.inbox import INBOX
 from ...protocol.limits import MOST_PENDING, MOST_ROOMS, SOCKET_HEARTBEAT
-from ...protocol.principal import Principal
+from ...protocol.rights.principal import Principal
 from ...store.base import Typist
 from ..http import access, authentication, problems, reads, security
 from .websocket_client import Client, First, client_id_of

@@ -1,0 +1,1 @@
+"""Bounds for callers: token buckets, connections, threads that wait."""

@@ -1,0 +1,1 @@
+"""Programs: named cursors, and hooks to which other systems post."""

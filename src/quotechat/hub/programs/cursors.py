@@ -1,0 +1,174 @@
+"""Named cursors: the server remembers how far a program has read, under a name that the program chose.
+
+What comes out of `read` comes again until `move` has acknowledged it: at least once, in order for each room. Nothing is
+queued, so an outage of a week is a position that is a week old.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from ...protocol import names
+from ...protocol.cursor import NOW, Cursor, Now
+from ...protocol.cursor import parse as parse_cursor
+from ...protocol.errors import Conflict, RoomUnknown
+from ...protocol.rights.principal import Principal
+from ...store.base import Page
+from ...store.programs import subscribers
+from ...store.programs.subscribers import Position, Subscriber
+from ...store.shapes import Sql
+from ..chat import Chat
+from ..held_polls import Gone, about
+
+MOST_AT_ONCE = 50
+"""Rooms in one answer: those with something new, the longest ago first."""
+
+ALL = "all"
+"""Stands for the rooms that the account has joined, and will join."""
+
+
+class Named(NamedTuple):
+    """A named cursor, with its position in each room that its account may read now."""
+
+    subscriber: Subscriber
+    positions: dict[str, Position]
+
+
+class Part(NamedTuple):
+    """The answer for one room; `gap` are the first and last seq that were cut unread."""
+
+    page: Page
+    gap: tuple[int, int] | None
+
+
+class Cursors:
+    """The named cursors of all accounts. The methods raise CursorUnknown for a name that the account has not."""
+
+    def __init__(self, chat: Chat) -> None:
+        self._chat = chat
+
+    def listed(self, by: Principal) -> list[Named]:
+        """Return the cursors of the account, by name."""
+
+        def work(sql: Sql) -> list[tuple[Subscriber, dict[str, Position]]]:
+            found = subscribers.of_account(sql, _account(by))
+            return [(each, subscribers.positions(sql, each)) for each in found]
+
+        return [Named(each, self._readable(by, places)) for each, places in self._chat.read_with(work)]
+
+    def one(self, by: Principal, name: str) -> Named:
+        """Return one cursor of the account."""
+
+        def work(sql: Sql) -> tuple[Subscriber, dict[str, Position]]:
+            found = subscribers.find(sql, _account(by), name)
+            return found, subscribers.positions(sql, found)
+
+        subscriber, positions = self._chat.read_with(work)
+        return Named(subscriber, self._readable(by, positions))
+
+    def put(
+        self, by: Principal, name: str, rooms: Sequence[str] | str, start: Cursor | Now = NOW
+    ) -> tuple[Named, bool]:
+        """Make the cursor `name` follow `rooms`, or `ALL`, and no others; True if it is new.
+
+        It begins at `start` in rooms that it did not follow, and stays where it is in the others. Raises Invalid for
+        the name, Conflict if the account has too many; RoomUnknown, CursorAhead, CursorExpired, HistoryChanged.
+        """
+        name = names.clean_room(name)
+        wanted = self._wanted(by, rooms)
+        starts = {room: self._place(by, room, start) for room in wanted}
+        now = self._chat.now()
+
+        def work(sql: Sql) -> bool:
+            known = {each.name: each for each in subscribers.of_account(sql, _account(by))}
+            new = name not in known
+            if new:
+                found = subscribers.make(sql, _account(by), name, now, all_rooms=rooms == ALL)
+            else:
+                found = known[name]
+                subscribers.follow_all(sql, found, rooms == ALL)
+            there = subscribers.positions(sql, found)
+            subscribers.leave(sql, found, {room: place for room, place in there.items() if room not in starts})
+            for room, cursor in starts.items():
+                if room not in there:
+                    subscribers.place(sql, found, room, cursor)
+            return new
+
+        new = self._chat.write_with(work)
+        return self.one(by, name), new
+
+    def remove(self, by: Principal, name: str) -> None:
+        """Forget a cursor."""
+        self._chat.write_with(lambda sql: subscribers.remove(sql, subscribers.find(sql, _account(by), name)))
+
+    def read(
+        self, by: Principal, name: str, limit: int, seconds: float, gone: Gone | None = None
+    ) -> tuple[dict[str, Part], int | None]:
+        """Return the events after the positions, by room, held up to `seconds` for something new, and a hint.
+
+        The hint is when to come back, in milliseconds, if the hold ended early. Rooms that the account may not read
+        now are left out.
+        """
+        found = self.one(by, name)
+        order = sorted(found.positions, key=lambda room: found.positions[room].head <= found.positions[room].cursor.seq)
+        chosen = {room: found.positions[room] for room in order[:MOST_AT_ONCE]}
+        starts = {room: place.cursor if place.gap is None else Cursor(place.floor) for room, place in chosen.items()}
+        pages, hint = self._chat.wait_any(by, starts, limit, seconds, gone) if starts else ({}, None)
+        return {room: Part(page, chosen[room].gap) for room, page in pages.items()}, hint
+
+    def move(self, by: Principal, name: str, cursors: Mapping[str, str], *, back: bool = False) -> Named:
+        """Acknowledge everything up to `cursors`, by room, all or none; `back` allows a step back, for a replay.
+
+        Raises Conflict for a step back without it, RoomUnknown for a room that it does not follow; CursorInvalid,
+        CursorAhead, CursorExpired, HistoryChanged.
+        """
+        places = {}
+        for room, text in cursors.items():
+            with about(room):
+                places[room] = self._place(by, room, parse_cursor(text))
+
+        def work(sql: Sql) -> None:
+            found = subscribers.find(sql, _account(by), name)
+            there = subscribers.positions(sql, found)
+            for room, cursor in places.items():
+                with about(room):
+                    if room not in there:
+                        raise RoomUnknown(room)
+                    if cursor.seq < there[room].cursor.seq and not back:
+                        raise Conflict("A position moves back only with back.", "back")
+            for room, cursor in places.items():
+                subscribers.place(sql, found, room, cursor)
+
+        self._chat.write_with(work)
+        return self.one(by, name)
+
+    # --- Inside -------------------------------------------------------------------------------------
+
+    def _wanted(self, by: Principal, rooms: Sequence[str] | str) -> list[str]:
+        if rooms != ALL:
+            return list(rooms)
+        joined = self._chat.read_with(lambda sql: subscribers.joined_rooms(sql, _account(by)))
+        return [room for room in joined if self._may_read(by, room)]
+
+    def _place(self, by: Principal, room: str, cursor: Cursor | Now) -> Cursor:
+        """Return `cursor` as a whole one. Raises as `RoomHandle.place`, with the room."""
+        with about(room):
+            found = parse_cursor(self._chat.open(by, room).place(cursor).cursor)
+        assert isinstance(found, Cursor)
+        return found
+
+    def _readable(self, by: Principal, positions: Mapping[str, Position]) -> dict[str, Position]:
+        return {room: place for room, place in positions.items() if self._may_read(by, room)}
+
+    def _may_read(self, by: Principal, room: str) -> bool:
+        try:
+            self._chat.open(by, room)
+        except RoomUnknown:
+            return False
+        return True
+
+
+def _account(by: Principal) -> int:
+    assert by.account is not None, "the view has asked for an account"
+    return by.account

@@ -1,0 +1,1 @@
+"""Files by their content: types, sizes of pictures, and metadata. Pure."""

@@ -1,0 +1,1 @@
+"""The audit log, reports, and the settings of the site. Statements only."""

@@ -1,0 +1,1 @@
+"""Programs that read: named cursors, and webhooks with their tries. Statements only."""

@@ -1,0 +1,299 @@
+"""The calls of an account about itself: name, password, tokens, its messages as a visitor, and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Blueprint, Response
+
+from ....hub.accounts.accounts import Accounts
+from ....hub.chat import Chat
+from ....protocol import json
+from ....protocol.errors import Invalid, ParameterInvalid, Unauthenticated
+from ....protocol.events import rfc3339
+from ....protocol.rights.principal import SCOPES, Principal
+from ....protocol.types import account_types as types
+from ....protocol.types import wire
+from ....store import reading
+from ....store.accounts import accounts, own, personal, sessions
+from ...http import authentication, parameters, security
+from ...http.services import services
+from ...spec.described import described
+from ..messages import live
+from . import showing, token_fields
+
+blueprint = Blueprint("me", __name__, url_prefix="/api/v1")
+
+_SETTINGS = {"presence": ("on", "off"), "level": ("everything", "mentions", "nothing"), "notify": ("on", "off")}
+
+
+@blueprint.get("/me")
+@described(answers={200: types.Me}, identity="optional")
+def me() -> Response:
+    """The caller: {`account`?, `access`, `site`, `scopes`, `session`?, `proved_until`?, `settings`?}."""
+    of_accounts = authentication.services()
+    found = of_accounts.people.site()
+    shown: dict[str, Any] = {"access": of_accounts.access, "site": {"title": found["title"]}, "scopes": list(SCOPES)}
+    contact = found["contact"] or services().settings.contact
+    if contact:
+        shown["site"]["contact"] = contact
+    caller = authentication.caller()
+    if caller is None:
+        security.identity()  # a token that is not ours is refused, also by an answer that needs no identity
+        return live(shown)
+    return live(shown | _told(caller))
+
+
+def _told(caller: authentication.Caller) -> dict[str, Any]:
+    principal, session = caller.principal, caller.session
+    account = _own(principal)
+    shown: dict[str, Any] = {
+        "account": showing.account(account, whole=True),
+        "scopes": [each for each in SCOPES if each in principal.scopes],
+        "settings": json.loads(account.settings.encode()),
+    }
+    if session is not None:
+        shown["session"] = showing.session(session, session.hash)
+        until = _accounts().proved_until(session)
+        if until is not None:
+            shown["proved_until"] = rfc3339(until)
+    return shown
+
+
+@blueprint.patch("/me")
+@described(
+    answers={200: types.Account},
+    body=types.MeBody,
+    problems=("conflict", "rate-limited", "scope-missing"),
+    writes=True,
+    identity="needed",
+)
+def change() -> Response:
+    """Change name or settings: {`name`?, `settings`?} → the account."""
+    principal, fields = authentication.need_account(), parameters.fields()
+    settings = _settings(fields.get("settings", {}))
+    if "name" in fields or settings:
+        _accounts().change(principal, fields.get("name", principal.name), settings, security.visitor())
+    return live(showing.account(_own(principal), whole=True))
+
+
+@blueprint.put("/me/password")
+@described(
+    answers={204: None},
+    body=types.PasswordBody,
+    problems=("scope-missing", "proof-needed"),
+    writes=True,
+    identity="needed",
+)
+def password() -> Response:
+    """Set a new password: {`password`, `end_tokens`?}. Needs a proof; every other session ends."""
+    _, session = authentication.need_proof("password")
+    fields = parameters.fields()
+    end_tokens = fields.get("end_tokens", False)
+    if not isinstance(end_tokens, bool):
+        raise Invalid("end_tokens", "end_tokens is true or false.")
+    _accounts().change_password(session, fields.get("password"), authentication.client(), end_tokens=end_tokens)
+    return Response(status=204)
+
+
+@blueprint.delete("/me")
+@described(
+    answers={202: None},
+    body=types.CloseBody,
+    optional_body=True,
+    problems=("scope-missing", "proof-needed", "sign-in-failed", "rate-limited", "conflict"),
+    writes=True,
+    identity="needed",
+)
+def close() -> Response:
+    """Close the account for good: {`password`?, `messages`?: `keep` or `delete`} → 202; they go in the background.
+
+    The password is needed if it was not given within the last ten minutes.
+    """
+    principal, session = authentication.need_session()
+    fields = parameters.fields(needed=False)
+    erase = token_fields.erase(fields)
+    if fields.get("password") is not None:
+        _accounts().prove(session, fields["password"], authentication.client())
+    else:
+        authentication.need_proof("account")
+    _accounts().close(principal, erase=erase)
+    return authentication.end(Response(status=202))
+
+
+@blueprint.get("/me/export")
+@described(answers={200: str}, media=("application/x-ndjson",), problems=("scope-missing", "rate-limited"),
+           identity="needed")  # fmt: skip
+def export() -> Response:
+    """One's own data, as lines of JSON: account, sessions, tokens, memberships, messages, reactions, files.
+
+    Of all rooms, left ones too. Files without their contents, which are at their addresses.
+    """
+    principal = authentication.need_account()
+    _chat().limits.allow("export", principal.identity or "")
+    _accounts().exported(principal)
+    number = principal.account or 0
+    lines: list[dict[str, Any]] = _chat().read_with(lambda sql: list(own.lines(sql, accounts.by_id(sql, number))))
+
+    def body() -> Iterator[bytes]:
+        for line in lines:
+            yield json.dumps(line) + b"\n"
+
+    answer = Response(b"".join(body()), content_type="application/x-ndjson")
+    answer.headers["Cache-Control"] = "no-store"
+    answer.headers["Content-Disposition"] = 'attachment; filename="quotechat.ndjson"'
+    return answer
+
+
+@blueprint.get("/me/scheduled")
+@described(answers={200: wire.Waiting}, identity="needed")
+def scheduled() -> Response:
+    """{`scheduled`}: one's own messages that wait, of all rooms, the next first; by a token, of its rooms."""
+    principal = authentication.need_account()
+    found = _chat().read_with(lambda sql: reading.scheduled_anywhere(sql, principal.identity or ""))
+    return live({"scheduled": [each for each in found if principal.rooms is None or each["room"] in principal.rooms]})
+
+
+@blueprint.post("/me/claims")
+@described(
+    answers={200: types.Claimed},
+    body=types.ClaimBody,
+    optional_body=True,
+    problems=("conflict", "scope-missing"),
+    writes=True,
+    identity="needed",
+)
+def claim() -> Response:
+    """Take over the messages that the caller wrote as a visitor: {`token`}, or the visitor's cookie → {`messages`}."""
+    principal, fields = authentication.need_account(), parameters.fields(needed=False)
+    token = fields.get("token")
+    if token is not None and not isinstance(token, str):
+        raise Invalid("token", "token is no text.")
+    visitor = security.visitor() if token is None else security.guest_identity(token)
+    if visitor is None:
+        raise Invalid("token", "There is no visitor's cookie, and no token.")
+    return live({"messages": _accounts().claim(principal, visitor)})
+
+
+# --- Notices and blocks -----------------------------------------------------------------------------
+
+
+@blueprint.delete("/me/notices/<int(max=9007199254740991):notice_id>")
+@described(answers={204: None}, problems=("not-found", "scope-missing"), writes=True, identity="needed")
+def dismiss(notice_id: int) -> Response:
+    """Take a notice of the inbox away."""
+    number = authentication.need_account().account or 0
+    _chat().write_with(lambda sql: personal.dismiss(sql, number, notice_id))
+    return Response(status=204)
+
+
+@blueprint.get("/me/blocks")
+@described(answers={200: types.Blocked}, problems=("scope-missing",), identity="needed")
+def blocks() -> Response:
+    """{`blocked`}: the accounts that one does not want to hear of."""
+    number = authentication.need_account().account or 0
+    found = _chat().read_with(lambda sql: personal.blocked(sql, number))
+    return live({"blocked": [showing.account(each) for each in found]})
+
+
+@blueprint.put("/me/blocks/<account_id>")
+@described(
+    answers={204: None}, problems=("account-unknown", "conflict", "scope-missing"), writes=True, identity="needed"
+)
+def block(account_id: str) -> Response:
+    """Block an account: its direct messages are refused, its mentions make no news."""
+    principal = authentication.need_account()
+    authentication.services().people.one(account_id, principal)  # a guest is not told who else is here
+    _chat().write_with(lambda sql: personal.block(sql, principal.account or 0, account_id))
+    return Response(status=204)
+
+
+@blueprint.delete("/me/blocks/<account_id>")
+@described(answers={204: None}, problems=("account-unknown", "scope-missing"), writes=True, identity="needed")
+def unblock(account_id: str) -> Response:
+    """Block it no longer."""
+    number = authentication.need_account().account or 0
+    _chat().write_with(lambda sql: personal.unblock(sql, number, account_id))
+    return Response(status=204)
+
+
+# --- Tokens -----------------------------------------------------------------------------------------
+
+
+@blueprint.get("/tokens")
+@described(answers={200: types.Tokens}, problems=("scope-missing",), identity="needed")
+def tokens() -> Response:
+    """{`tokens`}: one's own, the newest first, without their secrets."""
+    principal = authentication.need_person()
+    found = _chat().read_with(lambda sql: sessions.tokens_of(sql, principal.account or 0))
+    return live({"tokens": [showing.token(each) for each in found]})
+
+
+@blueprint.post("/tokens")
+@described(
+    answers={201: types.NewToken},
+    body=types.TokenBody,
+    problems=("scope-missing", "proof-needed", "conflict"),
+    writes=True,
+    identity="needed",
+)
+def new_token() -> Response:
+    """Make a token for a program: {`name`, `scopes`?, `rooms`?, `expires_in`?} → 201, once with its secret."""
+    principal = authentication.need_person("token")
+    fields = parameters.fields()
+    found, text = _accounts().new_token(
+        principal.account or 0, token_fields.name(fields), token_fields.scopes(fields), token_fields.rooms(fields),
+        token_fields.lasts(fields, _chat().now()),
+    )  # fmt: skip
+    return live({**showing.token(found), "token": text}, 201)
+
+
+@blueprint.delete("/tokens/this")
+@described(answers={204: None}, problems=("token-unknown", "parameter-invalid"), writes=True, identity="needed")
+def revoke_this() -> Response:
+    """Revoke the token that asks, whatever its scopes are."""
+    found = authentication.caller()
+    if found is None:
+        raise Unauthenticated("This needs an account: sign in, or send a token.")
+    if found.session is not None:
+        raise ParameterInvalid("Only a token revokes itself so.", "Authorization")
+    _accounts().revoke_proof(found.principal)
+    return Response(status=204)
+
+
+@blueprint.delete("/tokens/<token_id>")
+@described(answers={204: None}, problems=("token-unknown", "scope-missing"), writes=True, identity="needed")
+def revoke(token_id: str) -> Response:
+    """Revoke a token of the list."""
+    principal = authentication.need_person()
+    _accounts().revoke_token(principal.account or 0, token_id)
+    return Response(status=204)
+
+
+# --- Inside -----------------------------------------------------------------------------------------
+
+
+def _settings(found: Any) -> dict[str, Any]:
+    if not isinstance(found, dict):
+        raise Invalid("settings", "settings is an object.")
+    for name, value in found.items():
+        if name not in _SETTINGS or value not in _SETTINGS[name]:
+            raise Invalid("settings", f"Settings are: {', '.join(f'{n} {v}' for n, v in _SETTINGS.items())}.")
+    return found
+
+
+def _row(sql: Any, principal: Principal) -> accounts.Account:
+    return accounts.by_id(sql, principal.account or 0)
+
+
+def _own(principal: Principal) -> accounts.Account:
+    return _chat().read_with(lambda sql: _row(sql, principal))
+
+
+def _accounts() -> Accounts:
+    return authentication.services().accounts
+
+
+def _chat() -> Chat:
+    return services().chat

@@ -1,0 +1,1 @@
+"""Parts of pages: the frame with its column, faces, runs of text, files of a form."""

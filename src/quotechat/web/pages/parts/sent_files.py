@@ -1,0 +1,90 @@
+"""The one file of a form without JavaScript: read from a multipart body, and uploaded for its message."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from flask import request
+from werkzeug.datastructures import FileStorage
+
+from ....hub.chat import Chat
+from ....protocol.errors import Refused
+from ...http import authentication, security
+from ...http.services import services
+
+_MOST_PARTS = 20
+_BLOCK = 64 * 1024
+
+
+@contextlib.contextmanager
+def reading() -> Iterator[None]:
+    """Let a form with a file be read: it may be larger than others, and takes a place among the uploads meanwhile."""
+    if request.mimetype != "multipart/form-data":
+        yield
+        return
+    settings, chat = services().settings, _chat()
+    who = security.client()
+    chat.limits.enter("upload", *who)
+    try:
+        request.max_content_length = settings.file_bytes + settings.body_bytes
+        request.max_form_memory_size, request.max_form_parts = settings.body_bytes, _MOST_PARTS
+        yield
+    finally:
+        chat.limits.leave("upload", *who)
+
+
+class Uploaded(NamedTuple):
+    """The form's file, complete, with what the form says that it shows."""
+
+    id: str
+    alt: str
+
+    def fields(self) -> dict[str, Any]:
+        """Return the field `files` of its message."""
+        return {"files": [{"id": self.id, "alt": self.alt}]}
+
+
+def upload(room: str) -> Uploaded | None:
+    """Upload the form's file for a message in `room`; return None if it has none. Raises Refused."""
+    found = request.files.get("file")
+    if found is None or not (found.filename or "").strip():
+        return None
+    files, by = authentication.services().files, security.principal()
+    file_id = files.begin(
+        by, room, found.filename or "", None, address=security.address(), proof=authentication.proof()
+    )
+    try:
+        files.write(by, file_id, 0, _blocks(found))
+        files.finish(by, file_id, address=security.address(), proof=authentication.proof())
+    except Refused:
+        _remove(file_id)
+        raise
+    return Uploaded(file_id, request.form.get("alt", ""))
+
+
+def take_back(uploaded: Uploaded | None) -> None:
+    """Remove the file of a message that was refused."""
+    if uploaded is not None:
+        _remove(uploaded.id)
+
+
+def may() -> bool:
+    """Return True if the caller may upload, with the identity that it gets with its first page."""
+    by = security.principal()
+    return authentication.services().files.may_upload(by._replace(identity=by.identity or "to come"))
+
+
+def _remove(file_id: str) -> None:
+    with contextlib.suppress(Refused):
+        authentication.services().files.remove(security.principal(), file_id)
+
+
+def _blocks(found: FileStorage) -> Iterator[bytes]:
+    while block := found.stream.read(_BLOCK):
+        yield block
+
+
+def _chat() -> Chat:
+    return services().chat
