@@ -2,14 +2,14 @@
 // from one cursor. It knows no page. Times are in milliseconds. For other pages too: docs/reference/js-client.md.
 import { Api, baseOf } from "./api.js";
 import { Backoff } from "./backoff.js";
-import { subjectOf } from "./commands.js";
+import { subjectOf } from "./outbox/commands.js";
 import { seqOf } from "./cursor.js";
-import { deliverer, insist, Lanes } from "./deliver.js";
-import { Holds } from "./holds.js";
-import { Inbox } from "./inbox.js";
+import { deliverer, insist, Lanes } from "./live/deliver.js";
+import { Holds } from "./live/holds.js";
+import { Inbox } from "./reader/inbox.js";
 import { eventsOf } from "./iterate.js";
 import { Problem, reasonOf } from "./problem.js";
-import { Session } from "./session.js";
+import { Session } from "./live/session.js";
 import { longPoll, shortPoll } from "./transports/polling.js";
 import { Ended } from "./transports/ended.js";
 import { websocket } from "./transports/websocket.js";

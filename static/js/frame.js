@@ -1,8 +1,8 @@
 // What every page has: the column of rooms, which is kept up to date.
 import { Api } from "./api.js";
-import { Column, rowOf } from "./column.js";
-import { copiesLines } from "./lines.js";
-import { followInbox, Inbox } from "./inbox.js";
+import { Column, rowOf } from "./reader/column.js";
+import { copiesLines } from "./page/lines.js";
+import { followInbox, Inbox } from "./reader/inbox.js";
 
 const side = document.getElementById("rooms");
 // What needs a script is shown when the page's own script, which runs after this one, has taken it over.
@@ -29,7 +29,7 @@ if (side.dataset.inbox === undefined) {
 
 /** Without an account; the page is painted and live before that is asked for. */
 async function visit() {
-  const { Visited } = await import("./visited.js");
+  const { Visited } = await import("./reader/visited.js");
   const visited = new Visited(column, { base: side.dataset.base });
   visited.begin();
   side.addEventListener("toggle", ({ newState }) => newState === "open" && visited.refresh());

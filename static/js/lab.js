@@ -1,5 +1,5 @@
 // The lab: readers of one room side by side, what each sees, and what it costs. This wires the page; lab/run.js measures.
-import { copy } from "./copy.js";
+import { copy } from "./page/copy.js";
 import { Lane } from "./lab/lanes.js";
 import { Plot } from "./lab/plot.js";
 import { KINDS } from "./lab/readers.js";

@@ -1,6 +1,6 @@
 // What is loaded when somebody wants it: few visits of a room need it at once. The menu of messages and the panel of
 // the connection follow a moment after the page, so that they are there without a server too.
-import { load } from "./store.js";
+import { load } from "./page/store.js";
 
 const SOON = 1_000; // ms
 
@@ -72,7 +72,7 @@ export function views(log, message) {
 export function timeField(input, offset) {
   let [field, meant] = [null, null];
   const loaded = once(async () => {
-    const { TimeField } = await import("./time_field.js");
+    const { TimeField } = await import("./composer/time_field.js");
     field = new TimeField(input, offset);
     if (meant !== null) field.moment = meant;
   });
@@ -99,7 +99,7 @@ export function timeField(input, offset) {
 /** What this person has scheduled, if there is something: {refresh()} asks the server. */
 export function tray(element, { api, outbox }) {
   let refresh = null;
-  const loaded = once(async () => new (await import("./scheduled.js")).Scheduled(element, { outbox, refresh }));
+  const loaded = once(async () => new (await import("./outbox/scheduled.js")).Scheduled(element, { outbox, refresh }));
   let shown = false;
   refresh = async () => {
     const { scheduled = [] } = await api.request("GET", `${api.roomUrl}/scheduled`).catch(() => ({}));
@@ -145,8 +145,8 @@ export function bells(button, { place, ...options }) {
 
 /** Who types. */
 export const typing = (connection, options) =>
-  soon(async () => (await import("./typing.js")).typing(connection, options));
+  soon(async () => (await import("./composer/typing.js")).typing(connection, options));
 
 /** Between short and long polling, on the page that has both. */
 export const switches = async (connection, line) =>
-  document.querySelector(".switch") && (await import("./switch.js")).switches(connection, line);
+  document.querySelector(".switch") && (await import("./live/switch.js")).switches(connection, line);

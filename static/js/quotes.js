@@ -1,11 +1,11 @@
 // The page of quotes: another one without a reload, and reasons beside the fields.
 import { Api } from "./api.js";
-import { inOrder } from "./direction.js";
-import { fold } from "./fold.js";
-import { newId } from "./ids.js";
-import { watchLengths } from "./lengths.js";
+import { inOrder } from "./page/direction.js";
+import { fold } from "./entries/fold.js";
+import { newId } from "./page/ids.js";
+import { watchLengths } from "./composer/lengths.js";
 import { reasonOf } from "./problem.js";
-import { load, save } from "./store.js";
+import { load, save } from "./page/store.js";
 
 const $ = (id) => document.getElementById(id);
 const api = new Api({ base: $("quotes").dataset.base });

@@ -1,5 +1,5 @@
 // The reference page: calls by words in their method, path or meaning.
-import { matches } from "./words.js";
+import { matches } from "./page/words.js";
 
 const field = document.getElementById("filter");
 const rows = [...document.querySelectorAll("#call-list li")];

@@ -108,7 +108,7 @@ def test_dom(server: Server, open_page: Callable[..., Any]) -> None:
     page = open_page("/")
     found = page.evaluate(
         """async (messages) => {
-          const { showText } = await import("/static/js/runs.js");
+          const { showText } = await import("/static/js/entries/runs.js");
           return messages.map((message) => {
             const element = document.createElement("div");
             showText(element, message);

@@ -252,7 +252,7 @@ def test_a_bot_is_marked(server: Server, open_page: Open) -> None:
     expect(page.locator("#m1 .face")).to_have_text("BO")
     expect(page.locator("#m2 .face")).to_be_hidden()
     shown = page.evaluate("""async () => {
-      const { blank, showMessage } = await import("/static/js/message.js");
+      const { blank, showMessage } = await import("/static/js/entries/message.js");
       const article = blank();
       showMessage(article, { id: 9, user: "Build", by: "abc", bot: true, message: "done", at: "2026-11-28T10:00:00Z" });
       return [article.querySelector(".bot").hidden, article.querySelector(".face").textContent];

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { newsText, rowOf } from "../../static/js/column.js";
-import { countsOf, rowsOf } from "../../static/js/visited.js";
-import { matches } from "../../static/js/words.js";
+import { newsText, rowOf } from "../../static/js/reader/column.js";
+import { countsOf, rowsOf } from "../../static/js/reader/visited.js";
+import { matches } from "../../static/js/page/words.js";
 
 test("what is new is said in words, and nothing where nothing is", () => {
   assert.equal(newsText({}), "");

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 import { connect } from "../../static/js/client.js";
-import { Inbox } from "../../static/js/inbox.js";
+import { Inbox } from "../../static/js/reader/inbox.js";
 import { cursorOf, Server, until } from "./fakes.js";
 
 let open = [];

@@ -2,7 +2,7 @@
 process.env.TZ = "Europe/Berlin";
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { localTime, momentOf, momentsOf, offsetAt } from "../../static/js/moment.js";
+import { localTime, momentOf, momentsOf, offsetAt } from "../../static/js/composer/moment.js";
 
 const HOUR = 3_600_000;
 const at = (text) => new Date(text).getTime();

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Backoff } from "../../static/js/backoff.js";
-import { Outbox } from "../../static/js/outbox.js";
+import { Outbox } from "../../static/js/outbox/outbox.js";
 import { Problem } from "../../static/js/problem.js";
 import { until } from "./fakes.js";
 

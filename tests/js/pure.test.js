@@ -1,23 +1,23 @@
 // The small decisions of the pages, without a page.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { curlLine } from "../../static/js/actions.js";
-import { spoken } from "../../static/js/announcer.js";
+import { curlLine } from "../../static/js/entries/actions.js";
+import { spoken } from "../../static/js/reader/announcer.js";
 import { Api } from "../../static/js/api.js";
 import { Backoff } from "../../static/js/backoff.js";
-import { dayName } from "../../static/js/dates.js";
-import { shortened } from "../../static/js/excerpt.js";
-import { Drafts } from "../../static/js/drafts.js";
-import { Expected } from "../../static/js/expected.js";
-import { Holds } from "../../static/js/holds.js";
-import { newId } from "../../static/js/ids.js";
-import { lengthOf, tooLong } from "../../static/js/lengths.js";
-import { marked } from "../../static/js/markup.js";
-import { Mine } from "../../static/js/mine.js";
-import { isQuiet, pillText } from "../../static/js/pill.js";
+import { dayName } from "../../static/js/page/dates.js";
+import { shortened } from "../../static/js/page/excerpt.js";
+import { Drafts } from "../../static/js/outbox/drafts.js";
+import { Expected } from "../../static/js/live/expected.js";
+import { Holds } from "../../static/js/live/holds.js";
+import { newId } from "../../static/js/page/ids.js";
+import { lengthOf, tooLong } from "../../static/js/composer/lengths.js";
+import { marked } from "../../static/js/composer/markup.js";
+import { Mine } from "../../static/js/person/mine.js";
+import { isQuiet, pillText } from "../../static/js/live/pill.js";
 import { Problem, reasonOf } from "../../static/js/problem.js";
-import { remembering } from "../../static/js/store.js";
-import { entriesOf, Timeline } from "../../static/js/timeline.js";
+import { remembering } from "../../static/js/page/store.js";
+import { entriesOf, Timeline } from "../../static/js/entries/timeline.js";
 import { sent } from "./fakes.js";
 
 test("back-off doubles to its ceiling, is jittered in full, and honours what the server asks", () => {

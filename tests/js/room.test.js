@@ -3,16 +3,16 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { found, parsed } from "../../static/js/entries/emoji.js";
-import { offers } from "../../static/js/actions.js";
+import { offers } from "../../static/js/entries/actions.js";
 import { corner } from "../../static/js/entries/place.js";
 import { hueOf, initialsOf } from "../../static/js/person/face.js";
 import { nextName } from "../../static/js/person/name.js";
 import { namesFor, soughtIn } from "../../static/js/person/mention.js";
-import { commandOf, neighbourOf } from "../../static/js/keys.js";
+import { commandOf, neighbourOf } from "../../static/js/reader/keys.js";
 import { fitting } from "../../static/js/reader/switcher.js";
-import { leftOver } from "../../static/js/lengths.js";
-import { goesOn } from "../../static/js/log.js";
-import { missedOf } from "../../static/js/unread.js";
+import { leftOver } from "../../static/js/composer/lengths.js";
+import { goesOn } from "../../static/js/entries/log.js";
+import { missedOf } from "../../static/js/reader/unread.js";
 
 const read = (path) => readFileSync(new URL(path, import.meta.url), "utf-8");
 

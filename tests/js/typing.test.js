@@ -1,7 +1,7 @@
 // Who is writing: what the page says to the server, and what it shows of others.
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
-import { inWords, typing } from "../../static/js/typing.js";
+import { inWords, typing } from "../../static/js/composer/typing.js";
 
 test("names are told in words", () => {
   assert.equal(inWords([]), "");

@@ -1,5 +1,5 @@
 // The files of the message that is being written: chosen, dropped or pasted, on their way or here, and described.
-import { newId } from "../ids.js";
+import { newId } from "../page/ids.js";
 import { reasonOf } from "../problem.js";
 import { Kept } from "./kept.js";
 import { sizeOf } from "./show.js";

@@ -1,5 +1,5 @@
 // The files of a message in its <article>: pictures in a fixed place, players, and links to all else.
-import { inOrder } from "../direction.js";
+import { inOrder } from "../page/direction.js";
 
 /** Fills the place for files; what is shown already stays. */
 export function showFiles(place, files = []) {

@@ -1,5 +1,5 @@
 // A picture of the log, large: with its description, its neighbours by key and by finger, and its file to keep.
-import { inOrder } from "../direction.js";
+import { inOrder } from "../page/direction.js";
 import { sizeOf } from "./show.js";
 
 const SWIPE = 60; // pixels

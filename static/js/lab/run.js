@@ -1,7 +1,7 @@
 // One measurement, from Start to Stop: readers of one room, probes that this page sends and clocks, and what it costs.
 // Three more readers, of a room without messages, measure what silence costs.
 import { Api } from "../api.js";
-import { newId } from "../ids.js";
+import { newId } from "../page/ids.js";
 import { reasonOf } from "../problem.js";
 import { Arm } from "./arm.js";
 import { Ledger } from "./ledger.js";

@@ -1,6 +1,6 @@
 // What the connection is and does, for those who open its panel. Loaded a moment after the page.
-import { copy } from "../copy.js";
-import { save } from "../store.js";
+import { copy } from "../page/copy.js";
+import { save } from "../page/store.js";
 
 export class Panel {
   #cursor = "";

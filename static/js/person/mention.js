@@ -1,5 +1,5 @@
 // "@" and some letters in the composer: names of people in the room, to be called. Loaded with the first "@".
-import { replace } from "../fields.js";
+import { replace } from "../composer/fields.js";
 
 const MOST = 6;
 

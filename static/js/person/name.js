@@ -1,5 +1,5 @@
 // Who writes: asked for before anything is written, on a line of its own; then it can be changed behind "Aa".
-import { load, save } from "../store.js";
+import { load, save } from "../page/store.js";
 
 /** The next free name to offer for one that is taken: "Bo 2" for "Bo". Pure. */
 export function nextName(name) {

@@ -1,7 +1,7 @@
 // Notifications of a room while nobody looks at it: after they were asked for, and by one tab only.
 // Loaded once they are wanted.
-import { shortened } from "../excerpt.js";
-import { load, save } from "../store.js";
+import { shortened } from "../page/excerpt.js";
+import { load, save } from "../page/store.js";
 
 /** Title and body of the notification of an entry. Pure. */
 export function wordsOf({ user, message = "", runs, quote }, room) {

@@ -1,5 +1,5 @@
 // Ctrl+K: to a room, to a person, or to a search, by a few letters. Loaded when it is asked for.
-import { roomsShown } from "../keys.js";
+import { roomsShown } from "./keys.js";
 
 /** Those whose names fit, the best first: the whole name, its beginning, the beginning of a word, anywhere. Pure. */
 export function fitting(all, query, most = 12) {

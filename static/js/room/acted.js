@@ -1,10 +1,10 @@
 // What a person does: with messages, by keys, and on the way to other rooms and people.
-import { Actions } from "../actions.js";
-import { Deletions } from "../deletions.js";
-import { keyboard } from "../keys.js";
+import { Actions } from "../entries/actions.js";
+import { Deletions } from "../outbox/deletions.js";
+import { keyboard } from "../reader/keys.js";
 import { completes, menu, picker, switcher, switches, typing, views } from "../later.js";
-import { tapShows } from "../reveal.js";
-import { fitAboveKeyboard } from "../viewport.js";
+import { tapShows } from "../entries/reveal.js";
+import { fitAboveKeyboard } from "../page/viewport.js";
 import { $ } from "./opened.js";
 
 export function acted(page) {

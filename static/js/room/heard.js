@@ -1,8 +1,8 @@
 // What comes: events of the room, answers to what was sent, the state of the connection, and the browser's own news.
-import { Expected } from "../expected.js";
-import { refreshed } from "../snapshot.js";
-import { adds, entriesOf } from "../timeline.js";
-import { onWaking } from "../wake.js";
+import { Expected } from "../live/expected.js";
+import { refreshed } from "../live/snapshot.js";
+import { adds, entriesOf } from "../entries/timeline.js";
+import { onWaking } from "../live/wake.js";
 import { $ } from "./opened.js";
 import { begin } from "./shown.js";
 

@@ -1,8 +1,8 @@
 // The room of this page, and the connection to it: what opens before all else is made.
 import { Api } from "../api.js";
 import { connect } from "../client.js";
-import { deliverer } from "../deliver.js";
-import { Outbox } from "../outbox.js";
+import { deliverer } from "../live/deliver.js";
+import { Outbox } from "../outbox/outbox.js";
 
 export const $ = (id) => document.getElementById(id);
 

@@ -1,14 +1,14 @@
 // What is shown of the room: its entries, what of them is this person's, and where the reader is among them.
-import { History } from "../history.js";
-import { jumps } from "../jump.js";
-import { Log } from "../log.js";
-import { readEntry, showReactions } from "../message.js";
-import { Mine } from "../mine.js";
-import { Missed } from "../missed.js";
-import { Scroll } from "../scroll.js";
-import { load } from "../store.js";
-import { entriesOf, Timeline } from "../timeline.js";
-import { Unread } from "../unread.js";
+import { History } from "../entries/history.js";
+import { jumps } from "../entries/jump.js";
+import { Log } from "../entries/log.js";
+import { readEntry, showReactions } from "../entries/message.js";
+import { Mine } from "../person/mine.js";
+import { Missed } from "../reader/missed.js";
+import { Scroll } from "../entries/scroll.js";
+import { load } from "../page/store.js";
+import { entriesOf, Timeline } from "../entries/timeline.js";
+import { Unread } from "../reader/unread.js";
 import { $ } from "./opened.js";
 
 /** The entries, as the server rendered them and as events change them. */

@@ -1,9 +1,9 @@
 // What the page tells around the log: the state of the connection, what is new, and a few words at the top.
-import { announcer } from "../announcer.js";
+import { announcer } from "../reader/announcer.js";
 import { bells, panel } from "../later.js";
-import { Pill } from "../pill.js";
+import { Pill } from "../live/pill.js";
 import { Badge } from "../reader/badge.js";
-import { toast } from "../toast.js";
+import { toast } from "../page/toast.js";
 import { $ } from "./opened.js";
 
 export function told({ room, place, api, connection, outbox }) {

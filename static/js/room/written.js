@@ -1,9 +1,9 @@
 // What is written: the composer, what of it is on its way, and what was refused.
-import { Composer } from "../composer.js";
-import { Drafts } from "../drafts.js";
+import { Composer } from "../composer/composer.js";
+import { Drafts } from "../outbox/drafts.js";
 import { attachments, tray } from "../later.js";
-import { Pending } from "../pending.js";
-import { save } from "../store.js";
+import { Pending } from "../outbox/pending.js";
+import { save } from "../page/store.js";
 import { $ } from "./opened.js";
 
 export function written(page) {

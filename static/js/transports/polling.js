@@ -1,7 +1,7 @@
 // Events by asking for them: held by the server (long), or answered at once (short).
 import { jittered } from "../backoff.js";
 import { seqOf } from "../cursor.js";
-import { followInbox } from "../inbox.js";
+import { followInbox } from "../reader/inbox.js";
 import { Ended } from "./ended.js";
 
 /** Ask, pause, ask again. */

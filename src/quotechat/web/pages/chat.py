@@ -109,7 +109,7 @@ def size(count: int) -> str:
 
 @site.template_filter("in_order")
 def in_order(text: str) -> str:
-    """Return a text without the marks that turn letters around (LRO, RLO), as in static/js/direction.js.
+    """Return a text without the marks that turn letters around (LRO, RLO), as in static/js/page/direction.js.
 
     In a line about a text, such as an excerpt, they would make an address read as another one.
     """

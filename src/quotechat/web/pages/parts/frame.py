@@ -1,6 +1,6 @@
 """The column of rooms that stands beside every page: who asks, the rooms with what is new in them, and places.
 
-Plain links, so that it works without JavaScript; static/js/column.js keeps the numbers up to date.
+Plain links, so that it works without JavaScript; static/js/reader/column.js keeps the numbers up to date.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Runs of text as HTML; static/js/runs.js does the same for later messages.
+"""Runs of text as HTML; static/js/entries/runs.js does the same for later messages.
 
 Written by hand: a page shows some thousand runs, and a template takes ten times as long.
 """

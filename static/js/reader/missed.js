@@ -1,5 +1,5 @@
 // How much came since the last visit, and since when: a way to the first of it, and one to be done with it.
-import { sinceWhen } from "./dates.js";
+import { sinceWhen } from "../page/dates.js";
 import { missedOf } from "./unread.js";
 
 const AT_ONCE = 400; // that are loaded without being asked for

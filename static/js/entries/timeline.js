@@ -1,6 +1,6 @@
 // What stands in the log of a room, as its events leave it: messages, and quotes as cards.
 // Pure: no page, no network, no clock. Applying an event twice changes nothing.
-import { excerptOf } from "./excerpt.js";
+import { excerptOf } from "../page/excerpt.js";
 
 /** Messages and quotes of a snapshot in one row: an entry with `quote` is one, its `id` the seq. */
 export const entriesOf = ({ messages, quotes = [] }) => [

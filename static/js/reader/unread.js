@@ -1,5 +1,5 @@
 // Up to where this person has read a room. What is above it at the next visit stands under "New messages".
-import { load, save } from "./store.js";
+import { load, save } from "../page/store.js";
 
 const PACE = 3_000; // ms between two marks of an account
 

@@ -1,8 +1,8 @@
 // One entry of the log as an element: a <template> of the page, filled. Showing it twice changes nothing.
-import { showTime } from "./dates.js";
-import { inOrder } from "./direction.js";
-import { showFiles } from "./files/show.js";
-import { hueOf, initialsOf } from "./person/face.js";
+import { showTime } from "../page/dates.js";
+import { inOrder } from "../page/direction.js";
+import { showFiles } from "../files/show.js";
+import { hueOf, initialsOf } from "../person/face.js";
 import { setText, showText } from "./runs.js";
 
 const DELETED = "This message was deleted.";

@@ -1,6 +1,6 @@
 // A new snapshot after the old cursor has become useless. What is unsent stays unsent.
-import { Backoff } from "./backoff.js";
-import { reasonOf } from "./problem.js";
+import { Backoff } from "../backoff.js";
+import { reasonOf } from "../problem.js";
 
 /** The snapshot, however long it takes. */
 export async function refreshed(api, tell) {

@@ -1,7 +1,7 @@
 // What is written and not sent. Each tab has a draft of its own, which only it takes away; what a tab left that was
 // closed, the next one takes up.
-import { newId } from "./ids.js";
-import * as browser from "./store.js";
+import { newId } from "../page/ids.js";
+import * as browser from "../page/store.js";
 
 const KEPT = 30 * 86_400_000; // ms
 

@@ -1,6 +1,6 @@
 // Sends an envelope by the open socket or by POST, and repeats what may be repeated.
-import { Backoff } from "./backoff.js";
-import { newId } from "./ids.js";
+import { Backoff } from "../backoff.js";
+import { newId } from "../page/ids.js";
 
 /** Over the socket where there is an open one, else by POST. One answer, or it throws. */
 export const deliverer = (connection, api) => (envelope) =>

@@ -1,7 +1,7 @@
 // One transport at work, from its start to its end: what it hears, how far it is, what is asked over it.
-import { Ended } from "./transports/ended.js";
-import { seqOf } from "./cursor.js";
-import { Problem } from "./problem.js";
+import { Ended } from "../transports/ended.js";
+import { seqOf } from "../cursor.js";
+import { Problem } from "../problem.js";
 
 export class Session {
   #control = new AbortController();

@@ -1,10 +1,10 @@
 // What this person has said and done and the server has not yet answered: messages, edits, reactions, deletions.
 // First in, first out, one in flight, so that two changes of one message arrive in their order; repeated with the
 // same client_id until there is an answer, through reloads too.
-import { Backoff } from "./backoff.js";
+import { Backoff } from "../backoff.js";
 import { emojiOf, replaces, subjectOf } from "./commands.js";
-import { newId } from "./ids.js";
-import * as browser from "./store.js";
+import { newId } from "../page/ids.js";
+import * as browser from "../page/store.js";
 
 const SLOW = 3_000; // ms without an answer, after which the connection is checked
 

@@ -1,7 +1,7 @@
 // A browser opens six connections to a server (HTTP/1.1). Of all its pages that poll, four hold a request; the others
 // ask from time to time, so that pages and messages find a connection. The pages agree by what the browser keeps.
-import { newId } from "./ids.js";
-import * as browser from "./store.js";
+import { newId } from "../page/ids.js";
+import * as browser from "../page/store.js";
 
 const MOST = 4;
 const EXPIRES = 60_000; // ms; a page that crashed takes nothing away

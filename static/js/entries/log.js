@@ -1,5 +1,5 @@
 // The visible log: which entry stands where, under which day, in whose group.
-import { dayName, dayOf } from "./dates.js";
+import { dayName, dayOf } from "../page/dates.js";
 import { fold } from "./fold.js";
 import { blank, showEntry } from "./message.js";
 

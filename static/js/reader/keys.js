@@ -1,5 +1,5 @@
 // The keyboard: from message to message, one letter per action, and to other rooms.
-import { load, save } from "./store.js";
+import { load, save } from "../page/store.js";
 
 const ACTIONS = { r: "reply", e: "edit", l: "like", d: "dislike", m: "more", Delete: "delete" };
 

@@ -1,7 +1,7 @@
 // The rows of the outbox: on their way, or refused with a choice.
-import { fold } from "./fold.js";
-import { blank, showMessage } from "./message.js";
-import { nextName } from "./person/name.js";
+import { fold } from "../entries/fold.js";
+import { blank, showMessage } from "../entries/message.js";
+import { nextName } from "../person/name.js";
 
 // What has no row is seen in the message itself: a reaction, a deletion that is on its way.
 const ROWS = {

@@ -1,5 +1,5 @@
 // The column for people without an account: rooms by the list of rooms, and what is new by what this browser has read.
-import { load, save } from "./store.js";
+import { load, save } from "../page/store.js";
 
 const EVERY = 60_000;
 const OF_THE_LAB = ["lab", "lab-silence"];

@@ -1,6 +1,6 @@
 // This person's messages that wait for their time, and those that were refused when it came.
-import { dayAndTime } from "./dates.js";
-import { inOrder } from "./direction.js";
+import { dayAndTime } from "../page/dates.js";
+import { inOrder } from "../page/direction.js";
 
 const REASONS = { conflict: "somebody else has the name" };
 

@@ -1,13 +1,13 @@
 // The form that people write in: its keys, its draft, and what it answers to, edits or mends.
-import { dayAndTime } from "./dates.js";
-import { inOrder } from "./direction.js";
-import { opensBeside } from "./entries/place.js";
+import { dayAndTime } from "../page/dates.js";
+import { inOrder } from "../page/direction.js";
+import { opensBeside } from "../entries/place.js";
 import { replace, replaceAll } from "./fields.js";
-import { timeField } from "./later.js";
+import { timeField } from "../later.js";
 import { watchLengths } from "./lengths.js";
 import { mark } from "./markup.js";
-import { Name } from "./person/name.js";
-import { load, save } from "./store.js";
+import { Name } from "../person/name.js";
+import { load, save } from "../page/store.js";
 
 const MARKS = { b: "**", i: "*", u: "__" };
 const WORDS = { reply: ({ user }) => `Answering ${user}:`, edit: () => "Editing:", mend: () => "Not sent yet:" };

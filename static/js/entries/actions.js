@@ -1,5 +1,5 @@
 // What a reader can do with a message. The outbox sends it; nothing is awaited here.
-import { copy } from "./copy.js";
+import { copy } from "../page/copy.js";
 
 /** Whether an action is offered for a message. Pure, for the keys as well as for the menu. */
 export function offers(action, { own, account }) {

@@ -1,6 +1,6 @@
 // What this person wrote, and how they reacted: told by the server with each stretch of the log,
 // and known here for what came since.
-import { emojiOf } from "./commands.js";
+import { emojiOf } from "../outbox/commands.js";
 
 export class Mine {
   #messages = new Set();
