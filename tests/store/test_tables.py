@@ -8,6 +8,7 @@ import re
 import sqlite3
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from quotechat.store.postgres import statements
@@ -61,6 +62,10 @@ def test_no_statement_names_an_unknown_table() -> None:
 
 
 def test_each_row_that_travels_has_a_line() -> None:
-    """An export has a line for each table whose rows go into another store."""
+    """An export has a line for each table whose rows go into another store, with the columns that go."""
     assert {name for name, table in TABLES.items() if table.kept} <= exports._LINES.keys()
     assert {name for name, table in TABLES.items() if table.carried} == carrying.LINES.keys()
+    lines: dict[str, type[msgspec.Struct]] = {**exports._LINES, **carrying.LINES}
+    travelling = {name: {*table.travelling} for name, table in TABLES.items() if table.kept or table.carried}
+    missing = {name: columns - {*lines[name].__struct_fields__} for name, columns in travelling.items()}
+    assert {name: columns for name, columns in missing.items() if columns} == {}
