@@ -67,7 +67,8 @@ class Live:
         reactor.call(lambda: reactor.inbox.follow(self, who, START))
         self.end = partial(reactor.call, lambda: reactor.inbox.unfollow(self))
 
-    def inbox_tells(self, envelope: dict[str, Any]) -> None:
+    def inbox_sends(self, encoded: bytes, position: str | None = None) -> None:
+        envelope = json.loads(encoded)
         if envelope["command"] == "news":
             for room, counts in envelope["rooms"].items():
                 self.rooms[room] = counted({**self.rooms.get(room, {}), **counts})
@@ -75,9 +76,6 @@ class Live:
             kept = {} if envelope.get("complete") else self.rooms
             self.rooms = {room: entry for room, entry in kept.items() if room not in envelope.get("gone", ())}
             self.rooms |= envelope["rooms"]
-
-    def inbox_sends(self, encoded: bytes) -> None:
-        self.inbox_tells(json.loads(encoded))
 
 
 def counted(entry: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 Something has moved: then one read, in one transaction, finds the rooms that have, and the accounts whose own state
 has. What each reader is told follows from that read alone, and reads follow one on the other, so no reader goes back.
-Without a reader of an inbox nothing is read, and a message costs one look at an empty table.
+A reader that begins is read for by itself, at once. Without a reader of an inbox nothing is read, and a message costs
+one look at an empty table.
 
 Rooms and readers meet as sets of bits: those whose rooms moved alike get the same bytes.
 """
@@ -10,18 +11,19 @@ Rooms and readers meet as sets of bits: those whose rooms moved alike get the sa
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from itertools import islice
 
 from ..hub.chat import Chat
 from ..protocol import inbox, json
 from ..protocol.cursor import START, Cursor, Now
 from ..protocol.rights.principal import Principal
-from ..store.following import inbox as stored
-from ..store.following.inbox import Moved, State
+from ..store.following.inbox import Moved
 from ..store.shapes import Sql
-from .inbox_readers import Follower, Found, Key, Reading, Task, Waiter
+from . import inbox_reads
+from .inbox_readers import Follower, Key, Reading, Waiter
+from .inbox_reads import Found, Task, Told, envelope
 from .reactor import Reactor
 
 GATHER = 0.25
@@ -30,6 +32,9 @@ OVERLAP_MS = 5000
 """For which an event may carry an earlier time than one committed before it: clocks of machines differ."""
 WHOLE_EVERY = 10.0
 """Seconds between two reads of all rooms, whatever their times say."""
+MOST_AT_ONCE = 32
+"""Inboxes that begin in one read, so that the answers of a few are in memory if thousands begin together."""
+_NOTHING_FOUND = Found({}, 0, {}, {})
 
 
 class InboxFeed:
@@ -41,10 +46,15 @@ class InboxFeed:
         self._readings: dict[Key, Reading] = {}
         self._keys: dict[Follower | Waiter, Key] = {}
         self._known: dict[int, Moved] = {}
+        """The rooms of all readings, as their readers have been told."""
         self._since: int | None = None
         self._whole_at = 0.0
-        self._read_at = 0.0
-        self._busy = self._again = False
+        self._fresh: dict[Key, None] = {}
+        """Inboxes that are to be read for a reader that begins or ends, whether anything moved or not."""
+        self._stale = False
+        """True if something may have moved since the last look at all inboxes, at `_looked_at`."""
+        self._looked_at = 0.0
+        self._busy = False
         self._armed: float | None = None
 
     # --- Readers ----------------------------------------------------------------------------------
@@ -53,7 +63,7 @@ class InboxFeed:
         """Tell `follower` all that is new behind `after`, then that it has caught up, and all that comes."""
         self.unfollow(follower)
         self._reading(follower, principal).begins[follower] = after
-        self._wake(0)
+        self._attend(self._keys[follower])
 
     def unfollow(self, follower: Follower) -> None:
         """Tell it no more."""
@@ -68,7 +78,7 @@ class InboxFeed:
         if reading is not None and follower in reading.late:
             reading.late.discard(follower)
             reading.begins[follower] = START
-            self._wake(GATHER)
+            self._reactor.later(time.monotonic() + GATHER, partial(self._attend, self._keys[follower]))
 
     def cursor(self, follower: Follower) -> str | None:
         """Return the cursor of what it has been told; None if that is not all there is."""
@@ -78,12 +88,13 @@ class InboxFeed:
     def hold(self, waiter: Waiter, principal: Principal) -> None:
         """Answer `waiter` when the inbox is elsewhere."""
         self._reading(waiter, principal).waiters.add(waiter)
-        self._wake(0)
+        self._attend(self._keys[waiter])
 
     def end(self, waiter: Waiter) -> None:
         """Answer `waiter` with the next read, also if that finds nothing."""
         waiter.inbox_ends = True
-        self._wake(0)
+        if waiter in self._keys:
+            self._attend(self._keys[waiter])
 
     def leave(self, waiter: Waiter) -> None:
         """Answer it no more."""
@@ -95,12 +106,13 @@ class InboxFeed:
     def signal(self) -> None:
         """Note that something was committed, here or elsewhere; from any thread."""
         if self._readings:
-            self._reactor.call(partial(self._wake, GATHER))
+            self._reactor.call(self.look)
 
     def look(self) -> None:
-        """Once a second: a signal may have been lost."""
+        """Look for rooms that have moved. Once a second, too: a signal may have been lost."""
         if self._readings:
-            self._wake(GATHER)
+            self._stale = True
+            self._arm()
 
     def _reading(self, reader: Follower | Waiter, principal: Principal) -> Reading:
         key = self._keys[reader] = Key(principal.account or 0, principal.rooms)
@@ -115,17 +127,24 @@ class InboxFeed:
         if not reading.used:
             del self._readings[key]
         if not self._readings:
-            self._known.clear()
+            self._known = {}  # a read that is on its way has the old ones
             self._since = None
 
     # --- One read after the other -----------------------------------------------------------------
 
-    def _wake(self, gather: float) -> None:
-        """Read at the next time that is `gather` seconds after the read before."""
-        due = max(time.monotonic(), self._read_at + gather)
-        if self._busy:
-            self._again = True
-        elif self._armed is None or due < self._armed:
+    def _attend(self, key: Key) -> None:
+        """Read this inbox, soon."""
+        if key in self._readings:
+            self._fresh[key] = None
+            self._arm()
+
+    def _arm(self) -> None:
+        """Read at once if readers begin; for news `GATHER` after the look before."""
+        if self._busy or not (self._fresh or self._stale):
+            return
+        now = time.monotonic()
+        due = now if self._fresh else max(now, self._looked_at + GATHER)
+        if self._armed is None or due < self._armed:
             self._armed = due
             self._reactor.later(due, partial(self._begin, due))
 
@@ -134,13 +153,22 @@ class InboxFeed:
             return
         self._armed = None
         now = time.monotonic()
-        self._read_at = now
-        if now - self._whole_at > WHOLE_EVERY:
-            self._since, self._whole_at = None, now
-        tasks = [self._task(key, reading, now) for key, reading in self._readings.items()]
-        if tasks:
+        looks = self._stale and now >= self._looked_at + GATHER
+        fresh = list(islice(self._fresh, MOST_AT_ONCE))
+        for key in fresh:
+            del self._fresh[key]
+        if looks:
+            self._stale, self._looked_at = False, now
+            if now - self._whole_at > WHOLE_EVERY:
+                self._since, self._whole_at = None, now
+            fresh = [key for key in self._readings if key not in self._fresh]
+        tasks = [self._task(key, self._readings[key], now) for key in fresh if key in self._readings]
+        if looks or any(task.whole for task in tasks):
             self._busy = True
-            self._reactor.read(partial(self._read, tasks, self._since), self._found)
+            work = partial(self._read, tasks, self._known, self._since, looks=looks)
+            self._reactor.read(work, partial(self._found, tasks, looks=looks))
+        else:
+            self._found(tasks, _NOTHING_FOUND, looks=False)
 
     def _task(self, key: Key, reading: Reading, now: float) -> Task:
         polled = bool(reading.waiters) and now >= reading.answered_at + reading.pace
@@ -148,71 +176,49 @@ class InboxFeed:
         if polled and not whole:
             there = self._cursor(reading)
             whole = any(not inbox.is_at(each.inbox_after, there) for each in reading.waiters)
-        return Task(key, reading.revision, reading.bits, whole, polled)
+        positions = (*reading.begins.values(), *(each.inbox_after for each in reading.waiters))
+        return Task(key, reading.revision, reading.rooms, reading.own, reading.bits, positions, whole, polled)
 
-    def _read(self, tasks: list[Task], since: int | None) -> Found:
-        """Read what moved, in one transaction; on a thread of the pool."""
-        return self._chat.read_with(lambda sql: self._look(sql, tasks, since))
+    def _read(self, tasks: list[Task], known: Mapping[int, Moved], since: int | None, *, looks: bool) -> Found:
+        """Read the rooms that moved if it `looks`, and inboxes of `tasks`, in one transaction; on another thread."""
 
-    def _look(self, sql: Sql, tasks: list[Task], since: int | None) -> Found:
-        moved: dict[int, Moved] = {}
-        counted = called = bits = 0
-        spoke: set[int] = set()
-        for room in stored.moved(sql, since):
-            before = self._known.get(room.room)
-            if before is None or before[:5] == room[:5]:
-                continue
-            moved[room.room] = room
-            bits |= 1 << room.room
-            if (before.last, before.messages) != (room.last, room.messages):
-                counted |= 1 << room.room
-                if stored.calls_all(sql, room.room, before.last):
-                    called |= 1 << room.room
-                # A sender has read its own message, which nothing else tells.
-                spoke |= stored.senders(sql, room.room, before.last)
-        revisions = stored.revisions(sql, {task.key.account for task in tasks})
-        states = {
-            task.key: stored.read(sql, *task.key)
-            for task in tasks
-            if task.whole
-            or revisions.get(task.key.account, -1) != task.revision
-            or task.key.account in spoke
-            or task.bits & (bits & ~counted | called)
-            or (task.polled and task.bits & bits)
-        }
-        return Found(moved, counted, states)
+        def work(sql: Sql) -> Found:
+            if looks:
+                return inbox_reads.look(sql, tasks, known, since)
+            return inbox_reads.some(sql, [task for task in tasks if task.whole], known)
 
-    def _found(self, found: object) -> None:
+        return self._chat.read_with(work)
+
+    def _found(self, tasks: list[Task], found: object, *, looks: bool) -> None:
         self._busy = False
         if isinstance(found, Found):
-            self._take(found)
-        if self._again:
-            self._again = False
-            self._wake(GATHER)
+            self._take([task.key for task in tasks], found, looks=looks)
+            self._arm()
+        else:  # the next look of each second tries it again
+            self._fresh |= {task.key: None for task in tasks if task.whole and task.key in self._readings}
+            self._stale |= looks
 
-    def _take(self, found: Found) -> None:
-        self._known |= found.moved
+    def _take(self, keys: list[Key], found: Found, *, looks: bool) -> None:
+        self._known.update(found.rooms)
+        self._known.update(found.moved)
         if found.moved:
             newest = max(room.at for room in found.moved.values())
             self._since = max(self._since or 0, newest - OVERLAP_MS)
-        for each in found.states.values():
-            for entry in each.entries:
-                at = self._known[entry.room].at if entry.room in self._known else 0
-                self._known[entry.room] = Moved(
-                    entry.room, entry.name, entry.last, entry.messages, entry.news, at
-                )
         moved = sum(1 << room for room in found.moved)
         encoded: dict[int, bytes] = {}
-        for key, reading in list(self._readings.items()):
-            state, before, begun = found.states.get(key), reading.bits, list(reading.followers)
-            if state is not None or before & moved:
+        for key in list(self._readings) if looks else keys:
+            reading, told = self._readings.get(key), found.told.get(key)
+            if reading is None:
+                continue
+            before, begun = reading.bits, list(reading.followers)
+            if told is not None or before & moved:
                 reading.at = None
-            if state is not None:
-                self._tell_state(reading, state)
+            if told is not None:
+                self._tell(reading, told)
             # Not of a room that it has left since: what is said there is none of its business.
             self._tell_news(begun, before & reading.bits & found.counted, encoded)
-            self._answer(reading, state)
-        if self._since is None and self._known:
+            self._answer(key, reading, told)
+        if looks and self._since is None and self._known:
             self._since = self._chat.now() - OVERLAP_MS
 
     # --- What readers are told --------------------------------------------------------------------
@@ -227,28 +233,21 @@ class InboxFeed:
         for follower in followers:
             self._send(follower, encoded[bits])
 
-    def _tell_state(self, reading: Reading, state: State) -> None:
-        own = {entry.room: entry.own for entry in state.entries}
-        changed = {room for room, value in own.items() if reading.own.get(room) != value}
-        gone = [name for room, name in reading.names.items() if room not in own]
-        tells = bool(changed or gone or reading.revision != state.revision)
-        reading.revision, reading.own = state.revision, own
-        reading.names = {entry.room: entry.name for entry in state.entries}
-        reading.bits = sum(1 << room for room in own)
-        if tells and reading.followers:
-            encoded = json.dumps(_envelope(state, changed, gone))
+    def _tell(self, reading: Reading, told: Told) -> None:
+        reading.revision, reading.rooms, reading.own, reading.bits = told.revision, told.rooms, told.own, told.bits
+        reading.at = told.cursor
+        if told.changed:
             for follower in list(reading.followers):
-                self._send(follower, encoded)
+                self._send(follower, told.changed)
         for follower, after in list(reading.begins.items()):
-            self._begin_with(reading, follower, after, state)
-
-    def _begin_with(self, reading: Reading, follower: Follower, after: Cursor | Now, state: State) -> None:
-        cursor = state.cursor
-        del reading.begins[follower]
-        reading.followers.add(follower)
-        if not inbox.is_at(after, cursor):
-            follower.inbox_tells({"command": "inbox", **state.shown()})
-        follower.inbox_tells({"command": "caught-up", "room": inbox.INBOX, "cursor": cursor})
+            if not inbox.is_at(after, told.cursor):
+                if not told.whole:  # it came while this was read
+                    continue
+                follower.inbox_sends(envelope(told.whole), told.cursor)
+            del reading.begins[follower]
+            reading.followers.add(follower)
+            caught_up = json.dumps({"command": "caught-up", "room": inbox.INBOX, "cursor": told.cursor})
+            follower.inbox_sends(caught_up, told.cursor)
 
     def _send(self, follower: Follower, encoded: bytes) -> None:
         """Send an envelope, unless the socket is full: nothing is queued for a slow reader, it begins anew later."""
@@ -261,38 +260,32 @@ class InboxFeed:
         else:
             follower.inbox_sends(encoded)
 
-    def _answer(self, reading: Reading, state: State | None) -> None:
+    def _answer(self, key: Key, reading: Reading, told: Told | None) -> None:
         if not reading.waiters:
             return
         there, now = self._cursor(reading), time.monotonic()
         due = reading.answered_at + reading.pace
-        encoded = b""
         for waiter in list(reading.waiters):
             if isinstance(waiter.inbox_after, Now) and reading.revision >= 0:
                 waiter.inbox_after = Cursor(reading.revision, there.partition(".")[2])
-            if not inbox.is_at(waiter.inbox_after, there) and state is not None and (now >= due or waiter.inbox_ends):
-                encoded = encoded or json.dumps(state.shown())
+            if inbox.is_at(waiter.inbox_after, there):
+                if waiter.inbox_ends and told is not None:
+                    waiter.inbox_found(None, nothing(there))
+            elif told is not None and told.whole and (now >= due or waiter.inbox_ends):
                 reading.answered_at = now
-                waiter.inbox_found(state, encoded)
-            elif waiter.inbox_ends and state is not None:
-                waiter.inbox_found(None, nothing(there))
+                waiter.inbox_found(there, told.whole)
         if any(not inbox.is_at(each.inbox_after, there) for each in reading.waiters):
-            self._reactor.later(max(now, due) + 0.001, partial(self._wake, 0))
+            self._reactor.later(max(now, due) + 0.001, partial(self._attend, key))
 
     def _cursor(self, reading: Reading) -> str:
         if reading.at is None:
-            news = ((room, self._known[room].news) for room in sorted(reading.own))
-            reading.at = inbox.cursor(reading.revision, news)
+            reading.at = inbox.cursor(reading.revision, [(room, self._known[room].news) for room in reading.rooms])
         return reading.at
 
 
 def nothing(cursor: str) -> bytes:
     """Return the answer that tells of nothing new."""
     return b'{"cursor":"%b","rooms":{}}' % cursor.encode()
-
-
-def _envelope(state: State, changed: Collection[int], gone: list[str]) -> dict[str, Any]:
-    return {"command": "inbox", **state.shown(changed)} | ({"gone": gone} if gone else {})
 
 
 def _numbers(bits: int) -> list[int]:

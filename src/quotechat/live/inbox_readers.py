@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from array import array
+from typing import NamedTuple, Protocol
 
 from ..protocol.cursor import Cursor, Now
-from ..store.following.inbox import Moved, State
 
 PACE, PACE_OF_MANY, MANY = 0.5, 2.0, 200
 """Seconds between two answers to the held polls of an account; more, if it has more than `MANY` rooms."""
@@ -18,11 +18,8 @@ class Follower(Protocol):
     def blocked(self) -> bool:
         """Return True if something waits for the socket to take it; `InboxFeed.resume` tells when it has."""
 
-    def inbox_tells(self, envelope: dict[str, Any]) -> None:
-        """Send an envelope."""
-
-    def inbox_sends(self, encoded: bytes) -> None:
-        """Send an envelope that is encoded already."""
+    def inbox_sends(self, encoded: bytes, position: str | None = None) -> None:
+        """Send an envelope; `position` is the cursor that it has brought the reader to, if it is all of the inbox."""
 
 
 class Waiter(Protocol):
@@ -32,8 +29,8 @@ class Waiter(Protocol):
     inbox_ends: bool
     """True if its time is up: it is answered with the next read, whatever that finds."""
 
-    def inbox_found(self, state: State | None, encoded: bytes) -> None:
-        """Answer: `encoded` is the whole of the inbox, or the unchanged cursor if `state` is None."""
+    def inbox_found(self, cursor: str | None, encoded: bytes) -> None:
+        """Answer: `encoded` is the whole of the inbox at `cursor`, or the unchanged cursor if that is None."""
 
 
 class Key(NamedTuple):
@@ -44,13 +41,19 @@ class Key(NamedTuple):
 
 
 class Reading:
-    """All readers of one inbox in this worker, and the state that they have been told."""
+    """All readers of one inbox in this worker, and the state that they have been told.
+
+    Of a room there are 16 bytes here: names and counts of rooms are kept once for all readings.
+    """
+
+    __slots__ = ("answered_at", "at", "begins", "bits", "followers", "late", "own", "revision", "rooms", "waiters")
 
     def __init__(self) -> None:
         self.revision = -1
-        self.own: dict[int, int] = {}
-        """By room, `Entry.own`."""
-        self.names: dict[int, str] = {}
+        self.rooms = array("q")
+        """Keys of the rooms, in order."""
+        self.own = array("q")
+        """Of each room `Entry.own`."""
         self.bits = 0
         self.followers: set[Follower] = set()
         """Those that have been told the whole and all that came since."""
@@ -77,24 +80,4 @@ class Reading:
     @property
     def pace(self) -> float:
         """Seconds between two answers to held polls."""
-        return PACE_OF_MANY if len(self.own) > MANY else PACE
-
-
-class Task(NamedTuple):
-    """What one read does for one inbox: `whole` always, else only if its revision or `bits` have moved."""
-
-    key: Key
-    revision: int
-    bits: int
-    whole: bool
-    polled: bool
-
-
-class Found(NamedTuple):
-    """What one read found."""
-
-    moved: dict[int, Moved]
-    """Rooms whose counters moved."""
-    counted: int
-    """Bits of those among them that have other counts."""
-    states: dict[Key, State]
+        return PACE_OF_MANY if len(self.rooms) > MANY else PACE

@@ -7,8 +7,9 @@ the newest inbox has missed nothing, whatever came before it.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Sequence
 from hashlib import blake2b
+from itertools import chain
 from typing import Final
 
 from .cursor import Cursor, Now
@@ -19,7 +20,6 @@ EVERYTHING: Final = "everything"
 MENTIONS: Final = "mentions"
 LEVELS: Final = (EVERYTHING, MENTIONS, "nothing", "hidden")
 _TAG_BYTES = 8
-_ROOM = struct.Struct("!qq")
 
 
 def unread(last: int, messages: int, read_id: int, read_messages: int) -> int:
@@ -36,12 +36,10 @@ def default_level(kind: str) -> str:
     return EVERYTHING if kind == "direct" else MENTIONS
 
 
-def cursor(revision: int, news: Iterable[tuple[int, int]]) -> str:
+def cursor(revision: int, news: Sequence[tuple[int, int]]) -> str:
     """Return the cursor of an inbox; `news` are the key and the counter of each room, in the order of the keys."""
-    digest = blake2b(digest_size=_TAG_BYTES)
-    for room in news:
-        digest.update(_ROOM.pack(*room))
-    return f"{revision}.{digest.hexdigest()}"
+    packed = struct.pack(f"!{2 * len(news)}q", *chain.from_iterable(news))
+    return f"{revision}.{blake2b(packed, digest_size=_TAG_BYTES).hexdigest()}"
 
 
 def is_at(after: Cursor | Now, there: str) -> bool:

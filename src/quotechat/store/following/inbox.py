@@ -1,22 +1,27 @@
 """Read the inbox of an account: its rooms, with counts, its position in each, and what mentions it.
 
-Statements only, in one open transaction. An inbox costs three statements, however many rooms it has.
+Statements only, in one open transaction. An inbox costs four statements, however many rooms it has; of many inboxes in
+one transaction each room is read once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from array import array
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from ...protocol import events, inbox, rooms
+import msgspec
+
+from ...protocol import events, inbox, json, rooms
 from ..shapes import PART, Row, Sql
 
 MOST_NOTICES = 50
 _ROOM = "r.id, r.name, r.title, r.kind, r.last, r.messages, r.news"
 _JOINED = (
     f"SELECT {_ROOM}, m.read_id, m.read_n, m.level FROM member m JOIN room r ON r.id = m.room_id"
-    " WHERE m.account_id = ? ORDER BY r.id"
+    " WHERE m.account_id = ? ORDER BY m.room_id"
 )
+_MEMBER = "SELECT room_id, read_id, read_n, level FROM member WHERE account_id = ? ORDER BY room_id"
 _NOT_BLOCKED = (
     "NOT EXISTS (SELECT 1 FROM blocked b JOIN account s ON s.id = b.other WHERE b.account_id = ?"
     " AND s.identity = g.identity)"
@@ -52,8 +57,31 @@ _CALLS_ALL = "SELECT 1 FROM mention WHERE account_id = 0 AND room_id = ? AND mes
 _MOST_NAMED = 500
 
 
+Rooms = dict[int, Row]
+"""Rooms that were read in this transaction, by their key."""
+
+
+class _Read(msgspec.Struct, gc=False):
+    id: int
+    messages: int
+
+
+class _Shown(msgspec.Struct, omit_defaults=True, gc=False):
+    """An entry as the API shows it: zeros and the usual level are left out."""
+
+    kind: str | None = None
+    people: list[dict[str, str]] | None = msgspec.field(default=None, name="with")
+    title: str | None = None
+    last: int = 0
+    messages: int = 0
+    read: _Read | None = None
+    unread: int = 0
+    mentions: int = 0
+    level: str | None = None
+
+
 class Entry(NamedTuple):
-    """One room of an inbox. Without `read` the account has not joined it, and is only mentioned there."""
+    """One room of an inbox. Without `read_id` the account has not joined it, and is only mentioned there."""
 
     room: int
     name: str
@@ -62,33 +90,43 @@ class Entry(NamedTuple):
     last: int
     messages: int
     news: int
-    read: tuple[int, int] | None
-    level: str | None
+    read_id: int | None = None
+    read_n: int | None = None
+    level: str | None = None
     mentions: int = 0
     people: tuple[tuple[str, str], ...] = ()
 
     @property
     def unread(self) -> int:
         """Return how many messages are unread."""
-        return 0 if self.read is None else inbox.unread(self.last, self.messages, *self.read)
+        if self.read_id is None or self.read_n is None:
+            return 0
+        return inbox.unread(self.last, self.messages, self.read_id, self.read_n)
 
     @property
     def own(self) -> int:
         """Return a number that changes with all but the counts of the room, which are told to everybody."""
-        return hash((self.name, self.title, self.kind, self.read, self.level, self.mentions, self.people))
+        return hash((self[1:4], self[7:]))
 
     def shown(self) -> dict[str, Any]:
-        """Return it as the API shows it: zeros and the usual level are left out."""
-        fields: dict[str, Any] = {} if self.kind == rooms.OPEN else {"kind": self.kind}
-        if self.kind == rooms.DIRECT:
-            fields["with"] = [{"id": key, "name": name} for key, name in self.people]
-        level = self.level if self.level != inbox.default_level(self.kind) else None
-        values = {"title": self.title, "last": self.last, "messages": self.messages}
-        fields |= {name: value for name, value in values.items() if value}
-        if self.read is not None:
-            fields["read"] = {"id": self.read[0], "messages": self.read[1]}
-        counts = {"unread": self.unread, "mentions": self.mentions, "level": level}
-        return fields | {name: value for name, value in counts.items() if value}
+        """Return it as the API shows it."""
+        found: dict[str, Any] = msgspec.to_builtins(self._shown())
+        return found
+
+    def _shown(self) -> _Shown:
+        _, _, title, kind, last, messages, _, read_id, read_n, level, mentions, people = self
+        shown = _Shown(None, None, title or None, last, messages)
+        if kind != rooms.OPEN:
+            shown.kind = kind
+        if kind == rooms.DIRECT:
+            shown.people = [{"id": key, "name": name} for key, name in people]
+        if read_id is not None and read_n is not None:
+            shown.read = _Read(read_id, read_n)
+            shown.unread = inbox.unread(last, messages, read_id, read_n)
+        shown.mentions = mentions
+        if level is not None and level != inbox.default_level(kind):
+            shown.level = level
+        return shown
 
 
 class State(NamedTuple):
@@ -101,30 +139,59 @@ class State(NamedTuple):
     @property
     def cursor(self) -> str:
         """The cursor of all of it."""
-        return inbox.cursor(self.revision, ((entry.room, entry.news) for entry in self.entries))
+        return inbox.cursor(self.revision, [(entry[0], entry[6]) for entry in self.entries])
 
-    def shown(self, only: Collection[int] | None = None) -> dict[str, Any]:
-        """Return it as the API shows it; with `only` these rooms, else all of it."""
-        entries = [entry for entry in self.entries if only is None or entry.room in only]
-        fields: dict[str, Any] = {"cursor": self.cursor}
+    @property
+    def own(self) -> array[int]:
+        """Return `Entry.own` of each entry, in their order."""
+        return array("q", [entry.own for entry in self.entries])
+
+    def encoded(self, cursor: str, only: Collection[int] | None = None, gone: Sequence[str] = ()) -> bytes:
+        """Return it as the API shows it; with `only` these rooms, and the names of those that are `gone`."""
+        fields: dict[str, Any] = {"cursor": cursor}
         if only is None:
             fields["complete"] = True
-        fields["rooms"] = {entry.name: entry.shown() for entry in entries}
+        fields["rooms"] = {each.name: each._shown() for each in self.entries if only is None or each.room in only}
         if self.notices:
             fields["notices"] = self.notices
-        return fields
+        if gone:
+            fields["gone"] = gone
+        return json.dumps(fields)
 
 
-def read(sql: Sql, account: int, only: Collection[str] | None = None) -> State:
-    """Return the inbox of an account, of its rooms or of those that are named `only`."""
+def read(sql: Sql, account: int, only: Collection[str] | None = None, known: Rooms | None = None) -> State:
+    """Return the inbox of an account, of its rooms or of those that are named `only`.
+
+    `known` are the rooms that were read before in this transaction; missing ones are added.
+    """
     revision = revisions(sql, (account,)).get(account, 0)
     mentions = dict(_pairs(sql.all(_MENTIONS, account, account, account, account)))
-    joined = list(sql.all(_JOINED, account))
-    people = people_of(sql, account) if any(each[3] == rooms.DIRECT for each in joined) else {}
-    entries = [_entry(each, mentions.pop(each[0], 0), people) for each in joined]
-    entries += [_entry((*each, None, None, None), mentions[each[0]], {}) for each in _open(sql, account, mentions)]
-    kept = [each for each in entries if PART not in each.name and (only is None or each.name in only)]
-    return State(revision, sorted(kept), _notices(sql, account))
+    entries = [Entry(*row) for row in sql.all(_JOINED, account)] if known is None else _joined(sql, account, known)
+    if any(each[3] == rooms.DIRECT for each in entries):
+        people = people_of(sql, account)
+        entries = [each._replace(people=tuple(people[each.room])) if each.room in people else each for each in entries]
+    if mentions:
+        entries = _mentioned(sql, account, entries, mentions)
+    kept = [each for each in entries if (only is None or each.name in only) and PART not in each.name]
+    return State(revision, kept, _notices(sql, account))
+
+
+def _joined(sql: Sql, account: int, known: Rooms) -> list[Entry]:
+    """Return the entries of `_JOINED`, of which those of rooms are read once for all."""
+    rows = list(sql.all(_MEMBER, account))
+    missing = [row[0] for row in rows if row[0] not in known]
+    for start in range(0, len(missing), _MOST_NAMED):
+        some = missing[start : start + _MOST_NAMED]
+        found = sql.all(f"SELECT {_ROOM} FROM room r WHERE r.id IN ({', '.join('?' * len(some))})", *some)
+        known |= {row[0]: row for row in found}
+    return [Entry(*(*known[row[0]], *row[1:])) for row in rows if row[0] in known]
+
+
+def _mentioned(sql: Sql, account: int, joined: list[Entry], mentions: dict[int, int]) -> list[Entry]:
+    """Return the entries with the mentions of each, and the rooms that the account is only mentioned in."""
+    entries = [each._replace(mentions=mentions.pop(each.room, 0)) if each.room in mentions else each for each in joined]
+    entries += [Entry(*row)._replace(mentions=mentions[row[0]]) for row in _open(sql, account, mentions)]
+    return sorted(entries)
 
 
 def mentions_in(sql: Sql, account: int, room: int, read_id: int) -> int:
@@ -169,12 +236,6 @@ def calls_all(sql: Sql, room: int, after: int) -> bool:
 def senders(sql: Sql, room: int, after: int) -> set[int]:
     """Return the accounts that sent a message in the room after `after`."""
     return {row[0] for row in sql.all(_SENDERS, room, after)}
-
-
-def _entry(row: Iterable[Any], mentions: int, people: dict[int, list[tuple[str, str]]]) -> Entry:
-    room, name, title, kind, last, messages, news, read_id, read_n, level = row
-    read = None if read_id is None else (read_id, read_n)
-    return Entry(room, name, title, kind, last, messages, news, read, level, mentions, tuple(people.get(room, ())))
 
 
 def _open(sql: Sql, account: int, room_ids: Collection[int]) -> list[Row]:

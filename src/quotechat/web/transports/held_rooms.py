@@ -24,7 +24,6 @@ from ...live.reactor import Reactor
 from ...protocol.cursor import Cursor, Now, cursor_of
 from ...protocol.errors import Overloaded, Refused, RoomUnknown, Unauthenticated
 from ...protocol.rights.principal import Principal
-from ...store.following.inbox import State
 from ..http import problems
 from ..http.services import services, services_of
 from .kept import Head, Kept, Taking
@@ -115,10 +114,10 @@ class HeldRooms(Kept):
         if self.busy and any(_has_moved(handle, after) for handle, after in self.places.items()):
             self._read_rooms()
 
-    def inbox_found(self, state: State | None, encoded: bytes) -> None:
+    def inbox_found(self, cursor: str | None, encoded: bytes) -> None:
         """The inbox is elsewhere, or the time is up: answer with it, and what the rooms have."""
         self._inbox, self._ends = encoded, True
-        self._tag = None if state is None else state.cursor
+        self._tag = cursor
         self._read_rooms()
 
     def received(self, data: bytes) -> None:

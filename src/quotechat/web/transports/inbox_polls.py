@@ -12,7 +12,7 @@ from ...hub.chat import Chat, Page
 from ...hub.held_polls import hint
 from ...hub.room_handle import RoomHandle
 from ...live.inbox_feed import GATHER, nothing
-from ...protocol import inbox, json
+from ...protocol import inbox
 from ...protocol.cursor import Cursor, Now, cursor_of
 from ...protocol.errors import Overloaded
 from ...protocol.rights.principal import Principal
@@ -31,9 +31,8 @@ def read(chat: Chat, principal: Principal) -> State:
 
 def told(state: State, after: Cursor | Now) -> bytes:
     """Return what a poll at `after` is answered: the whole inbox, or that nothing is new."""
-    if inbox.is_at(after, state.cursor):
-        return nothing(state.cursor)
-    return json.dumps(state.shown())
+    cursor = state.cursor
+    return nothing(cursor) if inbox.is_at(after, cursor) else state.encoded(cursor)
 
 
 def alone(chat: Chat, principal: Principal, after: Cursor | Now, seconds: float, gone: Gone | None) -> Response:

@@ -77,14 +77,9 @@ class InboxStream(Peer):
         self.send(self._head + (chunk(b": heartbeat\n" + retry_line()) if self.framing == "sse" else b""))
         self.reactor.inbox.follow(self, self._who, self._after)
 
-    def inbox_tells(self, envelope: dict[str, Any]) -> None:
-        """Send an envelope, whose cursor is the position of the reader."""
-        position: str | None = envelope.get("cursor")
-        self._send(json.dumps(envelope), position)
-
-    def inbox_sends(self, encoded: bytes) -> None:
-        """Send an envelope that is encoded already."""
-        self._send(encoded, None)
+    def inbox_sends(self, encoded: bytes, position: str | None = None) -> None:
+        """Send an envelope; with a `position` an event stream comes back from there."""
+        self._send(encoded, position)
 
     def swept(self, now: float) -> None:
         if now < self._next_heartbeat or self.blocked:
@@ -118,7 +113,8 @@ class InboxStream(Peer):
             )  # fmt: skip
 
     def _lost(self, refused: Refused) -> None:
-        self.inbox_tells({"command": "reset", "room": inbox.INBOX, "error": problems.body(refused)})
+        reset = {"command": "reset", "room": inbox.INBOX, "error": problems.body(refused)}
+        self._send(json.dumps(reset), None)
         self.restart()
 
     def _send(self, encoded: bytes, position: str | None) -> None:

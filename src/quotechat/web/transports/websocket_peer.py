@@ -304,12 +304,8 @@ class Socket(Peer):
             return
         self.reactor.inbox.follow(self, self._client.principal, after)
 
-    def inbox_tells(self, envelope: dict[str, Any]) -> None:
-        """Send an envelope of the inbox."""
-        self._tell(envelope)
-
-    def inbox_sends(self, encoded: bytes) -> None:
-        """Send an envelope of the inbox that is encoded already."""
+    def inbox_sends(self, encoded: bytes, position: str | None = None) -> None:
+        """Send an envelope of the inbox; `position` is in it."""
         self.send(frame(encoded))
 
     def _subscribe(self, command: commands.Subscribe) -> None:

@@ -1,0 +1,176 @@
+"""What inboxes cost a worker, counted in statements and bytes: without a reader, for each that begins, and at rest."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from servers import until
+
+from quotechat.app import open_chat
+from quotechat.config import Settings
+from quotechat.hub.chat import Chat
+from quotechat.live import inbox_feed
+from quotechat.live.inbox_feed import InboxFeed
+from quotechat.live.reactor import Reactor, open_reactor
+from quotechat.protocol import commands
+from quotechat.protocol.cursor import START
+from quotechat.protocol.rights.principal import Principal
+from quotechat.store.accounts import accounts
+from quotechat.store.base import CreateRoom, Write
+from quotechat.store.shapes import Sql
+
+ROOMS, PEOPLE = 300, 8
+BESIDE = ("watcher", "scheduler", "housekeeper")
+"""Threads of a chat that look at the store now and then, whatever is said."""
+T0 = 1_750_000_000_000
+
+
+class Follower:
+    """Notes what it is told of an inbox."""
+
+    blocked = False
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, Any]] = []
+
+    def inbox_sends(self, encoded: bytes, position: str | None = None) -> None:
+        self.told.append(json.loads(encoded))
+
+    def commands(self) -> list[str]:
+        return [each["command"] for each in self.told]
+
+
+class Worker:
+    """A chat, with the part of a worker that tells inboxes if it is `wired`; `ran` are its statements."""
+
+    def __init__(self, data: Path, monkeypatch: pytest.MonkeyPatch, *, wired: bool) -> None:
+        self.ran: list[str] = []
+        connect = sqlite3.connect
+
+        def tracing(*arguments: Any, **about: Any) -> sqlite3.Connection:
+            connection = connect(*arguments, **about)
+            connection.set_trace_callback(note)
+            return connection
+
+        def note(statement: str) -> None:
+            if threading.current_thread().name not in BESIDE:
+                self.ran.append(statement)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(sqlite3, "connect", tracing)
+            settings = Settings(data=data, limits=False, search=False, most_rooms=2 * ROOMS)
+            self.chat: Chat = open_chat(settings)
+            self.chat.read_with(lambda sql: sql.one("SELECT 1"))  # a connection for readers
+        self.reactor: Reactor = open_reactor(self.chat)
+        if wired:
+            inbox_feed.open_feed(self.reactor, self.chat)
+            # It begins with its first socket, and here is none.
+            self.reactor._begun = True
+            self.reactor.thread.start()
+        self.chat.start()
+
+    @property
+    def feed(self) -> InboxFeed:
+        return self.reactor.inbox
+
+    def say(self, room: str = "lobby") -> None:
+        message = commands.NewMessage(user="Bo", message="Hello")
+        self.chat.submit(commands.SendMessage(message=message, room=room), identity=None)
+
+    def statements_of_a_message(self) -> list[str]:
+        """Return how each of them begins."""
+        self.say()
+        del self.ran[:]
+        self.say()
+        return [each[:20] for each in self.ran]
+
+    def on_reactor(self, work: Callable[[], None]) -> None:
+        """Do `work` on the reactor's thread; return when it is done."""
+        done: list[bool] = []
+
+        def both() -> None:
+            work()
+            done.append(True)
+
+        self.reactor.call(both)
+        until(lambda: bool(done))
+
+    def begin(self, people: Sequence[Principal]) -> list[Follower]:
+        """Let each follow its inbox, all in one turn of the loop; return them when they have caught up."""
+        followers = [Follower() for _ in people]
+
+        def begin() -> None:
+            for follower, person in zip(followers, people, strict=True):
+                self.feed.follow(follower, person, START)
+
+        del self.ran[:]
+        self.on_reactor(begin)
+        until(lambda: all("caught-up" in each.commands() for each in followers))
+        return followers
+
+
+@pytest.fixture
+def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
+    worker = Worker(tmp_path, monkeypatch, wired=True)
+    with closing(worker.chat):
+        yield worker
+        for each in list(worker.feed._keys):
+            worker.on_reactor(partial(worker.feed.unfollow, each))
+
+
+def filled(sql: Sql) -> list[Principal]:
+    """Let some people join all rooms."""
+    people = [accounts.make(sql, f"Person {number}", "member", T0) for number in range(PEOPLE)]
+    for person in people:
+        sql.run(
+            "INSERT INTO member (account_id, room_id, role, read_id, read_n, at)"
+            " SELECT ?, id, 'member', 0, 0, ? FROM room WHERE name LIKE 'room%'", person.id, T0,
+        )  # fmt: skip
+    return [Principal(each.identity, each.id, each.key, each.name, each.role) for each in people]
+
+
+def test_without_a_reader_a_message_costs_nothing_more(
+    tmp_path: Path, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It runs the statements that it runs where there are no inboxes at all, and wakes nothing."""
+    plain = Worker(tmp_path / "plain", monkeypatch, wired=False)
+    with closing(plain.chat):
+        expected = plain.statements_of_a_message()
+    calls: list[Any] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(worker.reactor, "call", lambda *arguments: calls.append(arguments))
+        assert worker.statements_of_a_message() == expected and len(expected) > 3
+    assert calls == []
+
+
+def test_followers_share_the_rooms(worker: Worker) -> None:
+    """Rooms are read once for all that begin together; nothing is read for those that have begun when another comes;
+    and of a room each holds 16 bytes."""
+    worker.chat._store.commit([Write(CreateRoom(f"room{number}"), T0, operator=True) for number in range(ROOMS)])
+    people = worker.chat.write_with(filled)
+    followers = worker.begin(people)
+    assert sum("FROM room r WHERE r.id IN" in each for each in worker.ran) == 1
+    for each in followers:
+        whole, caught_up = each.told
+        assert len(whole["rooms"]) == ROOMS + 1 and whole["complete"]
+        assert caught_up == {"command": "caught-up", "room": "@inbox", "cursor": whole["cursor"]}
+    for reading in worker.feed._readings.values():
+        size = sum(map(sys.getsizeof, (reading.rooms, reading.own, reading.bits)))
+        assert size < 17 * len(reading.rooms) + 400
+
+    worker.on_reactor(partial(worker.feed.unfollow, followers.pop(0)))
+    followers += worker.begin(people[:1])
+    assert sum("level FROM member" in each for each in worker.ran) == 1
+    worker.say("room7")
+    for each in followers:
+        until(lambda each=each: "news" in each.commands())  # type: ignore[misc]
+        assert each.told[-1] == {"command": "news", "rooms": {"room7": {"last": 1, "messages": 1}}}
