@@ -130,6 +130,12 @@ bench-inbox: $(VENV)/.installed-bench
 bench-closed: $(VENV)/.installed-test
 	READERS="$(READERS)" TURNS="$(TURNS)" $(BIN)/python -m bench.closed
 
+# Files in a bucket of a real storage: OpenStack Swift, of Debian's package python3-swift.
+.PHONY: s3
+s3: $(VENV)/.installed-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[s3]'
+	$(BIN)/python tools/s3.py
+
 .PHONY: bench-uploads
 bench-uploads: $(VENV)/.installed-bench
 	READERS="$(READERS)" UPLOADS="$(UPLOADS)" $(BIN)/python -m bench.uploads

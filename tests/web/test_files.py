@@ -22,6 +22,7 @@ from servers import until
 from quotechat import create_app
 from quotechat.config import Settings
 from quotechat.store.files import moving, uploads
+from quotechat.store.files.contents import Places
 
 FILES = "/api/v1/rooms/lobby/files"
 _numbers = itertools.count()
@@ -551,7 +552,7 @@ def test_an_upload_is_completed_once(app: Flask, azin: Sender) -> None:
         file = complete(0).get_json()["file"]
         assert {answer.get_json()["file"]["id"] for answer in answers if answer.status_code == 201} == {file["id"]}
         assert len(azin.read(file).data) == file["size"]
-        assert chat.read_with(lambda sql: list(moving.check(sql, folder, lambda *_: None))) == []
+        assert chat.read_with(lambda sql: list(moving.check(sql, Places(folder), lambda *_: None))) == []
         azin.remove(file)
     assert kept(app) == before and not list((folder / "arriving").glob("*"))
 

@@ -20,7 +20,9 @@ _THREADS_KEPT_FREE = 4
 
 _LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 _ACCESS = ("open", "invite", "private")
-_FILES = ("", "directory", "database", "off")
+_FILES = ("", "directory", "database", "s3", "off")
+_MOST_PUT = 5 * 1024**3
+"""Bytes that S3 takes by one request."""
 _LOG_FORMATS = ("auto", "text", "json")
 _WEBHOOKS = ("off", "admins", "members")
 
@@ -171,7 +173,24 @@ class Settings:
     files: str = setting(
         "",
         "Where files are kept: `directory`, in the data directory; `database`, so that several machines share them;"
-        " `off`, nowhere. Empty: `database` with `QUOTECHAT_DATABASE`, else `directory`.",
+        " `s3`, in a bucket; `off`, nowhere. Empty: `database` with `QUOTECHAT_DATABASE`, else `directory`.",
+    )
+    bucket: str = setting(
+        "",
+        "The bucket for files, `NAME` or `NAME/PREFIX`, of this chat alone. Contents that are there are read from it"
+        " also when `QUOTECHAT_FILES` is no longer `s3`. Needs `quotechat[s3]`.",
+    )
+    bucket_endpoint: str = setting(
+        "", "Address of an S3-compatible storage, such as `https://s3.example.org`. Empty: that of AWS."
+    )
+    bucket_region: str = setting("us-east-1", "Region of the bucket, as its storage names it.")
+    bucket_key: str = setting(
+        "", "Id of the access key. Empty: found as AWS's own tools find it, such as in a role of the machine.",
+        secret=True,
+    )  # fmt: skip
+    bucket_secret: str = setting("", "Secret of the access key.", secret=True)
+    bucket_path_style: bool = setting(
+        True, "`on` or `off`: whether the bucket's name is in the path of an address, or in its host."
     )
     file_bytes: int = setting(26_214_400, "Bytes of one file.", low=1024, high=10_737_418_240)
     account_files_bytes: int = setting(
@@ -273,7 +292,7 @@ class Settings:
 
     @property
     def files_in(self) -> str:
-        """Return the place of files: ``directory``, ``database`` or ``off``."""
+        """Return the place of files: ``directory``, ``database``, ``s3`` or ``off``."""
         return self.files or ("database" if self.database else "directory")
 
     def _check_bounds(self, each: Field[Any]) -> None:
@@ -301,6 +320,7 @@ class Settings:
                 f"{variable('log_level')} must be one of {', '.join(_LOG_LEVELS)}, not {self.log_level!r}"
             )
         self._check_people()
+        self._check_bucket()
         for name in ("database", "listen_database"):
             self._check_database(name)
         if not self.host or any(sign.isspace() or sign == "/" for sign in self.host):
@@ -321,6 +341,19 @@ class Settings:
         self._replace("webhook_networks", tuple(map(clean_network, self.webhook_networks)))
         if self.contact and not re.fullmatch(r"(mailto:|https://)[!-~]{3,200}", self.contact):
             raise SettingsError(f"{variable('contact')} must begin with mailto: or https://")
+
+    def _check_bucket(self) -> None:
+        if self.bucket and not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.-]+)*", self.bucket, re.A):
+            raise SettingsError(f"{variable('bucket')} must be such as files or files/chat, not {self.bucket!r}")
+        self._replace("bucket_endpoint", self.bucket_endpoint.rstrip("/"))
+        if self.bucket_endpoint and not re.fullmatch(r"https?://[^\s?#@/]+", self.bucket_endpoint):
+            raise SettingsError(f"{variable('bucket_endpoint')} must be such as https://s3.example.org")
+        if bool(self.bucket_key) != bool(self.bucket_secret):
+            raise SettingsError(f"{variable('bucket_key')} and {variable('bucket_secret')} go together")
+        if self.files == "s3" and not self.bucket:
+            raise SettingsError(f"{variable('files')} is s3, and {variable('bucket')} names no bucket")
+        if self.files == "s3" and self.file_bytes > _MOST_PUT:
+            raise SettingsError(f"{variable('file_bytes')} must be at most {_MOST_PUT} with {variable('files')}=s3")
 
     def _check_database(self, name: str) -> None:
         # Its text holds a password: it is not repeated.

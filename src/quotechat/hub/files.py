@@ -6,6 +6,7 @@ cleans a picture and makes its thumbnail before the file is complete; the file i
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -33,8 +34,10 @@ from ..protocol.errors import (
 from ..protocol.files import media, movies
 from ..protocol.rights.principal import Principal
 from ..store.base import Write
-from ..store.files import attaching, blobs, sweeping, uploads
-from ..store.files.blobs import Blobs, Content
+from ..store.files import attaching, blobs, contents, sweeping, uploads
+from ..store.files.blobs import Blobs
+from ..store.files.bucket import StorageUnavailable
+from ..store.files.contents import Content, Places, places_of
 from ..store.files.uploads import Bounds, File, Made
 from ..store.shapes import Sql
 from .chat import Chat
@@ -47,6 +50,8 @@ _CHILD_SECONDS = 15.0
 _AT_ONCE = 20
 """Contents that one transaction removes."""
 _ABANDONED_EVERY, _LOST_EVERY = 60.0, 86_400.0
+_OBJECTS_AFTER = 30.0
+"""Seconds until a bucket that was unavailable is asked again to remove objects."""
 _FULL = 28
 """The status with which the child ends if the disk is full."""
 _ROOT = Path(__file__).resolve().parents[2]
@@ -56,15 +61,18 @@ class Files:
     """`store` is None if this server keeps no files; `guests` is whether visitors may upload."""
 
     def __init__(
-        self, chat: Chat, store: Blobs | None, bounds: Bounds, *, guests: bool = False, keep_metadata: bool = False
-    ) -> None:
+        self, chat: Chat, store: Blobs | None, places: Places, bounds: Bounds, *,
+        guests: bool = False, keep_metadata: bool = False,
+    ) -> None:  # fmt: skip
         self._chat = chat
         self._blobs = store
+        self._places = places
         self.bounds = bounds
         self._guests = guests
         self._keep_metadata = keep_metadata
         self._children = threading.BoundedSemaphore(_CHILDREN)
         self._abandoned_at = self._lost_at = time.monotonic() + _ABANDONED_EVERY
+        self._objects_at = 0.0
         if store is not None:
             chat.keep_house(self.step)
 
@@ -135,14 +143,14 @@ class Files:
 
     def open(self, by: Principal, file_id: str, *, thumb: bool = False) -> tuple[File, Content]:
         """Return a file, or its thumbnail, to read. Raises FileUnknown, also if `by` may not read it."""
-        folder = self._on().folder
+        self._on()
 
         def work(sql: Sql) -> tuple[File, Content | None]:
             file = uploads.find(sql, file_id)
             if not file.is_sent and not uploads.is_of(sql, file, by.identity):
                 raise FileUnknown()
             wanted = file.thumb if thumb else file.hash
-            return file, None if wanted is None else blobs.find(sql, folder, self._chat, wanted)
+            return file, None if wanted is None else contents.find(sql, self._places, self._chat, wanted)
 
         file, content = self._chat.read_with(work)
         self._visible(by, file)
@@ -161,14 +169,26 @@ class Files:
                 store.discard(upload)
         if now >= self._lost_at:
             self._lost_at = now + _LOST_EVERY
-            self.sweep()
-        if self._chat.read_with(lambda sql: sql.one("SELECT 1 FROM dropped LIMIT 1")) is None:
+            with contextlib.suppress(StorageUnavailable):
+                self.sweep()
+        if not self._chat.read_with(contents.are_dropped):
             return False
-        return self._chat.write_with(lambda sql: blobs.remove_dropped(sql, store.folder, _AT_ONCE)) == _AT_ONCE
+        more = self._chat.write_with(lambda sql: contents.remove_dropped(sql, store.folder, _AT_ONCE)) == _AT_ONCE
+        return self._remove_objects(now) or more
 
     def sweep(self) -> int:
         """Remove all bytes that belong to no file; return how many contents and rests those were."""
-        return sweeping.remove_all(self._on().folder, self._chat, self._chat.now())
+        self._on()
+        return sweeping.remove_all(self._places, self._chat, self._chat.now())
+
+    def _remove_objects(self, now: float) -> bool:
+        if now < self._objects_at:
+            return False
+        try:
+            return contents.remove_objects(self._chat, self._places, _AT_ONCE) == _AT_ONCE
+        except StorageUnavailable:
+            self._objects_at = now + _OBJECTS_AFTER
+            return False
 
     # --- Inside -------------------------------------------------------------------------------------
 
@@ -279,14 +299,17 @@ class Files:
 
 
 def open_files(chat: Chat, settings: Settings) -> Files:
-    """Return the files of a server with these settings."""
-    folder = settings.data / "files"
+    """Return the files of a server with these settings. Raises SettingsError."""
+    places = places_of(settings)
     store: Blobs | None = None
     if settings.files_in != "off":
-        store = (blobs.Database if settings.files_in == "database" else blobs.Directory)(folder, chat)
+        in_database = settings.files_in == "database" or (settings.files_in == "s3" and settings.database)
+        store = (blobs.Database if in_database else blobs.Directory)(places.folder, chat)
+    if store is not None and settings.files_in == "s3":
+        store = blobs.InBucket(store, places.object_store(), chat, chat.now)
     bounds = Bounds(settings.file_bytes, settings.account_files_bytes, settings.all_files_bytes)
     return Files(
-        chat, store, bounds, guests=settings.guest_files, keep_metadata=settings.keep_metadata
+        chat, store, places, bounds, guests=settings.guest_files, keep_metadata=settings.keep_metadata
     )
 
 

@@ -1,13 +1,16 @@
 """Send files to peers that read as slowly as they like: one thread for all, which holds one block of each at most.
 
 The socket is taken from the server, as for a stream, and closed at the end of the file. A file of the data directory
-goes to the socket by sendfile(2).
+goes to the socket by sendfile(2). Contents on another machine are fetched by a few threads, a block at a time, when its
+peer has taken the last one; meanwhile no other peer waits.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+import queue
 import select
 import socket
 import threading
@@ -16,10 +19,15 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from ..hub.chat import Chat
-from ..store.files.blobs import Content
+from ..protocol.errors import Refused
+from ..store.files.contents import Content
 from ..supervision import Supervised, count
 from . import descriptors
 
+log = logging.getLogger(__name__)
+
+_FETCHERS = 4
+"""Threads that fetch blocks from other machines."""
 _TURN_BYTES = 256 * 1024
 """Bytes to one peer in one turn of the loop."""
 _SILENT_SECONDS = 60.0
@@ -41,6 +49,9 @@ class Downloads:
         self._ended = False
         self._starting = threading.Lock()
         self.thread = Supervised("downloads", self._run)
+        self._wanted = queue.SimpleQueue[Download | None]()
+        self._fetched: deque[Download] = deque()
+        self._fetchers: list[Supervised] = []
 
     def add(self, download: Download) -> None:
         """Send `download` from now on."""
@@ -55,6 +66,8 @@ class Downloads:
         self._ended = True
         self._ring()
         self.thread.join(5)
+        for _ in self._fetchers:
+            self._wanted.put(None)
 
     def _ring(self) -> None:
         with contextlib.suppress(OSError):  # full: it looks in any case
@@ -67,6 +80,10 @@ class Downloads:
                     os.read(self._wake, 4096)
                 elif number in self._open:
                     self._turn(self._open[number], mask)
+            while self._fetched:
+                download = self._fetched.popleft()
+                if not download.is_closed:
+                    self._poll.modify(download.sock, select.EPOLLOUT)
             while self._new:
                 download = self._new.popleft()
                 self._open[download.sock.fileno()] = download
@@ -81,6 +98,13 @@ class Downloads:
         try:
             if download.is_done:
                 going = bool(download.sock.recv(4096))
+            elif download.is_fetching:
+                going = not mask & (select.EPOLLHUP | select.EPOLLERR)
+            elif download.wants_block:
+                going = True
+                download.is_fetching = True
+                self._poll.modify(download.sock, 0)
+                self._want(download)
             else:
                 going = download.send()
                 if going and download.is_done:
@@ -95,6 +119,20 @@ class Downloads:
         if not going:
             self._drop(download)
 
+    def _want(self, download: Download) -> None:
+        if not self._fetchers:
+            self._fetchers = [Supervised(f"fetcher {number}", self._fetch) for number in range(_FETCHERS)]
+            for each in self._fetchers:
+                each.start()
+        self._wanted.put(download)
+
+    def _fetch(self) -> None:
+        while (download := self._wanted.get()) is not None and not self._ended:
+            if not download.is_closed:
+                download.fetch()
+            self._fetched.append(download)
+            self._ring()
+
     def _drop(self, download: Download) -> None:
         del self._open[download.sock.fileno()]
         self._poll.unregister(download.sock)
@@ -102,23 +140,49 @@ class Downloads:
 
 
 class Download:
-    """One answer on its way: its head, then the bytes of `content` from `start` to `stop`."""
+    """One answer on its way: its head, then the bytes of `content` from `start` to `stop`.
+
+    Of a content on another machine `first` has the first block, and `fetch` gets each other one.
+    """
 
     def __init__(
-        self, sock: socket.socket, head: bytes, content: Content, start: int, stop: int, left: Callable[[], None]
-    ) -> None:
+        self, sock: socket.socket, head: bytes, content: Content, start: int, stop: int, left: Callable[[], None],
+        first: bytes = b"",
+    ) -> None:  # fmt: skip
         self.sock = sock
-        self.is_done = False
-        """All is sent, and the peer has yet to hang up."""
+        self.is_done = self.is_closed = self.is_fetching = False
+        """All is sent, and the peer has yet to hang up; the socket is closed; a thread fetches the next block."""
         self.ends_at = time.monotonic() + _SILENT_SECONDS
-        self._out = memoryview(head)
-        self._at, self._stop = start, stop
+        self._out = memoryview(head + first)
+        self._at, self._stop = start + len(first), stop
         self._left = left
+        self._broken = False
+        self._is_far = content.is_far
         self._file = None if content.path is None else open(content.path, "rb", buffering=0)  # noqa: SIM115  # see close
-        self._blocks: Iterator[bytes] = iter(()) if self._file else content.blocks(start, stop)
+        self._blocks: Iterator[bytes] = iter(()) if self._file else content.blocks(self._at, stop)
+
+    @property
+    def wants_block(self) -> bool:
+        """Return True if `fetch` has to be called next."""
+        return self._is_far and not self._broken and not self._out and self._at < self._stop
+
+    def fetch(self) -> None:
+        """Wait for the next block; `send` finds none if there is none."""
+        try:
+            block = next(self._blocks, b"")
+        except (Refused, OSError) as fault:
+            log.warning("a download ends early: %s", fault)
+            block = b""
+        self._out = memoryview(block)
+        self._at += len(block)
+        self.ends_at = time.monotonic() + _SILENT_SECONDS
+        self._broken = not block
+        self.is_fetching = False
 
     def send(self) -> bool:
         """Send some; return False if the content ends too early. Raises OSError."""
+        if self._broken:
+            return False
         if self._out:
             sent = self.sock.send(self._out[:_TURN_BYTES])
             self._out = self._out[sent:]
@@ -142,6 +206,7 @@ class Download:
 
     def close(self) -> None:
         """Release all."""
+        self.is_closed = True
         self.sock.close()
         if self._file is not None:
             self._file.close()

@@ -30,12 +30,16 @@ def backup(file: Path, data: str | None) -> None:
     The server may run: it goes on writing meanwhile. FILE holds the secret that signs identities; keep it as private
     as the data. A FILE that exists is not overwritten.
     """
+    from ...store.files.contents import places_of
     from ...store.open import database_path, secret_path
     from ...store.transfer.backup import back_up
 
     settings = _of_sqlite(settings_of(data=data), "backup")
     with told(), progress("pages") as follow:
-        found = back_up(database_path(settings), secret_path(settings), file, follow, time.time_ns() // 1_000_000)
+        now = time.time_ns() // 1_000_000
+        found = back_up(
+            database_path(settings), secret_path(settings), file, follow, now, places_of(settings)
+        )
     click.echo(f"{file} holds {_described(found)}. Every chain is whole.")
 
 
@@ -69,6 +73,7 @@ def export(what: tuple[str, ...], everything: bool, bare: bool, data: str | None
     needs to go on with the room: owners, used client_ids, scheduled messages; with --all, the
     secret that signs identities too. So keep it private. The server may run: one moment of the data is written.
     """
+    from ...store.files.contents import places_of
     from ...store.open import look, secret_of
     from ...store.transfer import copying, exports
 
@@ -83,8 +88,8 @@ def export(what: tuple[str, ...], everything: bool, bare: bool, data: str | None
         rooms = copying.rooms(sql, only)
         events = sum(each.head - each.floor for each in rooms)
         header = exports.Header({each.name: each.cursor for each in rooms}, events)
-        folder = None if bare else settings.data / "files"
-        records = copying.dump(sql, secret_of(settings, sql), only, folder=folder)
+        places = None if bare else places_of(settings)
+        records = copying.dump(sql, secret_of(settings, sql), only, places=places)
         for done, line in enumerate(exports.lines(header, records)):
             out.write(line)
             if done % 1000 == 0:

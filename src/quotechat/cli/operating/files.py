@@ -25,11 +25,12 @@ def check(data: str | None) -> None:
     The server may run.
     """
     from ...store.files import moving
+    from ...store.files.contents import places_of
     from ...store.open import look
 
     settings = settings_of(data=data)
     with told(), look(settings) as sql, progress("contents") as follow:
-        problems = list(moving.check(sql, settings.data / "files", follow))
+        problems = list(moving.check(sql, places_of(settings), follow))
         count = moving.count(sql)
     for problem in problems:
         click.echo(problem, err=True)
@@ -46,9 +47,10 @@ def sweep(data: str | None) -> None:
     A process that is killed at the wrong moment leaves some. Uploads that wait for longer than a day go too.
     """
     from ...store.files import sweeping
+    from ...store.files.contents import places_of
     from ...store.open import open_store
 
     settings = settings_of(data=data)
     with told(), contextlib.closing(open_store(settings, make=False)) as store:
-        count = sweeping.remove_all(settings.data / "files", store, time.time_ns() // 1_000_000)
+        count = sweeping.remove_all(places_of(settings), store, time.time_ns() // 1_000_000)
     click.echo(f"{counted(count, 'rest')} removed.")

@@ -30,6 +30,7 @@ def verify(files: bool, data: str | None) -> None:
     """
     from ...store import reading
     from ...store.files import moving
+    from ...store.files.contents import places_of
     from ...store.open import look
 
     problems, settings, contents = [], settings_of(data=data), 0
@@ -44,7 +45,7 @@ def verify(files: bool, data: str | None) -> None:
         if files:
             contents = moving.count(sql)
             with progress("contents") as look_at:
-                problems += moving.check(sql, settings.data / "files", look_at)
+                problems += moving.check(sql, places_of(settings), look_at)
     for problem in problems:
         click.echo(problem, err=True)
     if problems:

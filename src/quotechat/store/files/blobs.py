@@ -1,6 +1,6 @@
-"""The contents of files, by their SHA-256: in the data directory, or as pieces in the database that machines share.
+"""Places for files that arrive and for new contents: the data directory, the database, or a bucket.
 
-The row of a content in the table ``blob`` says in which of them it lies, so a store may have both, as after a restore.
+The row of a content in the table ``blob`` says in which of them it lies, so a store may have all, as after a restore.
 Contents come and go under the lock of that table: none is put while it is removed. A content is on the disk before its
 row is; a process that dies in between leaves bytes without a row, which `sweeping` removes.
 """
@@ -10,10 +10,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import hashlib
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -21,10 +20,10 @@ from ...protocol.errors import Conflict, Refused, StorageFull
 from ..base import Transactions
 from ..disk.files import flush, give_to_owner
 from ..shapes import Sql
+from . import contents
+from .bucket import Bucket
+from .contents import PIECE_BYTES, digest, path_of, pieces
 
-PIECE_BYTES = 256 * 1024
-"""Bytes of a piece in the database."""
-_BLOCK = 64 * 1024
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _MEANWHILE = "Another request adds to this upload."
 _INSERT = "INSERT INTO piece (place, at, data) VALUES (?, ?, ?) ON CONFLICT DO NOTHING RETURNING at"
@@ -37,27 +36,6 @@ class Staged(NamedTuple):
     size: int
     place: str | None = None
     path: Path | None = None
-
-
-class Content(NamedTuple):
-    """A content to read; `path` is None if it lies in the database."""
-
-    size: int
-    path: Path | None
-    place: str | None
-    store: Transactions
-
-    def blocks(self, start: int, stop: int) -> Iterator[bytes]:
-        """Yield the bytes from `start` to `stop`, some at a time."""
-        return self._of_file(start, stop) if self.path else pieces(self.store, self.place or "", start, stop)
-
-    def _of_file(self, start: int, stop: int) -> Iterator[bytes]:
-        assert self.path is not None
-        with open(self.path, "rb") as file:
-            file.seek(start)
-            while start < stop and (block := file.read(min(_BLOCK, stop - start))):
-                start += len(block)
-                yield block
 
 
 class Blobs(Protocol):
@@ -253,6 +231,60 @@ class Database:
         return offset
 
 
+class InBucket:
+    """Objects of a bucket. Files arrive in `arriving`; `clock` returns the time in milliseconds."""
+
+    def __init__(self, arriving: Blobs, bucket: Bucket, store: Transactions, clock: Callable[[], int]) -> None:
+        self.folder = arriving.folder
+        self._arriving = arriving
+        self._bucket = bucket
+        self._store = store
+        self._clock = clock
+
+    def received(self, upload: str) -> int:
+        return self._arriving.received(upload)
+
+    def append(self, upload: str, offset: int, blocks: Iterable[bytes]) -> int:
+        return self._arriving.append(upload, offset, blocks)
+
+    def completing(self, upload: str) -> contextlib.AbstractContextManager[None]:
+        return self._arriving.completing(upload)
+
+    def local(self, upload: str) -> Path:
+        return self._arriving.local(upload)
+
+    def stage(self, upload: str, path: Path) -> Staged:
+        found, size = digest(path)
+        place = self._store.write_with(lambda sql: contents.stage(sql, found, self._clock()))
+        staged = Staged(found, size, place=place)
+        try:
+            self._bucket.put(contents.key_of(place), path)
+        except Refused:
+            self.unstage([staged])
+            raise
+        return staged
+
+    def put(self, sql: Sql, staged: Staged) -> None:
+        assert staged.place is not None
+        if sql.one("SELECT 1 FROM blob WHERE hash = ?", staged.hash) is None:
+            contents.take_staged(sql, staged.place)
+            sql.run(
+                "INSERT INTO blob (hash, size, place) VALUES (?, ?, ?)", staged.hash, staged.size, staged.place
+            )
+
+    def unstage(self, staged: Iterable[Staged]) -> None:
+        places = [each.place for each in staged if each.place is not None]
+
+        def are_left(sql: Sql) -> bool:
+            return any(contents.is_staged(sql, place) for place in places)
+
+        if self._store.read_with(are_left):
+            self._store.write_with(lambda sql: contents.drop_staged(sql, *places))
+
+    def discard(self, upload: str) -> None:
+        self._arriving.discard(upload)
+
+
 class WrongOffset(Conflict):
     """So many bytes have come, and not as many as the caller says."""
 
@@ -267,41 +299,7 @@ SUFFIXES = (".clean", ".thumb")
 """Files made of an upload lie beside it, under its id with one of these."""
 
 
-# --- Contents that are there ----------------------------------------------------------------------
-
-
-def path_of(folder: Path, digest: bytes) -> Path:
-    """Return the path of a content below `folder`."""
-    name = digest.hex()
-    return folder / name[:2] / name[2:]
-
-
-def find(sql: Sql, folder: Path, store: Transactions, digest: bytes) -> Content | None:
-    """Return the content with that hash; None if there is none."""
-    row = sql.one("SELECT size, place FROM blob WHERE hash = ?", digest)
-    if row is None:
-        return None
-    return Content(row[0], None if row[1] else path_of(folder, digest), row[1], store)
-
-
-def remove_dropped(sql: Sql, folder: Path, limit: int) -> int:
-    """Remove some contents that no file has any more, in one open write transaction; return how many were looked at."""
-    sql.alone("blob")
-    rows = [bytes(row[0]) for row in sql.all("SELECT hash FROM dropped LIMIT ?", limit)]
-    for digest in rows:
-        sql.run("DELETE FROM dropped WHERE hash = ?", digest)
-        if sql.one("SELECT 1 FROM file WHERE hash = ? OR thumb = ?", digest, digest) is None:
-            _remove(sql, folder, digest)
-    return len(rows)
-
-
-def _remove(sql: Sql, folder: Path, digest: bytes) -> None:
-    row = sql.one("SELECT place FROM blob WHERE hash = ?", digest)
-    if row is not None and row[0] is not None:
-        sql.run("DELETE FROM piece WHERE place = ?", row[0])
-    else:
-        path_of(folder, digest).unlink(missing_ok=True)
-    sql.run("DELETE FROM blob WHERE hash = ?", digest)
+# --- Inside ---------------------------------------------------------------------------------------
 
 
 def _drop_pieces(sql: Sql, *places: str) -> None:
@@ -310,34 +308,6 @@ def _drop_pieces(sql: Sql, *places: str) -> None:
     for place in places:
         if sql.one("SELECT 1 FROM blob WHERE place = ?", place) is None:
             sql.run("DELETE FROM piece WHERE place = ?", place)
-
-
-def pieces(store: Transactions, place: str, start: int, stop: int) -> Iterator[bytes]:
-    """Yield the bytes from `start` to `stop` of the pieces of `place`, each read in a transaction of its own."""
-
-    def work(sql: Sql) -> tuple[int, bytes] | None:
-        row = sql.one(
-            "SELECT at, data FROM piece WHERE place = ? AND at <= ? ORDER BY at DESC LIMIT 1", place, start
-        )
-        return None if row is None else (row[0], bytes(row[1]))
-
-    while start < stop:
-        found = store.read_with(work)
-        block = b"" if found is None else found[1][start - found[0] : stop - found[0]]
-        if not block:
-            return  # it was removed meanwhile
-        yield block
-        start += len(block)
-
-
-def digest(path: Path) -> tuple[bytes, int]:
-    """Return SHA-256 and size of a file."""
-    with open(path, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").digest()
-        return found, file.tell()
-
-
-# --- Inside ---------------------------------------------------------------------------------------
 
 
 def _make(directory: Path) -> None:

@@ -6,12 +6,11 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from ..base import Impossible
 from ..shapes import Sql, schema
-from .blobs import PIECE_BYTES, path_of
+from .contents import OBJECT, Places, read_in_transaction
 
 SINCE = 13
 """The migration that made the tables."""
@@ -38,12 +37,12 @@ class Target(Protocol):
         """Open one durable write transaction."""
 
 
-def dump(sql: Sql, folder: Path, room_id: int) -> Iterator[Piece]:
+def dump(sql: Sql, places: Places, room_id: int) -> Iterator[Piece]:
     """Yield the contents of the files of a room; one that is removed meanwhile is left out."""
     for digest, size, place in list(sql.all(_OF_ROOM, room_id, room_id)):
         at = 0
         with contextlib.suppress(FileNotFoundError):
-            for data in _blocks(sql, folder, digest, place):
+            for data in read_in_transaction(sql, places, bytes(digest), place):
                 yield Piece(digest, size, at, data)
                 at += len(data)
 
@@ -87,16 +86,18 @@ class Arriving:
         self._waiting.clear()
 
 
-def gather(sql: Sql, folder: Path) -> None:
-    """Let a copy of a SQLite store have all contents in itself; `folder` is that of the store."""
+def gather(sql: Sql, places: Places) -> None:
+    """Let a copy of a SQLite store have all contents in itself; `places` are those of the store."""
     if schema(sql) < SINCE:
         return
     sql.run("DELETE FROM file WHERE hash IS NULL")
     sql.run("DELETE FROM piece WHERE place NOT IN (SELECT place FROM blob WHERE place IS NOT NULL)")
-    for (digest,) in list(sql.all("SELECT hash FROM blob WHERE place IS NULL")):
+    sql.run("DELETE FROM dropped WHERE length(hash) > 32")  # objects, which the store itself removes
+    near = "SELECT hash, place FROM blob WHERE place IS NULL OR substr(place, 1, 3) = ?"
+    for digest, place in list(sql.all(near, OBJECT)):
         at = 0
         try:
-            for data in _blocks(sql, folder, digest, None):
+            for data in read_in_transaction(sql, places, bytes(digest), place):
                 sql.run("INSERT INTO piece (place, at, data) VALUES (?, ?, ?)", digest.hex(), at, data)
                 at += len(data)
             sql.run("UPDATE blob SET place = ? WHERE hash = ?", digest.hex(), digest)
@@ -112,7 +113,7 @@ def count(sql: Sql) -> int:
     return 0 if row is None else int(row[0])
 
 
-def check(sql: Sql, folder: Path, progress: Callable[[int, int], None]) -> Iterator[str]:
+def check(sql: Sql, places: Places, progress: Callable[[int, int], None]) -> Iterator[str]:
     """Yield the faults of contents: not there, or not what they were."""
     if schema(sql) < SINCE:
         return
@@ -120,7 +121,7 @@ def check(sql: Sql, folder: Path, progress: Callable[[int, int], None]) -> Itera
     for done, (digest, size, place) in enumerate(rows, 1):
         seen, length = hashlib.sha256(), 0
         try:
-            for data in _blocks(sql, folder, digest, place):
+            for data in read_in_transaction(sql, places, bytes(digest), place):
                 seen.update(data)
                 length += len(data)
             if (seen.digest(), length) != (bytes(digest), size):
@@ -135,17 +136,3 @@ def check(sql: Sql, folder: Path, progress: Callable[[int, int], None]) -> Itera
     )
     for file_id, room in lost:
         yield f"{room}: the file {file_id} has no content"
-
-
-def _blocks(sql: Sql, folder: Path, digest: bytes, place: str | None) -> Iterator[bytes]:
-    """Yield a content in blocks of a piece. Raises FileNotFoundError."""
-    if place is not None:
-        for row in sql.all("SELECT data FROM piece WHERE place = ? ORDER BY at", place):
-            yield bytes(row[0])
-        return
-    with open(path_of(folder, bytes(digest)), "rb") as file:
-        block = file.read(PIECE_BYTES)
-        while True:
-            yield block  # one of no bytes too: an empty content is a piece
-            if not (block := file.read(PIECE_BYTES)):
-                return

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from ..base import Transactions
 from ..shapes import Sql
-from . import blobs, uploads
+from . import contents, uploads
 from .blobs import ID_CHARS
+from .contents import Places
 
 _AT_ONCE = 20
 """Contents that one transaction removes."""
@@ -24,15 +25,23 @@ def sweep(folder: Path, store: Transactions) -> int:
     return _sweep_arriving(folder, store) + _sweep_contents(folder, store) + store.write_with(_sweep_pieces)
 
 
-def remove_all(folder: Path, store: Transactions, now: int) -> int:
-    """Drop files that wait for too long, and remove all bytes that belong to no file; return as `sweep`."""
+def remove_all(places: Places, store: Transactions, now: int) -> int:
+    """Drop files that wait for too long, and remove all bytes that belong to no file; return as `sweep`.
+
+    Raises StorageUnavailable after all that lies elsewhere.
+    """
+    folder = places.folder
     while store.write_with(lambda sql: uploads.drop_abandoned(sql, now)):
         pass
     store.write_with(uploads.drop_lost)
     found = 0
-    while count := store.write_with(lambda sql: blobs.remove_dropped(sql, folder, _AT_ONCE)):
+    while count := store.write_with(lambda sql: contents.remove_dropped(sql, folder, _AT_ONCE)):
         found += count
-    return found + sweep(folder, store)
+    found += sweep(folder, store)
+    found += store.write_with(lambda sql: contents.drop_abandoned(sql, now - uploads.DAY_MS))
+    while contents.remove_objects(store, places, _AT_ONCE):
+        pass
+    return found
 
 
 def _sweep_pieces(sql: Sql) -> int:

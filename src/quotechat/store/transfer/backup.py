@@ -19,6 +19,7 @@ from ..base import Census, Impossible, Progress
 from ..disk.files import files_of, flush, part_of
 from ..disk.lock import Presence
 from ..files import moving
+from ..files.contents import Places
 from ..maintenance import redaction
 from ..sqlite.store import SqlOn, look
 
@@ -28,7 +29,9 @@ _LEFT_ALONE = ("lost+found",)
 """Entries that a directory may have and count as empty all the same."""
 
 
-def back_up(database: Path, secret: Path, target: Path, progress: Progress, at: int) -> Census:
+def back_up(
+    database: Path, secret: Path, target: Path, progress: Progress, at: int, places: Places | None = None
+) -> Census:
     """Copy the store at `database` to the new file `target`; return the census of the copy.
 
     Raises Impossible if `target` exists, or the copy is not complete.
@@ -39,7 +42,7 @@ def back_up(database: Path, secret: Path, target: Path, progress: Progress, at: 
         with contextlib.closing(_plain(part)) as copy:
             _copy(database, copy, progress)
             copy.execute("BEGIN")
-            moving.gather(SqlOn(copy), database.with_name("files"))
+            moving.gather(SqlOn(copy), places or Places(database.with_name("files")))
             copy.execute("COMMIT")
             found = _examine(copy)
             marks = {"backup": str(at)} | ({"secret": secret.read_text()} if secret.exists() else {})

@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...protocol import cursor
 from ...protocol.errors import RoomUnknown
 from ..base import Impossible
 from ..files import moving
+from ..files.contents import Places
 from ..files.moving import Piece
 from ..maintenance.redaction import pending
 from ..shapes import PART, Sql, schema
@@ -113,14 +113,14 @@ def rooms(sql: Sql, only: Collection[str] = ()) -> list[Room]:
 
 
 def dump(
-    sql: Sql, secret: str | None, only: Collection[str] = (), *, folder: Path | None = None
+    sql: Sql, secret: str | None, only: Collection[str] = (), *, places: Places | None = None
 ) -> Iterator[Record]:
     """Yield all that the store holds, or the rooms `only` with their belongings, but not their members.
 
-    `folder` has the contents of files that are not in the database; files are left out if it is None. Raises
+    `places` have the contents of files that are not in the database; files are left out if it is None. Raises
     RoomUnknown.
     """
-    with_files = folder is not None and schema(sql) >= moving.SINCE
+    with_files = places is not None and schema(sql) >= moving.SINCE
     if not only:
         if secret is not None:
             yield Secret(secret)
@@ -148,8 +148,8 @@ def dump(
             there = [column for column in columns if column != "code" or schema(sql) >= _WITH_CODE]
             for kept in sql.all(f"SELECT {', '.join(there)} FROM {table} WHERE room_id = ?{complete}", row[0]):
                 yield Kept(table, dict.fromkeys(columns) | dict(zip(there, kept, strict=True)))
-        if folder is not None and with_files:
-            yield from moving.dump(sql, folder, row[0])
+        if places is not None and with_files:
+            yield from moving.dump(sql, places, row[0])
         yield Whole(room.name)
 
 

@@ -14,6 +14,7 @@ from .. import reading
 from ..base import Census, Impossible, Progress
 from ..disk.lock import InUse
 from ..files import moving as files
+from ..files.contents import places_of
 from ..open import look, open_store, secret_of
 from . import carrying, copying, loading
 
@@ -48,7 +49,7 @@ def move(source: Settings, target: Settings, progress: Follow) -> Census:
         if others:
             raise Impossible(f"the target holds a room {min(others)} already: move into an empty one")
         with progress("events") as follow:
-            records = copying.dump(sql, secret_of(source, sql), folder=source.data / "files")
+            records = copying.dump(sql, secret_of(source, sql), places=places_of(source))
             loaded = loading.load(store, records, follow, sum(room.head - room.floor for room in rooms), hidden=True)
         if source.database and alone:
             alone = _is_same(source, rooms)

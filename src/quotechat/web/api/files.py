@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections.abc import Iterator
 from functools import partial
+from itertools import chain
 from urllib.parse import quote
 
 from flask import Blueprint, Response, request
@@ -27,7 +28,8 @@ from ...protocol.errors import (
 from ...protocol.files import media
 from ...protocol.rights.principal import Principal
 from ...protocol.types import file_types as types
-from ...store.files.blobs import Content, WrongOffset
+from ...store.files.blobs import WrongOffset
+from ...store.files.contents import Content
 from ...store.files.uploads import File
 from ..http import access, authentication, parameters, problems, security, site
 from ..http.services import services
@@ -289,17 +291,19 @@ def _part(asked: tuple[int, int | None], size: int) -> tuple[int, int]:
 def _answer(status: int, headers: dict[str, str], content: Content, start: int, stop: int) -> Response:
     if request.method == "HEAD":
         return Response(status=status, headers=headers | {"Content-Length": str(stop - start)})
-    if stop - start <= _AT_ONCE_BYTES:
-        try:
-            return Response(b"".join(content.blocks(start, stop)), status, headers)
-        except FileNotFoundError:
-            raise FileUnknown() from None  # it was removed this moment
+    try:
+        first = content.begin(start, stop) if content.is_far else b""
+        if stop - start <= _AT_ONCE_BYTES:
+            return Response(b"".join((first, *content.blocks(start + len(first), stop))), status, headers)
+    except FileNotFoundError:
+        raise FileUnknown() from None  # it was removed this moment
     if not can_detach(request.environ) or request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
-        return Response(content.blocks(start, stop), status, headers | {"Content-Length": str(stop - start)})
+        body = chain((first,), content.blocks(start + len(first), stop))
+        return Response(body, status, headers | {"Content-Length": str(stop - start)})
     who = security.client()
     _chat().limits.enter("download", *who)
-    downloads = services().downloads
-    return Sent(downloads, status, headers, content, start, stop, partial(_chat().limits.leave, "download", *who))
+    left = partial(_chat().limits.leave, "download", *who)
+    return Sent(services().downloads, status, headers, content, start, stop, left, first)
 
 
 def disposition(name: str, *, inline: bool) -> str:

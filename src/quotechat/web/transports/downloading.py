@@ -11,7 +11,7 @@ from werkzeug.http import http_date
 from ...live.detach import detach
 from ...live.downloads import Download, Downloads
 from ...protocol.errors import Overloaded
-from ...store.files.blobs import Content
+from ...store.files.contents import Content
 from ..http import problems
 from .kept import with_headers
 
@@ -23,11 +23,11 @@ class Sent(Response):
 
     def __init__(
         self, downloads: Downloads, status: int, headers: dict[str, str], content: Content, start: int, stop: int,
-        left: Callable[[], None],
+        left: Callable[[], None], first: bytes = b"",
     ) -> None:  # fmt: skip
         super().__init__(status=status, headers=headers)
         self._downloads, self._left = downloads, left
-        self._part = (content, start, stop)
+        self._part, self._first = (content, start, stop), first
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         own = ("content-length", "connection")
@@ -40,7 +40,7 @@ class Sent(Response):
             self._left()
             return with_headers(problems.response(Overloaded()), self.headers)(environ, start_response)
         try:
-            download = Download(sock, head.encode("latin-1"), *self._part, self._left)
+            download = Download(sock, head.encode("latin-1"), *self._part, self._left, self._first)
         except OSError:  # it was removed this moment
             sock.close()
             self._left()

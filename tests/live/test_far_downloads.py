@@ -1,0 +1,89 @@
+"""Downloads of contents on another machine: one that is waited for holds up no other peer."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from servers import until
+
+from quotechat.live.downloads import Download, Downloads
+from quotechat.store.files.bucket import StorageUnavailable
+
+DATA = os.urandom(600_000)
+BLOCK = 200_000
+
+
+class Far:
+    """A content whose blocks after the first come as `wait` returns."""
+
+    path = None
+    is_far = True
+
+    def __init__(self, wait: Callable[[], Any] = bool) -> None:
+        self._wait = wait
+
+    def blocks(self, start: int, stop: int) -> Iterator[bytes]:
+        for at in range(start, stop, BLOCK):
+            self._wait()
+            yield DATA[at : min(stop, at + BLOCK)]
+
+
+@pytest.fixture
+def downloads() -> Iterator[Downloads]:
+    made = Downloads()
+    yield made
+    made.close()
+
+
+def read_all(peer: socket.socket) -> bytes:
+    peer.settimeout(60)
+    found = b""
+    while block := peer.recv(65_536):
+        found += block
+    return found
+
+
+def begin(downloads: Downloads, content: Any, left: list[int]) -> socket.socket:
+    """The peer of a download that has begun; `left` grows when it has ended."""
+    sock, peer = socket.socketpair()
+    sock.setblocking(False)
+    download = Download(sock, b"HEAD", content, 0, len(DATA), lambda: left.append(1), DATA[:BLOCK])
+    downloads.add(download)
+    return peer
+
+
+def test_one_that_waits_holds_up_no_other(downloads: Downloads) -> None:
+    """Its storage does not answer: others get all of theirs meanwhile, and it goes on when the storage does."""
+    going, left = threading.Event(), list[int]()
+    slow = begin(downloads, Far(lambda: going.wait(60)), left)
+    with slow:
+        for _ in range(3):
+            with begin(downloads, Far(), left) as peer:
+                assert read_all(peer) == b"HEAD" + DATA
+        going.set()
+        assert read_all(slow) == b"HEAD" + DATA
+    until(lambda: len(left) == 4)
+
+
+def test_one_whose_storage_fails_or_whose_peer_goes_ends(downloads: Downloads) -> None:
+    """The answer is cut off, which its length tells; a peer that leaves while it is waited for is let go."""
+
+    def fail() -> None:
+        raise StorageUnavailable()
+
+    going, left = threading.Event(), list[int]()
+    with begin(downloads, Far(fail), left) as peer:
+        assert read_all(peer) == b"HEAD" + DATA[:BLOCK]
+    gone = begin(downloads, Far(lambda: going.wait(60)), left)
+    assert gone.recv(4, socket.MSG_WAITALL) == b"HEAD"
+    until(lambda: downloads._fetchers)
+    gone.close()
+    until(lambda: len(left) == 2)
+    going.set()
+    with begin(downloads, Far(), left) as peer:
+        assert read_all(peer) == b"HEAD" + DATA
