@@ -199,6 +199,29 @@ def test_a_page_that_is_open_long_stays_small(server: Server, open_page: Open) -
     assert numbers == list(range(numbers[0], 821))
 
 
+def test_what_is_far_from_the_view_is_not_laid_out(server: Server, open_page: Open) -> None:
+    """It keeps its height, and the keyboard goes from message to message all the same."""
+    fill(server, 130)
+    page = open_page("/")
+
+    def all_shown() -> bool:
+        scroll_to(page, 0)
+        return len(shown(page)) == 130
+
+    waits(page, all_shown, "all of history")
+    scroll_to(page, 10**6)
+    height = page.evaluate("scroller.scrollHeight")
+    is_drawn = "article => article.checkVisibility({ contentVisibilityAuto: true })"
+    waits(page, lambda: not page.eval_on_selector("#log article", is_drawn), "the oldest are left out")
+    assert page.evaluate("scroller.scrollHeight") == height
+    assert [number for number, _ in shown(page)] == list(range(1, 131))
+    page.focus("#m81")
+    page.keyboard.press("ArrowUp")
+    expect(page.locator("#m80")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#m81")).to_be_focused()
+
+
 @pytest.mark.parametrize("path", ["/websocket", long("/polling")])
 def test_waking_looks_at_once(path: str, server: Server, open_page: Open) -> None:
     """When the network is back, or the page is seen again, nobody waits for a back-off of up to 30 s."""

@@ -2,8 +2,11 @@
 import { dayName, dayOf } from "../page/dates.js";
 import { fold } from "./fold.js";
 import { blank, showEntry } from "./message.js";
+import { neighbour, newest, put, remove } from "./stretches.js";
 
 const RUN_MILLISECONDS = 5 * 60_000;
+
+const idOf = (article) => Number(article.dataset.id);
 
 export class Log {
   #articles = new Map(); // id → <article>
@@ -32,7 +35,7 @@ export class Log {
       this.decorate(article, entry);
       this.#arrange(article);
     }
-    this.#markNew();
+    this.#markNew(entries);
   }
 
   /** The first that is new, of those that are loaded. */
@@ -55,8 +58,8 @@ export class Log {
   adopt(entry) {
     // What is for pages without a script: days of UTC, and counts in words.
     for (const plain of this.element.querySelectorAll("h2, .counts")) plain.remove();
-    for (const article of this.element.querySelectorAll("article")) {
-      this.#articles.set(Number(article.dataset.id), article);
+    for (const article of this.#all) {
+      this.#articles.set(idOf(article), article);
       // The timeline has it now; a deleted message must not live on in the page.
       delete article.dataset.entry;
     }
@@ -75,7 +78,7 @@ export class Log {
     const gone = [];
     while (this.size > count) {
       const article = this.element.querySelector("article");
-      gone.push(Number(article.dataset.id));
+      gone.push(idOf(article));
       this.#take(article);
     }
     if (gone.length) this.#arrange(this.element.querySelector("article"));
@@ -85,16 +88,29 @@ export class Log {
   #take(article) {
     this.leaves(article);
     headingOf(article)?.remove();
-    article.remove();
-    this.#articles.delete(Number(article.dataset.id));
+    remove(article);
+    this.#articles.delete(idOf(article));
   }
 
-  /** The line above the first that is new; what one wrote oneself is not. */
-  #markNew() {
-    if (this.read === Infinity && !this.#marked) return;
-    const articles = [...this.element.querySelectorAll("article")];
-    const first = articles.find((each) => Number(each.dataset.id) > this.read && !each.classList.contains("own"));
-    const mark = first ?? null;
+  /** How many are new, of those that are loaded. */
+  get countNew() {
+    return this.#marked ? [...this.#all].filter((article) => this.#isNew(article)).length : 0;
+  }
+
+  get #all() {
+    return this.element.querySelectorAll("article");
+  }
+
+  /** What one wrote oneself is not. */
+  #isNew(article) {
+    return idOf(article) > this.read && !article.classList.contains("own");
+  }
+
+  /** The line above the first that is new; what was shown below it leaves it where it is. */
+  #markNew(shown = null) {
+    const old = this.#marked;
+    if (shown && old?.isConnected && this.#isNew(old) && shown.every(({ id }) => id >= idOf(old))) return;
+    const mark = this.read < Infinity ? ([...this.#all].find((article) => this.#isNew(article)) ?? null) : null;
     if (mark === this.#marked) return;
     this.#marked?.classList.remove("first-new");
     mark?.classList.add("first-new");
@@ -104,9 +120,7 @@ export class Log {
   #insert(entry) {
     const article = blank(entry);
     article.dataset.id = entry.id;
-    const before = this.#before(entry.id);
-    if (before) before.after(article);
-    else this.element.prepend(article);
+    put(this.element, article, this.#before(entry.id));
     this.#articles.set(Number(entry.id), article);
     this.#last = article;
     return article;
@@ -114,22 +128,22 @@ export class Log {
 
   /** The article behind which `id` belongs: nearly always the last one, or the one inserted just now. */
   #before(id) {
-    const under = (article) => article && Number(article.dataset.id) < id;
-    const next = this.#last?.isConnected && neighbour(this.#last, "nextElementSibling");
+    const under = (article) => article && idOf(article) < id;
+    const next = this.#last?.isConnected && neighbour(this.#last, "next");
     if (under(this.#last) && next && !under(next)) return this.#last;
-    let before = this.element.lastElementChild;
-    while (before && !(before.localName === "article" && under(before))) before = before.previousElementSibling;
+    let before = newest(this.element);
+    while (before && !under(before)) before = neighbour(before, "previous");
     return before;
   }
 
   /** Day and run follow from the one before; and those after it, as far as that changes them. */
   #arrange(article) {
-    for (let each = article; each && this.#place(each);) each = neighbour(each, "nextElementSibling");
+    for (let each = article; each && this.#place(each);) each = neighbour(each, "next");
   }
 
   /** True if what comes after may stand otherwise now. */
   #place(article) {
-    const before = neighbour(article, "previousElementSibling");
+    const before = neighbour(article, "previous");
     const date = new Date(article.dataset.at);
     const newDay = !before || dayOf(date) !== dayOf(new Date(before.dataset.at));
     const heading = headingOf(article);
@@ -147,7 +161,7 @@ export class Log {
   /** Names the days anew: after midnight "Today" is another one. */
   nameDays() {
     for (const heading of this.element.querySelectorAll("h2.day")) {
-      const { at } = neighbour(heading, "nextElementSibling")?.dataset ?? {};
+      const { at } = heading.nextElementSibling.dataset;
       if (at) heading.textContent = dayName(new Date(at));
     }
   }
@@ -156,12 +170,6 @@ export class Log {
 /** A run is what one author says within five minutes of its first message; an answer begins another. Pure. */
 export const goesOn = (before, { user, at, answers }) =>
   before.user === user && new Date(at) - new Date(before.run) < RUN_MILLISECONDS && !answers;
-
-function neighbour(article, direction) {
-  let found = article?.[direction];
-  while (found && found.localName !== "article") found = found[direction];
-  return found ?? null;
-}
 
 function headingOf(article) {
   const above = article.previousElementSibling;

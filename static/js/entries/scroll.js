@@ -95,12 +95,11 @@ export class Scroll {
 
   /** The way down, whenever the reader is not there; with the number of what is new. */
   #offer() {
-    const words = this.#unseen ? `${this.#unseen} new ↓` : "↓";
-    if (this.button.textContent !== words) this.button.textContent = words;
-    this.button.setAttribute(
-      "aria-label",
-      this.#unseen ? `To the ${this.#unseen} new messages` : "To the newest message",
-    );
-    this.button.hidden = this.stuck;
+    const [shown, spoken] = this.#unseen
+      ? [`${this.#unseen} new ↓`, `To the ${this.#unseen} new messages`]
+      : ["↓", "To the newest message"];
+    if (this.button.textContent !== shown) this.button.textContent = shown;
+    if (this.button.getAttribute("aria-label") !== spoken) this.button.setAttribute("aria-label", spoken);
+    if (this.button.hidden !== this.stuck) this.button.hidden = this.stuck;
   }
 }

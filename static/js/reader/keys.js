@@ -1,6 +1,8 @@
 // The keyboard: from message to message, one letter per action, and to other rooms.
+import { neighbour, newest } from "../entries/stretches.js";
 import { load, save } from "../page/store.js";
 
+const OPEN = "dialog[open], [popover]:popover-open";
 const ACTIONS = { r: "reply", e: "edit", l: "like", d: "dislike", m: "more", Delete: "delete" };
 
 /** What a key with modifiers does; null for all others. Pure. */
@@ -45,13 +47,16 @@ export function keyboard({ log, sheet, field, run, undo, open, done }) {
   }
   document.addEventListener("keydown", (event) => {
     const { key, target } = event;
-    if (event.isComposing || document.querySelector("dialog[open], [popover]:popover-open")) return;
     const command = commandOf(event);
+    const modified = event.ctrlKey || event.metaKey || event.altKey;
+    const types = modified || target.closest("input, textarea, select");
+    // What is open is looked for last: that is a look at each element of the page.
+    if (event.isComposing || (types && !command) || document.querySelector(OPEN)) return;
     if (command) {
       event.preventDefault();
       go(command);
     }
-    if (event.ctrlKey || event.metaKey || event.altKey || target.closest("input, textarea, select")) return;
+    if (types) return;
     const article = target.closest("article");
     const act = onPage(key, single.checked, article) ?? (article && onMessage(key, article, single.checked));
     if (!act) return;
@@ -77,19 +82,20 @@ export function keyboard({ log, sheet, field, run, undo, open, done }) {
   };
 
   const onMessage = (key, article, letters) => {
-    if (key === "ArrowUp" || key === "ArrowDown") return () => step(article, key === "ArrowUp" ? -1 : 1);
+    if (key === "ArrowUp" || key === "ArrowDown") {
+      return () => neighbour(article, key === "ArrowUp" ? "previous" : "next")?.focus();
+    }
     if (key === "Escape") return () => field.focus();
     if (!ACTIONS[key] || (!letters && key.length === 1)) return null;
     return () => run(ACTIONS[key], article);
   };
-
-  const step = (article, by) => {
-    const all = [...log.querySelectorAll("article")];
-    all[all.indexOf(article) + by]?.focus();
-  };
 }
 
 const INSIDE = ".number, .answers, .actions button, .chip, .text a, .unfold";
+
+/** What Tab would stop at, in a part of the log. */
+const stopsIn = (node) =>
+  node.querySelectorAll ? [...node.querySelectorAll(INSIDE), ...(node.matches(INSIDE) ? [node] : [])] : [];
 
 /** One message is in the order of Tab, the one that was visited last, with what is in it; at first the newest. */
 function rove(log) {
@@ -102,25 +108,17 @@ function rove(log) {
     present.tabIndex = 0;
     for (const each of present.querySelectorAll(INSIDE)) each.tabIndex = 0;
   };
-  const settle = () => {
-    const others = log.querySelectorAll(`:is(${INSIDE}):not([tabindex="-1"])`);
-    for (const each of others) if (!present?.contains(each)) each.tabIndex = -1;
-    if (!present?.isConnected && log.querySelector("article")) visit([...log.querySelectorAll("article")].at(-1));
+  const settle = (added) => {
+    for (const each of added) if (!present?.contains(each)) each.tabIndex = -1;
+    const last = present?.isConnected ? null : newest(log);
+    if (last) visit(last);
   };
   log.addEventListener("focusin", ({ target }) => {
     const article = target.closest("article");
     if (article) visit(article);
   });
-  // What is shown anew, once it is: a burst costs one look.
-  let [timer, again] = [null, false];
-  new MutationObserver(() => {
-    again = timer !== null;
-    if (again) return;
-    settle();
-    timer = setTimeout(() => {
-      timer = null;
-      if (again) settle();
-    }, 200);
-  }).observe(log, { childList: true, subtree: true });
-  settle();
+  new MutationObserver((changes) =>
+    settle(changes.flatMap(({ addedNodes }) => [...addedNodes].flatMap(stopsIn))),
+  ).observe(log, { childList: true, subtree: true });
+  settle(stopsIn(log));
 }

@@ -86,7 +86,7 @@ export function placed(page) {
 
 /** Goes to the first that is new, if there is one, else to the newest. */
 export function begin({ log, scroll, missed, history, latest }) {
-  const news = log.element.querySelectorAll(".first-new, .first-new ~ article:not(.own)").length;
+  const news = log.countNew;
   if (news) scroll.beginAt(log.firstNew, Math.max(news, missed.missed.count));
   else if (!latest) scroll.toBottom();
   history.hold();
