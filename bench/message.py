@@ -11,8 +11,10 @@ import argparse
 import contextlib
 import multiprocessing
 import os
+import re
 import socket
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -23,12 +25,13 @@ from typing import Any, NamedTuple
 import psutil
 import requests
 
-from bench.__main__ import HERE, free_port
+from bench.__main__ import HERE, free_port, wait_for
 from bench.claims import serving
 from bench.load import HANDSHAKE, Readers, Way, by_post, by_socket, text
 from quotechat.protocol.commands import NewMessage, SendMessage
 from quotechat.store.base import Write
 from quotechat.store.sqlite.store import SqliteStore
+from tools.private_nginx import around
 
 POST = "/api/v1/rooms/lobby/messages"
 SOCKET = "/api/v1/ws"
@@ -49,10 +52,15 @@ class Scene(NamedTuple):
     rate: float
     messages: int
     """In one turn."""
+    nginx: bool = False
+    """Senders come through nginx, as deploy/nginx.conf has it but for TLS."""
 
 
 SCENES = {
     "POST": Scene(False, 1, 0, 0, 100),
+    "POST through nginx": Scene(False, 1, 0, 0, 100, nginx=True),
+    "4 by POST through nginx": Scene(False, 4, 0, 0, 200, nginx=True),
+    "4 by POST": Scene(False, 4, 0, 0, 200),
     "POST, 50 readers": Scene(False, 1, 50, 0, 100),
     "POST at 100/s, 20 readers": Scene(False, 1, 20, 100, 50),
     "WebSocket": Scene(True, 1, 0, 0, 100),
@@ -69,7 +77,7 @@ class Cost(NamedTuple):
 
 
 class Running(NamedTuple):
-    """A server that is measured: its port, and the number of its worker's process."""
+    """A server that is measured: the port for its senders, and the number of its worker's process."""
 
     port: int
     worker: int
@@ -93,11 +101,34 @@ class Running(NamedTuple):
 def running(tree: Path, scene: Scene) -> Iterator[Running]:
     """Serve `tree` with one worker, on an empty directory, to the readers of `scene`."""
     port = free_port()
-    with tempfile.TemporaryDirectory() as data, serving(data, port, PYTHONPATH=str(tree / "src")) as process:
+    settings = {"PYTHONPATH": str(tree / "src"), "QUOTECHAT_TRUSTED_PROXIES": "1" if scene.nginx else "0"}
+    with tempfile.TemporaryDirectory() as data, serving(data, port, **settings) as process:
         requests.get(f"http://127.0.0.1:{port}/healthz", timeout=30).raise_for_status()
         worker = psutil.Process(process.pid).children()[0]
-        with reading(port, scene.readers):
-            yield Running(port, worker.pid)
+        with reading(port, scene.readers), proxied(port) if scene.nginx else contextlib.nullcontext(port) as front:
+            yield Running(front, worker.pid)
+
+
+@contextlib.contextmanager
+def proxied(port: int) -> Iterator[int]:
+    """Put nginx in front of the server at `port`, as deploy/nginx.conf has it but for TLS; its port."""
+    front = free_port()
+    site = (HERE.parent / "deploy" / "nginx.conf").read_text("utf-8")
+    site = site.replace("server 127.0.0.1:8000;", f"server 127.0.0.1:{port};")
+    site = site.replace("listen 443 ssl http2;", f"listen 127.0.0.1:{front};")
+    site = site.replace("listen 80;", f"listen 127.0.0.1:{free_port()};")
+    site = re.sub(r"(?m)^ *(listen \[::\].*|ssl_.*);.*\n", "", site).replace("rate=200r/s", "rate=100000r/s")
+    with tempfile.TemporaryDirectory() as directory:
+        config = Path(directory, "nginx.conf")
+        config.write_text(around(Path(directory), site), "utf-8")
+        command = ["nginx", "-p", directory, "-e", "stderr", "-c", str(config)]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            wait_for(front, process)
+            yield front
+        finally:
+            process.terminate()
+            process.wait(30)
 
 
 def measure(trees: dict[str, Path], scene: Scene, turns: int) -> dict[str, list[Cost]]:

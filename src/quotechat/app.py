@@ -258,7 +258,7 @@ def _install(app: Flask, services: Services, *, whole: bool) -> None:
     from .web.pages import webhooks as webhook_pages
     from .web.pages.parts import frame
     from .web.spec import reference, specs
-    from .web.transports import held_rooms, parking, polling, revocation
+    from .web.transports import held_rooms, parking, polling, revocation, sending
     from .web.transports import websocket_handshake as websocket
 
     chat, settings, prefix = services.chat, services.settings, services.prefix
@@ -278,6 +278,7 @@ def _install(app: Flask, services: Services, *, whole: bool) -> None:
     inbox_feed.open_feed(services.reactor, chat)
     typists.open_typists(services.reactor, chat)
     held_rooms.install(app, chat)
+    sending.install(app, chat)
     revocation.install(app, chat)
     metrics.install(app, chat)
     frame.install()

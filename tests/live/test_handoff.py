@@ -12,10 +12,10 @@ from quotechat.live.handoff import Handoff
 
 
 def _given() -> Handoff:
-    def give_back(sock: socket.socket, data: bytes, missed: int) -> None:
+    def give_back(sock: socket.socket, data: bytes) -> None:
         sock.close()
 
-    return Handoff(give_back, lambda: True, None, 1, 0, b"GET / HTTP/1.1\r\n\r\n")
+    return Handoff(give_back, "", lambda: True, None, 1, b"GET / HTTP/1.1\r\n\r\n")
 
 
 def test_the_application_finds_what_the_worker_put() -> None:

@@ -25,7 +25,8 @@ from websockets.sync.client import connect
 
 from quotechat.live.handoff import Handoff
 from quotechat.live.reactor import Reactor
-from quotechat.web.transports.kept import LEAVE_SECONDS, Head
+from quotechat.live.repeats import Repeats
+from quotechat.web.transports.kept import LEAVE_SECONDS, Asked, Head
 from quotechat.web.transports.sending import Said, Sender
 
 MESSAGES = "/api/v1/rooms/lobby/messages"
@@ -188,6 +189,24 @@ def test_who_says_it(server: Running, takes_turns: bool) -> None:
             assert change.status_code == 200
 
 
+def test_a_proxy_sends_for_many(tmp_path: Path) -> None:
+    """Over one connection, each request with an id of its own: no client is another, nor pays for another."""
+    clients = [f"X-Forwarded-For: 192.0.2.{number}" for number in (1, 2)]
+    command, env = keeping(
+        tmp_path, QUOTECHAT_TRUSTED_PROXIES="1", QUOTECHAT_MESSAGES_BURST="6", QUOTECHAT_MESSAGES_PER_SECOND="0.001"
+    )
+    with running(command, env=env) as server, connected(server) as connection:
+        for number in range(6):
+            for client in clients if number < 4 else clients[:1]:
+                status, headers, _ = connection.post(said(f"word {number}"), client, f"X-Request-Id: r{number}")
+                assert (status, headers["X-Request-Id"]) == (201, f"r{number}")
+                assert f"r={5 - number};" in headers["RateLimit"]
+        assert kept(server) == 1
+        assert connection.post(said("too many"), clients[0], "X-Request-Id: last")[0] == 429
+        status, headers, _ = connection.post(said("one more"), clients[1], "X-Request-Id: not ours!")
+        assert status == 201 and re.fullmatch("[0-9a-f]{16}", headers["X-Request-Id"])
+
+
 def test_limits_hold(tmp_path: Path) -> None:
     """Who sends too fast is told so, whoever answers; nothing is stored for it."""
     command, env = keeping(tmp_path, QUOTECHAT_MESSAGES_BURST="8", QUOTECHAT_MESSAGES_PER_SECOND="0.001")
@@ -310,14 +329,14 @@ def test_what_nobody_has_read_yet_is_on_its_way(app: Flask) -> None:
     ours, other = socket.socketpair()
     ours.setblocking(False)
     request = f"POST {MESSAGES} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{{}}".encode()
-    environ: dict[str, Any] = {"quotechat.request_id": "0" * 16}
-    Handoff(never, lambda: True, None, 2, 0, request).put(environ)
-    about = Said(app.extensions["quotechat"], never, never, None, None, "", 65_536, 30.0)
-    sender = Sender(ours, lambda: None, environ, Head(environ, []), about, (b"{}", "201 Created"), b"")
+    given = Handoff(never, "", lambda: True, None, 0, None)
+    said = Said(app.extensions["quotechat"], never, never, None, None, ("", ""), 65_536, 30.0, False)
+    sent = Repeats[Said]()
+    sent.learn(request, "", said)
+    sender = Sender(ours, lambda: None, given, said._replace(asked=Asked(Head({}, []), None)), sent)
     reactor._add(sender)
     other.sendall(request[:-1])
     sender.restart()
-    assert b"Connection: keep-alive" in other.recv(1000)
     assert not sender.ending
     reactor.forget(sender)
     other.close()

@@ -54,11 +54,16 @@ def detach(environ: dict[str, Any]) -> tuple[socket.socket, bytes]:
     other.close()
     os.dup2(dead.fileno(), theirs.fileno(), inheritable=False)
     dead.close()
-    ours.setblocking(False)
-    if ours.family in (socket.AF_INET, socket.AF_INET6):
-        # Whole slices are sent at once: waiting for more (Nagle) would only delay them.
-        ours.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    prepare(ours)
     return ours, ahead
+
+
+def prepare(sock: socket.socket) -> None:
+    """Make `sock` as the reactor needs it."""
+    sock.setblocking(False)
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        # Whole slices are sent at once: waiting for more (Nagle) would only delay them.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _socket_of(environ: dict[str, Any]) -> socket.socket | None:

@@ -9,8 +9,8 @@ from typing import Any
 
 _KEY = "quotechat.handoff"
 
-GiveBack = Callable[[socket.socket, bytes, int], None]
-"""Takes the socket, the bytes read from it already, and how many requests in a row were not the expected one."""
+GiveBack = Callable[[socket.socket, bytes], None]
+"""Takes the socket, and the bytes read from it already."""
 
 
 @dataclass(slots=True)
@@ -18,14 +18,14 @@ class Handoff:
     """Of one request, by the worker that read it. Other servers give none, and keep their sockets."""
 
     give_back: GiveBack
+    peer: str
+    """The address that it came from; of a proxy, if there is one."""
     accepting: Callable[[], bool]
     """Return False from the moment on at which the worker takes no new request."""
     arrived: float | None
     """When its first byte came (time.monotonic)."""
     served: int
     """How many requests of this connection the application has seen, this one included."""
-    missed: int
-    """How many in a row were not the one that the live layer had expected."""
     raw: bytes | None
     """The bytes of this request, if all of it was read before it began."""
     proceed: Callable[[], None] | None = None
@@ -47,3 +47,9 @@ def need(environ: dict[str, Any]) -> Handoff:
     found = of(environ)
     assert found is not None
     return found
+
+
+Shortcut = Callable[[socket.socket, Handoff], bool]
+"""Takes the socket of a request that the application need not see; returns False if it must."""
+SHORTCUT = "quotechat.shortcut"
+"""Its key in the extensions of an application."""

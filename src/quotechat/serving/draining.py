@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ..supervision import Supervised
+from .handing_over import find
 from .handover import LINGER_SECONDS, STOP_SECONDS, Handover
 
 log = logging.getLogger(__name__)
@@ -171,13 +172,5 @@ def _while(condition: Callable[[], bool], seconds: float) -> None:
 
 def find_chat(application: Any) -> Drainable | None:
     """Return the hub inside a WSGI application, also with middleware wrapped around it; else None."""
-    for _ in range(10):
-        extensions = getattr(application, "extensions", None)
-        if isinstance(extensions, dict) and "quotechat" in extensions:
-            chat: Drainable = extensions["quotechat"]
-            return chat
-        inner = (getattr(application, name, None) for name in ("app", "application", "wsgi_app"))
-        application = next((each for each in inner if each is not None), None)
-        # A bound method, such as Flask.wsgi_app in a middleware: its owner is the application.
-        application = getattr(application, "__self__", application)
-    return None
+    chat: Drainable | None = find(application, "quotechat")
+    return chat

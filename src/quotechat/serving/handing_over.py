@@ -20,7 +20,7 @@ class Taker(Protocol):
 
     alive: bool
 
-    def hand_back(self, client: Any, server: Any, sock: socket.socket, data: bytes, missed: int) -> None:
+    def hand_back(self, client: Any, server: Any, sock: socket.socket, data: bytes) -> None:
         """Serve the connection again; see `Worker.hand_back`."""
 
 
@@ -32,24 +32,41 @@ class HandingOver:
         self._worker = worker
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        conn, worker = here.conn, self._worker
-        arrival: Arrival | None = getattr(conn, "arrival", None)
-        waits = arrival is not None and arrival.streamed and arrival.wants_continue
-        given = Handoff(
-            partial(worker.hand_back, conn.client, conn.server),
-            lambda: worker.alive,
-            getattr(conn, "began", None),
-            conn.served,
-            getattr(conn, "missed", 0),
-            getattr(conn, "raw", None),
-            partial(_proceed, conn.sock) if waits else None,
-        )
+        conn = here.conn
+        handoff_of(conn, self._worker).put(environ)
         conn.raw = None
-        given.put(environ)
         return self.app(environ, start_response)
+
+
+def handoff_of(conn: Any, worker: Taker) -> Handoff:
+    """Return the hand-off of the request that has come on `conn`."""
+    arrival: Arrival | None = getattr(conn, "arrival", None)
+    waits = arrival is not None and arrival.streamed and arrival.wants_continue
+    return Handoff(
+        partial(worker.hand_back, conn.client, conn.server),
+        str(conn.client[0]) if isinstance(conn.client, tuple) else "",
+        lambda: worker.alive,
+        getattr(conn, "began", None),
+        getattr(conn, "served", 0),
+        getattr(conn, "raw", None),
+        partial(_proceed, conn.sock) if waits else None,
+    )
 
 
 def _proceed(sock: socket.socket) -> None:
     """Let a client send the body that it holds back."""
     with contextlib.suppress(OSError):
         sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+def find(application: Any, key: str) -> Any:
+    """Return the extension `key` inside a WSGI application, also with middleware wrapped around it; else None."""
+    for _ in range(10):
+        extensions = getattr(application, "extensions", None)
+        if isinstance(extensions, dict) and key in extensions:
+            return extensions[key]
+        inner = (getattr(application, name, None) for name in ("app", "application", "wsgi_app"))
+        application = next((each for each in inner if each is not None), None)
+        # A bound method, such as Flask.wsgi_app in a middleware: its owner is the application.
+        application = getattr(application, "__self__", application)
+    return None

@@ -166,6 +166,13 @@ def _half_closed(sock: socket.socket) -> bool:
     return True
 
 
+def readable(sock: socket.socket) -> bool:
+    """Return True if a request, or the peer's end, can be read now."""
+    looking = select.poll()
+    looking.register(sock, select.POLLIN)
+    return bool(looking.poll(0))
+
+
 class Answering(socket.socket):
     """A connection whose peer may read as slowly as it likes: that holds no thread.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import select
 import selectors
 import socket
 import sqlite3
@@ -20,11 +19,12 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from .. import supervision
 from ..config import variable
+from ..live.handoff import SHORTCUT, Shortcut
 from ..refusal import refusal
 from .arrival import Arrival
-from .handing_over import HandingOver, here
+from .handing_over import HandingOver, find, handoff_of, here
 from .handover import LINGER_SECONDS, STOP_SECONDS
-from .lingering import Answering, Lingering
+from .lingering import Answering, Lingering, readable
 from .pacing import Paced
 
 #: Bytes of incomplete requests, of all connections of a worker.
@@ -47,6 +47,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
 
     wsgi: Any
     sockets: list[Any]
+    _take_known: Shortcut
 
     def init_process(self) -> None:
         # After the fork: threads do not survive one.
@@ -100,25 +101,22 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
 
     def enqueue_req(self, conn: Any) -> None:
         """`conn` is new, or has something to read: it goes to the pool when its request is complete."""
-        conn.close = lambda graceful=False: self._close(conn, graceful)
+        conn.close, conn.asked = lambda graceful=False: self._close(conn, graceful), False
         self._receive(conn, b"" if conn.parser is None else conn.parser.unreader.take_buffered())
 
-    def hand_back(self, client: Any, server: Any, sock: socket.socket, data: bytes, missed: int) -> None:
-        """A connection that the application had taken has its next request, `data` first; from any thread.
-
-        `missed` is for the application: how often in a row that was not the request it had expected.
-        """
+    def hand_back(self, client: Any, server: Any, sock: socket.socket, data: bytes) -> None:
+        """A connection that the application had taken has its next request, `data` first; from any thread."""
         # It began now, not when it is looked at here: a drain may come between.
         began = time.monotonic()
-        self.method_queue.defer(self._serve_again, TConn(self.cfg, sock, client, server), data, missed, began)
+        self.method_queue.defer(self._serve_again, TConn(self.cfg, sock, client, server), data, began)
 
-    def _serve_again(self, conn: Any, data: bytes, missed: int, began: float) -> None:
+    def _serve_again(self, conn: Any, data: bytes, began: float) -> None:
         self.nr_conns += 1
-        conn.served, conn.missed = 1, missed
+        conn.served, conn.asked = 1, True
         conn.close = lambda graceful=False: self._close(conn, graceful)
         self._guard(conn, self._receive, conn, data, began)
 
-    def on_client_socket_readable(self, conn: Any, client: Any) -> None:
+    def on_client_socketreadable(self, conn: Any, client: Any) -> None:
         """A connection that was kept has its next request."""
         self._guard(conn, super().on_client_socket_readable, conn, client)
 
@@ -177,6 +175,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
     def _pass_on(self, conn: Any) -> None:
         arrival = self._forget(conn)
         conn.data_ready, conn.raw = True, bytes(arrival.data)
+        if self.alive and not arrival.early and self._shortcut(conn):
+            return
         conn.init()
         unreader = conn.parser.unreader
         if arrival.streamed:
@@ -188,6 +188,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         unreader.chunk = lambda size_hint=None: b""
         unreader.unread(conn.raw)
         super().enqueue_req(conn)
+
+    def _shortcut(self, conn: Any) -> bool:
+        """Give the connection to the live layer, if that can answer its request; True if it can."""
+        # A connection that comes from there was not understood there.
+        asked, conn.asked = conn.asked, False
+        if asked or not self._take_known(conn.sock, handoff_of(conn, self)):
+            return False
+        self.nr_conns -= 1
+        return True
 
     def _refuse(self, conn: Any, status: str | None) -> None:
         self._forget(conn)
@@ -281,8 +290,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         for conn in list(self.keepalived_conns):
             if conn.timeout > now or force:
                 break
-            if _readable(conn.sock):  # bytes that came since the loop polled
-                self.on_client_socket_readable(conn, conn.sock)
+            if readable(conn.sock):  # bytes that came since the loop polled
+                self.on_client_socketreadable(conn, conn.sock)
         self._safely(super().murder_keepalived, force)
 
     # --- Answering, on a thread of the pool -------------------------------------------------------
@@ -342,6 +351,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
     def _load(self) -> None:
         """The application, which may take a request's socket and give it back later."""
         super().load_wsgi()
+        self._take_known = find(self.wsgi, SHORTCUT) or (lambda sock, given: False)
         self.wsgi = HandingOver(self.wsgi, self)
 
     def stop_listening(self) -> None:
@@ -373,13 +383,6 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         except Exception:
             self._fault("a connection could not be closed")
             conn.sock.close()
-
-
-def _readable(sock: socket.socket) -> bool:
-    """Return True if a request, or the peer's end, can be read now."""
-    looking = select.poll()
-    looking.register(sock, select.POLLIN)
-    return bool(looking.poll(0))
 
 
 #: Faults that gunicorn's parser refuses with another status than 400.

@@ -39,7 +39,7 @@ def install(scope: Scaffold, settings: Settings) -> None:
     @scope.url_value_preprocessor
     def begin(endpoint: str | None, values: dict[str, Any] | None) -> None:
         given = request.headers.get(HEADER, "") if settings.trusted_proxies else ""
-        request.environ["quotechat.request_id"] = given if _ID.fullmatch(given) else new_id()
+        request.environ["quotechat.request_id"] = given_id(given) or new_id()
         request.environ["quotechat.began"] = time.perf_counter()
         if settings.log_requests:
             request.environ["quotechat.told"] = Told(request.method, _route())
@@ -61,6 +61,11 @@ def begun() -> float | None:
     """Return when the first byte of this request came (time.monotonic), if the server that read it says so."""
     given = handoff.of(request.environ)
     return None if given is None else given.arrived
+
+
+def given_id(text: str | None) -> str | None:
+    """Return `text`, from a proxy, if it can be the id of a request."""
+    return text if text is not None and _ID.fullmatch(text) else None
 
 
 def new_id() -> str:

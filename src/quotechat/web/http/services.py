@@ -16,9 +16,11 @@ from ...live.reactor import Reactor
 if TYPE_CHECKING:
     from flask import Response
 
+    from ...live.repeats import Repeats
     from ..api.metrics import Metrics
     from ..transports.held_rooms import Crowd
     from ..transports.parking import Lot
+    from ..transports.sending import Said
     from .authentication import Services as Accounts
     from .security import Keys
 
@@ -43,6 +45,7 @@ class Services:
     keys: Keys = field(init=False)
     lot: Lot = field(init=False)
     crowd: Crowd = field(init=False)
+    sent: Repeats[Said] = field(init=False)
     metrics: Metrics = field(init=False)
     openapi: dict[str, Any] | None = None
     """The document of the API, made when it is first asked for."""

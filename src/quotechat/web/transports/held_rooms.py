@@ -18,7 +18,9 @@ from flask import Flask, Response
 from ...hub.chat import Chat, Page
 from ...hub.held_polls import hint
 from ...hub.room_handle import RoomHandle
+from ...live import handoff
 from ...live.detach import detach
+from ...live.handoff import Handoff
 from ...live.inbox_feed import nothing
 from ...live.reactor import Reactor
 from ...protocol.cursor import Cursor, Now, cursor_of
@@ -26,7 +28,7 @@ from ...protocol.errors import Overloaded, Refused, RoomUnknown, Unauthenticated
 from ...protocol.rights.principal import Principal
 from ..http import problems
 from ..http.services import services, services_of
-from .kept import Head, Kept, Taking
+from .kept import Asked, Kept, Taking
 from .parking import SETTLE
 from .poll_bytes import fields
 
@@ -57,9 +59,9 @@ def hold(
     crowd = services().crowd
 
     def take(environ: dict[str, Any], headers: list[tuple[str, str]]) -> None:
-        head = Head(environ, headers)
+        given, asked = handoff.need(environ), Asked.of(environ, headers)
         sock, ahead = detach(environ)
-        held = HeldRooms(sock, left, environ, head, crowd, places, limit, seconds, inbox, alone)
+        held = HeldRooms(sock, left, given, asked, crowd, places, limit, seconds, inbox, alone)
         if ahead:
             held.last()
         crowd.reactor.add(held)
@@ -76,8 +78,8 @@ class HeldRooms(Kept):
         self,
         sock: socket.socket,
         left: Callable[[], None],
-        environ: dict[str, Any],
-        head: Head,
+        given: Handoff,
+        asked: Asked,
         crowd: Crowd,
         places: Places,
         limit: int,
@@ -85,7 +87,7 @@ class HeldRooms(Kept):
         inbox: tuple[Principal, Cursor | Now] | None,
         alone: bool,
     ) -> None:
-        super().__init__(sock, left, environ, head)
+        super().__init__(sock, left, given, asked)
         self.places = places
         self.limit = limit
         self._crowd = crowd

@@ -1,8 +1,8 @@
 """Connections that the reactor keeps from one request to the next.
 
-A client that polls, or that sends one message after the other, repeats its request: the same bytes but for the cursor
-or the body. If they are the same, they come from the same client with the same rights, and the next answer needs
-no parsing of HTTP. Anything else goes, with the connection, to the server that accepted it.
+A client that polls, or that sends one message after the other, repeats its request but for the cursor or the body.
+A repeat comes from the same client with the same rights, and is answered here. Anything else goes, with the
+connection, to the server that accepted it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Response, request
 from werkzeug.datastructures import Headers
@@ -19,10 +19,13 @@ from werkzeug.http import http_date
 
 from ...live import handoff
 from ...live.detach import can_detach, is_guarded
+from ...live.handoff import Handoff
 from ...live.peer import Peer
 from ...protocol import json
 from ...protocol.errors import Refused
-from ..http import access, measure, problems, quota
+from ...protocol.rights.principal import Principal
+from ..http import access, authentication, measure, problems, quota
+from ..http.services import services
 
 IDLE_SECONDS = 2.0
 """For which a connection is kept after an answer, as gunicorn keeps its own."""
@@ -125,26 +128,48 @@ def _now(second: int) -> str:
     return http_date(second)
 
 
+class Asked(NamedTuple):
+    """The parts of answers to a client that are not their bodies, and the facts that those depend on."""
+
+    head: Head
+    told: access.Told | None
+    request_id: str | None = None
+    """That of the first request."""
+    principal: Principal | None = None
+    """The account for which the connection is held."""
+    last: bool = False
+    """True if no request follows on the connection."""
+    names_requests: bool = False
+    """True if the client, a proxy that is trusted, gives requests their ids."""
+
+    @classmethod
+    def of(cls, environ: dict[str, Any], headers: list[tuple[str, str]]) -> Asked:
+        """Return that of a request; `headers` are those of the application's answer."""
+        return cls(
+            Head(environ, headers), access.of(environ), environ["quotechat.request_id"],
+            environ.get(authentication.PRINCIPAL), closes(environ), bool(services().settings.trusted_proxies),
+        )  # fmt: skip
+
+
 class Kept(Peer):
     """One such connection. It is `busy` while a request of its own waits for the answer, which began at `began`."""
 
     transport = "http"
 
-    def __init__(self, sock: socket.socket, left: Callable[[], None], environ: dict[str, Any], head: Head) -> None:
+    def __init__(self, sock: socket.socket, left: Callable[[], None], given: Handoff, asked: Asked) -> None:
         super().__init__(sock, left)
-        self.head = head
+        self.head = asked.head
         self.busy = True
-        given = handoff.need(environ)
-        self._missed = given.missed + 1
         self._hand_back = given.give_back
         self._accepting = given.accepting
-        self._last = closes(environ)
+        self._last = asked.last
         self._leaving = False
         self._idle_until = 0.0
         self._going: bytes | None = None
-        self.principal = environ.get("quotechat.principal")
-        self._told = access.of(environ)
-        self._request_id: str | None = environ["quotechat.request_id"]
+        self.principal = asked.principal
+        self._told = asked.told
+        self._request_id = asked.request_id
+        self._names_requests = asked.names_requests
         self.began = time.perf_counter()
 
     def answer(self, answer: bytes, status: str = "200 OK") -> None:
@@ -187,9 +212,9 @@ class Kept(Peer):
         self.end()
         self._tell(request_id, int(status[:3]), len(answer))
 
-    def expected(self) -> None:
-        """Note that an expected request came: the connection is worth keeping."""
-        self._missed = 1
+    def name_request(self, text: str | None) -> None:
+        """Note the value of `X-Request-Id` in a request that the application does not see."""
+        self._request_id = access.given_id(text) if self._names_requests else None
 
     def last(self) -> None:
         """Take no request after this one."""
@@ -209,7 +234,7 @@ class Kept(Peer):
             self.listen(False)
         else:
             self.reactor.release(self)
-            self._hand_back(self.sock, data, self._missed)
+            self._hand_back(self.sock, data)
 
     def revoked(self) -> None:
         self.last()

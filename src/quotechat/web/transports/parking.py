@@ -21,8 +21,8 @@ from flask import Flask, Response, request
 from ...hub.chat import Chat, Page
 from ...hub.held_polls import early
 from ...hub.room_handle import RoomHandle
-from ...live import handoff
-from ...live.detach import detach, has_body
+from ...live import handoff, repeats
+from ...live.detach import detach, has_body, is_guarded
 from ...live.reactor import Reactor
 from ...protocol.cursor import cursor_of
 from ...protocol.errors import Overloaded, Refused, RoomUnknown, Unauthenticated
@@ -31,8 +31,8 @@ from ...protocol.rights import readership
 from ...protocol.rights.principal import Principal
 from ..http import conditional, problems
 from ..http.services import services, services_of
-from .kept import Head, Kept, Taking, can_take
-from .poll_bytes import around_the_cursor, body
+from .kept import Asked, Kept, Taking, can_take
+from .poll_bytes import body
 
 SETTLE = 0.02
 """Seconds between two answers in one room."""
@@ -63,7 +63,7 @@ def can_park() -> bool:
     return request.method == "GET" and not has_body(request.environ) and can_take()
 
 
-def repeats() -> bool:
+def polls_again() -> bool:
     """Return True if this request's connection polls again and again: then it is kept, even if it need not wait."""
     return handoff.need(request.environ).served > 1
 
@@ -91,7 +91,7 @@ class Parked(Kept):
         sock: socket.socket,
         left: Callable[[], None],
         environ: dict[str, Any],
-        head: Head,
+        asked: Asked,
         lot: Lot,
         handle: RoomHandle,
         place: Place,
@@ -99,7 +99,8 @@ class Parked(Kept):
         first: Page | None,
         link: Link,
     ) -> None:
-        super().__init__(sock, left, environ, head)
+        given = handoff.need(environ)
+        super().__init__(sock, left, given, asked)
         self.handle = handle
         self.place = place
         self._first = first
@@ -107,7 +108,8 @@ class Parked(Kept):
         self._more = False
         self._lot = lot
         self._seconds = seconds
-        self._around = around_the_cursor(environ)
+        self._peer = given.peer
+        self._key = None if is_guarded(environ) else repeats.key(given.raw, given.peer)
         self._number = 0
         self._began_at = 0
         self._repeats = False
@@ -129,12 +131,19 @@ class Parked(Kept):
         if self.busy or self.blocked:
             # A second request before the first is answered: it cannot be given back with the connection.
             self.last()
-        elif self._around is not None and data == self.place.after.encode().join(self._around):
-            self.expected()
+        elif self._is_repeated(data):
             self._repeats = self.busy = True
             self._wait()
         else:
             self.go(data)
+
+    def _is_repeated(self, data: bytes) -> bool:
+        """Return True if `data` is the same poll at the cursor of the last answer."""
+        head = None if self._key is None else repeats.read(data, self._peer)
+        if head is None or head.key != self._key or (head.ends, head.cursor) != (len(data), self.place.after):
+            return False
+        self.name_request(head.request_id)
+        return True
 
     def _wait(self) -> None:
         self._number += 1
@@ -159,7 +168,7 @@ class Parked(Kept):
 
     def found_change(self, found: Page, encoded: bytes) -> None:
         """As `found`, with a page at whose end the right to read may end: the next poll is for the application."""
-        self._around = None
+        self._key = None
         change = found.events[-1]
         if self._repeats and self.handle.ends_with(change) and change.at <= rfc3339(self._began_at):
             # The application did not see this poll, which began when the right had ended.
@@ -239,9 +248,9 @@ class Lot:
         headers: list[tuple[str, str]],
     ) -> None:
         """Take the socket of a request; on the request's thread."""
-        head = Head(environ, headers)
+        asked = Asked.of(environ, headers)
         sock, ahead = detach(environ)
-        parked = Parked(sock, left, environ, head, self, handle, place, seconds, first, link)
+        parked = Parked(sock, left, environ, asked, self, handle, place, seconds, first, link)
         if ahead:
             parked.last()
         self._reactor.add(parked)

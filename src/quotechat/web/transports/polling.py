@@ -113,7 +113,7 @@ def _held(chat: Chat, handle: RoomHandle, after: Cursor | Now, limit: int, secon
     handle.follow()  # from here on news of the room are heard
     page = handle.read(after, limit)
     reads.count(len(page.events))
-    if page.events and not parking.repeats():
+    if page.events and not parking.polls_again():
         return _answer(page)
     try:
         chat.limits.enter("poll", *who)

@@ -1,40 +1,36 @@
-"""Messages that one connection sends, one after the other, without a thread for each.
+"""Messages without a thread for each: a request that repeats an earlier one is read here.
 
-The header of such a POST is the same each time but for its length. The body is read as `messages` reads it, under
-the same limits, and stored by the same writer; only gunicorn and Flask are left out, which cost more than all the
-rest (docs/explanation/performance.md). A request that is not expected here, or is refused, is asked again over there:
+The body is read as `messages` reads it, under the same limits, and stored by the same writer; only gunicorn and Flask
+are left out, which cost more than all the rest (docs/explanation/performance.md). `repeats` says which requests those
+are: the same client sends to the same room. A request that is not known here, or is refused, is asked again over there:
 a refusal has stored nothing.
 """
 
 from __future__ import annotations
 
-import re
 import socket
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from flask import Response, request
+from flask import Flask, Response, request
 from werkzeug.http import HTTP_STATUS_CODES
 
 from ...hub.chat import Chat
-from ...live import handoff
-from ...live.detach import detach
+from ...live import detach, handoff, repeats
+from ...live.handoff import Handoff
 from ...live.reactor import GRACE_SECONDS, Reactor
+from ...live.repeats import Repeats
 from ...protocol import json
 from ...protocol.commands import SendMessage
 from ...protocol.errors import OutcomeUnknown, Refused
 from ...refusal import refusal
-from ..http import authentication, measure, quota, security
-from ..http.services import services
-from .kept import Head, Kept, Taking, can_keep, closes
+from ..http import access, authentication, measure, quota, security
+from ..http.services import services, services_of
+from .kept import Asked, Head, Kept, can_keep, closes
 
-MOST_MISSED = 3
-"""Requests in a row that were not the expected one; then the connection stays with the server."""
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)[ \t]*(?=\r\n)", re.IGNORECASE)
-_LONGEST_LENGTH = 9
-# The headers in which a request differs from the one before, or its body from the bytes after the header.
+# Headers that are about one message, or about how its body comes.
 _VARYING = ("HTTP_IDEMPOTENCY_KEY", "HTTP_TRANSFER_ENCODING", "HTTP_EXPECT")
 
 Read = Callable[[Any], SendMessage]
@@ -44,120 +40,97 @@ Show = Callable[[Any], tuple[int, bytes]]
 
 
 def keep(answer: Response, read: Read, show: Show) -> Response:
-    """`answer`, to a message. From a connection that is used again and again, the reactor takes the next ones."""
+    """Return `answer`, to a message; the next ones of its client are taken without the application."""
     environ = request.environ
     given = handoff.of(environ)
     if (
         given is None
+        or given.raw is None
         or not can_keep()
-        or given.served < 2
-        or given.missed >= MOST_MISSED
         or closes(environ)
         or any(name in environ for name in _VARYING)
         or "Set-Cookie" in answer.headers
         or measure.wanted(environ)
     ):
         return answer
-    chat = services().chat
-    who, settings = security.client(), services().settings
-    try:
-        chat.limits.enter("sender", *who)
-    except Refused:
-        return answer
+    settings = services().settings
     said = Said(
-        chat, read, show, security.identity(), authentication.proof(), security.address(), settings.body_bytes,
-        settings.request_seconds,
+        services().chat, read, show, security.identity(), authentication.proof(), security.client(),
+        settings.body_bytes, settings.request_seconds, bool(settings.trusted_proxies),
     )  # fmt: skip
-    reactor = services().reactor
-    first = answer.get_data(), answer.status
-    left = partial(chat.limits.leave, "sender", *who)
-    return Taking(
-        partial(_take, reactor, left, said, first),
-        left,
-        lambda: answer,
-        status=answer.status,
-        headers=answer.headers,
-    )
+    # When it is closed it has all its headers.
+    answer.call_on_close(partial(_learn, services().sent, answer, said, given, environ))
+    return answer
 
 
 class Said(NamedTuple):
-    """The constant part of one connection's messages."""
+    """The part that is the same in all messages that one client sends to one room."""
 
     chat: Chat
     read: Read
     show: Show
     identity: str | None
     proof: bytes | None
-    address: str
+    who: tuple[str, str]
     most_bytes: int
     seconds: float
+    names_requests: bool
+    asked: Asked | None = None
 
 
-def _take(
-    reactor: Reactor,
-    left: Callable[[], None],
-    said: Said,
-    first: tuple[bytes, str],
-    environ: dict[str, Any],
-    headers: list[tuple[str, str]],
+def _learn(
+    sent: Repeats[Said], answer: Response, said: Said, given: Handoff, environ: dict[str, Any]
 ) -> None:
-    sock, ahead = detach(environ)
-    reactor.add(Sender(sock, left, environ, Head(environ, headers), said, first, ahead))
+    assert given.raw is not None
+    headers = [each for each in answer.headers if each[0] != "Content-Length"]
+    asked = Asked(Head(environ, headers), access.of(environ), names_requests=said.names_requests)
+    sent.learn(given.raw, given.peer, said._replace(asked=asked))
 
 
-class Around(NamedTuple):
-    """The header of a POST, before and after the digits of its length."""
+def install(app: Flask, chat: Chat) -> None:
+    """Let the server of `app` give the reactor the connections on which such messages come."""
+    ours = services_of(app)
+    ours.sent = Repeats()
+    app.extensions[handoff.SHORTCUT] = partial(_take, ours.reactor, chat, ours.sent)
 
-    before: bytes
-    after: bytes
 
-    @classmethod
-    def split(cls, raw: bytes | None) -> Around | None:
-        """Return that of the request `raw`, if it is complete and gives its length once."""
-        header, found, _ = (raw or b"").partition(b"\r\n\r\n")
-        lengths = list(_LENGTH.finditer(header + b"\r\n"))
-        if not found or len(lengths) != 1:
-            return None
-        start, end = lengths[0].span(1)
-        return cls(header[:start], header[end:] + b"\r\n\r\n")
-
-    def body(self, data: bytes) -> tuple[int, int] | None:
-        """Return begin and end of the body in `data`, which may be later than it; None for another header."""
-        start = len(self.before)
-        end = data.find(b"\r", start, start + _LONGEST_LENGTH + 1)
-        digits = data[start:end]
-        if not (end > 0 and digits.isdigit() and data.startswith(self.before) and data.startswith(self.after, end)):
-            return None
-        begins = end + len(self.after)
-        return begins, begins + int(digits)
+def _take(reactor: Reactor, chat: Chat, sent: Repeats[Said], sock: socket.socket, given: Handoff) -> bool:
+    """Own `sock` from now on, if its request repeats one that is known; return True if it does."""
+    assert given.raw is not None
+    head = repeats.read(given.raw, given.peer)
+    said = None if head is None else sent.find(head)
+    if said is None:
+        return False
+    try:
+        chat.limits.enter("sender", *said.who)
+    except Refused:
+        return False
+    ours = socket.socket(fileno=sock.detach())
+    detach.prepare(ours)
+    reactor.add(Sender(ours, partial(chat.limits.leave, "sender", *said.who), given, said, sent))
+    return True
 
 
 class Sender(Kept):
-    """One connection that sends."""
+    """One connection that sends, for one client or, from a proxy, for many."""
 
     def __init__(
-        self,
-        sock: socket.socket,
-        left: Callable[[], None],
-        environ: dict[str, Any],
-        head: Head,
-        said: Said,
-        first: tuple[bytes, str],
-        ahead: bytes,
+        self, sock: socket.socket, left: Callable[[], None], given: Handoff, said: Said, sent: Repeats[Said]
     ) -> None:
-        super().__init__(sock, left, environ, head)
+        assert said.asked is not None
+        super().__init__(sock, left, given, said.asked)
+        self.busy = False
         self._said = said
-        self._first = first
-        self._around = Around.split(handoff.need(environ).raw)
-        self._came = ahead
+        self._sent = sent
+        self._peer = given.peer
+        self._came = given.raw or b""
         self._late_at: float | None = None
 
     def opened(self) -> None:
-        self.answer(*self._first)
         self._next()
 
     def more(self) -> str:
-        found = self._said.chat.limits.left("message", self._said.identity or self._said.address)
+        found = self._said.chat.limits.left("message", self._said.who[0])
         return "" if found is None else f"{quota.STATE}: {quota.state('message', *found)}\r\n"
 
     def received(self, data: bytes) -> None:
@@ -191,40 +164,46 @@ class Sender(Kept):
     def done(self) -> bool:
         return super().done and self._expected() is None
 
-    def _expected(self) -> tuple[int, int] | None:
-        """Return begin and end of the next request's body, if the bytes that came begin one like those before."""
-        return self._around.body(self._came) if self._around else None
+    def _expected(self) -> tuple[repeats.Head, Said] | None:
+        """Return the next request, if the bytes that came begin one that is known."""
+        head = repeats.read(self._came, self._peer)
+        said = None if head is None else self._sent.find(head)
+        return None if head is None or said is None else (head, said)
 
     def _next(self) -> None:
         """Take the next request, once all of it is there."""
         if not self._came or self.ending:
             return
-        body = self._expected()
-        if body is None or body[1] - body[0] > self._said.most_bytes:
+        found = self._expected()
+        if found is None or found[0].ends - found[0].begins > found[1].most_bytes:
             self.go(self._came)
-        elif len(self._came) < body[1]:
-            seconds = min(self._said.seconds, GRACE_SECONDS) if self._leaving else self._said.seconds
+            return
+        head, said = found
+        if len(self._came) < head.ends:
+            seconds = min(said.seconds, GRACE_SECONDS) if self._leaving else said.seconds
             self._late_at = self._late_at or time.monotonic() + seconds
         else:
             self._late_at = None
-            self._submit(*body)
+            self._submit(head, said)
 
-    def _submit(self, begins: int, ends: int) -> None:
-        said = self._said
+    def _submit(self, head: repeats.Head, said: Said) -> None:
+        assert said.asked is not None
         self.busy = True
         self.began = time.perf_counter()
+        self._said, self.head, self._told = said, said.asked.head, said.asked.told
+        self.name_request(head.request_id)
         try:
             self.reactor.submit(
-                said.read(json.loads(self._came[begins:ends])),
-                partial(self._stored, ends),
+                said.read(json.loads(self._came[head.begins : head.ends])),
+                partial(self._stored, head.ends),
                 self,
                 identity=said.identity,
                 proof=said.proof,
-                address=said.address,
+                address=said.who[1],
                 begun=0.0,  # `restart` decides when it is too late
             )
         except Refused as refused:
-            self._stored(ends, refused)
+            self._stored(head.ends, refused)
 
     def _stored(self, ends: int, outcome: Any) -> None:
         if self.ending:
@@ -235,7 +214,6 @@ class Sender(Kept):
             self.go(self._came)
         else:
             self._came = self._came[ends:]
-            self.expected()
             number, body = self._said.show(outcome)
             self.answer(body, f"{number} {HTTP_STATUS_CODES[number]}")
             self._next()
