@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A stamp per set of packages: the second run has nothing to do until what is installed changes.
 DESCRIPTION := setup.cfg pyproject.toml
 
-.PHONY: run test long longest lint pages faults soak screenshots bench bench-claims bench-growth bench-store bench-search bench-closed bench-inbox bench-message bench-pages bench-frames fuzz-api bench-postgres cluster bench-streams bench-subscribers bench-move fuzz inboxes matrix existence uploads conformance min-versions floors clean
+.PHONY: run test long longest lint pages faults soak screenshots bench bench-claims bench-growth bench-store bench-search bench-closed bench-inbox bench-message bench-pages bench-frames fuzz-api bench-postgres cluster bench-streams bench-subscribers bench-move fuzz fuzz-search inboxes matrix existence uploads conformance min-versions floors clean
 
 run: $(VENV)/.installed
 	$(BIN)/quotechat serve
@@ -114,9 +114,13 @@ bench-frames: $(VENV)/.installed-test
 bench-move: $(VENV)/.installed-test
 	$(BIN)/python -m bench.move
 
-# The search of so many MESSAGES, beside LIKE and FTS5 alone; HOSTILE questions besides. DATABASE=postgresql://… for one.
+# The search of so many MESSAGES, beside LIKE and FTS5 alone. DATABASE=private for a PostgreSQL; DATA keeps the messages.
 bench-search: $(VENV)/.installed-test
-	MESSAGES="$(MESSAGES)" HOSTILE="$(HOSTILE)" $(BIN)/python -m bench.search
+	MESSAGES="$(MESSAGES)" DATABASE="$(DATABASE)" DATA="$(DATA)" $(BIN)/python -m bench.search
+
+# So many hostile QUESTIONS of so many MESSAGES over HTTP: none fails, none takes 200 ms. DATABASE and DATA as above.
+fuzz-search: $(VENV)/.installed-test
+	QUESTIONS="$(QUESTIONS)" MESSAGES="$(MESSAGES)" DATABASE="$(DATABASE)" DATA="$(DATA)" $(BIN)/python -m bench.hostile
 
 # Named cursors at rest, and webhooks: READERS, WEBHOOKS and MESSAGES set the numbers.
 bench-subscribers: $(VENV)/.installed-test

@@ -14,7 +14,8 @@ _WORDS = [
     "0", "1", "%", "_", "*", "^", ":", "::tsquery", "&", "|", "!", "<->", "(", ")", "((", "'", "''",
     '"', '""', ";", "--",
     "/*", "\\", "\\'", "{", "}", "$1", "?", "%s", "%00", "\t", "\n", "\x00", "\x7f", "-", "--", "---a", "a-", "-a-b",
-    "found:a", "terms:a", "rowid", "' OR 1=1 --", "'); DROP TABLE doc; --",
+    "w0a", "w1a", "w10", "w11", "w12", "w13", "w14", "w15", "w2a", "w3a", "use", "сло", "слов", "слово1", "слово12",
+    "a a a a b", "汉汉汉", "found:a", "terms:a", "rowid", "' OR 1=1 --", "'); DROP TABLE doc; --",
 ]  # fmt: skip
 _OPERATORS = [
     "in:", "in:room1", "in:lobby", "in:none", "in:#room2", "in:\"a b\"", "from:", "from:user1", "from:me", "from:@x",
@@ -36,4 +37,4 @@ def questions(seed: int = 11) -> Iterator[str]:
             if chance.random() < 0.15:
                 part = "-" + part
             parts.append(part)
-        yield chance.choice((" ", " ", " ", "", "\u3000")).join(parts)[:210]
+        yield chance.choice((" ", " ", " ", "", "\u3000")).join(parts)[: chance.choice((200, 200, 210))]

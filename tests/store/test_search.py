@@ -25,7 +25,7 @@ from quotechat.store.base import CreateRoom
 from quotechat.store.maintenance import retention
 from quotechat.store.open import open_index, open_store
 from quotechat.store.postgres.store import PostgresStore
-from quotechat.store.search import asking, following, quotes
+from quotechat.store.search import asking, behind, following, fts, quotes
 from quotechat.store.search.following import follow
 from quotechat.store.search.index import Index, first_number, free_number
 from quotechat.store.search.postgres import PostgresIndex
@@ -304,7 +304,7 @@ def test_a_cleared_index_comes_back(both: Both) -> None:
 
 def test_what_the_index_lacks_is_named(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
     """A search looks through a bounded number of messages behind the index, and says if there are more."""
-    monkeypatch.setattr(asking, "MOST_BEHIND", 3)
+    monkeypatch.setattr(behind, "MOST_BEHIND", 3)
     for number in range(5):
         do(both.store, said(text=f"tea {number}"), at=T0 + number)
     answer = both.ask("tea")
@@ -348,7 +348,7 @@ def test_quotes_are_found_by_the_same_terms(both: Both) -> None:
 
 
 def test_hostile_questions_are_answered_or_refused(both: Both) -> None:
-    """Nothing that a person typed is read as a query language: a few hundred of `make bench-search HOSTILE=10000`."""
+    """Nothing that a person typed is read as a query language: a few hundred of `make fuzz-search`."""
     keys = tell(both)
     both.follow()
     answered = 0
@@ -428,6 +428,71 @@ def test_a_damaged_file_is_made_anew(tmp_path: Path) -> None:
             both.follow()
             assert both.texts("tea") == ["one tea"]
             index.close()
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of ten documents."""
+    monkeypatch.setattr(fts, "MOST_DOCS", 10)
+    monkeypatch.setattr(following, "MOST_DOCS", 10)
+    monkeypatch.setattr(following, "_SAMPLES", 5)
+
+
+def parts_of(tmp_path: Path) -> int:
+    with contextlib.closing(sqlite3.connect(tmp_path / "search.db")) as sql:
+        return int(sql.execute("SELECT count(*) FROM part").fetchone()[0])
+
+
+def pages(both: Both, typed: str, *, late: bool = True) -> list[str]:
+    """All hits, by pages that end after each part; `late` if the time is up at once."""
+    found: list[str] = []
+    before = None
+    for _ in range(200):
+        answer = both.ask(typed, before=before, limit=7, enough=lambda: late)
+        found += [hit["message"]["message"] for hit in answer["hits"]]
+        if not answer["has_more"]:
+            return found
+        before = answer["before"]
+    raise AssertionError("the pages never end")
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_an_index_in_parts_is_one(tmp_path: Path, small_parts: None, live: bool) -> None:
+    """Made at once or message by message: pages that end after any part are the whole, in order, each hit once."""
+    with contextlib.ExitStack() as opened:
+        store = opened.enter_context(contextlib.closing(SqliteStore(tmp_path / "quotechat.db")))
+        store.found(T0)
+        both = alone(store, opened.enter_context(contextlib.closing(SqliteIndex(tmp_path / "search.db", store))))
+        do(store, CreateRoom("tea"))
+        for number in range(70):
+            room = ("lobby", "tea")[number % 3 == 0]
+            word = "oldest" if number == 0 else "teapot"
+            do(store, said(text=f"{word} {number}", room=room), at=T0 + number * 20_000)
+            if live:
+                both.follow()
+        both.follow()
+        assert parts_of(tmp_path) > 5
+        everything = [f"teapot {number}" for number in range(69, 0, -1)]
+        assert both.texts("teap", limit=100) == pages(both, "teap") == pages(both, "teap", late=False) == everything
+        assert pages(both, "oldest") == ["oldest 0"]
+        nothing = both.ask("oldest", enough=lambda: True)
+        assert nothing["hits"] == [] and nothing["has_more"] and "searched" in nothing
+        assert pages(both, "teapot in:tea") == [f"teapot {number}" for number in range(69, 0, -1) if number % 3 == 0]
+        do(store, edit(2, "coffee instead", room="tea"))
+        do(store, delete(3, room="lobby"))
+        do(store, said(text="oldest of an import"), at=T0 - 60_000)
+        both.follow()
+        both.index.tidy()
+        assert pages(both, "coffee") == ["coffee instead"]
+        assert pages(both, "oldest") == ["oldest 0", "oldest of an import"]
+        assert len(pages(both, "teap")) == 67
+
+
+def test_a_search_reads_less_at_a_time_the_longer_that_takes() -> None:
+    """So that it ends in time among long messages, and asks seldom among short ones."""
+    assert asking.next_size(50, 0.001) == 200 and asking.next_size(200, 0.001) == 400
+    assert asking.next_size(50, 0.02) == 50
+    assert asking.next_size(50, 0.3) == 25 and asking.next_size(10, 9.0) == 10
 
 
 def test_words_that_are_gone_are_in_no_file_of_the_index(tmp_path: Path) -> None:

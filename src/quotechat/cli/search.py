@@ -53,11 +53,18 @@ def find(
     asked = " ".join(f'"{word}"' if " " in word and '"' not in word and ":" not in word else word for word in words)
     with talk.told(), Client(url, token, patience=patience) as client:
         found = client.search(asked, limit=most, best=best)
-    for hit in found["hits"]:
+        hits = found["hits"]
+        # It ended since its time was up: it goes on from there.
+        while "searched" in found and "before" in found and not best and len(hits) < most:
+            found = client.search(asked, before=found["before"], limit=most - len(hits))
+            hits += found["hits"]
+    for hit in hits:
         click.echo(talk.line_of(hit) if as_json else _shown(hit))
+    if "searched" in found:
+        click.echo(f"Looked through back to {found['searched']['through'][:10]}.", err=True)
     if found.get("incomplete"):
         click.echo("The index is still being made: older messages may be missing.", err=True)
-    if not found["hits"]:
+    if not hits:
         sys.exit(1)
 
 

@@ -13,10 +13,14 @@ from ..store.base import Store
 from ..store.search import asking, quotes
 from ..store.search.index import Index
 
+MOST_WORK = 0.08
+"""Seconds of the thread's own time after which a search gives what it has found, and how far it came."""
 MOST_SECONDS = 0.1
-"""Seconds after which a search gives what it has found, and how far it came."""
+"""Seconds on the clock, since a database works elsewhere: after `LEAST_LOOKED` hits of the index, so that a busy
+machine finds no less among a few."""
 LEAST_LOOKED = 500
-"""Hits of the index that it looks through whatever the time: a busy machine finds no less among a few."""
+MOST_SECONDS_OF_PARTS = 0.5
+"""Seconds on the clock if whole parts of the index were looked through, with few hits or none."""
 
 Order = Literal["newest", "best"]
 
@@ -52,5 +56,14 @@ class Search:
 
 
 def _clock(search: asking.Search) -> Callable[[], bool]:
-    end = time.monotonic() + MOST_SECONDS
-    return lambda: search.looked >= LEAST_LOOKED and time.monotonic() > end
+    began, work = time.monotonic(), time.thread_time()
+
+    def enough() -> bool:
+        spent = time.monotonic() - began
+        return (
+            time.thread_time() - work > MOST_WORK
+            or (search.looked >= LEAST_LOOKED and spent > MOST_SECONDS)
+            or (search.passed and spent > MOST_SECONDS_OF_PARTS)
+        )
+
+    return enough

@@ -63,7 +63,7 @@ def page(sql: BoundedSql, room: str, after: Cursor | Now, limit: int, most: int 
     room_id, end, chain, floor, floor_chain, redacting = row
     if isinstance(after, Now):
         return Page([], cursor.at(end, chain))
-    start, position = _checked(sql, after, room_id, end, chain, floor, floor_chain)
+    start, position = checked(sql, after, room_id, end, chain, floor, floor_chain)
     rows = sql.within(
         most,
         "SELECT seq, tag, command, at, body FROM event WHERE room_id = ? AND seq > ? ORDER BY seq LIMIT ?",
@@ -75,10 +75,13 @@ def page(sql: BoundedSql, room: str, after: Cursor | Now, limit: int, most: int 
     return Page(found, position, more=start + len(found) < end)
 
 
-def _checked(
+def checked(
     sql: Sql, after: Cursor, room_id: int, end: int, chain: bytes, floor: int, floor_chain: bytes
 ) -> tuple[int, str]:
-    """Return the seq to read after and the whole cursor there. Raises if it cannot be served exactly."""
+    """Return the seq to read after and the whole cursor there, the one rule for every position in a log.
+
+    Raises CursorAhead, CursorExpired or HistoryChanged if it cannot be served exactly.
+    """
     seq, tag = after
     if seq > end:
         raise CursorAhead()

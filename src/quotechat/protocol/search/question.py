@@ -23,6 +23,8 @@ PREFIX_FROM: Final = 3
 """Letters from which a word is also the beginning of another one."""
 _MOST_ASKED: Final = 40
 """Terms for which an index is asked; the text is compared with all."""
+_MOST_BEGINNINGS: Final = 6
+"""Beginnings among them, the longest: an index reads all documents of a beginning."""
 _MOST_MARKS: Final = 100
 _DAY_MS: Final = 86_400_000
 
@@ -86,8 +88,15 @@ class Question:
     @property
     def terms(self) -> list[Term]:
         """Return the terms that each message that is found has, without those of operators."""
-        found = dict.fromkeys(each for phrase in self.phrases for each in phrase.terms)
-        return list(found)[:_MOST_ASKED]
+        found = {each for phrase in self.phrases for each in phrase.terms}
+        whole = sorted(each for each in found if not each[1])
+        # A text with "kitchen" has "kit": the index need not be asked for both.
+        beginnings = [
+            each for each in found
+            if each[1] and not any(other != each and other[0].startswith(each[0]) for other in found)
+        ]  # fmt: skip
+        beginnings.sort(key=lambda each: (-len(each[0]), each[0]))
+        return (beginnings[:_MOST_BEGINNINGS] + whole)[:_MOST_ASKED]
 
     def at(self, ms: int) -> bool:
         """Return True if a message of the time `ms` is within the dates."""
@@ -161,6 +170,8 @@ class _Reader:
         if sum(map(len, self._phrases.values())) > MOST_TERMS:
             raise Invalid("q", f"At most {MOST_TERMS} words and phrases are looked for.")
         if not (self._phrases[True] or self._dated or any(wanted for _, wanted in self._named)):
+            if self._phrases[False] or self._named or self._not_days:
+                raise Invalid("q", "Only what is left out was named: add a word, a room, a person or a date.")
             raise Invalid("q", "There is nothing to look for.")
 
         def named(name: str, wanted: bool) -> frozenset[str]:
@@ -224,6 +235,8 @@ def _rank(question: Question, there: Sequence[Unit], keys: Sequence[str], whole:
     """Return 0 if all words follow on each other as in the question, 1 if all are whole words, else 2."""
     if not whole:
         return 2
+    if len(question.phrases) == 1:
+        return 0
     together = Phrase(tuple(unit for phrase in question.phrases for unit in phrase.units))
     return 0 if not together.units or _places(together, there, keys) else 1
 
@@ -237,12 +250,13 @@ def _places(phrase: Phrase, there: Sequence[Unit], keys: Sequence[str]) -> list[
         return [place for place, key in enumerate(keys) if key == first]
     wanted = [unit.key for unit in phrase.units]
     length = len(wanted)
+    glued = [n for n, unit in enumerate(phrase.units) if n and unit.glued]
     return [
         place
         for place, key in enumerate(keys)
         if key == first
         and keys[place : place + length] == wanted
-        and all(there[place + n].glued for n in range(1, length) if phrase.units[n].glued)
+        and False not in [there[place + n].glued for n in glued]
     ]
 
 

@@ -2,6 +2,9 @@
 
 A position is a cursor: all up to it is done. It is the only thing that is kept, so an outage of a reader costs nothing,
 and what was not acknowledged comes again. `hub` decides if the caller may do it.
+
+The search's index is one more reader by position, under the same rule (`reading.checked`); its positions lie beside
+what it makes of the log (`search.following` has the reason).
 """
 
 from __future__ import annotations

@@ -7,9 +7,9 @@ shown that was deleted, edited away or hidden before that. What the index has no
 from __future__ import annotations
 
 import heapq
-import itertools
 import re
 import sqlite3
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -26,9 +26,9 @@ from ...protocol.search.question import Question
 from .. import presenting
 from ..accounts import callers
 from ..base import PAGE_BYTES, Transactions
-from ..shapes import Sql, counted
-from . import documents
-from .following import Room, rooms_of
+from ..shapes import Row, Sql, counted
+from . import behind, documents
+from .following import rooms_of
 from .index import Hit, Index, Match, Place, Reader, first_number
 from .visible import Seen, visible
 
@@ -36,12 +36,12 @@ MOST_LOOKED = 10_000
 """Hits of the index that one question looks through."""
 MOST_BEST = 2_000
 """Hits among which the best are chosen."""
-MOST_BEHIND = 500
-"""Events of a room behind the index that a search looks through itself; five times as many of all rooms."""
 _MOST_ROOMS = 50
 """Rooms whose terms are part of the question to the index; more are a condition alone."""
-_CHUNKS = (100, 400)
-"""Hits that are read and compared together, after those that may fill the page."""
+_FIRST, _LEAST_CHUNK, _MOST_CHUNK = 50, 10, 400
+"""Hits that are read and compared together: more of them the quicker it goes."""
+_QUICK, _SLOW = 0.01, 0.04
+"""Seconds of a chunk, below which the next one is larger, and above which it is smaller."""
 _BEFORE = re.compile(r"(?:([0-2])\.)?([0-9]{1,15})\.([a-z0-9][a-z0-9-]{0,62})\.([0-9]{1,16})", re.ASCII)
 
 
@@ -92,22 +92,24 @@ class Search:
         if asked.people or asked.not_people:
             self._asker, self._people = store.read_with(lambda sql: (_asker(sql, principal), _people(sql, asked)))
         self.looked = 0
+        self.passed = False
+        """True once a whole part of the index was looked through."""
         self.late = False
         """True if the index lacks messages that were not looked through either."""
+        self._ended: Hit | None = None
 
     def newest(self, before: Before | None, limit: int, enough: Callable[[], bool]) -> dict[str, Any]:
         """Return the newest hits after the page that ends at `before`."""
         shown: list[_Shown] = []
         size = 0
         with self._looking() as reader:
-            for hit, found in self._found(reader, before, limit + 1):
-                if found is not None:
-                    if len(shown) == limit or size >= PAGE_BYTES:
-                        return self._answer(shown, _after(shown[-1]))
-                    shown.append(found)
-                    size += found.size
-                if self.looked >= MOST_LOOKED or enough():
-                    return self._answer(shown, self._position(hit), through=hit.at)
+            for found in self._found(reader, before, min(_FIRST, limit + 1), enough):
+                if len(shown) == limit or size >= PAGE_BYTES:
+                    return self._answer(shown, _after(shown[-1]))
+                shown.append(found)
+                size += found.size
+        if self._ended is not None:
+            return self._answer(shown, self._position(self._ended), through=self._ended.at)
         return self._answer(shown, None)
 
     def best(self, before: Before | None, limit: int, enough: Callable[[], bool]) -> dict[str, Any]:
@@ -115,12 +117,13 @@ class Search:
         shown: list[_Shown] = []
         through: int | None = None
         with self._looking() as reader:
-            for hit, found in self._found(reader, None, _CHUNKS[-1]):
-                if found is not None:
-                    shown.append(found)
-                if len(shown) >= MOST_BEST or self.looked >= MOST_LOOKED or enough():
-                    through = hit.at
+            for found in self._found(reader, None, _FIRST, enough):
+                shown.append(found)
+                if len(shown) >= MOST_BEST:
+                    through = found.hit.at
                     break
+        if self._ended is not None:
+            through = self._ended.at
         shown.sort(key=lambda each: each.key)
         if before is not None:
             rank, room_id = before.rank or 0, self._room_id(before.room)
@@ -141,26 +144,38 @@ class Search:
         return self._index.reading()
 
     def _found(
-        self, reader: Reader | None, before: Before | None, first: int
-    ) -> Iterator[tuple[Hit, _Shown | None]]:
-        """Yield each candidate, the newest first, with what is shown of it, None if it is not found.
+        self, reader: Reader | None, before: Before | None, size: int, enough: Callable[[], bool]
+    ) -> Iterator[_Shown]:
+        """Yield what is found, the newest first, `size` candidates at first together.
 
-        `first` of them are read together, then more.
+        If it ends before all was looked through, `_ended` is the last candidate that was.
         """
         places = {} if reader is None else _sure(reader.places, {})
-        seen, only, behind = self._store.read_with(lambda sql: self._start(sql, places))
+        seen, only, news = self._store.read_with(lambda sql: self._start(sql, places))
         indexed = iter(()) if reader is None else self._indexed(reader, seen, only, before)
-        candidates = heapq.merge(indexed, self._bounded(behind, before), key=lambda hit: -hit.at)
+        candidates = heapq.merge(indexed, self._bounded(news, before), key=lambda hit: -hit.at)
         done: set[Hit] = set()
-        sizes = itertools.chain((first, *_CHUNKS), itertools.repeat(_CHUNKS[-1]))
-        while taken := list(islice(candidates, next(sizes))):
+        while taken := self._taken(candidates, size, enough):
             # One that is edited behind the index comes from both sides, and one that was sent there too, twice.
             some = [hit for hit in dict.fromkeys(taken) if hit not in done]
             done.update(some)
-            shown = self._store.read_with(partial(self._shown, some))
-            for hit in some:
-                self.looked += 1
-                yield hit, shown.get(hit)
+            began = time.monotonic()
+            compared, shown = self._store.read_with(partial(self._compared, some, enough))
+            yield from shown
+            if compared < len(some) or self.looked >= MOST_LOOKED or enough():
+                self._ended = some[compared - 1] if some else taken[-1]
+                return
+            size = next_size(size, time.monotonic() - began)
+
+    def _taken(self, candidates: Iterator[Hit], size: int, enough: Callable[[], bool]) -> list[Hit]:
+        """Take the next `size` candidates; less if a part of the index ends and the time too."""
+        taken: list[Hit] = []
+        for hit in islice(candidates, size):
+            taken.append(hit)
+            self.passed = self.passed or hit.is_mark
+            if hit.is_mark and enough():
+                break
+        return taken
 
     def _start(
         self, sql: Sql, places: dict[int, Place]
@@ -170,25 +185,8 @@ class Search:
         rooms = rooms_of(sql)
         # Of others not even the time of a hit may be told, by how far a search came.
         only = None if rooms.keys() <= seen.keys() else frozenset(seen)
-        return seen, only, self._behind(sql, rooms, seen, places)
-
-    def _behind(
-        self, sql: Sql, rooms: dict[int, Room], seen: dict[int, Seen], places: dict[int, Place]
-    ) -> list[Hit]:
-        """Return the messages that were sent or edited behind the index, the newest first."""
-        found: list[Hit] = []
-        left = 5 * MOST_BEHIND
-        for room in rooms.values():
-            place = places.get(room.id)
-            if room.id not in seen or (place is not None and place.seq >= room.head):
-                continue
-            most = min(left, MOST_BEHIND)
-            start = room.floor if place is None else max(place.seq, room.floor)
-            self.late = self.late or room.head - start > most
-            if most > 0:
-                found += _news(sql, room, start, most)
-            left -= min(most, room.head - start)
-        return sorted((hit for hit in found if self._asked.at(hit.at)), reverse=True)
+        news, self.late = behind.messages(sql, [room for key, room in rooms.items() if key in seen], places)
+        return seen, only, [hit for hit in news if self._asked.at(hit.at)]
 
     def _indexed(
         self, reader: Reader, seen: dict[int, Seen], only: frozenset[int] | None, before: Before | None
@@ -223,12 +221,14 @@ class Search:
             account = self._asker.principal.id
             yield tuple((documents.of_mention(each), False) for each in ([account, "room"] if account else []))
 
-    def _bounded(self, behind: list[Hit], before: Before | None) -> Iterator[Hit]:
+    def _bounded(self, news: list[Hit], before: Before | None) -> Iterator[Hit]:
         """Return those of the messages behind the index that come after the page before."""
         if before is None:
-            return iter(behind)
+            return iter(news)
         room_id = self._room_id(before.room)
-        return iter([hit for hit in behind if hit < (before.at, room_id, before.id)])
+        # A page that ended in no room had looked through nothing of its millisecond.
+        end = (before.at, room_id, before.id) if room_id else (before.at + 1, 0, 0)
+        return iter([hit for hit in news if hit < end])
 
     def _room_id(self, room: str) -> int:
         row = self._store.read_with(lambda sql: sql.one("SELECT id FROM room WHERE name = ?", room))
@@ -236,37 +236,43 @@ class Search:
 
     # --- Comparing --------------------------------------------------------------------------------
 
-    def _shown(self, some: list[Hit], sql: Sql) -> dict[Hit, _Shown]:
-        """Return those of `some` that are found, as the caller may see them now."""
+    def _compared(self, some: list[Hit], enough: Callable[[], bool], sql: Sql) -> tuple[int, list[_Shown]]:
+        """Return how many of `some` were compared, and those that are found, as the caller may see them now."""
         rooms = {key: room for key, room in visible(sql, self._asker.principal).items() if self._wanted(room)}
-        by_room: dict[int, list[Hit]] = defaultdict(list)
+        by_room: dict[int, list[int]] = defaultdict(list)
         for hit in some:
             if hit.room_id in rooms:
-                by_room[hit.room_id].append(hit)
-        found: dict[Hit, _Shown] = {}
-        for room_id, hits in by_room.items():
-            shown = list(self._of_room(sql, rooms[room_id], room_id, {hit.id: hit for hit in hits}))
-            presenting.messages(sql, room_id, [each.message for each in shown])
-            found.update((each.hit, each) for each in shown)
-        return found
-
-    def _of_room(self, sql: Sql, room: Seen, room_id: int, hits: dict[int, Hit]) -> Iterator[_Shown]:
-        rows = sql.all(
-            "SELECT id, identity, body, likes, dislikes, reactions FROM message WHERE room_id = ? AND deleted IS NULL"
-            f" AND id IN ({', '.join('?' * len(hits))})", room_id, *hits,
-        )  # fmt: skip
-        for number, identity, body, *reactions in list(rows):
-            if not self._reacted(any(reactions)):
+                by_room[hit.room_id].append(hit.id)
+        rows = {(key, row[0]): row for key, ids in by_room.items() for row in _rows(sql, key, ids)}
+        compared, found = 0, []
+        for compared, hit in enumerate(some, 1):
+            if hit.is_mark:
                 continue
-            message = json.own(body)
-            found = question.found(self._asked, documents.searched(message)) if self._fits(identity, message) else None
-            if found is not None:
-                hit = hits[number]
-                key = (found.rank, -hit.at, -room_id, -number)
-                message = counted(text.bounded(message), *reactions)
-                end = len(documents.shown(message))  # behind it are descriptions
-                marks = [mark for mark in found.marks if sum(mark) <= end]
-                yield _Shown(key, hit, room.name, message, marks, len(body.encode()))
+            self.looked += 1
+            row = rows.get((hit.room_id, hit.id))
+            shown = None if row is None else self._shown(hit, rooms[hit.room_id].name, row)
+            found += [] if shown is None else [shown]
+            if compared < len(some) and enough():
+                break
+        for room_id in by_room:
+            presenting.messages(sql, room_id, [each.message for each in found if each.hit.room_id == room_id])
+        return compared, found
+
+    def _shown(self, hit: Hit, room: str, row: Row) -> _Shown | None:
+        """Return what is shown of a message, None if it is not found."""
+        _, identity, body, *reactions = row
+        if not self._reacted(any(reactions)):
+            return None
+        message = json.own(body)
+        if not self._fits(identity, message):
+            return None
+        found = question.found(self._asked, documents.searched(message))
+        if found is None:
+            return None
+        message = counted(text.bounded(message), *reactions)
+        end = len(documents.shown(message))  # behind it are descriptions
+        marks = [mark for mark in found.marks if sum(mark) <= end]
+        return _Shown((found.rank, -hit.at, -hit.room_id, -hit.id), hit, room, message, marks, len(body.encode()))
 
     def _wanted(self, room: Seen) -> bool:
         asked = self._asked
@@ -325,6 +331,21 @@ class Search:
         return f"{hit.at}.{name}.{hit.id if name != '0' else 0}"
 
 
+def next_size(size: int, seconds: float) -> int:
+    """Return how many candidates are read next, after `size` of them took so many `seconds`."""
+    if seconds > _SLOW:
+        return max(_LEAST_CHUNK, size // 2)
+    return min(_MOST_CHUNK, 4 * size) if seconds < _QUICK else size
+
+
+def _rows(sql: Sql, room_id: int, ids: list[int]) -> list[Row]:
+    rows = sql.all(
+        "SELECT id, identity, body, likes, dislikes, reactions FROM message WHERE room_id = ? AND deleted IS NULL"
+        f" AND id IN ({', '.join('?' * len(ids))})", room_id, *ids,
+    )  # fmt: skip
+    return list(rows)
+
+
 def _after(shown: _Shown) -> str:
     return f"{shown.hit.at}.{shown.room}.{shown.hit.id}"
 
@@ -351,21 +372,3 @@ def _people(sql: Sql, asked: Question) -> dict[str, str]:
         if row is not None:
             found[name] = row[0]
     return found
-
-
-def _news(sql: Sql, room: Room, start: int, most: int) -> Iterator[Hit]:
-    """Yield the messages of `room` that events after `start` sent or edited."""
-    rows = sql.all(
-        "SELECT seq, command, target, at FROM event WHERE room_id = ? AND seq > ? ORDER BY seq DESC LIMIT ?",
-        room.id, start, most,
-    )  # fmt: skip
-    edited: set[int] = set()
-    for seq, command, target, at in list(rows):
-        if command == events.MESSAGE_SENT:
-            yield Hit(at, room.id, seq)
-        elif command == events.MESSAGE_EDITED and target > room.floor:
-            edited.add(target)
-    for target in edited:
-        row = sql.one("SELECT at FROM event WHERE room_id = ? AND seq = ?", room.id, target)
-        if row is not None:
-            yield Hit(row[0], room.id, target)

@@ -2,6 +2,10 @@
 
 The index takes each message as it is now, and moves its position in the same transaction. An event that comes later
 brings the message again, so nothing depends on when it is read.
+
+A position is what it is for every subscriber (`store.subscribers`): seq and tag for each room, and `reading.checked`
+says if it still holds. It alone is stored elsewhere, beside the documents: those of SQLite are in another file, two
+files do not commit together, and a step must take neither the lock nor the flush of a sender.
 """
 
 from __future__ import annotations
@@ -10,14 +14,18 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ...protocol import cursor, events, json
+from ...protocol.errors import CursorAhead, CursorExpired, HistoryChanged
+from .. import reading
 from ..base import Transactions
 from ..shapes import PART, Row, Sql
 from .documents import of_message, of_quote
-from .index import QUOTES, Doc, Index, Place, Writer
+from .index import MINUTE, MOST_DOCS, QUOTES, Doc, Index, Place, Writer
 
 MOST_EVENTS = 200
 """Events read in one step; as many documents are dropped."""
 _MOST_QUOTES = 200
+_SAMPLES = 50
+"""Events of a part of the index by which the first division is made."""
 _END = 2**62
 _MESSAGE_EVENTS = {events.MESSAGE_SENT, events.MESSAGE_EDITED, events.MESSAGE_DELETED}
 _FORGETTING = {events.MESSAGE_EDITED, events.MESSAGE_DELETED}
@@ -36,15 +44,17 @@ class Room(NamedTuple):
 
     id: int
     head: int
-    tag: str
+    chain: bytes
     floor: int
-    floor_tag: str
+    floor_chain: bytes
 
 
 def follow(log: Sql, writer: Writer, most: int = MOST_EVENTS) -> Done:
     """Bring the index `writer` nearer to `log`."""
     places = writer.places()
     rooms = rooms_of(log)
+    if not places:
+        writer.divide(even_times(log, rooms.values(), MOST_DOCS))
     left, dropped = most, False
     for room_id in sorted(places.keys() - rooms.keys() - {QUOTES}):
         left, dropped = left - 1, True
@@ -53,7 +63,7 @@ def follow(log: Sql, writer: Writer, most: int = MOST_EVENTS) -> Done:
         writer.settle(room_id, None)
     for room in rooms.values():
         place = places.get(room.id)
-        if place == (room.head, room.tag, room.floor):
+        if place == (room.head, cursor.tag(room.chain), room.floor):
             continue
         if left <= 0:
             return Done(most - left, dropped, True)
@@ -69,10 +79,23 @@ def rooms_of(log: Sql) -> dict[int, Room]:
     """Return all rooms by key, without those that are being loaded or removed."""
     rows = log.all("SELECT id, name, head, chain, floor, floor_chain FROM room ORDER BY id")
     return {
-        key: Room(key, head, cursor.tag(chain), floor, cursor.tag(floor_chain))
+        key: Room(key, head, chain, floor, floor_chain)
         for key, name, head, chain, floor, floor_chain in rows
         if PART not in name
     }
+
+
+def even_times(log: Sql, rooms: Iterable[Room], most: int) -> list[int]:
+    """Return minutes between which the rooms have about `most` events, from a sample of these."""
+    step = max(1, most // _SAMPLES)
+    times, skip = [], step - 1
+    for room in rooms:
+        for seq in range(room.floor + 1 + skip, room.head + 1, step):
+            row = log.one("SELECT at FROM event WHERE room_id = ? AND seq = ?", room.id, seq)
+            times += [row[0]] if row is not None else []
+        skip = (skip - (room.head - room.floor)) % step
+    times.sort()
+    return sorted({at - at % MINUTE for at in times[_SAMPLES::_SAMPLES] if at >= MINUTE})
 
 
 # --- One room ---------------------------------------------------------------------------------------
@@ -86,13 +109,14 @@ def _room(log: Sql, writer: Writer, room: Room, place: Place | None, most: int) 
         writer.settle(room.id, None)
         place = None
     if place is None:
-        place = Place(room.floor, room.floor_tag, room.floor)
+        place = Place(room.floor, cursor.tag(room.floor_chain), room.floor)
     dropped = False
     if place.floor < room.floor:
         dropped = True
         if writer.drop_up_to(room.id, room.floor, most):
             return Done(0, True, True)
-        place = Place(max(place.seq, room.floor), room.floor_tag if place.seq <= room.floor else place.tag, room.floor)
+        tag = cursor.tag(room.floor_chain) if place.seq <= room.floor else place.tag
+        place = Place(max(place.seq, room.floor), tag, room.floor)
     rows = list(
         log.all(
             "SELECT seq, tag, command, target FROM event WHERE room_id = ? AND seq > ? ORDER BY seq LIMIT ?",
@@ -129,14 +153,15 @@ def _docs(log: Sql, room_id: int, ids: list[int]) -> Iterable[Doc]:
 
 def _continues(log: Sql, room: Room, place: Place) -> bool:
     """Return True if `place` is a position in the history that `room` has now."""
-    if place.seq > room.head or place.floor > room.floor:
+    if place.floor > room.floor:
         return False
-    if place.seq == room.head:
-        return place.tag == room.tag
-    if place.seq <= room.floor:
-        return place.seq < room.floor or place.tag == room.floor_tag
-    row = log.one("SELECT tag FROM event WHERE room_id = ? AND seq = ?", room.id, place.seq)
-    return row is not None and row[0] == place.tag
+    try:
+        reading.checked(log, cursor.Cursor(place.seq, place.tag), *room)
+    except CursorExpired:
+        return True  # cut meanwhile: it goes on at the floor
+    except (CursorAhead, HistoryChanged):
+        return False
+    return True
 
 
 # --- Quotes -----------------------------------------------------------------------------------------

@@ -22,8 +22,13 @@ T = TypeVar("T")
 
 QUOTES = 0
 """In place of a room's key: documents of quotes, which belong to no room."""
+MOST_DOCS = 25_000
+"""Documents of a part of an index: a question of a beginning reads all of them, in some milliseconds."""
+MINUTE = 60_000
+"""Parts begin with a minute, so how far a search came is not the time of a message that the caller may not see."""
+_NOWHERE = -1
 _SAME_MS = 10
-_QUOTE_ZERO = -(2**62)
+QUOTE_ZERO = -(2**62)
 """Numbers of quotes are below those of all messages."""
 
 
@@ -45,11 +50,21 @@ class Doc(NamedTuple):
 
 
 class Hit(NamedTuple):
-    """A message that may be what is looked for."""
+    """A message that may be what is looked for; or a mark, behind which no hit is newer than `at`."""
 
     at: int
     room_id: int
     id: int
+
+    @property
+    def is_mark(self) -> bool:
+        """Return True for a mark."""
+        return self.room_id == _NOWHERE
+
+
+def mark(at: int) -> Hit:
+    """Return the mark of `at`."""
+    return Hit(at, _NOWHERE, 0)
 
 
 class Match(NamedTuple):
@@ -68,6 +83,9 @@ class Writer(Protocol):
     """One write transaction of an index."""
 
     def places(self) -> dict[int, Place]: ...
+
+    def divide(self, times: Iterable[int]) -> None:
+        """Let parts begin at `times`, ascending; before the first document is put."""
 
     def put(self, docs: Iterable[Doc]) -> None:
         """Keep documents, in place of earlier ones of the same messages."""
@@ -91,7 +109,7 @@ class Reader(Protocol):
         """Return the number of a message's document."""
 
     def hits(self, match: Match) -> Iterator[Hit]:
-        """Yield the hits, the newest first."""
+        """Yield the hits, the newest first, and a mark after each part of the index that was looked through."""
 
 
 class Index(Protocol):
@@ -124,14 +142,19 @@ def first_number(at: int) -> int:
     return at << _SAME_MS
 
 
+def time_of(number: int) -> int:
+    """Return the time of documents with the number `number`."""
+    return number >> _SAME_MS
+
+
 def quote_number(quote_id: int) -> int:
     """Return the number of the document of a quote."""
-    return _QUOTE_ZERO + quote_id
+    return QUOTE_ZERO + quote_id
 
 
 def quote_id(number: int) -> int:
     """Return the quote of the document `number`."""
-    return number - _QUOTE_ZERO
+    return number - QUOTE_ZERO
 
 
 def free_number(at: int, highest_below: Callable[[int], int | None]) -> int:

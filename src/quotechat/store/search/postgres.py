@@ -116,6 +116,9 @@ class _Writing:
     def places(self) -> dict[int, Place]:
         return _places(self._sql)
 
+    def divide(self, times: Iterable[int]) -> None:
+        """Nothing: see `_Looking.hits`."""
+
     def put(self, docs: Iterable[Doc]) -> None:
         left = iter(docs)
         while some := list(islice(left, _ROWS)):
