@@ -1,4 +1,4 @@
-"""What a closed room costs beside an open one, and accounts beside visitors: `make bench-closed`.
+"""What a closed room costs beside an open one, and accounts beside visitors, also at rest: `make bench-closed`.
 
 One server for each, all at once, each with one worker and as many WebSockets that read one room, every account by a
 token of its own. They get blocks of messages in turns, so that other load on the machine meets all of them. Each
@@ -40,6 +40,7 @@ TURNS = int(os.environ.get("TURNS") or "15")
 MESSAGES = 10
 """In one turn."""
 WARM_UP = 2
+REST_SECONDS = 4.0
 PAIRS = (("closed, accounts", "open, accounts"), ("open, accounts", "open, visitors"))
 KINDS = ("open, visitors", "open, accounts", "closed, accounts")
 
@@ -149,6 +150,15 @@ def turn(server: Measured) -> float:
     return (after - before) * 1e6 / (MESSAGES * READERS)
 
 
+def at_rest(server: Measured) -> float:
+    """Send nothing for some seconds; milliseconds of the worker's CPU in one of them."""
+    before, _ = used(server.worker)
+    began = time.monotonic()
+    time.sleep(REST_SECONDS)
+    after, _ = used(server.worker)
+    return (after - before) * 1e3 / (time.monotonic() - began)
+
+
 def deliver(server: Measured, way: Way, count: int) -> None:
     """Send so many messages, each when all readers have the one before."""
     for _ in range(count):
@@ -167,6 +177,8 @@ def main() -> None:
     print(f"Python {sys.version.split()[0]}, {READERS} readers, {TURNS} turns, load average {os.getloadavg()[0]:.1f}")
     with contextlib.ExitStack() as stack:
         servers = {kind: stack.enter_context(running(kind)) for kind in KINDS}
+        for kind, server in servers.items():
+            print(f"{kind:18} {at_rest(server):6.1f} ms of CPU a second at rest")
         found: dict[str, list[float]] = {kind: [] for kind in KINDS}
         for number in range(TURNS):
             # Not always in the same order: one may warm the caches of the next.

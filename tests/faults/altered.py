@@ -240,15 +240,15 @@ MUTANTS: dict[str, Callable[[], None]] = {
 def right_ends_by_notice() -> None:
     """A right ends when the news of it arrives, up to 0.4 s later, and not at its place in the log."""
     readership.CHANGES = frozenset()  # type: ignore[misc]
-    tell = revocation.Revocation._tell
+    look = revocation.Revocation._have_number
 
-    def tell_and_ask(self: Any, current: Any, lost: Any) -> None:
-        tell(self, current, lost)
+    def look_and_ask(self: Any, revision: object) -> None:
+        look(self, revision)
         for peer in self._reactor.peers():
             for room in list(peer.subscriptions):
                 self._reactor.guard(peer, self._reactor.endings.doubt, peer, room)
 
-    revocation.Revocation._tell = tell_and_ask  # type: ignore[method-assign]
+    revocation.Revocation._have_number = look_and_ask  # type: ignore[method-assign]
 
 
 LEAKS: dict[str, Callable[[], None]] = {"right-ends-by-notice": right_ends_by_notice}

@@ -235,9 +235,11 @@ def test_what_is_held_is_looked_up_at_once(store: Store) -> None:
     standing = store.read_with(lambda sql: sessions.standings(sql, [ann.id, bo.id, 77]))
     assert {key: each.state for key, each in standing.items()} == {ann.id: "active", bo.id: "banned"}
     proofs = [hashed("s"), hashed("t"), hashed("none")]
-    assert store.read_with(lambda sql: sessions.living(sql, proofs, T0, DAY)) == {hashed("s"), hashed("t")}
-    assert store.read_with(lambda sql: sessions.living(sql, proofs, T0 + 5, DAY)) == {hashed("s")}
-    assert store.read_with(lambda sql: sessions.living(sql, proofs, T0 + 5, 5)) == set()
+    assert store.read_with(lambda sql: sessions.living(sql, proofs, T0, DAY)) == {
+        hashed("s"): T0 + DAY, hashed("t"): T0 + 5,
+    }  # fmt: skip
+    assert store.read_with(lambda sql: sessions.living(sql, proofs, T0 + 5, DAY)) == {hashed("s"): T0 + DAY}
+    assert store.read_with(lambda sql: sessions.living(sql, proofs, T0 + 5, 5)) == {}
 
 
 def test_tokens_are_revoked_by_their_account_alone(store: Store) -> None:

@@ -8,7 +8,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..hub.feed import Feed
 from ..hub.room_handle import RoomHandle
@@ -44,6 +44,13 @@ class Subscription:
         return self.feed.cursor() if self.caught_up else str(self.position)
 
 
+class Vouched(NamedTuple):
+    """Up to when the store has said that the account of a peer stands, and may read these rooms."""
+
+    revision: int
+    rooms: frozenset[str]
+
+
 class Peer:
     """One live socket. Subclasses frame events and parse incoming bytes.
 
@@ -71,6 +78,7 @@ class Peer:
         """Sent, of rooms that it follows no more."""
         self.principal: Principal | None = None
         """The account that it is held for, if any."""
+        self.vouched: Vouched | None = None
         self.reactor: Reactor
 
     # --- For a subclass to define -----------------------------------------------------------------

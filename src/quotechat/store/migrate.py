@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterator
 from importlib.resources import files
 from typing import NamedTuple
@@ -42,9 +43,18 @@ def pending(dialect: str, version: int) -> list[Migration]:
 
 
 def _statements(script: str) -> Iterator[str]:
-    # Our files hold no semicolon inside a string, so a line's end is a statement's end. One by one,
-    # because sqlite3's executescript() commits first and would leave half a step behind.
-    without_comments = re.sub(r"--.*", "", script)
-    for statement in without_comments.split(";"):
-        if statement.strip():
-            yield statement.strip()
+    # One by one, because sqlite3's executescript() commits first and would leave half a step behind.
+    statement = ""
+    for part in re.sub(r"--.*", "", script).split(";"):
+        statement += part
+        if _is_whole(statement):
+            if statement.strip():
+                yield statement.strip()
+            statement = ""
+        else:
+            statement += ";"
+
+
+def _is_whole(statement: str) -> bool:
+    """Return True if the semicolon behind `statement` ends it: it is not in a trigger of SQLite, nor between ``$$``."""
+    return statement.count("$$") % 2 == 0 and sqlite3.complete_statement(f"{statement};")

@@ -155,6 +155,7 @@ TABLES: dict[str, Table] = {
         Table("attempt", ("key",), "key! failures# try_at#", since=2),
         Table("notice", ("id",), "id# account_id# at# what text", since=7),
         Table("inbox_revision", ("account_id",), "account_id# revision#", since=12),
+        Table("access_revision", ("id",), "id# revision#", since=18),
         Table("blob", ("hash",), "hash! size# place", since=13),
         Table("piece", ("place", "at"), "place at# data!", since=13),
         Table("dropped", ("hash",), "hash!", since=13),

@@ -74,13 +74,21 @@ class Credentials:
         if now - session.used_at >= TOUCH_MS:
             self._store.write_with(lambda sql: sessions.touch(sql, session.hash, now, address))
 
+    def revision(self) -> int:
+        """Return a number that is the same as long as no session, token, account or guest may do less than before."""
+        return self._store.read_with(sessions.access_revision)
+
+    def now(self) -> int:
+        """Read the clock by which sessions and tokens end: milliseconds since 1970."""
+        return self._clock()
+
     def current(self, principals: Collection[Principal]) -> dict[Principal, Principal | None]:
         """Return the present state of `principals`, which have accounts; None for one that has ended."""
         now, idle = self._clock(), self._rules.idle_days * DAY_MS
         keys = sorted({each.account for each in principals if each.account is not None})
         proofs = sorted({each.proof for each in principals if each.proof is not None})
         standing, living = self._store.read_with(
-            lambda sql: (sessions.standings(sql, keys), sessions.living(sql, proofs, now, idle) if proofs else set())
+            lambda sql: (sessions.standings(sql, keys), sessions.living(sql, proofs, now, idle) if proofs else {})
         )
         found: dict[Principal, Principal | None] = {}
         for each in principals:
@@ -89,7 +97,8 @@ class Credentials:
             if there is None or ended or (each.proof is not None and each.proof not in living):
                 found[each] = None
             else:
-                found[each] = each._replace(name=there.name, role=there.role)
+                ends_at = each.ends_at if each.proof is None else living[each.proof]
+                found[each] = each._replace(name=there.name, role=there.role, ends_at=ends_at)
         return found
 
     def lost(self, held: Mapping[Principal, Collection[str]]) -> dict[Principal, set[str]]:

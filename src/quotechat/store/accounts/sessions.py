@@ -175,31 +175,38 @@ def _token(row: Row) -> Token:
 
 
 class Standing(NamedTuple):
-    """The session or token and the account that a held connection rests on, as they are now."""
+    """The account that a held connection is for, as it is now."""
 
-    revision: int
     state: str
     until: int | None
     role: str
     name: str
 
 
+def access_revision(sql: Sql) -> int:
+    """Return a number that moves with each change by which any session, token, account or guest may do less."""
+    row = sql.one("SELECT revision FROM access_revision WHERE id = 1")
+    return 0 if row is None else int(row[0])
+
+
 def standings(sql: Sql, accounts: Collection[int]) -> dict[int, Standing]:
     """Return the accounts, as far as they are there."""
-    rows = sql.all(f"SELECT id, revision, state, until, role, name FROM account WHERE id IN ({_marks(accounts)})",
-                   *accounts)  # fmt: skip
+    rows = sql.all(f"SELECT id, state, until, role, name FROM account WHERE id IN ({_marks(accounts)})", *accounts)
     return {row[0]: Standing(*row[1:]) for row in rows}
 
 
-def living(sql: Sql, proofs: Collection[bytes], at: int, idle_ms: int) -> set[bytes]:
-    """Return those of `proofs`, hashes of sessions and tokens, that have not ended at the time `at`."""
+def living(sql: Sql, proofs: Collection[bytes], at: int, idle_ms: int) -> dict[bytes, int | None]:
+    """Return those of `proofs`, hashes of sessions and tokens, that have not ended at `at`, and when they will."""
     marks = _marks(proofs)
     rows = sql.all(
-        f"SELECT hash FROM session WHERE hash IN ({marks}) AND ends_at > ? AND used_at > ?"
-        f" UNION ALL SELECT hash FROM token WHERE hash IN ({marks}) AND (ends_at IS NULL OR ends_at > ?)",
-        *proofs, at, at - idle_ms, *proofs, at,
+        f"SELECT hash, ends_at, used_at FROM session WHERE hash IN ({marks})"
+        f" UNION ALL SELECT hash, ends_at, NULL FROM token WHERE hash IN ({marks})", *proofs, *proofs,
     )  # fmt: skip
-    return {bytes(row[0]) for row in rows}
+    ends = {
+        bytes(digest): ends_at if used_at is None else min(ends_at, used_at + idle_ms)
+        for digest, ends_at, used_at in rows
+    }
+    return {digest: end for digest, end in ends.items() if end is None or end > at}
 
 
 def _marks(values: Collection[object]) -> str:

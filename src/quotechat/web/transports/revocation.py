@@ -1,8 +1,10 @@
 """End held connections when a right ends that stands in no log (docs/protocol.md, Accounts): that of a session, of a
 token or of an account, and that of a guest to an open room.
 
-A request looks its session or token up; a held one has done that long ago. So everything that is held for accounts
-is asked about again: at once after a change in this process, else every `LOOK_SECONDS`, with one question for all.
+A request looks its session or token up; a held one has done that long ago. The store has one number that moves with
+each such end (`Credentials.revision`). It is read after each change in this process and every `LOOK_SECONDS`, however
+many connections are held. Only when it has moved are they asked about, with one question for all; else only those that
+are new, and those whose session or token ends by time.
 """
 
 from __future__ import annotations
@@ -10,14 +12,17 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Collection
+from typing import NamedTuple
 
 from flask import Flask, request
 
 from ...hub.accounts.credentials import Credentials
 from ...hub.chat import Chat
+from ...live.peer import Peer, Vouched
 from ...live.reactor import Reactor
 from ...protocol.errors import Refused, RoomUnknown, Unauthenticated
 from ...protocol.rights.principal import Principal
+from ...protocol.rooms import AUDIT
 from ..http import authentication
 from ..http.services import services_of
 
@@ -34,67 +39,109 @@ class Revocation:
     def __init__(self, reactor: Reactor, credentials: Credentials) -> None:
         self._reactor = reactor
         self._credentials = credentials
+        self._revision = 0
+        """The store's number, as it was read last."""
         self._looking = self._again = self._armed = False
 
     def changed(self) -> None:
-        """Check all held connections: an account may do less now; from any thread."""
-        self._reactor.call(self.look)
+        """Check now: an account may do less than a moment ago; from any thread."""
+        self._reactor.call(self._read_number)
 
     def begin(self) -> None:
         """Look again and again from now on, if any account is connected; for `Reactor.every_sweep`."""
-        if not self._armed and self._held():
+        if not self._armed and self._any_held():
             self._armed = True
             self._tick()
 
-    def look(self) -> None:
-        """Ask about all principals that are connected."""
+    def _look(self) -> None:
+        """Ask about those principals of which it is not known that they stand."""
         if self._looking:
             self._again = True
             return
-        held = self._held()
+        held = self._doubted()
         if held:
             self._looking = True
             self._reactor.read(lambda: self._ask(held), self._found)
 
-    def _ask(self, held: Held) -> tuple[dict[Principal, Principal | None], dict[Principal, set[str]]]:
+    def _ask(self, held: Held) -> Answers:
         """Return what each principal is now, and the rooms that it follows and may read no more; elsewhere."""
+        # Read first: what ends from here on moves the number again.
+        revision = self._credentials.revision()
         current = self._credentials.current(held)
         rooms: Held = defaultdict(set)
         for before, now in current.items():
             if now is not None:
                 rooms[now] |= held[before]
-        return current, self._credentials.lost(rooms)
+        return Answers(revision, held, current, self._credentials.lost(rooms))
 
     def _tick(self) -> None:
-        if not self._held():
+        if not self._any_held():
             self._armed = False
             return
-        self.look()
+        self._read_number()
         self._reactor.later(time.monotonic() + LOOK_SECONDS, self._tick)
 
-    def _held(self) -> Held:
+    def _read_number(self) -> None:
+        self._reactor.read(self._credentials.revision, self._have_number)
+
+    def _have_number(self, revision: object) -> None:
+        if isinstance(revision, int):  # else the store is unavailable, and the next tick asks again
+            self._revision = max(revision, self._revision)  # an earlier read may come later
+            self._look()
+
+    def _any_held(self) -> bool:
+        return any(peer.principal is not None for peer in self._reactor.peers())
+
+    def _doubted(self) -> Held:
         held: Held = defaultdict(set)
+        now = self._credentials.now()
         for peer in self._reactor.peers():
-            if peer.principal is not None and not peer.ending:
-                held[peer.principal].update(peer.rooms())
+            principal = peer.principal
+            if principal is None or peer.ending:
+                continue
+            is_over = principal.ends_at is not None and principal.ends_at <= now
+            if is_over or not _is_vouched_for(peer, principal, self._revision):
+                held[principal].update(peer.rooms())
         return held
 
     def _found(self, found: object) -> None:
         self._looking = False
-        if isinstance(found, tuple):  # else the store is unavailable, and the next look asks again
-            self._tell(*found)
+        if isinstance(found, Answers):  # else the store is unavailable, and the next tick asks again
+            self._revision = max(found.revision, self._revision)
+            self._tell(found)
         if self._again:
             self._again = False
-            self.look()
+            self._look()
 
-    def _tell(self, current: dict[Principal, Principal | None], lost: dict[Principal, set[str]]) -> None:
+    def _tell(self, found: Answers) -> None:
         for peer in self._reactor.peers():
-            if peer.principal not in current or peer.ending:
+            before = peer.principal
+            if before is None or before not in found.current or peer.ending:
                 continue
-            now = current[peer.principal]
+            now = found.current[before]
+            peer.vouched = Vouched(found.revision, frozenset(found.held[before]))
             self._reactor.guard(peer, peer.now_is, now)
-            for room in lost.get(now, set()).intersection(peer.rooms()) if now is not None else ():
+            for room in found.lost.get(now, set()).intersection(peer.rooms()) if now is not None else ():
                 self._reactor.guard(peer, peer.lost, room)
+
+
+class Answers(NamedTuple):
+    """What the store says of principals, all of it read after its `revision`."""
+
+    revision: int
+    held: Held
+    current: dict[Principal, Principal | None]
+    lost: dict[Principal, set[str]]
+
+
+def _is_vouched_for(peer: Peer, principal: Principal, revision: int) -> bool:
+    """Return True if the store has said at `revision` that `principal` stands, and may read what `peer` follows."""
+    if peer.vouched is None or peer.vouched.revision != revision:
+        return False
+    # Others lose a room by an event of its log.
+    if principal.role == "guest":
+        return peer.vouched.rooms.issuperset(peer.rooms())
+    return AUDIT in peer.vouched.rooms or AUDIT not in peer.rooms()
 
 
 class Watch:
@@ -104,6 +151,7 @@ class Watch:
         self._credentials = credentials
         self._principal = principal
         self._rooms = rooms
+        self._revision: int | None = None
 
     def has_ended(self) -> bool:
         """Look in the store, now."""
@@ -117,12 +165,17 @@ class Watch:
 
     def _refusal(self) -> Refused | None:
         try:
+            revision = self._credentials.revision()
+            ends_at = self._principal.ends_at
+            if revision == self._revision and (ends_at is None or ends_at > self._credentials.now()):
+                return None
             now = self._credentials.current([self._principal])[self._principal]
             if now is None:
                 return Unauthenticated("This session has ended: sign in again.")
             lost = self._credentials.lost({now: self._rooms}).get(now, ())
         except Refused:
             return None  # the store is unavailable: nothing can be answered either
+        self._revision = None if lost else revision
         return next((_unknown(room, self._rooms) for room in lost), None)
 
 
