@@ -13,6 +13,7 @@ import { fitting } from "../../static/js/reader/switcher.js";
 import { leftOver } from "../../static/js/composer/lengths.js";
 import { goesOn } from "../../static/js/entries/log.js";
 import { missedOf } from "../../static/js/reader/unread.js";
+import { isSignedIn } from "../../static/js/room/opened.js";
 
 const read = (path) => readFileSync(new URL(path, import.meta.url), "utf-8");
 
@@ -123,4 +124,11 @@ test("a run ends five minutes after its first message, with another author, and 
   assert.ok(!goesOn(before, { user: "Bo", at: at(5), answers: false }));
   assert.ok(!goesOn(before, { user: "Ada", at: at(1), answers: false }));
   assert.ok(!goesOn(before, { user: "Bo", at: at(1), answers: true }));
+});
+
+test("a page that is told of the end of its session asks if the browser has another cookie of it", async () => {
+  const says = (answers) => ({ get: async () => answers.shift() ?? Promise.reject(new Error("refused")) });
+  assert.equal(await isSignedIn(says([{ account: { name: "Azin" } }]), 1), true);
+  assert.equal(await isSignedIn(says([{}, { account: { name: "Azin" } }]), 1), true, "the answer came a moment later");
+  assert.equal(await isSignedIn(says([]), 1), false);
 });

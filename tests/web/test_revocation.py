@@ -160,7 +160,17 @@ def _signed_out_by_an_administrator(boss: Person, member: Person) -> None:
     assert boss.ask("DELETE", f"/accounts/{member.id}/sessions").status_code == 204
 
 
-@pytest.mark.parametrize("end", [_sign_out, _ban, _new_password, _signed_out_by_an_administrator])
+def _proof(boss: Person, member: Person) -> None:
+    """The session gets a new cookie; the old one, and what is held by it, ends."""
+    other = requests.Session()
+    other.headers.update({"Origin": boss.url, **member.cookie()})
+    proved = other.post(f"{boss.url}/api/v1/sessions/proof", json={"password": PASSWORD}, timeout=60)
+    assert proved.status_code == 200
+    cookie = {"Cookie": f"quotechat-session={proved.cookies['quotechat-session']}"}
+    assert requests.get(f"{member.url}/api/v1/rooms/lobby", headers=cookie, timeout=60).status_code == 200
+
+
+@pytest.mark.parametrize("end", [_sign_out, _proof, _ban, _new_password, _signed_out_by_an_administrator])
 def test_what_is_held_is_told_within_a_second(
     pair: tuple[Person, Person], end: Callable[[Person, Person], None]
 ) -> None:

@@ -222,6 +222,7 @@ def test_the_number_moves_with_whatever_ends_a_right(world: World) -> None:
         lambda sql: members.remove(sql, lobby[0], person.id),
     ]
     ending: list[Callable[[Sql], object]] = [
+        lambda sql: sessions.renew(sql, hashed("s"), hashed("s"), now),
         lambda sql: sessions.end(sql, hashed("s")),
         lambda sql: sessions.revoke_tokens(sql, person.id),
         lambda sql: members.remove(sql, lobby[0], guest.id),

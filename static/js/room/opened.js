@@ -6,6 +6,17 @@ import { Outbox } from "../outbox/outbox.js";
 
 export const $ = (id) => document.getElementById(id);
 
+/**
+ * True if this browser is signed in, though its connection was told that the session has ended: the password was given
+ * in another tab, and the session has a new cookie, which may be a moment behind.
+ */
+export async function isSignedIn(api, pause = 500) {
+  const { account } = await api.get("/me").catch(() => ({}));
+  if (account || !pause) return Boolean(account);
+  await new Promise((resolve) => setTimeout(resolve, pause));
+  return isSignedIn(api, 0);
+}
+
 /** The beginning of the page's parts. Whatever hears the connection has to listen within the same task. */
 export function opened() {
   const { room, cursor: after, base, transports, interval, signIn } = $("chat").dataset;
@@ -24,7 +35,11 @@ export function opened() {
     document.dispatchEvent(new CustomEvent("inbox", { detail: { rooms } })),
   );
   // What was not sent stays in this browser, and is sent after the next sign-in.
-  connection.addEventListener("signed-out", () => signIn && location.assign(signIn));
+  connection.addEventListener("signed-out", async () => {
+    if (!signIn) return;
+    if (await isSignedIn(api)) location.reload();
+    else location.assign(signIn);
+  });
   // What this browser keeps for a room: one origin may hold several chats.
   const place = base === "/api/v1" ? room : `${base}:${room}`;
   const outbox = new Outbox({ room, place, deliver: deliverer(connection, api) });

@@ -10,7 +10,15 @@ from collections.abc import Callable
 from typing import Any
 
 from ...protocol import names
-from ...protocol.errors import Forbidden, LinkUnknown, Overloaded, ProofNeeded, RateLimited, SignInFailed  # fmt: skip
+from ...protocol.errors import (  # fmt: skip
+    Forbidden,
+    LinkUnknown,
+    Overloaded,
+    ProofNeeded,
+    RateLimited,
+    SignInFailed,
+    Unauthenticated,
+)
 from ...protocol.events import rfc3339
 from ...protocol.rights.principal import Principal
 from ...store.accounts import accounts, attempts, closing, entering, personal, sessions, tickets
@@ -143,15 +151,26 @@ class Accounts(OwnTokens):
 
     # --- Proof, and the actions that need it --------------------------------------------------------
 
-    def prove(self, session: Session, password: object, client: Client) -> int:
-        """Note that the password was given; until when that counts. Raises SignInFailed, RateLimited."""
+    def prove(self, session: Session, password: object, client: Client) -> SignedIn:
+        """Note that the password was given: the session goes on under a new secret, and the old one is refused.
+
+        Raises SignInFailed, RateLimited, and Unauthenticated if another request was quicker or the session has ended.
+        """
+        account, now, secret = self.confirm(session, password, client), self.clock(), secrets.token_urlsafe(32)
+        new = session._replace(hash=hashed(secret), proved_at=now)
+        # Connections that rest on the old secret are told by the next look, not at once: the answer is on its way then,
+        # and the other pages of this browser find the new one.
+        if not self.store.write_with(lambda sql: sessions.renew(sql, session.hash, new.hash, now)):
+            raise Unauthenticated("This session has ended, or the password was just given elsewhere: try again.")
+        return SignedIn(account, new, secret)
+
+    def confirm(self, session: Session, password: object, client: Client) -> Account:
+        """Return the account of `session` if that is its password. Raises SignInFailed, RateLimited."""
         text = text_of(password, "password")
         account = self.store.read_with(lambda sql: accounts.by_id(sql, session.account_id))
         if self._verified(account.name, text, client).id != account.id:
             raise SignInFailed()
-        now = self.clock()
-        self.store.write_with(lambda sql: sessions.prove(sql, session.hash, now))
-        return now + PROOF_MS
+        return account
 
     def need_proof(self, session: Session, what: str) -> None:
         """Raise ProofNeeded if the password was not given lately; `what` names the action that needs it."""

@@ -96,9 +96,11 @@ def touch(sql: Sql, digest: bytes, at: int, address: str) -> None:
     sql.run("UPDATE session SET used_at = ?, address = ? WHERE hash = ?", at, address, digest)
 
 
-def prove(sql: Sql, digest: bytes, at: int) -> None:
-    """Remember that the password was given."""
-    sql.run("UPDATE session SET proved_at = ? WHERE hash = ?", at, digest)
+def renew(sql: Sql, digest: bytes, new: bytes, at: int) -> bool:
+    """Give a session another id, since the password was given; False if another request has done so, or ended it."""
+    sql.run("UPDATE session SET hash = ?, proved_at = ? WHERE hash = ?", new, at, digest)
+    # Looked up by the new id: of two that came at once, the second one finds no row to change.
+    return sql.one("SELECT 1 FROM session WHERE hash = ?", new) is not None
 
 
 def end(sql: Sql, digest: bytes) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from typing import NamedTuple, cast
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, after_this_request, g, request
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from ...config import Settings
@@ -162,6 +162,19 @@ def need_proof(what: str) -> tuple[Principal, Session]:
     return principal, session
 
 
+def prove(password: object) -> tuple[Principal, Session]:
+    """Take `password` as a proof: the session has a new secret from here on, which the answer carries, whatever it is.
+
+    As `need_session`, of the new one. Raises as that, and SignInFailed, RateLimited.
+    """
+    _, session = need_session()
+    renewed = services().accounts.prove(session, password, client())
+    g.quotechat_secret = renewed.secret
+    forget()
+    after_this_request(lambda answer: begin(answer, renewed))
+    return need_session()
+
+
 def need_person(what: str | None = None) -> Principal:
     """Return the account, if a person asks: by a session, with `what` a proved one, or through the application around.
 
@@ -231,7 +244,7 @@ def _by_token() -> Caller | None:
 
 
 def _by_session() -> Caller | None:
-    secret = request.cookies.get(session_cookie())
+    secret = _secret()
     if not secret:
         return None
     found = services().credentials.by_session(secret)
@@ -261,10 +274,16 @@ def session_cookie() -> str:
     return f"__Host-{_SESSION}" if request.is_secure and not site.base() else _SESSION
 
 
+def _secret() -> str | None:
+    """Return the secret of the session: that of the cookie, or the one that this request has given it."""
+    found: str | None = g.get("quotechat_secret") or request.cookies.get(session_cookie())
+    return found
+
+
 def client(visitor: str | None = None) -> Client:
     """Return the browser or program that asks, as signing in sees it; `visitor` is the identity of its cookie."""
     device, known = _device()
-    secret = request.cookies.get(session_cookie())
+    secret = _secret()
     return Client(
         proxies.address(), request.headers.get("User-Agent", ""), request.host.partition(":")[0],
         short_address(), device, frozenset(known), visitor, hashed(secret) if secret else None,

@@ -56,10 +56,10 @@ def rename() -> Response:
 @blueprint.post("/me/password")
 def password() -> Response:
     """Choose another password."""
-    _, session = authentication.need_session()
+    authentication.need_session()
 
     def change() -> None:
-        _prove(session)
+        session = _prove()
         _services().accounts.change_password(
             session, request.form.get("password"), authentication.client(), end_tokens="end_tokens" in request.form
         )
@@ -82,10 +82,10 @@ def end_session(session_id: str) -> Response:
 @blueprint.post("/me/sessions/others/end")
 def end_others() -> Response:
     """Sign every other device out."""
-    _, session = authentication.need_session()
+    authentication.need_session()
 
     def end() -> None:
-        _prove(session)
+        session = _prove()
         _services().accounts.sign_out_everywhere(session.account_id, session.hash)
 
     return _own("others", end, "Every other device is signed out.")
@@ -94,9 +94,9 @@ def end_others() -> Response:
 @blueprint.post("/me/devices")
 def device() -> Response:
     """Make a link for another device, and show it once."""
-    _, session = authentication.need_session()
+    authentication.need_session()
     try:
-        _prove(session)
+        session = _prove()
         made = Invited(*_services().accounts.device_link(session))
     except Refused as refused:
         return _me("device", refused)
@@ -106,12 +106,12 @@ def device() -> Response:
 @blueprint.post("/me/tokens")
 def new_token() -> Response:
     """Make a token for a program, and show it once."""
-    principal, session = authentication.need_session()
+    principal, _ = authentication.need_session()
     made: list[str] = []
 
     def make() -> None:
         name = clean_name(request.form.get("name", ""), "name", 100)
-        _prove(session)
+        _prove()
         made.append(_services().accounts.new_token(principal.account or 0, name)[1])
 
     return _own("token", make, "", made)
@@ -127,14 +127,14 @@ def revoke_token(token_id: str) -> Response:
 @blueprint.post("/me/bots")
 def new_bot() -> Response:
     """Make a bot, and show its token once."""
-    principal, session = authentication.need_session()
+    principal, _ = authentication.need_session()
     made: list[str] = []
 
     def make() -> None:
         authentication.need_right(principal, CREATE_BOT)
         given = request.form.get("rooms", "").split()
         rooms = token_fields.rooms({"rooms": given or None})
-        _prove(session)
+        _prove()
         made.append(_services().bots.make(principal, request.form.get("name", ""), rooms).text)
 
     return _own("bot", make, "", made)
@@ -160,7 +160,7 @@ def close() -> Response:
     """Close the account for good."""
     principal, session = authentication.need_session()
     try:
-        _prove(session)
+        _services().accounts.confirm(session, request.form.get("old"), authentication.client())
         _services().accounts.close(principal, erase=request.form.get("messages") == "delete")
     except Refused as refused:
         return _me("close", refused)
@@ -200,8 +200,8 @@ def _me(
     )  # fmt: skip
 
 
-def _prove(session: Session) -> None:
-    _services().accounts.prove(session, request.form.get("old"), authentication.client())
+def _prove() -> Session:
+    return authentication.prove(request.form.get("old"))[1]
 
 
 # --- /people ----------------------------------------------------------------------------------------
@@ -240,7 +240,7 @@ def change_person(account_id: str) -> Response:
 def _prove_again(session: Session) -> None:
     """Take the password of the form; without one, it must have been given lately. Raises ProofNeeded, SignInFailed."""
     if request.form.get("old"):
-        _prove(session)
+        _prove()
     else:
         _services().accounts.need_proof(session, "password")
 

@@ -115,7 +115,7 @@ def close() -> Response:
     fields = parameters.fields(needed=False)
     erase = token_fields.erase(fields)
     if fields.get("password") is not None:
-        _accounts().prove(session, fields["password"], authentication.client())
+        _accounts().confirm(session, fields["password"], authentication.client())
     else:
         authentication.need_proof("account")
     _accounts().close(principal, erase=erase)

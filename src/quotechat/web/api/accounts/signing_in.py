@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from ....hub.accounts.accounts import Accounts
+from ....hub.accounts.accounts import PROOF_MS, Accounts
 from ....hub.accounts.clients import Client, SignedIn
 from ....hub.chat import Chat
 from ....protocol.errors import NotFound
@@ -88,10 +88,12 @@ def end_all() -> Response:
     identity="needed",
 )
 def prove() -> Response:
-    """Give the password again: {`password`} → {`proved_until`}, ten minutes from now."""
-    _, session = authentication.need_session()
-    until = _accounts().prove(session, parameters.json_object().get("password"), _client())
-    return live({"proved_until": rfc3339(until)})
+    """Give the password again: {`password`} → {`proved_until`}, ten minutes from now, and a new cookie of the session.
+
+    The cookie of before is refused from then on.
+    """
+    _, session = authentication.prove(parameters.json_object().get("password"))
+    return live({"proved_until": rfc3339((session.proved_at or 0) + PROOF_MS)})
 
 
 @blueprint.post("/setup")
