@@ -2,8 +2,9 @@
 
 A proxy in front of a new server holds every byte back for half of DELAY milliseconds in each direction, and the first
 ones of a connection for one DELAY more, as its handshake would. "Live" is when the page says so, which it does when new
-messages would be shown. The figures are medians of ROUNDS loads: cold with an empty cache, warm as a reader who comes
-back later, over new connections. WATERFALL=1 prints what the quickest cold load waits for, and when.
+messages would be shown. The figures are medians of ROUNDS loads: cold with an empty cache; warm as a reader who comes
+back later, over new connections; another room since the click on it, on which the pointer rested before. WATERFALL=1
+prints what the quickest cold load waits for, and when.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ from typing import Any
 import requests
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from bench.__main__ import LOBBY, QUOTECHAT, free_port, running
+from bench.__main__ import QUOTECHAT, free_port, running
 
 DELAY = float(os.environ.get("DELAY", "150")) / 1000
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
 MESSAGES = 50
+ROOMS = ("tea", "team")
+RESTS = 400  # milliseconds of the pointer on a link
 CHROMIUM = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
 WATCH = """
@@ -36,6 +39,10 @@ WATCH = """
   });
   looks.observe(document, { subtree: true, childList: true, attributeFilter: ["data-state"] });
 """
+CLICKED = """() => addEventListener("click", () => {
+  sessionStorage.setItem("clicked", performance.timeOrigin + performance.now());
+})"""
+SINCE_CLICK = "() => performance.timeOrigin - Number(sessionStorage.getItem('clicked'))"
 FOUND = """() => ({
   live: window.liveAt,
   painted: performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? 0,
@@ -86,16 +93,23 @@ class SlowLine:
 
 
 def filled(port: int) -> None:
-    """Give the lobby its messages."""
-    for number in range(MESSAGES):
-        text = f"Message **{number}**, which fills a line of the log."
-        body = {"user": ("Ada", "Bo", "Cy")[number % 3], "message": text}
-        requests.post(f"http://127.0.0.1:{port}{LOBBY}/messages", json=body, timeout=10).raise_for_status()
+    """Give the lobby and the other rooms their messages."""
+    api = f"http://127.0.0.1:{port}/api/v1/rooms"
+    for room in ("lobby", *ROOMS):
+        requests.post(api, json={"name": room}, timeout=10)
+        for number in range(MESSAGES):
+            text = f"Message **{number}**, which fills a line of the log."
+            body = {"user": ("Ada", "Bo", "Cy")[number % 3], "message": text}
+            requests.post(f"{api}/{room}/messages", json=body, timeout=10).raise_for_status()
 
 
 def load(page: Page, url: str) -> dict[str, Any]:
     """Open the page; return when it was live, when it was painted, and what it asked for until then."""
     page.goto(url, wait_until="commit")
+    return watched(page)
+
+
+def watched(page: Page) -> dict[str, Any]:
     page.wait_for_selector("#pill[data-state=live]", timeout=60_000)
     found: dict[str, Any] = page.evaluate(FOUND)
     found["files"] = [file for file in found["files"] if file["asked"] < found["live"]]
@@ -115,6 +129,27 @@ def measured(browser: Browser, line: SlowLine, url: str) -> Iterator[tuple[dict[
         page = context.new_page()
         yield cold, load(page, url)
         context.close()
+
+
+def changed(browser: Browser, url: str) -> Iterator[dict[str, Any]]:
+    """Go from room to room by the column; times are those since the click."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.add_init_script(WATCH)
+    page = context.new_page()
+    load(page, f"{url}/rooms/{ROOMS[-1]}")
+    for number in range(ROUNDS):
+        page.wait_for_timeout(1_500)
+        page.evaluate(CLICKED)
+        room = ROOMS[number % len(ROOMS)]
+        link = page.locator(f"#room-list [data-room={room}] a")
+        link.hover()
+        page.wait_for_timeout(RESTS)
+        link.click()
+        page.wait_for_url(f"**/rooms/{room}")
+        found = watched(page)
+        since = page.evaluate(SINCE_CLICK)
+        yield {**found, "live": found["live"] + since, "painted": found["painted"] + since}
+    context.close()
 
 
 def waterfall(found: dict[str, Any]) -> None:
@@ -145,12 +180,14 @@ def main(path: str = "/") -> None:
         with line.running() as url:
             browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
             loads = list(measured(browser, line, url + path))
+            changes = list(changed(browser, url))
             browser.close()
     print(f"{path}, {DELAY * 1000:.0f} ms of delay, {ROUNDS} loads each, load average {os.getloadavg()[0]:.1f}")
     print("| | first message seen, s | live, s | all of them | requests until live | kB sent until live |")
     print("|---|--:|--:|--:|--:|--:|")
     row("cold", [cold for cold, _ in loads])
     row("warm", [warm for _, warm in loads])
+    row("another room", changes)
     if os.environ.get("WATERFALL"):
         waterfall(min((cold for cold, _ in loads), key=lambda found: float(found["live"])))
 

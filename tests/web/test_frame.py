@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -187,6 +188,22 @@ def test_what_a_page_loads_is_kept_for_good(app: Flask) -> None:
             later = re.findall(r'(?:^import[^"]*from |(?<!{)import\()"(\.[^"]+)"', text, re.M)
             found = {normpath(f"{dirname(file)}/{name}") for name in later}
             named.extend(found.difference(named))
+
+
+def test_a_room_is_fetched_when_the_pointer_rests_on_its_link(app: Flask) -> None:
+    """Each page names the rules for it, in a type that browsers take; they choose links of the column alone."""
+    client = app.test_client()
+    for path in ("/", "/quotes", "/learn"):
+        address = json.loads(client.get(path).headers["Speculation-Rules"])
+        with client.get(address) as answer:
+            assert answer.content_type == "application/speculationrules+json"
+            assert "immutable" in answer.headers["Cache-Control"]
+            (rule,) = answer.get_json(force=True)["prefetch"]
+        where, but = rule["where"]["and"]
+        lists = re.findall(r"#([a-z-]+) a", where["selector_matches"])
+        assert lists == ["room-list", "direct-list"] and "not" in but
+        assert 'id="room-list"' in client.get("/").get_data(as_text=True)
+    assert "Speculation-Rules" not in client.get("/api/v1/rooms").headers
 
 
 def test_texts_are_compressed_for_those_that_ask(app: Flask) -> None:

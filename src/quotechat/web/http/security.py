@@ -304,6 +304,9 @@ def _headers(answer: Response) -> Response:
     headers.setdefault("Content-Security-Policy", _content_security_policy())
     # Anybody who can reach the server may read; a search engine must not make that everybody.
     headers["X-Robots-Tag"] = "noindex"
+    if answer.mimetype == "text/html":
+        # A room is fetched when the pointer rests on its link; its socket reads on from what the page has by then.
+        headers["Speculation-Rules"] = f'"{site.url_for("static", filename="speculation.json")}"'
     headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
     if "quotechat_who" in g or "quotechat_caller" in g or "Set-Cookie" in headers:
         # no-store is for caches that know it; one that was told to keep all must not give it to another.

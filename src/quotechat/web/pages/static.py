@@ -10,6 +10,10 @@ FOR_GOOD = "public, max-age=31536000, immutable"
 """A year, and not asked for again when a page is loaded anew (RFC 8246)."""
 
 
+_TYPES = {"speculation.json": "application/speculationrules+json"}
+"""What no ending says."""
+
+
 def install(scope: Blueprint) -> None:
     """Serve the static files of `scope`."""
     scope.add_url_rule("/static/<path:filename>", "static", _file)
@@ -20,6 +24,8 @@ def _file(filename: str) -> Response:
     version, _, rest = filename.partition("/")
     name = rest if version.startswith("v-") else filename
     answer = _found(name)
+    if name in _TYPES:
+        answer.mimetype = _TYPES[name]
     answer.headers["Cache-Control"] = FOR_GOOD if version == assets.version() else "no-cache"
     return answer
 
