@@ -72,7 +72,7 @@ def test_writes_of_one_turn_share_a_commit() -> None:
     store.go.set()
     writer = Writer(cast(Store, store), lambda outcomes: None)
     writer.start()
-    until(lambda: writer._idle, what="that it waits")
+    until(lambda: writer._wanted == 1, what="that it waits")
     for _ in range(5):
         writer.submit(Write(Deliver(1), 0), lambda outcome: done.release(), wake=False)
     writer.wake()
@@ -104,3 +104,21 @@ def test_the_end_stores_what_nobody_woke_it_for() -> None:
     writer.submit(Write(Deliver(1), 0), lambda outcome: done.release(), wake=False)
     writer.close()
     assert done.acquire(timeout=60)
+
+
+def test_a_sender_alone_is_not_waited_for() -> None:
+    """A sender that sends again as soon as it is answered counts once: its next write is stored without a linger."""
+    store, done = Batches(), threading.Semaphore(0)
+    expected: list[int] = []
+    store.go.set()
+    writer = Writer(cast(Store, store), lambda outcomes: None)
+
+    def answered(outcome: object) -> None:
+        expected.append(writer._expected)
+        done.release()
+
+    writer.submit(Write(Deliver(1), 0), lambda outcome: writer.submit(Write(Deliver(2), 0), answered))
+    writer.start()
+    assert done.acquire(timeout=60)
+    writer.close()
+    assert expected == [1] and store.sizes == [1, 1]

@@ -1,14 +1,15 @@
 """Group commit: one thread stores the writes of many, a batch in one transaction.
 
 While a batch is flushed to the disk, the next one collects. A short linger (a fifth of the last flush, at
-most 1 ms, and only until the expected number of writes is queued) lets two groups of senders grow into one; without
-it they alternate, each in half a batch.
+most 1 ms, and only until as many writes are queued as senders were answered or waited at the last commit) lets two
+groups of senders grow into one; without it they alternate, each in half a batch.
 An answer leaves only after the commit.
 """
 
 from __future__ import annotations
 
 import logging
+import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -53,8 +54,11 @@ class Writer:
         self._queue: list[_Asked] = []
         self._chars = 0
         self._lock = threading.Lock()
-        self._some = threading.Condition(self._lock)
-        self._idle = self._closing = False
+        # Costs a third of a Condition, which there would be two waits on for each message.
+        self._woken: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._wanted = 0
+        """Writes for which the thread waits; 0 while it does not."""
+        self._closing = False
         self.lost = False
         self._last_flush = 0.0
         self._told = -1.0
@@ -95,30 +99,27 @@ class Writer:
         """Store queued writes, at most for `seconds`, and end the thread."""
         with self._lock:
             self._closing = True
-            self._some.notify()
+            self._wake()
         self.thread.join(seconds)
         if not self.thread.alive:
             self._give_up()  # after a fault something may be left
 
     def _run(self) -> None:
         while not self.lost:
+            self._wait(1)
+            if len(self._queue) < self._expected:
+                self._wait(self._expected, min(self._last_flush * _LINGER_SHARE, _LONGEST_LINGER))
             with self._lock:
-                while not self._queue and not self._closing:
-                    self._idle = True
-                    self._some.wait()
-                self._idle = False
-                if not self._queue:
-                    return
-                self._linger()
                 batch = self._take()
-            count = len(batch)
+            if not batch:
+                if self._closing:
+                    return
+                continue  # after a fault the wait may end early
             try:
                 self._store_batch(batch)
             finally:
                 if batch:  # after a fault at an unknown point
                     self._answer(batch, [OutcomeUnknown()] * len(batch))
-            # Expect next time the writers just answered and those that queued during the commit.
-            self._expected = count + len(self._queue)
         self._give_up()
 
     def _take(self) -> list[_Asked]:
@@ -136,15 +137,25 @@ class Writer:
         batch, self._queue = self._queue[:count], self._queue[count:]
         return batch
 
-    def _wake(self) -> None:
-        """Wake the thread if it waits for the first write, or for as many as there are now; the lock is held."""
-        if self._idle or len(self._queue) >= self._expected:
-            self._some.notify()
+    def _wait(self, wanted: int, seconds: float | None = None) -> None:
+        """Wait until `wanted` writes are queued, at most for `seconds`; not at all once the writer closes."""
+        with self._lock:
+            if self._closing or len(self._queue) >= wanted:
+                return
+            self._wanted = wanted
+        try:
+            self._woken.get(timeout=seconds)
+        except queue.Empty:
+            with self._lock:
+                late, self._wanted = self._wanted == 0, 0
+            if late:  # it was woken just now
+                self._woken.get()
 
-    def _linger(self) -> None:
-        """Wait a moment for as many as may come; the lock is held, and given up while waiting."""
-        if not self._closing and len(self._queue) < self._expected:
-            self._some.wait(min(self._last_flush * _LINGER_SHARE, _LONGEST_LINGER))
+    def _wake(self) -> None:
+        """Wake the thread if it waits for as many writes as there are now; the lock is held."""
+        if self._wanted and (self._closing or len(self._queue) >= self._wanted):
+            self._wanted = 0
+            self._woken.put(None)
 
     def _store_batch(self, batch: list[_Asked]) -> None:
         began = time.perf_counter()
@@ -162,6 +173,8 @@ class Writer:
         ended = time.perf_counter()
         for asked in batch:
             self.seconds.observe(ended - asked.at)
+        # Before the answers: a sender that is answered may have sent again a moment later, and would count twice.
+        self._expected = len(batch) + len(self._queue)
         self._answer(batch, outcomes)
 
     def _answer(self, batch: list[_Asked], outcomes: Sequence[Outcome | Refused]) -> None:
