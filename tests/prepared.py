@@ -17,6 +17,7 @@ from werkzeug.routing.rules import Rule
 from quotechat.hub.accounts import passwords
 from quotechat.store import migrate
 from quotechat.store.sqlite import store as sqlite
+from quotechat.store.sqlite.transaction import Transaction
 
 _compile_builder = Rule._compile_builder
 migrate_by_steps = sqlite.SqliteStore._migrate
@@ -81,6 +82,6 @@ def _empty_store() -> sqlite3.Connection:
     """A store in memory, as all migrations leave it."""
     store = object.__new__(sqlite.SqliteStore)
     store._writer = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    store._lost = False
+    store._transaction = Transaction(store._writer, store._refusal)
     migrate_by_steps(store)
     return store._writer

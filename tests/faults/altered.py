@@ -32,6 +32,7 @@ from quotechat.store.postgres import gathering
 from quotechat.store.postgres import store as postgres
 from quotechat.store.rules import positions
 from quotechat.store.sqlite import store as sqlite
+from quotechat.store.sqlite.transaction import SqlOn
 from quotechat.web.transports import parking, revocation, websocket_peer
 
 # --- Mutants --------------------------------------------------------------------------------------
@@ -49,7 +50,7 @@ def number_before_commit() -> None:
         return hashlib.blake2b(seq.to_bytes(8, "big"), digest_size=cursor.CHAIN_BYTES).digest()
 
     def commit(self: Any, writes: Any) -> list[Any]:
-        with self._lock, self._transaction() as sql:
+        with self._lock, self._transaction as sql:
             first = {}
             for room, count in _rooms(writes).items():
                 first[room] = sql.one("SELECT head FROM room WHERE name = ?", room)[0]
@@ -57,7 +58,7 @@ def number_before_commit() -> None:
                 sql.run("UPDATE room SET head = ?, chain = ? WHERE name = ?", end, chain(b"", end, b""), room)
         time.sleep(random.uniform(0, 0.05))
         outcomes: list[Any] = []
-        with self._lock, self._transaction() as sql:
+        with self._lock, self._transaction as sql:
             book = ledger.Ledger(sql)
             for room, head in first.items():
                 book.room(room).head = head
@@ -119,7 +120,7 @@ def ack_before_commit() -> None:
     def commit(self: Any, writes: Any) -> list[Any]:
         self._lock.__enter__()
         self._writer.execute("BEGIN IMMEDIATE")
-        book = ledger.Ledger(sqlite.SqlOn(self._writer))
+        book = ledger.Ledger(SqlOn(self._writer))
         outcomes: list[Any] = []
         for write in writes:
             try:

@@ -21,7 +21,7 @@ from quotechat.store.migrate import SchemaTooNew, migrations
 from quotechat.store.open import open_store
 from quotechat.store.postgres.gathering import Plain
 from quotechat.store.shapes import Sql
-from quotechat.store.sqlite.store import SqlOn
+from quotechat.store.sqlite.transaction import SqlOn
 from quotechat.store.transfer import backup, moving
 
 

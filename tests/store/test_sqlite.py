@@ -198,22 +198,20 @@ def test_after_a_failed_flush_nothing_is_written(open_store: Open, monkeypatch: 
     store = open_store()
     assert isinstance(store, SqliteStore)
     do(store, said(text="before"))
-    writer = store._writer
+    execute = store._transaction._execute
 
-    class Broken:
-        """A connection whose COMMIT fails as on a bad disk; the real disk is broken in tests/faults."""
+    def broken(statement: str) -> Any:
+        """Fail at COMMIT as on a bad disk; the real disk is broken in tests/faults."""
+        if statement == "COMMIT":
+            fault = sqlite3.OperationalError("disk I/O error")
+            fault.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+            raise fault
+        return execute(statement)
 
-        def execute(self, statement: str, *values: Any) -> Any:
-            if statement == "COMMIT":
-                fault = sqlite3.OperationalError("disk I/O error")
-                fault.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
-                raise fault
-            return writer.execute(statement, *values)
-
-    monkeypatch.setattr(store, "_writer", Broken())
+    monkeypatch.setattr(store._transaction, "_execute", broken)
     with pytest.raises(FlushFailed) as first:
         do(store, said(text="unknown"))
-    monkeypatch.setattr(store, "_writer", writer)
+    monkeypatch.setattr(store._transaction, "_execute", execute)
     with pytest.raises(FlushFailed) as later:
         do(store, said(text="later"))
     assert (first.value.certain, later.value.certain) == (False, True)

@@ -13,14 +13,14 @@ import os
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ...protocol import events
 from ...protocol.errors import Overloaded, Refused, StorageFull
 from .. import founding, migrate, reading, rules
-from ..base import CommitFailed, FlushFailed, Impossible, Outcome, Step, Stored, Write
+from ..base import Impossible, Outcome, Step, Stored, Write
 from ..disk import reserve
 from ..disk.files import settle
 from ..disk.lock import FileLock, Presence
@@ -29,7 +29,8 @@ from ..ledger import Ledger
 from ..maintenance import pruning, rebuild, redaction, removal, retention
 from ..reads import Reads
 from ..rules import Settings
-from ..shapes import ROW_BYTES, BoundedSql, Row, Sql
+from ..shapes import BoundedSql, Sql
+from .transaction import SqlOn, Transaction, code_of
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -57,7 +58,7 @@ class SqliteStore(Reads):
         self._presence = Presence(path.parent)
         self._lock = _lock_of(path)
         self._idle: deque[sqlite3.Connection] = deque()
-        self._closed = self._lost = False
+        self._closed = False
         self._told = 0.0
         # Closed in the end or at a fault: what the garbage collector closes is a warning from Python 3.13 on.
         with contextlib.ExitStack() as opened:
@@ -67,6 +68,7 @@ class SqliteStore(Reads):
                 settle(path)
                 self._writer = self._open_writer()
                 opened.callback(self._writer.close)
+                self._transaction = Transaction(self._writer, self._refusal)
                 self._migrate()
             self._watcher = self._open_reader()
             opened.pop_all()
@@ -75,12 +77,12 @@ class SqliteStore(Reads):
 
     def found(self, at: int) -> None:
         """Create the lobby and load the first quotes, unless that was done before."""
-        with self._lock, self._transaction() as sql:
+        with self._lock, self._transaction as sql:
             founding.found(sql, at)
 
     def commit(self, writes: Sequence[Write]) -> list[Outcome | Refused]:
         with self._lock:
-            with self._transaction() as sql:
+            with self._transaction as sql:
                 ledger = Ledger(sql)
                 outcomes = rules.apply_all(ledger, writes, self._settings)
                 ledger.flush()
@@ -102,7 +104,7 @@ class SqliteStore(Reads):
             if not (redaction.is_left(sql) or removal.is_left(sql)):
                 return False
         with self._lock:
-            with self._transaction() as sql:
+            with self._transaction as sql:
                 more = redaction.redact_some(sql) or removal.sweep(sql)
             if not more:
                 self._forget_the_log()
@@ -120,7 +122,7 @@ class SqliteStore(Reads):
     @contextlib.contextmanager
     def writing(self) -> Iterator[SqlOn]:
         """Open one durable write transaction, for an operator's work in steps. Raises as `commit`."""
-        with self._lock, self._transaction() as sql:
+        with self._lock, self._transaction as sql:
             yield sql
 
     def write_with(self, work: Callable[[Sql], T]) -> T:
@@ -129,7 +131,7 @@ class SqliteStore(Reads):
 
     def rebuild(self, progress: Callable[[int, int], None]) -> int:
         """Make the projections anew from the log (see `store.rebuild`); how many events were replayed."""
-        with self._lock, self._transaction() as sql:
+        with self._lock, self._transaction as sql:
             return rebuild.rebuild(sql, progress)
 
     # --- Reading ----------------------------------------------------------------------------------
@@ -174,45 +176,17 @@ class SqliteStore(Reads):
 
     # --- Connections ------------------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[SqlOn]:
-        """Open one durable write transaction; the lock is held. Raises CommitFailed, StorageFull, Overloaded."""
-        if self._lost:
-            raise FlushFailed("an earlier flush failed", certain=True)
-        try:
-            self._writer.execute("BEGIN IMMEDIATE")
-            yield SqlOn(self._writer)
-        except sqlite3.Error as fault:
-            self._roll_back()
-            raise self._refusal(fault) or CommitFailed(str(fault), certain=True) from fault
-        except BaseException:
-            self._roll_back()
-            raise
-        try:
-            self._writer.execute("COMMIT")
-        except sqlite3.Error as fault:
-            self._roll_back()
-            if _code(fault) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY):
-                raise self._refusal(fault) or fault from fault
-            # It may have reached the disk or not.
-            self._lost = _code(fault) == sqlite3.SQLITE_IOERR
-            raise (FlushFailed if self._lost else CommitFailed)(str(fault), certain=False) from fault
-
     def _refusal(self, fault: sqlite3.Error) -> Refused | None:
         """Return the answer if the file, not the request, is at fault. Nothing was stored."""
-        if _code(fault) == sqlite3.SQLITE_FULL or getattr(fault, "sqlite_errorcode", 0) in _NO_ROOM:
+        if code_of(fault) == sqlite3.SQLITE_FULL or getattr(fault, "sqlite_errorcode", 0) in _NO_ROOM:
             return StorageFull()
-        if _code(fault) not in _UNUSABLE:
+        if code_of(fault) not in _UNUSABLE:
             return None
         # While it lasts there may be hundreds a second.
         if time.monotonic() - self._told >= 1:
             self._told = time.monotonic()
             log.error("%s: %s", self._path, fault)
         return Overloaded(detail="The database cannot be used now; nothing was stored.")
-
-    def _roll_back(self) -> None:
-        with contextlib.suppress(sqlite3.Error):  # none is open if SQLite has rolled back itself
-            self._writer.execute("ROLLBACK")
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[SqlOn]:
@@ -271,7 +245,7 @@ class SqliteStore(Reads):
             "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT"
         )
         for step in migrate.pending("sqlite", _schema(SqlOn(self._writer))):
-            with self._transaction() as sql:
+            with self._transaction as sql:
                 for statement in step.statements:
                     sql.run(statement)
                 sql.run("INSERT OR REPLACE INTO meta (key, value) VALUES ('schema', ?)", str(step.number))
@@ -323,43 +297,6 @@ def _lock_of(path: Path) -> FileLock:
 def _schema(sql: SqlOn) -> int:
     row = sql.one("SELECT value FROM meta WHERE key = 'schema'")
     return int(row[0]) if row else 0
-
-
-class SqlOn:
-    """`shapes.Sql` on a connection whose transaction is open."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self.connection = connection
-        self._execute = connection.execute
-
-    def one(self, statement: str, *values: Any) -> Row | None:
-        found: Row | None = self._execute(statement, values).fetchone()
-        return found
-
-    def all(self, statement: str, *values: Any) -> Iterable[Row]:
-        return self._execute(statement, values)
-
-    def within(self, most: int, statement: str, *values: Any, order: str) -> Iterable[Row]:
-        # SQLite finds one row after the other, so the rest is never read.
-        with contextlib.closing(self._execute(statement, values)) as rows:
-            body = [column[0] for column in rows.description].index("body")
-            size = 0
-            for row in rows:
-                yield row
-                size += len(row[body].encode()) + ROW_BYTES
-                if size >= most:
-                    return
-
-    def run(self, statement: str, *values: Any) -> None:
-        self._execute(statement, values)
-
-    def alone(self, table: str) -> None:
-        pass  # the file lock sees to it
-
-
-def _code(fault: sqlite3.Error) -> int:
-    """Return the primary result code, without its extension."""
-    return int(getattr(fault, "sqlite_errorcode", 0) or 0) & 0xFF
 
 
 def _is_deletion(outcome: Outcome | Refused) -> bool:

@@ -21,7 +21,8 @@ from ..disk.lock import Presence
 from ..files import moving
 from ..files.contents import Places
 from ..maintenance import redaction
-from ..sqlite.store import SqlOn, look
+from ..sqlite.store import look
+from ..sqlite.transaction import SqlOn
 
 _PAGES_A_STEP = 512
 _BLOCK = 1 << 20
