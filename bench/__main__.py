@@ -1,5 +1,7 @@
 """quotechat beside what people would pick instead: `make bench`, or `python -m bench [NAME …]`.
 
+What is found goes to the standard error as it comes; the tables are printed at the end, the one with the aims first.
+
 Every server does the same work in the same run, one after the other: senders POST messages of about 100
 characters, readers get each of them. Measured is the CPU time of all the server's processes, user and system.
 The peers keep nothing; quotechat answers a POST only when the message is on the disk, fsync and all.
@@ -19,9 +21,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -152,6 +155,45 @@ class Server:
         return Senders(self.port + self.peer.post_port, self.peer.post, count=count, rate=rate, seconds=seconds)
 
 
+def at_a_rate(readers: int, rate: float) -> str:
+    """Return the title of that table."""
+    return f"{readers:,} WebSockets, {rate:g} messages a second by POST"
+
+
+def saturated(readers: int, transport: str) -> str:
+    """Return the title of that table."""
+    return f"{readers:,} WebSockets, four senders by {transport} as fast as they are answered"
+
+
+def at_rest(readers: int) -> str:
+    """Return the title of that table."""
+    return f"{readers:,} idle WebSockets"
+
+
+POLLS = f"{POLLERS} long polls, {POLLED_RATE:g} messages a second by POST"
+
+
+class Aim(NamedTuple):
+    """Of the first column of a table: so much at `most`, and so much of what Node's ws takes in the same run."""
+
+    title: str
+    most: float | None = None
+    of_ws: float | None = None
+
+
+AIMS = [
+    Aim(at_a_rate(200, 50), 9, 0.65),
+    Aim(at_a_rate(1000, 10), 8),
+    Aim(at_a_rate(20, 100), 27, 0.8),
+    Aim(saturated(200, "POST"), 1.4),
+    Aim(saturated(1000, "POST"), 0.9),
+    Aim(saturated(200, "WebSocket"), None, 0.2),
+    Aim(saturated(1000, "WebSocket"), None, 0.15),
+    Aim(POLLS, 30),
+    *(Aim(at_rest(count), 9) for count in IDLE),
+]
+
+
 @contextlib.contextmanager
 def running(peer: Peer) -> Iterator[Server]:
     with tempfile.TemporaryDirectory(prefix="quotechat-bench-", dir=os.environ.get("BENCH_DIR")) as tmp:
@@ -217,17 +259,50 @@ def fan_out(server: Server, readers: Readers, senders: Senders) -> str:
     return " | ".join(cells) + (f" ({lost:,} missing)" if lost else "")
 
 
-def row(peer: Peer, what: Callable[[Server], str]) -> None:
-    try:
-        with running(peer) as server:
-            print(f"| {peer.name} | {what(server)} |", flush=True)
-    except (OSError, RuntimeError, AssertionError, psutil.Error) as fault:
-        print(f"| {peer.name} | not measured: {type(fault).__name__}: {str(fault)[:80]} |", flush=True)
+@dataclass
+class Report:
+    """The tables, and the first figure of each row."""
+
+    lines: list[str] = field(default_factory=list)
+    first: dict[tuple[str, str], float] = field(default_factory=dict)
+    """By table and peer."""
+    title: str = ""
+
+    def table(self, title: str, columns: str) -> None:
+        """Begin a table."""
+        self.title = title
+        self._add(f"\n### {title}\n\n| | {columns} |\n|---|{'---:|' * len(columns.split(' | '))}")
+
+    def row(self, peer: Peer, what: Callable[[Server], str]) -> None:
+        """Measure `peer`, and add what was found."""
+        try:
+            with running(peer) as server:
+                found = what(server)
+            self.first[self.title, peer.name] = float(found.partition(" ")[0].replace(",", ""))
+        except (OSError, RuntimeError, AssertionError, psutil.Error) as fault:
+            found = f"not measured: {type(fault).__name__}: {str(fault)[:80]}"
+        self._add(f"| {peer.name} | {found} |")
+
+    def aims(self) -> list[str]:
+        """Return the table of `AIMS`."""
+        names = [QUOTECHAT.name, "Node, ws", "Node, Express + websocket", "nginx, nchan", "floor in C: one send each"]
+        head = ["", names[0], "aim", "of ws", "aim", *names[1:]]
+        lines = [f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(head) - 1)}"]
+        for aim in AIMS:
+            figures = [self.first.get((aim.title, name)) for name in names]
+            ours, ws = figures[:2]
+            ratio = ours / ws if ours is not None and ws else None
+            cells = [aim.title, _cell(ours), _cell(aim.most), _cell(ratio, 2), _cell(aim.of_ws, 2)]
+            lines.append(f"| {' | '.join([*cells, *map(_cell, figures[1:])])} |")
+        return lines
+
+    def _add(self, line: str) -> None:
+        self.lines.append(line)
+        print(line, file=sys.stderr, flush=True)
 
 
-def table(title: str, columns: str) -> None:
-    cells = columns.split(" | ")
-    print(f"\n### {title}\n\n| | {columns} |\n|---|{'---:|' * len(cells)}", flush=True)
+def _cell(figure: float | None, digits: int = 1) -> str:
+    return "" if figure is None else f"{figure:,.{digits}f}"
 
 
 def sockets(count: int, senders: int, rate: float, *, by_socket: bool = False) -> Callable[[Server], str]:
@@ -285,32 +360,35 @@ def main(names: list[str]) -> None:
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     print(f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} × {cpu[1] if cpu else platform.machine()}, "
           f"Linux {platform.release()}, Python {platform.python_version()}, {SECONDS:g} s each")  # fmt: skip
+    report = Report()
     columns = "CPU-s per million deliveries | deliveries/s | p50 ms | p99 ms"
     for readers, rate in FIXED:
-        table(f"{readers:,} WebSockets, {rate:g} messages a second by POST", columns)
+        report.table(at_a_rate(readers, rate), columns)
         for peer in peers:
-            row(peer, sockets(readers, 1, rate))
+            report.row(peer, sockets(readers, 1, rate))
     for readers in SATURATED:
-        table(f"{readers:,} WebSockets, four senders by POST as fast as they are answered", columns)
+        report.table(saturated(readers, "POST"), columns)
         for peer in peers:
-            row(peer, sockets(readers, 4, 0))
+            report.row(peer, sockets(readers, 4, 0))
     for readers in SATURATED:
-        table(f"{readers:,} WebSockets, four senders by WebSocket as fast as they are answered", columns)
+        report.table(saturated(readers, "WebSocket"), columns)
         for peer in peers:
             if peer.say:
-                row(peer, sockets(readers, 4, 0, by_socket=True))
-    table(f"{POLLERS} long polls, {POLLED_RATE:g} messages a second by POST", f"{columns} | answers")
+                report.row(peer, sockets(readers, 4, 0, by_socket=True))
+    report.table(POLLS, f"{columns} | answers")
     for peer in peers:
         if peer.poll:
-            row(peer, polls)
+            report.row(peer, polls)
     for count in IDLE:
-        table(f"{count:,} idle WebSockets", "kB each | threads | a message reaches")
+        report.table(at_rest(count), "kB each | threads | a message reaches")
         for peer in peers:
-            row(peer, idle(count))
-    table("A reader whose WebSocket is gone for two seconds", "sent meanwhile | lost")
+            report.row(peer, idle(count))
+    report.table("A reader whose WebSocket is gone for two seconds", "sent meanwhile | lost")
     for peer in peers:
         if peer.name != "quotechat without fsync" and "floor" not in peer.name:
-            row(peer, away)
+            report.row(peer, away)
+    print("\n### Against the aims\n\nCPU-seconds per million deliveries, at rest kB for each reader.\n")
+    print("\n".join([*report.aims(), *report.lines]))
 
 
 if __name__ == "__main__":

@@ -216,17 +216,19 @@ def by_socket(sock: socket.socket, port: int, path: str, envelope: str) -> Way:
     sock.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{HANDSHAKE}\r\n".encode())
     assert b" 101 " in sock.recv(4096)
 
-    def say(message: dict[str, str]) -> None:
-        data = (envelope % json.dumps(message)).encode()
-        assert 126 <= len(data) < 65_536
-        # A mask of zeros is a mask (RFC 6455 §5.3).
-        sock.sendall(b"\x81\xfe" + struct.pack("!H", len(data)) + b"\0\0\0\0" + data)
-
     def wait() -> None:
         if not sock.recv(65_536):
             raise ConnectionError("a server closed a sender's connection")
 
-    return Way(say, wait)
+    return Way(partial(say_in, sock, envelope), wait)
+
+
+def say_in(sock: socket.socket, envelope: str, message: dict[str, str]) -> None:
+    """Send `message` within `envelope` over a WebSocket."""
+    data = (envelope % json.dumps(message)).encode()
+    assert 126 <= len(data) < 65_536
+    # A mask of zeros is a mask (RFC 6455 §5.3).
+    sock.sendall(b"\x81\xfe" + struct.pack("!H", len(data)) + b"\0\0\0\0" + data)
 
 
 def _await_created(sock: socket.socket) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import multiprocessing
 import os
 import re
@@ -27,7 +28,7 @@ import requests
 
 from bench.__main__ import HERE, free_port, wait_for
 from bench.claims import serving
-from bench.load import HANDSHAKE, Readers, Way, by_post, by_socket, text
+from bench.load import HANDSHAKE, Readers, Way, by_post, by_socket, say_in, text
 from quotechat.protocol.commands import NewMessage, SendMessage
 from quotechat.store.base import Write
 from quotechat.store.sqlite.store import SqliteStore
@@ -54,6 +55,8 @@ class Scene(NamedTuple):
     """In one turn."""
     nginx: bool = False
     """Senders come through nginx, as deploy/nginx.conf has it but for TLS."""
+    rooms: int = 1
+    """By WebSocket, each message of a connection goes to the next one."""
 
 
 SCENES = {
@@ -66,6 +69,11 @@ SCENES = {
     "WebSocket": Scene(True, 1, 0, 0, 100),
     "4 by WebSocket": Scene(True, 4, 0, 0, 200),
     "16 by WebSocket": Scene(True, 16, 0, 0, 400),
+    "POST at 50/s, 200 readers": Scene(False, 1, 200, 50, 50),
+    "POST at 10/s, 1,000 readers": Scene(False, 1, 1000, 10, 20),
+    "4 by WebSocket, 10 rooms": Scene(True, 4, 0, 0, 200, rooms=10),
+    "4 by WebSocket, 100 rooms": Scene(True, 4, 0, 0, 200, rooms=100),
+    "4 by WebSocket, 999 rooms": Scene(True, 4, 0, 0, 1000, rooms=999),
 }
 
 
@@ -87,14 +95,25 @@ class Running(NamedTuple):
         """Connect, and send until the worker knows the connections."""
         with contextlib.ExitStack() as stack:
             ways = []
-            for _ in range(scene.senders):
+            for number in range(scene.senders):
                 sock = stack.enter_context(socket.create_connection(("127.0.0.1", self.port), timeout=30))
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                ways.append(
-                    by_socket(sock, self.port, SOCKET, ENVELOPE) if scene.by_socket else by_post(sock, self.port, POST)
-                )
+                ways.append(way(sock, self.port, scene, number) if scene.by_socket else by_post(sock, self.port, POST))
             send(ways, WARM_UP, 0)
             yield ways
+
+
+def way(sock: socket.socket, port: int, scene: Scene, first: int) -> Way:
+    """Send over a WebSocket, to one room after the other."""
+    one = by_socket(sock, port, SOCKET, ENVELOPE)
+    if scene.rooms == 1:
+        return one
+    rooms = itertools.cycle([f"room-{(first + number) % scene.rooms}" for number in range(scene.rooms)])
+
+    def say(message: dict[str, str]) -> None:
+        say_in(sock, ENVELOPE.replace("lobby", next(rooms)), message)
+
+    return Way(say, one.wait)
 
 
 @contextlib.contextmanager
@@ -105,6 +124,10 @@ def running(tree: Path, scene: Scene) -> Iterator[Running]:
     with tempfile.TemporaryDirectory() as data, serving(data, port, **settings) as process:
         requests.get(f"http://127.0.0.1:{port}/healthz", timeout=30).raise_for_status()
         worker = psutil.Process(process.pid).children()[0]
+        for number in range(scene.rooms if scene.rooms > 1 else 0):
+            name = {"name": f"room-{number}"}
+            # The lobby counts too, and a server has 1,000 rooms at most.
+            requests.post(f"http://127.0.0.1:{port}/api/v1/rooms", json=name, timeout=30).raise_for_status()
         with reading(port, scene.readers), proxied(port) if scene.nginx else contextlib.nullcontext(port) as front:
             yield Running(front, worker.pid)
 
