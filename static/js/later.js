@@ -68,6 +68,12 @@ export function views(log, message) {
   });
 }
 
+/** The form for what the files of a message show: {ask(files, waiting)}. */
+export function describer(log) {
+  const loaded = once(async () => new (await import("./files/describe.js")).Describer(log));
+  return { ask: async (files, waiting) => (await loaded()).ask(files, waiting) };
+}
+
 /** The field for a time of one's own; until it is here, as the browser reads it. */
 export function timeField(input, offset) {
   let [field, meant] = [null, null];

@@ -152,6 +152,34 @@ def test_a_picture_opens_large(open_page: Open) -> None:
     expect(dialog).to_be_hidden()  # what is deleted is not shown on
 
 
+def test_a_description_is_given_after_sending(open_page: Open) -> None:
+    """From the menu of one's own message with a picture: readers have it at once, and its text and place stay."""
+    ada, bo = open_page("/"), open_page("/")
+    sign(ada, "Ada")
+    loads(ada, "field", "kept", "upload")
+    ada.set_input_files("[name=file]", {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": photo()})
+    expect(ada.locator(".files-waiting progress")).to_have_count(0)
+    ada.fill("[name=message]", "Look")
+    ada.evaluate("document.getElementById('composer').requestSubmit()")
+    for page, count in ((ada, 1), (bo, 0)):
+        expect(page.locator("#m1 .picture img")).to_have_attribute("alt", "photo.jpg")
+        page.evaluate("document.querySelector('#m1 [data-action=more]').click()")
+        expect(page.get_by_role("menuitem", name="Reply", exact=True)).to_be_visible()
+        expect(page.get_by_role("menuitem", name="Describe files")).to_have_count(count)
+        page.keyboard.press("Escape")
+    ada.evaluate("document.querySelector('#m1 [data-action=more]').click()")
+    ada.get_by_role("menuitem", name="Describe files").click()
+    field = ada.get_by_role("dialog", name="What the files show").get_by_role("textbox", name="photo.jpg")
+    expect(field).to_be_focused()
+    field.fill("A  heron")
+    ada.keyboard.press("Enter")
+    for page in (ada, bo):
+        expect(page.locator("#m1 .picture img")).to_have_attribute("alt", "A heron")
+        expect(page.locator("#m1 .text")).to_have_text("Look")
+        expect(page.locator("#m1 .edited")).to_be_visible()
+    expect(ada.locator("#m1")).to_be_focused()
+
+
 def test_an_upload_goes_on_after_a_reload(open_page: Open, server: Server) -> None:
     """At the offset of the server, with what was written about it; once it is sent, nothing of it is left."""
     page = open_page("/")

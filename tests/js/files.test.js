@@ -1,6 +1,7 @@
 // Uploads in pieces, against a server that is played here: what is lost on the way is sent again, and nothing twice.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { changed } from "../../static/js/files/describe.js";
 import { Kept, KEPT } from "../../static/js/files/kept.js";
 import { sizeOf } from "../../static/js/files/show.js";
 import { upload } from "../../static/js/files/upload.js";
@@ -165,4 +166,14 @@ test("A cancelled upload is ended at the server", async () => {
 
 test("Sizes are said for people", () => {
   assert.deepEqual([0, 999, 1000, 1_500_000].map(sizeOf), ["0 B", "999 B", "1 kB", "1.5 MB"]);
+});
+
+test("Descriptions are sent together, on one line each, and only if one was changed.", () => {
+  const files = [{ id: "a", alt: "Tea" }, { id: "b" }];
+  assert.equal(changed(files, ["Tea", " "]), null);
+  assert.deepEqual(changed(files, ["Tea", " two\n kinds"]), [
+    { id: "a", alt: "Tea" },
+    { id: "b", alt: "two kinds" },
+  ]);
+  assert.deepEqual(changed(files, ["", ""]), [{ id: "a" }, { id: "b" }]);
 });

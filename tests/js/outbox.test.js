@@ -150,6 +150,17 @@ test("of two emoji on one message neither makes the other needless, nor a like",
   );
 });
 
+test("an edit of descriptions and one of the text leave each other be", async () => {
+  const box = outbox(() => new Promise(() => {}));
+  const describe = (alt) => ({ command: "edit-message", message: { id: 1, files: [{ id: "f", alt }] } });
+  box.add(edit(7, "first in the line"));
+  for (const envelope of [edit(1, "text"), describe("Tea"), edit(1, "new text"), describe("Green tea")])
+    box.add(envelope);
+  assert.equal(box.items.length, 3);
+  assert.equal(box.wanted("edit-message", 1).message.message, "new text");
+  assert.equal(box.wanted("edit-message", 1, "files").message.files[0].alt, "Green tea");
+});
+
 test("a deletion makes all else about its message needless; one that is held is not sent", async () => {
   const { seen, deliver } = flaky(0);
   const box = outbox(deliver);

@@ -371,6 +371,51 @@ def test_a_message_describes_its_files(app: Flask, azin: Sender) -> None:
     assert "heron" not in azin.ask("GET", "/api/v1/rooms/lobby?limit=5").get_data(as_text=True)
 
 
+def test_a_description_is_changed_after_sending(app: Flask, azin: Sender) -> None:
+    """By its sender alone, with the text or without one; readers, the search and the log have it, and it can go."""
+    one, other = azin.upload(photo(5), "a.jpg"), azin.upload(b"notes")
+    described = [{"id": one["id"], "alt": "A heron"}, other["id"]]
+    sent = send(azin, files=described, message="*Look* @nobody").get_json()["message"]
+    where = f"/api/v1/rooms/lobby/messages/{sent['id']}"
+
+    def edit(by: Sender = azin, **fields: Any) -> Any:
+        return by.client.patch(where, json=fields, headers=by.headers)
+
+    def alts() -> list[str | None]:
+        shown = azin.ask("GET", "/api/v1/rooms/lobby?limit=1").get_json()["messages"][0]
+        assert shown["id"] == sent["id"] and shown["runs"]
+        return [file.get("alt") for file in shown["files"]]
+
+    changed = edit(files=[{"id": other["id"], "alt": " Two\nkinds "}]).get_json()
+    assert changed["command"] == "message-edited" and changed["message"]["edited_at"]
+    expected = {name: value for name, value in sent.items() if name not in ("client_id", "files")}
+    assert expected.items() <= changed["message"].items()
+    assert alts() == ["A heron", "Two kinds"]
+    assert edit(message="*New* text").status_code == 200 and alts() == ["A heron", "Two kinds"]
+    both = edit(message="*Both*", files=[{"id": one["id"]}]).get_json()["message"]
+    assert (both["message"], alts()) == ("*Both*", [None, "Two kinds"])
+    for fields, field in (
+        ({}, "message"), ({"files": []}, "message"), ({"message": None}, "message"),
+        ({"files": [{"id": "a" * 20, "alt": "x"}]}, "files"), ({"files": [one["id"]]}, "files"),
+        ({"files": [{"id": one["id"]}, {"id": one["id"], "alt": "x"}]}, "files"),
+        ({"files": [{"id": one["id"], "alt": "x" * 501}]}, "alt"),
+    ):  # fmt: skip
+        refused = edit(**fields)
+        assert (refused.status_code, refused.get_json()["field"]) == (422, field), fields
+    bo = Sender(app, "Bo")
+    assert edit(bo, files=[{"id": one["id"], "alt": "Mine"}]).status_code == 403
+    assert edit(files=[{"id": one["id"], "alt": "Kingfisher"}]).status_code == 200
+
+    def found(text: str) -> list[int]:
+        hits = azin.client.get("/api/v1/search", query_string={"q": text}, headers=azin.headers).get_json()["hits"]
+        return [hit["message"]["id"] for hit in hits]
+
+    until(lambda: found("kingfisher") == [sent["id"]] and not found("heron"), what="the search")
+    assert azin.ask("DELETE", where).status_code == 200
+    log = azin.ask("GET", "/api/v1/rooms/lobby/events?after=0").get_data(as_text=True)
+    assert "Kingfisher" not in log and "heron" not in log and "Two kinds" not in log
+
+
 def test_a_form_describes_its_file(app: Flask) -> None:
     """Without JavaScript: the field beside the file; a refused form keeps what was typed there."""
     client = app.test_client()

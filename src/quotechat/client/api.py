@@ -127,9 +127,12 @@ class Client:
             path = f"/rooms/{percent_encoded(room, '')}/files?{urlencode({'name': name or found})}"
             return uploading.upload(self._insist_on, path, source, self._backoff.fresh(), self._sleep, progress)
 
-    def edit(self, message_id: int, text: str, *, room: str = LOBBY, client_id: str | None = None) -> Ack:
-        """Change the text of a message of one's own."""
-        message = {"id": message_id, "message": text}
+    def edit(
+        self, message_id: int, text: str | None = None, *, files: Sequence[Mapping[str, str]] | None = None,
+        room: str = LOBBY, client_id: str | None = None,
+    ) -> Ack:  # fmt: skip
+        """Change a message of one's own: its text, or what files of it show, as {`id`, `alt`}; the rest stays."""
+        message = {"id": message_id} | ({} if text is None else {"message": text}) | ({"files": files} if files else {})
         return self.command("edit-message", room=room, client_id=client_id, message=message)
 
     def delete(self, message_id: int, *, room: str = LOBBY, client_id: str | None = None) -> Ack:

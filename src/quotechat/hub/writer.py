@@ -221,7 +221,7 @@ def _chars(write: Write) -> int:
     """About how much memory `write` takes: the characters of its text."""
     command = write.command
     if isinstance(command, commands.SendMessage | commands.EditMessage):
-        return len(command.message.message)
+        return len(command.message.message or "")
     return len(command.quote.quote) if isinstance(command, commands.AddQuote) else 0
 
 

@@ -18,7 +18,7 @@ from . import decoding, emoji, names, rooms
 from .errors import Invalid, MalformedEnvelope
 from .markup import text
 from .rights.principal import account_id
-from .types.file_types import FileIds, described, id_of
+from .types.file_types import Descriptions, FileIds, attached, described
 
 LOBBY = "lobby"
 MOST_REASON = 500
@@ -58,11 +58,12 @@ class NewMessage(msgspec.Struct, frozen=True):
     files: FileIds | None = None
 
 
-class EditedMessage(msgspec.Struct, frozen=True):
-    """The inner object of `EditMessage`."""
+class EditedMessage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The inner object of `EditMessage`: a new text, new descriptions of files, or both."""
 
     id: Id
-    message: str
+    message: str | None = None
+    files: Descriptions | None = None
 
 
 class MessageId(msgspec.Struct, frozen=True):
@@ -189,10 +190,8 @@ class SendMessage(_Command, frozen=True, tag="send-message"):
             user=names.clean_user(said.user, bounds.user),
             message=self._text(bounds),
             color=None if said.color is None else names.clean_color(said.color),
-            files=tuple(map(described, said.files or ())) or None,
+            files=attached(said.files),
         )
-        if said.files and len(set(map(id_of, said.files))) < len(said.files):
-            raise Invalid("files", "A file is given twice.")
         return replace(self, message=clean)
 
     def _text(self, bounds: Bounds) -> str:
@@ -215,13 +214,16 @@ class SendMessage(_Command, frozen=True, tag="send-message"):
 
 
 class EditMessage(_Command, frozen=True, tag="edit-message"):
-    """Change the text of one's own message."""
+    """Change the text of one's own message, or the descriptions of its files."""
 
     message: EditedMessage
 
     def normalised(self, bounds: Bounds) -> Self:
-        clean = text.clean_message(self.message.message, bounds.message)
-        return replace(self, message=replace(self.message, message=clean))
+        said = self.message
+        if said.message is None and not said.files:
+            raise Invalid("message", "message is missing.")
+        clean = None if said.message is None else text.clean_message(said.message, bounds.message)
+        return replace(self, message=replace(said, message=clean, files=described(said.files)))
 
 
 class DeleteMessage(_Command, frozen=True, tag="delete-message"):

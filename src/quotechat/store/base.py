@@ -126,6 +126,8 @@ class Write(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         if isinstance(self.command, commands.SendMessage | commands.EditMessage):
             said = self.command.message.message
+            if said is None:  # an edit of descriptions
+                return
             force_setattr(self, "runs", text.runs(said))
             if "@" in said:
                 force_setattr(self, "candidates", mentions.candidates(said, self.runs))

@@ -2,7 +2,8 @@
 import { copy } from "../page/copy.js";
 
 /** Whether an action is offered for a message. Pure, for the keys as well as for the menu. */
-export function offers(action, { own, account }) {
+export function offers(action, { own, account, files = [] }) {
+  if (action === "describe") return own && files.some(isDescribed);
   if (action === "edit" || action === "delete") return own;
   return action !== "report" || (account && !own);
 }
@@ -28,8 +29,8 @@ export class Actions {
   }
 
   /** Whether the reader may do this with the message. */
-  may(action, { id }) {
-    return offers(action, { own: this.isOwn(id), account: this.account });
+  may(action, { id, files }) {
+    return offers(action, { own: this.isOwn(id), account: this.account, files });
   }
 
   run(action, article, button) {
@@ -72,6 +73,13 @@ export class Actions {
     this.composer.change(message, this.outbox.wanted("edit-message", message.id)?.message.message);
   }
 
+  async describe(message, article) {
+    const waiting = this.outbox.wanted("edit-message", message.id, "files")?.message.files;
+    const files = await this.describer.ask(message.files.filter(isDescribed), waiting);
+    if (article.isConnected) article.focus({ preventScroll: true });
+    if (files) this.outbox.add({ command: "edit-message", message: { id: message.id, files } });
+  }
+
   delete({ id }, article) {
     const focused = article.contains(document.activeElement);
     this.deletions.add(id);
@@ -112,6 +120,9 @@ export class Actions {
     this.outbox.add({ command: "react", message: { id, reaction: now } });
   }
 }
+
+/** Whether a file is shown, so that it needs words for those who do not see or hear it. */
+const isDescribed = ({ type }) => /^(image|audio|video)\//.test(type);
 
 const plain = ({ runs }) => runs?.map(({ text }) => text).join("");
 

@@ -5,9 +5,19 @@ import { inOrder } from "../page/direction.js";
 export function showFiles(place, files = []) {
   const key = files.map(({ id }) => id).join(" ");
   place.hidden = !files.length;
-  if ((place.dataset.shown ?? "") === key) return;
+  if ((place.dataset.shown ?? "") === key) return describe(place, files);
   place.dataset.shown = key;
   place.replaceChildren(...files.map((file) => shown(file, place.dataset.at + file.id)));
+  return undefined;
+}
+
+/** Says what the files show, as it may have been changed; nothing else of them can be. */
+function describe(place, files) {
+  for (const [at, { name, alt = name }] of files.entries()) {
+    const image = place.children[at].querySelector("img");
+    if (image) image.alt = inOrder(alt);
+    else if (place.children[at].controls) place.children[at].setAttribute("aria-label", inOrder(alt));
+  }
 }
 
 function shown(file, url) {

@@ -12,10 +12,16 @@ const LIKES = ["like", "dislike", "none"];
 export const emojiOf = ({ command, message }) =>
   command === "react" && !LIKES.includes(message.reaction) ? message.reaction : "";
 
+/** What an edit or a reaction changes beside others of its kind: an emoji, or the descriptions of files. */
+export function partOf(envelope) {
+  const { command, message } = envelope;
+  return command === "edit-message" && message.message === undefined ? "files" : emojiOf(envelope);
+}
+
 /** Whether `newer` makes `older` needless: the same change of the same thing, or its deletion. */
 export function replaces(newer, older) {
   const subject = subjectOf(newer);
   if (subject === null || subject !== subjectOf(older)) return false;
   if (newer.command === "delete-message") return true;
-  return newer.command === older.command && emojiOf(newer) === emojiOf(older);
+  return newer.command === older.command && partOf(newer) === partOf(older);
 }

@@ -2,7 +2,7 @@
 // First in, first out, one in flight, so that two changes of one message arrive in their order; repeated with the
 // same client_id until there is an answer, through reloads too.
 import { Backoff } from "../backoff.js";
-import { emojiOf, replaces, subjectOf } from "./commands.js";
+import { partOf, replaces, subjectOf } from "./commands.js";
 import { newId } from "../page/ids.js";
 import * as browser from "../page/store.js";
 
@@ -37,9 +37,9 @@ export class Outbox extends EventTarget {
   }
 
   /** The latest command of this kind about a message, or a scheduled one, that is not answered yet. */
-  wanted(command, id, emoji = "") {
+  wanted(command, id, part = "") {
     const about = ({ message, scheduled }) => (message ?? scheduled).id === id;
-    const same = (envelope) => envelope.command === command && emojiOf(envelope) === emoji && about(envelope);
+    const same = (envelope) => envelope.command === command && partOf(envelope) === part && about(envelope);
     const found = ({ envelope, state }) => state !== "failed" && same(envelope);
     return this.#items.findLast(found)?.envelope;
   }

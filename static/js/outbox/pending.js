@@ -101,7 +101,7 @@ export class Pending {
       choice("Retry", () => this.retry(item)),
       choice("Discard", () => this.outbox.discard(item.client_id)),
     ];
-    const hasText = ["send-message", "edit-message"].includes(item.envelope.command);
+    const hasText = item.envelope.message?.message !== undefined;
     if (hasText) choices.unshift(choice("Edit", () => this.edit(item)));
     const other = item.field?.endsWith("user") && item.code === "conflict" && nextName(item.envelope.message.user);
     if (other) choices.unshift(choice(`Send as ${other}`, () => this.rename(item, other)));

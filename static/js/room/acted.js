@@ -2,7 +2,7 @@
 import { Actions } from "../entries/actions.js";
 import { Deletions } from "../outbox/deletions.js";
 import { keyboard } from "../reader/keys.js";
-import { completes, menu, picker, switcher, switches, typing, views } from "../later.js";
+import { completes, describer, menu, picker, switcher, switches, typing, views } from "../later.js";
 import { tapShows } from "../entries/reveal.js";
 import { fitAboveKeyboard } from "../page/viewport.js";
 import { $ } from "./opened.js";
@@ -30,6 +30,7 @@ export function acted(page) {
     isOwn: (id) => mine.isOwn(id),
     account: "signIn" in $("chat").dataset,
     picker: emoji,
+    describer: describer($("log")),
     menu: menu($("message-menu")),
     tell,
   });

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from ..commands import AccountId, ClientId, NewMessage, ReactionName
 from .fields import Room
+from .file_types import Descriptions
 
 Key = Annotated[
     ClientId | None, Meta(description="Made up by the sender, so that a repeat is stored once. Or `Idempotency-Key`.")
@@ -22,9 +23,10 @@ class MessageBody(NewMessage, frozen=True, kw_only=True):
 
 
 class EditBody(msgspec.Struct, kw_only=True):
-    """The new text."""
+    """The new text, new descriptions of files, or both."""
 
-    message: str
+    message: str | None = None
+    files: Descriptions | None = None
     client_id: Key = None
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from .. import names
+from ..errors import Invalid
 
 FileId = Annotated[str, Meta(pattern=r"\A[a-z2-7]{20}\Z", description="The id of a file.")]
 MOST_FILES = 10
@@ -28,13 +30,30 @@ FileIds = Annotated[
     Meta(max_length=MOST_FILES, description="Own files that wait in this room: ids, or ids with descriptions."),
 ]
 
+Descriptions = Annotated[
+    tuple[Attached, ...],
+    Meta(max_length=MOST_FILES, description="Files of the message with new descriptions; without `alt` it has none."),
+]
 
-def described(file: str | Attached) -> str | Attached:
-    """Return a file with its description on one line; without one it is its id alone. Raises Invalid."""
-    if isinstance(file, str):
-        return file
-    alt = names.clean_alt(file.alt or "", MOST_ALT)
-    return Attached(file.id, alt) if alt else file.id
+
+def attached(files: FileIds | None) -> FileIds | None:
+    """Return files to send, each description on one line; without one a file is its id alone. Raises Invalid."""
+    return tuple(each if isinstance(each, str) or each.alt else each.id for each in _clean(files)) or None
+
+
+def described(files: Descriptions | None) -> Descriptions | None:
+    """Return files that get other descriptions, each on one line. Raises Invalid."""
+    return tuple(each for each in _clean(files) if isinstance(each, Attached)) or None
+
+
+def _clean(files: Iterable[str | Attached] | None) -> list[str | Attached]:
+    clean = [
+        each if isinstance(each, str) else Attached(each.id, names.clean_alt(each.alt or "", MOST_ALT) or None)
+        for each in files or ()
+    ]
+    if len(set(map(id_of, clean))) < len(clean):
+        raise Invalid("files", "A file is given twice.")
+    return clean
 
 
 def id_of(attached: str | Attached) -> str:

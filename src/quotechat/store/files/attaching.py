@@ -5,10 +5,11 @@ The room's lock is held, which keeps a file from being sent and removed at once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ...protocol.errors import Invalid
-from ...protocol.types.file_types import Attached, FileIds, id_of
+from ...protocol.types.file_types import Attached, Descriptions, FileIds, id_of
 from ..accounts import callers
 from ..shapes import Sql
 
@@ -38,6 +39,20 @@ def waiting(
         alt = {"alt": file.alt} if isinstance(file, Attached) else {}
         found.append(shown(file_id, *row[4:]) | alt)
     return found
+
+
+def described(files: Sequence[dict[str, Any]], changes: Descriptions) -> list[dict[str, Any]]:
+    """Return the `files` of a message with other descriptions. Raises Invalid for one that it does not have."""
+    alts = {each.id: each.alt for each in changes}
+    strange = sorted(alts.keys() - {file["id"] for file in files})
+    if strange:
+        raise Invalid("files", f"The message has no file {strange[0]}.")
+    return [_with_alt(file, alts[file["id"]]) if file["id"] in alts else file for file in files]
+
+
+def _with_alt(file: dict[str, Any], alt: str | None) -> dict[str, Any]:
+    bare = {name: value for name, value in file.items() if name != "alt"}
+    return bare if alt is None else bare | {"alt": alt}
 
 
 def shown(

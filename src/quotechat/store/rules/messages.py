@@ -52,21 +52,25 @@ def send(asked: Asked, command: SendMessage) -> Stored | Scheduled:
 
 
 def edit(asked: Asked, command: EditMessage) -> Stored:
-    """Change the text of one's own message."""
-    message_id = command.message.id
+    """Change the text of one's own message, or the descriptions of its files."""
+    said, message_id = command.message, command.message.id
     body, counts, edits = _own(asked, message_id, "A deleted message cannot be edited.")
     if edits >= MOST_EDITS:
         raise Conflict(f"A message can be edited {MOST_EDITS:,} times.")
     message = json.own(body)
     presenting.messages(asked.ledger.sql, asked.room.id, [message])
-    message["message"] = command.message.message
-    message.pop("runs", None)
-    runs, called = mentioning.mark(asked, command.message.message, asked.write.runs, asked.write.candidates)
-    if runs is not None:
-        message["runs"] = runs
+    if said.files is not None:
+        message["files"] = attaching.described(message.get("files", ()), said.files)
+    called: mentioning.Called | None = None
+    if said.message is not None:
+        message["message"] = said.message
+        message.pop("runs", None)
+        runs, called = mentioning.mark(asked, said.message, asked.write.runs, asked.write.candidates)
+        if runs is not None:
+            message["runs"] = runs
     message["edited_at"] = events.rfc3339(asked.write.at)
     whole = counted(in_order(message), *counts)
-    if called or _calls(body):
+    if called is not None and (called or _calls(body)):
         mentioning.change(asked, message_id, called)
     return asked.append(events.MESSAGE_EDITED, {"message": whole}, target=message_id)
 

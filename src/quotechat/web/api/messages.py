@@ -63,7 +63,7 @@ def send(room: str) -> Response:
     examples=(Example(_LOBBY + "messages/1", {"message": "Hello, all!"}),),
 )
 def edit(room: str, message_id: int) -> Response:
-    """Change the text of one's own message: {`message`}."""
+    """Change the text of one's own message, or what its files show: {`message`?, `files`?: [{`id`, `alt`?}]}."""
     fields = parameters.json_object()
     return _done(_submit("edit-message", room, fields, message={**fields, "id": message_id}))
 
