@@ -158,6 +158,13 @@ class Files:
             raise FileUnknown()
         return file, content
 
+    def content(self, digest: bytes) -> Content | None:
+        """Return a content by its hash, for what asks no reader's right; None if it is not there, or not now."""
+        try:
+            return self._chat.read_with(lambda sql: contents.find(sql, self._places, self._chat, digest))
+        except StorageUnavailable:
+            return None
+
     # --- Housekeeping -------------------------------------------------------------------------------
 
     def step(self) -> bool:

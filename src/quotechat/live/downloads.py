@@ -17,10 +17,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
 
 from ..hub.chat import Chat
 from ..protocol.errors import Refused
-from ..store.files.contents import Content
 from ..supervision import Supervised, count
 from . import descriptors
 
@@ -33,6 +34,16 @@ _TURN_BYTES = 256 * 1024
 _SILENT_SECONDS = 60.0
 """A peer that takes nothing for so long is let go."""
 _LINGER_SECONDS = 2.0
+
+
+class Body(Protocol):
+    """The bytes of an answer: those of a file at `path`, or the blocks that are made, by fetchers if it `is_far`."""
+
+    @property
+    def path(self) -> Path | None: ...
+    @property
+    def is_far(self) -> bool: ...
+    def blocks(self, start: int, stop: int) -> Iterator[bytes]: ...
 
 
 class Downloads:
@@ -146,7 +157,7 @@ class Download:
     """
 
     def __init__(
-        self, sock: socket.socket, head: bytes, content: Content, start: int, stop: int, left: Callable[[], None],
+        self, sock: socket.socket, head: bytes, content: Body, start: int, stop: int, left: Callable[[], None],
         first: bytes = b"",
     ) -> None:  # fmt: skip
         self.sock = sock

@@ -3,37 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...protocol import events, json
-from ..shapes import PART, Sql
-from . import callers, sessions
+from ..base import Transactions
+from ..shapes import PART, Row, Sql
+from . import accounts, callers, sessions
 from .accounts import Account
 
 VERSION = 1
+_AT_ONCE = 200
+"""Rows of one transaction: no reader holds one open while the lines go out."""
+_OWN_ROOMS = " UNION ".join(
+    f"SELECT room_id FROM {table} WHERE identity IN ({{marks}})"
+    for table in ("message", "reaction", "emoji_reaction", "file")
+)
 
 
-def lines(sql: Sql, account: Account) -> Iterator[dict[str, Any]]:
-    """Yield the lines of the export: account, sessions, tokens, memberships, then what is in each room."""
-    identities = sorted({account.identity} | callers.claimed(sql, account.identity))
+class _Part(NamedTuple):
+    """Rows of a room: the columns of their order come first."""
+
+    table: str
+    order: str
+    columns: str
+    condition: str = ""
+
+
+_MESSAGES = _Part("message", "id", "body", " AND deleted IS NULL")
+_REACTIONS = _Part("reaction", "message_id, identity", "value")
+_EMOJI = _Part("emoji_reaction", "message_id, emoji, identity", "1")
+_FILES = _Part("file", "at, id", "name, type, size, message_id, hash", " AND hash IS NOT NULL")
+
+
+def lines(store: Transactions, account_id: int) -> Iterator[dict[str, Any]]:
+    """Yield the lines of the export: account, sessions, tokens, memberships, then what is in each room, by its name.
+
+    Each is read when it is asked for, in a transaction of a bounded number of rows.
+    """
+
+    def begin(sql: Sql) -> tuple[list[str], list[dict[str, Any]], list[Row]]:
+        account = accounts.by_id(sql, account_id)
+        identities = sorted({account.identity} | callers.claimed(sql, account.identity))
+        own = _OWN_ROOMS.format(marks=_marks(identities))
+        rooms = sql.all(f"SELECT id, name FROM room WHERE id IN ({own}) ORDER BY name", *identities * 4)
+        return identities, list(_about(sql, account, identities)), list(rooms)
+
+    identities, about, rooms = store.read_with(begin)
+    yield from about
+    for room_id, room in rooms:
+        if PART not in room:
+            yield from _of_room(store, room_id, room, identities)
+
+
+def _about(sql: Sql, account: Account, identities: list[str]) -> Iterator[dict[str, Any]]:
     yield {"command": "export-own", "version": VERSION, "identities": identities}
     yield {
         "command": "account", "id": account.key, "name": account.name, "role": account.role,
         "at": events.rfc3339(account.made_at), "settings": json.loads(account.settings.encode()),
     }  # fmt: skip
     for session in sessions.of_account(sql, account.id):
-        about = {"agent": session.agent, "address": session.address}
+        shown = {"agent": session.agent, "address": session.address}
         yield {
             "command": "session", "id": session.id, "label": session.label, "at": events.rfc3339(session.at),
-            "used_at": events.rfc3339(session.used_at), **{key: value for key, value in about.items() if value},
+            "used_at": events.rfc3339(session.used_at), **{key: value for key, value in shown.items() if value},
         }  # fmt: skip
     for token in sessions.tokens_of(sql, account.id):
         yield {"command": "token", "id": token.id, "name": token.name, "at": events.rfc3339(token.at)}
     yield from _memberships(sql, account)
-    rooms = list(sql.all("SELECT id, name FROM room ORDER BY name"))
-    for room_id, room in rooms:
-        if PART not in room:
-            yield from _of_room(sql, room_id, room, identities)
 
 
 def _memberships(sql: Sql, account: Account) -> Iterator[dict[str, Any]]:
@@ -53,32 +89,41 @@ def _memberships(sql: Sql, account: Account) -> Iterator[dict[str, Any]]:
         yield line
 
 
-def _of_room(sql: Sql, room_id: int, room: str, identities: list[str]) -> Iterator[dict[str, Any]]:
-    marks = ", ".join("?" * len(identities))
-    messages = sql.all(
-        f"SELECT body FROM message WHERE room_id = ? AND deleted IS NULL AND identity IN ({marks}) ORDER BY id",
-        room_id, *identities,
-    )  # fmt: skip
-    for (body,) in messages:
+def _of_room(store: Transactions, room_id: int, room: str, identities: list[str]) -> Iterator[dict[str, Any]]:
+    for _, body in _rows(store, _MESSAGES, room_id, identities):
         yield {"command": "message", "room": room, "message": json.own(body)}
-    reactions = sql.all(
-        f"SELECT message_id, value FROM reaction WHERE room_id = ? AND identity IN ({marks}) ORDER BY message_id",
-        room_id, *identities,
-    )  # fmt: skip
-    for message_id, value in reactions:
+    for message_id, _, value in _rows(store, _REACTIONS, room_id, identities):
         reaction = "like" if value > 0 else "dislike"
         yield {"command": "reaction", "room": room, "id": message_id, "reaction": reaction}
-    emoji = sql.all(
-        f"SELECT message_id, emoji FROM emoji_reaction WHERE room_id = ? AND identity IN ({marks})"
-        " ORDER BY message_id, emoji", room_id, *identities,
-    )  # fmt: skip
-    for message_id, reaction in emoji:
-        yield {"command": "reaction", "room": room, "id": message_id, "reaction": reaction}
-    files = sql.all(
-        "SELECT id, name, type, size, at, message_id FROM file WHERE room_id = ? AND hash IS NOT NULL"
-        f" AND identity IN ({marks}) ORDER BY at, id", room_id, *identities,
-    )  # fmt: skip
-    for file_id, name, kind, size, at, message_id in files:
+    for message_id, emoji, _, _ in _rows(store, _EMOJI, room_id, identities):
+        yield {"command": "reaction", "room": room, "id": message_id, "reaction": emoji}
+    for at, file_id, name, kind, size, message_id, digest in _rows(store, _FILES, room_id, identities):
         file = {"id": file_id, "name": name, "type": kind, "size": size}
         sent = {} if message_id is None else {"message": message_id}
-        yield {"command": "file", "room": room, "file": file, "at": events.rfc3339(at), **sent}
+        about = {"sha256": bytes(digest).hex(), "at": events.rfc3339(at), **sent}
+        yield {"command": "file", "room": room, "file": file, **about}
+
+
+def _rows(store: Transactions, part: _Part, room_id: int, identities: list[str]) -> Iterator[Row]:
+    """Yield the order and the columns of the account's own rows of a room."""
+    order = part.order.split(", ")
+    select = (
+        f"SELECT {part.order}, {part.columns} FROM {part.table} WHERE room_id = ?"
+        f" AND identity IN ({_marks(identities)}){part.condition}"
+    )
+    last: tuple[Any, ...] = ()
+    while True:
+        beyond = f" AND ({part.order}) > ({_marks(order)})" if last else ""
+        found = store.read_with(
+            lambda sql, beyond=beyond, last=last: list(  # type: ignore[misc]  # bound as they are now
+                sql.all(f"{select}{beyond} ORDER BY {part.order} LIMIT {_AT_ONCE}", room_id, *identities, *last)
+            )
+        )
+        yield from found
+        if len(found) < _AT_ONCE:
+            return
+        last = tuple(found[-1][: len(order)])
+
+
+def _marks(values: list[str]) -> str:
+    return ", ".join("?" * len(values))

@@ -34,15 +34,13 @@ from ...store.files.uploads import File
 from ..http import access, authentication, parameters, problems, security, site
 from ..http.services import services
 from ..spec.described import described
-from ..transports.downloading import Sent
+from ..transports.downloading import AT_ONCE_BYTES, Sent
 from .messages import live
 
 blueprint = Blueprint("files", __name__, url_prefix="/api/v1")
 
 PARTIAL = "application/partial-upload"
 _BLOCK = 64 * 1024
-_AT_ONCE_BYTES = 256 * 1024
-"""An answer up to that size needs no thread of its own."""
 _SECONDS = 86_400
 _WHOLE = re.compile(r"[0-9]{1,15}")
 _MEDIA = (*sorted(media.SHOWN), media.OTHER)
@@ -293,7 +291,7 @@ def _answer(status: int, headers: dict[str, str], content: Content, start: int, 
         return Response(status=status, headers=headers | {"Content-Length": str(stop - start)})
     try:
         first = content.begin(start, stop) if content.is_far else b""
-        if stop - start <= _AT_ONCE_BYTES:
+        if stop - start <= AT_ONCE_BYTES:
             return Response(b"".join((first, *content.blocks(start + len(first), stop))), status, headers)
     except FileNotFoundError:
         raise FileUnknown() from None  # it was removed this moment

@@ -53,6 +53,7 @@ QUERY: dict[str, tuple[dict[str, Any], str]] = {
     "room": ({"type": "string"}, "A first subscription."),
     "present_in": ({"type": "string"}, "The room whose members are asked for."),
     "joined": ({"enum": ["0", "1"]}, "With `1`, only rooms of which the caller is a member."),
+    "files": ({"enum": ["0", "1"]}, "With `1`, a tar archive with the contents of one's files."),
     "file_name": ({"type": "string"}, "The file's name."),
     "rooms": ({"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": limits.MOST_ROOMS},
               "ROOM:CURSOR, once for each of 1 to 50 rooms."),

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-from flask import Response
+from flask import Response, request
 from werkzeug.http import http_date
 
-from ...live.detach import detach
-from ...live.downloads import Download, Downloads
-from ...protocol.errors import Overloaded
-from ...store.files.contents import Content
-from ..http import problems
+from ...live.detach import can_detach, detach
+from ...live.downloads import Body, Download, Downloads
+from ...protocol.errors import Overloaded, Refused
+from ..http import problems, security
+from ..http.services import services
 from .kept import with_headers
+
+AT_ONCE_BYTES = 256 * 1024
+"""Up to so many bytes leave like any other answer."""
 
 
 class Sent(Response):
@@ -22,7 +25,7 @@ class Sent(Response):
     taken = True
 
     def __init__(
-        self, downloads: Downloads, status: int, headers: dict[str, str], content: Content, start: int, stop: int,
+        self, downloads: Downloads, status: int, headers: dict[str, str], content: Body, start: int, stop: int,
         left: Callable[[], None], first: bytes = b"",
     ) -> None:  # fmt: skip
         super().__init__(status=status, headers=headers)
@@ -48,3 +51,40 @@ class Sent(Response):
             self._downloads.add(download)
         # gunicorn takes this for "the connection is done".
         raise StopIteration
+
+
+class Made(Body, Protocol):
+    """A body that was made for one answer, which closes it."""
+
+    @property
+    def size(self) -> int: ...
+    def close(self) -> None: ...
+
+
+def whole(made: Made, headers: dict[str, str]) -> Response:
+    """Return the answer with all of `made`; a long one goes out without a thread. Raises RateLimited, Overloaded."""
+    headers = headers | {"Content-Length": str(made.size), "Cache-Control": "no-store"}
+    if request.method == "HEAD" or not _takes_long(made):
+        body = None if request.method == "HEAD" else b"".join(made.blocks(0, made.size))
+        made.close()
+        return Response(body, headers=headers)
+    if not can_detach(request.environ) or request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
+        answer = Response(made.blocks(0, made.size), headers=headers)
+        answer.call_on_close(made.close)
+        return answer
+    limits, who = services().chat.limits, security.client()
+
+    def left() -> None:
+        limits.leave("download", *who)
+        made.close()
+
+    try:
+        limits.enter("download", *who)
+    except Refused:
+        made.close()
+        raise
+    return Sent(services().downloads, 200, headers, made, 0, made.size, left)
+
+
+def _takes_long(made: Made) -> bool:
+    return made.size > AT_ONCE_BYTES

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from flask import Blueprint, Response
 
 from ....hub.accounts.accounts import Accounts
+from ....hub.accounts.own_export import OwnExport
 from ....hub.chat import Chat
 from ....protocol import json
 from ....protocol.errors import Invalid, ParameterInvalid, Unauthenticated
@@ -16,10 +16,11 @@ from ....protocol.rights.principal import SCOPES, Principal
 from ....protocol.types import account_types as types
 from ....protocol.types import wire
 from ....store import reading
-from ....store.accounts import accounts, own, personal, sessions
+from ....store.accounts import accounts, personal, sessions
 from ...http import authentication, parameters, security
 from ...http.services import services
 from ...spec.described import described
+from ...transports import downloading
 from ..messages import live
 from . import showing, token_fields
 
@@ -123,27 +124,25 @@ def close() -> Response:
 
 
 @blueprint.get("/me/export")
-@described(answers={200: str}, media=("application/x-ndjson",), problems=("scope-missing", "rate-limited"),
-           identity="needed")  # fmt: skip
+@described(answers={200: str}, media=("application/x-ndjson", "application/x-tar"), query=("files",),
+           problems=("scope-missing", "rate-limited", "overloaded", "storage-full"), identity="needed")  # fmt: skip
 def export() -> Response:
     """One's own data, as lines of JSON: account, sessions, tokens, memberships, messages, reactions, files.
 
-    Of all rooms, left ones too. Files without their contents, which are at their addresses.
+    Of all rooms, left ones too. With `?files=1` a tar archive: these lines as `quotechat.ndjson`, where a file has its
+    `path`, and the contents of the files. Without, those are at their addresses; each has its `sha256`.
     """
     principal = authentication.need_account()
+    with_files = parameters.flag("files")
     _chat().limits.allow("export", principal.identity or "")
     _accounts().exported(principal)
-    number = principal.account or 0
-    lines: list[dict[str, Any]] = _chat().read_with(lambda sql: list(own.lines(sql, accounts.by_id(sql, number))))
-
-    def body() -> Iterator[bytes]:
-        for line in lines:
-            yield json.dumps(line) + b"\n"
-
-    answer = Response(b"".join(body()), content_type="application/x-ndjson")
-    answer.headers["Cache-Control"] = "no-store"
-    answer.headers["Content-Disposition"] = 'attachment; filename="quotechat.ndjson"'
-    return answer
+    found = OwnExport(_chat(), principal.account or 0, authentication.services().files.content if with_files else None)
+    kind, name = ("x-tar", "quotechat.tar") if with_files else ("x-ndjson", "quotechat.ndjson")
+    headers = {
+        "Content-Type": f"application/{kind}",
+        "Content-Disposition": f'attachment; filename="{name}"',
+    }
+    return downloading.whole(found, headers)
 
 
 @blueprint.get("/me/scheduled")

@@ -1,0 +1,127 @@
+"""What a server keeps of one account, as its owner takes it along: lines of JSON, alone or in a tar with the files.
+
+The lines are written to a temporary file first, so that the length is known and memory is bounded. The contents of the
+files are read while they are sent, and a content that is removed meanwhile ends the answer before its length.
+"""
+
+from __future__ import annotations
+
+import errno
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from ...protocol import json
+from ...protocol.errors import StorageFull
+from ...store.accounts import own
+from ...store.base import Transactions
+from ...store.files.contents import Content
+
+LINES = "quotechat.ndjson"
+"""The name of the lines within the archive."""
+_BLOCK = 64 * 1024
+_TAR_BLOCK = 512
+_NAME_BYTES = 180
+"""Bytes of a file's name that its name in the archive has; file systems take 255 in all."""
+
+Find = Callable[[bytes], Content | None]
+"""Returns the content with a hash; None if it is not there."""
+
+
+class _Member(NamedTuple):
+    """A file of the archive: its header, and what follows."""
+
+    head: bytes
+    content: Content
+
+
+class OwnExport:
+    """The body of one answer: `size` bytes, which `blocks` makes. To be closed."""
+
+    path: Path | None = None
+    is_far = True
+    """Blocks are made by threads that may wait."""
+
+    def __init__(self, store: Transactions, account_id: int, find: Find | None = None) -> None:
+        """With `find` it is an archive with the account's files, else only the lines. Raises StorageFull."""
+        self._lines: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # see close
+        self._members: list[_Member] = []
+        try:
+            for line in own.lines(store, account_id):
+                if find is not None and line["command"] == "file":
+                    self._add(line, find)
+                self._lines.write(json.dumps(line) + b"\n")
+        except BaseException as fault:
+            self._lines.close()
+            if isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StorageFull() from fault
+            raise
+        length = self._lines.tell()
+        self._head = b"" if find is None else _head(LINES, length)
+        self.size = length
+        if find is not None:
+            self.size = len(self._head) + _padded(length) + 2 * _TAR_BLOCK
+            self.size += sum(len(each.head) + _padded(each.content.size) for each in self._members)
+
+    def blocks(self, start: int, stop: int) -> Iterator[bytes]:
+        """Yield the whole of it, in blocks that are not empty. Raises FileNotFoundError, StorageUnavailable."""
+        assert (start, stop) == (0, self.size)
+        return filter(None, self._made())
+
+    def close(self) -> None:
+        """Remove what was written for it."""
+        self._lines.close()
+
+    # --- Inside -------------------------------------------------------------------------------------
+
+    def _made(self) -> Iterator[bytes]:
+        yield self._head
+        self._lines.seek(0)
+        while block := self._lines.read(_BLOCK):
+            yield block
+        if self._head:
+            yield _padding(self._lines.tell())
+            for member in self._members:
+                yield member.head
+                yield from _whole(member.content)
+                yield _padding(member.content.size)
+            yield bytes(2 * _TAR_BLOCK)
+
+    def _add(self, line: dict[str, Any], find: Find) -> None:
+        """Take the file of a line along, if its content is there; then the line has its path in the archive."""
+        file = line["file"]
+        content = find(bytes.fromhex(line["sha256"]))
+        if content is None or (content.path is not None and not content.path.exists()):
+            return
+        line["path"] = f"files/{file['id']}-{_end_of(file['name'])}"
+        self._members.append(_Member(_head(line["path"], content.size), content))
+
+
+def _whole(content: Content) -> Iterator[bytes]:
+    left = content.size
+    for block in content.blocks(0, content.size):
+        left -= len(block)
+        yield block
+    if left:
+        raise FileNotFoundError("a content was removed while it was sent")
+
+
+def _end_of(name: str) -> str:
+    """Return the last bytes of a file's name, where its ending stands."""
+    return name.encode()[-_NAME_BYTES:].decode(errors="ignore")
+
+
+def _head(name: str, size: int) -> bytes:
+    about = tarfile.TarInfo(name)
+    about.size, about.mode = size, 0o600
+    return about.tobuf(tarfile.PAX_FORMAT)
+
+
+def _padded(size: int) -> int:
+    return size + len(_padding(size))
+
+
+def _padding(size: int) -> bytes:
+    return bytes(-size % _TAR_BLOCK)

@@ -1,0 +1,149 @@
+"""One's own data with the contents of one's files: a tar archive, as long as it says, and nothing of others."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import random
+import subprocess
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from flask import Flask
+from people import ORIGIN, Browser, joined, owner
+from servers import Running, environment, quotechat, running
+
+from quotechat import create_app
+from quotechat.config import Settings
+from quotechat.store.accounts import own
+
+PASSWORD = "correct horse battery 9"
+
+
+def sent(browser: Browser, room: str, name: str, data: bytes) -> dict[str, Any]:
+    """A file that was sent in a room."""
+    path = f"/api/v1/rooms/{room}/files"
+    file: dict[str, Any] = browser.client.post(
+        path, query_string={"name": name}, data=data, headers=ORIGIN
+    ).get_json()["file"]
+    answer = browser.ask("POST", f"/rooms/{room}/messages", {"message": "", "files": [file["id"]]})
+    assert answer.status_code == 201
+    return file
+
+
+def unpacked(data: bytes) -> dict[str, bytes]:
+    """The contents of an archive, by their paths."""
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        return {each.name: archive.extractfile(each).read() for each in archive.getmembers()}  # type: ignore[union-attr]
+
+
+def told(lines: bytes, command: str) -> list[dict[str, Any]]:
+    return [each for each in map(json.loads, lines.splitlines()) if each["command"] == command]
+
+
+def test_the_archive_holds_ones_own_files(app: Flask) -> None:
+    """Of all rooms, left ones too, under names that any system takes; each line has its path and checksum."""
+    admin = owner(app)
+    member = joined(app, admin, "Bo")
+    key = member.ask("GET", "/me").get_json()["account"]["id"]
+    left = admin.ask("POST", "/rooms", {"name": "was", "kind": "closed", "members": [key]}).get_json()["name"]
+    wanted = {
+        sent(member, "lobby", "a.txt", b"one")["id"]: b"one",
+        sent(member, "lobby", "ж" * 190 + ".bin", bytes(range(256)) * 5)["id"]: bytes(range(256)) * 5,
+        sent(member, left, "b", b"x" * 512)["id"]: b"x" * 512,
+    }
+    sent(admin, "lobby", "secret.txt", b"of another one")
+    admin.ask("DELETE", f"/rooms/{left}/members/{key}")
+    answer = member.ask("GET", "/me/export?files=1")
+    assert answer.status_code == 200 and answer.content_type == "application/x-tar"
+    assert answer.content_length == len(answer.get_data())
+    found = unpacked(answer.get_data())
+    lines = told(found.pop("quotechat.ndjson"), "file")
+    assert {each["file"]["id"]: found[each["path"]] for each in lines} == wanted
+    assert len(found) == len(wanted) and all(len(path.encode()) < 240 for path in found)
+    assert all(each["sha256"] == hashlib.sha256(found[each["path"]]).hexdigest() for each in lines)
+    plain = member.ask("GET", "/me/export").get_data()
+    assert [each["sha256"] for each in told(plain, "file")] == [each["sha256"] for each in lines]
+    assert not any("path" in each for each in told(plain, "file"))
+
+
+def test_a_content_that_is_missing_is_left_out(app: Flask) -> None:
+    """Its line has no path, and all else is there."""
+    admin = owner(app)
+    sent(admin, "lobby", "gone.txt", b"gone")
+    sent(admin, "lobby", "kept.txt", b"kept")
+    gone = hashlib.sha256(b"gone").digest()
+    app.extensions["quotechat"].write_with(lambda sql: sql.run("DELETE FROM blob WHERE hash = ?", gone))
+    found = unpacked(admin.ask("GET", "/me/export?files=1").get_data())
+    lines = told(found.pop("quotechat.ndjson"), "file")
+    assert ["path" in each for each in lines] == [False, True] and list(found.values()) == [b"kept"]
+
+
+def test_nothing_is_left_out_between_two_transactions(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages, reactions and files come once each and in order, however few rows one transaction reads."""
+    admin = owner(app)
+    for number in range(7):
+        admin.ask("POST", "/rooms/lobby/messages", {"message": f"m{number}"})
+        admin.ask("PUT", f"/rooms/lobby/messages/{number + 1}/reaction", {"reaction": "like"})
+        for emoji in ("🎉", "👀"):
+            admin.ask("PUT", f"/rooms/lobby/messages/{number + 1}/reactions/{emoji}", {})
+    for number in range(5):
+        sent(admin, "lobby", f"{number}", bytes([number]))
+    whole = admin.ask("GET", "/me/export").get_data()
+    monkeypatch.setattr(own, "_AT_ONCE", 2)
+    assert admin.ask("GET", "/me/export").get_data() == whole
+    assert [each["message"].get("message") for each in told(whole, "message")][:7] == [f"m{n}" for n in range(7)]
+    assert len(told(whole, "file")) == 5
+
+
+def test_it_is_asked_for_twice_an_hour(tmp_path: Path) -> None:
+    """With files or without; a HEAD counts like a GET, and what is refused makes no archive."""
+    app = create_app(Settings(data=tmp_path))
+    try:
+        browser = owner(app)
+        assert [browser.ask("GET", f"/me/export{query}").status_code for query in ("?files=1", "", "?files=1")] == [
+            200, 200, 429,
+        ]  # fmt: skip
+        assert browser.ask("GET", "/me/export?files=maybe").status_code == 400
+        assert b"export?files=1" in browser.client.get("/me").data
+    finally:
+        app.extensions["quotechat"].close()
+
+
+# --- A real server ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def served(
+    tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str]
+) -> Iterator[tuple[Running, requests.Session]]:
+    """A server, and a browser that is signed in there as an owner."""
+    data = tmp_path_factory.mktemp("data")
+    env = environment(QUOTECHAT_LIMITS="off", QUOTECHAT_DATABASE=new_database())
+    add = quotechat("users", "add", "Boss", "--role", "owner", "--password-stdin", "--data", str(data))
+    subprocess.run(add, input=PASSWORD.encode(), env=env, check=True, capture_output=True)
+    with running(quotechat("serve", "--port", "0", "--data", str(data)), env=env) as server, requests.Session() as boss:
+        boss.headers["Origin"] = server.url
+        body = {"name": "Boss", "password": PASSWORD}
+        assert boss.post(f"{server.url}/api/v1/sessions", json=body, timeout=60).status_code == 201
+        yield server, boss
+
+
+def test_a_long_archive_goes_out_whole(served: tuple[Running, requests.Session]) -> None:
+    """Over the thread of downloads, from the disk or the database, with its length."""
+    server, boss = served
+    data = random.Random(1).randbytes(1_000_001)
+    files = f"{server.url}/api/v1/rooms/lobby/files"
+    file = boss.post(files, params={"name": "long.bin"}, data=data, timeout=60).json()["file"]
+    with boss.get(f"{server.url}/api/v1/me/export", params={"files": 1}, timeout=60, stream=True) as answer:
+        assert answer.status_code == 200
+        found = answer.raw.read()
+    assert len(found) == int(answer.headers["Content-Length"])
+    assert unpacked(found)[f"files/{file['id']}-long.bin"] == data
+    head = boss.head(f"{server.url}/api/v1/me/export", params={"files": 1}, timeout=60)
+    assert head.headers["Content-Length"] == answer.headers["Content-Length"]
