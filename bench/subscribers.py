@@ -2,7 +2,8 @@
 
 First named cursors at rest: bytes on disk, memory, and statements of a message with and without them. Then webhooks: so
 many for one room, each gets every message; CPU of a delivery in the process that sends, and deliveries a second. The
-receiver is a process of its own. READERS, WEBHOOKS and MESSAGES set the numbers.
+receiver is a process of its own, and keeps connections unless KEEPS is no. READERS, WEBHOOKS and MESSAGES set the
+numbers.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ READERS = int(os.environ.get("READERS") or 10_000)
 WEBHOOKS = int(os.environ.get("WEBHOOKS") or 200)
 MESSAGES = int(os.environ.get("MESSAGES") or 20)
 _TRIED = 300
-_ANSWER = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
+KEEPS = os.environ.get("KEEPS", "yes") != "no"
+_ANSWER = b"HTTP/1.1 204 No Content\r\n%b\r\n" % (b"" if KEEPS else b"Connection: close\r\n")
 
 
 def main() -> None:
@@ -159,10 +161,12 @@ def receive(told: Connection) -> None:
                 chosen.register(listening.accept()[0], selectors.EVENT_READ)
                 continue
             connection: Any = key.fileobj
-            if b"\r\n\r\n" in connection.recv(65536):
+            got = connection.recv(65536)
+            if b"\r\n\r\n" in got:
                 connection.sendall(_ANSWER)
-            chosen.unregister(connection)
-            connection.close()
+            if not (KEEPS and got) or b"\r\nConnection: close" in got:
+                chosen.unregister(connection)
+                connection.close()
 
 
 # --- Both -------------------------------------------------------------------------------------------

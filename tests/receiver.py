@@ -23,6 +23,8 @@ class Answer(NamedTuple):
     hang: bool = False
     lie: bool = False
     """It announces more than it sends."""
+    drip: bool = False
+    """It sends one byte after the other, and never comes to an end."""
 
 
 class Got(NamedTuple):
@@ -110,7 +112,12 @@ class Receiver:
 
             def _reply(self, answer: Answer) -> None:
                 if answer.hang:
-                    receiver.released.wait(20)
+                    receiver.released.wait(120)
+                if answer.drip:
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+                    while not receiver.released.wait(0.02):
+                        self.wfile.write(b"x")
+                    return
                 if answer.reset or answer.hang:
                     self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
                     return

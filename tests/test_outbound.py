@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 import ssl
@@ -297,3 +298,64 @@ def test_no_connection_is_made_to_what_is_not_safe(peer: Peer, monkeypatch: pyte
         with pytest.raises((Unsafe, Failed)):
             post(parse(f"https://{name}:{peer.port}/"), {}, b"")
     assert dialled == [] and peer.connections in (0, 1)
+
+
+# --- Calls that follow on each other ------------------------------------------------------------------
+
+NONE = b"HTTP/1.1 204 No Content\r\n\r\n"
+FINE = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine"
+
+
+@pytest.mark.parametrize(
+    ("connections", "statuses"),
+    [
+        ([[NONE, FINE, NONE]], [204, 200, 204]),
+        ([[NONE], [FINE]], [204, 200]),
+        ([[NONE, b""], [FINE]], [204, 200]),
+        ([[FINE + b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n"], [NONE]], [200, 204]),
+        ([[FINE.replace(b": 4", b": 40")], [NONE]], [200, 204]),
+        ([[FINE.replace(b"Content-", b"Connection: close\r\nContent-")], [NONE]], [200, 204]),
+        ([[b"HTTP/1.0 200 OK\r\n\r\nfine"], [NONE]], [200, 204]),
+        ([[NONE, b"HTTP/1.1 20"], [NONE]], [204, "protocol", 204]),
+        ([[NONE, b""], [b""], [NONE]], [204, "reset", 204]),
+    ],
+    ids=["kept", "closed before", "closed at the next", "more than announced", "less than announced", "says so",
+         "old", "broken in the answer", "closed twice"],
+)  # fmt: skip
+def test_calls_share_a_connection_that_is_kept(connections: list[list[bytes]], statuses: list[int | str]) -> None:
+    """Each call gets its own answer and no other: one that was not answered at all is sent again, once, and the name is
+    resolved for each connection."""
+    heard: list[int] = []
+    resolved: list[str] = []
+
+    def answer() -> None:
+        for script in connections:
+            with listening.accept()[0] as connection, contextlib.suppress(OSError):
+                heard.append(0)
+                for part in script:
+                    if not connection.recv(65536):
+                        break
+                    heard[-1] += 1
+                    connection.sendall(part)
+                connection.shutdown(socket.SHUT_WR)
+                connection.recv(65536)  # the end
+
+    def resolve(name: str, port: int) -> list[str]:
+        resolved.append(name)
+        return ["127.0.0.1"]
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        line = outbound.Line(parse(f"http://receiver.example:{listening.getsockname()[1]}/"), LOCAL, resolve=resolve)
+        found: list[int | str] = []
+        for _ in statuses:
+            try:
+                found.append(line.post({}, b"{}").status)
+            except Failed as failed:
+                found.append(str(failed))
+        line.close()
+        thread.join(60)
+    assert found == statuses
+    assert len(heard) == len(resolved) == len(connections)
+    assert sum(heard) >= len(statuses)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from ... import outbound
-from ...outbound import Answer, Failed, Network, Unsafe
+from ...outbound import Answer, Failed, Line, Network, Resolve, Unsafe
 from ...protocol import webhooks
 from ...protocol.rights.principal import Principal
 from ...store.accounts import accounts
@@ -65,15 +65,47 @@ def maker_of(sql: Sql, webhook: Webhook, now: int) -> Principal | None:
     return principal_of(found, None, None)._replace(role=found.role if found.is_active(now) else "visitor")
 
 
+class Reach(NamedTuple):
+    """How receivers are reached: the time for one call, and the addresses of names."""
+
+    seconds: float = outbound.SECONDS
+    resolve: Resolve = outbound.lookup
+
+
+class Calls:
+    """Calls of one webhook, one after the other, over one connection if the receiver keeps it."""
+
+    def __init__(self, webhook: Webhook, networks: Sequence[Network], reach: Reach | None = None) -> None:
+        self._webhook = webhook
+        self._networks = networks
+        self._reach = reach or Reach()
+        self._line: Line | None = None
+
+    def __enter__(self) -> Calls:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._line is not None:
+            self._line.close()
+
+    def call(self, webhook_id: str, content: bytes, now: int) -> Called:
+        """Send `content` once, signed at `now`."""
+        begun = time.monotonic()
+        head = webhooks.headers(self._webhook.secrets(now), webhook_id, now, content)
+        answer, error = None, None
+        try:
+            if self._line is None:
+                target, (seconds, resolve) = outbound.parse(self._webhook.url), self._reach
+                self._line = Line(target, self._networks, seconds=seconds, resolve=resolve)
+            answer = self._line.post(head, content, webhooks.may_answer)
+        except Unsafe:
+            error = UNSAFE
+        except Failed as failed:
+            error = str(failed)
+        return Called(answer, error, round((time.monotonic() - begun) * 1000))
+
+
 def call(webhook: Webhook, webhook_id: str, content: bytes, networks: Sequence[Network], now: int) -> Called:
     """Send `content` once, signed at `now`."""
-    begun = time.monotonic()
-    head = webhooks.headers(webhook.secrets(now), webhook_id, now, content)
-    answer, error = None, None
-    try:
-        answer = outbound.post(outbound.parse(webhook.url), head, content, networks, wanted=webhooks.may_answer)
-    except Unsafe:
-        error = UNSAFE
-    except Failed as failed:
-        error = str(failed)
-    return Called(answer, error, round((time.monotonic() - begun) * 1000))
+    with Calls(webhook, networks) as calls:
+        return calls.call(webhook_id, content, now)

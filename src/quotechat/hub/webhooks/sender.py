@@ -43,16 +43,15 @@ from ...store.shapes import Sql
 from ...supervision import Supervised
 from ..accounts.credentials import principal_of
 from ..chat import Chat
-from ..room_handle import RoomHandle
 from .answers import say
-from .calls import Called, Policy, call, maker_of
+from .calls import Called, Calls, Policy, Reach, maker_of
+from .choosing import ROOMS_AT_ONCE, Place, Running, chosen, receiver_of
 
 log = logging.getLogger(__name__)
 
 LEASE_MS = 30_000
-ROOMS_AT_ONCE = 4
-"""Rooms of one webhook in which it is called at the same time; one while it fails."""
-_THREADS = 32
+_OF_EACH = 2 * ROOMS_AT_ONCE
+"""Lanes of one webhook that are looked at: those that are on their way are among them."""
 _LOOK_EVERY = 0.5
 """Seconds between two looks: another worker may have ended, or a try may be due."""
 _GATHER = 0.01
@@ -61,8 +60,9 @@ _AT_ONCE_MS, _REFUSED_MS, _NOT_ALLOWED_MS = 1, 5_000, 30_000
 """After so long a lane is looked at again if the store refused, or if nothing may be sent in it now."""
 _PAGE, _PAGE_SECONDS = 50, 2.0
 """Events and seconds after which a lane notes how far it has come."""
-_AT_ONCE = 500
 _JOIN_SECONDS = 2.0
+_IDLE_SECONDS = 30.0
+"""After so long without a lane a thread ends."""
 _LIKE_A_FAILURE = (RateLimited, Overloaded, Draining, OutcomeUnknown, StorageFull)
 
 
@@ -93,13 +93,17 @@ class Job(NamedTuple):
 class Sender:
     """Of one process; `start` begins, `close` ends it. `worker` names it among all on the same store."""
 
-    def __init__(self, chat: Chat, policy: Policy, *, worker: str | None = None, lease_ms: int = LEASE_MS) -> None:
+    def __init__(
+        self, chat: Chat, policy: Policy, *, worker: str | None = None, lease_ms: int = LEASE_MS,
+        reach: Reach | None = None,
+    ) -> None:  # fmt: skip
         self._chat = chat
         self._policy = policy
+        self._reach = reach
         self._worker = worker or f"{socket.gethostname()[:40]}-{secrets.token_hex(6)}"
         self._lease_ms = lease_ms
         self._leases: dict[int, int] = {}
-        self._running: set[tuple[int, int]] = set()
+        self._running: dict[Place, Running] = {}
         self._lanes: queue.SimpleQueue[Lane | None] = queue.SimpleQueue()
         self._done: list[Done] = []
         self._lock = threading.Lock()
@@ -170,31 +174,19 @@ class Sender:
         self._any = self._chat.read_with(rows.any_there)
         if not self._any:
             return
-        lanes = self._chosen(self._chat.read_with(lambda sql: rows.due(sql, now, self._worker, _AT_ONCE)))
+        due, failing = self._chat.read_with(
+            lambda sql: (found := rows.due(sql, now, self._worker, _OF_EACH), rows.troubled(sql) if found else set())
+        )
+        lanes = chosen(due, self._running, failing, time.monotonic())
         held = self._held({lane.webhook for lane in lanes}, now)
         for lane in lanes:
             if lane.webhook in held:
-                self._running.add((lane.webhook, lane.room_id))
+                self._running[lane.webhook, lane.room_id] = Running(receiver_of(lane.url), time.monotonic())
                 self._lanes.put(lane)
-        while len(self._threads) < min(_THREADS, len(self._running)):
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        while len(self._threads) < len(self._running):
             self._threads.append(threading.Thread(target=self._work, name="webhook", daemon=True))
             self._threads[-1].start()
-
-    def _chosen(self, due: Iterable[Lane]) -> list[Lane]:
-        """Return the lanes that may begin: of one webhook a few at once, of all as many as there are threads."""
-        lanes = [lane for lane in due if (lane.webhook, lane.room_id) not in self._running]
-        failing = {lane.webhook for lane in lanes if lane.failures}
-        count = dict.fromkeys((lane.webhook for lane in lanes), 0)
-        for webhook, _ in self._running:
-            count[webhook] = count.get(webhook, 0) + 1
-        chosen: list[Lane] = []
-        for lane in lanes:
-            most = 1 if lane.webhook in failing else ROOMS_AT_ONCE
-            free = len(self._running) + len(chosen) < _THREADS
-            if free and count[lane.webhook] < most:
-                count[lane.webhook] += 1
-                chosen.append(lane)
-        return chosen
 
     def _held(self, wanted: set[int], now: int) -> set[int]:
         """Return those of the webhooks of which this worker has the lease, for long enough for a lane."""
@@ -226,7 +218,7 @@ class Sender:
                 self._done = done + self._done
             raise
         for each in done:
-            self._running.discard((each.lane.webhook, each.lane.room_id))
+            self._running.pop((each.lane.webhook, each.lane.room_id), None)
         if told:
             self._chat.access_changed()
 
@@ -256,7 +248,7 @@ class Sender:
     # --- One lane, on a thread of its own ---------------------------------------------------------
 
     def _work(self) -> None:
-        while (lane := self._lanes.get()) is not None:
+        while (lane := self._next()) is not None:
             try:
                 done = self._through(lane)
             except Refused as refused:
@@ -270,6 +262,13 @@ class Sender:
                 self._done.append(done)
             self._wake.set()
 
+    def _next(self) -> Lane | None:
+        """Return the next lane; None if it ends, or if there has been none for a while."""
+        try:
+            return self._lanes.get(timeout=_IDLE_SECONDS)
+        except queue.Empty:
+            return None
+
     def _through(self, lane: Lane) -> Done:
         """Send the new events of a lane, up to the first failure, or for a while."""
         job = self._chat.read_with(lambda sql: _job(sql, lane.webhook, self._chat.now()))
@@ -279,9 +278,7 @@ class Sender:
             return Done(lane, lane.cursor, [], later=_NOT_ALLOWED_MS)
         try:
             handle = self._chat.open(job.reader, lane.room)
-            if lane.cursor.seq < lane.floor:
-                return self._tell_gap(job, lane)
-            page = handle.read(lane.cursor, _PAGE)
+            page = None if lane.cursor.seq < lane.floor else handle.read(lane.cursor, _PAGE)
         except RoomUnknown:
             return Done(lane, lane.cursor, [], later=_NOT_ALLOWED_MS)
         except CursorExpired:  # cut a moment ago
@@ -289,33 +286,31 @@ class Sender:
         except (CursorAhead, HistoryChanged):
             log.warning("webhook %s: the room has another history, so it goes on at its end or before", job.webhook.key)
             return Done(lane, wire.after_change(lane.cursor, lane.head), [])
-        return self._send(job, lane, handle, page.events)
+        with Calls(job.webhook, self._policy.networks_of(job.maker), self._reach) as calls:
+            return self._tell_gap(calls, lane) if page is None else self._send(calls, job, lane, page.events)
 
-    def _send(self, job: Job, lane: Lane, handle: RoomHandle, events: Iterable[Event]) -> Done:
+    def _send(self, calls: Calls, job: Job, lane: Lane, events: Iterable[Event]) -> Done:
         wish = wire.Wish(job.bot.key, frozenset(job.webhook.commands.split()), bool(job.webhook.mentions))
         until, cursor, tries = time.monotonic() + _PAGE_SECONDS, lane.cursor, list[Try]()
         for event in events:
             if self._ended.is_set() or time.monotonic() > until:
                 break
             if wire.wants(wish, event, direct=lane.kind == DIRECT) and not self._is_echo(job, lane, event):
-                called = self._call(job, wire.identifier(event.cursor), wire.body(event))
+                called = calls.call(wire.identifier(event.cursor), wire.body(event), self._chat.now())
                 tries.append(_try(called, self._chat.now(), lane.room_id, event.seq))
                 if called.status is None or not wire.is_done(called.status) or not self._say(job, event, called):
                     return Done(lane, cursor, tries, failed=called)
             cursor = cursor_of(event.cursor)
         return Done(lane, cursor, tries)
 
-    def _tell_gap(self, job: Job, lane: Lane) -> Done:
+    def _tell_gap(self, calls: Calls, lane: Lane) -> Done:
         """Tell the receiver which events were cut before they could be sent; it goes on behind them."""
         content = wire.gap_body(lane.room, lane.cursor.seq + 1, lane.floor, rfc3339(self._chat.now()))
-        called = self._call(job, wire.gap_identifier(lane.room_id, lane.floor), content)
+        called = calls.call(wire.gap_identifier(lane.room_id, lane.floor), content, self._chat.now())
         tries = [_try(called, self._chat.now(), lane.room_id, lane.floor)]
         if called.status is None or not wire.is_done(called.status):
             return Done(lane, lane.cursor, tries, failed=called)
         return Done(lane, Cursor(lane.floor), tries)
-
-    def _call(self, job: Job, webhook_id: str, content: bytes) -> Called:
-        return call(job.webhook, webhook_id, content, self._policy.networks_of(job.maker), self._chat.now())
 
     def _is_echo(self, job: Job, lane: Lane, event: Event) -> bool:
         """Return True if the bot has spoken before in the chain of bots that `event` goes on."""

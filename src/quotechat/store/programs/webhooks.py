@@ -6,7 +6,7 @@ Statements only. `hub.webhooks` decides which account may change them, and sends
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ...protocol.cursor import Cursor
 from ...protocol.errors import Conflict, WebhookUnknown
@@ -178,24 +178,38 @@ class Lane(NamedTuple):
     head: int
     failures: int
     failing_since: int | None
+    url: str
 
 
-def due(sql: Sql, now: int, worker: str, limit: int) -> list[Lane]:
-    """Return the lanes that `worker` may send at `now`, the room with the oldest newest event first.
+def due(sql: Sql, now: int, worker: str, of_each: int) -> list[Lane]:
+    """Return the lanes that `worker` may send at `now`: first one of each webhook, then the second of each, and so on.
 
-    Those that another worker holds, or that are to be tried later, are left out.
+    Of one webhook there are `of_each` at most, the room with the oldest newest event first. Those that another worker
+    holds, or that are to be tried later, are left out.
     """
     rows = sql.all(
-        "SELECT s.id, r.id, r.name, r.kind, p.seq, p.tag, r.floor, r.head, p.failures, p.failing_since"
+        "SELECT webhook, room_id, room, kind, seq, tag, floor, head, failures, failing_since, url FROM ("
+        "SELECT s.id AS webhook, r.id AS room_id, r.name AS room, r.kind, p.seq, p.tag, r.floor, r.head, p.failures,"
+        " p.failing_since, s.url, r.moved_at, row_number() OVER (PARTITION BY s.id ORDER BY r.moved_at, r.id) AS place"
         f" {_FROM} JOIN subscribed p ON p.subscriber_id = s.id JOIN room r ON r.id = p.room_id"
         " WHERE s.state = 'on' AND r.head > p.seq AND (p.try_at IS NULL OR p.try_at <= ?)"
-        " AND (s.lease_until IS NULL OR s.lease_until <= ? OR s.lease_by = ?) ORDER BY r.moved_at, r.id LIMIT ?",
-        now, now, worker, limit,
+        " AND (s.lease_until IS NULL OR s.lease_until <= ? OR s.lease_by = ?)) AS found"
+        " WHERE place <= ? ORDER BY place, moved_at, webhook",
+        now, now, worker, of_each,
     )  # fmt: skip
     return [
-        Lane(number, room_id, room, kind, Cursor(seq, tag or None), floor, head, failures, since)
-        for number, room_id, room, kind, seq, tag, floor, head, failures, since in list(rows)
+        Lane(number, room_id, room, kind, Cursor(seq, tag or None), floor, head, failures, since, url)
+        for number, room_id, room, kind, seq, tag, floor, head, failures, since, url in list(rows)
     ]
+
+
+def troubled(sql: Sql) -> set[int]:
+    """Return the webhooks that fail in any room."""
+    rows = sql.all(
+        "SELECT w.subscriber_id FROM webhook w WHERE EXISTS"
+        " (SELECT 1 FROM subscribed p WHERE p.subscriber_id = w.subscriber_id AND p.failures > 0)"
+    )
+    return {row[0] for row in list(rows)}
 
 
 def any_there(sql: Sql) -> bool:
@@ -257,14 +271,20 @@ class Try(NamedTuple):
 
 def note(sql: Sql, webhook_id: int, tries: Iterable[Try]) -> None:
     """Keep `tries`, and of all the last `TRIES`. Of two in one millisecond the second counts as a moment later."""
+    noted = list(tries)[-TRIES:]
+    if not noted:
+        return
     row = sql.one("SELECT max(at) FROM delivery WHERE subscriber_id = ?", webhook_id)
     last = 0 if row is None else row[0] or 0
-    for each in list(tries)[-TRIES:]:
+    values: list[Any] = []
+    for each in noted:
         last = max(each.at, last + 1)
-        sql.run(
-            "INSERT INTO delivery (subscriber_id, at, room_id, seq, status, ms, error) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            webhook_id, last, *each[1:],
-        )  # fmt: skip
+        values += (webhook_id, last, *each[1:])
+    # One statement for all: of a lane that is far behind there are as many as are kept.
+    marks = ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * len(noted))
+    sql.run(
+        f"INSERT INTO delivery (subscriber_id, at, room_id, seq, status, ms, error) VALUES {marks}", *values
+    )
     oldest = sql.one(
         "SELECT at FROM delivery WHERE subscriber_id = ? ORDER BY at DESC LIMIT 1 OFFSET ?", webhook_id, TRIES - 1
     )

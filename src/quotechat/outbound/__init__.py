@@ -1,0 +1,9 @@
+"""Calls of other systems: which addresses may be called, and POSTs to them."""
+
+from .addresses import Address, Network, Target, Unsafe, check, is_safe, parse
+from .calling import SECONDS, Answer, Failed, Line, Resolve, Wanted, lookup, post, vet
+
+__all__ = [
+    "SECONDS", "Address", "Answer", "Failed", "Line", "Network", "Resolve", "Target", "Unsafe", "Wanted", "check",
+    "is_safe", "lookup", "parse", "post", "vet",
+]  # fmt: skip
