@@ -302,6 +302,17 @@ def test_a_cleared_index_comes_back(both: Both) -> None:
     assert both.index.size() > 0
 
 
+def test_a_step_ends_in_time_too(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Among long messages before it has read as many events as it may: its transaction is open meanwhile."""
+    monkeypatch.setattr(following, "MOST_SECONDS", -1.0)
+    monkeypatch.setattr(following, "_AT_ONCE", 3)
+    for number in range(8):
+        do(both.store, said(text=f"tea {number}"), at=T0 + number)
+    assert both.index.step(lambda log, writer: follow(log, writer, 100)) == (3, False, True)
+    both.follow()
+    assert len(both.texts("tea")) == 8
+
+
 def test_what_the_index_lacks_is_named(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
     """A search looks through a bounded number of messages behind the index, and says if there are more."""
     monkeypatch.setattr(behind, "MOST_BEHIND", 3)

@@ -16,6 +16,7 @@ from people import ORIGIN, joined, owner
 from servers import until
 
 from quotechat import create_app
+from quotechat.cli import search as cli_search
 from quotechat.config import Settings
 from quotechat.hub.background import indexer
 from quotechat.web.pages.parts.runs import show_marked
@@ -80,6 +81,25 @@ def test_a_busy_machine_finds_no_less(client: FlaskClient, monkeypatch: pytest.M
         say(client, f"late tea {number}")
     found = client.get(f"{API}/search?q=late").get_json()
     assert (len(found["hits"]), found["has_more"], "searched" in found) == (3, False, False)
+
+
+def test_a_search_that_ends_in_time_goes_on_in_a_terminal(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each answer compares one message at least; `quotechat search` asks until it has as many hits as it wants."""
+    monkeypatch.setattr("quotechat.hub.search.MOST_WORK", -1.0)
+    for number in range(4):
+        say(client, f"late tea {number}")
+
+    def ask(before: str | None, limit: int) -> Any:
+        return client.get(f"{API}/search?q=tea -1&limit={limit}" + (f"&before={before}" if before else "")).get_json()
+
+    first = ask(None, 9)
+    assert len(first["hits"]) == 1 and first["has_more"] and first["searched"]["through"]
+    hits, _ = cli_search.gathered(ask, 2)
+    assert [hit["message"]["message"] for hit in hits] == ["late tea 3", "late tea 2"]
+    hits, last = cli_search.gathered(ask, 9)
+    assert [hit["message"]["message"] for hit in hits] == ["late tea 3", "late tea 2", "late tea 0"]
+    assert not last["has_more"] and "searched" not in last
+    assert "Nothing was found yet" in client.get("/search?q=tea -3").text
 
 
 def test_pages_follow_by_their_link(client: FlaskClient) -> None:

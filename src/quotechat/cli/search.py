@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+from collections.abc import Callable
 
 import click
 
 from ..client import Client, Hit
+from ..client.shapes import Found
 from ..protocol.markup import ansi
 from . import talk
 from .options import option, settings_of
@@ -52,12 +54,7 @@ def find(
     """
     asked = " ".join(f'"{word}"' if " " in word and '"' not in word and ":" not in word else word for word in words)
     with talk.told(), Client(url, token, patience=patience) as client:
-        found = client.search(asked, limit=most, best=best)
-        hits = found["hits"]
-        # It ended since its time was up: it goes on from there.
-        while "searched" in found and "before" in found and not best and len(hits) < most:
-            found = client.search(asked, before=found["before"], limit=most - len(hits))
-            hits += found["hits"]
+        hits, found = gathered(lambda before, limit: client.search(asked, before=before, limit=limit, best=best), most)
     for hit in hits:
         click.echo(talk.line_of(hit) if as_json else _shown(hit))
     if "searched" in found:
@@ -92,6 +89,16 @@ def rebuild(data: str | None) -> None:
                 if now >= end and not (index.clearing() or (done is not None and done.more)):
                     break
             click.echo(f"{counted(end, 'event')} are indexed; the index has {index.size():,} bytes.")
+
+
+def gathered(ask: Callable[[str | None, int], Found], most: int) -> tuple[list[Hit], Found]:
+    """Return up to `most` hits and the last answer; a search that ended since its time was up goes on."""
+    found = ask(None, most)
+    hits = found["hits"]
+    while "searched" in found and "before" in found and len(hits) < most:
+        found = ask(found["before"], most - len(hits))
+        hits += found["hits"]
+    return hits, found
 
 
 def _shown(hit: Hit) -> str:

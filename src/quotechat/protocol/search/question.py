@@ -23,7 +23,7 @@ PREFIX_FROM: Final = 3
 """Letters from which a word is also the beginning of another one."""
 _MOST_ASKED: Final = 40
 """Terms for which an index is asked; the text is compared with all."""
-_MOST_BEGINNINGS: Final = 6
+_MOST_BEGINNINGS: Final = 4
 """Beginnings among them, the longest: an index reads all documents of a beginning."""
 _MOST_MARKS: Final = 100
 _DAY_MS: Final = 86_400_000

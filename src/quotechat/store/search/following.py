@@ -10,6 +10,7 @@ files do not commit together, and a step must take neither the lock nor the flus
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -23,6 +24,10 @@ from .index import MINUTE, MOST_DOCS, QUOTES, Doc, Index, Place, Writer
 
 MOST_EVENTS = 200
 """Events read in one step; as many documents are dropped."""
+MOST_SECONDS = 1.0
+"""Seconds of one step, whose transaction is open meanwhile: long messages take long."""
+_AT_ONCE = 100
+"""Events between two looks at the clock."""
 _MOST_QUOTES = 200
 _SAMPLES = 50
 """Events of a part of the index by which the first division is made."""
@@ -53,9 +58,9 @@ def follow(log: Sql, writer: Writer, most: int = MOST_EVENTS) -> Done:
     """Bring the index `writer` nearer to `log`."""
     places = writer.places()
     rooms = rooms_of(log)
-    if not places:
+    if writer.in_parts and not places:
         writer.divide(even_times(log, rooms.values(), MOST_DOCS))
-    left, dropped = most, False
+    left, dropped, end = most, False, time.monotonic() + MOST_SECONDS
     for room_id in sorted(places.keys() - rooms.keys() - {QUOTES}):
         left, dropped = left - 1, True
         if writer.drop_up_to(room_id, _END, most):
@@ -65,9 +70,9 @@ def follow(log: Sql, writer: Writer, most: int = MOST_EVENTS) -> Done:
         place = places.get(room.id)
         if place == (room.head, cursor.tag(room.chain), room.floor):
             continue
-        if left <= 0:
+        if left <= 0 or (left < most and time.monotonic() > end):
             return Done(most - left, dropped, True)
-        done = _room(log, writer, room, place, left)
+        done = _room(log, writer, room, place, left, end)
         left, dropped = left - max(1, done.events), dropped or done.dropped
         if done.more:
             return Done(most - left, dropped, True)
@@ -101,7 +106,7 @@ def even_times(log: Sql, rooms: Iterable[Room], most: int) -> list[int]:
 # --- One room ---------------------------------------------------------------------------------------
 
 
-def _room(log: Sql, writer: Writer, room: Room, place: Place | None, most: int) -> Done:
+def _room(log: Sql, writer: Writer, room: Room, place: Place | None, most: int, end: float) -> Done:
     if place is not None and not _continues(log, room, place):
         # Another history has this room's key: a store that was restored, or a room that was loaded anew.
         if writer.drop_up_to(room.id, _END, most):
@@ -123,11 +128,14 @@ def _room(log: Sql, writer: Writer, room: Room, place: Place | None, most: int) 
             room.id, place.seq, most,
         )
     )  # fmt: skip
-    dropped = _take(log, writer, room.id, rows) or dropped
-    if rows:
-        place = Place(rows[-1][0], rows[-1][1], room.floor)
+    taken = 0
+    while taken < len(rows) and (taken == 0 or time.monotonic() < end):
+        some = rows[taken : taken + _AT_ONCE]
+        dropped = _take(log, writer, room.id, some) or dropped
+        place = Place(some[-1][0], some[-1][1], room.floor)
+        taken += len(some)
     writer.settle(room.id, place)
-    return Done(len(rows), dropped, place.seq < room.head)
+    return Done(taken, dropped, place.seq < room.head)
 
 
 def _take(log: Sql, writer: Writer, room_id: int, rows: list[Row]) -> bool:

@@ -118,6 +118,8 @@ class Looking:
 class Writing(Looking):
     """See `index.Writer`."""
 
+    in_parts = True
+
     def __init__(self, connection: sqlite3.Connection) -> None:
         super().__init__(connection)
         self._connection = connection

@@ -80,7 +80,10 @@ class Match(NamedTuple):
 
 
 class Writer(Protocol):
-    """One write transaction of an index."""
+    """One write transaction of an index; `in_parts` if its documents are divided by time."""
+
+    @property
+    def in_parts(self) -> bool: ...
 
     def places(self) -> dict[int, Place]: ...
 

@@ -110,6 +110,8 @@ class _Looking:
 class _Writing:
     """See `index.Writer`."""
 
+    in_parts = False
+
     def __init__(self, sql: Sql) -> None:
         self._sql = sql
 
@@ -117,7 +119,7 @@ class _Writing:
         return _places(self._sql)
 
     def divide(self, times: Iterable[int]) -> None:
-        """Nothing: see `_Looking.hits`."""
+        """Nothing: GIN has no parts."""
 
     def put(self, docs: Iterable[Doc]) -> None:
         left = iter(docs)
