@@ -20,7 +20,7 @@ from .. import reading
 from ..base import Transactions
 from ..shapes import PART, Row, Sql
 from .documents import of_message, of_quote
-from .index import MINUTE, MOST_DOCS, QUOTES, Doc, Index, Place, Writer
+from .index import MINUTE, MOST_DOCS, QUOTES, Index, Place, Writer
 
 MOST_EVENTS = 200
 """Events read in one step; as many documents are dropped."""
@@ -144,19 +144,18 @@ def _take(log: Sql, writer: Writer, room_id: int, rows: list[Row]) -> bool:
                       if command in _MESSAGE_EVENTS})  # fmt: skip
     if not changed:
         return False
-    docs = {doc.id: doc for doc in _docs(log, room_id, changed)}
-    writer.put(docs.values())
-    writer.drop(room_id, [each for each in changed if each not in docs])
-    return any(command in _FORGETTING for _, _, command, _ in rows)
-
-
-def _docs(log: Sql, room_id: int, ids: list[int]) -> Iterable[Doc]:
-    marks = ", ".join("?" * len(ids))
-    rows = log.all(
-        f"SELECT id, identity, body FROM message WHERE room_id = ? AND deleted IS NULL AND id IN ({marks})",
-        room_id, *ids,
+    marks = ", ".join("?" * len(changed))
+    there = list(
+        log.all(
+            f"SELECT id, identity, body FROM message WHERE room_id = ? AND deleted IS NULL AND id IN ({marks})",
+            room_id, *changed,
+        )
     )  # fmt: skip
-    return [of_message(room_id, row[0], row[1], json.own(row[2])) for row in rows]
+    # One by one as they are written: a database ends a transaction that is left alone for long.
+    writer.put(of_message(room_id, number, identity, json.own(body)) for number, identity, body in there)
+    ids = {row[0] for row in there}
+    writer.drop(room_id, [each for each in changed if each not in ids])
+    return any(command in _FORGETTING for _, _, command, _ in rows)
 
 
 def _continues(log: Sql, room: Room, place: Place) -> bool:

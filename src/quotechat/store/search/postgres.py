@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 _FIRST, _MOST = 200, 3200
 """Hits of the first look and of the largest one."""
-_ROWS = 100
+_ROWS = 50
 """Documents written with one statement."""
 _HIGHEST = "SELECT bound, (SELECT max(n) FROM search WHERE n < bound) FROM unnest(?::bigint[]) AS bound"
 _LOCK = "SELECT pg_try_advisory_xact_lock(hashtext(?))"
