@@ -103,9 +103,11 @@ export function timeField(input, offset) {
 }
 
 /** What this person has scheduled, if there is something: {refresh()} asks the server. */
-export function tray(element, { api, outbox }) {
+export function tray(element, { api, outbox, edit }) {
   let refresh = null;
-  const loaded = once(async () => new (await import("./outbox/scheduled.js")).Scheduled(element, { outbox, refresh }));
+  const loaded = once(
+    async () => new (await import("./outbox/scheduled.js")).Scheduled(element, { outbox, refresh, edit }),
+  );
   let shown = false;
   refresh = async () => {
     const { scheduled = [] } = await api.request("GET", `${api.roomUrl}/scheduled`).catch(() => ({}));

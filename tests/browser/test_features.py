@@ -131,7 +131,7 @@ def test_editing_is_for_the_sender(pair: tuple[Any, Any]) -> None:
 
 
 def test_scheduling(pair: tuple[Any, Any]) -> None:
-    """A scheduled message is seen by its sender, can be cancelled, and comes by itself to everybody."""
+    """A scheduled message is seen by its sender, can be cancelled or written anew, and comes by itself to everybody."""
     ada, bo = pair
     for count, text in [(1, "never"), (2, "nor this")]:
         later(ada, "+1h")
@@ -147,8 +147,15 @@ def test_scheduling(pair: tuple[Any, Any]) -> None:
     for page in (ada, bo):
         expect(page.locator("#m1 .text")).to_have_text("soon")
     expect(ada.locator("#scheduled-count")).to_have_text("1 scheduled")
-    ada.locator("#scheduled li", has_text="nor this").get_by_role("button", name="Cancel").click()
+    ada.locator("#scheduled li", has_text="nor this").get_by_role("button", name="Edit").click()
     expect(ada.locator("#scheduled")).to_be_hidden()
+    for _ in live_and_loaded(ada):
+        expect(ada.locator("[name=message]")).to_have_value("nor this")
+        expect(ada.locator("#later")).to_be_visible()
+    ada.click("#not-later")
+    write(ada, "but this")
+    for page in (ada, bo):
+        expect(page.locator("#m2 .text")).to_have_text("but this")
 
 
 def test_a_message_becomes_a_quote(pair: tuple[Any, Any]) -> None:

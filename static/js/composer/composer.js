@@ -27,7 +27,9 @@ export class Composer {
     this.#time = timeField(form.querySelector("#at-time input"), form.querySelector("#at-offset"));
     this.#rememberColor();
     this.#offerTime();
-    this.#resume(drafts.load());
+    const draft = drafts.load();
+    this.#resume(draft);
+    if (draft.moment) this.#showMoment(draft.moment);
     this.name = new Name(form, { isEmpty: () => !this.text, joined: () => this.field.focus() });
     this.#keep();
     this.#checkLengths = watchLengths(form);
@@ -69,6 +71,16 @@ export class Composer {
     this.#keep();
   }
 
+  /** Takes up a message that was to be sent later, as if it was just being written; nothing else stands here. */
+  take({ message, color, send_at: moment, reply_to: parent }) {
+    if (parent) this.#enter({ kind: "reply", id: parent, ...this.message(parent) }, this.message(parent)?.message);
+    replaceAll(this.field, message);
+    this.#choose(color, moment);
+    this.name.show();
+    this.focus();
+    this.#keep();
+  }
+
   /** Begins an edit, or goes on with one that was left. `text` is the newest that is known. */
   change({ id, message }, text = message) {
     this.leave();
@@ -79,9 +91,8 @@ export class Composer {
   correct({ client_id: id, envelope: { message }, field }) {
     this.leave();
     this.#put({ kind: "mend", id, was: message.message }, "", this.#left[id] ?? message.message);
-    const { color, send_at: sendAt } = this.form.elements;
-    color.value = message.color ?? "";
-    this.#showMoment(message.send_at);
+    this.#choose(message.color, message.send_at);
+    const { send_at: sendAt } = this.form.elements;
     const wrong = field?.split(".").at(-1);
     if (wrong === "user") this.name.ask();
     if (wrong === "send_at") this.#show(sendAt.value === "at" ? this.#time.input : sendAt);
@@ -226,12 +237,23 @@ export class Composer {
   }
 
   #message(text) {
-    const { color, send_at: sendAt } = this.form.elements;
+    const { color } = this.form.elements;
     const message = { user: this.user, message: text };
     if (color.value) message.color = color.value;
-    if (sendAt.value === "at") message.send_at = new Date(this.#time.moment).toISOString();
-    else if (sendAt.value) message.send_at = sendAt.value;
+    if (this.#moment) message.send_at = this.#moment;
     return message;
+  }
+
+  /** When to send, as the server takes it; "" for at once. */
+  get #moment() {
+    const { value } = this.form.elements.send_at;
+    if (value !== "at") return value;
+    return Number.isNaN(this.#time.moment) ? "" : new Date(this.#time.moment).toISOString();
+  }
+
+  #choose(color = "", moment = "") {
+    this.form.elements.color.value = color;
+    this.#showMoment(moment);
   }
 
   #pressed(event) {
@@ -288,6 +310,7 @@ export class Composer {
     const told = choice.value !== "at" ? choice.selectedOptions[0]?.textContent : dayAndTime(new Date(moment));
     this.form.querySelector("#later").hidden = !choice.value || (choice.value === "at" && Number.isNaN(moment));
     this.form.querySelector("#later .later-text").textContent = this.form.querySelector("#later").hidden ? "" : told;
+    this.#keep();
   }
 
   /** Chooses when to send: a time, a choice such as "+10m", or now. */
@@ -318,7 +341,8 @@ export class Composer {
     const empty = this.isFree && !left;
     // Of what is answered or edited the draft has the number only: it may be deleted meanwhile.
     const about = this.#about && { kind: this.#about.kind, id: this.#about.id, user: this.#about.user };
-    this.drafts.save(empty ? null : { text: this.text, about, aside: this.#aside, left: this.#left });
+    const draft = { text: this.text, about, aside: this.#aside, left: this.#left, moment: this.#moment };
+    this.drafts.save(empty ? null : draft);
   }
 
   /** Goes on where the page before was. */

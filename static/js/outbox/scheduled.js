@@ -5,9 +5,9 @@ import { inOrder } from "../page/direction.js";
 const REASONS = { conflict: "somebody else has the name" };
 
 export class Scheduled {
-  /** `refresh()` asks for them anew. */
-  constructor(element, { outbox, refresh }) {
-    Object.assign(this, { element, outbox, refresh, list: element.querySelector("ul") });
+  /** `refresh()` asks for them anew; `edit(message)` takes one back into the field, and answers if it could. */
+  constructor(element, { outbox, refresh, edit }) {
+    Object.assign(this, { element, outbox, refresh, edit, list: element.querySelector("ul") });
   }
 
   show(all) {
@@ -34,18 +34,34 @@ export class Scheduled {
     time.textContent = dayAndTime(new Date(at));
     const text = document.createElement("span");
     text.dir = "auto";
-    text.textContent = inOrder(typeof message === "string" ? message : message.message);
+    text.textContent = inOrder(message.message);
     const refused = state === "refused";
     if (refused) time.append(` not sent: ${REASONS[code] ?? code}`);
-    const cancel = document.createElement("button");
-    cancel.type = "button";
-    cancel.textContent = refused ? "Dismiss" : "Cancel";
-    cancel.disabled = Boolean(this.outbox.wanted("cancel-scheduled", id));
-    cancel.addEventListener("click", () => {
-      cancel.disabled = true;
-      this.outbox.add({ command: "cancel-scheduled", scheduled: { id } });
-    });
+    const cancel = this.#button(refused ? "Dismiss" : "Cancel", () => this.#cancel(row, id));
     row.append(time, text, cancel);
+    // A file goes with the message that it was sent with.
+    if (!message.files) {
+      const taken = { ...message, send_at: refused ? "" : at };
+      cancel.before(this.#button("Edit", () => this.edit(taken) && this.#cancel(row, id)));
+    }
+    if (this.outbox.wanted("cancel-scheduled", id)) this.#disable(row);
     return row;
+  }
+
+  #button(label, act) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = label;
+    button.addEventListener("click", act);
+    return button;
+  }
+
+  #cancel(row, id) {
+    this.#disable(row);
+    this.outbox.add({ command: "cancel-scheduled", scheduled: { id } });
+  }
+
+  #disable(row) {
+    for (const button of row.querySelectorAll("button")) button.disabled = true;
   }
 }

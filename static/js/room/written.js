@@ -74,5 +74,12 @@ export function written(page) {
       else outbox.retry(id);
     },
   });
-  return { composer, pending, editAgain, scheduled: tray($("scheduled"), { api, outbox }) };
+  /** A scheduled message, written on instead of what it was. */
+  const takeBack = (message) => {
+    if (composer.isFree) composer.take(message);
+    else tell("Send what you are writing first.");
+    return composer.text === message.message;
+  };
+
+  return { composer, pending, editAgain, scheduled: tray($("scheduled"), { api, outbox, edit: takeBack }) };
 }
