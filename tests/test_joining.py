@@ -90,13 +90,21 @@ def test_modules_run_in_the_order_of_a_browser_and_once(tmp_path: Path) -> None:
         'import { one } from "bare";\n',
         'const late = import("./one.js");\nimport { one } from "./one.js";\n',
         'import { main } from "./main.js";\n',
+        'const sheet = new URL("../one.css", import.meta.url);\n',
     ],
 )  # fmt: skip
 def test_any_other_form_is_refused(text: str) -> None:
-    """And a module that imports itself, and one that is imported both at once and later."""
+    """And a module that imports itself, one that is imported both at once and later, and one that asks where it is."""
     modules = {"js/main.js": text, "js/one.js": "export const one = 1;\n"}
     with pytest.raises(joining.JoiningError):
         joining.joined(["js/main.js"], reader(modules))
+
+
+def test_no_module_asks_where_it_is() -> None:
+    """One that a page loads later is at another address than its file, and what it would find beside it is not."""
+    with pytest.raises(joining.JoiningError):
+        joining.later("js/one.js", 'new URL("../one.css", import.meta.url);\n', [], "js/main.js")
+    assert [path.name for path in assets.static_dir().glob("js/**/*.js") if "import.meta" in path.read_text()] == []
 
 
 def test_a_joined_module_exports_what_it_exports_alone(tmp_path: Path) -> None:

@@ -133,6 +133,7 @@ def test_a_picture_opens_large(open_page: Open) -> None:
     page.keyboard.press("Enter")
     expect(dialog).to_be_visible()
     expect(dialog.locator("img")).to_have_attribute("alt", "A heron")
+    assert dialog.bounding_box() == {"x": 0, "y": 0, **page.viewport_size}, "it has its style sheet"
     for text in ("A heron", "one.jpg", "20 × 40"):
         expect(dialog).to_contain_text(text)
     page.keyboard.press("ArrowLeft")  # there is none

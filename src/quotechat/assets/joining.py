@@ -11,7 +11,8 @@ modules; its lines are those of its own file but for ``import`` and ``export``:
     })();
 
 A module that a page loads later takes what it shares with the page from the joined file, so that each module exists
-once. Modules keep to the few forms of ``import`` and ``export`` below; any other is refused here, and in a test.
+once. Modules keep to the few forms of ``import`` and ``export`` below; any other is refused here, and in a test. So is
+``import.meta``: the address of a joined module is not that of its file.
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ _DECLARED = re.compile(
 _LISTED = re.compile(rf"^export (?P<names>\{{{_LIST}\}});$", re.M)
 _LATER = re.compile(r'(?<!\{)\bimport\("(?P<source>\.{1,2}/[^"]+)"\)')
 _OTHER = re.compile(r"^(?:import|export)\b.*", re.M)
+_PLACE = re.compile(r"^.*\bimport\.meta\b.*", re.M)
 
 
 class JoiningError(ValueError):
-    """A module has an ``import`` or ``export`` of another form, or imports itself in the end."""
+    """A module has an ``import`` or ``export`` of another form, asks for its address, or imports itself in the end."""
 
 
 def joined(entries: Iterable[str], read: Callable[[str], str]) -> str:
@@ -47,7 +49,10 @@ def joined(entries: Iterable[str], read: Callable[[str], str]) -> str:
 
 
 def later(name: str, text: str, inside: Iterable[str], page: str) -> str:
-    """Return the module `name` as a page loads it later that has the modules `inside` joined in `page`."""
+    """Return the module `name` as a page loads it later that has the modules `inside` joined in `page`.
+
+    Raises JoiningError.
+    """
     shared = set(inside)
 
     def taken(found: re.Match[str]) -> str:
@@ -58,6 +63,8 @@ def later(name: str, text: str, inside: Iterable[str], page: str) -> str:
         address = address if address.startswith(".") else f"./{address}"
         return f'import {{ {_space(source)} }} from "{address}"; {_unpacked(found["names"], source)}'
 
+    if place := _PLACE.search(text):
+        raise JoiningError(f"{name}: {place[0]}")
     return _IMPORT.sub(taken, text)
 
 
@@ -102,7 +109,7 @@ def _called(name: str, text: str, inside: list[str], folder: str) -> str:
     text = _IMPORT.sub(lambda found: _unpacked(found["names"], _resolved(name, found["source"])), text)
     text = _LISTED.sub(listed, _DECLARED.sub(declared, text))
     text = _LATER.sub(moved, text)
-    if other := _OTHER.search(text):
+    if other := _OTHER.search(text) or _PLACE.search(text):
         raise JoiningError(f"{name}: {other[0]}")
     result = f"return {{ {', '.join(exported)} }};" if exported else "return {};"
     return f"// {name}\nexport const {_space(name)} = (() => {{\n{text}{result}\n}})();\n"

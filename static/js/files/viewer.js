@@ -41,7 +41,7 @@ export class Viewer {
   }
 
   #make() {
-    const sheet = made("link", { rel: "stylesheet", href: new URL("../../css/viewer.css", import.meta.url).href });
+    const sheet = made("link", { rel: "stylesheet", href: this.log.dataset.viewer });
     this.styled = new Promise((done) => (sheet.onload = sheet.onerror = done));
     document.head.append(sheet);
     this.image = made("img", { decoding: "async", draggable: false });
