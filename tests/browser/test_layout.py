@@ -205,12 +205,16 @@ def test_all_that_is_loaded_is_printed(server: Server, open_page: Open) -> None:
     for number in range(1, 61):
         post(server, f"word {number}")
     page = open_page("/", viewport={"width": 800, "height": 500})
-    page.emulate_media(media="print")
+    page.emulate_media(media="print", color_scheme="dark")
     rolls = "document.getElementById('scroller')"
     assert page.evaluate(f"{rolls}.scrollHeight <= {rolls}.clientHeight + 1")
     boxes = [page.locator(f"#m{number}").bounding_box() for number in (11, 60)]
     assert all(boxes) and boxes[1]["y"] > boxes[0]["y"] + 500
-    expect(page.locator("#composer")).to_be_hidden()
+    for unwanted in ("#composer", "#rooms", "#pill"):
+        expect(page.locator(unwanted)).to_be_hidden()
+    ink, paper = page.evaluate("""[["#m60 .text", "color"], ["html", "backgroundColor"]].map(([selector, which]) =>
+        getComputedStyle(document.querySelector(selector))[which].match(/[0-9.]+/g).slice(0, 3).map(Number))""")
+    assert max(ink) < 80 and min(paper) > 200
     assert page.pdf().count(b"/Type /Page\n") > 1
 
 
@@ -265,10 +269,13 @@ def test_few_messages_stand_at_the_top_without_javascript(server: Server, open_p
 
 
 def test_days_are_those_of_the_viewer(server: Server, open_page: Open) -> None:
-    """The server's headings are in UTC; with a script there is one for each day of the viewer's."""
+    """The server's headings are in UTC; with a script there is one for each day of the viewer's, and it is named anew
+    when a day has passed."""
     post(server, "one")
-    page = open_page("/", timezone_id="Pacific/Kiritimati")
+    page = open_page("/", clock=True, timezone_id="Pacific/Kiritimati")
     expect(page.locator("h2.day")).to_have_text(["Today"])
+    page.clock.fast_forward("24:00:00")
+    expect(page.locator("h2.day")).to_have_text(["Yesterday"])
 
 
 def test_a_tall_message_is_folded(server: Server, open_page: Open) -> None:

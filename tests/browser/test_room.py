@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from server import Server
 from test_features import act
 from test_layout import create, inside, phone
-from test_pages import live_and_loaded, long, sign, waits, write
+from test_pages import later, live_and_loaded, long, sign, waits, write
 from test_quality import violations
 
 Open = Callable[..., Any]
@@ -44,14 +44,18 @@ def say(server: Server, room: str, *texts: str) -> None:
         urllib.request.urlopen(request, timeout=60).close()
 
 
-@pytest.mark.parametrize("width", [320, 1280, long(390)])
-def test_what_opens_is_in_the_window(width: int, server: Server, open_page: Open) -> None:
+def screen(width: int, scheme: str) -> dict[str, Any]:
+    size = phone(width) if width < 1000 else {"viewport": {"width": width, "height": 800}}
+    return {**size, "color_scheme": scheme}
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(320, "dark"), (1280, "light"), long(390, "light"), long(1280, "dark")])
+def test_what_opens_is_in_the_window(width: int, scheme: str, server: Server, open_page: Open) -> None:
     """Each menu and panel, with nothing for axe to find; Esc closes it."""
-    room = f"menus-{width}"
+    room = f"menus-{width}-{scheme}"
     create(server, room, "A title that is longer than what a phone has for it")
     say(server, room, "hello")
-    options = phone(width) if width < 1000 else {"viewport": {"width": width, "height": 800}}
-    page = open_page(f"/rooms/{room}", **options)
+    page = open_page(f"/rooms/{room}", **screen(width, scheme))
     sign(page, f"Ada {width}")
 
     def of_the_message() -> None:
@@ -67,10 +71,19 @@ def test_what_opens_is_in_the_window(width: int, server: Server, open_page: Open
         page.click("[popovertarget=when]")
         page.select_option("[name=send_at]", "at")
 
+    def the_keys() -> None:
+        page.focus("#pill")
+        page.keyboard.press("?")
+
+    def of_the_names() -> None:
+        page.fill(FIELD, "")
+        page.locator(FIELD).press_sequentially("@b")
+
     for opens, card in [
         (lambda: page.click("#pill"), "#diagnosis"), (of_the_message, "#message-menu"), (the_emoji, "#emoji"),
         (lambda: page.click("[popovertarget=format]"), "#format"), (of_the_time, "#when"),
-        (lambda: page.click("[popovertarget=add]"), "#add"),
+        (lambda: page.click("[popovertarget=add]"), "#add"), (the_keys, "#keys"), (of_the_names, "#mentions"),
+        (lambda: page.keyboard.press("Control+k"), "#switcher"),
     ]:  # fmt: skip
         opens()
         expect(page.locator(card)).to_be_visible()
@@ -169,6 +182,43 @@ def test_one_edits_where_the_message_stands(server: Server, open_page: Open) -> 
     expect(page.locator(FIELD)).to_have_value("half")
 
 
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), long(1280, "light"), long(1280, "dark")])
+def test_nothing_is_wrong_after_what_one_does(width: int, scheme: str, server: Server, open_page: Open) -> None:
+    """By axe: after an answer, a reaction, a deletion that waits and one that is done, and something refused."""
+    room = f"acts-{width}-{scheme}"
+    create(server, room)
+    say(server, room, "hello")
+    page = open_page(f"/rooms/{room}", clock=True, **screen(width, scheme))
+
+    def act(number: int, action: str) -> None:
+        page.eval_on_selector(f"#m{number} [data-action=more]", "button => button.click()")
+        page.click(f"#message-menu [data-action={action}]")
+
+    def write(text: str) -> None:
+        page.fill(FIELD, text)
+        page.click("#composer [type=submit]")
+
+    sign(page, "Ada")
+    act(1, "reply")
+    expect(page.locator("#context")).to_be_visible()
+    assert violations(page) == []
+    write("an **answer** with `code` and https://a.example")
+    expect(page.locator("#m2 .answers")).to_be_visible()
+    act(1, "like")
+    expect(page.locator("#m1 [data-action=like]")).to_have_attribute("aria-pressed", "true")
+    later(page, "+1h")
+    write("later")
+    page.click("#scheduled summary")
+    assert violations(page) == []
+    act(2, "delete")
+    assert violations(page) == []
+    page.clock.fast_forward(6_000)
+    expect(page.locator("#m2.deleted")).to_be_visible()
+    page.route("**/*", lambda route: route.fulfill(status=422, json={"code": "invalid", "detail": "Not so."}))
+    write("refused")
+    assert violations(page) == []
+
+
 def test_a_reaction_by_keyboard(server: Server, open_page: Open) -> None:
     """From the message: its menu, the search by a name, Enter; the focus is on the message again."""
     create(server, "react")
@@ -201,6 +251,17 @@ def test_few_stops_of_tab_lead_to_the_composer(server: Server, open_page: Open) 
         page.keyboard.press("Tab")
         stops += 1
         assert stops <= 12
+    # Where nothing has the focus, on a phone, the first stop leads there.
+    page = open_page("/rooms/stops", **phone(390))
+    sign(page, "Bo")
+    page.reload()
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+    page.keyboard.press("Enter")
+    for _ in range(3):
+        if not page.evaluate(f"document.activeElement.matches('{FIELD}')"):
+            page.keyboard.press("Tab")
+    expect(page.locator(FIELD)).to_be_focused()
 
 
 def test_names_are_completed_and_words_searched(server: Server, open_page: Open) -> None:
@@ -258,3 +319,29 @@ def test_a_bot_is_marked(server: Server, open_page: Open) -> None:
       return [article.querySelector(".bot").hidden, article.querySelector(".face").textContent];
     }""")
     assert shown == [False, "BU"]
+
+
+def test_it_moves_and_is_seen_as_the_system_says(server: Server, open_page: Open) -> None:
+    """Nothing moves for those who want it so; in colours of their own, what is pressed or current has a mark."""
+    create(server, "systems")
+    say(server, "systems", "hello")
+    page = open_page("/rooms/systems")
+    sign(page, "Ada")
+    act(page, 1, "like")
+    expect(page.locator("#m1 [data-action=like]")).to_have_attribute("aria-pressed", "true")
+    page.goto(f"{page.url}#m1")  # flashes
+    moving = """[...document.querySelectorAll("*")].map((each) => getComputedStyle(each))
+      .flatMap(({ animationDuration, transitionDuration, animationName }) =>
+        [animationName === "none" ? 0 : parseFloat(animationDuration), parseFloat(transitionDuration)])
+      .filter((seconds) => seconds > 0.001).length"""
+    waits(page, lambda: page.evaluate(moving) > 0, "something moves")
+    page.emulate_media(reduced_motion="reduce")
+    waits(page, lambda: page.evaluate(moving) == 0, "nothing moves")
+    marked = "each => getComputedStyle(each).outlineStyle"
+    for selector in ("#m1 [data-action=like]", "#rooms [aria-current]"):
+        assert page.eval_on_selector(selector, marked) == "none", selector
+    page.emulate_media(forced_colors="active")
+    for selector in ("#m1 [data-action=like]", "#rooms [aria-current]"):
+        assert page.eval_on_selector(selector, marked) == "solid", selector
+    dot = page.eval_on_selector("#pill .dot", "each => getComputedStyle(each).backgroundColor")
+    assert dot == page.evaluate("getComputedStyle(document.body).color")
