@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A stamp per set of packages: the second run has nothing to do until what is installed changes.
 DESCRIPTION := setup.cfg pyproject.toml
 
-.PHONY: run test long longest lint pages faults soak screenshots bench bench-claims bench-growth bench-store bench-search bench-closed bench-inbox bench-message bench-pages bench-frames fuzz-api bench-postgres cluster bench-streams bench-subscribers bench-move fuzz fuzz-search inboxes matrix existence uploads conformance min-versions floors clean
+.PHONY: run test long longest lint pages firefox faults soak screenshots bench bench-claims bench-growth bench-store bench-search bench-closed bench-inbox bench-message bench-pages bench-frames fuzz-api bench-postgres cluster bench-streams bench-subscribers bench-move fuzz fuzz-search inboxes matrix existence uploads conformance min-versions floors clean
 
 run: $(VENV)/.installed
 	$(BIN)/quotechat serve
@@ -39,6 +39,10 @@ lint: $(VENV)/.installed-test node_modules/.installed
 # The tests of the pages over every transport, width, theme and page, of which `make test` takes a sample.
 pages: $(VENV)/.installed-test node_modules/.installed
 	$(BIN)/python -m pytest tests/browser -m long
+
+# All that is tried in Firefox; `make test` has the half of it that costs least.
+firefox: $(VENV)/.installed-test
+	$(BIN)/python -m pytest tests/browser/test_firefox.py -m 'long or not long'
 
 # As in the test suite, but for some minutes.
 fuzz-api: $(VENV)/.installed-test
