@@ -1,7 +1,8 @@
 """Calls of other systems: which addresses may be called, and POSTs to them."""
 
 from .addresses import Address, Network, Target, Unsafe, check, is_safe, parse
-from .calling import SECONDS, Answer, Failed, Line, Resolve, Wanted, lookup, post, vet
+from .answering import Answer, Wanted
+from .calling import SECONDS, Failed, Line, Resolve, lookup, post, vet
 
 __all__ = [
     "SECONDS", "Address", "Answer", "Failed", "Line", "Network", "Resolve", "Target", "Unsafe", "Wanted", "check",
