@@ -26,7 +26,7 @@ _FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
 
 
 def main(source: str, cleaned: str, thumbnail: str) -> None:
-    """Clean what is at `source`, and make a picture's thumbnail; an exception ends it, and the rest is not made."""
+    """Clean the file at `source`, and make a picture's thumbnail; an exception ends it, and the rest is not made."""
     for kind, most in (
         (resource.RLIMIT_AS, MEMORY_BYTES), (resource.RLIMIT_CPU, CPU_SECONDS), (resource.RLIMIT_CORE, 0),
     ):  # fmt: skip

@@ -10,7 +10,7 @@ modules; its lines are those of its own file but for ``import`` and ``export``:
     return { seqOf };
     })();
 
-A module that a page loads later takes what it shares with the page from the joined file, so that each module exists
+A module that a page loads later takes the modules that both import from the joined file, so that each module exists
 once. Modules keep to the few forms of ``import`` and ``export`` below; any other is refused here, and in a test. So is
 ``import.meta``: the address of a joined module is not that of its file.
 """
@@ -89,7 +89,7 @@ def graph(entries: Iterable[str], read: Callable[[str], str]) -> list[str]:
 
 
 def _called(name: str, text: str, inside: list[str], folder: str) -> str:
-    """Return a module as a function that is called, and whose result has what it exports."""
+    """Return a module as a function that is called, and whose result has its exports."""
     exported: list[str] = []
 
     def declared(found: re.Match[str]) -> str:
@@ -127,7 +127,7 @@ def _members(names: str) -> list[str]:
 
 
 def _resolved(name: str, source: str) -> str:
-    """Return the path of what the module `name` imports as `source`."""
+    """Return the path of the module that `name` imports as `source`."""
     return normpath(f"{dirname(name)}/{source}")
 
 

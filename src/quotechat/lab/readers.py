@@ -182,7 +182,7 @@ class Socket(Reader):
         client.close()
 
     def position(self) -> str:
-        """Return where to begin when the socket is opened."""
+        """Return the cursor to begin at when the socket is opened."""
         return self.after
 
     def _count(self, text: str) -> None:
@@ -192,7 +192,7 @@ class Socket(Reader):
 
 
 class Naive(Socket):
-    """As in a tutorial: keeps no cursor, and listens for what comes after it has connected."""
+    """As in a tutorial: keeps no cursor, and hears the events that come after it has connected."""
 
     name = "WebSocket without a cursor"
 
