@@ -16,6 +16,7 @@ import requests
 from conftest import FLAGS
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from server import ROOT, Server
+from visitors import SECONDS
 
 PASSWORD = "correct horse battery 9"
 TALK = [
@@ -55,6 +56,7 @@ def choose(page: Page, user: str, action: str) -> None:
 
 def live(browser: Browser, url: str, **options: object) -> Page:
     page = browser.new_page(**options)  # type: ignore[arg-type]  # playwright's own keywords
+    page.set_default_timeout(SECONDS * 1000)
     page.goto(url)
     page.wait_for_selector("#pill[data-state=live]")
     return page
@@ -86,6 +88,10 @@ def take(browser: Browser, server: Server, into: Path) -> None:
     plain(browser, f"{server.url}/rooms/tea", **wide).screenshot(path=into / "room-unknown.png")
     plain(browser, f"{server.url}/quotes?id=24", **wide).screenshot(path=into / "quotes.png")
     plain(browser, f"{server.url}/quotes?id=24", **phone).screenshot(path=into / "quotes-phone.png")
+    for name, path in (
+        ("search", "/search?q=engine"), ("rooms", "/rooms"), ("new-room", "/new-room"), ("reference", "/reference"),
+    ):  # fmt: skip
+        plain(browser, f"{server.url}{path}", **wide).screenshot(path=into / f"{name}.png")
     teach(browser, server, into)
     # The last, since it ends the server.
     server.kill()
@@ -97,6 +103,7 @@ def take(browser: Browser, server: Server, into: Path) -> None:
 
 def plain(browser: Browser, url: str, **options: object) -> Page:
     page = browser.new_page(**options)  # type: ignore[arg-type]  # playwright's own keywords
+    page.set_default_timeout(SECONDS * 1000)
     page.goto(url)
     return page
 
@@ -177,6 +184,7 @@ def accounts(browser: Browser, server: Server, into: Path) -> None:
     setup = re.search(r"http://\S+/setup#\S+", log)
     assert setup is not None, "no setup link was printed"
     desk = browser.new_context(viewport={"width": 1080, "height": 680})
+    desk.set_default_timeout(SECONDS * 1000)
     boss = desk.new_page()
     come_in(boss, setup[0], "Ada")
     boss.fill("textarea[name=message]", "Good morning! Who has seen the **analytical engine**?")
@@ -202,7 +210,16 @@ def accounts(browser: Browser, server: Server, into: Path) -> None:
     boss.fill("#bot-password", PASSWORD)
     boss.click("text=Make a bot")
     boss.wait_for_selector(".account-link")
-    for name, path in (("me", "/me"), ("people", "/people"), ("admin", "/admin"), ("audit", "/admin/audit")):
+    size = {"width": 1080, "height": 680}
+    plain(browser, f"{server.url}/sign-in", viewport=size).screenshot(path=into / "sign-in.png")
+    guest.set_viewport_size(size)
+    for name, path in (("inbox", "/inbox"), ("directs", "/directs")):
+        guest.goto(f"{server.url}{path}")
+        guest.screenshot(path=into / f"{name}.png")
+    for name, path in (
+        ("me", "/me"), ("people", "/people"), ("admin", "/admin"), ("audit", "/admin/audit"),
+        ("webhooks", "/admin/webhooks"),
+    ):  # fmt: skip
         boss.goto(f"{server.url}{path}")
         if name == "people":
             boss.click("li:has-text('Grace') summary")
