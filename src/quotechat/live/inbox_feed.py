@@ -1,7 +1,7 @@
 """Tell the inboxes of accounts to the sockets, streams and held polls of a worker.
 
 Something has moved: then one read, in one transaction, finds the rooms that have, and the accounts whose own state
-has. What each reader is told follows from that read alone, and reads follow one on the other, so no reader goes back.
+has. Envelopes and answers follow from that read alone, and reads follow one on the other, so no reader goes back.
 A reader that begins is read for by itself, at once. Without a reader of an inbox nothing is read, and a message costs
 one look at an empty table.
 
@@ -27,11 +27,11 @@ from .inbox_reads import Found, Task, Told, envelope
 from .reactor import Reactor
 
 GATHER = 0.25
-"""Seconds between two reads for news, which gather what moved between them."""
+"""Seconds between two reads for news, which gather the moves between them."""
 OVERLAP_MS = 5000
 """For which an event may carry an earlier time than one committed before it: clocks of machines differ."""
 WHOLE_EVERY = 10.0
-"""Seconds between two reads of all rooms, whatever their times say."""
+"""Seconds between two reads of all rooms, also of those whose time is old."""
 MOST_AT_ONCE = 32
 """Inboxes that begin in one read, so that the answers of a few are in memory if thousands begin together."""
 _NOTHING_FOUND = Found({}, 0, {}, {})
@@ -81,7 +81,7 @@ class InboxFeed:
             self._reactor.later(time.monotonic() + GATHER, partial(self._attend, self._keys[follower]))
 
     def cursor(self, follower: Follower) -> str | None:
-        """Return the cursor of what it has been told; None if that is not all there is."""
+        """Return the cursor that it has been told; None if that is not the newest."""
         reading = self._of(follower)
         return self._cursor(reading) if reading is not None and follower in reading.followers else None
 
@@ -215,13 +215,13 @@ class InboxFeed:
                 reading.at = None
             if told is not None:
                 self._tell(reading, told)
-            # Not of a room that it has left since: what is said there is none of its business.
+            # Not of a room that it has left since: news of that are none of its business.
             self._tell_news(begun, before & reading.bits & found.counted, encoded)
             self._answer(key, reading, told)
         if looks and self._since is None and self._known:
             self._since = self._chat.now() - OVERLAP_MS
 
-    # --- What readers are told --------------------------------------------------------------------
+    # --- Telling readers ---------------------------------------------------------------------------
 
     def _tell_news(self, followers: list[Follower], bits: int, encoded: dict[int, bytes]) -> None:
         if not bits or not followers:

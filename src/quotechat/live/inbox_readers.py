@@ -27,7 +27,7 @@ class Waiter(Protocol):
 
     inbox_after: Cursor | Now
     inbox_ends: bool
-    """True if its time is up: it is answered with the next read, whatever that finds."""
+    """True if its time is up: it is answered with the next read, also if that finds nothing."""
 
     def inbox_found(self, cursor: str | None, encoded: bytes) -> None:
         """Answer: `encoded` is the whole of the inbox at `cursor`, or the unchanged cursor if that is None."""
@@ -58,7 +58,7 @@ class Reading:
         self.followers: set[Follower] = set()
         """Those that have been told the whole and all that came since."""
         self.begins: dict[Follower, Cursor | Now] = {}
-        """Those that have not been told where they begin."""
+        """Those that have not been told a cursor yet."""
         self.late: set[Follower] = set()
         """Those whose sockets are full: they begin anew when they are not."""
         self.waiters: set[Waiter] = set()

@@ -18,7 +18,7 @@ from .inbox_readers import Key
 
 
 class Task(NamedTuple):
-    """What one read does for one inbox: `whole` always, else only if its revision or `bits` have moved."""
+    """The work of one read for one inbox: `whole` always, else only if its revision or `bits` have moved."""
 
     key: Key
     revision: int
@@ -26,7 +26,7 @@ class Task(NamedTuple):
     own: array[int]
     bits: int
     positions: tuple[Cursor | Now, ...]
-    """From where it is read by those that are to be answered with the whole."""
+    """Cursors of the readers that are to be answered with the whole."""
     whole: bool
     polled: bool
 
@@ -46,7 +46,7 @@ class Told(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What one read found."""
+    """The outcome of one read."""
 
     moved: dict[int, Moved]
     """Rooms whose counters moved."""

@@ -1,4 +1,4 @@
-"""Read the inbox of an account: its rooms, with counts, its position in each, and what mentions it.
+"""Read the inbox of an account: its rooms, with counts, its position in each, and its mentions.
 
 Statements only, in one open transaction. An inbox costs four statements, however many rooms it has; of many inboxes in
 one transaction each room is read once.
@@ -218,7 +218,7 @@ def moved(sql: Sql, since: int | None) -> list[Moved]:
 
 
 def revisions(sql: Sql, accounts: Collection[int]) -> dict[int, int]:
-    """Return the revisions of inboxes, by account: they move with what is its own, here and among its rights."""
+    """Return the revisions of inboxes, by account: they move with its own state, here and among its rights."""
     found: dict[int, int] = {}
     numbers = sorted(accounts)
     for start in range(0, len(numbers), _MOST_NAMED):
