@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from people import ORIGIN, PASSWORD, Browser, owner
+from people import ORIGIN, PASSWORD, Browser, joined, owner
 
 from quotechat.hub.accounts import accounts as hub_accounts
+from quotechat.hub.accounts.credentials import principal_of
+from quotechat.protocol.errors import Unauthenticated
+from quotechat.store.accounts import accounts as store_accounts
+from quotechat.store.accounts import sessions
 
 COOKIE = "quotechat-session"
 
@@ -111,3 +115,70 @@ def test_two_tabs_that_prove_at_once_keep_the_session(app: Flask, monkeypatch: p
     assert "Set-Cookie" not in refused.headers
     value = proved.headers["Set-Cookie"].partition("=")[2].partition(";")[0]
     assert by(app, value, path="/sessions").status_code == 200
+
+
+# --- What ended meanwhile ---------------------------------------------------------------------------
+
+
+def test_a_password_is_not_changed_by_a_session_that_ended_meanwhile(app: Flask) -> None:
+    """Hashing takes a while, in which the owner was quicker: the password of whoever had the session is not set."""
+    browser = owner(app)
+    services = app.extensions["quotechat.services"].accounts
+    account, before = services.people.named("Azin"), services.accounts.passwords.hash
+
+    def slowly(password: str) -> str:
+        services.people.sign_out(None, account.key)
+        return str(before(password))
+
+    services.accounts.passwords.hash = slowly
+    try:
+        answer = browser.ask("PUT", "/me/password", {"password": "of a thief 77 battery"})
+    finally:
+        del services.accounts.passwords.hash
+    assert (answer.status_code, answer.get_json()["code"]) == (401, "unauthenticated")
+    assert Browser(app).sign_in("Azin").status_code == 201
+
+
+def test_nothing_lasting_is_made_by_a_session_that_has_ended(app: Flask) -> None:
+    """Neither a token nor a link, nor is the account closed, if the request was let in just before."""
+    owner(app)
+    services = app.extensions["quotechat.services"].accounts
+    account = services.people.named("Azin")
+    session = app.extensions["quotechat"].read_with(lambda sql: sessions.of_account(sql, account.id))[0]
+    services.people.sign_out(None, account.key)
+    for act in (
+        lambda: services.accounts.new_token(account.id, "t", proof=session.hash),
+        lambda: services.accounts.device_link(session),
+        lambda: services.accounts.close(principal_of(account, session.hash, None)),
+    ):
+        with pytest.raises(Unauthenticated):
+            act()
+    assert services.people.named("Azin").state == "active"
+
+
+@pytest.mark.parametrize("how", ["by its owner", "by an administrator"])
+def test_a_link_for_a_device_ends_with_the_sessions(app: Flask, how: str) -> None:
+    """The session that is ended may have made it: who had it would be back with the link."""
+    boss = owner(app)
+    member = joined(app, boss, "Bo")
+    thief = Browser(app)
+    assert thief.sign_in("Bo").status_code == 201
+    code = thief.ask("POST", "/devices").get_json()["link"].partition("#")[2]
+    if how == "by its owner":
+        other = next(each for each in member.ask("GET", "/sessions").get_json()["sessions"] if not each.get("this"))
+        assert member.ask("DELETE", f"/sessions/{other['id']}").status_code == 204
+    else:
+        key = member.ask("GET", "/me").get_json()["account"]["id"]
+        assert boss.ask("DELETE", f"/accounts/{key}/sessions").status_code == 204
+    assert Browser(app).ask("POST", "/devices/use", {"code": code}).get_json()["code"] == "link-unknown"
+
+
+def test_claims_are_bounded(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They stand in every statement about what is one's own; one that was claimed before stays."""
+    monkeypatch.setattr(store_accounts, "MOST_CLAIMS", 2)
+    browser = owner(app)
+    tokens = [
+        app.test_client().post("/api/v1/guests", json={"user": f"V{number}"}).get_json()["token"] for number in range(3)
+    ]
+    said = [browser.ask("POST", "/me/claims", {"token": each}).status_code for each in (*tokens, tokens[0])]
+    assert said == [200, 200, 409, 200]

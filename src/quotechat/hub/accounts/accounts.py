@@ -126,11 +126,17 @@ class Accounts(OwnTokens):
         return signed_in
 
     def device_link(self, session: Session) -> tuple[Ticket, str]:
-        """Make a link by which its owner signs in on another device, once; and its code, which is not kept."""
+        """Make a link by which its owner signs in on another device, once; and its code, which is not kept.
+
+        Raises Unauthenticated if the session has ended.
+        """
         number, now = session.account_id, self.clock()
-        return self.store.write_with(
-            lambda sql: tickets.make(sql, "device", now, DEVICE_MS, account_id=number, made_by=number)
-        )
+
+        def work(sql: Sql) -> tuple[Ticket, str]:
+            sessions.hold(sql, number, session.hash, now)
+            return tickets.make(sql, "device", now, DEVICE_MS, account_id=number, made_by=number)
+
+        return self.store.write_with(work)
 
     def use_device(self, code: object, client: Client) -> SignedIn:
         """Begin a session by a link that the account made on another device. Raises LinkUnknown, RateLimited."""
@@ -183,12 +189,16 @@ class Accounts(OwnTokens):
         return until if until > self.clock() else None
 
     def change_password(self, session: Session, password: object, client: Client, *, end_tokens: bool = False) -> None:
-        """Set a new password; every other session ends, and tokens if asked. Raises Invalid."""
+        """Set a new password; every other session ends, and tokens if asked. Raises Invalid.
+
+        Raises Unauthenticated if the session has ended: then somebody else may have chosen a new one already.
+        """
         account = self.store.read_with(lambda sql: accounts.by_id(sql, session.account_id))
         hash_ = self.passwords.hash(self._checked(password, account.name, client))
 
         def work(sql: Sql) -> None:
             tickets.revoke_kind(sql, "reset", account.id)
+            sessions.hold(sql, account.id, session.hash, self.clock())
             accounts.set_password(sql, account, hash_)
             sessions.end_all(sql, account.id, session.hash)
             tickets.revoke_kind(sql, "device", account.id)
@@ -231,7 +241,10 @@ class Accounts(OwnTokens):
         now, number = self.clock(), principal.account
 
         def work(sql: Sql) -> None:
+            sql.alone("account")  # as others that close or rename: before the account's row
             account = accounts.by_id(sql, number)
+            if principal.proof is not None:
+                sessions.hold(sql, number, principal.proof, now)
             closing.close(sql, account, now, claims=erase)
             if erase:
                 erasing.begin(sql, account, now, nameless=True)
@@ -246,25 +259,6 @@ class Accounts(OwnTokens):
         assert principal.account is not None
         number = principal.account
         return self.store.write_with(lambda sql: accounts.claim(sql, accounts.by_id(sql, number), visitor))
-
-    # --- Ending -------------------------------------------------------------------------------------
-
-    def sign_out(self, digest: bytes) -> None:
-        """End one session."""
-        self.store.write_with(lambda sql: sessions.end(sql, digest))
-        self.told()
-
-    def sign_out_everywhere(self, account_id: int, but: bytes = b"") -> None:
-        """End the sessions of an account, all or all but one."""
-
-        def work(sql: Sql) -> None:
-            sessions.end_all(sql, account_id, but)
-            tickets.revoke_kind(sql, "device", account_id)
-            key = accounts.by_id(sql, account_id).key
-            audit.tell(sql, self.clock(), "session-ended", by=key, account=key, detail="all others" if but else "all")
-
-        self.store.write_with(work)
-        self.told()
 
     def exported(self, principal: Principal) -> None:
         """Tell that the asker has taken its data."""

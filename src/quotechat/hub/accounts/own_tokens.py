@@ -1,11 +1,11 @@
-"""The tokens of an account: made, and revoked by its owner or by themselves."""
+"""The sessions and tokens of an account: ended, made, and revoked by its owner or by themselves."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from ...protocol.rights.principal import SCOPES, Principal
-from ...store.accounts import accounts, sessions
+from ...store.accounts import accounts, sessions, tickets
 from ...store.accounts.sessions import Token
 from ...store.administration import audit
 from ...store.base import Transactions
@@ -14,7 +14,7 @@ from .credentials import mint
 
 
 class OwnTokens:
-    """The part of `Accounts` about tokens; `told` is called after each change that may end held connections."""
+    """The part of `Accounts` about these; `told` is called after each change that may end held connections."""
 
     def __init__(
         self, store: Transactions, clock: Callable[[], int], told: Callable[[], None] = lambda: None
@@ -23,15 +23,51 @@ class OwnTokens:
         self.clock = clock
         self.told = told
 
+    # --- Sessions -----------------------------------------------------------------------------------
+
+    def sign_out(self, digest: bytes) -> None:
+        """End one session."""
+        self.store.write_with(lambda sql: sessions.end(sql, digest))
+        self.told()
+
+    def sign_out_other(self, account_id: int, digest: bytes) -> None:
+        """End another session of an account, and the links for devices: that session may have made one."""
+
+        def work(sql: Sql) -> None:
+            sessions.end(sql, digest)
+            tickets.revoke_kind(sql, "device", account_id)
+
+        self.store.write_with(work)
+        self.told()
+
+    def sign_out_everywhere(self, account_id: int, but: bytes = b"") -> None:
+        """End the sessions of an account, all or all but one."""
+
+        def work(sql: Sql) -> None:
+            sessions.end_all(sql, account_id, but)
+            tickets.revoke_kind(sql, "device", account_id)
+            key = accounts.by_id(sql, account_id).key
+            audit.tell(sql, self.clock(), "session-ended", by=key, account=key, detail="all others" if but else "all")
+
+        self.store.write_with(work)
+        self.told()
+
+    # --- Tokens -------------------------------------------------------------------------------------
+
     def new_token(
         self, account_id: int, name: str, scopes: tuple[str, ...] = SCOPES, rooms: tuple[str, ...] | None = None,
-        lasts_ms: int | None = None,
+        lasts_ms: int | None = None, proof: bytes | None = None,
     ) -> tuple[Token, str]:  # fmt: skip
-        """Make a new token and its text, which is not kept. Raises Conflict."""
+        """Make a new token and its text, which is not kept.
+
+        Raises Conflict, and Unauthenticated if `proof`, the hash of the session that asks, has ended.
+        """
         now = self.clock()
         token, text = mint(account_id, name, now, scopes, rooms, lasts_ms)
 
         def work(sql: Sql) -> None:
+            if proof is not None:
+                sessions.hold(sql, account_id, proof, now)
             sessions.add_token(sql, token)
             key = accounts.by_id(sql, account_id).key
             audit.tell(sql, now, "token-made", by=key, account=key, detail=token.id)

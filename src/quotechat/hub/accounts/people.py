@@ -206,6 +206,7 @@ class People:
 
         def work(sql: Sql, account: Account) -> None:
             sessions.end_all(sql, account.id)
+            tickets.revoke_kind(sql, "device", account.id)
             audit.tell(sql, self._clock(), "session-ended", by=by, account=key, detail="all")
 
         self._changed(by, key, work)

@@ -19,6 +19,8 @@ from ..programs import subscribers
 from ..shapes import DELETED_ACCOUNT, Row, Sql
 
 NAME_CHARS = 40
+MOST_CLAIMS = 100
+"""Visitors whose messages one account may claim: they stand in each statement about what is its own."""
 HOOK = '{"hook":true}'
 """The settings of the account of a hook."""
 KEPT_NAME_MS = 365 * 86_400_000
@@ -278,6 +280,9 @@ def claim(sql: Sql, account: Account, identity: str) -> int:
     if row is not None and row[0] != account.id:
         raise Conflict("These messages belong to an account already.")
     if row is None:
+        count = sql.one("SELECT count(*) FROM claim WHERE account_id = ?", account.id)
+        if count is not None and count[0] >= MOST_CLAIMS:
+            raise Conflict(f"An account may claim the messages of {MOST_CLAIMS} visitors.")
         sql.run("INSERT INTO claim (identity, account_id) VALUES (?, ?)", identity, account.id)
     return written_by(sql, identity)
 

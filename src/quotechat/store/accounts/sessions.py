@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Collection
 from typing import NamedTuple
 
-from ...protocol.errors import Conflict, TokenUnknown
+from ...protocol.errors import Conflict, TokenUnknown, Unauthenticated
 from ..shapes import Row, Sql
 from .accounts import Account
 
@@ -101,6 +101,20 @@ def renew(sql: Sql, digest: bytes, new: bytes, at: int) -> bool:
     sql.run("UPDATE session SET hash = ?, proved_at = ? WHERE hash = ?", new, at, digest)
     # Looked up by the new id: of two that came at once, the second one finds no row to change.
     return sql.one("SELECT 1 FROM session WHERE hash = ?", new) is not None
+
+
+def hold(sql: Sql, account_id: int, digest: bytes, at: int) -> None:
+    """Keep the session or token `digest` until the commit. Raises Unauthenticated if it has ended.
+
+    What ends them with a new password, a ban or the account changes the account's row too: one of the two transactions
+    waits for the other. A request may have waited long since it was let in, for its password to be hashed, for one.
+    """
+    sql.run("UPDATE account SET seen_at = seen_at WHERE id = ?", account_id)
+    if sql.one(
+        "SELECT 1 FROM session WHERE hash = ? AND ends_at > ? UNION ALL"
+        " SELECT 1 FROM token WHERE hash = ? AND (ends_at IS NULL OR ends_at > ?)", digest, at, digest, at,
+    ) is None:  # fmt: skip
+        raise Unauthenticated("This session has ended: sign in again.")
 
 
 def end(sql: Sql, digest: bytes) -> None:

@@ -72,9 +72,10 @@ def end_session(session_id: str) -> Response:
     """Sign a device out."""
     _, session = authentication.need_session()
     for each in _chat().read_with(lambda sql: sessions.of_account(sql, session.account_id)):
-        if each.id == session_id:
-            _services().accounts.sign_out(each.hash)
+        if each.id == session_id != session.id:
+            _services().accounts.sign_out_other(session.account_id, each.hash)
     if session_id == session.id:
+        _services().accounts.sign_out(session.hash)
         return authentication.end(to(site.url_for("account_pages.sign_in")))
     return to(site.url_for("own_pages.me"))
 
@@ -106,13 +107,13 @@ def device() -> Response:
 @blueprint.post("/me/tokens")
 def new_token() -> Response:
     """Make a token for a program, and show it once."""
-    principal, _ = authentication.need_session()
+    authentication.need_session()
     made: list[str] = []
 
     def make() -> None:
         name = clean_name(request.form.get("name", ""), "name", 100)
-        _prove()
-        made.append(_services().accounts.new_token(principal.account or 0, name)[1])
+        session = _prove()
+        made.append(_services().accounts.new_token(session.account_id, name, proof=session.hash)[1])
 
     return _own("token", make, "", made)
 

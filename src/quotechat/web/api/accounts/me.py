@@ -243,7 +243,7 @@ def new_token() -> Response:
     fields = parameters.fields()
     found, text = _accounts().new_token(
         principal.account or 0, token_fields.name(fields), token_fields.scopes(fields), token_fields.rooms(fields),
-        token_fields.lasts(fields, _chat().now()),
+        token_fields.lasts(fields, _chat().now()), principal.proof,
     )  # fmt: skip
     return live({**showing.token(found), "token": text}, 201)
 

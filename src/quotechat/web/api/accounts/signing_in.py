@@ -65,9 +65,11 @@ def end(session_id: str) -> Response:
     digest = next((each.hash for each in found if each.id == session_id), None)
     if digest is None:
         raise NotFound("There is no such session.")
-    _accounts().sign_out(digest)
-    answer = Response(status=204)
-    return authentication.end(answer) if digest == session.hash else answer
+    if digest == session.hash:
+        _accounts().sign_out(digest)
+        return authentication.end(Response(status=204))
+    _accounts().sign_out_other(number, digest)
+    return Response(status=204)
 
 
 @blueprint.delete("/sessions")
