@@ -143,6 +143,29 @@ def test_a_poll_at_another_cursor_is_the_same() -> None:
     assert key(poll(POLL.replace("?after", "?x=?after=1&after"))) != key(poll())
 
 
+STEPS = {
+    "a longer body": request(X_Request_Id=None, Content_Length="1000"),
+    "no digits": request(X_Request_Id=None, Content_Length="x"),
+    "a long length": request(X_Request_Id=None, Content_Length="0000000002"),
+    "a later poll": poll(POLL.replace("12.ab", "13"), X_Request_Id=None),
+    "no cursor": poll(POLL.replace("12.ab", "now"), X_Request_Id=None),
+    "half a cursor": poll(POLL.replace("12.ab", "13."), X_Request_Id=None),
+    "two cursors": poll(POLL.replace("12.ab", "12&after=3"), X_Request_Id=None),
+    "an escape": poll(POLL.replace("12.ab", "13%2Eab"), X_Request_Id=None),
+    "another question": poll(POLL.replace("after=12.ab", "x=?after=1&after=12.ab"), X_Request_Id=None),
+    "two requests": request(X_Request_Id=None) * 2, "nothing": b"",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", [*ALIKE.values(), *OTHERS.values(), *NONE.values(), *STEPS.values()])
+def test_a_connection_is_read_as_if_nothing_came_before(case: bytes) -> None:
+    """Whatever header it remembers, with a length or with a cursor, the next one says the same as alone."""
+    for before in (request(X_Request_Id=None), poll(X_Request_Id=None), STEPS["another question"], case):
+        reader = repeats.Reader(PEER)
+        assert reader.read(before) == repeats.read(before, PEER)
+        assert reader.read(case) == repeats.read(case, PEER)
+
+
 def test_what_was_learnt_is_forgotten() -> None:
     """After a minute, and the oldest if there are too many."""
     now = [0.0]

@@ -34,6 +34,8 @@ _FREE = frozenset({
 _TARGET = re.compile(r"GET [^ ?#]*\?([^ #]*) ")
 _PARAMETER = re.compile(r"([^&=]*)=?([^&]*)(?:&|$)")
 _CURSOR = re.compile(r"[0-9]+(?:\.[0-9a-f]+)?")
+_LENGTH_LINE = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)", re.IGNORECASE)
+_DIGITS, _CURSOR_BYTES = re.compile(rb"[0-9]{1,9}"), re.compile(_CURSOR.pattern.encode())
 
 T = TypeVar("T")
 
@@ -89,6 +91,45 @@ def read(data: bytes, peer: str) -> Head | None:
     return Head(hashlib.blake2b(text.encode("latin-1")).digest(), end + 4, end + 4 + length, cursor, request_id)
 
 
+class Reader:
+    """Read the headers of one connection: one like the last but for its length or its cursor costs a tenth."""
+
+    __slots__ = ("_after", "_before", "_last", "_peer", "_varying")
+
+    def __init__(self, peer: str) -> None:
+        self._peer = peer
+        self._last: Head | None = None
+        self._before = self._after = b""
+        """The bytes of the last header before and after what may vary."""
+        self._varying = _DIGITS
+
+    def read(self, data: bytes) -> Head | None:
+        """As `read`, of the connection's peer."""
+        last = self._last
+        if last is not None and data.startswith(self._before):
+            found = self._varying.match(data, len(self._before))
+            if found is not None and data.startswith(self._after, found.end()):
+                begins = found.end() + len(self._after)
+                if last.cursor is None:
+                    return Head(last.key, begins, begins + int(found[0]), None, None)
+                return Head(last.key, begins, begins, found[0].decode(), None)
+        head = read(data, self._peer)
+        if head is not None and head.request_id is None:  # with ids, no two are alike
+            self._remember(data, head)
+        return head
+
+    def _remember(self, data: bytes, head: Head) -> None:
+        if head.cursor is None:
+            length = _LENGTH_LINE.search(data, 0, head.begins)
+            span = None if length is None else length.span(1)
+            self._varying = _DIGITS
+        else:
+            span = _cursor_in(data[: data.find(b"\r\n")].decode("latin-1"))
+            self._varying = _CURSOR_BYTES
+        if span is not None:
+            self._last, self._before, self._after = head, data[: span[0]], data[span[1] : head.begins]
+
+
 def key(raw: bytes | None, peer: str) -> bytes | None:
     """Return the key of the request `raw`, if requests can repeat it."""
     head = None if raw is None else read(raw, peer)
@@ -97,14 +138,22 @@ def key(raw: bytes | None, peer: str) -> bytes | None:
 
 def _around_the_cursor(line: str) -> tuple[str, str | None]:
     """Return the first line of a request without its cursor, and the cursor."""
+    span = _cursor_in(line)
+    if span is None:
+        return line, None
+    return f"{line[: span[0]]}{line[span[1] :]}", line[slice(*span)]
+
+
+def _cursor_in(line: str) -> tuple[int, int] | None:
+    """Return begin and end of the cursor in the first line of a request; None if there is not one."""
     target = _TARGET.match(line)
     if target is None:
-        return line, None
+        return None
     # The parameter that the application reads: not the content of another one or of a fragment.
     found = [each for each in _PARAMETER.finditer(line, *target.span(1)) if each[1] == "after"]
     if len(found) != 1 or not _CURSOR.fullmatch(found[0][2]):
-        return line, None
-    return f"{line[: found[0].start(2)]}{line[found[0].end(2) :]}", found[0][2]
+        return None
+    return found[0].span(2)
 
 
 class Repeats(Generic[T]):

@@ -108,7 +108,7 @@ class Parked(Kept):
         self._more = False
         self._lot = lot
         self._seconds = seconds
-        self._peer = given.peer
+        self._headers = repeats.Reader(given.peer)
         self._key = None if is_guarded(environ) else repeats.key(given.raw, given.peer)
         self._number = 0
         self._began_at = 0
@@ -139,7 +139,7 @@ class Parked(Kept):
 
     def _is_repeated(self, data: bytes) -> bool:
         """Return True if `data` is the same poll at the cursor of the last answer."""
-        head = None if self._key is None else repeats.read(data, self._peer)
+        head = None if self._key is None else self._headers.read(data)
         if head is None or head.key != self._key or (head.ends, head.cursor) != (len(data), self.place.after):
             return False
         self.name_request(head.request_id)

@@ -122,7 +122,7 @@ class Sender(Kept):
         self.busy = False
         self._said = said
         self._sent = sent
-        self._peer = given.peer
+        self._headers = repeats.Reader(given.peer)
         self._came = given.raw or b""
         self._late_at: float | None = None
 
@@ -166,7 +166,7 @@ class Sender(Kept):
 
     def _expected(self) -> tuple[repeats.Head, Said] | None:
         """Return the next request, if the bytes that came begin one that is known."""
-        head = repeats.read(self._came, self._peer)
+        head = self._headers.read(self._came)
         said = None if head is None else self._sent.find(head)
         return None if head is None or said is None else (head, said)
 
