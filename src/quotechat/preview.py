@@ -1,4 +1,4 @@
-"""The program that cleans one picture or movie, as a child process with little memory and time.
+"""The program that cleans one picture, movie or sound, as a child process with little memory and time.
 
 Nothing else in quotechat decodes a picture: a hostile one meets a decoder here or nowhere. It is called with three
 paths, of the file, of the same without metadata, and of a picture's thumbnail, and writes its findings as lines of
@@ -11,11 +11,10 @@ import errno
 import json
 import os
 import resource
-import shutil
 import sys
 from pathlib import Path
 
-from quotechat.protocol.files import media, movies
+from quotechat.protocol.files import media, movies, tags
 
 MEMORY_BYTES = 512 * 1024 * 1024
 CPU_SECONDS = 10
@@ -33,9 +32,10 @@ def main(source: str, cleaned: str, thumbnail: str) -> None:
         resource.setrlimit(kind, (most, most))
     os.umask(0o077)
     with open(source, "rb") as file:
-        if movies.is_movie(file.read(media.HEAD_BYTES)):
-            clean_movie(source, cleaned)
-            return _say(clean=True)
+        head = file.read(media.HEAD_BYTES)
+    if movies.is_movie(head) or media.kind(head) in tags.KINDS:
+        clean_media(source, cleaned, head)
+        return _say(clean=True)
     data = media.clean(Path(source).read_bytes())
     Path(cleaned).write_bytes(data)
     size = media.size(data)
@@ -46,21 +46,25 @@ def main(source: str, cleaned: str, thumbnail: str) -> None:
     return None
 
 
-def clean_movie(source: str, cleaned: str) -> None:
-    """Copy a movie and overwrite its metadata in the copy. Raises Broken."""
-    shutil.copyfile(source, cleaned)
-    with open(cleaned, "r+b") as file:
+def clean_media(source: str, cleaned: str, head: bytes) -> None:
+    """Copy a movie or a sound without its metadata. Raises Broken."""
+    with open(source, "rb") as file, open(cleaned, "wb") as copy:
 
         def read(offset: int, count: int) -> bytes:
             file.seek(offset)
             return file.read(count)
 
-        for name, start, end in movies.metadata(read, os.stat(cleaned).st_size):
-            file.seek(name)
-            file.write(movies.FREE)
-            file.seek(start)
-            for at in range(start, end, _BLOCK):
-                file.write(bytes(min(_BLOCK, end - at)))
+        plan = tags.plan(head, read, os.stat(source).st_size)
+        file.seek(plan.start)
+        left = plan.stop - plan.start
+        while block := file.read(min(_BLOCK, left)):
+            copy.write(block)
+            left -= len(block)
+        for at, data, end in plan.changes:
+            copy.seek(at)
+            copy.write(data)
+            for place in range(at + len(data), end, _BLOCK):
+                copy.write(bytes(min(_BLOCK, end - place)))
 
 
 def make(picture: str, thumbnail: str) -> None:

@@ -211,6 +211,19 @@ def test_a_movie_loses_its_place(azin: Sender) -> None:
         azin.remove(file)
 
 
+@pytest.mark.parametrize("store_kind", ["sqlite"], indirect=True)
+def test_a_sound_loses_its_tags(azin: Sender) -> None:
+    """One that cannot be read is kept as it came, as a download without a type."""
+    sound = b"\xff\xfb\x90\0" + b"sound" * 99
+    for tag, kind in (
+        (b"ID3\4\0\0\0\0\0\7author!", "audio/mpeg"), (b"ID3\4\0\0\0\7\0\0", "application/octet-stream"),
+    ):  # fmt: skip
+        file = azin.upload(tag + sound, "a.mp3")
+        served = azin.read(file)
+        assert (file["type"], served.data) == (kind, sound if kind == "audio/mpeg" else tag + sound)
+        azin.remove(file)
+
+
 @pytest.mark.parametrize("store_kind", ["sqlite"], indirect=True)  # what is in a file is no matter of the store
 @pytest.mark.parametrize("name", HOSTILE)
 def test_nothing_hostile_runs_or_is_repeated(azin: Sender, name: str) -> None:

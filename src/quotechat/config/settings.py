@@ -201,7 +201,7 @@ class Settings:
     )
     guest_files: bool = setting(False, "`on` or `off`: whether people without an account may upload files.")
     keep_metadata: bool = setting(
-        False, "`on` or `off`: whether pictures and movies keep metadata, such as the place where they were made."
+        False, "`on` or `off`: whether pictures, movies and sounds keep metadata, such as their place."
     )
 
     # Spans of time.

@@ -31,7 +31,7 @@ from ..protocol.errors import (
     TooLarge,
     Unauthenticated,
 )
-from ..protocol.files import media, movies
+from ..protocol.files import media, movies, tags
 from ..protocol.rights.principal import Principal
 from ..store.base import Write
 from ..store.files import attaching, blobs, contents, sweeping, uploads
@@ -287,7 +287,7 @@ class Files:
         kind = media.kind(head)
         found: dict[str, Any] = {}
         clean, thumb = (source.with_name(source.name + ending) for ending in blobs.SUFFIXES)
-        is_cleaned = kind in media.PICTURES or movies.is_movie(head)
+        is_cleaned = kind in (*media.PICTURES, *tags.KINDS) or movies.is_movie(head)
         if is_cleaned:
             with self._children:
                 found = look_at(source, clean, thumb)
