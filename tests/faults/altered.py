@@ -190,7 +190,7 @@ def dropped_between() -> None:
 
 def tag_ignored() -> None:
     """Only the number of a cursor counts, as with plain offsets."""
-    checked, from_memory = reading._checked, feeds.Feeds._from_memory
+    checked, from_memory = reading.checked, feeds.Feeds._from_memory
 
     def unchecked(sql: Any, after: Cursor, *more: Any) -> Any:
         return checked(sql, Cursor(after.seq), *more)
@@ -198,7 +198,7 @@ def tag_ignored() -> None:
     def from_any_memory(self: Any, room: str, after: Cursor, *more: Any) -> Any:
         return from_memory(self, room, Cursor(after.seq), *more)
 
-    reading._checked = unchecked
+    reading.checked = unchecked
     feeds.Feeds._from_memory = from_any_memory  # type: ignore[method-assign]
 
 

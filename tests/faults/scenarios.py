@@ -167,6 +167,7 @@ def kill_everything(stage: Stage) -> None:
     stage.senders(6, rate=60)
     stage.readers(READING)
     for _ in stage.until_over():
+        stage.acknowledged()
         time.sleep(stage.chance.uniform(0.2, 0.6))
         with stage.history.fault("kill all"):
             stage.deployment.kill_all()

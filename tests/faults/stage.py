@@ -118,6 +118,16 @@ class Stage:
         while time.monotonic() < end or (not self._enough(*wanted) and time.monotonic() < end + MORE):
             yield
 
+    def acknowledged(self) -> None:
+        """Wait until a message that is sent from now on is acknowledged; not for long where none is."""
+        begun = self.history.now()
+
+        def one() -> bool:
+            return any(each.begun > begun and each.outcome == "ok" for each in reversed(self.history.sends[-500:]))
+
+        with contextlib.suppress(AssertionError):  # the checker says what was too little
+            until(one, MORE)
+
     def until_enough(self) -> None:
         """Let the clients work until as much has been sent and read as must be."""
         with contextlib.suppress(AssertionError):  # the checker says what was too little

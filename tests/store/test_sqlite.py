@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -259,3 +260,15 @@ def test_processes_share_one_log(path: Path, open_store: Open) -> None:
     assert sorted(numbers) == list(range(1, 401))
     assert [event.seq for event in store.read("lobby", START, 500).events] == list(range(1, 401))
     assert not [step for step in store.verify() if step.problem]
+
+
+def test_two_threads_may_ask_for_the_version_at_once(open_store: Open) -> None:
+    """The watcher and the indexer do; each gets a number (from Python 3.12 on, their statements would meet)."""
+    store, interval = open_store(), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            found = list(threads.map(lambda _: [store.version() for _ in range(20_000)], range(2)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert all(isinstance(each, int) for numbers in found for each in numbers)

@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 from .problems import Problem, Unreachable, problem
 
 #: The exceptions of the modules below when the network, or a proxy on the way, fails.
-_FAILURES = (OSError, http.client.HTTPException, ValueError)
+_FAILURES = (OSError, http.client.HTTPException, ValueError, AttributeError)
+# AttributeError: http.client raises it when another thread has closed the response.
 
 
 class Wire:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import msgspec
@@ -10,6 +11,9 @@ import msgspec
 def schemas(kinds: list[Any], template: str = "#/components/schemas/{name}") -> tuple[list[Any], dict[str, Any]]:
     """JSON Schemas (2020-12) for `kinds`, and the components that they refer to by `template`."""
     found, components = msgspec.json.schema_components(kinds, ref_template=template)
+    for component in components.values():
+        if "description" in component:  # a docstring, which Python dedents from 3.13 on
+            component["description"] = inspect.cleandoc(component["description"])
     for name in _SAID.intersection(components):
         _sign_for_accounts(components[name])
     return _portable(list(found)), _portable(components)

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import sqlite3
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -70,7 +71,7 @@ class SqliteStore(Reads):
                 opened.callback(self._writer.close)
                 self._transaction = Transaction(self._writer, self._refusal)
                 self._migrate()
-            self._watcher = self._open_reader()
+            self._watcher, self._watching = self._open_reader(), threading.Lock()
             opened.pop_all()
 
     # --- Writing ----------------------------------------------------------------------------------
@@ -153,8 +154,10 @@ class SqliteStore(Reads):
             keep_secret(path, secret)
 
     def version(self) -> int:
-        # Changes when any other connection has committed, our own writer's too.
-        found: int = self._watcher.execute("PRAGMA data_version").fetchone()[0]
+        # Changes when any other connection has committed, our own writer's too. The watcher and the indexer ask, and a
+        # statement that two threads run at once on one connection may give no row to one of them.
+        with self._watching:
+            found: int = self._watcher.execute("PRAGMA data_version").fetchone()[0]
         return found
 
     def verify(self) -> Iterator[Step]:
