@@ -26,6 +26,7 @@ from .statements import (
     many_reads,
     many_updates,
     read_arrays,
+    sendable,
     shape,
     write_arrays,
 )  # fmt: skip
@@ -166,7 +167,7 @@ class Gathering:
         return False
 
     def _execute(self, statement: str, values: Iterable[Any]) -> psycopg.Cursor[Any]:
-        return self._connection.execute(statement, list(values))
+        return self._connection.execute(statement, sendable(values))
 
 
 class Plain:
@@ -177,13 +178,13 @@ class Plain:
         self._scan = scan
 
     def one(self, statement: str, *values: Any) -> Row | None:
-        row: Row | None = self._connection.execute(for_psycopg(statement), values).fetchone()
+        row: Row | None = self._connection.execute(for_psycopg(statement), sendable(values)).fetchone()
         return row
 
     def all(self, statement: str, *values: Any) -> Iterable[Row]:
         if self._scan:
             return _scan(self._connection, statement, values)
-        return self._connection.execute(for_psycopg(statement), values)
+        return self._connection.execute(for_psycopg(statement), sendable(values))
 
     def within(self, most: int, statement: str, *values: Any, order: str) -> Iterable[Row]:
         # octet_length reads only the header of a long text, so the server does not fetch the rows that it leaves out.
@@ -192,11 +193,11 @@ class Plain:
             f" - octet_length(body) - {ROW_BYTES} AS before FROM ({statement}) AS found) AS summed"
             f" WHERE before < ? ORDER BY {order}"
         )
-        for row in self._connection.execute(for_psycopg(bounded), (*values, most)):
+        for row in self._connection.execute(for_psycopg(bounded), sendable((*values, most))):
             yield row[:-1]
 
     def run(self, statement: str, *values: Any) -> None:
-        self._connection.execute(for_psycopg(statement), values)
+        self._connection.execute(for_psycopg(statement), sendable(values))
 
     def alone(self, table: str) -> None:
         self.one("SELECT pg_advisory_xact_lock(hashtext(?))", f"quotechat.{table}")
@@ -206,7 +207,7 @@ def _scan(connection: psycopg.Connection[Any], statement: str, values: Values) -
     """Rows by the thousand, from a cursor of the server; in a transaction."""
     with connection.cursor(f"scan_{secrets.token_hex(4)}") as cursor:
         cursor.itersize = 1000
-        yield from cursor.execute(for_psycopg(statement), values)
+        yield from cursor.execute(for_psycopg(statement), sendable(values))
 
 
 def _runs(later: list[Read]) -> Iterator[tuple[str, list[Values]]]:

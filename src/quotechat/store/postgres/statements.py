@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -86,6 +86,18 @@ def _fixed(statement: str) -> dict[tuple[str, str], int]:
 def for_psycopg(statement: str) -> str:
     """Return `statement` with the placeholders of psycopg."""
     return statement.replace("%", "%%").replace("?", "%s")
+
+
+def sendable(values: Iterable[Any]) -> list[Any]:
+    """Return `values` for psycopg. PostgreSQL takes no NUL in a text, so none of its rows has one: it is replaced.
+
+    Where that is asked for, as an id or a name, nothing is found; where it is stored, U+FFFD stands instead.
+    """
+    return [_without_nul(each) if type(each) is str else each for each in values]
+
+
+def _without_nul(text: str) -> str:
+    return text.replace("\0", "\ufffd")
 
 
 # --- Many as one ----------------------------------------------------------------------------------
@@ -178,7 +190,7 @@ def _array(kind: int, items: Sequence[Any]) -> Array:
             if item is None:
                 parts.append(_NULL)
                 continue
-            data = item.encode() if kind == _TEXT else _NUMBER.pack(item) if kind == _BIGINT else item
+            data = _without_nul(item).encode() if kind == _TEXT else _NUMBER.pack(item) if kind == _BIGINT else item
             parts += (_LENGTH.pack(len(data)), data)
     return Array(_ARRAYS[kind], b"".join(parts))
 

@@ -41,6 +41,7 @@ from ..rules import Settings
 from ..shapes import BoundedSql, Sql
 from .connections import Away, Connection, Pool, connect, lost
 from .gathering import Gathering, Plain, Read
+from .statements import sendable
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -270,7 +271,7 @@ class PostgresStore(Reads):
             claimed = connection.execute(_CLAIM, [delivered]) if delivered else None
             if cancelled:
                 connection.execute(_HOLD_SCHEDULED, [cancelled])
-            rooms = connection.execute(_HOLD_ROOMS, [names, delivered])
+            rooms = connection.execute(_HOLD_ROOMS, [sendable(names), delivered])
             if accounts:
                 # After the rooms, and read below: a ban that is committed meanwhile is seen.
                 connection.execute(_HOLD_ACCOUNTS, [accounts])

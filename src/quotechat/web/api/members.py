@@ -110,7 +110,9 @@ def put(room: str, account_id: str) -> Response:
 
 
 @blueprint.delete("/rooms/<room>/members/<account_id>")
-@described(answers={204: None}, problems=_CHANGES, writes=True, limit="message", identity="needed")
+@described(
+    answers={204: None}, problems=("invalid", *_CHANGES), writes=True, limit="message", identity="needed"
+)
 def remove(room: str, account_id: str) -> Response:
     """Remove a member. For managers."""
     authentication.need_account()

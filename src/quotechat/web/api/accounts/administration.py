@@ -166,7 +166,8 @@ def bars() -> Response:
 
 @blueprint.put("/bars/<path:address>")
 @described(
-    answers={204: None}, body=types.BarBody, optional_body=True, problems=_ADMIN, writes=True, identity="needed"
+    answers={204: None}, body=types.BarBody, optional_body=True, problems=("message-unknown", *_ADMIN), writes=True,
+    identity="needed",
 )
 def bar(address: str) -> Response:
     """Let nobody without an account write from an address, or an IPv6 /64: {`until`?, `reason`?}, 30 days at most.
