@@ -85,6 +85,16 @@ def test_operators_are_not_counted_as_words() -> None:
     question.parse(" ".join(f"w{n}" for n in range(20)) + " in:a in:b from:c has:link")
 
 
+def test_an_index_is_asked_for_few_beginnings() -> None:
+    """The four longest, none that another one has too; whole words all. The text is compared with all of them."""
+    asked = question.parse('kit kitchen ok tea teapot copper green blue "in the"')
+    assert asked.terms[:4] == [("kitchen", True), ("copper", True), ("teapot", True), ("green", True)]
+    assert asked.terms[4:] == [("in", False), ("ok", False), ("the", False)]
+    said = "OK: the kitchen has green and blue copper teapots in the cupboard"
+    assert question.found(asked, said) is not None
+    assert question.found(asked, said.replace("blue", "red")) is None
+
+
 def test_better_texts_have_a_smaller_rank() -> None:
     """All words in their order before whole words before beginnings."""
     asked = question.parse("quick brown")

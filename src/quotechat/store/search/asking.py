@@ -41,7 +41,7 @@ _MOST_ROOMS = 50
 _FIRST, _LEAST_CHUNK, _MOST_CHUNK = 50, 10, 400
 """Hits that are read and compared together: more of them the quicker it goes."""
 _QUICK, _SLOW = 0.01, 0.04
-"""Seconds of a chunk, below which the next one is larger, and above which it is smaller."""
+"""Seconds of the thread's time for a chunk, below which the next one is larger, and above which it is smaller."""
 _BEFORE = re.compile(r"(?:([0-2])\.)?([0-9]{1,15})\.([a-z0-9][a-z0-9-]{0,62})\.([0-9]{1,16})", re.ASCII)
 
 
@@ -159,13 +159,13 @@ class Search:
             # One that is edited behind the index comes from both sides, and one that was sent there too, twice.
             some = [hit for hit in dict.fromkeys(taken) if hit not in done]
             done.update(some)
-            began = time.monotonic()
+            began = time.thread_time()
             compared, shown = self._store.read_with(partial(self._compared, some, enough))
             yield from shown
             if compared < len(some) or self.looked >= MOST_LOOKED or enough():
                 self._ended = some[compared - 1] if some else taken[-1]
                 return
-            size = next_size(size, time.monotonic() - began)
+            size = next_size(size, time.thread_time() - began)
 
     def _taken(self, candidates: Iterator[Hit], size: int, enough: Callable[[], bool]) -> list[Hit]:
         """Take the next `size` candidates; less if a part of the index ends and the time too."""
@@ -332,7 +332,7 @@ class Search:
 
 
 def next_size(size: int, seconds: float) -> int:
-    """Return how many candidates are read next, after `size` of them took so many `seconds`."""
+    """Return how many candidates are read next, after `size` of them took so many `seconds` of work."""
     if seconds > _SLOW:
         return max(_LEAST_CHUNK, size // 2)
     return min(_MOST_CHUNK, 4 * size) if seconds < _QUICK else size
