@@ -109,26 +109,30 @@ def fill(store: Any, messages: int) -> float:
             command = commands.SendMessage(message=message, room=f"room{number % ROOMS}")
             writes.append(Write(command, T0 + GAP_MS * (number + 1), f"{number % 50:032}"))
         store.commit(writes)
-        _tell(f"sent {start + len(writes):,}", began)
+        tell(f"sent {start + len(writes):,}")
     return time.monotonic() - began
 
 
 def build(store: Any, index: Any) -> float:
     """Index all; return the seconds that it took."""
     began, steps = time.monotonic(), 0
-    while (done := index.step(lambda log, writer: follow(log, writer, AT_ONCE))) is None or done.more:
+    while True:
+        done = index.step(lambda log, writer: follow(log, writer, AT_ONCE))
+        read, end = reached(store, index)
+        # None: the server of another run on this directory indexes.
+        if not done.more if done is not None else read == end:
+            return time.monotonic() - began if steps else 0.0
         steps += 1
-        _tell("indexed {:,} of {:,}".format(*reached(store, index)), began)
-    return time.monotonic() - began if steps else 0.0
+        tell(f"indexed {read:,} of {end:,}")
 
 
-_told = 0.0
+_began = _told = time.monotonic()
 
 
-def _tell(line: str, began: float) -> None:
+def tell(line: str) -> None:
     """Say how far it is, every ten seconds."""
     global _told
     now = time.monotonic()
     if now - _told >= _TELL_EVERY:
         _told = now
-        print(f"{now - began:7.0f} s: {line}", file=sys.stderr, flush=True)
+        print(f"{now - _began:7.0f} s: {line}", file=sys.stderr, flush=True)

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from bench.corpus import GAP_MS, T0, Corpus, build, corpus
+from bench.corpus import GAP_MS, T0, Corpus, build, corpus, tell
 from quotechat import create_app
 from quotechat.protocol import commands
 from quotechat.protocol.errors import Refused
@@ -135,8 +135,9 @@ def told(made: Corpus, all_asked: list[Asked]) -> int:
     cpu, wall = (sorted(getattr(each, name) for each in all_asked) for name in ("cpu", "wall"))
     failed = [each for each in all_asked if each.status >= 500]
     slow = [each for each in all_asked if each.cpu > MOST_MS]
-    print(f"{QUESTIONS:,} hostile questions of {MESSAGES:,} messages, {made.kind}; load {os.getloadavg()[0]:.1f}")
-    print(f"{len(all_asked):,} requests: " + ", ".join(f"{n:,} were {each}" for each, n in sorted(statuses.items())))
+    print(f"{MESSAGES:,} messages, {made.kind}; load {os.getloadavg()[0]:.1f}")
+    kinds = ", ".join(f"{count:,} were {status}" for status, count in sorted(statuses.items()))
+    print(f"{len(all_asked):,} requests of {QUESTIONS:,} hostile questions: {kinds}")
     print(f"{sum(each.part for each in all_asked):,} answers said how far the search came\n")
     print("| | p50, ms | p99, ms | p99.9, ms | most, ms | over 200 ms |\n|---|---:|---:|---:|---:|---:|")
     for name, times in (("CPU", cpu), ("clock", wall)):
@@ -153,7 +154,12 @@ def told(made: Corpus, all_asked: list[Asked]) -> int:
 def main() -> int:
     with corpus(MESSAGES) as made:
         send_long(made)
-        return min(1, told(made, list(run(made))))
+        all_asked: list[Asked] = []
+        with contextlib.suppress(KeyboardInterrupt):  # what was asked until then is told
+            for each in run(made):
+                all_asked.append(each)
+                tell(f"{len(all_asked):,} requests")
+        return min(1, told(made, all_asked))
 
 
 if __name__ == "__main__":

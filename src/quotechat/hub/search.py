@@ -1,4 +1,4 @@
-"""Search messages and quotes: how long one question may take, and what is done without an index."""
+"""Search messages and quotes: how long one question may take, and the way without an index."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..store.search import asking, quotes
 from ..store.search.index import Index
 
 MOST_WORK = 0.08
-"""Seconds of the thread's own time after which a search gives what it has found, and how far it came."""
+"""Seconds of the thread's own time after which a search ends, and says how far it came."""
 MOST_SECONDS = 0.1
 """Seconds on the clock, since a database works elsewhere: after `LEAST_LOOKED` hits of the index, so that a busy
 machine finds no less among a few."""

@@ -21,7 +21,7 @@ from ...supervision import Supervised
 log = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.5
-"""Seconds between two looks at the log; a search looks itself through what came meanwhile."""
+"""Seconds between two looks at the log; a search looks itself through newer events."""
 _OTHERS_EVERY = 5.0
 """Seconds between two looks at whether the process that indexes has ended."""
 _AT_ONCE = 100
@@ -38,7 +38,7 @@ _TIDY_AGAIN = 1.0
 
 
 class Indexer:
-    """Follow `store` with `index`; `stored` counts what this process has stored."""
+    """Follow `store` with `index`; `stored` counts the events that this process has stored."""
 
     def __init__(self, store: Store, index: Index, stored: Callable[[], int]) -> None:
         self._store = store

@@ -1,6 +1,6 @@
 """A search as a person types it: words, phrases, negations and operators, read into a value. Pure.
 
-Nothing of it reaches a query language as it was typed: an index is asked for terms (`terms.term`), and what it finds is
+Nothing of it reaches a query language as it was typed: an index is asked for terms (`terms.term`), and each hit is
 compared with the text here.
 """
 
@@ -121,7 +121,7 @@ def words(text: str) -> Question:
 
 
 class _Reader:
-    """Collects the parts of a question: what is wanted, and what is not."""
+    """Collects the parts of a question, wanted and not."""
 
     def __init__(self) -> None:
         self._phrases: dict[bool, list[Phrase]] = {True: [], False: []}
@@ -261,7 +261,7 @@ def _places(phrase: Phrase, there: Sequence[Unit], keys: Sequence[str]) -> list[
 
 
 def _joined(marks: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return (start, end) as (start, length), in order; what touches is one."""
+    """Return (start, end) as (start, length), in order; neighbours are one."""
     joined: list[list[int]] = []
     for start, end in sorted(marks):
         if joined and start <= joined[-1][1]:

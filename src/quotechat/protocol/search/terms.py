@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 MOST_TERMS: Final = 400
-"""Terms of one text; what comes after them is not found."""
+"""Terms of one text; later ones are not found."""
 MOST_UNITS: Final = 2000
 _MOST_MARKS: Final = 12
 """Code points of a letter with its marks that are looked at."""

@@ -1,7 +1,7 @@
-"""Answer a question: the index names messages, the log's tables say what they are now and who may see them.
+"""Answer a question: the index names messages, the log's tables say their present state and their readers.
 
 A chunk of hits, the rooms that the caller sees and the messages are read in one transaction each time, so nothing is
-shown that was deleted, edited away or hidden before that. What the index has not reached yet is looked through here.
+shown that was deleted, edited away or hidden before that. Events behind the index are looked through here.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class Search:
     def _found(
         self, reader: Reader | None, before: Before | None, size: int, enough: Callable[[], bool]
     ) -> Iterator[_Shown]:
-        """Yield what is found, the newest first, `size` candidates at first together.
+        """Yield the messages that are found, the newest first, `size` candidates at first together.
 
         If it ends before all was looked through, `_ended` is the last candidate that was.
         """
@@ -180,7 +180,7 @@ class Search:
     def _start(
         self, sql: Sql, places: dict[int, Place]
     ) -> tuple[dict[int, Seen], frozenset[int] | None, list[Hit]]:
-        """Return the rooms to search, the same as a condition, None for all rooms, and what the index lacks of them."""
+        """Return the rooms to search, the same as a condition, None for all rooms, and messages behind the index."""
         seen = {key: room for key, room in visible(sql, self._asker.principal).items() if self._wanted(room)}
         rooms = rooms_of(sql)
         # Of others not even the time of a hit may be told, by how far a search came.
@@ -259,7 +259,7 @@ class Search:
         return compared, found
 
     def _shown(self, hit: Hit, room: str, row: Row) -> _Shown | None:
-        """Return what is shown of a message, None if it is not found."""
+        """Return a message as it is shown, None if it is not found."""
         _, identity, body, *reactions = row
         if not self._reacted(any(reactions)):
             return None

@@ -1,4 +1,4 @@
-"""Read what the rooms hold and the index has not reached: the newest events alone, a bounded number of them."""
+"""Read events that the index has not reached: the newest ones of each room, a bounded number of them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The terms that an index keeps of a message or a quote. Pure.
 
-Beside the terms of its text, a message has terms of our own: its room, its sender, and what it holds. A word that
+Beside the terms of its text, a message has terms of our own: its room, its sender, and its contents. A word that
 looks like one of them is found by the index and refused by the comparison with the text (`asking`).
 """
 

@@ -1,9 +1,9 @@
-"""Follow the log: bring an index up to what the rooms hold, a bounded number of events in one transaction.
+"""Follow the log: bring an index up to the rooms, a bounded number of events in one transaction.
 
 The index takes each message as it is now, and moves its position in the same transaction. An event that comes later
 brings the message again, so nothing depends on when it is read.
 
-A position is what it is for every subscriber (`store.subscribers`): seq and tag for each room, and `reading.checked`
+A position is that of any subscriber (`store.subscribers`): seq and tag for each room, and `reading.checked`
 says if it still holds. It alone is stored elsewhere, beside the documents: those of SQLite are in another file, two
 files do not commit together, and a step must take neither the lock nor the flush of a sender.
 """

@@ -1,8 +1,8 @@
 """The tables of an index in SQLite: one row for each document, and FTS5 over them in parts.
 
 A part holds the documents of a time, `MOST_DOCS` of them. FTS5 collects all documents of a beginning before it gives
-the first one, so a question is asked of the newest part first, and can end after any. What has to be written anew
-when words are dropped is a part, not the whole.
+the first one, so a question is asked of the newest part first, and can end after any. When words are dropped, a
+part is written anew, not the whole.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ class Writing(Looking):
         return part
 
     def _roll(self) -> None:
-        """Open a part for what comes if the newest one is full: from the next minute on, so that none has to move."""
+        """Open a part for new documents if the newest one is full: from the next minute on, so none has to move."""
         [docs] = self._execute("SELECT docs FROM part WHERE id = ?", (self._parts[-1],)).fetchone()
         if docs >= MOST_DOCS:
             newest = self._highest_below(2**62)

@@ -1,6 +1,6 @@
 """The contract of an index: terms of messages and quotes, and how far each room's log has been read.
 
-* **Late at most.** A document is a hint: what a search finds is read again from the log's tables and compared.
+* **Late at most.** A document is a hint: each hit is read again from the log's tables and compared.
 * **Together.** Documents and the position up to which they were made change in one transaction.
 * **One at a time.** `step` does nothing while another process indexes.
 * **Disposable.** An index that is missing, damaged or of another history is made anew.
@@ -50,7 +50,7 @@ class Doc(NamedTuple):
 
 
 class Hit(NamedTuple):
-    """A message that may be what is looked for; or a mark, behind which no hit is newer than `at`."""
+    """A message that may be found; or a mark, behind which no hit is newer than `at`."""
 
     at: int
     room_id: int
@@ -68,7 +68,7 @@ def mark(at: int) -> Hit:
 
 
 class Match(NamedTuple):
-    """What a document has to have: of each group one term at least, a number within the bounds, and one of `rooms`.
+    """The conditions of a hit: of each group one term at least, a number within the bounds, and one of `rooms`.
 
     None stands for all rooms. Terms of rooms among `groups` make the search shorter; `rooms` alone is exact.
     """
@@ -125,7 +125,7 @@ class Index(Protocol):
         """Open the index for one search; None if there is none."""
 
     def tidy(self) -> bool:
-        """Take what was dropped off the disk; False if it has to be tried again."""
+        """Take dropped documents off the disk; False if it has to be tried again."""
 
     def clear(self) -> None:
         """Forget everything: the index is made anew. A process that indexes does so itself; `clearing` until then."""

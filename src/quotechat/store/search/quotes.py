@@ -1,4 +1,4 @@
-"""Find quotes by their words: the index names them, the collection says what they are now."""
+"""Find quotes by their words: the index names them, the collection has their present state."""
 
 from __future__ import annotations
 
