@@ -37,7 +37,10 @@ from questions import questions
 MESSAGES = int(os.environ.get("MESSAGES") or 100_000)
 QUESTIONS = int(os.environ.get("QUESTIONS") or 10_000)
 MOST_MS = 200.0
-_BACKENDS = "SELECT pid FROM pg_stat_activity WHERE backend_type IN ('client backend', 'parallel worker')"
+_BACKENDS = (
+    "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+    " AND backend_type IN ('client backend', 'parallel worker')"
+)
 _API, _PAGE = "/api/v1/search", "/search"
 
 
