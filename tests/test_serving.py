@@ -439,6 +439,14 @@ def test_lingering_closes_after_its_peer() -> None:
     until(lambda: ours.fileno() == -1, what="the close")
 
 
+def test_a_peer_that_has_gone_is_not_waited_for() -> None:
+    """As the other end of a socket that was taken: the descriptor is free at once, without a turn of the thread."""
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    Lingering().close(ours)
+    assert ours.fileno() == -1
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
