@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from flask import Flask, Response, request
+from werkzeug.datastructures import Headers
 from werkzeug.http import HTTP_STATUS_CODES
 
 from ...hub.chat import Chat
@@ -59,7 +60,7 @@ def keep(answer: Response, read: Read, show: Show) -> Response:
         settings.body_bytes, settings.request_seconds, bool(settings.trusted_proxies),
     )  # fmt: skip
     # When it is closed it has all its headers.
-    answer.call_on_close(partial(_learn, services().sent, answer, said, given, environ))
+    answer.call_on_close(partial(_learn, services().sent, answer.headers, said, given, environ))
     return answer
 
 
@@ -78,12 +79,10 @@ class Said(NamedTuple):
     asked: Asked | None = None
 
 
-def _learn(
-    sent: Repeats[Said], answer: Response, said: Said, given: Handoff, environ: dict[str, Any]
-) -> None:
+def _learn(sent: Repeats[Said], headers: Headers, said: Said, given: Handoff, environ: dict[str, Any]) -> None:
     assert given.raw is not None
-    headers = [each for each in answer.headers if each[0] != "Content-Length"]
-    asked = Asked(Head(environ, headers), access.of(environ), names_requests=said.names_requests)
+    constant = [each for each in headers if each[0] != "Content-Length"]
+    asked = Asked(Head(environ, constant), access.of(environ), names_requests=said.names_requests)
     sent.learn(given.raw, given.peer, said._replace(asked=asked))
 
 
