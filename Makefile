@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A stamp per set of packages: the second run has nothing to do until what is installed changes.
 DESCRIPTION := setup.cfg pyproject.toml
 
-.PHONY: run test long longest lint pages firefox faults soak screenshots bench bench-claims bench-growth bench-store bench-search bench-closed bench-inbox bench-message bench-pages bench-frames fuzz-api bench-postgres cluster bench-streams bench-subscribers bench-move fuzz fuzz-search inboxes matrix existence uploads conformance min-versions floors clean
+.PHONY: run test long longest lint pages firefox faults soak screenshots bench bench-claims bench-growth bench-store bench-search bench-closed bench-inbox bench-kinds bench-message bench-pages bench-frames fuzz-api bench-postgres cluster bench-streams bench-subscribers bench-move fuzz fuzz-search inboxes matrix existence uploads conformance min-versions floors clean
 
 run: $(VENV)/.installed
 	$(BIN)/quotechat serve
@@ -105,6 +105,10 @@ bench-store: $(VENV)/.installed-test
 # TREES names checkouts to compare, each as NAME=PATH; the first is what the others are held against.
 bench-message: $(VENV)/.installed-test
 	$(BIN)/python -m bench.message $(TREES)
+
+# The same for one request of each kind: on kept and new connections, messages, WebSockets, polls.
+bench-kinds: $(VENV)/.installed-test
+	$(BIN)/python -m bench.kinds $(TREES)
 
 # How soon the chat page is live over a line with so much DELAY; WATERFALL=1 shows what it waits for.
 bench-pages: $(VENV)/.installed-test
