@@ -184,6 +184,22 @@ def test_there_are_bounds_for_each_and_for_all(app: Flask) -> None:
     assert kept(app) == 0
 
 
+def test_bytes_of_unknown_length_count_as_they_come(app: Flask) -> None:
+    """So nobody fills the disk with uploads that are never complete; the one that is too much ends."""
+    azin, begun = Sender(app, "Many"), []
+    for _ in range(3):
+        answer = azin.ask("POST", FILES, bytes(700_000), upload_complete="?0")
+        if answer.status_code != 201:
+            break
+        begun.append({"id": answer.headers["Location"].rpartition("/")[2]})
+    assert (answer.status_code, answer.get_json()["code"], len(begun)) == (409, "quota-full", 2)
+    where = f"/api/v1/files/{begun[0]['id']}"
+    more = azin.ask("PATCH", where, bytes(300_000), upload_offset=700_000, upload_complete="?0")
+    assert (more.status_code, azin.ask("HEAD", where).status_code) == (409, 404)
+    azin.remove(begun[1])
+    assert stored(app) == [path for path in stored(app) if path.parent.name != "arriving"]
+
+
 def test_a_photo_loses_its_place(app: Flask, azin: Sender) -> None:
     """What is served of a photo has no metadata but the orientation; a thumbnail shows it upright."""
     from PIL import Image

@@ -25,6 +25,7 @@ from ..protocol.errors import (
     Forbidden,
     NotFound,
     ParameterInvalid,
+    QuotaFull,
     Refused,
     RoomUnknown,
     StorageFull,
@@ -107,13 +108,17 @@ class Files:
         return self._chat.write_with(lambda sql: uploads.begin(sql, write, cleaned, length, self.bounds))
 
     def write(self, by: Principal, file_id: str, offset: int, blocks: Iterable[bytes]) -> int:
-        """Add `blocks` to an upload; return how many bytes have come. Raises as `Blobs.append`, and TooLarge.
+        """Add `blocks` to an upload; return how many bytes have come. Raises as `Blobs.append`, TooLarge, QuotaFull.
 
         An exception of `blocks` itself passes through, and the bytes before it stay.
         """
         file = self._arriving(by, file_id)
-        most = min(self.bounds.file, self.bounds.file if file.length is None else file.length)
-        return self._on().append(file.id, offset, _bounded(blocks, most - offset))
+        if file.length is not None:
+            return self._on().append(file.id, offset, _bounded(blocks, min(self.bounds.file, file.length) - offset))
+        try:
+            return self._on().append(file.id, offset, _bounded(blocks, self.bounds.file - offset))
+        finally:
+            self._count(file)  # a body that is broken off has come too
 
     def state(self, by: Principal, file_id: str) -> tuple[File, int]:
         """Return a file of `by` and how many bytes of it have come. Raises FileUnknown."""
@@ -217,6 +222,16 @@ class Files:
         file = self._chat.read_with(work)
         self._visible(by, file)
         return file
+
+    def _count(self, file: File) -> None:
+        """Let the bytes that have come of an upload of unknown length count; it ends if they are too many."""
+        received = self._on().received(file.id)
+        try:
+            self._chat.write_with(lambda sql: uploads.grow(sql, file, received, self.bounds))
+        except QuotaFull:
+            self._chat.write_with(lambda sql: attaching.drop(sql, "id = ?", file.id))
+            self._on().discard(file.id)
+            raise
 
     def _arriving(self, by: Principal, file_id: str) -> File:
         file = self._own(by, file_id)

@@ -129,6 +129,12 @@ def check_quota(sql: Sql, identity: str, more: int, bounds: Bounds, without: str
         raise QuotaFull("site", "This server keeps no more files.")
 
 
+def grow(sql: Sql, file: File, received: int, bounds: Bounds) -> None:
+    """Count the bytes that have come of an upload whose length nobody has told. Raises QuotaFull."""
+    check_quota(sql, file.identity, received, bounds, file.id)
+    sql.run("UPDATE file SET size = ? WHERE id = ? AND hash IS NULL", received, file.id)
+
+
 def find(sql: Sql, file_id: str) -> File:
     """Return a file. Raises FileUnknown."""
     row = sql.one(f"SELECT {_COLUMNS} FROM file f JOIN room r ON r.id = f.room_id WHERE f.id = ?", file_id)
