@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from servers import until
 
+from quotechat.live import downloads as module
 from quotechat.live.downloads import Download, Downloads
 from quotechat.store.files.bucket import StorageUnavailable
 
@@ -87,3 +88,17 @@ def test_one_whose_storage_fails_or_whose_peer_goes_ends(downloads: Downloads) -
     going.set()
     with begin(downloads, Far(), left) as peer:
         assert read_all(peer) == b"HEAD" + DATA
+
+
+def test_a_reader_whose_right_ends_gets_no_more(downloads: Downloads, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a file that is on its way to it: the answer is cut off."""
+    monkeypatch.setattr(module, "_ASK_SECONDS", 0.0)
+    for allowed in (True, False):
+        sock, peer = socket.socketpair()
+        sock.setblocking(False)
+        content: Any = Far()
+        with peer:
+            downloads.add(
+                Download(sock, b"HEAD", content, 0, len(DATA), bool, DATA[:BLOCK], lambda allowed=allowed: allowed)
+            )
+            assert (read_all(peer) == b"HEAD" + DATA) is allowed

@@ -23,6 +23,7 @@ from quotechat import create_app
 from quotechat.config import Settings
 from quotechat.store.files import moving, uploads
 from quotechat.store.files.contents import Places
+from quotechat.web.api.files import _right
 
 FILES = "/api/v1/rooms/lobby/files"
 _numbers = itertools.count()
@@ -498,6 +499,20 @@ def test_deleted_means_deleted(app: Flask, azin: Sender) -> None:
     else:
         until(lambda: len([path for path in folder.glob("??/*") if path.is_file()]) == before, what="their end")
         assert pieces() == 0
+
+
+@pytest.mark.parametrize("store_kind", ["sqlite"], indirect=True)
+def test_a_download_on_its_way_ends_with_the_right(app: Flask, azin: Sender) -> None:
+    """The thread that sends it asks again and again: until the message is deleted, the answer is yes."""
+    file = azin.upload(b"Tea")
+    message = send(azin, file).get_json()["message"]["id"]
+    chat = app.extensions["quotechat"]
+    with app.test_request_context(f"/api/v1/files/{file['id']}"):
+        app.preprocess_request()
+        may = _right(chat.read_with(lambda sql: uploads.find(sql, file["id"])))
+    assert may()
+    azin.ask("DELETE", f"/api/v1/rooms/lobby/messages/{message}")
+    assert not may()
 
 
 def test_cut_and_removed_with_their_room(app: Flask, azin: Sender) -> None:

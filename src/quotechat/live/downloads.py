@@ -34,6 +34,8 @@ _TURN_BYTES = 256 * 1024
 _SILENT_SECONDS = 60.0
 """A peer that takes nothing for so long is let go."""
 _LINGER_SECONDS = 2.0
+_ASK_SECONDS = 2.0
+"""For so long a reader that may read the file gets more of it without being asked about again."""
 
 
 class Body(Protocol):
@@ -153,12 +155,13 @@ class Downloads:
 class Download:
     """One answer on its way: its head, then the bytes of `content` from `start` to `stop`.
 
-    Of a content on another machine `first` has the first block, and `fetch` gets each other one.
+    Of a content on another machine `first` has the first block, and `fetch` gets each other one. `may` returns whether
+    the reader may still read it.
     """
 
     def __init__(
         self, sock: socket.socket, head: bytes, content: Body, start: int, stop: int, left: Callable[[], None],
-        first: bytes = b"",
+        first: bytes = b"", may: Callable[[], bool] = lambda: True,
     ) -> None:  # fmt: skip
         self.sock = sock
         self.is_done = self.is_closed = self.is_fetching = False
@@ -166,7 +169,8 @@ class Download:
         self.ends_at = time.monotonic() + _SILENT_SECONDS
         self._out = memoryview(head + first)
         self._at, self._stop = start + len(first), stop
-        self._left = left
+        self._left, self._may = left, may
+        self._asks_at = time.monotonic() + _ASK_SECONDS
         self._broken = False
         self._is_far = content.is_far
         self._file = None if content.path is None else open(content.path, "rb", buffering=0)  # noqa: SIM115  # see close
@@ -191,8 +195,8 @@ class Download:
         self.is_fetching = False
 
     def send(self) -> bool:
-        """Send some; return False if the content ends too early. Raises OSError."""
-        if self._broken:
+        """Send some; return False if the content or the reader's right ends too early. Raises OSError."""
+        if self._broken or not self._is_allowed():
             return False
         if self._out:
             sent = self.sock.send(self._out[:_TURN_BYTES])
@@ -214,6 +218,13 @@ class Download:
             self.is_done, self.ends_at = True, now + _LINGER_SECONDS
             self.sock.shutdown(socket.SHUT_WR)
         return True
+
+    def _is_allowed(self) -> bool:
+        now = time.monotonic()
+        if now < self._asks_at:
+            return True
+        self._asks_at = now + _ASK_SECONDS
+        return self._may()
 
     def close(self) -> None:
         """Release all."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain
 from urllib.parse import quote
@@ -271,7 +271,7 @@ def _content(file: File, content: Content, kind: str) -> Response:
     if asked is not None and request.headers.get("If-Range", tag) == tag:
         status, (start, stop) = 206, _part(asked.ranges[0], content.size)
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{content.size}"
-    return _answer(status, headers, content, start, stop)
+    return _answer(status, headers, content, start, stop, _right(file))
 
 
 def _part(asked: tuple[int, int | None], size: int) -> tuple[int, int]:
@@ -286,7 +286,27 @@ def _part(asked: tuple[int, int | None], size: int) -> tuple[int, int]:
     return start, size if stop is None else min(stop, size)
 
 
-def _answer(status: int, headers: dict[str, str], content: Content, start: int, stop: int) -> Response:
+def _right(file: File) -> Callable[[], bool]:
+    """Return a function that asks if the caller may still read `file`, for another thread."""
+    by, accounts = security.principal(), authentication.services()
+
+    def may() -> bool:
+        try:
+            now = by if by.account is None else accounts.credentials.current([by])[by]
+            if now is not None:
+                accounts.files.open(now, file.id)
+            return now is not None
+        except FileUnknown:
+            return False
+        except Refused:
+            return True  # the store is unavailable: it is asked again
+
+    return may
+
+
+def _answer(
+    status: int, headers: dict[str, str], content: Content, start: int, stop: int, may: Callable[[], bool]
+) -> Response:
     if request.method == "HEAD":
         return Response(status=status, headers=headers | {"Content-Length": str(stop - start)})
     try:
@@ -301,7 +321,7 @@ def _answer(status: int, headers: dict[str, str], content: Content, start: int, 
     who = security.client()
     _chat().limits.enter("download", *who)
     left = partial(_chat().limits.leave, "download", *who)
-    return Sent(services().downloads, status, headers, content, start, stop, left, first)
+    return Sent(services().downloads, status, headers, content, start, stop, left, first, may)
 
 
 def disposition(name: str, *, inline: bool) -> str:

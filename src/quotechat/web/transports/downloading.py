@@ -26,11 +26,11 @@ class Sent(Response):
 
     def __init__(
         self, downloads: Downloads, status: int, headers: dict[str, str], content: Body, start: int, stop: int,
-        left: Callable[[], None], first: bytes = b"",
+        left: Callable[[], None], first: bytes = b"", may: Callable[[], bool] = lambda: True,
     ) -> None:  # fmt: skip
         super().__init__(status=status, headers=headers)
         self._downloads, self._left = downloads, left
-        self._part, self._first = (content, start, stop), first
+        self._part, self._first, self._may = (content, start, stop), first, may
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         own = ("content-length", "connection")
@@ -43,7 +43,7 @@ class Sent(Response):
             self._left()
             return with_headers(problems.response(Overloaded()), self.headers)(environ, start_response)
         try:
-            download = Download(sock, head.encode("latin-1"), *self._part, self._left, self._first)
+            download = Download(sock, head.encode("latin-1"), *self._part, self._left, self._first, self._may)
         except OSError:  # it was removed this moment
             sock.close()
             self._left()
