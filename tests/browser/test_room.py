@@ -214,8 +214,9 @@ def test_nothing_is_wrong_after_what_one_does(width: int, scheme: str, server: S
     assert violations(page) == []
     page.clock.fast_forward(6_000)
     expect(page.locator("#m2.deleted")).to_be_visible()
-    page.route("**/*", lambda route: route.fulfill(status=422, json={"code": "invalid", "detail": "Not so."}))
+    sign(page, "Ada\u202e")
     write("refused")
+    expect(page.locator("#outbox [data-state=failed]")).to_be_visible()
     assert violations(page) == []
 
 
