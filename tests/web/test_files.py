@@ -378,7 +378,7 @@ def test_a_message_carries_files(app: Flask, azin: Sender) -> None:
 
 def test_a_message_describes_its_files(app: Flask, azin: Sender) -> None:
     """On one line, as part of the message: kept by an edit, found by a search, and compared in a repeat."""
-    files = [azin.upload(photo(), "a.jpg"), azin.upload(b"text", "b.txt")]
+    before, files = kept(app), [azin.upload(photo(), "a.jpg"), azin.upload(b"text", "b.txt")]
     described = [{"id": files[0]["id"], "alt": " A heron\non one  leg "}, {"id": files[1]["id"], "alt": " \u200b"}]
     for alt, field in (("x" * 501, "alt"), ("a\u202eb", "alt"), (7, "alt")):
         refused = send(azin, files=[{"id": files[0]["id"], "alt": alt}])
@@ -399,11 +399,12 @@ def test_a_message_describes_its_files(app: Flask, azin: Sender) -> None:
     assert 'alt="A heron on one leg"' in page
     azin.ask("DELETE", address)
     assert "heron" not in azin.ask("GET", "/api/v1/rooms/lobby?limit=5").get_data(as_text=True)
+    until(lambda: kept(app) == before)  # the next test counts them
 
 
 def test_a_description_is_changed_after_sending(app: Flask, azin: Sender) -> None:
     """By its sender alone, with the text or without one; readers, the search and the log have it, and it can go."""
-    one, other = azin.upload(photo(5), "a.jpg"), azin.upload(b"notes")
+    before, one, other = kept(app), azin.upload(photo(5), "a.jpg"), azin.upload(b"notes")
     described = [{"id": one["id"], "alt": "A heron"}, other["id"]]
     sent = send(azin, files=described, message="*Look* @nobody").get_json()["message"]
     where = f"/api/v1/rooms/lobby/messages/{sent['id']}"
@@ -444,6 +445,7 @@ def test_a_description_is_changed_after_sending(app: Flask, azin: Sender) -> Non
     assert azin.ask("DELETE", where).status_code == 200
     log = azin.ask("GET", "/api/v1/rooms/lobby/events?after=0").get_data(as_text=True)
     assert "Kingfisher" not in log and "heron" not in log and "Two kinds" not in log
+    until(lambda: kept(app) == before)  # the next test counts them
 
 
 def test_a_form_describes_its_file(app: Flask) -> None:
@@ -504,7 +506,7 @@ def test_deleted_means_deleted(app: Flask, azin: Sender) -> None:
 @pytest.mark.parametrize("store_kind", ["sqlite"], indirect=True)
 def test_a_download_on_its_way_ends_with_the_right(app: Flask, azin: Sender) -> None:
     """The thread that sends it asks again and again: until the message is deleted, the answer is yes."""
-    file = azin.upload(b"Tea")
+    before, file = kept(app), azin.upload(b"Tea")
     message = send(azin, file).get_json()["message"]["id"]
     chat = app.extensions["quotechat"]
     with app.test_request_context(f"/api/v1/files/{file['id']}"):
@@ -513,6 +515,7 @@ def test_a_download_on_its_way_ends_with_the_right(app: Flask, azin: Sender) -> 
     assert may()
     azin.ask("DELETE", f"/api/v1/rooms/lobby/messages/{message}")
     assert not may()
+    until(lambda: kept(app) == before)  # the next test counts them
 
 
 def test_cut_and_removed_with_their_room(app: Flask, azin: Sender) -> None:
