@@ -3,6 +3,7 @@
 const NEAR = 80; // px
 
 export class Scroll {
+  #stuck = false;
   #unseen = 0;
   #frame = null;
   #top = 0;
@@ -17,6 +18,15 @@ export class Scroll {
     const sizes = new ResizeObserver(() => this.stuck && this.toBottom());
     for (const each of [scroller, ...scroller.children]) sizes.observe(each);
     this.#offer();
+  }
+
+  get stuck() {
+    return this.#stuck;
+  }
+  set stuck(stuck) {
+    this.#stuck = stuck;
+    // Firefox holds its place some frames later, which looks as if the reader had scrolled up.
+    this.scroller.style.overflowAnchor = stuck ? "none" : "";
   }
 
   get atBottom() {
