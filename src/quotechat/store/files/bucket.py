@@ -27,7 +27,7 @@ _CONNECT_SECONDS, _READ_SECONDS, _TRIES = 3.0, 10.0, 2
 _RETRY_MS = 5000
 _REST_SECONDS = 5.0
 """For so long nobody is kept waiting for a storage that was unavailable."""
-_PLACES, _PLACE_SECONDS = 6, 1.0
+_PLACES, _PLACE_SECONDS = 12, 2.0
 """Requests of people that may wait for the storage at once in a process, and for how long one waits for its turn: the
 other threads stay free, whatever becomes of the storage."""
 _MISSING = frozenset({"NoSuchKey", "404"})
