@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -141,18 +140,6 @@ def test_it_outlives_a_killed_server(path: str, page: Any, server: Server) -> No
     expect(page.locator("#outbox article")).to_have_count(0)
     waits(page, lambda: len(page.evaluate("seen")) == 3, "the stream")
     assert page.evaluate("seen") == [[seq, True] for seq in (1, 2, 3)]
-
-
-@pytest.mark.long
-def test_the_newest_stays_in_view(page: Any, server: Server) -> None:
-    """Through a burst after which the page forgets its oldest 400."""
-    create(server, "burst")
-    enter(page, f"{server.url}/rooms/burst")
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda number: say(server, "burst", f"word {number}"), range(820)))
-    expect(page.locator("#m820")).to_be_in_viewport()
-    waits(page, lambda: page.locator("#log article").count() < 800, "the oldest are gone")
-    expect(page.locator("#m820")).to_be_in_viewport()
 
 
 @pytest.mark.long
