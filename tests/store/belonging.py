@@ -320,6 +320,21 @@ class RulesOfRoomsContract:
         store.rebuild(lambda done, of: None)  # type: ignore[attr-defined]  # a command's, not the hub's
         assert [each.get("moderated") for each in store.snapshot("tea", 9)["messages"]] == [True, True, None]
 
+    def test_managers_and_administrators_remove_quotes_of_others(
+        self, store: Store, people: list[accounts.Account]
+    ) -> None:
+        """Managers of the room where it was added, and administrators: also one that nobody owns."""
+        ann, bea, cai, dee = people
+        do(store, CreateRoom("tea"), bea.identity)
+        add = commands.AddQuote(quote=commands.NewQuote("words", "Cai"), room="tea")
+        quotes = [do(store, add, identity).event.envelope["quote"]["id"] for identity in (cai.identity, None, None)]
+        ours, *unowned = [commands.RemoveQuote(quote=commands.QuoteId(each), room="tea") for each in quotes]
+        with pytest.raises(Forbidden):
+            do(store, unowned[0], dee.identity)
+        for command, who in ((ours, cai), (unowned[0], ann), (unowned[1], bea)):
+            assert do(store, command, who.identity).event.command == "quote-removed"
+        assert not {*quotes} & {each["id"] for each in store.quotes(None, 50)["quotes"]}
+
     def test_a_room_is_closed_and_opened(self, store: Store, people: list[accounts.Account]) -> None:
         """Who has joined stays, and whoever closes a room without a manager is it; to open it asks for consent."""
         ann, bea, cai, _ = people

@@ -48,6 +48,7 @@ _OWNED = {
 }
 """Calls and commands about a thing that is the caller's own, or somebody else's."""
 _DELETES = ("DELETE /api/v1/rooms/{room}/messages/{message_id}", "delete-message")
+_REMOVES = ("DELETE /api/v1/quotes/{quote_id}", "remove-quote")
 
 
 class Cell(NamedTuple):
@@ -227,7 +228,8 @@ def _refined(call: str, caller: Caller, kind: str | None, own: bool, outcomes: s
         return outcomes | {code for part, code in hidden.items() if part in call}
     if not outcomes <= {"ok", "forbidden"}:
         return outcomes
-    if call in _DELETES and not own and allows(principal, p.DELETE_OTHERS, kind or OPEN, caller.in_room(kind or OPEN)):
+    moderates = allows(principal, p.DELETE_OTHERS, kind or OPEN, caller.in_room(kind or OPEN))
+    if call in (_DELETES if private else _DELETES + _REMOVES) and not own and moderates:
         return {"scope-missing manage"} if caller.scopes is not None and "manage" not in caller.scopes else {"ok"}
     if call in ("add-quote", "POST /api/v1/quotes") and private:
         return {"forbidden"}

@@ -32,7 +32,7 @@ _NEEDS: dict[type, str] = {
     SendMessage: WRITE,
     EditMessage: CHANGE_OWN,
     React: CHANGE_OWN,
-    # Its rule knows the owner of the message.
+    # Their rules know the owner of the message, and of the quote.
     DeleteMessage: READ,
     CancelScheduled: READ,
     AddQuote: WRITE,

@@ -84,7 +84,7 @@ def one(quote_id: int) -> Response:
     examples=(Example("/api/v1/quotes/1"),),
 )  # fmt: skip
 def remove(quote_id: int) -> Response:
-    """Take one's own quote back."""
+    """Remove one's own quote; managers of its room and administrators remove any."""
     return remove_quote(quote_id)
 
 
