@@ -191,6 +191,21 @@ def test_how_far_a_search_came_tells_nothing_of_hidden_rooms(both: Both, indexed
         assert answer.get("searched", {"through": rfc3339(T0 + 1000)}) == {"through": rfc3339(T0 + 1000)}
 
 
+@pytest.mark.parametrize("indexed", [True, False])
+def test_a_position_in_a_hidden_room_is_one_in_no_room(both: Both, indexed: bool) -> None:
+    """A `before` that is made up tells neither if there is such a room nor when something was said there."""
+    do(both.store, CreateRoom("tea"))
+    do(both.store, said(text="visible tea"), at=T0 + 1000)
+    hidden = do(both.store, said(text="hidden tea", room="tea"), at=T0 + 2000).seq
+    both.store.write_with(lambda sql: sql.run("UPDATE room SET kind = 'closed' WHERE name = 'tea'"))
+    if indexed:
+        both.follow()
+    for at in (0, T0 + 999, T0 + 1000, T0 + 2000):
+        for rank, best in (("", False), ("2.", True)):
+            answers = [both.ask("tea", before=f"{rank}{at}.{room}.{hidden}", best=best) for room in ("tea", "none")]
+            assert answers[0] == answers[1]
+
+
 def test_the_best_come_first(both: Both) -> None:
     """Phrase before words, whole words before beginnings, then newer; page by page."""
     for at, text in enumerate(("quick brown", "quickly browned", "brown quick", "a quick brown fox", "quicker browns")):

@@ -17,13 +17,13 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from ...protocol import events, json
-from ...protocol.errors import ParameterInvalid
+from ...protocol.errors import ParameterInvalid, RoomUnknown
 from ...protocol.markup import text
 from ...protocol.names import skeleton
 from ...protocol.rights.principal import Principal
 from ...protocol.search import question
 from ...protocol.search.question import Question
-from .. import presenting
+from .. import presenting, visibility
 from ..accounts import callers
 from ..base import PAGE_BYTES, Transactions
 from ..shapes import Row, Sql, counted
@@ -231,8 +231,12 @@ class Search:
         return iter([hit for hit in news if hit < end])
 
     def _room_id(self, room: str) -> int:
-        row = self._store.read_with(lambda sql: sql.one("SELECT id FROM room WHERE name = ?", room))
-        return 0 if row is None else int(row[0])
+        """Return the key of a room, 0 if the caller does not see it: a position that is made up must tell nothing."""
+        try:
+            row = self._store.read_with(lambda sql: visibility.room(sql, "r.id", room, self._asker.principal))
+        except RoomUnknown:
+            return 0
+        return int(row[0])
 
     # --- Comparing --------------------------------------------------------------------------------
 
