@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -20,6 +21,7 @@ from servers import Running, environment, quotechat, running
 
 from quotechat import create_app
 from quotechat.config import Settings
+from quotechat.live import downloads
 from quotechat.store.accounts import own
 
 PASSWORD = "correct horse battery 9"
@@ -113,6 +115,22 @@ def test_it_is_asked_for_twice_an_hour(tmp_path: Path) -> None:
         assert b"export?files=1" in browser.client.get("/me").data
     finally:
         app.extensions["quotechat"].close()
+
+
+@pytest.mark.parametrize("store_kind", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("own", [True, False])
+def test_what_is_on_its_way_ends_with_the_session(app: Flask, monkeypatch: pytest.MonkeyPatch, own: bool) -> None:
+    """An archive of one's own data, and a file, over a server that does not give its sockets away too."""
+    monkeypatch.setattr(downloads, "_ASK_SECONDS", 0.0)
+    admin = owner(app)
+    file = sent(admin, "lobby", "long.bin", bytes(1_000_000))
+    answer = admin.client.get("/api/v1/me/export?files=1" if own else f"/api/v1/files/{file['id']}")
+    blocks = iter(answer.response)
+    next(blocks)
+    assert answer.status_code == 200
+    app.extensions["quotechat"].write_with(lambda sql: sql.run("DELETE FROM session"))
+    with contextlib.closing(answer), pytest.raises(ConnectionResetError):
+        list(blocks)
 
 
 # --- A real server ----------------------------------------------------------------------------------

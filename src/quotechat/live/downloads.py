@@ -8,6 +8,7 @@ peer has taken the last one; meanwhile no other peer waits.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import queue
@@ -16,7 +17,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -169,8 +170,8 @@ class Download:
         self.ends_at = time.monotonic() + _SILENT_SECONDS
         self._out = memoryview(head + first)
         self._at, self._stop = start + len(first), stop
-        self._left, self._may = left, may
-        self._asks_at = time.monotonic() + _ASK_SECONDS
+        self._left = left
+        self._right = _Right(may)
         self._broken = False
         self._is_far = content.is_far
         self._file = None if content.path is None else open(content.path, "rb", buffering=0)  # noqa: SIM115  # see close
@@ -196,7 +197,7 @@ class Download:
 
     def send(self) -> bool:
         """Send some; return False if the content or the reader's right ends too early. Raises OSError."""
-        if self._broken or not self._is_allowed():
+        if self._broken or not self._right.stands():
             return False
         if self._out:
             sent = self.sock.send(self._out[:_TURN_BYTES])
@@ -219,13 +220,6 @@ class Download:
             self.sock.shutdown(socket.SHUT_WR)
         return True
 
-    def _is_allowed(self) -> bool:
-        now = time.monotonic()
-        if now < self._asks_at:
-            return True
-        self._asks_at = now + _ASK_SECONDS
-        return self._may()
-
     def close(self) -> None:
         """Release all."""
         self.is_closed = True
@@ -241,3 +235,30 @@ def open_downloads(chat: Chat) -> Downloads:
     chat.supervise(downloads.thread)
     chat.on_close(downloads.close)
     return downloads
+
+
+class _Right:
+    """The right of one reader, which `may` tells; it is asked every `_ASK_SECONDS`."""
+
+    def __init__(self, may: Callable[[], bool]) -> None:
+        self._may = may
+        self._asks_at = time.monotonic() + _ASK_SECONDS
+
+    def stands(self) -> bool:
+        now = time.monotonic()
+        if now < self._asks_at:
+            return True
+        self._asks_at = now + _ASK_SECONDS
+        return self._may()
+
+
+def while_allowed(blocks: Iterable[bytes], may: Callable[[], bool]) -> Iterator[bytes]:
+    """Yield `blocks`, for an answer that a thread sends, as long as its reader may have them.
+
+    Raises ConnectionResetError when that is over: the connection has to end before the announced length.
+    """
+    right = _Right(may)
+    for block in blocks:
+        if not right.stands():
+            raise ConnectionResetError(errno.ECONNRESET, "the reader may have no more of it")
+        yield block

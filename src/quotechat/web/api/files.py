@@ -16,7 +16,7 @@ from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from ...hub.chat import Chat
 from ...hub.files import Files
 from ...live import handoff
-from ...live.detach import can_detach
+from ...live.downloads import while_allowed
 from ...protocol.errors import (
     FileUnknown,
     ParameterInvalid,
@@ -34,7 +34,7 @@ from ...store.files.uploads import File
 from ..http import access, authentication, parameters, problems, security, site
 from ..http.services import services
 from ..spec.described import described
-from ..transports.downloading import AT_ONCE_BYTES, Sent
+from ..transports.downloading import AT_ONCE_BYTES, Sent, can_hand_over
 from .messages import live
 
 blueprint = Blueprint("files", __name__, url_prefix="/api/v1")
@@ -315,8 +315,8 @@ def _answer(
             return Response(b"".join((first, *content.blocks(start + len(first), stop))), status, headers)
     except FileNotFoundError:
         raise FileUnknown() from None  # it was removed this moment
-    if not can_detach(request.environ) or request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
-        body = chain((first,), content.blocks(start + len(first), stop))
+    if not can_hand_over():
+        body = while_allowed(chain((first,), content.blocks(start + len(first), stop)), may)
         return Response(body, status, headers | {"Content-Length": str(stop - start)})
     who = security.client()
     _chat().limits.enter("download", *who)

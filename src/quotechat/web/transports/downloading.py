@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -9,10 +10,11 @@ from flask import Response, request
 from werkzeug.http import http_date
 
 from ...live.detach import can_detach, detach
-from ...live.downloads import Body, Download, Downloads
+from ...live.downloads import Body, Download, Downloads, while_allowed
 from ...protocol.errors import Overloaded, Refused
 from ..http import problems, security
 from ..http.services import services
+from . import revocation
 from .kept import with_headers
 
 AT_ONCE_BYTES = 256 * 1024
@@ -62,14 +64,21 @@ class Made(Body, Protocol):
 
 
 def whole(made: Made, headers: dict[str, str]) -> Response:
-    """Return the answer with all of `made`; a long one goes out without a thread. Raises RateLimited, Overloaded."""
+    """Return the answer with all of `made`; a long one goes out without a thread, until the caller's session ends.
+
+    Raises RateLimited, Overloaded.
+    """
     headers = headers | {"Content-Length": str(made.size), "Cache-Control": "no-store"}
-    if request.method == "HEAD" or not _takes_long(made):
-        body = None if request.method == "HEAD" else b"".join(made.blocks(0, made.size))
-        made.close()
-        return Response(body, headers=headers)
-    if not can_detach(request.environ) or request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
-        answer = Response(made.blocks(0, made.size), headers=headers)
+    if request.method == "HEAD" or made.size <= AT_ONCE_BYTES:
+        with contextlib.closing(made):
+            return Response(None if request.method == "HEAD" else b"".join(made.blocks(0, made.size)), headers=headers)
+    watch = revocation.watch(())
+
+    def may() -> bool:
+        return watch is None or not watch.has_ended()
+
+    if not can_hand_over():
+        answer = Response(while_allowed(made.blocks(0, made.size), may), headers=headers)
         answer.call_on_close(made.close)
         return answer
     limits, who = services().chat.limits, security.client()
@@ -83,8 +92,9 @@ def whole(made: Made, headers: dict[str, str]) -> Response:
     except Refused:
         made.close()
         raise
-    return Sent(services().downloads, 200, headers, made, 0, made.size, left)
+    return Sent(services().downloads, 200, headers, made, 0, made.size, left, may=may)
 
 
-def _takes_long(made: Made) -> bool:
-    return made.size > AT_ONCE_BYTES
+def can_hand_over() -> bool:
+    """Return True if the socket of this request can be taken from the server, to send a long answer."""
+    return can_detach(request.environ) and request.environ.get("SERVER_PROTOCOL") != "HTTP/1.0"
