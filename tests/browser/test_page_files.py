@@ -123,7 +123,9 @@ def test_a_picture_opens_large(open_page: Open) -> None:
     sign(page, "Ada")
     loads(page, "field", "kept", "upload")
     pictures = [{"name": name, "mimeType": "image/jpeg", "buffer": photo()} for name in ("one.jpg", "two.jpg")]
+    expect(page.locator("[name=file]")).to_have_js_property("multiple", True)  # what was loaded runs
     page.set_input_files("[name=file]", pictures)
+    expect(page.locator(".files-waiting li")).to_have_count(2)
     expect(page.locator(".files-waiting progress")).to_have_count(0)
     page.fill(".files-waiting li:first-child input", "A heron")
     page.evaluate("document.getElementById('composer').requestSubmit()")
@@ -159,6 +161,7 @@ def test_a_description_is_given_after_sending(open_page: Open) -> None:
     sign(ada, "Ada")
     loads(ada, "field", "kept", "upload")
     ada.set_input_files("[name=file]", {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": photo()})
+    expect(ada.locator(".files-waiting li")).to_have_count(1)
     expect(ada.locator(".files-waiting progress")).to_have_count(0)
     ada.fill("[name=message]", "Look")
     ada.evaluate("document.getElementById('composer').requestSubmit()")
@@ -168,6 +171,7 @@ def test_a_description_is_given_after_sending(open_page: Open) -> None:
         expect(page.get_by_role("menuitem", name="Reply", exact=True)).to_be_visible()
         expect(page.get_by_role("menuitem", name="Describe files")).to_have_count(count)
         page.keyboard.press("Escape")
+        expect(page.locator("#message-menu")).to_be_hidden()
     ada.evaluate("document.querySelector('#m1 [data-action=more]').click()")
     ada.get_by_role("menuitem", name="Describe files").click()
     field = ada.get_by_role("dialog", name="What the files show").get_by_role("textbox", name="photo.jpg")

@@ -201,7 +201,7 @@ def test_a_proxy_sends_for_many(tmp_path: Path) -> None:
                 status, headers, _ = connection.post(said(f"word {number}"), client, f"X-Request-Id: r{number}")
                 assert (status, headers["X-Request-Id"]) == (201, f"r{number}")
                 assert f"r={5 - number};" in headers["RateLimit"]
-        assert kept(server) == 1
+        until(lambda: kept(server) == 1, what="that the reactor has it")
         assert connection.post(said("too many"), clients[0], "X-Request-Id: last")[0] == 429
         status, headers, _ = connection.post(said("one more"), clients[1], "X-Request-Id: not ours!")
         assert status == 201 and re.fullmatch("[0-9a-f]{16}", headers["X-Request-Id"])
@@ -258,14 +258,7 @@ def test_what_is_on_its_way_finishes(tmp_path: Path, before: int, sent: int) -> 
         body = said("on its way")
         request = f"POST {MESSAGES} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n".encode()
         request += b"Content-Length: %d\r\nAccept: */*\r\n\r\n" % len(body) + body
-        with connect(f"{server.url.replace('http', 'ws', 1)}/api/v1/ws?room=lobby") as other:
-            connection.sock.sendall(request[:sent])
-            arrived(server, connection)
-            server.process.send_signal(signal.SIGTERM)
-            with pytest.raises(ConnectionClosed) as told:
-                while True:
-                    other.recv(timeout=30)
-            assert told.value.rcvd is not None and told.value.rcvd.code == 1012
+        begin_and_stop(server, connection, request[:sent])
         connection.sock.sendall(request[sent:])
         status, headers, event = connection.answer()
         assert (status, event["message"]["message"], headers["Connection"]) == (201, "on its way", "close")
@@ -280,9 +273,8 @@ def test_what_is_refused_on_its_way_is_told(tmp_path: Path) -> None:
             assert connection.post(said(f"before {number}"))[0] == 201
         body = said("x", color="none")
         head = f"POST {MESSAGES} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        connection.sock.sendall(f"{head}Content-Length: {len(body)}\r\nAccept: */*\r\n\r\n".encode() + body[:9])
-        arrived(server, connection)
-        server.process.send_signal(signal.SIGTERM)
+        head += f"Content-Length: {len(body)}\r\nAccept: */*\r\n\r\n"
+        begin_and_stop(server, connection, head.encode() + body[:9])
         until(lambda: gone(server), what="an address that is given up")
         connection.sock.sendall(body[9:])
         status, headers, problem = connection.answer()
@@ -340,6 +332,22 @@ def test_what_nobody_has_read_yet_is_on_its_way(app: Flask) -> None:
     assert not sender.ending
     reactor.forget(sender)
     other.close()
+
+
+def begin_and_stop(server: Running, connection: Connection, data: bytes) -> None:
+    """Send the beginning of a request, and SIGTERM; return when the server has told its connections."""
+    # Later than `connection`, so it is told after that.
+    with connect(f"{server.url.replace('http', 'ws', 1)}/api/v1/ws?room=lobby") as other:
+        connection.sock.sendall(data)
+        arrived(server, connection)
+        # Whatever the server does in the turn in which it reads is done when it answers this.
+        other.send('{"command": "ping"}')
+        until(lambda: json.loads(other.recv(timeout=60))["command"] == "pong", what="the answer")
+        server.process.send_signal(signal.SIGTERM)
+        with pytest.raises(ConnectionClosed) as told:
+            while True:
+                other.recv(timeout=60)
+    assert told.value.rcvd is not None and told.value.rcvd.code == 1012
 
 
 def gone(server: Running) -> bool:
