@@ -21,7 +21,9 @@ BEGIN
         END IF;
     END IF;
     PERFORM set_config('quotechat.access_moved', 'yes', true);
-    EXECUTE format('UPDATE %I.access_revision SET revision = revision + 1', TG_TABLE_SCHEMA);
+    EXECUTE format(
+        'INSERT INTO %I.access_revision AS a (id, revision) VALUES (1, 1)'
+        ' ON CONFLICT (id) DO UPDATE SET revision = a.revision + 1', TG_TABLE_SCHEMA);
     RETURN NULL;
 END
 $$;

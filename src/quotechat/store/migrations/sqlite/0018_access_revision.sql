@@ -8,25 +8,25 @@ INSERT INTO access_revision (id, revision) VALUES (1, 0);
 
 -- Triggers, so that no statement is left out, nor one of a worker of an older version that still runs.
 CREATE TRIGGER session_ended AFTER DELETE ON session BEGIN
-    UPDATE access_revision SET revision = revision + 1;
+    INSERT INTO access_revision (id, revision) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET revision = revision + 1;
 END;
 CREATE TRIGGER session_changed AFTER UPDATE OF hash, account_id, ends_at ON session BEGIN
-    UPDATE access_revision SET revision = revision + 1;
+    INSERT INTO access_revision (id, revision) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET revision = revision + 1;
 END;
 CREATE TRIGGER token_ended AFTER DELETE ON token BEGIN
-    UPDATE access_revision SET revision = revision + 1;
+    INSERT INTO access_revision (id, revision) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET revision = revision + 1;
 END;
 CREATE TRIGGER token_changed AFTER UPDATE OF hash, account_id, ends_at ON token BEGIN
-    UPDATE access_revision SET revision = revision + 1;
+    INSERT INTO access_revision (id, revision) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET revision = revision + 1;
 END;
 CREATE TRIGGER account_ended AFTER DELETE ON account BEGIN
-    UPDATE access_revision SET revision = revision + 1;
+    INSERT INTO access_revision (id, revision) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET revision = revision + 1;
 END;
 CREATE TRIGGER account_changed AFTER UPDATE OF name, role, state, until ON account BEGIN
-    UPDATE access_revision SET revision = revision + 1;
+    INSERT INTO access_revision (id, revision) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET revision = revision + 1;
 END;
 -- Members of closed rooms leave by an event of the log, and all but guests read open rooms without being members.
 CREATE TRIGGER guest_left AFTER DELETE ON member
     WHEN (SELECT role FROM account WHERE id = OLD.account_id) = 'guest' BEGIN
-    UPDATE access_revision SET revision = revision + 1;
+    INSERT INTO access_revision (id, revision) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET revision = revision + 1;
 END;
