@@ -142,6 +142,7 @@ def test_the_column_can_be_skipped(server: Server, open_page: Callable[..., Any]
     expect(page.locator(".skip")).to_be_focused()
     expect(page.locator(".skip")).to_be_in_viewport()
     page.keyboard.press("Enter")
+    expect(page.locator(".skip")).not_to_be_focused()  # with the next frame
     page.keyboard.press("Tab")
     expect(page.locator("main :focus")).to_have_count(1)
 

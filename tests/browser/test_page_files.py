@@ -48,6 +48,7 @@ def test_a_page_sends_and_shows_files(open_page: Open) -> None:
     ada, bo = open_page("/"), open_page("/polling")
     sign(ada, "Ada")
     loads(ada, "field", "upload")
+    expect(ada.locator("[name=file]")).to_have_js_property("multiple", True)  # what was loaded runs
     ada.set_input_files("[name=file]", {"name": "photo.jpg", "mimeType": "text/html", "buffer": photo()})
     ada.evaluate(DROP, ["notes.txt", "x" * 1_500_000])
     expect(ada.locator(".files-waiting li")).to_have_count(2)
