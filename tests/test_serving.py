@@ -426,8 +426,9 @@ def test_hub_is_found_behind_middleware() -> None:
     assert find_chat(Middleware(None)) is None
 
 
-def test_lingering_closes_after_its_peer() -> None:
+def test_lingering_closes_after_its_peer(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was sent arrives whole; the descriptor is free once the peer has closed."""
+    monkeypatch.setattr(Lingering, "_SECONDS", 60.0)  # this test may take longer than the usual time
     ours, theirs = socket.socketpair()
     number = ours.fileno()
     ours.sendall(b"last words")

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 import requests
-from servers import Running, environment, quotechat, running
+from raising import keeping
+from servers import Running, quotechat, running
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -27,12 +28,9 @@ def servers(
 ) -> Iterator[list[Running]]:
     """Two servers on one store: processes that know of each other by the store alone."""
     data, database = tmp_path_factory.mktemp("data"), new_database()
-    env = environment(QUOTECHAT_LIMITS="off", QUOTECHAT_ACCESS="invite", QUOTECHAT_DATABASE=database)
+    command, env = keeping(data, QUOTECHAT_LIMITS="off", QUOTECHAT_ACCESS="invite", QUOTECHAT_DATABASE=database)
     with ExitStack() as stack:
-        started = []
-        for _ in range(2):
-            command = quotechat("serve", "--port", "0", "--data", str(data))
-            started.append(stack.enter_context(running(command, env=env)))
+        started = [stack.enter_context(running(command, env=env)) for _ in range(2)]
         add = quotechat("users", "add", "Boss", "--role", "owner", "--password-stdin", "--data", str(data))
         subprocess.run(add, input=PASSWORD.encode(), env=env, check=True, capture_output=True)
         yield started
@@ -44,7 +42,7 @@ class Person:
     def __init__(self, url: str, name: str) -> None:
         self.url, self.name = url, name
         self.session = requests.Session()
-        self.session.headers["Origin"] = url
+        self.session.headers.update({"Origin": url, "Connection": "close"})
         answer = self.session.post(f"{url}/api/v1/sessions", json={"name": name, "password": PASSWORD})
         assert answer.status_code == 201, answer.text
         self.id = answer.json()["account"]["id"]
