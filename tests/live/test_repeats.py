@@ -110,6 +110,8 @@ NONE = {
     "a long length": request(Content_Length="0000000002"),
     "a line break": request(User_Agent="a\nContent-Length: 9"),
     "a return": request(X_Request_Id="a\rb"),
+    "no colon": request().replace(b"User-Agent: test", b"User-Agent"),
+    "an empty line first": b"\r\n" + request(LINE.replace("/api", "http://chat.example.org/api")),
     "a zero": request(User_Agent="a\0b"),
     "much": request(User_Agent="a" * 9000),
     "many": request(LINE, *[f"X-{number}: 1" for number in range(100)]),
@@ -131,6 +133,8 @@ def test_where_a_body_is() -> None:
     found = repeats.read(request(Content_Length="5", X_Request_Id="r7") + b"abcPOST", PEER)
     assert found is not None and found.request_id == "r7"
     assert (request(Content_Length="5") + b"abcPOST")[found.begins : found.ends] == b"{}abc"
+    twice = repeats.read(request(LINE, "X-Request-Id: r8"), PEER)
+    assert twice is not None and twice.request_id == "r1,r8"
     assert repeats.key(request() + b"P", PEER) is None and repeats.key(request(), PEER) is not None
 
 

@@ -61,14 +61,16 @@ def read(data: bytes, peer: str) -> Head | None:
     if end < 0:
         return None
     lines = data[:end].decode("latin-1").split("\r\n")
-    if len(lines) > _MOST_LINES:
+    if len(lines) > _MOST_LINES or not lines[0]:  # the parser skips an empty line before a request
         return None
     length = request_id = cursor = None
     if lines[0].startswith("GET "):
         lines[0], cursor = _around_the_cursor(lines[0])
     deciding = []
     for line in lines[1:]:
-        name, _, value = line.partition(":")
+        name, colon, value = line.partition(":")
+        if not colon:
+            return None
         name, value = name.lower(), value.strip(" \t")
         if name not in _FREE:
             deciding.append((name, value))
@@ -81,7 +83,7 @@ def read(data: bytes, peer: str) -> Head | None:
                 return None
             length = int(value)
         elif name == _ID:
-            request_id = value
+            request_id = value if request_id is None else f"{request_id},{value}"  # as WSGI joins them
     if (length is None) == (cursor is None):
         return None
     length = length or 0
