@@ -10,6 +10,9 @@ import pytest
 from contract import T0, delete, do, edit, said
 
 from quotechat.config import Settings
+from quotechat.hub.accounts.bots import Bots
+from quotechat.hub.accounts.credentials import principal_of
+from quotechat.hub.accounts.people import People
 from quotechat.protocol.cursor import START
 from quotechat.protocol.errors import (
     AccountUnknown,
@@ -181,6 +184,38 @@ def test_a_session_that_has_ended_writes_nothing(store: Store) -> None:
     store.write_with(lambda sql: sessions.revoke_token(sql, account.id, "abcdefgh"))
     assert isinstance(write(hashed("s")), Unauthenticated) and isinstance(write(hashed("t")), Unauthenticated)
     assert store.read("lobby", START, 9).cursor.startswith("2.")
+
+
+@pytest.mark.parametrize("end", ["session", "ban", "role"])
+def test_nobody_acts_by_a_right_that_has_ended(store: Store, end: str) -> None:
+    """An administrator whose session, account or role ended while the request waited changes and makes nothing."""
+    people, bots = People(store, lambda: T0), Bots(store, lambda: T0)
+    boss, other = (
+        store.write_with(lambda sql, name=name, role=role: accounts.make(sql, name, role, T0))  # type: ignore[misc]
+        for name, role in (("Boss", "admin"), ("Other", "member"))
+    )
+    session = Session(hashed("s"), boss.id, "Firefox", T0, T0, T0, T0 + 9_999, None, None)
+    store.write_with(lambda sql: sessions.start(sql, session))
+    by = principal_of(boss, session.hash, session.ends_at)
+    acts: list[Callable[[], object]] = [
+        lambda: people.reset_link(by, other.key),
+        lambda: people.rename(by, other.key, "Oth"),
+        lambda: people.ban(by, other.key, None),
+        lambda: people.change_site(by, {"title": "Mine"}),
+        lambda: people.make(by, "New", "admin"),
+    ]
+    lasting: list[Callable[[], object]] = [lambda: people.invite(by), lambda: bots.make(by, "Bot")]
+    if end == "session":
+        people.sign_out(None, boss.key)
+    elif end == "ban":
+        people.ban(None, boss.key, None)
+    else:
+        people.set_role(None, boss.key, "member")
+    for act in acts if end == "role" else acts + lasting:
+        with pytest.raises(Forbidden if end == "role" else Unauthenticated):
+            act()
+    assert store.read_with(lambda sql: accounts.by_key(sql, other.key)) == other
+    people.ban(None, other.key, None)  # the operator may
 
 
 def test_what_is_scheduled_is_sent_under_the_name_of_then(store: Store) -> None:

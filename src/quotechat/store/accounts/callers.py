@@ -53,16 +53,34 @@ def standing(sql: Sql, write: Write, room_id: int) -> Standing:
         return Standing(Principal(identity, role="member"))
     if row is None or not is_active(row[2], row[3], write.at):
         raise Unauthenticated("This account may not write any more.")
-    scopes = None
-    if write.proof is not None:
-        proof = sql.one(_PROOF, write.proof, write.proof)
-        if proof is None or proof[0] <= write.at:
-            raise Unauthenticated("This session has ended: sign in again.")
-        scopes = proof[1]
+    scopes = None if write.proof is None else _check_proof(sql, write.proof, write.at)
     principal = Principal(identity, row[0], row[1], row[4], row[5])
     if scopes is not None:
         principal = principal._replace(scopes=frozenset(scopes.split()))
     return Standing(principal, *row[6:])
+
+
+def present(sql: Sql, by: Principal, at: int) -> Principal:
+    """Return `by` as it is now, for an act on accounts: its request may have waited since it was let in.
+
+    Raises Unauthenticated if its account, session or token has ended.
+    """
+    if by.account is None:
+        return by
+    row = sql.one("SELECT name, role, state, until FROM account WHERE id = ?", by.account)
+    if row is None or not is_active(row[2], row[3], at):
+        raise Unauthenticated("This account may not act any more.")
+    if by.proof is not None:
+        _check_proof(sql, by.proof, at)
+    return by._replace(name=row[0], role=row[1])
+
+
+def _check_proof(sql: Sql, proof: bytes, at: int) -> Any:
+    """Return the scopes of a token, None of a session. Raises Unauthenticated if it has ended."""
+    row = sql.one(_PROOF, proof, proof)
+    if row is None or row[0] <= at:
+        raise Unauthenticated("This session has ended: sign in again.")
+    return row[1]
 
 
 def check_name(standing: Standing, command: object) -> None:

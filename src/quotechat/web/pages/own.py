@@ -136,7 +136,7 @@ def new_bot() -> Response:
         given = request.form.get("rooms", "").split()
         rooms = token_fields.rooms({"rooms": given or None})
         _prove()
-        made.append(_services().bots.make(principal, request.form.get("name", ""), rooms).text)
+        made.append(_services().bots.make(authentication.need_account(), request.form.get("name", ""), rooms).text)
 
     return _own("bot", make, "", made)
 
@@ -222,7 +222,7 @@ def change_person(account_id: str) -> Response:
     try:
         if what == "reset":
             _prove_again(session)
-            link = found.reset_link(principal, account_id)
+            link = found.reset_link(administrator(), account_id)
         elif what == "sign-out":
             found.sign_out(principal, account_id)
         elif what == "ban":
