@@ -14,7 +14,10 @@ from receiver import Answer, Receiver, nobody, receiving, says
 from servers import until
 from standardwebhooks import WebhookVerificationError
 
+from quotechat.hub.webhooks.webhooks import Wanted
 from quotechat.protocol import webhooks as wire
+from quotechat.protocol.errors import Unauthenticated
+from quotechat.web.http import authentication
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +68,27 @@ def test_mentions_alone(boss: Browser, receiver: Receiver) -> None:
     called = hook.say(f"@{hook.name} look")
     until(hook.done)
     assert hook.seqs() == [called]
+
+
+def test_an_ended_session_makes_and_changes_nothing(app: Flask, boss: Browser, receiver: Receiver) -> None:
+    """Of webhooks and hooks, though its request was let in before: it may wait for the name of a host, for one."""
+    hook, accounts = Hooked(boss, receiver), app.extensions["quotechat.services"].accounts
+    aside, password = Browser(app), {"name": "Azin", "password": PASSWORD}
+    assert aside.ask("POST", "/sessions", password).status_code == 201
+    with aside.client:
+        aside.ask("GET", "/me")
+        by = authentication.need_account()
+    wanted = Wanted(name="mine", url=receiver.url("/mine"), all_rooms=True)
+    assert accounts.webhooks.one(by, hook.id).webhook.key == hook.id
+    aside.ask("DELETE", "/sessions/this")
+    for act in (
+        lambda: accounts.webhooks.make(by, hook.bot, wanted),
+        lambda: accounts.webhooks.change(by, hook.id, wanted),
+        lambda: accounts.webhooks.change_secret(by, hook.id),
+        lambda: accounts.hooks.make(by, "lobby", "Mine"),
+    ):
+        with pytest.raises(Unauthenticated):
+            act()
 
 
 def test_three_days_of_failures_disable(

@@ -129,7 +129,7 @@ class Bots:
 
     def _kept(self, sql: Sql, by: Principal | None, key: str) -> Account:
         """Return a bot that `by` may change. Raises AccountUnknown, Forbidden."""
-        by, bot = self._present(sql, by), accounts.by_key(sql, key)
+        by, bot = callers.present(sql, by, self._clock()), accounts.by_key(sql, key)
         if bot.role != "bot" or bot.state == "closed":
             raise AccountUnknown()
         if by is not None and not by.is_admin and bot.keeper != by.account:
@@ -138,17 +138,13 @@ class Bots:
 
     def _keeper(self, sql: Sql, by: Principal | None, keeper: str | None) -> int | None:
         sql.alone("account")
-        by = self._present(sql, by)
+        by = callers.present(sql, by, self._clock())
         if keeper is None:
             return None if by is None else self._with_room(sql, accounts.by_id(sql, by.account or 0))
         found = accounts.by_key(sql, keeper)
         if by is not None and not by.is_admin and found.id != by.account:
             raise Forbidden("Only administrators make bots for others.")
         return self._with_room(sql, found)
-
-    def _present(self, sql: Sql, by: Principal | None) -> Principal | None:
-        """Return `by` as it is now. Raises Unauthenticated if it has ended."""
-        return None if by is None else callers.present(sql, by, self._clock())
 
     def _with_room(self, sql: Sql, keeper: Account) -> int:
         """Return the key of `keeper`, if it may have one more. Raises Conflict."""

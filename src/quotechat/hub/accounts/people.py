@@ -118,7 +118,7 @@ class People:
 
         def work(sql: Sql) -> Invited:
             now = self._clock()
-            entering.check(sql, self._present(sql, by), rooms)
+            entering.check(sql, callers.present(sql, by, self._clock()), rooms)
             made = tickets.make(
                 sql, "join", now, lasts_ms, uses=uses, role=role, rooms=rooms, made_by=made_by, note=note
             )
@@ -156,7 +156,7 @@ class People:
         """Make a new account, and a link by which its owner chooses a password. `password` is a hash."""
 
         def work(sql: Sql) -> tuple[Account, Invited]:
-            _check_role(self._present(sql, by), role)
+            _check_role(callers.present(sql, by, self._clock()), role)
             account = accounts.make(
                 sql, name, role, self._clock(), password=password, made_by=None if by is None else by.account
             )
@@ -179,7 +179,7 @@ class People:
 
         def work(sql: Sql, account: Account) -> None:
             if role is not None:
-                _check_role(self._present(sql, by), role)
+                _check_role(callers.present(sql, by, self._clock()), role)
                 _give_role(sql, account, role)
             if name is not None:
                 accounts.rename(sql, account, name, self._clock())
@@ -257,7 +257,7 @@ class People:
         values = site.clean(changed)
 
         def work(sql: Sql) -> dict[str, str]:
-            present = self._present(sql, by)
+            present = callers.present(sql, by, self._clock())
             if present is not None and not present.is_admin:
                 raise Forbidden("Only administrators may do this.")
             site.change(sql, values)
@@ -289,14 +289,10 @@ class People:
 
     def _below(self, sql: Sql, by: Principal | None, key: str) -> Account:
         """Return the account, which `by` may change. Raises AccountUnknown, Forbidden."""
-        by, account = self._present(sql, by), accounts.by_key(sql, key)
+        by, account = callers.present(sql, by, self._clock()), accounts.by_key(sql, key)
         if by is not None and not outranks(by.role, account.role):
             raise Forbidden("Only an owner changes administrators and owners.")
         return account
-
-    def _present(self, sql: Sql, by: Principal | None) -> Principal | None:
-        """Return `by` as it is now. Raises Unauthenticated if it has ended."""
-        return None if by is None else callers.present(sql, by, self._clock())
 
     def _reset(self, sql: Sql, account: Account, by: Principal | None) -> Invited:
         made_by = None if by is None else by.account

@@ -16,7 +16,7 @@ from ...protocol.rights.permissions import MANAGE, allows
 from ...protocol.rights.principal import Principal
 from ...protocol.rooms import is_private
 from ...store import members
-from ...store.accounts import accounts, closing, sessions
+from ...store.accounts import accounts, callers, closing, sessions
 from ...store.accounts.accounts import Account
 from ...store.accounts.sessions import Token, hashed
 from ...store.administration import audit
@@ -62,7 +62,13 @@ class Hooks:
         Raises RoomUnknown, Forbidden, Invalid and Conflict for the name, Conflict if the room has too many.
         """
         kind = self._managed(by, room)
-        hook, secret = self._chat.write_with(lambda sql: make_hook(sql, by, room, name, self._chat.now()))
+
+        def work(sql: Sql) -> tuple[Hook, str]:
+            now = self._chat.now()
+            _check_manager(sql, callers.present(sql, by, now), room)
+            return make_hook(sql, by, room, name, now)
+
+        hook, secret = self._chat.write_with(work)
         if is_private(kind):
             self._add_member(by, hook, room, address, proof)
         return hook, secret
@@ -94,10 +100,7 @@ class Hooks:
     def _managed(self, by: Principal, room: str) -> str:
         """Return the kind of a room that `by` manages. Raises RoomUnknown, Forbidden."""
         self._chat.open(by, room)
-        found = self._chat.read_with(lambda sql: members.membership(sql, room, by.account))
-        if found is None or not allows(by, MANAGE, found.kind, found.role):
-            raise Forbidden("Only managers of this room may do this.")
-        return found.kind
+        return self._chat.read_with(lambda sql: _check_manager(sql, by, room))
 
     def _add_member(self, by: Principal, hook: Hook, room: str, address: str, proof: bytes | None) -> None:
         command = AddMember(room=room, member=NewMember(id=hook.account.key))
@@ -106,6 +109,14 @@ class Hooks:
         except Refused:
             self._chat.write_with(lambda sql: closing.close(sql, hook.account, self._chat.now()))
             raise
+
+
+def _check_manager(sql: Sql, by: Principal | None, room: str) -> str:
+    """Return the kind of `room`. Raises Forbidden if `by` does not manage it."""
+    found = members.membership(sql, room, None if by is None else by.account)
+    if found is None or by is None or not allows(by, MANAGE, found.kind, found.role):
+        raise Forbidden("Only managers of this room may do this.")
+    return found.kind
 
 
 def make_hook(sql: Sql, by: Principal | None, room: str, name: str, now: int) -> tuple[Hook, str]:

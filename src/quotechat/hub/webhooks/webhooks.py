@@ -17,7 +17,7 @@ from ...protocol.errors import Conflict, Forbidden, Invalid, RoomUnknown, Webhoo
 from ...protocol.events import MESSAGE_SENT, rfc3339
 from ...protocol.rights.principal import Principal
 from ...store import visibility
-from ...store.accounts import accounts
+from ...store.accounts import accounts, callers
 from ...store.accounts.accounts import Account
 from ...store.administration import audit
 from ...store.base import Transactions
@@ -109,6 +109,7 @@ class Webhooks:
         starts, secret, now = self._starts(bot, wanted), _new_secret(), self._clock()
 
         def work(sql: Sql) -> Webhook:
+            self._bot(sql, by, account)  # again: names of hosts have been looked up meanwhile
             maker = None if by is None else by.account
             made = rows.make(
                 sql, name, bot.id, url, secret, now, made_by=maker, all_rooms=wanted.all_rooms,
@@ -225,14 +226,14 @@ class Webhooks:
 
     def _kept(self, sql: Sql, by: Principal | None, key: str) -> Webhook:
         """Return a webhook that `by` may change. Raises WebhookUnknown."""
-        webhook = rows.find(sql, key)
+        by, webhook = callers.present(sql, by, self._clock()), rows.find(sql, key)
         if by is not None and not by.is_admin and accounts.by_id(sql, webhook.account).keeper != by.account:
             raise WebhookUnknown()
         return webhook
 
     def _bot(self, sql: Sql, by: Principal | None, key: str) -> Account:
         """Return a bot for which `by` may make a webhook. Raises AccountUnknown, Invalid, Forbidden."""
-        bot = accounts.by_key(sql, key)
+        by, bot = callers.present(sql, by, self._clock()), accounts.by_key(sql, key)
         if bot.role != "bot" or bot.settings == accounts.HOOK or bot.state == "closed":
             raise Invalid("account", "A webhook is that of a bot.")
         if by is not None and not by.is_admin and bot.keeper != by.account:

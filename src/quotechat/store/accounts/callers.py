@@ -60,12 +60,12 @@ def standing(sql: Sql, write: Write, room_id: int) -> Standing:
     return Standing(principal, *row[6:])
 
 
-def present(sql: Sql, by: Principal, at: int) -> Principal:
-    """Return `by` as it is now, for an act on accounts: its request may have waited since it was let in.
+def present(sql: Sql, by: Principal | None, at: int) -> Principal | None:
+    """Return `by` as it is now, for a lasting act: its request may have waited since it was let in.
 
-    Raises Unauthenticated if its account, session or token has ended.
+    None stands for the operator. Raises Unauthenticated if its account, session or token has ended.
     """
-    if by.account is None:
+    if by is None or by.account is None:
         return by
     row = sql.one("SELECT name, role, state, until FROM account WHERE id = ?", by.account)
     if row is None or not is_active(row[2], row[3], at):
