@@ -123,7 +123,7 @@ def reading(port: int, room: str, headers: list[str]) -> Iterator[Any]:
 
 
 def _read(port: int, room: str, headers: list[str], joined: Any, delivered: Any) -> None:
-    readers = Readers()
+    readers = Readers(stays=True)
     for header in headers:
         request = f"GET /api/v1/ws?room={room} HTTP/1.1\r\nHost: localhost\r\n{header}{HANDSHAKE}\r\n"
         readers.add(port, request.encode())

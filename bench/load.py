@@ -6,6 +6,7 @@ delivery, and parse no more than that, so that the same lean reader serves every
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import re
@@ -26,6 +27,9 @@ HANDSHAKE = (
     "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 )
+_PONG = struct.pack("!BBI", 0x8A, 0x80, 0)
+"""Empty, with a mask of zeros."""
+_PONG_EVERY = 20.0
 _SAMPLED = 10
 """Readers of a run whose latencies are taken."""
 
@@ -47,9 +51,13 @@ class Reader:
 
 @dataclass
 class Readers:
-    """All of them. `again(body)` makes the next request of a poll out of the last answer; None for sockets."""
+    """All of them. `again(body)` makes the next request of a poll out of the last answer; None for sockets.
+
+    With `stays` they are WebSockets that read for longer than a server waits for an answer to its ping.
+    """
 
     again: Callable[[bytes], bytes] | None = None
+    stays: bool = False
     deliveries: int = 0
     answers: int = 0
     latencies: list[float] = field(default_factory=list)
@@ -57,6 +65,7 @@ class Readers:
     """The last that came, of one reader."""
     _all: dict[int, Reader] = field(default_factory=dict)
     _epoll: select.epoll = field(default_factory=select.epoll)
+    _pong_at: float = field(default_factory=time.monotonic)
 
     def __len__(self) -> int:
         return len(self._all)
@@ -93,10 +102,19 @@ class Readers:
         for reader in self._all.values():
             reader.sampled = True
 
+    def _stay(self) -> None:
+        """Send a pong over each socket now and then (RFC 6455 §5.5.3), so that no server takes it for gone."""
+        if self.stays and time.monotonic() - self._pong_at > _PONG_EVERY:
+            self._pong_at = time.monotonic()
+            for reader in self._all.values():
+                with contextlib.suppress(BlockingIOError):
+                    reader.sock.send(_PONG)
+
     def read(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
         """Receive for so long, or until `until` says so."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0 and not until():
+            self._stay()
             for number, _ in self._epoll.poll(min(left, 0.1)):
                 reader = self._all[number]
                 try:

@@ -212,7 +212,7 @@ def reading(port: int, count: int) -> Iterator[None]:
 
 
 def _read(port: int, count: int, joined: Any) -> None:
-    readers = Readers()
+    readers = Readers(stays=True)
     request = f"GET {SOCKET}?room=lobby HTTP/1.1\r\nHost: localhost\r\n{HANDSHAKE}\r\n".encode()
     for _ in range(count):
         readers.add(port, request)
