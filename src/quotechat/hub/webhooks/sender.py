@@ -8,7 +8,6 @@ the position moves. So a process that dies in between sends the last events agai
 from __future__ import annotations
 
 import logging
-import queue
 import secrets
 import socket
 import threading
@@ -46,6 +45,7 @@ from ..chat import Chat
 from .answers import say
 from .calls import Called, Calls, Policy, Reach, maker_of
 from .choosing import ROOMS_AT_ONCE, Place, Running, chosen, receiver_of
+from .crew import Crew
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,8 @@ _OF_EACH = 2 * ROOMS_AT_ONCE
 """Lanes of one webhook that are looked at: those that are on their way are among them."""
 _LOOK_EVERY = 0.5
 """Seconds between two looks: another worker may have ended, or a try may be due."""
+_STAFF_EVERY = 0.02
+"""Seconds between two looks whether the lanes that wait need more threads."""
 _GATHER = 0.01
 """Seconds for which results are gathered before they are written in one transaction."""
 _AT_ONCE_MS, _REFUSED_MS, _NOT_ALLOWED_MS = 1, 5_000, 30_000
@@ -61,8 +63,6 @@ _AT_ONCE_MS, _REFUSED_MS, _NOT_ALLOWED_MS = 1, 5_000, 30_000
 _PAGE, _PAGE_SECONDS = 50, 2.0
 """Events and seconds after which a lane notes how far it has come."""
 _JOIN_SECONDS = 2.0
-_IDLE_SECONDS = 30.0
-"""After so long without a lane a thread ends."""
 _LIKE_A_FAILURE = (RateLimited, Overloaded, Draining, OutcomeUnknown, StorageFull)
 
 
@@ -104,12 +104,11 @@ class Sender:
         self._lease_ms = lease_ms
         self._leases: dict[int, int] = {}
         self._running: dict[Place, Running] = {}
-        self._lanes: queue.SimpleQueue[Lane | None] = queue.SimpleQueue()
+        self._crew = Crew(self._work, "webhook")
         self._done: list[Done] = []
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._ended = threading.Event()
-        self._threads: list[threading.Thread] = []
         self._any = True
         self.thread = Supervised("webhooks", self._run)
 
@@ -141,11 +140,7 @@ class Sender:
         """Note how far it has come, and give up the leases, so that another worker goes on."""
         self.stop()
         self.thread.join(5)
-        for _ in self._threads:
-            self._lanes.put(None)
-        deadline = time.monotonic() + _JOIN_SECONDS
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        self._crew.close(_JOIN_SECONDS)
         try:
             self._note()
             if self._leases:
@@ -163,9 +158,17 @@ class Sender:
             except (Refused, CommitFailed) as fault:
                 log.warning("webhooks were put off: %s", fault)
                 self._ended.wait(_LOOK_EVERY)
-            self._wake.wait(_LOOK_EVERY)
+            self._pause()
             if self._any and self._wake.is_set():
                 self._ended.wait(_GATHER)
+
+    def _pause(self) -> None:
+        """Wait until there is something to note or to begin, or for a while; lanes that wait meanwhile get threads."""
+        until = time.monotonic() + _LOOK_EVERY
+        while (left := until - time.monotonic()) > 0:
+            if self._wake.wait(min(left, _STAFF_EVERY) if self._crew.has_waiting else left):
+                return
+            self._crew.staff()
 
     def step(self) -> None:
         """Note the lanes that are done, and begin those that are due and not held by another worker."""
@@ -182,11 +185,8 @@ class Sender:
         for lane in lanes:
             if lane.webhook in held:
                 self._running[lane.webhook, lane.room_id] = Running(receiver_of(lane.url), time.monotonic())
-                self._lanes.put(lane)
-        self._threads = [thread for thread in self._threads if thread.is_alive()]
-        while len(self._threads) < len(self._running):
-            self._threads.append(threading.Thread(target=self._work, name="webhook", daemon=True))
-            self._threads[-1].start()
+                self._crew.put(lane)
+        self._crew.staff()
 
     def _held(self, wanted: set[int], now: int) -> set[int]:
         """Return those of the webhooks of which this worker has the lease, for long enough for a lane."""
@@ -247,27 +247,19 @@ class Sender:
 
     # --- One lane, on a thread of its own ---------------------------------------------------------
 
-    def _work(self) -> None:
-        while (lane := self._next()) is not None:
-            try:
-                done = self._through(lane)
-            except Refused as refused:
-                log.warning("webhook: a room was put off: %s", refused.code)
-                done = Done(lane, lane.cursor, [], later=_REFUSED_MS)
-            except Exception:
-                if not self._ended.is_set():  # else the store may be closed
-                    log.exception("a lane of a webhook broke")
-                done = Done(lane, lane.cursor, [], later=_REFUSED_MS)
-            with self._lock:
-                self._done.append(done)
-            self._wake.set()
-
-    def _next(self) -> Lane | None:
-        """Return the next lane; None if it ends, or if there has been none for a while."""
+    def _work(self, lane: Lane) -> None:
         try:
-            return self._lanes.get(timeout=_IDLE_SECONDS)
-        except queue.Empty:
-            return None
+            done = self._through(lane)
+        except Refused as refused:
+            log.warning("webhook: a room was put off: %s", refused.code)
+            done = Done(lane, lane.cursor, [], later=_REFUSED_MS)
+        except Exception:
+            if not self._ended.is_set():  # else the store may be closed
+                log.exception("a lane of a webhook broke")
+            done = Done(lane, lane.cursor, [], later=_REFUSED_MS)
+        with self._lock:
+            self._done.append(done)
+        self._wake.set()
 
     def _through(self, lane: Lane) -> Done:
         """Send the new events of a lane, up to the first failure, or for a while."""
