@@ -9,9 +9,9 @@ from typing import Any, cast
 import pytest
 from servers import until
 
-from quotechat.hub.writer import MOST_CHARS_IN_A_BATCH, Writer
+from quotechat.hub.writer import MOST_CHARS_IN_A_BATCH, MOST_CHARS_WAITING, MOST_WAITING, Writer
 from quotechat.protocol import commands
-from quotechat.protocol.errors import Refused
+from quotechat.protocol.errors import Overloaded, Refused
 from quotechat.store.base import Deliver, Nothing, Outcome, Store, Write
 
 TEXT = "x" * 4000
@@ -64,6 +64,31 @@ def test_a_batch_is_bounded_in_characters() -> None:
     sizes = stored([COMMANDS[0]] * 200)
     assert sum(sizes) == 200 and max(sizes) <= MOST_CHARS_IN_A_BATCH // 4000
     assert stored([COMMANDS[2]] * 200) == [200]
+
+
+@pytest.mark.parametrize(
+    ("command", "most"), [(COMMANDS[2], MOST_WAITING), (COMMANDS[0], MOST_CHARS_WAITING // len(TEXT))]
+)
+def test_what_waits_is_bounded_in_writes_and_in_characters(command: Any, most: int) -> None:
+    """More is refused at once, with nothing stored of it; when the store has taken some, writes are taken again."""
+    store, outcomes = Batches(), list[Any]()
+    writer = Writer(cast(Store, store), lambda outcomes: None)
+    for _ in range(most + 1):  # the one that reaches the bound is taken
+        try:
+            writer.submit(Write(command, 0, "ann"), outcomes.append)
+        except Overloaded:
+            break
+    waiting = len(writer._queue)
+    assert most <= waiting <= most + 1
+    with pytest.raises(Overloaded):
+        writer.submit(Write(command, 0, "ann"), outcomes.append)
+    store.go.set()
+    writer.start()
+    until(lambda: len(outcomes) == waiting, 120, "all that was taken")
+    writer.submit(Write(command, 0, "ann"), outcomes.append)
+    until(lambda: len(outcomes) == waiting + 1, what="one more")
+    writer.close()
+    assert sum(store.sizes) == waiting + 1
 
 
 def test_writes_of_one_turn_share_a_commit() -> None:
