@@ -167,6 +167,19 @@ def test_one_that_comes_after_the_look_is_told(world: World) -> None:
     until(lambda: late.is_revoked, what="told")
 
 
+def test_a_number_that_goes_back_is_another_one(world: World) -> None:
+    """An older copy of the store has taken over: what ends there is told before its number is the old one again."""
+    world.chat.write_with(lambda sql: sql.run("UPDATE access_revision SET revision = revision + 1000"))
+    peer = world.held(world.account("Azin"))
+    until(lambda: peer.vouched, what="asked about")
+    world.settled()
+    world.chat.write_with(lambda sql: sql.run("UPDATE access_revision SET revision = 0"))
+    world.settled()
+    assert not peer.is_revoked
+    world.chat.write_with(lambda sql: sql.run("DELETE FROM token"))
+    until(lambda: peer.is_revoked, what="told")
+
+
 def test_a_session_ends_by_time_without_a_commit(world: World) -> None:
     """The number does not move then; one that was used meanwhile goes on, to its new end."""
     over, used = world.account("Azin"), world.account("Boris")

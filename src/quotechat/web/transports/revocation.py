@@ -86,7 +86,7 @@ class Revocation:
 
     def _have_number(self, revision: object) -> None:
         if isinstance(revision, int):  # else the store is unavailable, and the next tick asks again
-            self._revision = max(revision, self._revision)  # an earlier read may come later
+            self._revision = revision  # another one, also a lower one: an older copy of the store may have taken over
             self._look()
 
     def _any_held(self) -> bool:
@@ -107,7 +107,7 @@ class Revocation:
     def _found(self, found: object) -> None:
         self._looking = False
         if isinstance(found, Answers):  # else the store is unavailable, and the next tick asks again
-            self._revision = max(found.revision, self._revision)
+            self._revision = found.revision
             self._tell(found)
         if self._again:
             self._again = False
