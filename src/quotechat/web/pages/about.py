@@ -16,7 +16,8 @@ from ...store import listing, members
 from ...store.shapes import Sql
 from ..api import hooks
 from ..http import access, authentication, security, site
-from .rooms import chat, page, to, to_sign_in
+from .parts.answers import to, to_sign_in
+from .rooms import chat, page
 
 blueprint = Blueprint("about_page", __name__)
 blueprint.register_error_handler(Unauthenticated, to_sign_in)

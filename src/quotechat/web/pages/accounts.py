@@ -6,14 +6,16 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from flask import Blueprint, Response, current_app, make_response, redirect, request
+from flask import Blueprint, Response, current_app, request
 
 from ...hub.accounts.accounts import Accounts
 from ...hub.accounts.clients import Client, SignedIn
 from ...protocol.errors import Refused
 from ...store.accounts import accounts
-from ..http import authentication, problems, security, site
+from ..http import authentication, security, site
 from ..http.services import services
+from .parts import answers
+from .parts.answers import to
 
 blueprint = Blueprint("account_pages", __name__)
 
@@ -47,7 +49,7 @@ DOORS = {
 def sign_in() -> Response:
     """Show the form; a user that is signed in goes on."""
     if authentication.caller() is not None:
-        return _to(_next(request.args.get("next")))
+        return to(_next(request.args.get("next")))
     return _page("sign-in")
 
 
@@ -64,7 +66,7 @@ def sign_out() -> Response:
     caller = authentication.caller()
     if caller is not None and caller.session is not None:
         _accounts().sign_out(caller.session.hash)
-    return authentication.end(_to(site.url_for("account_pages.sign_in")))
+    return authentication.end(to(site.url_for("account_pages.sign_in")))
 
 
 @blueprint.get("/setup")
@@ -125,7 +127,7 @@ def _enter(door: str, begin: Callable[[], SignedIn]) -> Response:
         signed_in = begin()
     except Refused as refused:
         return _page(door, refused)
-    return authentication.begin(_to(_next(request.form.get("next")) if not _wrote_before() else _own()), signed_in)
+    return authentication.begin(to(_next(request.form.get("next")) if not _wrote_before() else _own()), signed_in)
 
 
 def _wrote_before() -> bool:
@@ -141,15 +143,14 @@ def _own() -> str:
 
 def _page(door: str, refused: Refused | None = None) -> Response:
     about, found = DOORS[door], authentication.services().people.site()
-    problem = None if refused is None else problems.body(refused)
-    html = site.render_template(
+    return answers.page(
         "enter.html",
+        refused,
         here=door,
         heading=about.heading,
         said=about.said,
         fields=about.fields,
         action=request.path if door != "sign-in" else site.url_for("account_pages.begin"),
-        problem=problem,
         # The password is never sent back.
         draft={name: request.form.get(name, "") for name in ("code", "name")},
         next=_next(request.values.get("next"), default=""),
@@ -161,12 +162,6 @@ def _page(door: str, refused: Refused | None = None) -> Response:
         if about.new_password
         else "",
     )
-    answer = make_response(html, 200 if problem is None else problem["status"])
-    answer.headers["Cache-Control"] = "no-store"
-    retry = None if refused is None else problems.retry_after(refused)
-    if retry is not None:
-        answer.headers["Retry-After"] = retry
-    return answer
 
 
 def _next(path: str | None, default: str | None = None) -> str:
@@ -174,12 +169,6 @@ def _next(path: str | None, default: str | None = None) -> str:
     if path and _OWN_PATH.fullmatch(path):
         return path if default is not None else site.base() + path
     return site.url_for("pages.auto") if default is None else default
-
-
-def _to(path: str) -> Response:
-    answer = make_response(redirect(path, 303))
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
 
 
 def _client() -> Client:

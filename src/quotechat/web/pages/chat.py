@@ -25,7 +25,7 @@ from ..api.quotes import MOST_SEARCHED, searched
 from ..http import access, authentication, problems, reads, security, site
 from ..http.services import services
 from ..http.site import render_template, url_for
-from .parts import faces, first_minute, sent_files
+from .parts import answers, faces, first_minute, sent_files
 from .parts.runs import show_text
 
 blueprint = Blueprint("pages", __name__)
@@ -364,12 +364,8 @@ def _told(refused: Refused | None) -> dict[str, Any] | None:
 
 
 def _page(html: str, refused: Refused | None) -> Response:
-    answer = make_response(html, _told(refused)["status"] if refused else 200)  # type: ignore[index]  # told if refused
-    # It holds the latest messages and a cursor: one from a cache would show the past as the present.
-    answer.headers["Cache-Control"] = "no-store"
+    answer = answers.answered(html, refused)
     security.give_cookie(answer)
-    if refused and refused.retry_in_ms:
-        answer.headers["Retry-After"] = str(-(-refused.retry_in_ms // 1000))
     return answer
 
 

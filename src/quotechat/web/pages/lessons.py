@@ -8,13 +8,13 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, NamedTuple
 
-from flask import Blueprint, Response, abort, make_response
+from flask import Blueprint, Response, abort
 
 from ...assets import static_dir
 from ...protocol import json
 from ..http import security
 from ..http.site import render_template
-from .parts import prose
+from .parts import answers, prose
 
 blueprint = Blueprint("lessons", __name__)
 
@@ -49,8 +49,7 @@ def lab() -> Response:
     """Show the readers side by side, measured by one page."""
     named = security.given_name() is not None  # and may write under no other name
     html = render_template("lab.html", room=ROOM, silent_room=SILENT_ROOM, readers=READERS, named=named)
-    answer = make_response(html)
-    answer.headers["Cache-Control"] = "no-store"
+    answer = answers.answered(html)
     security.give_cookie(answer)
     return answer
 
@@ -58,7 +57,7 @@ def lab() -> Response:
 @blueprint.get("/learn")
 def learn() -> Response:
     """Show the steps to a chat server of one's own, each with the fault that the next one mends."""
-    return _lesson(render_template("learn.html", steps=_steps()))
+    return answers.answered(render_template("learn.html", steps=_steps()))
 
 
 @blueprint.get("/learn/<step>")
@@ -68,16 +67,10 @@ def step(step: str) -> Response:
     if step not in steps:
         abort(404)
     number = int(steps[step]["number"])
-    return _lesson(render_template(
+    return answers.answered(render_template(
         "step.html", step=steps[step], previous=_steps()[number - 1] if number else None,
         following=_steps()[number + 1] if number + 1 < len(steps) else None, printed=_printed, parts=prose.parts,
     ))  # fmt: skip
-
-
-def _lesson(html: str) -> Response:
-    answer = make_response(html)
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
 
 
 @cache

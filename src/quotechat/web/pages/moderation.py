@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, redirect, request
+from flask import Blueprint, Response, request
 
 from ...protocol import commands, events, json
 from ...protocol.errors import Refused, Unauthenticated
@@ -15,7 +15,7 @@ from ..api import moderation
 from ..http import access, authentication, parameters, security, site
 from ..http.services import services
 from . import own
-from .rooms import to_sign_in
+from .parts.answers import to, to_sign_in
 
 blueprint = Blueprint("moderation_pages", __name__)
 blueprint.register_error_handler(Unauthenticated, to_sign_in)
@@ -34,7 +34,7 @@ def close(report_id: int) -> Response:
         moderation.closed(own.administrator(), report_id, request.form.get("state"))
     except Refused as refused:
         return own.administration("reports", refused)
-    return own.to(site.url_for("own_pages.admin"))
+    return to(site.url_for("own_pages.admin"))
 
 
 @blueprint.get("/admin/audit")
@@ -69,7 +69,7 @@ def reported(name: str, message_id: int) -> Response:
         )  # fmt: skip
     except Refused as refused:
         return _report(name, message_id, refused)
-    return redirect(site.url_for("pages.room", name=name), 303)  # type: ignore[return-value]  # Flask's own class
+    return to(site.url_for("pages.room", name=name))
 
 
 def _report(name: str, message_id: int, refused: Refused | None = None) -> Response:

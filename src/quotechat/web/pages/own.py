@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, Response, make_response, redirect, request
+from flask import Blueprint, Response, request
 
 from ...hub.accounts.people import Invited
 from ...hub.chat import Chat
@@ -17,8 +17,10 @@ from ...store.accounts import accounts, sessions
 from ...store.accounts.sessions import Session
 from ..api import moderation
 from ..api.accounts import showing, token_fields
-from ..http import authentication, parameters, problems, security, site
+from ..http import authentication, parameters, security, site
 from ..http.services import services
+from .parts import answers
+from .parts.answers import to, to_sign_in
 
 blueprint = Blueprint("own_pages", __name__)
 
@@ -31,10 +33,7 @@ def clock_day(at: str) -> str:
     return f"{at[:10]} {at[11:16]} UTC"
 
 
-@blueprint.errorhandler(Unauthenticated)
-def _to_sign_in(_: Unauthenticated) -> Response:
-    return to(site.url_for("account_pages.sign_in", next=site.path()))
-
+blueprint.register_error_handler(Unauthenticated, to_sign_in)
 
 # --- /me --------------------------------------------------------------------------------------------
 
@@ -355,24 +354,11 @@ def _link(kind: str, made: Invited | None, said: str) -> dict[str, Any]:
 
 
 def page(template: str, principal: Principal, refused: Refused | None, **about: Any) -> Response:
-    problem = None if refused is None else problems.body(refused)
-    html = site.render_template(
-        template, account={"name": principal.name, "role": principal.role}, problem=problem, draft=request.form,
+    """Render a page of an account, with what was refused."""
+    return answers.page(
+        template, refused, account={"name": principal.name, "role": principal.role},
         site_title=_services().people.site()["title"], **about,
     )  # fmt: skip
-    answer = make_response(html, 200 if problem is None else problem["status"])
-    answer.headers["Cache-Control"] = "no-store"
-    retry = None if refused is None else problems.retry_after(refused)
-    if retry is not None:
-        answer.headers["Retry-After"] = retry
-    return answer
-
-
-def to(path: str) -> Response:
-    """Go on to `path`."""
-    answer = make_response(redirect(path, 303))
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
 
 
 def _services() -> authentication.Services:

@@ -5,27 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Blueprint, Response, make_response, redirect, request
+from flask import Blueprint, Response, request
 
 from ...hub.chat import Chat
 from ...protocol.errors import Invalid, Refused, Unauthenticated
 from ...protocol.rights.permissions import BEGIN_DIRECT, CREATE_CLOSED, CREATE_ROOM
 from ...protocol.rights.principal import Principal
 from ...store.base import BeginDirect
-from ..http import access, authentication, problems, security, site
+from ..http import access, authentication, security, site
 from ..http.services import services
+from .parts import answers
+from .parts.answers import to, to_sign_in
 
 blueprint = Blueprint("room_pages", __name__)
 
 _SHOWN = 100
 _MOST_OTHERS = 9
-
-
-def to_sign_in(refused: Unauthenticated) -> Response:
-    """Lead a caller without an account to the page to sign in, if there is one."""
-    if not site.has("account_pages.sign_in"):
-        return problems.response(refused)
-    return to(site.url_for("account_pages.sign_in", next=site.path()))
 
 
 blueprint.register_error_handler(Unauthenticated, to_sign_in)
@@ -127,22 +122,9 @@ def _direct(refused: Refused | None = None) -> Response:
 
 
 def page(template: str, refused: Refused | None = None, **about: Any) -> Response:
-    """Render a page, with the status of what was refused."""
-    problem = None if refused is None else problems.body(refused)
-    html = site.render_template(template, problem=problem, draft=request.form, **about)
-    answer = make_response(html, 200 if problem is None else problem["status"])
-    answer.headers["Cache-Control"] = "no-store"
+    """Render a page, with what was refused; a visitor gets a cookie to be known by."""
+    answer = answers.page(template, refused, **about)
     security.give_cookie(answer)
-    retry = None if refused is None else problems.retry_after(refused)
-    if retry is not None:
-        answer.headers["Retry-After"] = retry
-    return answer
-
-
-def to(path: str) -> Response:
-    """Go on to `path`."""
-    answer = make_response(redirect(path, 303))
-    answer.headers["Cache-Control"] = "no-store"
     return answer
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, make_response, request
+from flask import Blueprint, Response, request
 
 from ...protocol.errors import NotFound, Refused
 from ...protocol.search.question import MOST_CHARACTERS
 from ..api.search import DEFAULT, find, is_on
-from ..http import problems, security, site
-from ..http.site import render_template, url_for
+from ..http import security, site
+from ..http.site import url_for
+from .parts import answers
 from .parts.runs import show_marked
 
 blueprint = Blueprint("search_page", __name__)
@@ -35,15 +36,11 @@ def page() -> Response:
             raise NotFound("Search is off on this server.")
     except Refused as problem:
         refused = problem
-    html = render_template(
-        "search.html", asked=asked[: 2 * MOST_CHARACTERS], order=order, found=found, address=_address,
-        problem=None if refused is None else problems.body(refused), next_page=_next(found),
+    answer = answers.page(
+        "search.html", refused, asked=asked[: 2 * MOST_CHARACTERS], order=order, found=found, address=_address,
+        next_page=_next(found),
     )  # fmt: skip
-    answer = make_response(html, 200 if refused is None else problems.body(refused)["status"])
-    answer.headers["Cache-Control"] = "no-store"
     security.give_cookie(answer)
-    if refused and refused.retry_in_ms:
-        answer.headers["Retry-After"] = str(-(-refused.retry_in_ms // 1000))
     return answer
 
 

@@ -11,7 +11,7 @@ from ...store.accounts.accounts import HOOK
 from ..api import webhooks as api
 from ..http import authentication
 from . import own
-from .rooms import to_sign_in
+from .parts.answers import to_sign_in
 
 blueprint = Blueprint("webhook_pages", __name__)
 blueprint.register_error_handler(Unauthenticated, to_sign_in)
