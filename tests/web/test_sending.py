@@ -334,6 +334,42 @@ def test_what_nobody_has_read_yet_is_on_its_way(app: Flask) -> None:
     other.close()
 
 
+def test_a_request_that_is_given_back_keeps_its_date(app: Flask) -> None:
+    """Its first byte came before the drain, so it is answered, or refused for its own reason, and not told `draining`."""
+    chat = app.extensions["quotechat"]
+    reactor, given_back = Reactor(chat), list[tuple[bytes, float]]()
+    unknown = b"GET /api/v1/me HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    said = Said(chat, None, None, None, None, ("", ""), 65_536, 30.0, False, Asked(Head({}, []), None))  # type: ignore[arg-type]
+
+    def give_back(sock: socket.socket, *rest: Any) -> None:
+        sock.close()
+        given_back.append(rest)
+
+    def sender(at: float | None, raw: bytes | None = None) -> tuple[Sender, socket.socket]:
+        ours, other = socket.socketpair()
+        ours.setblocking(False)
+        given = Handoff(give_back, "", lambda: True, at, 0, raw)
+        made = Sender(ours, lambda: None, given, said, Repeats[Said]())
+        reactor._add(made)
+        return made, other
+
+    with sender(7.0, unknown)[1]:
+        assert given_back.pop() == (unknown, 7.0)
+    read, other = sender(7.0)
+    with other:
+        other.sendall(unknown)
+        before = time.monotonic()
+        read._read()
+        data, came_at = given_back.pop()
+        assert data == unknown and before <= came_at <= time.monotonic()
+    unread, other = sender(7.0)
+    with other:
+        other.sendall(unknown)
+        unread.restart()
+        data, came_at = given_back.pop()
+        assert data == unknown and came_at < before
+
+
 def begin_and_stop(server: Running, connection: Connection, data: bytes) -> None:
     """Send the beginning of a request, and SIGTERM; return when the server has told its connections."""
     # Later than `connection`, so it is told after that.

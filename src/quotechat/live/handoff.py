@@ -9,8 +9,8 @@ from typing import Any
 
 _KEY = "quotechat.handoff"
 
-GiveBack = Callable[[socket.socket, bytes], None]
-"""Takes the socket, and the bytes read from it already."""
+GiveBack = Callable[[socket.socket, bytes, float], None]
+"""Takes the socket, the bytes read from it already, and when the first of them came (time.monotonic)."""
 
 
 @dataclass(slots=True)

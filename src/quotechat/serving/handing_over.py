@@ -20,7 +20,7 @@ class Taker(Protocol):
 
     alive: bool
 
-    def hand_back(self, client: Any, server: Any, sock: socket.socket, data: bytes) -> None:
+    def hand_back(self, client: Any, server: Any, sock: socket.socket, data: bytes, began: float) -> None:
         """Serve the connection again; see `Worker.hand_back`."""
 
 

@@ -102,12 +102,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
     def enqueue_req(self, conn: Any) -> None:
         """`conn` is new, or has something to read: it goes to the pool when its request is complete."""
         conn.close, conn.asked = lambda graceful=False: self._close(conn, graceful), False
-        self._receive(conn, b"" if conn.parser is None else conn.parser.unreader.take_buffered())
+        # What is there already came with the request before it: a drain that began since then is later.
+        ahead = b"" if conn.parser is None else conn.parser.unreader.take_buffered()
+        self._receive(conn, ahead, getattr(conn, "began", None))
 
-    def hand_back(self, client: Any, server: Any, sock: socket.socket, data: bytes) -> None:
-        """A connection that the application had taken has its next request, `data` first; from any thread."""
-        # It began now, not when it is looked at here: a drain may come between.
-        began = time.monotonic()
+    def hand_back(self, client: Any, server: Any, sock: socket.socket, data: bytes, began: float) -> None:
+        """A connection that the application had taken has its next request, `data` first; from any thread.
+
+        It began when its first byte came, not when it is looked at here: a drain may come between.
+        """
         self.method_queue.defer(self._serve_again, TConn(self.cfg, sock, client, server), data, began)
 
     def _serve_again(self, conn: Any, data: bytes, began: float) -> None:
@@ -158,7 +161,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
     def _take(self, conn: Any, data: bytes, began: float | None = None) -> None:
         arrival: Arrival = conn.arrival
         if not arrival.data:
-            conn.began = began or time.monotonic()
+            conn.began = time.monotonic() if began is None else began
         self._buffered += len(data)
         arrival.take(data)
         if arrival.refusal is not None:

@@ -130,7 +130,7 @@ class HeldRooms(Kept):
             self.go(data)
 
     def restart(self) -> None:
-        self._read()
+        self.read_last()
         if not self.ending:
             self._early = True
             self._finish()

@@ -166,6 +166,8 @@ class Kept(Peer):
         self._leaving = False
         self._idle_until = 0.0
         self._going: bytes | None = None
+        self.came_at = time.monotonic() if given.arrived is None else given.arrived
+        """When the first byte of its newest request came, or earlier."""
         self.principal = asked.principal
         self._told = asked.told
         self._request_id = asked.request_id
@@ -234,7 +236,7 @@ class Kept(Peer):
             self.listen(False)
         else:
             self.reactor.release(self)
-            self._hand_back(self.sock, data)
+            self._hand_back(self.sock, data, self.came_at)
 
     def revoked(self) -> None:
         self.last()
@@ -261,6 +263,16 @@ class Kept(Peer):
             self.go(self._going)
         elif self.done and not self.busy:
             self.end()
+
+    def _read(self, at: float | None = None) -> None:
+        if self.unused:
+            # Dated before it is read: a drain may begin between.
+            self.came_at = time.monotonic() if at is None else at
+        super()._read()
+
+    def read_last(self) -> None:
+        """Read what has come by now, unread bytes too: it is on its way when the worker drains."""
+        self._read(0.0)
 
     def swept(self, now: float) -> None:
         if self.blocked:

@@ -193,8 +193,7 @@ class Parked(Kept):
         self._lot.last_look(self.place)
 
     def restart(self) -> None:
-        # A poll that the loop has not read yet is answered too.
-        self._read()
+        self.read_last()
         if self.ending:
             return
         self.leave()

@@ -147,8 +147,7 @@ class Sender(Kept):
             self.end()
 
     def restart(self) -> None:
-        # All that has come by now is on its way, also unread bytes.
-        self._read()
+        self.read_last()
         if self.ending:
             return
         self.leave()
