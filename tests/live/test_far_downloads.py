@@ -1,4 +1,4 @@
-"""Downloads of contents on another machine: one that is waited for holds up no other peer."""
+"""Downloads: one that waits, for its content or for the answer about its reader's right, holds up no other peer."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def read_all(peer: socket.socket) -> bytes:
     return found
 
 
-def begin(downloads: Downloads, content: Any, left: list[int]) -> socket.socket:
+def begin(downloads: Downloads, content: Any, left: list[int], may: Callable[[], bool] = lambda: True) -> socket.socket:
     """The peer of a download that has begun; `left` grows when it has ended."""
     sock, peer = socket.socketpair()
     sock.setblocking(False)
-    download = Download(sock, b"HEAD", content, 0, len(DATA), lambda: left.append(1), DATA[:BLOCK])
+    download = Download(sock, b"HEAD", content, 0, len(DATA), lambda: left.append(1), DATA[:BLOCK], may)
     downloads.add(download)
     return peer
 
@@ -82,12 +82,50 @@ def test_one_whose_storage_fails_or_whose_peer_goes_ends(downloads: Downloads) -
         assert read_all(peer) == b"HEAD" + DATA[:BLOCK]
     gone = begin(downloads, Far(lambda: going.wait(60)), left)
     assert gone.recv(4, socket.MSG_WAITALL) == b"HEAD"
-    until(lambda: downloads._fetchers)
+    until(lambda: downloads._helpers)
     gone.close()
     until(lambda: len(left) == 2)
     going.set()
     with begin(downloads, Far(), left) as peer:
         assert read_all(peer) == b"HEAD" + DATA
+
+
+def test_a_slow_question_about_one_right_holds_up_no_other(
+    downloads: Downloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store does not answer for one reader: others get all of theirs meanwhile, and it goes on when it does."""
+    going, asked, left = threading.Event(), threading.Event(), list[int]()
+
+    def may() -> bool:
+        asked.set()
+        return going.wait(60)
+
+    monkeypatch.setattr(module, "_ASK_SECONDS", 0.0)
+    slow = begin(downloads, Far(), left, may)
+    with slow:
+        assert asked.wait(60)
+        monkeypatch.setattr(module, "_ASK_SECONDS", 600.0)
+        for _ in range(3):
+            with begin(downloads, Far(), left) as peer:
+                assert read_all(peer) == b"HEAD" + DATA
+        going.set()
+        assert read_all(slow) == b"HEAD" + DATA
+    until(lambda: len(left) == 4)
+
+
+def test_a_question_that_fails_ends_the_download(downloads: Downloads, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception about one reader's right cuts its answer off, and the next one is sent."""
+    monkeypatch.setattr(module, "_ASK_SECONDS", 0.0)
+    left = list[int]()
+
+    def may() -> bool:
+        raise ZeroDivisionError
+
+    with begin(downloads, Far(), left, may) as peer:
+        assert read_all(peer) == b""
+    with begin(downloads, Far(), left) as peer:
+        assert read_all(peer) == b"HEAD" + DATA
+    until(lambda: len(left) == 2)
 
 
 def test_a_reader_whose_right_ends_gets_no_more(downloads: Downloads, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -335,7 +335,7 @@ def test_what_nobody_has_read_yet_is_on_its_way(app: Flask) -> None:
 
 
 def test_a_request_that_is_given_back_keeps_its_date(app: Flask) -> None:
-    """Its first byte came before the drain, so it is answered, or refused for its own reason, and not told `draining`."""
+    """Its first byte came before the drain, so it is answered, or refused for its own reason."""
     chat = app.extensions["quotechat"]
     reactor, given_back = Reactor(chat), list[tuple[bytes, float]]()
     unknown = b"GET /api/v1/me HTTP/1.1\r\nHost: localhost\r\n\r\n"

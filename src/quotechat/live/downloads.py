@@ -1,8 +1,8 @@
 """Send files to peers that read as slowly as they like: one thread for all, which holds one block of each at most.
 
 The socket is taken from the server, as for a stream, and closed at the end of the file. A file of the data directory
-goes to the socket by sendfile(2). Contents on another machine are fetched by a few threads, a block at a time, when its
-peer has taken the last one; meanwhile no other peer waits.
+goes to the socket by sendfile(2). A few threads do what takes a while, for one peer at a time, and no other peer waits
+for it: they fetch the next block of contents on another machine, and ask whether the reader may still read the file.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from . import descriptors
 
 log = logging.getLogger(__name__)
 
-_FETCHERS = 4
-"""Threads that fetch blocks from other machines."""
+_HELPERS = 4
+"""Threads that fetch blocks from other machines, and ask the store about rights."""
 _TURN_BYTES = 256 * 1024
 """Bytes to one peer in one turn of the loop."""
 _SILENT_SECONDS = 60.0
@@ -40,7 +40,7 @@ _ASK_SECONDS = 2.0
 
 
 class Body(Protocol):
-    """The bytes of an answer: those of a file at `path`, or the blocks that are made, by fetchers if it `is_far`."""
+    """The bytes of an answer: those of a file at `path`, or the blocks that are made, by helpers if it `is_far`."""
 
     @property
     def path(self) -> Path | None: ...
@@ -63,9 +63,9 @@ class Downloads:
         self._ended = False
         self._starting = threading.Lock()
         self.thread = Supervised("downloads", self._run)
-        self._wanted = queue.SimpleQueue[Download | None]()
-        self._fetched: deque[Download] = deque()
-        self._fetchers: list[Supervised] = []
+        self._waiting = queue.SimpleQueue[Download | None]()
+        self._helped: deque[Download] = deque()
+        self._helpers: list[Supervised] = []
 
     def add(self, download: Download) -> None:
         """Send `download` from now on."""
@@ -80,8 +80,8 @@ class Downloads:
         self._ended = True
         self._ring()
         self.thread.join(5)
-        for _ in self._fetchers:
-            self._wanted.put(None)
+        for _ in self._helpers:
+            self._waiting.put(None)
 
     def _ring(self) -> None:
         with contextlib.suppress(OSError):  # full: it looks in any case
@@ -94,8 +94,8 @@ class Downloads:
                     os.read(self._wake, 4096)
                 elif number in self._open:
                     self._turn(self._open[number], mask)
-            while self._fetched:
-                download = self._fetched.popleft()
+            while self._helped:
+                download = self._helped.popleft()
                 if not download.is_closed:
                     self._poll.modify(download.sock, select.EPOLLOUT)
             while self._new:
@@ -112,13 +112,13 @@ class Downloads:
         try:
             if download.is_done:
                 going = bool(download.sock.recv(4096))
-            elif download.is_fetching:
+            elif download.is_helped:
                 going = not mask & (select.EPOLLHUP | select.EPOLLERR)
-            elif download.wants_block:
+            elif download.needs_help:
                 going = True
-                download.is_fetching = True
+                download.is_helped = True
                 self._poll.modify(download.sock, 0)
-                self._want(download)
+                self._let_help(download)
             else:
                 going = download.send()
                 if going and download.is_done:
@@ -133,19 +133,22 @@ class Downloads:
         if not going:
             self._drop(download)
 
-    def _want(self, download: Download) -> None:
-        if not self._fetchers:
-            self._fetchers = [Supervised(f"fetcher {number}", self._fetch) for number in range(_FETCHERS)]
-            for each in self._fetchers:
+    def _let_help(self, download: Download) -> None:
+        if not self._helpers:
+            self._helpers = [Supervised(f"download helper {number}", self._help) for number in range(_HELPERS)]
+            for each in self._helpers:
                 each.start()
-        self._wanted.put(download)
+        self._waiting.put(download)
 
-    def _fetch(self) -> None:
-        while (download := self._wanted.get()) is not None and not self._ended:
-            if not download.is_closed:
-                download.fetch()
-            self._fetched.append(download)
-            self._ring()
+    def _help(self) -> None:
+        while (download := self._waiting.get()) is not None and not self._ended:
+            try:
+                if not download.is_closed:
+                    download.help()
+            finally:
+                # Also after a fault, which ends the download.
+                self._helped.append(download)
+                self._ring()
 
     def _drop(self, download: Download) -> None:
         del self._open[download.sock.fileno()]
@@ -156,8 +159,8 @@ class Downloads:
 class Download:
     """One answer on its way: its head, then the bytes of `content` from `start` to `stop`.
 
-    Of a content on another machine `first` has the first block, and `fetch` gets each other one. `may` returns whether
-    the reader may still read it.
+    Of a content on another machine `first` has the first block, and `help` gets each other one. `may` returns whether
+    the reader may still read it; `help` asks it.
     """
 
     def __init__(
@@ -165,39 +168,53 @@ class Download:
         first: bytes = b"", may: Callable[[], bool] = lambda: True,
     ) -> None:  # fmt: skip
         self.sock = sock
-        self.is_done = self.is_closed = self.is_fetching = False
-        """All is sent, and the peer has yet to hang up; the socket is closed; a thread fetches the next block."""
+        self.is_done = self.is_closed = self.is_helped = False
+        """All is sent, and the peer has yet to hang up; the socket is closed; a thread does `help`."""
         self.ends_at = time.monotonic() + _SILENT_SECONDS
         self._out = memoryview(head + first)
         self._at, self._stop = start + len(first), stop
         self._left = left
         self._right = _Right(may)
-        self._broken = False
+        self._broken = self._is_cleared = False
+        """`send` ends the answer; `send` need not wait, since `help` has just been called."""
         self._is_far = content.is_far
         self._file = None if content.path is None else open(content.path, "rb", buffering=0)  # noqa: SIM115  # see close
         self._blocks: Iterator[bytes] = iter(()) if self._file else content.blocks(self._at, stop)
 
     @property
-    def wants_block(self) -> bool:
-        """Return True if `fetch` has to be called next."""
-        return self._is_far and not self._broken and not self._out and self._at < self._stop
+    def needs_help(self) -> bool:
+        """Return True if `help` has to be called next."""
+        return not (self._broken or self._is_cleared) and (self._right.is_due or self._wants_block)
 
-    def fetch(self) -> None:
-        """Wait for the next block; `send` finds none if there is none."""
+    @property
+    def _wants_block(self) -> bool:
+        return self._is_far and not self._out and self._at < self._stop
+
+    def help(self) -> None:
+        """Wait for what `send` needs; if there is none, or an exception, `send` ends the answer."""
+        broken = True
+        try:
+            if self._right.stands():
+                broken = self._wants_block and not self._fetch()
+        finally:
+            self.ends_at = time.monotonic() + _SILENT_SECONDS
+            self._broken, self._is_cleared = broken, True
+            self.is_helped = False
+
+    def _fetch(self) -> bool:
         try:
             block = next(self._blocks, b"")
         except (Refused, OSError) as fault:
             log.warning("a download ends early: %s", fault)
-            block = b""
+            return False
         self._out = memoryview(block)
         self._at += len(block)
-        self.ends_at = time.monotonic() + _SILENT_SECONDS
-        self._broken = not block
-        self.is_fetching = False
+        return bool(block)
 
     def send(self) -> bool:
-        """Send some; return False if the content or the reader's right ends too early. Raises OSError."""
-        if self._broken or not self._right.stands():
+        """Send some; return False if the content or the reader's right ended too early. Raises OSError."""
+        self._is_cleared = False
+        if self._broken:
             return False
         if self._out:
             sent = self.sock.send(self._out[:_TURN_BYTES])
@@ -244,12 +261,17 @@ class _Right:
         self._may = may
         self._asks_at = time.monotonic() + _ASK_SECONDS
 
+    @property
+    def is_due(self) -> bool:
+        """Return True if `stands` will ask."""
+        return time.monotonic() >= self._asks_at
+
     def stands(self) -> bool:
-        now = time.monotonic()
-        if now < self._asks_at:
+        if not self.is_due:
             return True
-        self._asks_at = now + _ASK_SECONDS
-        return self._may()
+        found = self._may()
+        self._asks_at = time.monotonic() + _ASK_SECONDS
+        return found
 
 
 def while_allowed(blocks: Iterable[bytes], may: Callable[[], bool]) -> Iterator[bytes]:
