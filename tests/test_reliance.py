@@ -9,9 +9,11 @@ from pathlib import Path
 from types import CodeType
 
 import pytest
+from gunicorn.workers.gthread import ThreadWorker
 from servers import ROOT, environment
 
 from quotechat.serving import reliance
+from quotechat.serving.worker import Worker
 
 
 def test_this_gunicorn_has_all() -> None:
@@ -42,6 +44,13 @@ def test_each_name_is_missed(monkeypatch: pytest.MonkeyPatch, function: str, nam
 
     monkeypatch.setattr(reliance, "_names", without)
     assert reliance.missing() == [f"{name} in {function}"]
+
+
+def test_each_public_method_of_the_worker_overrides_one() -> None:
+    """But for those that other modules of ours call: one with a name that gunicorn does not call would never run."""
+    ours = {"threads", "hand_back", "stop_listening"}
+    named = {name for name, value in vars(Worker).items() if callable(value) and not name.startswith("_")}
+    assert {name for name in named if not hasattr(ThreadWorker, name)} == ours
 
 
 def test_serve_says_it_in_one_line(tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ import contextlib
 import errno
 import http.client
 import json
+import logging
 import os
 import re
 import select
+import selectors
 import signal
 import socket
 import subprocess
@@ -23,6 +25,8 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+from gunicorn.config import Config
+from gunicorn.workers.gthread import TConn
 from private_postgres import free_port
 from raising import patient
 from servers import ROOT, Running, delivered, environment, quotechat, running, until
@@ -31,6 +35,7 @@ from websockets.sync.client import connect
 from quotechat.config import Settings
 from quotechat.serving import Handover, Lingering, find_chat, gunicorn_settings, sqlite_notice
 from quotechat.serving.handover import LINGER_SECONDS, STOP_SECONDS
+from quotechat.serving.worker import Worker
 
 LOBBY = "/api/v1/rooms/lobby"
 
@@ -424,6 +429,36 @@ def test_hub_is_found_behind_middleware() -> None:
     assert find_chat(Middleware(Middleware(app))) is app
     assert find_chat(Middleware(app.wsgi_app)) is app
     assert find_chat(Middleware(None)) is None
+
+
+def test_the_one_that_rested_longest_makes_room() -> None:
+    """A worker with all its connections ends one that waits for a request, and none of which a request has come."""
+    worker = Worker(0, 0, [], None, 30, Config(), logging.getLogger())
+    worker.poller, read = selectors.DefaultSelector(), []
+    worker.enqueue_req = read.append
+    peers = []
+    for _ in range(3):
+        ours, theirs = socket.socketpair()
+        conn = TConn(worker.cfg, ours, "", "")
+        conn.timeout = time.monotonic() + 3600
+        worker.keepalived_conns.append(conn)
+        worker.poller.register(ours, selectors.EVENT_READ, None)
+        peers.append(theirs)
+    asked, ended, rests = worker.keepalived_conns
+    with contextlib.ExitStack() as stack:
+        for each in (worker.tmp, worker.poller, *peers, asked.sock, rests.sock):
+            stack.enter_context(contextlib.closing(each))
+        worker.nr_conns, worker.worker_connections = 3, 4
+        worker.murder_keepalived()
+        assert len(worker.keepalived_conns) == 3  # there is a place for one more
+        worker.worker_connections = 3
+        peers[0].sendall(b"GET")
+        worker.murder_keepalived()
+        assert read == [asked] and worker.nr_conns == 3
+        worker.murder_keepalived()
+        assert ended.sock.fileno() == -1 and worker.nr_conns == 2
+        worker.murder_keepalived()
+        assert [*worker.keepalived_conns] == [rests] and rests.sock.fileno() >= 0
 
 
 def test_lingering_closes_after_its_peer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,6 @@ import atexit
 import importlib
 import logging
 import pkgutil
-import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from .config import Settings
 from .hub.accounts.hosted import Hosted
 from .hub.accounts.hosted import User as User
 from .hub.background.bell import Bell, SocketBell
+from .hub.budgets import descriptors
 from .hub.budgets.buckets import Buckets, OwnBuckets, SharedBuckets
 from .hub.budgets.limits import Budget, Limits, Rate
 from .hub.chat import Chat
@@ -37,8 +37,6 @@ _PATIENCE = 20.0
 """Seconds that a worker waits at its start for a database; gunicorn gives it 30 in all."""
 _READERS = 10
 """Clients whose reads one address may have: reading takes time of the one machine, for any reader."""
-_FILES_KEPT_FREE = 512
-"""Descriptors for all but connections that are held: those that come, the store, pipes, static files."""
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -338,17 +336,9 @@ def _limits(settings: Settings) -> Limits:
         },
         per_client=settings.limits,
         per_address=settings.clients_per_address,
-        most_held=_most_held(settings),
+        most_held=descriptors.held(descriptors.limit(), settings.sockets_per_worker),
         buckets=_buckets(settings.data) if settings.limits else None,
     )
-
-
-def _most_held(settings: Settings) -> int:
-    """Connections that may be held for long, of all kinds: each takes a descriptor, and a quarter is for others."""
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if files == resource.RLIM_INFINITY:
-        return settings.sockets_per_worker
-    return min(settings.sockets_per_worker, max(files // 8, files * 3 // 4 - _FILES_KEPT_FREE))
 
 
 def _buckets(data: Path) -> Buckets:

@@ -42,12 +42,13 @@ class Lingering:
 
     _SECONDS = 2.0
     _SEND_SECONDS = 60.0  #: for the part of its answer that the peer has not read
-    _MOST = 1000  #: connections; above that the oldest are closed at once
     #: Bytes thrown away per connection: more than a piece of an upload that is refused, whose proxy still sends it.
     _MOST_READ = 2 * 1024 * 1024
     _MOST_KEPT = 64 * 1024 * 1024  #: bytes of answers; above that the oldest are not sent to their end
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 1000) -> None:
+        """Of more than `most` connections the oldest are closed at once."""
+        self._most = most
         self._new: deque[_Leaving] = deque()
         self._wake, self._waker = os.pipe()
         os.set_blocking(self._wake, False)
@@ -144,7 +145,7 @@ class Lingering:
         now = time.monotonic()
         # Dicts keep the order of insertion, so the oldest come first.
         for number, leaving in list(self._open.items()):
-            if leaving.deadline <= now or len(self._open) > self._MOST or self._kept > self._MOST_KEPT:
+            if leaving.deadline <= now or len(self._open) > self._most or self._kept > self._MOST_KEPT:
                 self._drop(number)
 
     def _drop(self, number: int) -> None:

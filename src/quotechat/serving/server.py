@@ -13,6 +13,7 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 
 from ..config import Settings, variable
+from ..hub.budgets import descriptors
 from ..protocol.errors import Refused
 from ..store.open import check_driver
 from . import beginning, figures, hooks
@@ -21,8 +22,6 @@ from .worker import Worker
 
 #: The exit status of a worker for which gunicorn's arbiter gives up, rather than fork another one.
 _APP_LOAD_ERROR = 4
-#: Descriptors for all but client connections: database, lock, bell, pipes, static files.
-_FILES_KEPT_FREE = 512
 
 
 def prepare(settings: Settings) -> Settings:
@@ -55,7 +54,9 @@ def gunicorn_settings(settings: Settings) -> dict[str, Any]:
         "keepalive": 2,
         "backlog": 2048,
         # gunicorn's cap counts HTTP connections only; live sockets are ours to count.
-        "worker_connections": _connections(settings, _file_limit()),
+        "worker_connections": descriptors.answered(
+            descriptors.limit(), settings.sockets_per_worker, settings.threads
+        ),
         # On by default since 25.1, at one path for all servers of a user.
         "control_socket_disable": True,
         # The file that tells that a worker lives must not need a disk.
@@ -122,11 +123,6 @@ def _bind(settings: Settings) -> str:
     return f"{hooks.bracketed(settings.host)}:{settings.port}"
 
 
-def _file_limit() -> int:
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 1_048_576 if soft == resource.RLIM_INFINITY else soft
-
-
 def _raise_file_limit() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 1_048_576 if hard == resource.RLIM_INFINITY else hard
@@ -135,18 +131,13 @@ def _raise_file_limit() -> int:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         except (OSError, ValueError):  # refused, as on macOS above its own maximum: the present limit must do
             pass
-    return _file_limit()
-
-
-def _connections(settings: Settings, files: int) -> int:
-    """Return the HTTP connections that a worker may hold: `files` descriptors less those of its sockets."""
-    return max(settings.threads + 1, min(20_000, files - settings.sockets_per_worker - _FILES_KEPT_FREE))
+    return descriptors.limit()
 
 
 def _fit(settings: Settings, files: int) -> Settings:
     """Return `settings` with no more sockets than `files` descriptors allow."""
-    most = max(1, files * 3 // 4 - _FILES_KEPT_FREE)
-    if settings.sockets_per_worker <= most:
+    most = descriptors.held(files, settings.sockets_per_worker)
+    if settings.sockets_per_worker == most:
         return settings
     print(
         f"quotechat: {files} file descriptors allow {most} sockets per worker,"

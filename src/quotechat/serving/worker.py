@@ -19,6 +19,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from .. import supervision
 from ..config import variable
+from ..hub.budgets import descriptors
 from ..live.handoff import SHORTCUT, Shortcut
 from ..refusal import refusal
 from .arrival import Arrival
@@ -51,7 +52,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
 
     def init_process(self) -> None:
         # After the fork: threads do not survive one.
-        self._lingering = Lingering()
+        self._lingering = Lingering(descriptors.lingering(descriptors.limit()))
         self._arriving: dict[int, Any] = {}  # in the order of their deadlines
         self._buffered = 0
         self._request_seconds = float(os.environ.get(variable("request_seconds"), "30"))
@@ -119,7 +120,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         conn.close = lambda graceful=False: self._close(conn, graceful)
         self._guard(conn, self._receive, conn, data, began)
 
-    def on_client_socketreadable(self, conn: Any, client: Any) -> None:
+    def on_client_socket_readable(self, conn: Any, client: Any) -> None:
         """A connection that was kept has its next request."""
         self._guard(conn, super().on_client_socket_readable, conn, client)
 
@@ -288,13 +289,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
             self._safely(key.data, key.fileobj)
 
     def murder_keepalived(self, force: bool = False) -> None:
-        """End connections that were kept for long enough; the loop calls this at least once a second."""
+        """End connections that were kept for long enough; if there is no place for a new one, the oldest of them."""
         now = time.monotonic()
+        if self.alive and self.nr_conns >= self.worker_connections and self.keepalived_conns:
+            self.keepalived_conns[0].timeout = now
         for conn in list(self.keepalived_conns):
             if conn.timeout > now or force:
                 break
             if readable(conn.sock):  # bytes that came since the loop polled
-                self.on_client_socketreadable(conn, conn.sock)
+                self.on_client_socket_readable(conn, conn.sock)
         self._safely(super().murder_keepalived, force)
 
     # --- Answering, on a thread of the pool -------------------------------------------------------
