@@ -222,6 +222,48 @@ def test_what_is_far_from_the_view_is_not_laid_out(server: Server, open_page: Op
     expect(page.locator("#m81")).to_be_focused()
 
 
+STAYS = """async () => {
+  const { Scroll } = await import("/static/js/entries/scroll.js");
+  const { put } = await import("/static/js/entries/stretches.js");
+  const frames = async () => { for (const _ of [1, 2, 3, 4]) await new Promise(requestAnimationFrame); };
+  const add = (parent, name) => parent.appendChild(document.createElement(name));
+  // Above the window, as what a burst pushed out of it.
+  const scroller = add(document.body, "div");
+  scroller.style = "position: fixed; inset-block-start: -9000px; block-size: 100px; inline-size: 90px; overflow: auto";
+  const log = add(scroller, "div");
+  let last = null;
+  const more = (count) => {
+    for (; count; count -= 1) {
+      const article = document.createElement("article");
+      article.style.blockSize = "20px";
+      put(log, article, last);
+      last = article;
+    }
+  };
+  const scroll = new Scroll(scroller, add(scroller, "button"));
+  more(3);
+  // Between the look at the heights and the next frame, in which the stretch may be left out.
+  await new Promise((done) => new ResizeObserver(() => setTimeout(done)).observe(log.firstChild));
+  more(90);
+  await frames();
+  const heights = [...log.children].map((each) => each.getBoundingClientRect().height);
+  scroll.toBottom();
+  await frames();
+  for (const size of ["900px", "1500px"]) {
+    log.style = `block-size: ${size}; overflow: clip`;
+    scroller.getBoundingClientRect();
+  }
+  await frames();
+  scroller.remove();
+  return [heights, scroll.stuck];
+}"""
+
+
+def test_a_burst_leaves_the_reader_at_the_newest(server: Server, open_page: Open) -> None:
+    """A stretch that grows as it is left out keeps its whole height; a log that shrinks is no reader who scrolls up."""
+    assert open_page("/").evaluate(STAYS) == [[60 * 20, 33 * 20], True]
+
+
 @pytest.mark.parametrize("path", ["/websocket", long("/polling")])
 def test_waking_looks_at_once(path: str, server: Server, open_page: Open) -> None:
     """When the network is back, or the page is seen again, nobody waits for a back-off of up to 30 s."""

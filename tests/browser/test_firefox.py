@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hostile_files import photo
 from playwright.sync_api import expect
 from server import Server, until
 from test_account_forms import PASSWORD, fill, setup_link
+from test_behaviour import STAYS
 from test_event_source import READ
 from test_features import act
 from test_layout import create
@@ -140,6 +142,19 @@ def test_it_outlives_a_killed_server(path: str, page: Any, server: Server) -> No
     expect(page.locator("#outbox article")).to_have_count(0)
     waits(page, lambda: len(page.evaluate("seen")) == 3, "the stream")
     assert page.evaluate("seen") == [[seq, True] for seq in (1, 2, 3)]
+
+
+@pytest.mark.long
+def test_the_newest_stays_in_view(page: Any, server: Server) -> None:
+    """Through a burst after which the page forgets its oldest, though heights change between two frames."""
+    create(server, "burst")
+    enter(page, f"{server.url}/rooms/burst")
+    assert page.evaluate(STAYS) == [[60 * 20, 33 * 20], True]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: say(server, "burst", f"word {number} " * (number % 30 + 1)), range(820)))
+    expect(page.locator("#m820")).to_be_in_viewport()
+    waits(page, lambda: page.locator("#log article").count() < 800, "the oldest are gone")
+    expect(page.locator("#m820")).to_be_in_viewport()
 
 
 @pytest.mark.long

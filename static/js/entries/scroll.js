@@ -7,6 +7,7 @@ export class Scroll {
   #unseen = 0;
   #frame = null;
   #top = 0;
+  #height = 0;
 
   /** `latest` is the address of the newest, on a page that shows the past; `reached()` is called at the newest. */
   constructor(scroller, button, { latest, reached = () => {} } = {}) {
@@ -83,10 +84,12 @@ export class Scroll {
   }
 
   #scrolled() {
-    const { scrollTop } = this.scroller;
-    // Only a scroll upwards leaves the bottom: in a burst there is always something below already.
-    if (scrollTop < this.#top || !this.stuck) this.stuck = !this.latest && this.atBottom;
-    this.#top = scrollTop;
+    const { scrollTop, scrollHeight } = this.scroller;
+    // Only a scroll upwards leaves the bottom: in a burst there is always something below already. If the log has
+    // shrunk, the browser moved the view, not the reader.
+    const byReader = scrollTop < this.#top && scrollHeight >= this.#height;
+    if (byReader || !this.stuck) this.stuck = !this.latest && this.atBottom;
+    this.#place(scrollTop, scrollHeight);
     if (!this.stuck) return this.#offer();
     this.#seen();
     this.reached();
@@ -94,8 +97,14 @@ export class Scroll {
   }
 
   #drop() {
-    this.scroller.scrollTop = this.scroller.scrollHeight;
-    this.#top = this.scroller.scrollTop;
+    const { scrollHeight } = this.scroller;
+    this.scroller.scrollTop = scrollHeight;
+    this.#place(this.scroller.scrollTop, scrollHeight);
+  }
+
+  #place(top, height) {
+    this.#top = top;
+    this.#height = height;
   }
 
   #seen() {

@@ -19,15 +19,22 @@ function begin(log, article, full) {
   for (const each of [full, stretch]) if (each) complete?.observe(each);
 }
 
-// One is left out of sight only once it was laid out: the browser knows its height from then on, and nothing jumps.
+// One is left out of sight only once all of it was laid out: the browser knows its height from then on, and nothing
+// jumps. In a burst more may come between two frames: it is looked at again then.
 const complete =
   globalThis.ResizeObserver &&
   new ResizeObserver((all) => {
     for (const { target } of all) {
       complete.unobserve(target);
       // The last one still grows; it is looked at again when the next one begins.
-      requestAnimationFrame(() => target.classList.toggle("complete", Boolean(target.nextElementSibling)));
+      if (target.nextElementSibling) leaveOut(target, target.childElementCount);
     }
+  });
+
+const leaveOut = (stretch, laidOut) =>
+  requestAnimationFrame(() => {
+    if (stretch.childElementCount === laidOut) stretch.classList.add("complete");
+    else complete.observe(stretch);
   });
 
 /** Takes an article away, and its stretch with the last one in it. */
