@@ -707,6 +707,21 @@ def test_a_name_is_changed_once_a_day(app: Flask) -> None:
     assert code(browser.ask("PATCH", "/me", {"settings": {"x": 1}})) == (422, "invalid")
 
 
+def test_tries_to_take_a_name_are_limited(make_app: Callable[..., Flask]) -> None:
+    """Refused ones count too, by the call and by the form: which names are taken tells a guest who is here."""
+    app = make_app(limits=True, guests_per_hour=2)
+    admin = owner(app)
+    member = joined(app, admin, "Bo")
+    assert code(member.ask("PATCH", "/me", {"name": "Azin"})) == (409, "conflict")
+    form = member.client.post("/me/name", data={"name": "azin"}, headers=ORIGIN)
+    assert form.status_code == 409
+    third = member.ask("PATCH", "/me", {"name": "Azin"})
+    assert code(third) == (429, "rate-limited") and "Retry-After" in third.headers
+    assert member.client.post("/me/name", data={"name": "Bobo"}, headers=ORIGIN).status_code == 429
+    assert member.ask("PATCH", "/me", {"settings": {"presence": "off"}}).status_code == 200
+    assert admin.ask("PATCH", "/me", {"name": "Azin Dee"}).status_code == 200
+
+
 def test_ones_own_data_holds_no_secret_and_nothing_of_others(app: Flask) -> None:
     """Lines of JSON: account, sessions, memberships; messages, reactions and files of all rooms, also of left ones."""
     admin = owner(app)

@@ -48,8 +48,12 @@ def me() -> Response:
 def rename() -> Response:
     """Take another name."""
     principal, _ = authentication.need_session()
-    return _own("name", lambda: _services().accounts.change_name(
-        principal, request.form.get("name"), security.visitor()), "Your name is changed.")  # fmt: skip
+
+    def change() -> None:
+        _chat().limits.allow("guest", principal.identity or "", security.address())
+        _services().accounts.change_name(principal, request.form.get("name"), security.visitor())
+
+    return _own("name", change, "Your name is changed.")
 
 
 @blueprint.post("/me/password")

@@ -71,9 +71,12 @@ def _told(caller: authentication.Caller) -> dict[str, Any]:
     identity="needed",
 )
 def change() -> Response:
-    """Change name or settings: {`name`?, `settings`?} → the account."""
+    """Change name or settings: {`name`?, `settings`?} → the account. A name once a day; 50 tries an hour."""
     principal, fields = authentication.need_account(), parameters.fields()
     settings = _settings(fields.get("settings", {}))
+    if "name" in fields:
+        # Also for a name that is refused: which are taken tells a guest who is here.
+        _chat().limits.allow("guest", principal.identity or "", security.address())
     if "name" in fields or settings:
         _accounts().change(principal, fields.get("name", principal.name), settings, security.visitor())
     return live(showing.account(_own(principal), whole=True))
