@@ -55,6 +55,21 @@ def session(account: Account, secret: str = "s", at: int = T0, **changed: Any) -
 # --- Accounts ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_accounts_of_before_the_first_start_are_in_the_lobby(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """As those that are made later; guests and bots are let in."""
+    database = "" if kind == "sqlite" else request.getfixturevalue("new_tables")()
+    store = open_store(Settings(data=tmp_path / "data", database=database))
+    roles = ("owner", "member", "guest", "bot")
+    people = [made(store, f"A {role}", role) for role in roles]
+    store.found(T0)
+    found = store.read_with(lambda sql: {number for (number,) in sql.all("SELECT account_id FROM member")})
+    assert found == {each.id for each in people[:2]}
+    store.close()
+
+
 def test_names_are_unique_by_what_they_look_like(store: Store) -> None:
     """An account's name is taken for all that look like it, in any case; reserved names are nobody's."""
     first = made(store, "Azin")

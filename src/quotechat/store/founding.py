@@ -6,7 +6,7 @@ from importlib.resources import files
 
 from ..protocol import commands, events, json
 from ..protocol.rooms import LOG
-from . import rooms
+from . import members, rooms
 from .accounts import accounts
 from .administration import audit
 from .base import CreateRoom, Impossible, Write
@@ -28,6 +28,8 @@ def found(sql: Sql, at: int) -> None:
         raise Impossible("an unfinished `quotechat move` or `import` lies here: give the command again, or begin anew")
     lobby = CreateRoom(commands.LOBBY)
     rooms.create_room(Ledger(sql), lobby, Write(lobby, at))
+    for (account,) in sql.all("SELECT id FROM account WHERE role NOT IN ('guest', 'bot') AND state <> 'closed'"):
+        members.join_default_rooms(sql, account, at)  # the operator made it before the first start
     for number, quote in enumerate(_first_quotes(), start=1):
         body = {"id": number, **quote, "at": events.rfc3339(at)}
         sql.run("INSERT INTO quote (id, body) VALUES (?, ?)", number, json.dumps(body).decode())
