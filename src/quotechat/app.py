@@ -250,6 +250,7 @@ def _install(app: Flask, services: Services, *, whole: bool) -> None:
     from .web.pages import lessons, robots, unknown
     from .web.pages import moderation as moderation_pages
     from .web.pages import own as own_pages
+    from .web.pages import people as people_pages
     from .web.pages import rooms as room_pages
     from .web.pages import search as search_page
     from .web.pages import static as static_files
@@ -294,6 +295,7 @@ def _install(app: Flask, services: Services, *, whole: bool) -> None:
         ours.register_blueprint(signing_in.blueprint)
         ours.register_blueprint(account_pages.blueprint)
         ours.register_blueprint(own_pages.blueprint)
+        ours.register_blueprint(people_pages.blueprint)
         ours.register_blueprint(moderation_pages.blueprint)
         ours.register_blueprint(webhook_pages.blueprint)
         ours.register_blueprint(inbox_page.blueprint)

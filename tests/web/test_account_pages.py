@@ -200,6 +200,69 @@ def test_a_link_for_a_password_is_made_by_who_proves_it(app: Flask, monkeypatch:
     assert link_on(post(boss, f"/people/{number}", do="reset", old=PASSWORD))
 
 
+def id_of(browser: Browser) -> str:
+    return str(browser.ask("GET", "/me").get_json()["account"]["id"])
+
+
+def test_each_account_has_a_page(app: Flask) -> None:
+    """It leads to a direct message, and is there for all who may see the account; others get what an unused id gets."""
+    boss = owner(app)
+    member = joined(app, boss, "Bo")
+    number = id_of(boss)
+    assert f"/people/{number}" in member.client.get("/people").get_data(as_text=True)
+    page = member.client.get(f"/people/{number}").get_data(as_text=True)
+    assert "Azin" in page and 'aria-label="Message Azin"' in page and "Ban" not in page and "Change role" not in page
+    for nobody in ("aaaaaaaaaaaa", "x", "%00"):
+        assert member.client.get(f"/people/{nobody}").status_code == 404
+        assert post(member, f"/people/{nobody}", do="block").status_code == 404
+    own = member.client.get(f"/people/{id_of(member)}").get_data(as_text=True)
+    assert "Message Bo" not in own and 'value="block"' not in own
+    assert Browser(app).client.get(f"/people/{number}").headers["Location"].startswith("/sign-in")
+
+
+def test_a_member_blocks_by_the_page_of_an_account(app: Flask) -> None:
+    """The page, /me and the API show the same; the block ends by either page."""
+    boss = owner(app)
+    member = joined(app, boss, "Bo")
+    number = id_of(boss)
+    for page in (f"/people/{number}", "/me"):
+        assert 'value="unblock"' in post(member, f"/people/{number}", do="block").get_data(as_text=True)
+        assert [each["id"] for each in member.ask("GET", "/me/blocks").get_json()["blocked"]] == [number]
+        assert 'value="unblock"' in member.client.get(page).get_data(as_text=True)
+        assert 'value="block"' in post(member, f"/people/{number}", do="unblock").get_data(as_text=True)
+        assert member.ask("GET", "/me/blocks").get_json() == {"blocked": []}
+    assert post(member, f"/people/{id_of(member)}", do="block").status_code == 409
+
+
+def test_a_role_is_given_by_the_page_of_an_account(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By administrators, after their password; the form that asks for it keeps the role that was chosen."""
+    boss = owner(app)
+    member = joined(app, boss, "Bo")
+    number = id_of(member)
+    assert post(member, f"/people/{number}", do="role", role="owner").status_code == 403
+    assert post(boss, f"/people/{number}", do="role", role="king").status_code == 422
+    assert post(boss, f"/people/{number}", do="role", role="guest").status_code == 200
+    accounts = app.extensions["quotechat.services"].accounts.accounts
+    later = accounts.clock() + 600_001
+    monkeypatch.setattr(accounts, "clock", lambda: later)
+    asked = post(boss, f"/people/{number}", do="role", role="admin")
+    assert asked.status_code == 403 and 'name="role" value="admin">' in asked.get_data(as_text=True)
+    assert boss.ask("GET", f"/accounts/{number}").get_json()["role"] == "guest"
+    assert post(boss, f"/people/{number}", do="role", role="admin", old=PASSWORD).status_code == 200
+    assert boss.ask("GET", f"/accounts/{number}").get_json()["role"] == "admin"
+
+
+def test_the_page_of_the_site_has_all_its_settings_and_figures(app: Flask) -> None:
+    """Each setting of `/site` has a field there; accounts and files are counted."""
+    boss = owner(app)
+    page = boss.client.get("/admin").get_data(as_text=True)
+    for name in boss.ask("GET", "/site").get_json():
+        assert f'name="{name}"' in page, name
+    assert "1 account<" in page and "0 files of 0 B" in page
+    assert post(boss, "/admin/site", directs="none").status_code == 200
+    assert boss.ask("GET", "/site").get_json()["directs"] == "none"
+
+
 # --- What a stranger sees ---------------------------------------------------------------------------
 
 FOR_ALL = {

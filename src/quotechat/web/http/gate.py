@@ -32,8 +32,8 @@ _WRITES = frozenset({
 })  # fmt: skip
 #: Calls, and blueprints, that need a session: a token is told so, whatever its scopes are.
 _NEED_SESSION = frozenset({
-    "signing_in", "own_pages", "inbox_page", "moderation_pages", "webhook_pages", "me.password", "me.close",
-    "me.tokens", "me.new_token", "me.revoke",
+    "signing_in", "own_pages", "people_pages", "inbox_page", "moderation_pages", "webhook_pages",
+    "me.password", "me.close", "me.tokens", "me.new_token", "me.revoke",
     "bots.tokens", "bots.new_token", "bots.revoke", "administration.reset", "administration.sign_out",
 })  # fmt: skip
 #: Calls without a room in their path that a token for some rooms may use: they look at its rooms themselves.

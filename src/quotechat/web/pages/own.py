@@ -1,4 +1,4 @@
-"""The pages of a user that is signed in: /me, /people, /admin. Forms, without JavaScript too."""
+"""The pages of a user that is signed in: /me and /admin. Forms, without JavaScript too."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from flask import Blueprint, Response, request
 
 from ...hub.accounts.people import Invited
 from ...hub.chat import Chat
-from ...protocol.errors import Forbidden, Invalid, ProofNeeded, Refused, SignInFailed, Unauthenticated
+from ...protocol.errors import Forbidden, Invalid, Refused, Unauthenticated
 from ...protocol.names import clean_name
 from ...protocol.rights.permissions import CREATE_BOT
-from ...protocol.rights.principal import Principal, outranks
+from ...protocol.rights.principal import Principal
 from ...store.accounts import accounts, sessions
 from ...store.accounts.sessions import Session
+from ...store.administration import figures
 from ..api import moderation
+from ..api.accounts import me as me_calls
 from ..api.accounts import showing, token_fields
-from ..http import authentication, parameters, security, site
+from ..http import authentication, security, site
 from ..http.services import services
 from .parts import answers
 from .parts.answers import to, to_sign_in
@@ -62,7 +64,7 @@ def password() -> Response:
     authentication.need_session()
 
     def change() -> None:
-        session = _prove()
+        session = prove()
         _services().accounts.change_password(
             session, request.form.get("password"), authentication.client(), end_tokens="end_tokens" in request.form
         )
@@ -89,7 +91,7 @@ def end_others() -> Response:
     authentication.need_session()
 
     def end() -> None:
-        session = _prove()
+        session = prove()
         _services().accounts.sign_out_everywhere(session.account_id, session.hash)
 
     return _own("others", end, "Every other device is signed out.")
@@ -100,7 +102,7 @@ def device() -> Response:
     """Make a link for another device, and show it once."""
     authentication.need_session()
     try:
-        session = _prove()
+        session = prove()
         made = Invited(*_services().accounts.device_link(session))
     except Refused as refused:
         return _me("device", refused)
@@ -115,7 +117,7 @@ def new_token() -> Response:
 
     def make() -> None:
         name = clean_name(request.form.get("name", ""), "name", 100)
-        session = _prove()
+        session = prove()
         made.append(_services().accounts.new_token(session.account_id, name, proof=session.hash)[1])
 
     return _own("token", make, "", made)
@@ -138,7 +140,7 @@ def new_bot() -> Response:
         authentication.need_right(principal, CREATE_BOT)
         given = request.form.get("rooms", "").split()
         rooms = token_fields.rooms({"rooms": given or None})
-        _prove()
+        prove()
         made.append(_services().bots.make(authentication.need_account(), request.form.get("name", ""), rooms).text)
 
     return _own("bot", make, "", made)
@@ -199,71 +201,14 @@ def _me(
         sessions=[showing.session(each, session.hash) for each in found],
         tokens=[showing.token(each) for each in tokens], claimable=written,
         bots=[showing.account(each) for each in _services().bots.own(number)],
-        can_make_bots=authentication.may(principal, CREATE_BOT),
-        **_link("device", link, "With this link you sign in on another device, within ten minutes."),
+        can_make_bots=authentication.may(principal, CREATE_BOT), blocked=me_calls.blocked_by(principal),
+        **link_about("device", link, "With this link you sign in on another device, within ten minutes."),
     )  # fmt: skip
 
 
-def _prove() -> Session:
+def prove() -> Session:
+    """Take the password of the form. Raises SignInFailed."""
     return authentication.prove(request.form.get("old"))[1]
-
-
-# --- /people ----------------------------------------------------------------------------------------
-
-
-@blueprint.get("/people")
-def people() -> Response:
-    """Show all accounts."""
-    return _people()
-
-
-@blueprint.post("/people/<account_id>")
-def change_person(account_id: str) -> Response:
-    """Change an account, as an administrator; `do` names the action."""
-    principal, found, session = administrator(), _services().people, authentication.need_session()[1]
-    what, link = request.form.get("do", ""), None
-    try:
-        if what == "reset":
-            _prove_again(session)
-            link = found.reset_link(administrator(), account_id)
-        elif what == "sign-out":
-            found.sign_out(principal, account_id)
-        elif what == "ban":
-            given, now = request.form.get("until", ""), _chat().now()
-            until = showing.until(given, "until", now) if given else None
-            found.ban(principal, account_id, until, erase=request.form.get("messages") == "delete")
-        elif what == "unban":
-            found.unban(principal, account_id)
-        else:
-            raise Invalid("do", "Nothing is known under this word.")
-    except Refused as refused:
-        return _people(refused, about=account_id)
-    return _people(link=link, done="" if link else "Done.")
-
-
-def _prove_again(session: Session) -> None:
-    """Take the password of the form; without one, it must have been given lately. Raises ProofNeeded, SignInFailed."""
-    if request.form.get("old"):
-        _prove()
-    else:
-        _services().accounts.need_proof(session, "password")
-
-
-def _people(
-    refused: Refused | None = None, *, link: Invited | None = None, done: str = "", about: str = ""
-) -> Response:
-    """The page; after a refusal that asks for the password, with a form for it, to do the same to `about`."""
-    principal = _signed_in()
-    search = request.args.get("q", "")[:100]
-    found = _services().people.listed(search, _SHOWN, parameters.one("before"), principal)
-    return page(
-        "people.html", principal, refused, here="people", heading="People", search=search, done=done,
-        again=about if isinstance(refused, ProofNeeded | SignInFailed) else "",
-        people=[showing.account(each, whole=principal.is_admin) for each in found[:_SHOWN]],
-        has_more=len(found) > _SHOWN,
-        can_change=lambda person: person["id"] != principal.id and outranks(principal.role, person["role"]),
-        **_link("reset", link, "With this link a new password is chosen."),
-    )  # fmt: skip
 
 
 # --- /admin -----------------------------------------------------------------------------------------
@@ -327,9 +272,10 @@ def administration(
     return page(
         "admin.html", principal, refused, here="admin", heading="Administration", part=part, done=done,
         access=_services().access, site=found.site() | (given or {}),
+        figures=_chat().read_with(figures.read),
         reports=moderation.listed(principal), has_webhooks=_services().webhooks.policy.allows(principal),
         invitations=[showing.ticket(each, {}) for each in found.invitations(principal)],
-        **_link("join", link, "With this link people join."),
+        **link_about("join", link, "With this link people join."),
     )  # fmt: skip
 
 
@@ -348,7 +294,8 @@ def administrator() -> Principal:
     return principal
 
 
-def _link(kind: str, made: Invited | None, said: str) -> dict[str, Any]:
+def link_about(kind: str, made: Invited | None, said: str) -> dict[str, Any]:
+    """Return what a template shows of a link that was made, with `said` before it."""
     if made is None:
         return {"link": None}
     import segno

@@ -177,8 +177,8 @@ def envelope(name: str) -> dict[str, Any]:
 
 #: Blueprints that answer people.
 _PAGES = (
-    "static", "pages", "lessons", "account_pages", "own_pages", "inbox_page", "moderation_pages", "search_page",
-    "reference", "room_pages", "about_page", "webhook_pages",
+    "static", "pages", "lessons", "account_pages", "own_pages", "people_pages", "inbox_page", "moderation_pages",
+    "search_page", "reference", "room_pages", "about_page", "webhook_pages",
     "robots", "unknown",
 )  # fmt: skip
 

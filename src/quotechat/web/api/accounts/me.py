@@ -17,6 +17,7 @@ from ....protocol.types import account_types as types
 from ....protocol.types import wire
 from ....store import reading
 from ....store.accounts import accounts, personal, sessions
+from ....store.accounts.accounts import Account
 from ...http import authentication, parameters, security
 from ...http.services import services
 from ...spec.described import described
@@ -194,9 +195,7 @@ def dismiss(notice_id: int) -> Response:
 @described(answers={200: types.Blocked}, problems=("scope-missing",), identity="needed")
 def blocks() -> Response:
     """{`blocked`}: the accounts that one does not want to hear of."""
-    number = authentication.need_account().account or 0
-    found = _chat().read_with(lambda sql: personal.blocked(sql, number))
-    return live({"blocked": [showing.account(each) for each in found]})
+    return live({"blocked": [showing.account(each) for each in blocked_by(authentication.need_account())]})
 
 
 @blueprint.put("/me/blocks/<account_id>")
@@ -205,9 +204,7 @@ def blocks() -> Response:
 )
 def block(account_id: str) -> Response:
     """Block an account: its direct messages are refused, its mentions make no news."""
-    principal = authentication.need_account()
-    authentication.services().people.one(account_id, principal)  # a guest is not told who else is here
-    _chat().write_with(lambda sql: personal.block(sql, principal.account or 0, account_id))
+    set_block(authentication.need_account(), account_id, on=True)
     return Response(status=204)
 
 
@@ -215,9 +212,24 @@ def block(account_id: str) -> Response:
 @described(answers={204: None}, problems=("account-unknown", "scope-missing"), writes=True, identity="needed")
 def unblock(account_id: str) -> Response:
     """Block it no longer."""
-    number = authentication.need_account().account or 0
-    _chat().write_with(lambda sql: personal.unblock(sql, number, account_id))
+    set_block(authentication.need_account(), account_id, on=False)
     return Response(status=204)
+
+
+def set_block(principal: Principal, account_id: str, *, on: bool) -> None:
+    """Block an account, or block it no longer. Raises AccountUnknown, Conflict."""
+    number = principal.account or 0
+    if on:
+        authentication.services().people.one(account_id, principal)  # a guest is not told who else is here
+        _chat().write_with(lambda sql: personal.block(sql, number, account_id))
+    else:
+        _chat().write_with(lambda sql: personal.unblock(sql, number, account_id))
+
+
+def blocked_by(principal: Principal) -> list[Account]:
+    """Return the accounts that `principal` blocks."""
+    number = principal.account or 0
+    return _chat().read_with(lambda sql: personal.blocked(sql, number))
 
 
 # --- Tokens -----------------------------------------------------------------------------------------

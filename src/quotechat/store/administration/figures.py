@@ -1,0 +1,23 @@
+"""What the server keeps, in figures, for the page of administrators."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..shapes import Sql
+
+
+class Figures(NamedTuple):
+    """How many accounts are not closed, how many files there are, and the bytes of their different contents."""
+
+    accounts: int
+    files: int
+    bytes: int
+
+
+def read(sql: Sql) -> Figures:
+    """Count what is kept now."""
+    (accounts,) = sql.one("SELECT count(*) FROM account WHERE state <> 'closed'") or (0,)
+    (files,) = sql.one("SELECT count(*) FROM file WHERE hash IS NOT NULL") or (0,)
+    (size,) = sql.one("SELECT coalesce(sum(size), 0) FROM blob") or (0,)
+    return Figures(int(accounts), int(files), int(size))
