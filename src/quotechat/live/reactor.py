@@ -26,6 +26,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import supervision
+from ..hub.budgets import frames
 from ..hub.chat import Chat
 from ..protocol import commands
 from ..protocol.errors import Refused
@@ -71,6 +72,7 @@ class Reactor:
         self._numbers = itertools.count()
         self._each_sweep: list[Callable[[], None]] = []
         self.endings = Endings(self)
+        self.frames = frames.Addresses()
         fanout = self.fanout = Fanout(self)
         self.follow, self.unfollow, self.pump = fanout.follow, fanout.unfollow, fanout.pump
         self._readers = ThreadPoolExecutor(4, "catch-up")

@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from ...hub.budgets.frames import Allowance
 from ...hub.chat import Page
 from ...hub.feed import Feed
 from ...hub.room_handle import RoomHandle
@@ -33,10 +34,6 @@ UNFINISHED_SECONDS = 30.0
 MOST_ERRORS = 100
 """Errors within `ERROR_SECONDS` that close the socket."""
 ERROR_SECONDS = 10.0
-FRAMES_BURST = 2000
-FRAMES_PER_SECOND = 500
-"""Frames of one socket, after a burst: faster ones are read later. A ping costs its sender 6 bytes and us 10 µs
-of the one thread that serves all sockets."""
 TYPING_SECONDS = 2.0
 """Of the `typing` of one socket, one in so many seconds counts; the others cost nothing."""
 
@@ -74,7 +71,7 @@ class Socket(Peer):
         self._next_heartbeat = now + SOCKET_HEARTBEAT
         self._last_heard = now
         self._unfinished_since: float | None = None
-        self._frames_left: float = FRAMES_BURST
+        self._frames = Allowance(now)
         self._pausing = False
         self._typed_at = -TYPING_SECONDS
         self._listening = True
@@ -88,16 +85,21 @@ class Socket(Peer):
         elif self._first != (None, None):
             found = dict(zip(("room", "after"), self._first, strict=True))
             self._handle({"command": "subscribe", **{name: text for name, text in found.items() if text is not None}})
-        if self._ahead:
-            self.received(self._ahead)
-            self._ahead = b""
+        self._pause()
+        self._listen()
+        self._read_ahead()
+
+    def _read_ahead(self) -> None:
+        if self._ahead and not self._pausing:
+            ahead, self._ahead = self._ahead, b""
+            self.received(ahead)
 
     def received(self, data: bytes) -> None:
         now, frames = time.monotonic(), self._connection.frames
-        self._frames_left = min(FRAMES_BURST, self._frames_left + (now - self._last_heard) * FRAMES_PER_SECOND)
         self._last_heard, self._heard_at_byte = now, self.bytes_out
         self._inbox.extend(self._connection.receive(data))
-        self._frames_left -= self._connection.frames - frames
+        for each in (self._frames, self.reactor.frames.of(self._client.address, now)):
+            each.take(self._connection.frames - frames, now)
         began = self._unfinished_since
         self._unfinished_since = (began or self._last_heard) if self._connection.unfinished else None
         if self._connection.closing:
@@ -192,15 +194,19 @@ class Socket(Peer):
             self._handle_text(self._inbox.popleft())
 
     def _pause(self) -> None:
-        """Read no more while there have been more frames than one socket may send."""
-        if self._frames_left >= 0 or self._pausing or not self.reactor.chat.limits.per_client:
+        """Read no more while there have been more frames than one socket may send, or those of one address."""
+        now = time.monotonic()
+        wait = max(self._frames.wait(now), self.reactor.frames.of(self._client.address, now).wait(now))
+        if wait <= 0 or self._pausing or not self.reactor.chat.limits.per_client:
             return
         self._pausing = True
-        self.reactor.later(time.monotonic() - self._frames_left / FRAMES_PER_SECOND, self._go_on, self)
+        self.reactor.later(now + wait, self._go_on, self)
 
     def _go_on(self) -> None:
         self._pausing = False
         if not self.ending:
+            self._pause()  # another socket of the address may have gone on before
+            self._read_ahead()
             self._work()
 
     def _can_work(self) -> bool:
