@@ -118,6 +118,7 @@ def test_a_link_to_a_message_loads_around_it(server: Server, open_page: Open) ->
     expect(page.locator("#m121 .text")).to_have_text("news")
     page.goto(f"{server.url}/#m999")
     expect(page.locator("#toast")).to_contain_text("no message 999")
+    assert [number for number, _ in shown(page)] == list(range(72, 122))  # nothing was loaded to say so
 
 
 def test_what_is_new_stands_under_a_line(server: Server, open_page: Open) -> None:

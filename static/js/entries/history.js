@@ -4,13 +4,22 @@ const NEAR = 300; // px
 const AT_ONCE = 200; // entries in a request, when many are wanted
 const REACH = 3; // requests to come to one of them; beyond that the server makes a page around it
 
+/** How a page comes to message `id`: it is "here" or nowhere, "near" enough to be loaded, or on another "page" of the
+ *  server's. The numbers are those of all events, so that fewer messages may lie between. Pure. */
+export function wayTo(id, { oldest, newest, more, past = false }) {
+  if (id > newest) return past ? "page" : "here";
+  if (id >= oldest || !more) return "here";
+  return oldest - id > REACH * AT_ONCE ? "page" : "near";
+}
+
 export class History {
   #loading = null;
   #held = null; // where the page began to scroll, not the reader
 
-  /** `older(before, limit)` fetches {messages, has_more, …}, `show(page)` adds what it holds. */
-  constructor({ scroller, link, oldest, older, show }) {
-    Object.assign(this, { link, oldest, older, show });
+  /** `older(before, limit)` fetches {messages, has_more, …}, `show(page)` adds what it holds; a page of the `past` ends
+   *  before the newest of the room. */
+  constructor({ scroller, link, oldest, newest, past, older, show }) {
+    Object.assign(this, { link, oldest, newest, past, older, show });
     link.addEventListener("click", (event) => {
       event.preventDefault();
       this.load();
@@ -67,12 +76,14 @@ export class History {
 
   /** Loads until `shown()` answers an element, or goes to a page of the server's that has it: to the `anchor` there. */
   async reach(id, shown, { anchor = true } = {}) {
-    await this.back(shown);
-    if (shown() || !this.more) return shown();
+    const way = () => wayTo(id, { oldest: this.oldest(), newest: this.newest(), more: this.more, past: this.past });
+    if (way() === "near") await this.back(shown);
+    if (shown() || way() === "here") return shown();
     const url = new URL(this.link.href);
     url.searchParams.set("before", id + 25);
     url.hash = anchor ? `m${id}` : "";
+    if (url.pathname + url.search === location.pathname + location.search) return shown(); // it has no such message
     location.assign(url);
-    return null;
+    return new Promise(() => {}); // nothing is to be said of it here
   }
 }

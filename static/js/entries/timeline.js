@@ -29,6 +29,9 @@ export class Timeline {
   get oldest() {
     return Math.min(...this.#entries.keys());
   }
+  get newest() {
+    return Math.max(...this.#entries.keys());
+  }
   get(id) {
     return this.#entries.get(Number(id));
   }

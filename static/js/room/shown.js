@@ -56,6 +56,8 @@ export function placed(page) {
     scroller: $("scroller"),
     link: $("earlier"),
     oldest: () => timeline.oldest,
+    newest: () => timeline.newest,
+    past: Boolean(latest),
     older: (before, limit) => api.older(before, limit),
     show: (older) => {
       mine.add(older.mine);
