@@ -75,6 +75,7 @@ def test_accounts_from_the_command_line(tmp_path: Path) -> None:
         assert requests.get(f"{server.url}/api/v1/me", cookies=cookies, timeout=30).status_code == 200
         run("users", "sign-out", "Bob", *of)
         assert requests.get(f"{server.url}/api/v1/me", cookies=cookies, timeout=30).status_code == 401
+        assert "--until is an RFC 3339 time" in run("users", "ban", "Bob", "--until", "soon", *of, code=1)
         run("users", "ban", "Bob", "--until", "+1h", *of)
         assert sign_in(server.url, "Bob").json()["code"] == "forbidden"
         run("users", "unban", "Bob", *of)

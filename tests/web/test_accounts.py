@@ -696,6 +696,12 @@ def test_a_ban_is_told_to_whom_has_the_password(app: Flask) -> None:
 # --- One's own --------------------------------------------------------------------------------------
 
 
+def test_a_visitor_is_told_what_it_may(make_app: Callable[..., Flask]) -> None:
+    """`/me` has the same fields for everybody but those of an account and of a session."""
+    shown = make_app(access="open").test_client().get("/api/v1/me").get_json()
+    assert sorted(shown) == ["access", "scopes", "settings", "site"] and shown["settings"] == {}
+
+
 def test_a_name_is_changed_once_a_day(app: Flask) -> None:
     """The second time it is 429, with the time until it may be."""
     browser = owner(app)

@@ -79,6 +79,7 @@ def test_null_is_as_if_an_optional_field_were_left_out(admin: Browser, member: B
     assert admin.ask("POST", "/bots", {"name": "Null bot", "rooms": None, "keeper": None}).status_code == 201
     assert admin.ask("POST", "/tokens", {"name": "t", "scopes": None, "rooms": None}).status_code == 201
     assert member.ask("PATCH", "/me", {"name": None, "settings": None}).status_code == 200
+    assert member.ask("PATCH", "/me", {"settings": {"presence": None}}).status_code == 200
     assert member.ask("POST", "/directs", {"members": None}).status_code == 201
     assert outcome(admin.ask("POST", "/accounts", {"name": None})) == (422, "invalid", "name")
 

@@ -171,7 +171,8 @@ def test_several_rooms_in_one_poll(client: FlaskClient) -> None:
     assert answer["tea"] == client.get("/api/v1/rooms/tea/events").get_json()
     for query, status, code, room in [
         ("", 400, "parameter-invalid", None), ("after=lobby:0&after=lobby:1", 400, "parameter-invalid", None),
-        ("after=lobby:x", 400, "cursor-invalid", None), ("after=lobby:0&after=none:0", 404, "room-unknown", "none"),
+        ("after=lobby:0&after=tea:x", 400, "cursor-invalid", "tea"),
+        ("after=lobby:0&after=none:0", 404, "room-unknown", "none"),
         ("after=lobby:0&after=tea:9", 410, "cursor-ahead", "tea"),
     ]:  # fmt: skip
         refused = client.get(f"/api/v1/events?{query}")

@@ -174,7 +174,11 @@ def _sign_out(people: Any, settings: Settings, account: Any) -> None:
 def _ban(people: Any, settings: Settings, account: Any, until: str | None, delete_messages: bool) -> None:
     from ..protocol.moments import due
 
-    people.ban(None, account.key, None if until is None else due(until, now(), 3650), erase=delete_messages)
+    try:
+        ends = None if until is None else due(until, now(), 3650)
+    except Refused as refused:
+        raise click.ClickException(refused.detail.replace("send_at", "--until")) from refused
+    people.ban(None, account.key, ends, erase=delete_messages)
 
 
 def _unban(people: Any, settings: Settings, account: Any) -> None:

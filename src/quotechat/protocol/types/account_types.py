@@ -92,7 +92,7 @@ class Me(msgspec.Struct, kw_only=True):
     account: Account | UnsetType = UNSET
     session: Session | UnsetType = UNSET
     proved_until: At | UnsetType = UNSET
-    settings: dict[str, Any] | UnsetType = UNSET
+    settings: dict[str, Any]
 
 
 class Claimed(msgspec.Struct):

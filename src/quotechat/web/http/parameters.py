@@ -15,7 +15,7 @@ from werkzeug.routing import IntegerConverter
 from ...live.detach import has_body
 from ...protocol import cursor, json
 from ...protocol.cursor import NOW, Cursor, Now
-from ...protocol.errors import Invalid, ParameterInvalid, TooLarge, UnsupportedMediaType
+from ...protocol.errors import CursorInvalid, Invalid, ParameterInvalid, TooLarge, UnsupportedMediaType
 from ...protocol.limits import HEARTBEAT, LONGEST_WAIT, MOST_ROOMS
 
 _DECIMAL = re.compile(r"[0-9]+")
@@ -153,7 +153,11 @@ def after_by_room() -> dict[str, Cursor | Now]:
         room, _, position = text.partition(":")
         if room in found:
             raise ParameterInvalid(f"The room {room[:80]} is given twice.", "after")
-        found[room] = cursor.parse(position or "now")
+        try:
+            found[room] = cursor.parse(position or "now")
+        except CursorInvalid as refused:
+            refused.room = room[:80]
+            raise
     if not 1 <= len(found) <= MOST_ROOMS:
         raise ParameterInvalid(f"after is ROOM:CURSOR, for 1 to {MOST_ROOMS} rooms.", "after")
     return found

@@ -33,7 +33,7 @@ _SETTINGS = {"presence": ("on", "off"), "level": ("everything", "mentions", "not
 @blueprint.get("/me")
 @described(answers={200: types.Me}, identity="optional")
 def me() -> Response:
-    """The caller: {`account`?, `access`, `site`, `scopes`, `session`?, `proved_until`?, `settings`?}."""
+    """The caller: {`account`?, `access`, `site`, `scopes`, `session`?, `proved_until`?, `settings`}."""
     of_accounts = authentication.services()
     found = of_accounts.people.site()
     shown: dict[str, Any] = {"access": of_accounts.access, "site": {"title": found["title"]}, "scopes": list(SCOPES)}
@@ -43,7 +43,7 @@ def me() -> Response:
     caller = authentication.caller()
     if caller is None:
         security.identity()  # a token that is not ours is refused, also by an answer that needs no identity
-        return live(shown)
+        return live(shown | {"settings": {}})
     return live(shown | _told(caller))
 
 
@@ -291,10 +291,11 @@ def revoke(token_id: str) -> Response:
 def _settings(found: Any) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise Invalid("settings", "settings is an object.")
-    for name, value in found.items():
+    given = {name: value for name, value in found.items() if value is not None}
+    for name, value in given.items():
         if name not in _SETTINGS or value not in _SETTINGS[name]:
             raise Invalid("settings", f"Settings are: {', '.join(f'{n} {v}' for n, v in _SETTINGS.items())}.")
-    return found
+    return given
 
 
 def _row(sql: Any, principal: Principal) -> accounts.Account:
