@@ -93,7 +93,10 @@ def test_the_column_follows_the_inbox(
     asked(server, people["Azin"], "PUT", f"/rooms/{name}/read", {"id": 10**6})
     expect(row).to_have_accessible_name(name)
     new = room_of(server, people)
-    expect(page.locator(f"#room-list [data-room={new}] a")).to_have_attribute("href", f"/rooms/{new}")
+    made = page.locator(f"#room-list [data-room={new}] a")
+    expect(made).to_have_attribute("href", f"/rooms/{new}")
+    asked(server, people["Bo"], "PATCH", f"/rooms/{new}", {"title": "Another title"})
+    expect(made).to_have_attribute("title", "Another title")
 
 
 def test_a_visitor_sees_what_is_new_in_rooms_that_were_read(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import requests
 from playwright.sync_api import Browser, expect
 from server import Server
-from test_pages import sign
+from test_pages import sign, waits
 
 Open = Callable[..., Any]
 
@@ -25,6 +26,31 @@ def test_a_room_that_another_made_comes_into_the_list(open_page: Open, server: S
     expect(page.locator("#room-list a").first).to_have_attribute("title", "All apes")
     names.first.click()
     page.wait_for_url("**/rooms/apes")
+
+
+def test_a_wide_window_follows_the_list_of_rooms(open_page: Open, server: Server) -> None:
+    """Within a minute, by a clock of the test: a room that another made, and what is new in it."""
+
+    def asks(method: str, path: str, body: dict[str, str]) -> None:
+        requests.request(method, f"{server.url}/api/v1/rooms{path}", json=body, timeout=60).raise_for_status()
+
+    def after_a_minute(told: str) -> bool:
+        page.clock.fast_forward(60_000)
+        return row.count() == 1 and re.search(told, row.inner_text()) is not None
+
+    page = open_page("/rooms/lobby", viewport={"width": 1280, "height": 800}, clock=True)
+    row = page.locator("#room-list [data-room=apes] a")
+    asks("POST", "", {"name": "apes", "title": "All apes"})
+    waits(page, lambda: after_a_minute("apes"), "the new room")
+    expect(row).to_have_attribute("title", "All apes")
+    row.click()
+    page.wait_for_url("**/rooms/apes")
+    page.wait_for_selector("#pill[data-state=live]")
+    page.click("#room-list [data-room=lobby] a")
+    page.wait_for_url("**/rooms/lobby")
+    page.wait_for_selector("#pill[data-state=live]")
+    asks("POST", "/apes/messages", {"user": "Bo", "message": "hello"})
+    waits(page, lambda: after_a_minute("new messages|1 unread"), "what is new")
 
 
 def test_an_hour_ahead_in_the_hour_that_comes_twice(chromium: Browser, server: Server) -> None:
