@@ -67,6 +67,8 @@ def test_a_strange_device_is_noticed(app: Flask) -> None:
         assert strange.sign_in("Nobody", "wrong").status_code == 401
     assert strange.sign_in("Bo").status_code == 201
     [(notice, what, _)] = notices(app, bo)
+    narrow = {"Authorization": f"Bearer {bo.token(rooms=['lobby'])}"}
+    assert "notices" not in app.test_client().get("/api/v1/inbox", headers=narrow).get_json()
     assert what == "signed-in"
     assert [each["detail"] for each in told(boss) if each["what"] == "sign-ins-failed"] == ["1"]
     assert len([each for each in told(boss) if each["what"] == "signed-in"]) == 1

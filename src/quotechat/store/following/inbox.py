@@ -173,7 +173,8 @@ def read(sql: Sql, account: int, only: Collection[str] | None = None, known: Roo
     if mentions:
         entries = _mentioned(sql, account, entries, mentions)
     kept = [each for each in entries if (only is None or each.name in only) and PART not in each.name]
-    return State(revision, kept, _notices(sql, account))
+    # Notices name other rooms, and tell of sessions: they are not for a token for some rooms.
+    return State(revision, kept, _notices(sql, account) if only is None else [])
 
 
 def _joined(sql: Sql, account: int, known: Rooms) -> list[Entry]:
