@@ -130,7 +130,7 @@ def ack_before_commit() -> None:
         book.flush()
 
         def finish() -> None:
-            time.sleep(0.15)
+            time.sleep(0.7)  # longer than the scenario waits for its next kill
             self._writer.execute("COMMIT")
             self._lock.__exit__(None, None, None)
 
