@@ -42,6 +42,13 @@ function list({ id, quote, author }) {
   fold(text);
 }
 
+/** Tells the tabs that show its room, as an outbox does: what one has added oneself is not new there. */
+function tellTabs(id) {
+  const key = `outbox:${api.base === "/api/v1" ? "" : `${api.base}:`}lobby:${id}`;
+  save(key, { client_id: id, envelope: { command: "add-quote" }, state: "sending" });
+  save(key, null);
+}
+
 function refuse(field, reason) {
   for (const name of ["quote", "author"]) {
     const wrong = name === field;
@@ -72,6 +79,7 @@ $("add-quote").addEventListener("submit", async (event) => {
   try {
     const answer = await api.request("POST", `${api.base}/quotes`, { body });
     const added = answer.quote && typeof answer.quote === "object" ? answer.quote : answer;
+    tellTabs(body.client_id);
     form.reset();
     // The next one is another one; a repeat of this one was the same.
     id.value = newId();

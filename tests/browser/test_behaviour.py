@@ -138,6 +138,45 @@ def test_what_is_new_stands_under_a_line(server: Server, open_page: Open) -> Non
     expect(page.locator(".first-new")).to_have_count(0)
 
 
+HOLDS = """() => {
+  window.held = [];
+  addEventListener("storage", (event) => {
+    if (!window.held) return;
+    event.stopImmediatePropagation();
+    held.push(event);
+  });
+  window.letGo = () => {
+    const all = held;
+    window.held = null;
+    for (const { key, newValue } of all) dispatchEvent(new StorageEvent("storage", { key, newValue }));
+  };
+}"""
+
+
+def test_an_own_quote_is_new_in_no_tab(server: Server, open_page: Open) -> None:
+    """Also if a tab hears of it from the server before it hears that another tab of this browser saved it."""
+    fill(server, 2)
+    page = open_page("/")
+    page.goto(f"{server.url}/")
+    other = page.context.new_page()
+    other.add_init_script(f"({HOLDS})()")
+    other.goto(f"{server.url}/")
+    other.wait_for_selector("#pill[data-state=live]")
+    act(page, 1, "quote")
+    expect(other.locator("#m3.first-new blockquote")).to_have_text("word 1")
+    waits(other, lambda: other.evaluate("held.length > 0"), "the news of the storage")
+    other.evaluate("letGo()")
+    expect(other.locator(".first-new")).to_have_count(0)
+    act(page, 2, "quote")
+    expect(other.locator("#m4.own blockquote")).to_have_text("word 2")
+    page.goto(f"{server.url}/quotes")
+    page.fill("[name=quote]", "Words")
+    page.fill("[name=author]", "Ada")
+    page.click("#add-quote button")
+    expect(other.locator("#m5.own blockquote")).to_have_text("Words")
+    expect(other.locator(".first-new")).to_have_count(0)
+
+
 def test_reading_above_is_not_disturbed(server: Server, open_page: Open) -> None:
     """Who reads above stays there and sees how much is new; a click leads down."""
     fill(server, 60)

@@ -57,7 +57,7 @@ export class Mine {
   did(envelope, { seq }) {
     const { command, message } = envelope;
     const emoji = emojiOf(envelope);
-    if (command === "send-message" && seq) this.wrote(seq);
+    if (["send-message", "add-quote"].includes(command) && seq) this.wrote(seq);
     if (emoji) this.addedEmoji(message.id, emoji, message.on);
     else if (command === "react") this.reacted(message.id, message.reaction);
     if (command === "delete-message") this.deleted(message.id);

@@ -35,7 +35,7 @@ function hearsEvents(page, expected, arrived) {
   function show({ seq }, { added, changed }) {
     const own = Boolean(added) && expected.has(added);
     // Another page of this browser signs with the same name, and the server keeps the name for it.
-    if (added && !added.quote && (own || added.user === page.me())) mine.wrote(added.id);
+    if (added && (own || (!added.quote && added.user === page.me()))) mine.wrote(added.id);
     log.show(added ? [added] : changed);
     for (const { id, deleted } of changed) if (deleted) forget(id);
     pending.reached(seq);
@@ -61,9 +61,12 @@ function hearsEvents(page, expected, arrived) {
 }
 
 function hearsAnswers(page, expected) {
-  const { connection, outbox, timeline, mine, scroll, tell, pill, composer, pending, scheduled, repaint } = page;
+  const { connection, outbox, timeline, mine, log, scroll, tell, pill, composer, pending, scheduled, repaint } = page;
 
-  outbox.addEventListener("elsewhere", ({ detail: { item } }) => expected.add(item));
+  outbox.addEventListener("elsewhere", ({ detail: { item } }) => {
+    expected.add(item);
+    known();
+  });
   outbox.addEventListener("slow", () => connection.check());
 
   outbox.addEventListener("removed", ({ detail: { item, answer, elsewhere = false } }) => {
@@ -79,6 +82,15 @@ function hearsAnswers(page, expected) {
     pending.reached(connection.seq);
     pill.show();
   });
+
+  /** Its event may be here before this tab hears that another one sent it: it is not new all the same. */
+  function known() {
+    const entry = timeline.entries.findLast((each) => expected.has(each) && !mine.isOwn(each.id));
+    if (!entry) return;
+    mine.wrote(entry.id);
+    repaint(entry.id);
+    log.allRead();
+  }
 
   function stored({ client_id, envelope }, answer, say) {
     mine.did(envelope, answer);

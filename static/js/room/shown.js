@@ -22,10 +22,10 @@ export function shown(page) {
   const log = new Log($("log"), {
     leaves: (article) => article.contains(page.composer.form) && page.composer.leave(),
     decorate: (article, { quote, id, deleted, ...counts }) => {
+      article.classList.toggle("own", mine.isOwn(id));
       if (quote) return;
       const leaves = !deleted && (mine.isDeleted(id) || outbox.wanted("delete-message", id));
       article.toggleAttribute("data-leaving", Boolean(leaves));
-      article.classList.toggle("own", mine.isOwn(id));
       showReactions(article, { id, deleted, ...counts }, reaction(id), (emoji) => hasEmoji(id, emoji));
     },
   });
