@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import postgres
@@ -35,6 +36,17 @@ connect.__kwdefaults__ |= {"open_timeout": 60, "ping_timeout": 120}
 # A shell's background job ignores Ctrl-C, and so would every process that a test starts and ends with it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Read all tests without looking for garbage, and never look through them again: nothing of them is any."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

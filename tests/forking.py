@@ -1,7 +1,7 @@
 """A process that has imported quotechat once, and forks one for each command that a test runs.
 
 Each is a process of its own, with its own environment, directory, input, outputs and signals, and runs the command from
-its beginning; only the import of its modules, most of what a start costs, was done before.
+its beginning; only the import of its modules, most of what a start costs, was done before, and what a server compiles.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_IMPORTED = "quotechat.cli quotechat.serving quotechat.app quotechat.hub.notices psycopg"
+_IMPORTED = "quotechat.cli quotechat.serving quotechat.app quotechat.hub.background.notices psycopg"
 
 
 class Forked:
@@ -152,6 +152,8 @@ def _main(sock: socket.socket) -> None:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     sys.modules["quotechat.app"].preload()
+    compiled = importlib.import_module("compiled")
+    compiled.install(compiled.gather())
     gc.freeze()
     asked = _fork(sock)
     if asked is None:

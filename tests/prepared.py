@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 from argon2 import PasswordHasher
+from compiled import of_rule
 from werkzeug.routing.rules import Rule
 
 from quotechat.hub.accounts import passwords
@@ -39,11 +40,11 @@ def _builder(rule: Rule, append_unknown: bool = True) -> Any:
 
 
 class _Equal:
-    """A rule, compared by all that werkzeug compiles its function of."""
+    """A rule, compared by all that its function is compiled of."""
 
     def __init__(self, rule: Rule, append_unknown: bool) -> None:
         self.rule, self.append_unknown = rule, append_unknown
-        self._key = (rule.rule, str(rule.defaults), tuple(rule._trace), append_unknown)
+        self._key = of_rule(rule, append_unknown)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Equal) and self._key == other._key

@@ -132,9 +132,13 @@ def finished(command: Sequence[str], **about: Any) -> subprocess.CompletedProces
 
 def _is_forked(command: Sequence[str], env: Mapping[str, str]) -> bool:
     """Whether it is a command of ours, and of its environment only what is read late differs from this one."""
-    ours = list(command[:3]) == quotechat() or list(command[:2]) == [sys.executable, str(ROOT / "tests" / "raising.py")]
+    ours = list(command[:3]) == quotechat() or tuple(command[:2]) in _ALTERED
     differ = {name for name, _ in env.items() ^ environment().items()}
     return ours and all(name.startswith(("QUOTECHAT_", "RAISING", "TZ", "TERM", "NO_COLOR")) for name in differ)
+
+
+_ALTERED = {(sys.executable, str(ROOT / "tests" / name)) for name in ("raising.py", "faults/altered.py")}
+"""Programs that replace parts of quotechat in its process, then run it; each imports all of it first anyway."""
 
 
 @cache
