@@ -157,6 +157,8 @@ def test_bad_rooms_and_names_are_refused(app: Flask) -> None:
     ):  # fmt: skip
         answer = boss.ask("PUT", "/cursors/grader", body)
         assert code(answer) == (422, "invalid") and answer.get_json()["field"] == field
+    malformed = boss.ask("PUT", "/cursors/grader", {"rooms": ["lobby"], "from": "01"})
+    assert code(malformed) == (400, "cursor-invalid") and malformed.get_json()["field"] == "from"
     assert code(boss.ask("PUT", "/cursors/grader", {"rooms": ["nowhere"]})) == (404, "room-unknown")
     assert code(boss.ask("PUT", "/cursors/A!", {"rooms": ["lobby"]})) == (422, "invalid")
     assert boss.ask("GET", "/cursors").get_json() == {"cursors": []}
@@ -164,3 +166,5 @@ def test_bad_rooms_and_names_are_refused(app: Flask) -> None:
         assert boss.ask("PUT", f"/cursors/c{number}", {"rooms": ["lobby"]}).status_code == 201
     assert code(boss.ask("PUT", "/cursors/c20", {"rooms": ["lobby"]})) == (409, "conflict")
     assert boss.ask("PUT", "/cursors/c3", {"rooms": ["lobby"]}).status_code == 200
+    gone = boss.ask("DELETE", "/cursors/c3")
+    assert gone.status_code == 204 and "Content-Type" not in gone.headers

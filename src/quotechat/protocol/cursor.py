@@ -39,13 +39,13 @@ NOW: Final = Now()
 START: Final = Cursor(0)
 
 
-def parse(text: str) -> Cursor | Now:
-    """Parse the cursor that a client wrote. Raises CursorInvalid."""
+def parse(text: str, field: str = "after") -> Cursor | Now:
+    """Parse the cursor that a client wrote in `field`. Raises CursorInvalid."""
     if text == "now":
         return NOW
     found = _GRAMMAR.fullmatch(text)
     if found is None:
-        raise CursorInvalid()
+        raise CursorInvalid(field)
     return Cursor(int(found[1]), found[2])
 
 

@@ -54,8 +54,8 @@ class ParameterInvalid(Refused):
 class CursorInvalid(Refused):
     """Text that is no cursor."""
 
-    def __init__(self, detail: str = "A cursor is <seq>.<tag>, a bare <seq>, 0 or now.") -> None:
-        super().__init__("cursor-invalid", detail, field="after")
+    def __init__(self, field: str = "after") -> None:
+        super().__init__("cursor-invalid", "A cursor is <seq>.<tag>, a bare <seq>, 0 or now.", field=field)
 
 
 # --- The caller -----------------------------------------------------------------------------------

@@ -126,7 +126,7 @@ class Cursors:
         places = {}
         for room, text in cursors.items():
             with about(room):
-                places[room] = self._place(by, room, parse_cursor(text))
+                places[room] = self._place(by, room, parse_cursor(text, "rooms"))
 
         def work(sql: Sql) -> None:
             found = subscribers.find(sql, _account(by), name)

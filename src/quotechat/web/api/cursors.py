@@ -49,7 +49,7 @@ def put(cursor_name: str) -> Response:
     start = fields.get("from", "now")
     if not isinstance(start, str):
         raise Invalid("from", "from is a cursor, 0 or now.")
-    found, new = _cursors().put(principal, cursor_name, _rooms(fields), cursor.parse(start))
+    found, new = _cursors().put(principal, cursor_name, _rooms(fields), cursor.parse(start, "from"))
     return live(_shown(found), 201 if new else 200)
 
 
