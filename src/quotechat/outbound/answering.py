@@ -1,6 +1,6 @@
 """Read the answer to a POST (RFC 9112), up to a deadline and a number of bytes.
 
-The parser of http.client takes ten times as long for the head, a fifth of all that a call costs.
+The parser of http.client makes a call cost half as much again (docs/explanation/polling-or-websockets.md).
 """
 
 from __future__ import annotations
