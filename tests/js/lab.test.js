@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 import { connect } from "../../static/js/client.js";
+import { Arm } from "../../static/js/lab/arm.js";
 import { Account, Ledger } from "../../static/js/lab/ledger.js";
 import { NaiveReader } from "../../static/js/lab/naive.js";
 import { Network } from "../../static/js/lab/network.js";
@@ -227,6 +228,23 @@ function socketsOf(server) {
     }
   };
 }
+
+test("an idle socket costs its heartbeats, with a ping and a pong each, and nothing of the page's own", async (t) => {
+  globalThis.location = { origin: "http://test" };
+  t.after(() => delete globalThis.location);
+  const server = new Server();
+  const network = new Network(() => ({ delay: 0, slow: 0 }), { WebSocket: socketsOf(server) });
+  const room = { base: "/api/v1", room: "lobby", after: cursorOf(0) };
+  const arm = new Arm({ kind: "websocket", ...room, interval: 1000, network, ledger: new Ledger() });
+  open.push(arm);
+  await until(() => arm.connection.state === "live");
+  const before = arm.counted;
+  const heartbeat = { command: "heartbeat", cursors: { lobby: cursorOf(0) } };
+  for (let beats = 0; beats < 2; beats += 1) for (const socket of server.sockets) socket.tell(heartbeat);
+  const frame = frameBytes(JSON.stringify(heartbeat), { masked: false });
+  const { requests, in: sentBytes, out } = arm.cost(before);
+  assert.deepEqual([requests, sentBytes, out], [0, 2 * 6, 2 * (frame + 2)]);
+});
 
 test("messages of a slow network come later, and in order", async () => {
   let delay = 30;

@@ -5,7 +5,7 @@ import { stream } from "../transports/stream.js";
 import { Account } from "./ledger.js";
 import { NaiveReader } from "./naive.js";
 import { isStream } from "./network.js";
-import { chunkBytes, frameBytes, isHeartbeat, since } from "./stats.js";
+import { chunkBytes, frameBytes, isHeartbeat, PING, since } from "./stats.js";
 
 const STREAMS = { ndjson: stream("ndjson"), sse: stream("sse") };
 
@@ -91,6 +91,10 @@ export class Arm extends EventTarget {
     const size = frameBytes(data, { masked: way === "in" });
     this.#counted[way] += size;
     if (way === "out") this.#counted.at = performance.now();
+    if (way === "out" && isHeartbeat(data)) {
+      this.#counted.out += PING.out;
+      this.#counted.in += PING.in;
+    }
     this.#tell("wire", { kind: "frame", way, text: data, size });
   }
 

@@ -66,6 +66,9 @@ export const chunkBytes = (size) => size.toString(16).length + 4 + size;
 export const isHeartbeat = (text) =>
   /^(: heartbeat\n|\{"command":\s*"heartbeat")/.test(text) && !text.includes('"seq"');
 
+/** Bytes that go with a heartbeat of a socket unseen by a page: an empty ping, and its masked pong (RFC 6455 §5.5). */
+export const PING = { out: 2, in: 6 };
+
 /** A number as people read it, or "–". */
 export const shown = (value) =>
   Number.isFinite(value) ? value.toLocaleString("en", { maximumFractionDigits: value < 10 ? 1 : 0 }) : "–";
