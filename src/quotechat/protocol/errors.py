@@ -124,7 +124,7 @@ class MessageUnknown(Refused):
 class QuoteUnknown(Refused):
     """There is no such quote, or none at all."""
 
-    def __init__(self, detail: str = "There is no quote yet.") -> None:
+    def __init__(self, detail: str = "There is no such quote.") -> None:
         super().__init__("quote-unknown", detail)
 
 

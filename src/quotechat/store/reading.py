@@ -283,7 +283,7 @@ def random_quote(sql: Sql) -> dict[str, Any]:
     """Any quote; where one was removed, the next one above."""
     newest = newest_quote(sql)
     if not newest:
-        raise QuoteUnknown()
+        raise QuoteUnknown("There is no quote yet.")
     chosen = sql.one(
         "SELECT body FROM quote WHERE id >= ? AND removed IS NULL ORDER BY id LIMIT 1", 1 + secrets.randbelow(newest)
     )
