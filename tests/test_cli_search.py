@@ -6,20 +6,20 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from servers import Running, environment, finished, quotechat, running
 
 from quotechat.client import Client, Invalid
+from quotechat.config import Settings
 from quotechat.protocol import commands
 from quotechat.protocol.rights.principal import Principal
 from quotechat.protocol.search import question
 from quotechat.store.base import Write
+from quotechat.store.open import open_index, open_store
 from quotechat.store.search.asking import Search
-from quotechat.store.search.index import Index
-from quotechat.store.search.sqlite import SqliteIndex
-from quotechat.store.sqlite.store import SqliteStore
 
 
 @pytest.fixture(scope="module")
@@ -83,47 +83,51 @@ def test_the_index_is_made_anew_beside_a_server(server: Running, data: Path) -> 
         assert len(client.search("tea", limit=50)["hits"]) == 30
 
 
-def test_killed_while_it_indexes_nothing_is_lost_or_wrong(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_killed_while_it_indexes_nothing_is_lost_or_wrong(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str
+) -> None:
     """`kill -9` at any step: the next process goes on from the position that was stored, and misses nothing."""
     build = (
-        "import sys; from pathlib import Path\n"
-        "from quotechat.store.sqlite.store import SqliteStore; from quotechat.store.search.sqlite import SqliteIndex\n"
+        "import sys; from pathlib import Path; from quotechat.config import Settings\n"
+        "from quotechat.store.open import open_index, open_store\n"
         "from quotechat.store.search.following import follow\n"
-        "data = Path(sys.argv[1]); store = SqliteStore(data / 'quotechat.db')\n"
-        "index = SqliteIndex(data / 'search.db', store); more = True\n"
+        "settings = Settings(data=Path(sys.argv[1]), database=sys.argv[2])\n"
+        "store = open_store(settings); index = open_index(settings, store); more = True\n"
         "while more:\n"
         "    done = index.step(lambda log, writer: follow(log, writer, 3)); more = done is None or done.more\n"
         "    print(done, flush=True)\n"
     )
-    _fill(tmp_path)
+    settings = Settings(
+        data=tmp_path, database=request.getfixturevalue("new_tables")() if kind == "postgres" else ""
+    )
+    _fill(settings)
+    command = [sys.executable, "-c", build, str(tmp_path), settings.database]
     for _ in range(3):
-        process = subprocess.Popen([sys.executable, "-c", build, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         for _ in range(5):
             process.stdout.readline()
         process.kill()
         process.wait()
         process.stdout.close()
-    rest = subprocess.run([sys.executable, "-c", build, str(tmp_path)], capture_output=True, text=True, timeout=180)
+    rest = subprocess.run(command, capture_output=True, text=True, timeout=180)
     assert rest.returncode == 0, rest.stderr
-    assert _found(tmp_path) == [f"tea {number}" for number in reversed(range(120))]
+    assert _found(settings) == [f"tea {number}" for number in reversed(range(120))]
 
 
-def _fill(data: Path) -> None:
-    store = SqliteStore(data / "quotechat.db")
+def _fill(settings: Settings) -> None:
+    store = open_store(settings)
     store.found(1)
     said = (commands.SendMessage(message=commands.NewMessage("Ann", f"tea {number}")) for number in range(120))
     store.commit([Write(each, 1_000_000 + place, "ann") for place, each in enumerate(said)])
     store.close()
 
 
-def _found(data: Path) -> list[str]:
-    store = SqliteStore(data / "quotechat.db")
-    index: Index = SqliteIndex(data / "search.db", store)
-    search = Search(store, index, question.parse("tea"), Principal(None))
-    answer = search.newest(None, 500, lambda: False)
-    with index.reading() as reader:
-        assert reader is not None and reader.places()[1].seq == 120
-    index.close()
-    store.close()
+def _found(settings: Settings) -> list[str]:
+    with closing(open_store(settings)) as store, closing(open_index(settings, store)) as index:
+        search = Search(store, index, question.parse("tea"), Principal(None))
+        answer = search.newest(None, 500, lambda: False)
+        with index.reading() as reader:
+            assert reader is not None and reader.places()[1].seq == 120
     return [hit["message"]["message"] for hit in answer["hits"]]

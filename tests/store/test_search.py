@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import pytest
 from contract import T0, delete, do, edit, react, said
+from postgres import Server
+from servers import until
 
 from quotechat.config import Settings
 from quotechat.protocol import commands
@@ -26,6 +28,7 @@ from quotechat.store.maintenance import retention
 from quotechat.store.open import open_index, open_store
 from quotechat.store.postgres.store import PostgresStore
 from quotechat.store.search import asking, behind, following, fts, quotes
+from quotechat.store.search import postgres as in_postgres
 from quotechat.store.search.following import follow
 from quotechat.store.search.index import Index, first_number, free_number
 from quotechat.store.search.postgres import PostgresIndex
@@ -317,6 +320,23 @@ def test_a_cleared_index_comes_back(both: Both) -> None:
     assert both.index.size() > 0
 
 
+def test_tables_that_are_emptied_are_made_anew(new_tables: Callable[[], str]) -> None:
+    """Each of them, by whoever cleared PostgreSQL's index by hand; what is found stays right meanwhile and after."""
+    with contextlib.closing(PostgresStore(new_tables())) as store:
+        store.found(T0)
+        both = alone(store, PostgresIndex(store))
+        for number, table in enumerate(("search_doc", "search_part", "search_position")):
+            do(store, said(text=f"tea {number}"), at=T0 + number)
+            both.follow()
+            store.write_with(lambda sql, table=table: sql.run(f"TRUNCATE {table}"))
+            expected = [f"tea {each}" for each in range(number, -1, -1)]
+            assert both.texts("tea") == expected
+            both.follow()
+            assert both.texts("tea") == expected
+            rows = store.read_with(lambda sql: sql.one("SELECT count(*) FROM search_doc WHERE room_id > 0"))
+            assert rows == (number + 1,)
+
+
 def test_a_step_ends_in_time_too(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
     """Among long messages before it has read as many events as it may: its transaction is open meanwhile."""
     monkeypatch.setattr(following, "MOST_SECONDS", -1.0)
@@ -459,12 +479,14 @@ def test_a_damaged_file_is_made_anew(tmp_path: Path) -> None:
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of ten documents."""
-    monkeypatch.setattr(fts, "MOST_DOCS", 10)
-    monkeypatch.setattr(following, "MOST_DOCS", 10)
+    for module in (fts, in_postgres, following):
+        monkeypatch.setattr(module, "MOST_DOCS", 10)
     monkeypatch.setattr(following, "_SAMPLES", 5)
 
 
-def parts_of(tmp_path: Path) -> int:
+def parts_of(both: Both, tmp_path: Path) -> int:
+    if isinstance(both.store, PostgresStore):
+        return int(both.store.read_with(lambda sql: sql.one("SELECT count(*) FROM search_part"))[0])
     with contextlib.closing(sqlite3.connect(tmp_path / "search.db")) as sql:
         return int(sql.execute("SELECT count(*) FROM part").fetchone()[0])
 
@@ -483,35 +505,43 @@ def pages(both: Both, typed: str, *, late: bool = True) -> list[str]:
 
 
 @pytest.mark.parametrize("live", [True, False])
-def test_an_index_in_parts_is_one(tmp_path: Path, small_parts: None, live: bool) -> None:
+def test_an_index_in_parts_is_one(both: Both, tmp_path: Path, small_parts: None, live: bool) -> None:
     """Made at once or message by message: pages that end after any part are the whole, in order, each hit once."""
-    with contextlib.ExitStack() as opened:
-        store = opened.enter_context(contextlib.closing(SqliteStore(tmp_path / "quotechat.db")))
-        store.found(T0)
-        both = alone(store, opened.enter_context(contextlib.closing(SqliteIndex(tmp_path / "search.db", store))))
-        do(store, CreateRoom("tea"))
-        for number in range(70):
-            room = ("lobby", "tea")[number % 3 == 0]
-            word = "oldest" if number == 0 else "teapot"
-            do(store, said(text=f"{word} {number}", room=room), at=T0 + number * 20_000)
-            if live:
-                both.follow()
-        both.follow()
-        assert parts_of(tmp_path) > 5
-        everything = [f"teapot {number}" for number in range(69, 0, -1)]
-        assert both.texts("teap", limit=100) == pages(both, "teap") == pages(both, "teap", late=False) == everything
-        assert pages(both, "oldest") == ["oldest 0"]
-        nothing = both.ask("oldest", enough=lambda: True)
-        assert nothing["hits"] == [] and nothing["has_more"] and "searched" in nothing
-        assert pages(both, "teapot in:tea") == [f"teapot {number}" for number in range(69, 0, -1) if number % 3 == 0]
-        do(store, edit(2, "coffee instead", room="tea"))
-        do(store, delete(3, room="lobby"))
-        do(store, said(text="oldest of an import"), at=T0 - 60_000)
-        both.follow()
-        both.index.tidy()
-        assert pages(both, "coffee") == ["coffee instead"]
-        assert pages(both, "oldest") == ["oldest 0", "oldest of an import"]
-        assert len(pages(both, "teap")) == 67
+    store = both.store
+    do(store, CreateRoom("tea"))
+    for number in range(40):
+        room = ("lobby", "tea")[number % 3 == 0]
+        word = "oldest" if number == 0 else "teapot"
+        do(store, said(text=f"{word} {number}", room=room), at=T0 + number * 20_000)
+        if live and number % 5 == 4:
+            both.follow()
+    both.follow()
+    assert parts_of(both, tmp_path) > 3
+    everything = [f"teapot {number}" for number in range(39, 0, -1)]
+    assert both.texts("teap", limit=100) == pages(both, "teap") == pages(both, "teap", late=False) == everything
+    assert pages(both, "oldest") == ["oldest 0"]
+    assert pages(both, "teapot in:tea") == [f"teapot {number}" for number in range(39, 0, -1) if number % 3 == 0]
+    do(store, edit(2, "coffee instead", room="tea"))
+    do(store, delete(3, room="lobby"))
+    do(store, said(text="oldest of an import"), at=T0 - 60_000)
+    both.follow()
+    both.index.tidy()
+    assert pages(both, "coffee") == ["coffee instead"]
+    assert pages(both, "oldest") == ["oldest 0", "oldest of an import"]
+    assert len(pages(both, "teap")) == 37
+
+
+def test_a_search_without_hits_ends_after_a_part(
+    both: Both, small_parts: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And says how far it came: parts may be many, and each takes its time."""
+    monkeypatch.setattr(in_postgres, "_LOOK_SECONDS", -1.0)
+    for number in range(30):
+        do(both.store, said(text="oldest" if number == 0 else "teapot"), at=T0 + number * 20_000)
+    both.follow()
+    nothing = both.ask("oldest", enough=lambda: True)
+    assert nothing["hits"] == [] and nothing["has_more"] and "searched" in nothing
+    assert both.ask("oldest", before=nothing["before"])["hits"]
 
 
 def test_a_search_reads_less_at_a_time_the_longer_that_takes() -> None:
@@ -550,3 +580,32 @@ def test_words_that_are_gone_are_in_no_file_of_the_index(tmp_path: Path) -> None
         index.close()
 
 
+def test_words_that_are_gone_are_in_no_file_of_the_tables(
+    new_tables: Callable[[], str], postgres_server: Server
+) -> None:
+    """After VACUUM and REINDEX, as docs/explanation/search.md says: before these, PostgreSQL keeps them."""
+    url = new_tables()
+    name = url.rpartition("/")[2].partition("?")[0]
+    with contextlib.closing(PostgresStore(url)) as store:
+        store.found(T0)
+        both = alone(store, PostgresIndex(store))
+        for at, word in enumerate(("zebrafish", "quagmire", "harmless")):
+            do(store, said(text=f"{word} and more"), at=T0 + at)
+        both.follow()
+        do(store, edit(2, "wombat"))
+        do(store, delete(1))
+        both.follow()
+
+        def held(word: bytes) -> bool:
+            for work in ("VACUUM search_doc", "REINDEX TABLE search_doc", "CHECKPOINT"):
+                postgres_server.sql(work, name)
+            rows = postgres_server.sql(
+                "SELECT pg_relation_filepath(oid) FROM pg_class WHERE oid = 'search_doc'::regclass"
+                " OR oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = 'search_doc'::regclass)", name,
+            )  # fmt: skip
+            return any(word in (postgres_server.directory / "data" / path).read_bytes() for (path,) in rows)
+
+        for word in (b"zebrafish", b"quagmire"):
+            # VACUUM leaves what another transaction may still see, if only that of an ANALYZE by itself.
+            until(lambda word=word: not held(word), what=f"{word!r} to be gone")
+        assert held(b"harmless") and held(b"wombat")

@@ -13,14 +13,16 @@ from ..store.base import Store
 from ..store.search import asking, quotes
 from ..store.search.index import Index
 
-MOST_WORK = 0.08
+MOST_WORK = 0.06
 """Seconds of the thread's own time after which a search ends, and says how far it came."""
 MOST_SECONDS = 0.1
 """Seconds on the clock, since a database works elsewhere: after `LEAST_LOOKED` hits of the index, so that a busy
 machine finds no less among a few."""
 LEAST_LOOKED = 500
-MOST_SECONDS_OF_PARTS = 0.5
+MOST_SECONDS_OF_PARTS = 1.0
 """Seconds on the clock if whole parts of the index were looked through, with few hits or none."""
+MOST_READ = 200_000
+"""Documents that PostgreSQL reads for beginnings: some 40 ms of its own time, at most 100, which is not known here."""
 
 Order = Literal["newest", "best"]
 
@@ -62,6 +64,7 @@ def _clock(search: asking.Search) -> Callable[[], bool]:
         spent = time.monotonic() - began
         return (
             time.thread_time() - work > MOST_WORK
+            or search.read > MOST_READ
             or (search.looked >= LEAST_LOOKED and spent > MOST_SECONDS)
             or (search.passed and spent > MOST_SECONDS_OF_PARTS)
         )

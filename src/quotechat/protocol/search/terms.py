@@ -33,6 +33,8 @@ _UNSPACED = re.compile(
     "\u3031-\u3035\u3040-\u30fa\u30fc-\u318f\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f"
     "\ua9e0-\ua9ff\uaa60-\uaa7f\uac00-\ud7ff\uf900-\ufaff\U0001b000-\U0001b16f\U00020000-\U0003ffff]"
 )
+#: Han and Hangul of which each code point is its own key, and no one is part of another.
+_PLAIN_RUN = re.compile("[\u4e00-\u9fff\uac00-\ud7a3]{2,}")
 #: After a letter, and part of it: also the half-width voiced marks of kana, and skin tones.
 _EXTENDS = re.compile("[\uff9e\uff9f\U0001f3fb-\U0001f3ff\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _FLAG_LETTER = re.compile("[\U0001f1e6-\U0001f1ff]")
@@ -123,6 +125,12 @@ def _units(text: str) -> list[Unit]:
             word.clear()
 
     while at < length and len(found) <= MOST_UNITS:
+        if run := _PLAIN_RUN.match(text, at, at + MOST_UNITS):
+            close()
+            after = run.end() - 1  # marks may follow on the last one
+            follows = bool(found) and found[-1].kind == "character" and found[-1].end == at
+            found += [Unit(text[n], n, n + 1, "character", follows or n > at) for n in range(at, after)]
+            at = after
         after = _end(text, at)
         kind, key = _folded(text[at : min(after, at + _MOST_MARKS)])
         if kind == "word":

@@ -6,6 +6,7 @@ shown that was deleted, edited away or hidden before that. Events behind the ind
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import re
 import sqlite3
@@ -40,6 +41,8 @@ _MOST_ROOMS = 50
 """Rooms whose terms are part of the question to the index; more are a condition alone."""
 _FIRST, _LEAST_CHUNK, _MOST_CHUNK = 50, 10, 400
 """Hits that are read and compared together: more of them the quicker it goes."""
+_ROOMS_AT_ONCE = 50
+"""Rooms whose messages are read with one statement."""
 _QUICK, _SLOW = 0.01, 0.04
 """Seconds of the thread's time for a chunk, below which the next one is larger, and above which it is smaller."""
 _BEFORE = re.compile(r"(?:([0-2])\.)?([0-9]{1,15})\.([a-z0-9][a-z0-9-]{0,62})\.([0-9]{1,16})", re.ASCII)
@@ -94,6 +97,7 @@ class Search:
         self.looked = 0
         self.passed = False
         """True once a whole part of the index was looked through."""
+        self._reader: Reader | None = None
         self.late = False
         """True if the index lacks messages that were not looked through either."""
         self._ended: Hit | None = None
@@ -138,10 +142,17 @@ class Search:
         more = f"{page[-1].key[0]}.{_after(page[-1])}" if len(page) < len(shown) else None
         return self._answer(page, more, through=through)
 
+    @property
+    def read(self) -> int:
+        """Documents that the database has read about, in a process of its own."""
+        return 0 if self._reader is None else self._reader.read
+
     # --- Candidates -------------------------------------------------------------------------------
 
-    def _looking(self) -> Any:
-        return self._index.reading()
+    @contextlib.contextmanager
+    def _looking(self) -> Iterator[Reader | None]:
+        with self._index.reading() as self._reader:
+            yield self._reader
 
     def _found(
         self, reader: Reader | None, before: Before | None, size: int, enough: Callable[[], bool]
@@ -247,7 +258,7 @@ class Search:
         for hit in some:
             if hit.room_id in rooms:
                 by_room[hit.room_id].append(hit.id)
-        rows = {(key, row[0]): row for key, ids in by_room.items() for row in _rows(sql, key, ids)}
+        rows = {(row[0], row[1]): row[1:] for row in _rows(sql, by_room)}
         compared, found = 0, []
         for compared, hit in enumerate(some, 1):
             if hit.is_mark:
@@ -342,12 +353,16 @@ def next_size(size: int, seconds: float) -> int:
     return min(_MOST_CHUNK, 4 * size) if seconds < _QUICK else size
 
 
-def _rows(sql: Sql, room_id: int, ids: list[int]) -> list[Row]:
-    rows = sql.all(
-        "SELECT id, identity, body, likes, dislikes, reactions FROM message WHERE room_id = ? AND deleted IS NULL"
-        f" AND id IN ({', '.join('?' * len(ids))})", room_id, *ids,
-    )  # fmt: skip
-    return list(rows)
+def _rows(sql: Sql, by_room: dict[int, list[int]]) -> Iterator[Row]:
+    """Yield the messages that are there, of some rooms with one statement: one by one, the trips take the time."""
+    left = iter(by_room.items())
+    while some := list(islice(left, _ROOMS_AT_ONCE)):
+        each = (
+            "SELECT room_id, id, identity, body, likes, dislikes, reactions FROM message"
+            " WHERE room_id = ? AND deleted IS NULL AND id IN ({})"
+        )
+        statement = " UNION ALL ".join(each.format(", ".join("?" * len(ids))) for _, ids in some)
+        yield from sql.all(statement, *(value for key, ids in some for value in (key, *ids)))
 
 
 def _after(shown: _Shown) -> str:

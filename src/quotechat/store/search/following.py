@@ -58,7 +58,7 @@ def follow(log: Sql, writer: Writer, most: int = MOST_EVENTS) -> Done:
     """Bring the index `writer` nearer to `log`."""
     places = writer.places()
     rooms = rooms_of(log)
-    if writer.in_parts and not places:
+    if not places:
         writer.divide(even_times(log, rooms.values(), MOST_DOCS))
     left, dropped, end = most, False, time.monotonic() + MOST_SECONDS
     for room_id in sorted(places.keys() - rooms.keys() - {QUOTES}):

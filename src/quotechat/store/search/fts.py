@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from bisect import bisect
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ...protocol.search.question import Term
 from . import index
-from .index import MINUTE, MOST_DOCS, QUOTES, Doc, Hit, Match, Place, first_number, time_of
+from .index import MOST_DOCS, QUOTES, Doc, Hit, Match, Parts, Place, first_number, next_start, time_of
 
 SCHEMA = 2
 """To be raised when terms or tables change: an index of another number is made anew."""
@@ -74,6 +73,8 @@ def _add_part(connection: sqlite3.Connection, start: int) -> int:
 class Looking:
     """See `index.Reader`."""
 
+    read = 0
+
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._execute = connection.execute
 
@@ -118,8 +119,6 @@ class Looking:
 class Writing(Looking):
     """See `index.Writer`."""
 
-    in_parts = True
-
     def __init__(self, connection: sqlite3.Connection) -> None:
         super().__init__(connection)
         self._connection = connection
@@ -138,7 +137,7 @@ class Writing(Looking):
             if row is None:
                 number = self._number_for(doc)
                 self._execute("INSERT INTO doc VALUES (?, ?, ?, ?, ?)", (number, *doc[:3], terms))
-                part = self._part_of(number)
+                part = self._parts.of(number)
                 added[part] += 1
             elif row[1] == terms:
                 continue
@@ -174,7 +173,7 @@ class Writing(Looking):
 
     def _forget(self, number: int, terms: str) -> int:
         """Take a document out of its part; return the part."""
-        part = self._part_of(number)
+        part = self._parts.of(number)
         self._execute(
             f"INSERT INTO found_{part} (found_{part}, rowid, terms) VALUES ('delete', ?, ?)", (number, terms)
         )
@@ -194,19 +193,15 @@ class Writing(Looking):
 
     def _look(self) -> None:
         rows = self._execute("SELECT start, id FROM part ORDER BY start").fetchall()
-        self._starts, self._parts = [row[0] for row in rows], [row[1] for row in rows]
-
-    def _part_of(self, number: int) -> int:
-        part: int = self._parts[bisect(self._starts, number) - 1]
-        return part
+        self._parts = Parts([row[0] for row in rows], [row[1] for row in rows])
 
     def _roll(self) -> None:
-        """Open a part for new documents if the newest one is full: from the next minute on, so none has to move."""
-        [docs] = self._execute("SELECT docs FROM part WHERE id = ?", (self._parts[-1],)).fetchone()
+        """Open a part for new documents if the newest one is full."""
+        [docs] = self._execute("SELECT docs FROM part WHERE id = ?", (self._parts.ids[-1],)).fetchone()
         if docs >= MOST_DOCS:
             newest = self._highest_below(2**62)
             assert newest is not None
-            self.divide([(time_of(newest) // MINUTE + 1) * MINUTE])
+            self.divide([time_of(next_start(newest))])
 
 
 def _written(match: Match) -> str:

@@ -4,7 +4,8 @@
 * **Together.** Documents and the position up to which they were made change in one transaction.
 * **One at a time.** `step` does nothing while another process indexes.
 * **Disposable.** An index that is missing, damaged or of another history is made anew.
-* **Forgetting.** After `tidy`, nothing of a document that was dropped is on the disk (PostgreSQL: after its VACUUM).
+* **Forgetting.** After `tidy`, nothing of a document that was dropped is on the disk; of PostgreSQL,
+  docs/explanation/search.md says when.
 
 A document's number grows with its time, so that the newest hits come first without sorting.
 """
@@ -12,6 +13,7 @@ A document's number grows with its time, so that the newest hits come first with
 from __future__ import annotations
 
 import contextlib
+from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -79,16 +81,24 @@ class Match(NamedTuple):
     rooms: frozenset[int] | None = None
 
 
-class Writer(Protocol):
-    """One write transaction of an index; `in_parts` if its documents are divided by time."""
+class Parts(NamedTuple):
+    """The parts of an index, the oldest first: documents from the number `starts[k]` on are in the part `ids[k]`."""
 
-    @property
-    def in_parts(self) -> bool: ...
+    starts: list[int]
+    ids: list[int]
+
+    def of(self, number: int) -> int:
+        """Return the part of the document `number`."""
+        return self.ids[bisect(self.starts, number) - 1]
+
+
+class Writer(Protocol):
+    """One write transaction of an index."""
 
     def places(self) -> dict[int, Place]: ...
 
     def divide(self, times: Iterable[int]) -> None:
-        """Let parts begin at `times`, ascending; before the first document is put."""
+        """Let parts begin at `times`, ascending, in an index without places: before the first document is put."""
 
     def put(self, docs: Iterable[Doc]) -> None:
         """Keep documents, in place of earlier ones of the same messages."""
@@ -105,6 +115,10 @@ class Writer(Protocol):
 
 class Reader(Protocol):
     """One look at an index."""
+
+    @property
+    def read(self) -> int:
+        """Documents that another process has read about, since its time is not that of the caller's thread."""
 
     def places(self) -> dict[int, Place]: ...
 
@@ -148,6 +162,11 @@ def first_number(at: int) -> int:
 def time_of(number: int) -> int:
     """Return the time of documents with the number `number`."""
     return number >> _SAME_MS
+
+
+def next_start(newest: int) -> int:
+    """Return where a part begins behind the document `newest`: with the next minute, so none has to move."""
+    return first_number((time_of(newest) // MINUTE + 1) * MINUTE)
 
 
 def quote_number(quote_id: int) -> int:

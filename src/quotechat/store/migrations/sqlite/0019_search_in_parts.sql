@@ -1,0 +1,1 @@
+-- See ../postgres/0019_search_in_parts.sql: here the index is a file of its own, search.db.
