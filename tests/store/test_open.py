@@ -107,5 +107,6 @@ def test_an_older_database_keeps_its_scheduled_messages(tmp_path: Path) -> None:
             "INSERT INTO scheduled (room_id, identity, due_at, message, state)"
             " VALUES (1, 'ann', 9, '{}', 'waiting') RETURNING id"
         )
+    store.close()
     assert row is not None and row[0] == 3
     store.close()

@@ -451,6 +451,26 @@ def test_copies_have_no_index_and_make_their_own(
                 assert target.texts("tea") == ["one tea"]
 
 
+def test_a_connection_to_a_damaged_file_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, not by the garbage collector: a descriptor may be needed, and Python 3.13 warns of it."""
+    opened: list[sqlite3.Connection] = []
+    connect = SqliteIndex._connect
+
+    def noting(index: SqliteIndex, *pragmas: str, mode: str = "rwc") -> sqlite3.Connection:
+        opened.append(connect(index, *pragmas, mode=mode))
+        return opened[-1]
+
+    monkeypatch.setattr(SqliteIndex, "_connect", noting)
+    path = tmp_path / "search.db"
+    path.write_bytes(b"no database" * 999)
+    with contextlib.closing(SqliteStore(tmp_path / "quotechat.db")) as store:
+        with contextlib.closing(SqliteIndex(path, store)) as index, index.reading() as reader:
+            assert reader is None
+    assert len(opened) == 1
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        opened[0].execute("SELECT 1")
+
+
 def test_a_damaged_file_is_made_anew(tmp_path: Path) -> None:
     """Half a file, bytes that are none of ours, or another version: a search goes on, and the index comes back."""
     with contextlib.closing(SqliteStore(tmp_path / "quotechat.db")) as store:

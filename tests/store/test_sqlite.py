@@ -8,6 +8,7 @@ import resource
 import sqlite3
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -55,6 +56,22 @@ class TestSqlite(StoreContract, TakingBack, ReadingRights):
 
 class TestBelonging(BelongingContract, RulesOfRoomsContract):
     """The contract of members."""
+
+
+def test_a_read_that_ends_beside_the_close_leaves_no_connection(open_store: Open) -> None:
+    """The store is closed at the last moment before its connection is put back; it is closed all the same."""
+    store = open_store()
+
+    class Closing(deque[sqlite3.Connection]):
+        def append(self, connection: sqlite3.Connection) -> None:
+            store.close()
+            super().append(connection)
+
+    with store._reading() as sql:
+        store._idle = Closing(store._idle)
+    assert not store._idle
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        sql.connection.execute("SELECT 1")
 
 
 def test_a_read_without_a_descriptor_is_told_to_come_back(open_store: Open) -> None:

@@ -144,8 +144,7 @@ class SqliteIndex:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
-        while self._idle:
-            self._idle.pop()[1].close()
+        self._shut_readers()
 
     def _request(self) -> Path:
         """Return the file by which another process asks for a new index."""
@@ -178,20 +177,24 @@ class SqliteIndex:
         """Return a connection to the file that has the name now, and its inode; None if there is no index."""
         with contextlib.suppress(OSError, sqlite3.Error):
             file = os.stat(self._path).st_ino
-            while self._idle:
-                opened, connection = self._idle.pop()
-                if opened == file:
-                    return opened, connection
-                connection.close()
-            connection = self._connect("query_only = ON", mode="rw")
-            if connection.execute("PRAGMA user_version").fetchone()[0] == fts.SCHEMA:
-                return file, connection
-            connection.close()
+            with contextlib.suppress(IndexError):  # another thread may take the last one
+                while True:
+                    opened, connection = self._idle.pop()
+                    if opened == file:
+                        return opened, connection
+                    connection.close()
+            with contextlib.ExitStack() as opening:
+                connection = self._connect("query_only = ON", mode="rw")
+                opening.callback(connection.close)
+                if connection.execute("PRAGMA user_version").fetchone()[0] == fts.SCHEMA:
+                    opening.pop_all()
+                    return file, connection
         return None
 
     def _shut_readers(self) -> None:
-        while self._idle:
-            self._idle.pop()[1].close()
+        with contextlib.suppress(IndexError):
+            while True:
+                self._idle.pop()[1].close()
 
     def _connect(self, *pragmas: str, mode: str = "rwc") -> sqlite3.Connection:
         connection = sqlite3.connect(

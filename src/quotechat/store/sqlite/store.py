@@ -170,12 +170,16 @@ class SqliteStore(Reads):
             return
         self._closed = True
         with self._lock:
-            while self._idle:
-                self._idle.pop().close()
+            self._close_idle()
             self._watcher.close()
             self._writer.close()
         self._lock.close()
         self._presence.close()
+
+    def _close_idle(self) -> None:
+        with contextlib.suppress(IndexError):  # another thread may take the last one
+            while True:
+                self._idle.pop().close()
 
     # --- Connections ------------------------------------------------------------------------------
 
@@ -206,10 +210,9 @@ class SqliteStore(Reads):
         finally:
             with contextlib.suppress(sqlite3.Error):  # BEGIN itself failed
                 connection.execute("COMMIT")
-            if self._closed:
-                connection.close()
-            else:
-                self._idle.append(connection)
+            self._idle.append(connection)
+            if self._closed:  # perhaps by another thread, after the last look and before this one was there
+                self._close_idle()
 
     def _open_writer(self) -> sqlite3.Connection:
         return self._connect(
