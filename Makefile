@@ -13,6 +13,8 @@ run: $(VENV)/.installed
 
 # Six files at once, the longest first: tests wait for half of their time, and no long file runs alone at the end.
 LANE := $(BIN)/python -m pytest -n 6 --dist loadfile --no-loadscope-reorder -m 'not alone and not long'
+# Reading the files without such tests would take longer than most of the tests do.
+ALONE := $(shell grep -rl --include='test_*.py' pytest.mark.alone tests)
 COLLECT := $(BIN)/python -m pytest -qq --collect-only
 # Each worker of pytest reads all tests, which takes three times as long where nobody has compiled them before.
 test: export PYTHONDONTWRITEBYTECODE =
@@ -20,7 +22,7 @@ test: $(VENV)/.installed-test node_modules/.installed
 	$(BIN)/python -m compileall -q src tests tools bench
 	$(COLLECT) tests/web >/dev/null & $(COLLECT) --ignore=tests/web >/dev/null; wait
 	$(LANE)
-	$(BIN)/python -m pytest -m 'alone and not long'
+	$(BIN)/python -m pytest -m 'alone and not long' $(ALONE)
 
 # Write tests/longest.txt, the order in which `make test` takes the files.
 longest: $(VENV)/.installed-test node_modules/.installed

@@ -18,8 +18,6 @@ from server import Server
 from test_pages import waits
 from test_quality import violations
 
-pytestmark = pytest.mark.alone
-
 Open = Callable[..., Any]
 READERS = [
     "Short polling", "Long polling", "WebSocket", "NDJSON stream", "Server-sent events", "WebSocket without a cursor",
@@ -58,6 +56,7 @@ def stop(page: Any) -> None:
     expect(page.locator("#told")).to_contain_text("Done")
 
 
+@pytest.mark.alone
 def test_a_cut_costs_only_the_reader_without_a_cursor(server: Server, open_page: Open, tmp_path: Path) -> None:
     """The connections are cut while messages are sent: five readers have each one, once; the sixth lost some, and
     the page says how many. Settings come from the address; results leave as a file and as a link."""
@@ -114,6 +113,7 @@ def said(server: Server) -> list[dict[str, Any]]:
     return messages
 
 
+@pytest.mark.alone
 def test_the_lab_works_for_many_on_a_slow_network_in_two_tabs(server: Server, open_page: Open) -> None:
     """Two runs at once, each under a name of its own; two tabs on a slow network miss and repeat nothing."""
     before = {message["user"] for message in said(server)}
