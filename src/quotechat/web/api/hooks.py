@@ -56,8 +56,7 @@ def remove(room: str, token_id: str) -> Response:
     return Response(status=204)
 
 
-@posted.post("/hooks/<token_id>/<secret>")
-@described(
+_taken = described(
     answers={200: wire.MessageSent},
     body=types.HookPost,
     text_body=True,
@@ -65,6 +64,10 @@ def remove(room: str, token_id: str) -> Response:
     writes=True,
     media=("text/plain", "application/json"),
 )
+
+
+@posted.post("/hooks/<token_id>/<secret>")
+@_taken
 def take(token_id: str, secret: str) -> Response:
     """Say something in the room of the hook: plain text, {`text`}, or a payload of Slack's shape → `ok`.
 
@@ -74,14 +77,7 @@ def take(token_id: str, secret: str) -> Response:
 
 
 @posted.post("/hooks/<token_id>")
-@described(
-    answers={200: wire.MessageSent},
-    body=types.HookPost,
-    text_body=True,
-    problems=_POST,
-    writes=True,
-    media=("text/plain", "application/json"),
-)
+@_taken
 def take_with_header(token_id: str) -> Response:
     """As above; the secret of the address is the bearer token, so no log has it."""
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")

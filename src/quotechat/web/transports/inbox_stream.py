@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,14 +9,13 @@ from typing import Any
 from flask import Response, request
 
 from ...live.detach import detach
-from ...live.peer import Peer
 from ...protocol import inbox, json
 from ...protocol.cursor import Cursor, Now
 from ...protocol.errors import Refused, Unauthenticated
 from ...protocol.rights.principal import Principal
 from ..http import access, parameters, problems, security
 from ..http.services import services
-from .streams import LAST_CHUNK, Detached, Kind, check_can_stream, chunk, id_line, retry_line, stream_headers
+from .streams import Detached, Endless, Kind, check_can_stream, chunk, id_line, retry_line, stream_headers
 
 
 def stream(principal: Principal, after: Cursor | Now, kind: Kind) -> Response:
@@ -47,8 +45,8 @@ def _without_chunks(kind: Kind) -> dict[str, str]:
     return {"Content-Type": stream_headers(kind)["Content-Type"], "Cache-Control": "no-store", "Vary": "Accept"}
 
 
-class InboxStream(Peer):
-    """One stream of an inbox in the reactor."""
+class InboxStream(Endless):
+    """One stream of an inbox."""
 
     def __init__(
         self,
@@ -61,17 +59,9 @@ class InboxStream(Peer):
         head: bytes,
         environ: dict[str, Any],
     ) -> None:
-        super().__init__(sock, left)
-        self.principal = environ.get("quotechat.principal")
-        self.framing = kind
-        self._told = access.of(environ)
-        self._request_id: str = environ["quotechat.request_id"]
-        self._began = time.monotonic()
+        super().__init__(sock, left, kind, beat, head, environ)
         self._who = principal
         self._after = after
-        self._head = head
-        self._beat = beat
-        self._next_heartbeat = self._began + beat
 
     def opened(self) -> None:
         self.send(self._head + (chunk(b": heartbeat\n" + retry_line()) if self.framing == "sse" else b""))
@@ -79,7 +69,7 @@ class InboxStream(Peer):
 
     def inbox_sends(self, encoded: bytes, position: str | None = None) -> None:
         """Send an envelope; with a `position` an event stream comes back from there."""
-        self._send(encoded, position)
+        self._send(encoded, b"" if position is None else id_line(position))
 
     def swept(self, now: float) -> None:
         if now < self._next_heartbeat or self.blocked:
@@ -91,14 +81,10 @@ class InboxStream(Peer):
         if self.framing == "sse":
             self.send(chunk(b": heartbeat\n" + id_line(cursor) + b"\n"))
         else:
-            self._send(json.dumps({"command": "heartbeat", "cursors": {inbox.INBOX: cursor}}), None)
+            self._send(json.dumps({"command": "heartbeat", "cursors": {inbox.INBOX: cursor}}))
 
     def idle(self) -> None:
         self.reactor.inbox.resume(self)
-
-    def restart(self) -> None:
-        self.send(LAST_CHUNK)
-        self.end()
 
     def revoked(self) -> None:
         self._lost(Unauthenticated("This session has ended: sign in again."))
@@ -106,19 +92,8 @@ class InboxStream(Peer):
     def closed(self) -> None:
         self.reactor.inbox.unfollow(self)
         super().closed()
-        if self._told is not None:
-            access.ended(
-                self._told, self._request_id, transport=self.framing, seconds=round(time.monotonic() - self._began, 3),
-                bytes_in=self.bytes_in, bytes_out=self.bytes_out, events=0,
-            )  # fmt: skip
 
     def _lost(self, refused: Refused) -> None:
         reset = {"command": "reset", "room": inbox.INBOX, "error": problems.body(refused)}
-        self._send(json.dumps(reset), None)
+        self._send(json.dumps(reset))
         self.restart()
-
-    def _send(self, encoded: bytes, position: str | None) -> None:
-        if self.framing == "sse":
-            self.send(chunk((b"" if position is None else id_line(position)) + b"data: " + encoded + b"\n\n"))
-        else:
-            self.send(chunk(encoded + b"\n"))

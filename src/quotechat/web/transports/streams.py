@@ -149,8 +149,41 @@ def stream_headers(kind: Kind) -> Headers:
     )
 
 
-class Stream(Peer):
-    """One stream in the reactor."""
+class Endless(Peer):
+    """One answer in the reactor that goes on until the reader, its right or the worker ends it; `head` begins it."""
+
+    def __init__(
+        self, sock: Any, left: Callable[[], None], kind: Kind, beat: float, head: bytes, environ: dict[str, Any]
+    ) -> None:
+        super().__init__(sock, left)
+        self.principal = environ.get("quotechat.principal")
+        self.framing = kind
+        self._told = access.of(environ)
+        self._request_id: str = environ["quotechat.request_id"]
+        self._began = time.monotonic()
+        self._head = head
+        self._beat = beat
+        self._next_heartbeat = self._began + beat
+
+    def restart(self) -> None:
+        self.send(LAST_CHUNK)
+        self.end()
+
+    def closed(self) -> None:
+        super().closed()
+        if self._told is not None:
+            access.ended(
+                self._told, self._request_id, transport=self.framing, seconds=round(time.monotonic() - self._began, 3),
+                bytes_in=self.bytes_in, bytes_out=self.bytes_out, events=self.events,
+            )  # fmt: skip
+
+    def _send(self, encoded: bytes, position: bytes = b"") -> None:
+        """Send an envelope; an EventSource comes back from `position`, which is a line."""
+        self.send(chunk(position + b"data: " + encoded + b"\n\n" if self.framing == "sse" else encoded + b"\n"))
+
+
+class Stream(Endless):
+    """One stream of a room."""
 
     takes_hints = True
 
@@ -166,18 +199,10 @@ class Stream(Peer):
         head: bytes,
         environ: dict[str, Any],
     ) -> None:
-        super().__init__(sock, left)
-        self.principal = environ.get("quotechat.principal")
-        self._told = access.of(environ)
-        self._request_id: str = environ["quotechat.request_id"]
-        self._began = time.monotonic()
-        self.framing = kind
+        super().__init__(sock, left, kind, beat, head, environ)
         self._handle = handle
         self._feed = feed
         self._page = page
-        self._head = head
-        self._beat = beat
-        self._next_heartbeat = time.monotonic() + beat
 
     def opened(self) -> None:
         if self.framing == "ndjson":
@@ -217,26 +242,11 @@ class Stream(Peer):
             if followed is not None:
                 self.send(self._heartbeat(followed))
 
-    def restart(self) -> None:
-        self.send(LAST_CHUNK)
-        self.end()
-
-    def closed(self) -> None:
-        super().closed()
-        if self._told is not None:
-            access.ended(
-                self._told, self._request_id, transport=self.framing, seconds=round(time.monotonic() - self._began, 3),
-                bytes_in=self.bytes_in, bytes_out=self.bytes_out, events=self.events,
-            )  # fmt: skip
-
     def hint(self, encoded: bytes) -> None:
         self._send(encoded)
 
     def _tell(self, envelope: dict[str, Any], position: bytes = b"") -> None:
         self._send(json.dumps(envelope), position)
-
-    def _send(self, encoded: bytes, position: bytes = b"") -> None:
-        self.send(chunk(position + b"data: " + encoded + b"\n\n" if self.framing == "sse" else encoded + b"\n"))
 
     def _heartbeat(self, followed: Subscription) -> bytes:
         if self.framing == "sse":
