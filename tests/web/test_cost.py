@@ -14,6 +14,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from quotechat.protocol.markup import text
+from quotechat.web.transports.websocket_peer import Socket
 
 MESSAGES = 50
 WORST = {
@@ -71,3 +72,8 @@ def test_a_page_of_an_older_database_costs_little(client: FlaskClient, tmp_path:
     for path in ("", "/messages?before=60"):
         found = client.get(f"/api/v1/rooms/lobby{path}").json["messages"]  # type: ignore[index]
         assert found and not any("runs" in each for each in found)
+
+
+def test_a_socket_has_no_hash_table_of_its_own() -> None:
+    """Its attributes are slots: with more than 30 in dictionaries, a round of sending to 200 cost a sixth more."""
+    assert not hasattr(Socket.__new__(Socket), "__dict__")

@@ -43,6 +43,10 @@ class Subscription:
         """Return the cursor that its reader must have by now: the head, unless it is still catching up."""
         return self.feed.cursor() if self.caught_up else str(self.position)
 
+    def is_behind(self) -> bool:
+        """Return True if there may be something to send, or to ask the store about."""
+        return self.unsure or not self.caught_up or self.feed.ended or self.feed.head > self.position.seq
+
 
 class Vouched(NamedTuple):
     """Up to when the store has said that the account of a peer stands, and may read these rooms."""
@@ -57,14 +61,21 @@ class Peer:
     All methods run on the reactor's thread.
     """
 
-    framing = "raw"
+    # A round of sending touches every peer. Beyond 30 attributes CPython gives each object a hash table of its own.
+    __slots__ = (
+        "_ends_at", "_interest", "_left", "_moved_at", "_out", "bytes_in", "bytes_out", "events", "framing",
+        "principal", "reactor", "reading", "sock", "subscriptions", "vouched",
+    )  # fmt: skip
+    reactor: Reactor
+
     takes_hints = False
     """True if `hint` sends something; polls carry events alone."""
     read_bytes = READ_BYTES
     """Bytes read in one turn of the loop, after which others have their turn."""
 
-    def __init__(self, sock: socket.socket, left: Callable[[], None]) -> None:
+    def __init__(self, sock: socket.socket, left: Callable[[], None], framing: str = "raw") -> None:
         self.sock = sock
+        self.framing = framing
         self.subscriptions: dict[str, Subscription] = {}
         self.reading: Subscription | None = None
         """The room whose events are being read from the store; one at a time."""
@@ -79,7 +90,6 @@ class Peer:
         self.principal: Principal | None = None
         """The account that it is held for, if any."""
         self.vouched: Vouched | None = None
-        self.reactor: Reactor
 
     # --- For a subclass to define -----------------------------------------------------------------
 
@@ -209,10 +219,6 @@ class Peer:
             self._flush()
         if mask & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR):
             self._read()
-
-    def overdue(self, now: float) -> bool:
-        """Return True if it has had its moment."""
-        return self._ends_at is not None and now >= self._ends_at
 
     def closed(self) -> None:
         """Clean up: it is out of the reactor."""

@@ -290,22 +290,26 @@ class Reactor:
             self.guard(None, action)
         self._make_room(now)
         for peer in list(self._peers.values()):
-            self.guard(peer, self._sweep_one, peer, now)
+            try:
+                self._sweep_one(peer, now)
+            except Exception:  # as `guard`, without its call
+                self.failed(peer)
 
     def _sweep_one(self, peer: Peer, now: float) -> None:
-        if peer.overdue(now):
+        if peer._ends_at is not None and now >= peer._ends_at:
             self.forget(peer)
             return
         peer.swept(now)
-        if not peer.blocked and any(
-            each.unsure or each.feed.ended or not each.caught_up or each.feed.head > each.position.seq
-            for each in peer.subscriptions.values()
-        ):
-            self.pump(peer)
+        if peer._out:
+            return
+        for subscription in peer.subscriptions.values():
+            if subscription.is_behind():
+                self.pump(peer)
+                return
 
     def _make_room(self, now: float) -> None:
         """Let go of peers that do not read, the longest first, while more waits for all than may."""
-        waiting = sum(peer.waiting for peer in self._peers.values() if peer.blocked)
+        waiting = sum(peer.waiting for peer in self._peers.values() if peer._out)
         if waiting <= MOST_WAITING:
             return
         for peer in sorted(self._peers.values(), key=lambda peer: peer.stalled(now), reverse=True):

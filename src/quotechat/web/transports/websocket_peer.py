@@ -41,7 +41,11 @@ TYPING_SECONDS = 2.0
 class Socket(Peer):
     """One WebSocket in the reactor."""
 
-    framing = "websocket"
+    __slots__ = (
+        "_ahead", "_began", "_busy", "_client", "_connection", "_errors", "_first", "_frames", "_heard_at_byte",
+        "_inbox", "_last_heard", "_listening", "_next_heartbeat", "_pausing", "_pending", "_request_id", "_told",
+        "_typed_at", "_unfinished_since",
+    )  # fmt: skip
     takes_hints = True
     read_bytes = 16 * 1024
 
@@ -55,7 +59,7 @@ class Socket(Peer):
         ahead: bytes = b"",
         environ: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(sock, left)
+        super().__init__(sock, left, "websocket")
         self.principal = (environ or {}).get("quotechat.principal")
         self._told = access.of(environ or {})
         self._request_id: str = (environ or {}).get("quotechat.request_id", "")
@@ -120,7 +124,7 @@ class Socket(Peer):
     def swept(self, now: float) -> None:
         if self._listening and self._unfinished_since is not None and now - self._unfinished_since > UNFINISHED_SECONDS:
             self._close(POLICY, "a message took too long")
-        elif now - self._last_heard > self._patience():
+        elif now - self._last_heard > PONG_SECONDS and now - self._last_heard > self._patience():
             self.drop()
         elif now >= self._next_heartbeat and not self.blocked:
             self._next_heartbeat = now + SOCKET_HEARTBEAT
