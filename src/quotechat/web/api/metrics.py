@@ -63,7 +63,7 @@ class Metrics:
         self._shared = os.environ.get(DIRECTORY)
         with self._alone():
             self._make()
-        self._carried: dict[str, float] = {}
+        self._carried: dict[str | tuple[str, str | int], float] = {}
         self._lock = threading.Lock()
         self._over = threading.Event()
 
@@ -126,29 +126,37 @@ class Metrics:
             if scheduled is not None:
                 self._scheduled.set(scheduled)
             for name, gauge in self._gauges.items():
-                gauge.set(figures[name])
+                if self._more(name, figures[name]) is not None:
+                    gauge.set(figures[name])
             for framing in ("ndjson", "sse"):
                 self._streams.labels(framing).set(self._reactor.live[framing])
             for name, counter in self._counters.items():
-                counter.inc(self._more(name, figures[name]))
+                if (more := self._more(name, figures[name])) is not None:
+                    counter.inc(more)
             for code, count in problems.counted().items():
-                self._problems.labels(code).inc(self._more(f"problem {code}", count))
+                if (more := self._more(f"problem {code}", count)) is not None:
+                    self._problems.labels(code).inc(more)
             for place, count in supervision.counted().items():
-                self._faults.labels(place).inc(self._more(f"fault {place}", count))
+                if (more := self._more(f"fault {place}", count)) is not None:
+                    self._faults.labels(place).inc(more)
             for name, histogram in self._histograms.items():
                 self._carry_tally(name, histogram, self._tallies[name])
 
     def _carry_tally(self, name: str, histogram: Histogram, tally: Tally) -> None:
         # The published way takes one observation at a time.
         for place, count in enumerate(tally.counts):
-            histogram._buckets[place].inc(self._more(f"{name} {place}", count))
-        histogram._sum.inc(self._more(f"{name} sum", tally.total))
+            if (more := self._more((name, place), count)) is not None:
+                histogram._buckets[place].inc(more)
+        if (more := self._more((name, "sum"), tally.total)) is not None:
+            histogram._sum.inc(more)
 
-    def _more(self, name: str, now: float) -> float:
-        """By how much it has grown since it was carried over."""
-        more = now - self._carried.get(name, 0.0)
+    def _more(self, name: str | tuple[str, str | int], now: float) -> float | None:
+        """By how much it has grown since it was carried over; None if it is the same, so that nothing is written."""
+        before = self._carried.get(name)
+        if before == now:
+            return None
         self._carried[name] = now
-        return max(0.0, more)
+        return max(0.0, now - (before or 0.0))
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"quotechat_{name}", text, labels, registry=self._registry, multiprocess_mode="livesum")
