@@ -91,27 +91,36 @@ def test_a_portion_that_is_refused_ends_the_look(caplog: pytest.LogCaptureFixtur
 )
 def test_the_next_look_is_when_something_may_be_due(next_due: int | None, handed: bool, pause: float) -> None:
     """At the next due time, after half a second at most; not at once if a sender waits for tokens."""
-    assert scheduler(Shelf(next_due=next_due))._pause(handed) == pytest.approx(pause)
+    assert scheduler(Shelf())._pause(next_due, handed) == pytest.approx(pause)
+
+
+@pytest.mark.parametrize(("next_due", "looks"), [(None, False), (NOW + 1, False), (NOW, True)])
+def test_only_a_time_that_has_come_leads_to_a_look(next_due: int | None, looks: bool) -> None:
+    """Where nothing is due, the store is asked for the next time and nothing else."""
+    handed: list[Due] = []
+    tried = scheduler(Shelf([Due(1, "ann")], next_due), deliver=lambda portion: handed.extend(portion) or {})
+    tried._look()
+    assert bool(handed) is looks
 
 
 def test_looks_that_fail_come_less_often() -> None:
     """Twice the pause after each, up to that between two looks."""
-    failing = scheduler(Shelf([Due(1, "ann")], next_due=NOW - 1), deliver=lambda portion: {1: "unavailable"})
+    failing = scheduler(Shelf([Due(1, "ann")]), deliver=lambda portion: {1: "unavailable"})
     pauses = []
     for _ in range(6):
         failing.deliver_due()
-        pauses.append(failing._pause(True))
+        pauses.append(failing._pause(NOW - 1, True))
     assert pauses == pytest.approx([0.1, 0.2, 0.4, 0.5, 0.5, 0.5])
 
 
 def test_an_unavailable_store_is_asked_again() -> None:
     """The thread outlives a store that refuses, and then delivers."""
     handed: list[Due] = []
-    shelf = Shelf([Due(1, "ann")], faults=1)
+    shelf = Shelf([Due(1, "ann")], next_due=NOW, faults=1)
 
     def deliver(portion: list[Due]) -> dict[int, str]:
         handed.extend(portion)
-        shelf.waiting = []
+        shelf.waiting, shelf.next_one = [], None
         return {}
 
     running = scheduler(shelf, deliver=deliver)

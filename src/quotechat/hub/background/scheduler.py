@@ -114,7 +114,7 @@ class Scheduler:
     def _run(self) -> None:
         while not self._end.is_set():
             try:
-                pause = self._pause(self.deliver_due() > 0)
+                pause = self._look()
             except Refused as away:
                 log.warning("scheduled messages could not be looked at: %s", away)
                 pause = LOOK_EVERY
@@ -124,9 +124,16 @@ class Scheduler:
             self._wake.wait(pause)
             self._wake.clear()
 
-    def _pause(self, handed: bool) -> float:
-        """Return the seconds until the next look; `handed` is True if there was something to deliver at this one."""
+    def _look(self) -> float:
+        """Deliver what is due, and return the seconds until the next look; one question to the store if nothing is."""
         due = self._store.next_due()
+        if due is None or due > self._clock():
+            return self._pause(due, False)
+        handed = self.deliver_due() > 0
+        return self._pause(self._store.next_due(), handed)
+
+    def _pause(self, due: int | None, handed: bool) -> float:
+        """Return the seconds until the next look; `handed` is True if there was something to deliver at this one."""
         left: float = LOOK_EVERY if due is None else min(LOOK_EVERY, (due - self._clock()) / 1000)
         if handed:
             # Another try, but not at once, and later each time.
