@@ -20,7 +20,7 @@ from ...supervision import Supervised
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY = 0.5
+LOOK_EVERY = 1.0
 """Seconds between two looks at the log; a search looks itself through newer events."""
 _OTHERS_EVERY = 5.0
 """Seconds between two looks at whether the process that indexes has ended."""
