@@ -84,6 +84,7 @@ def test_accounts_from_the_command_line(tmp_path: Path) -> None:
         token = run("sign-in", "Bob", "--url", server.url, given=f"{PASSWORD}\n").strip().splitlines()[-1]
         assert token.startswith("qct_")
         run("say", "lobby", "hello", "--url", server.url, QUOTECHAT_TOKEN=token)
+        assert "–" in run("quote", "--url", server.url, QUOTECHAT_TOKEN=token)
         shown = requests.get(
             f"{server.url}/api/v1/rooms/lobby", headers={"Authorization": f"Bearer {token}"}, timeout=30
         )

@@ -243,6 +243,14 @@ def test_tail_ends_with_its_pipe(server: Running) -> None:
     assert complaints == "code 0\n"
 
 
+@pytest.mark.parametrize("arguments", [["@inbox"], ["@inbox", "--json"], ["@audit"]], ids=" ".join)
+def test_tail_says_in_one_line_that_it_may_not(server: Running, arguments: list[str]) -> None:
+    """Without a token there is no inbox and no log of administration: an error and exit code 1, no traceback."""
+    done = run(server, "tail", *arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: ") and done.stderr.count("\n") == 1
+
+
 def test_quote(server: Running) -> None:
     """Added, found by its words, and one by chance; no find is exit code 1."""
     assert run(server, "quote", "add", "Festina lente.", "--author", "Augustus").returncode == 0

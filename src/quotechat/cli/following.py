@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import AbstractContextManager
 from typing import Any
 
 import click
@@ -12,10 +11,10 @@ from ..client import Backoff, Client
 from ..protocol.markup import ansi
 
 
-def tail(url: str, token: str | None, since: str | None, *, as_json: bool, until: AbstractContextManager[None]) -> None:
+def tail(url: str, token: str | None, since: str | None, *, as_json: bool) -> None:
     """Print each room whose place in the inbox has changed; with `as_json` the whole inbox, on one line."""
     known: dict[str, Any] = {}
-    with until, Client(url, token, backoff=Backoff(most=10)) as client:
+    with Client(url, token, backoff=Backoff(most=10)) as client:
         for inbox in client.inboxes(since or "0"):
             if as_json:
                 click.echo(json.dumps(inbox, ensure_ascii=False))

@@ -215,7 +215,8 @@ def tail(
     `cursor` of the last one is the --since of the next time.
     """
     if room == "@inbox":
-        following.tail(url, token, since, as_json=as_json, until=_stopping())
+        with _stopping(), told():
+            following.tail(url, token, since, as_json=as_json)
         return
     lines = _Lines(_colors())
     shown = _Envelopes(room) if as_json else lines
@@ -347,13 +348,14 @@ def _clock(at: str) -> str:
 
 @click.group(invoke_without_command=True)
 @url_option
+@click.option("--token", envvar="QUOTECHAT_TOKEN", show_envvar=True, metavar="TOKEN", help="In whose name.")
 @patience_option
 @json_option
 @click.pass_context
-def quote(ctx: click.Context, url: str, patience: float, as_json: bool) -> None:
+def quote(ctx: click.Context, url: str, token: str | None, patience: float, as_json: bool) -> None:
     """One quote by chance; or add one, or search."""
     with told():
-        client = ctx.with_resource(Client(url, patience=patience))
+        client = ctx.with_resource(Client(url, token, patience=patience))
         ctx.obj = client, as_json
         if ctx.invoked_subcommand is None:
             _show_quote(client.random_quote(), as_json)
