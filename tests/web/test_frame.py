@@ -100,6 +100,10 @@ def test_a_conversation_begins_by_a_form(app: Flask, boss: Browser, bo: Browser)
     assert begun.status_code == 303 and room.startswith("dm-")
     assert post(bo, "/directs", member=identity(boss)).headers["Location"] == begun.headers["Location"]
     assert "Bo</bdi>" in row(get(boss, "/quotes"), room) and "Azin</bdi>" in row(get(bo, "/quotes"), room)
+    shown = get(boss, f"/rooms/{room}")
+    assert "<title>Bo · quotechat" in shown and 'placeholder="Message Bo"' in shown
+    alone = get(boss, post(boss, "/directs").headers["Location"])
+    assert "<title>Notes to yourself" in alone and '<bdi id="room-name">Notes to yourself' in alone
     about = get(bo, f"/rooms/{room}/about")
     assert "About <bdi>Azin</bdi>" in about and "Leave the room" not in about and "<h2>Settings</h2>" not in about
     assert post(Browser(app), "/directs", member=identity(boss)).headers["Location"].startswith("/sign-in")

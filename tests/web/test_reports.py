@@ -92,12 +92,13 @@ def test_reports_and_what_was_done_by_the_pages(app: Flask) -> None:
     bo = joined(app, boss, "Bo")
     message = say(boss, "lobby", "kumquat")
     path = f"/rooms/lobby/messages/{message}/report"
-    assert 'name="reason"' in bo.client.get(path).get_data(as_text=True)
+    form = bo.client.get(path).get_data(as_text=True)
+    assert 'name="reason"' in form and f"#m{message}" in form
     assert bo.client.get("/rooms/none/messages/1/report").status_code == 404
     assert bo.client.post(path, data={"reason": " "}, headers=ORIGIN).status_code == 422
     assert bo.client.post(path, data={"reason": "violet"}, headers=ORIGIN).status_code == 303
     shown = boss.client.get("/admin").get_data(as_text=True)
-    assert "violet" in shown and "kumquat" in shown
+    assert "violet" in shown and "kumquat" in shown and f'href="/rooms/lobby#m{message}"' in shown
     key = listed(boss)[0]["id"]
     assert bo.client.post(f"/admin/reports/{key}", data={"state": "done"}, headers=ORIGIN).status_code == 403
     assert boss.client.post(f"/admin/reports/{key}", data={"state": "done"}, headers=ORIGIN).status_code == 303

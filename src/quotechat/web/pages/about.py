@@ -16,6 +16,7 @@ from ...store import listing, members
 from ...store.shapes import Sql
 from ..api import hooks
 from ..http import access, authentication, security, site
+from .parts import faces
 from .parts.answers import to, to_sign_in
 from .rooms import chat, page
 
@@ -174,7 +175,7 @@ def _about(name: str, part: str = "", refused: Refused | None = None, *, hook_ur
     found = authentication.services().hooks.listed(principal, name) if can_manage else []
     shown = {**room, **request.form} if part == "settings" else room
     return page(
-        "about.html", refused, heading=", ".join(each["name"] for each in room.get("with", [])) or name, room=name,
+        "about.html", refused, heading=faces.called(room, name), room=name,
         current=name, about=shown, kind=kind, part=part, people=people, place=place, present=present, levels=LEVELS,
         level=place.get("level", inbox.default_level(kind)), has_account=principal.has_account, me=principal.id,
         is_admin=principal.is_admin, can_manage=can_manage,

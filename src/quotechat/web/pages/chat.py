@@ -84,6 +84,7 @@ WAYS = {
 site.template_filter("text")(show_text)
 site.template_filter("hue")(faces.hue)
 site.template_filter("initials")(faces.initials)
+site.template_filter("called")(faces.called)
 
 
 @site.template_filter("clock")

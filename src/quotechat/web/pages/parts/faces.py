@@ -1,10 +1,16 @@
-"""The face of an author: initials, on one of the twelve colours. static/js/person/face.js does the same."""
+"""The face of an author: initials, on one of the twelve colours. static/js/person/face.js does the same.
+
+And what a direct room is called: the people in it.
+"""
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
+from typing import Any
 
 from ....protocol.names import COLORS
+from ....protocol.rooms import DIRECT
 
 _HUES = sorted(set(COLORS) - {"gray"})
 
@@ -28,3 +34,10 @@ def initials(name: str) -> str:
 
 def _is_letter(character: str) -> bool:
     return unicodedata.category(character)[0] in "LN"
+
+
+def called(room: Mapping[str, Any], name: str) -> str:
+    """Return what a room is called, `name` unless it is direct, from what `GET /rooms/R` says about it."""
+    if room.get("kind") != DIRECT:
+        return name
+    return ", ".join(each["name"] for each in room.get("with", [])) or "Notes to yourself"
