@@ -143,6 +143,13 @@ def test_a_cursor_is_its_accounts(app: Flask) -> None:
     token = {"Authorization": f"Bearer {boss.token(rooms=['tea'])}"}
     answer = app.test_client().get("/api/v1/cursors/grader/events", headers=token)
     assert list(answer.get_json()["rooms"]) == ["tea"]
+    narrow = app.test_client()
+    for rooms in ("all", ["tea"]):
+        put = narrow.put("/api/v1/cursors/grader", json={"rooms": rooms}, headers=token)
+        assert list(put.get_json()["rooms"]) == ["tea"]
+    assert code(narrow.delete("/api/v1/cursors/grader", headers=token)) == (403, "scope-missing")
+    shown = boss.ask("GET", "/cursors/grader").get_json()
+    assert sorted(shown["rooms"]) == ["lobby", "tea"] and "all" not in shown
     assert code(member.ask("GET", "/cursors/%2e%2e/events")) in ((404, "cursor-unknown"), (404, "not-found"))
     assert boss.ask("DELETE", "/cursors/grader").status_code == 204
     assert code(boss.ask("GET", "/cursors/grader")) == (404, "cursor-unknown")

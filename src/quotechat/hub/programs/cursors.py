@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ...protocol import names
 from ...protocol.cursor import NOW, Cursor, Now
 from ...protocol.cursor import parse as parse_cursor
-from ...protocol.errors import Conflict, RoomUnknown
+from ...protocol.errors import Conflict, RoomUnknown, ScopeMissing
 from ...protocol.rights.principal import Principal
 from ...store.base import Page
 from ...store.programs import subscribers
@@ -87,9 +87,11 @@ class Cursors:
                 found = subscribers.make(sql, _account(by), name, now, all_rooms=rooms == ALL)
             else:
                 found = known[name]
-                subscribers.follow_all(sql, found, rooms == ALL)
+                if by.rooms is None:
+                    subscribers.follow_all(sql, found, rooms == ALL)
             there = subscribers.positions(sql, found)
-            subscribers.leave(sql, found, {room: place for room, place in there.items() if room not in starts})
+            left = {room: place for room, place in there.items() if room not in starts and _is_for(by, room)}
+            subscribers.leave(sql, found, left)
             for room, cursor in starts.items():
                 if room not in there:
                     subscribers.place(sql, found, room, cursor)
@@ -99,8 +101,15 @@ class Cursors:
         return self.one(by, name), new
 
     def remove(self, by: Principal, name: str) -> None:
-        """Forget a cursor."""
-        self._chat.write_with(lambda sql: subscribers.remove(sql, subscribers.find(sql, _account(by), name)))
+        """Forget a cursor. Raises ScopeMissing for a token that is not for all of its rooms."""
+
+        def work(sql: Sql) -> None:
+            found = subscribers.find(sql, _account(by), name)
+            if not all(_is_for(by, room) for room in subscribers.positions(sql, found)):
+                raise ScopeMissing("manage")
+            subscribers.remove(sql, found)
+
+        self._chat.write_with(work)
 
     def read(
         self, by: Principal, name: str, limit: int, seconds: float, gone: Gone | None = None
@@ -167,6 +176,11 @@ class Cursors:
         except RoomUnknown:
             return False
         return True
+
+
+def _is_for(by: Principal, room: str) -> bool:
+    """Return True unless `by` is a token for other rooms: it neither sees nor forgets positions in this one."""
+    return by.rooms is None or room in by.rooms
 
 
 def _account(by: Principal) -> int:
