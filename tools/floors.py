@@ -13,7 +13,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".venv" / "floors"
 #: The newest of them: what tests is not what is tested.
-TOOLS = ("pytest", "hypothesis", "requests", "websockets", "psutil", "jsonschema_rs", "openapi-spec-validator")
+TOOLS = ("pytest", "hypothesis", "requests", "websockets", "psutil", "jsonschema_rs", "openapi-spec-validator",
+         "standardwebhooks")  # fmt: skip
 TESTS = (
     "tests/protocol", "tests/store", "tests/hub", "tests/conformance", "tests/client", "tests/embedding",
     "tests/test_cli.py", "tests/test_serving.py", "tests/web/test_websocket.py", "tests/web/test_polling.py",

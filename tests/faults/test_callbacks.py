@@ -18,6 +18,7 @@ from servers import Running, delivered, environment, quotechat, running, until
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from quotechat.hub.budgets import descriptors
 from quotechat.serving import Lingering
 
 ROOM = "/api/v1/rooms/lobby"
@@ -242,7 +243,7 @@ def unread(port: int) -> int:
 
 def test_the_oldest_makes_room_for_a_newcomer_in_one_turn(tmp_path: Path) -> None:
     """Too many unfinished requests: the oldest are ended, also those that the same turn of the loop would read."""
-    # Descriptors for 256 connections, half of which may be unfinished.
+    # Descriptors for 128 connections, half of which may be unfinished.
     limited = ["prlimit", "--nofile=1024:1024", *quotechat("serve", "--port", "0", "--data", str(tmp_path))]
     with running(limited, env=environment()) as server, contextlib.ExitStack() as stack:
         port = int(server.url.rpartition(":")[2])
@@ -253,7 +254,7 @@ def test_the_oldest_makes_room_for_a_newcomer_in_one_turn(tmp_path: Path) -> Non
             return sock
 
         workers = until(server.workers, what="a worker")
-        old = [begin() for _ in range(128)]
+        old = [begin() for _ in range(descriptors.answered(1024, descriptors.held(1024, 10_000), 64) // 2)]
         until(lambda: all(map(delivered, old)) and unread(port) == unread(port) == 0, what="that all is read")
         with stopped(workers):
             young = [begin() for _ in range(20)]
