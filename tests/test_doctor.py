@@ -17,7 +17,7 @@ import pytest
 import requests
 from private_nginx import around
 from private_postgres import free_port
-from servers import ROOT, Running, environment, quotechat, running, until
+from servers import Running, environment, finished, quotechat, running, until
 
 NGINX = """
     map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}
@@ -84,7 +84,7 @@ def _answers(port: int) -> bool:
 def doctor(url: str, patience: float = 30.0) -> tuple[int, dict[str, list[dict[str, object]]]]:
     """Exit code, and the findings by what they say: ok, warning, wrong."""
     command = quotechat("doctor", url, "--json", "--hold", "2", "--patience", f"{patience:g}")
-    done = subprocess.run(command, env=environment(), cwd=ROOT, capture_output=True, text=True, timeout=180)
+    done = finished(command, env=environment())
     assert "Traceback" not in done.stderr, done.stderr
     found: dict[str, list[dict[str, object]]] = {"ok": [], "warning": [], "wrong": []}
     for line in done.stdout.splitlines():
@@ -160,7 +160,8 @@ def test_nobody_there(tmp_path: Path) -> None:
 def test_lines_for_people(server: Running) -> None:
     """Without --json: a mark, the check and what it found, in a line each."""
     command = quotechat("doctor", server.url, "--hold", "1")
-    done = subprocess.run(command, env=environment(), cwd=ROOT, capture_output=True, text=True, timeout=180, check=True)
+    done = finished(command, env=environment())
+    assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0].startswith("ok     server: quotechat ")
 
 

@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import random
-import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ import pytest
 import requests
 from flask import Flask
 from people import ORIGIN, Browser, joined, owner
-from servers import Running, environment, quotechat, running
+from servers import Running, environment, finished, quotechat, running
 
 from quotechat import create_app
 from quotechat.config import Settings
@@ -144,7 +143,7 @@ def served(
     data = tmp_path_factory.mktemp("data")
     env = environment(QUOTECHAT_LIMITS="off", QUOTECHAT_DATABASE=new_database())
     add = quotechat("users", "add", "Boss", "--role", "owner", "--password-stdin", "--data", str(data))
-    subprocess.run(add, input=PASSWORD.encode(), env=env, check=True, capture_output=True)
+    finished(add, given=PASSWORD, env=env).check_returncode()
     with running(quotechat("serve", "--port", "0", "--data", str(data)), env=env) as server, requests.Session() as boss:
         # A connection for each request: the server ends one at rest, perhaps just when the next request leaves.
         boss.headers.update({"Origin": server.url, "Connection": "close"})

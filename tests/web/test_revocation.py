@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 from raising import keeping
-from servers import Running, quotechat, running
+from servers import Running, finished, quotechat, running
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -32,7 +31,7 @@ def servers(
     with ExitStack() as stack:
         started = [stack.enter_context(running(command, env=env)) for _ in range(2)]
         add = quotechat("users", "add", "Boss", "--role", "owner", "--password-stdin", "--data", str(data))
-        subprocess.run(add, input=PASSWORD.encode(), env=env, check=True, capture_output=True)
+        finished(add, given=PASSWORD, env=env).check_returncode()
         yield started
 
 
