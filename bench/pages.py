@@ -3,8 +3,8 @@
 A proxy in front of a new server holds every byte back for half of DELAY milliseconds in each direction, and the first
 ones of a connection for one DELAY more, as its handshake would. "Live" is when the page says so, which it does when new
 messages would be shown. The figures are medians of ROUNDS loads: cold with an empty cache; warm as a reader who comes
-back later, over new connections; another room since the click on it, on which the pointer rested before. WATERFALL=1
-prints what the quickest cold load waits for, and when.
+back later, over new connections; another room since the click on it, on which the pointer rested before, whether its
+page is loaded or takes the place of this one. WATERFALL=1 prints what the quickest cold load waits for, and when.
 """
 
 from __future__ import annotations
@@ -40,12 +40,24 @@ WATCH = """
   looks.observe(document, { subtree: true, childList: true, attributeFilter: ["data-state"] });
 """
 CLICKED = """() => addEventListener("click", () => {
-  sessionStorage.setItem("clicked", performance.timeOrigin + performance.now());
-})"""
+  window.clickedAt = performance.now();
+  sessionStorage.setItem("clicked", performance.timeOrigin + window.clickedAt);
+  window.seenAt = window.liveAt = undefined;
+  const { room } = document.getElementById("chat").dataset;
+  const looks = new MutationObserver(() => {
+    if (document.getElementById("chat").dataset.room === room) return;
+    if (!window.seenAt) requestAnimationFrame(() => { window.seenAt = performance.now(); });
+    if (document.getElementById("pill").dataset.state !== "live") return;
+    window.liveAt = performance.now();
+    looks.disconnect();
+  });
+  looks.observe(document, { subtree: true, childList: true, attributeFilter: ["data-state"] });
+}, { once: true, capture: true })"""
 SINCE_CLICK = "() => performance.timeOrigin - Number(sessionStorage.getItem('clicked'))"
 FOUND = """() => ({
   live: window.liveAt,
-  painted: performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? 0,
+  since: window.clickedAt ?? 0,
+  painted: window.seenAt ?? performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? 0,
   files: [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")].map((each) => ({
     name: new URL(each.name).pathname.replace(/.*[/]v-[0-9a-f]+[/]/, ""),
     asked: each.startTime, sent: each.requestStart, first: each.responseStart, last: each.responseEnd,
@@ -112,7 +124,7 @@ def load(page: Page, url: str) -> dict[str, Any]:
 def watched(page: Page) -> dict[str, Any]:
     page.wait_for_selector("#pill[data-state=live]", timeout=60_000)
     found: dict[str, Any] = page.evaluate(FOUND)
-    found["files"] = [file for file in found["files"] if file["asked"] < found["live"]]
+    found["files"] = [file for file in found["files"] if found["since"] <= file["asked"] < found["live"]]
     return found
 
 

@@ -85,7 +85,7 @@ export class Connection extends EventTarget {
       options,
     );
     this.api ??= new Api(this);
-    this.inbox &&= new Inbox();
+    if (this.inbox === true) this.inbox = new Inbox();
     this.holds ??= new Holds(this.base);
     this.backoff = new Backoff({ random: this.random, ...this.backoff });
     this.#cursor = this.after;
@@ -114,7 +114,7 @@ export class Connection extends EventTarget {
   }
   /** True where `ask(envelope)` would go over an open socket. */
   get canAsk() {
-    return this.#session?.canAsk ?? false;
+    return this.#state !== "closed" && (this.#session?.canAsk ?? false);
   }
   ask(envelope) {
     return this.#session.ask(envelope);

@@ -14,9 +14,12 @@ matchMedia("(width >= 60rem)").addEventListener("change", () => {
   if (side.matches(":popover-open")) side.hidePopover();
 });
 
-const column = new Column(side, document.querySelector(".drawer-news"));
-const show = ({ rooms }) =>
-  column.show(Object.entries(rooms).map(([name, entry]) => rowOf(name, entry, name === column.current)));
+// The head is another one in each room.
+const column = new Column(side, () => document.querySelector(".drawer-news"));
+const show = ({ rooms }) => {
+  const { current } = column;
+  column.show(Object.entries(rooms).map(([name, entry]) => rowOf(name, entry, name === current)));
+};
 
 if (side.dataset.inbox === undefined) {
   if (column.rooms) visit();
@@ -32,6 +35,7 @@ async function visit() {
   const { Visited } = await import("./reader/visited.js");
   const visited = new Visited(column, { base: side.dataset.base });
   visited.begin();
+  document.addEventListener("room", () => visited.goOn());
   side.addEventListener("toggle", ({ newState }) => newState === "open" && visited.refresh());
 }
 

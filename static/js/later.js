@@ -39,7 +39,7 @@ export function panel(element, options) {
   return loaded;
 }
 
-/** The files of a message: {take(message)} answers it with them. */
+/** The files of a message: {take(message)} answers it with them, `isEmpty` is true while there is none. */
 export function attachments(form, options) {
   let files = null;
   const loaded = once(async () => {
@@ -50,14 +50,19 @@ export function attachments(form, options) {
     if (file?.files.length) file.dispatchEvent(new Event("change", { bubbles: true }));
   });
   soon(loaded);
-  return { take: (message) => (files ? files.take(message) : message) };
+  return {
+    take: (message) => (files ? files.take(message) : message),
+    get isEmpty() {
+      return files ? files.isEmpty : !form.elements.file?.files.length;
+    },
+  };
 }
 
 /** Pictures of the log, opened large; `message(id)` is what the page shows. */
-export function views(log, message) {
+export function views(log, message, life) {
   const fileOf = (link) =>
     message(link.closest("article").dataset.id).files.find(({ id }) => link.href.endsWith(`/${id}`));
-  const loaded = once(async () => new (await import("./files/viewer.js")).Viewer(log, fileOf));
+  const loaded = once(async () => new (await import("./files/viewer.js")).Viewer(log, fileOf, life));
   log.addEventListener("click", async (event) => {
     const link = event.target.closest(".picture");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return; // a tab of its own
@@ -69,8 +74,8 @@ export function views(log, message) {
 }
 
 /** The form for what the files of a message show: {ask(files, waiting)}. */
-export function describer(log) {
-  const loaded = once(async () => new (await import("./files/describe.js")).Describer(log));
+export function describer(log, life) {
+  const loaded = once(async () => new (await import("./files/describe.js")).Describer(log, life));
   return { ask: async (files, waiting) => (await loaded()).ask(files, waiting) };
 }
 
@@ -103,16 +108,16 @@ export function timeField(input, offset) {
 }
 
 /** What this person has scheduled, if there is something: {refresh()} asks the server. */
-export function tray(element, { api, outbox, edit }) {
+export function tray(element, { api, outbox, edit, life }) {
   let refresh = null;
   const loaded = once(
-    async () => new (await import("./outbox/scheduled.js")).Scheduled(element, { outbox, refresh, edit }),
+    async () => new (await import("./outbox/scheduled.js")).Scheduled(element, { outbox, refresh, edit, life }),
   );
   let shown = false;
   refresh = async () => {
     const { scheduled = [] } = await api.request("GET", `${api.roomUrl}/scheduled`).catch(() => ({}));
     shown ||= scheduled.length > 0;
-    if (shown) (await loaded()).show(scheduled);
+    if (shown && !life.aborted) (await loaded()).show(scheduled);
   };
   return { refresh };
 }
@@ -134,20 +139,21 @@ export function completes(field, list, names) {
 }
 
 /** Notifications, where the browser has them and this room is to be told of: a function that hears what is new. */
-export function bells(button, { place, ...options }) {
+export function bells(button, { place, life, ...options }) {
   // Neither exists in plain http:// under another name than localhost.
   if (!globalThis.Notification || !navigator.locks) return () => {};
   let bell = null;
   const loaded = once(async () => {
     const { Bell } = await import("./reader/bell.js");
-    bell = new Bell(button, { place, ...options });
+    bell = new Bell(button, { place, life, ...options });
     return bell;
   });
   button.hidden = false;
   if (load(`bell:${place}`)) loaded();
   button.addEventListener("click", async () => bell ?? (await loaded()).turn());
   // Another tab has turned them on: this one counts as one in which somebody looks.
-  addEventListener("storage", ({ key, newValue }) => key === `quotechat:bell:${place}` && newValue && loaded());
+  const turned = ({ key, newValue }) => key === `quotechat:bell:${place}` && newValue && loaded();
+  addEventListener("storage", turned, { signal: life });
   return (entry) => bell?.ring(entry);
 }
 
@@ -158,3 +164,17 @@ export const typing = (connection, options) =>
 /** Between short and long polling, on the page that has both. */
 export const switches = async (connection, line) =>
   document.querySelector(".switch") && (await import("./live/switch.js")).switches(connection, line);
+
+/** From room to room without loading a page. */
+export function changesRooms(present, mount) {
+  const ahead = new AbortController();
+  const { pathname, search } = location;
+  // Until it is here: back to a room that a page before a reload has gone on from.
+  const returned = () => location.pathname + location.search !== pathname + search && location.reload();
+  addEventListener("popstate", returned, { signal: ahead.signal });
+  soon(async () => {
+    const { Changing } = await import("./reader/changing.js");
+    ahead.abort();
+    return new Changing(present, mount);
+  });
+}

@@ -99,6 +99,35 @@ def test_the_column_follows_the_inbox(
     expect(made).to_have_attribute("title", "Another title")
 
 
+def test_the_column_goes_on_over_a_change_of_rooms(
+    server: Server, people: dict[str, Person], open_page: Callable[..., Any]
+) -> None:
+    """The room that was left is read up to there; what is said there then is counted, over the same socket, and the
+    room that is shown has no number. Somebody else's page is loaded, not put in place of this one."""
+    one, other = (room_of(server, people) for _ in range(2))
+    page = signed_in(open_page, server, people["Azin"], f"/rooms/{one}")
+    page.wait_for_selector("#rooms[data-keeps-page]", state="attached")
+    page.evaluate("window.isKept = true")
+    rows = {name: page.locator(f"#room-list [data-room={name}] a") for name in (one, other)}
+    asked(server, people["Bo"], "POST", f"/rooms/{one}/messages", {"message": "read"})
+    expect(page.locator("#log article")).to_have_count(1)
+    asked(server, people["Bo"], "POST", f"/rooms/{other}/messages", {"message": "not yet"})
+    expect(rows[other]).to_have_accessible_name(f"{other} 1 unread")
+    rows[other].click()
+    expect(page.locator("#chat")).to_have_attribute("data-room", other)
+    for row, name in ((rows[other], other), (rows[one], one)):
+        expect(row).to_have_accessible_name(name)
+    asked(server, people["Bo"], "POST", f"/rooms/{one}/messages", {"message": "@Azin, look"})
+    expect(rows[one]).to_have_accessible_name(f"{one} 1 unread, 1 mention")
+    new = room_of(server, people)
+    expect(page.locator(f"#room-list [data-room={new}] a")).to_be_visible()
+    assert page.evaluate("window.isKept")
+    page.context.add_cookies(state(server, people["Bo"])["cookies"])
+    rows[one].click()
+    expect(page.locator(".side-foot summary")).to_contain_text("Bo")
+    assert not page.evaluate("window.isKept")
+
+
 def test_a_visitor_sees_what_is_new_in_rooms_that_were_read(
     server: Server, people: dict[str, Person], open_page: Callable[..., Any]
 ) -> None:

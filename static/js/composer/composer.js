@@ -7,6 +7,7 @@ import { timeField } from "../later.js";
 import { watchLengths } from "./lengths.js";
 import { mark } from "./markup.js";
 import { Name } from "../person/name.js";
+import { onLeaving } from "../page/life.js";
 import { load, save } from "../page/store.js";
 
 const MARKS = { b: "**", i: "*", u: "__" };
@@ -20,7 +21,7 @@ export class Composer {
 
   /** `send(message)` takes a new message on, `edit(id, text)` a changed one, `mend(id, message)` a refused one;
    *  `message(id)` is what the page shows, `article(id)` where; `refused(id)` what the outbox keeps; `editLast()` is Up. */
-  constructor(form, { drafts, send, edit, mend, editLast, message, article, refused, tell }) {
+  constructor(form, { drafts, send, edit, mend, editLast, message, article, refused, tell, life }) {
     Object.assign(this, { form, drafts, send, edit, mend, editLast, message, article, refused, tell });
     this.home = form.parentElement;
     this.field = form.elements.message;
@@ -48,7 +49,7 @@ export class Composer {
     form.querySelector("#cancel-context").addEventListener("click", () => this.leave());
     this.field.addEventListener("input", ({ inputType }) => this.#typed(inputType));
     // Another tab may have taken up what this one keeps for the next.
-    addEventListener("pagehide", () => this.#keep());
+    onLeaving(life, () => this.#keep());
   }
   #checkLengths = () => {};
 

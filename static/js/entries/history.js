@@ -18,8 +18,8 @@ export class History {
 
   /** `older(before, limit)` fetches {messages, has_more, …}, `show(page)` adds what it holds; a page of the `past` ends
    *  before the newest of the room. */
-  constructor({ scroller, link, oldest, newest, past, older, show }) {
-    Object.assign(this, { link, oldest, newest, past, older, show });
+  constructor({ scroller, link, oldest, newest, past, older, show, life }) {
+    Object.assign(this, { link, oldest, newest, past, older, show, life });
     link.addEventListener("click", (event) => {
       event.preventDefault();
       this.load();
@@ -78,7 +78,7 @@ export class History {
   async reach(id, shown, { anchor = true } = {}) {
     const way = () => wayTo(id, { oldest: this.oldest(), newest: this.newest(), more: this.more, past: this.past });
     if (way() === "near") await this.back(shown);
-    if (shown() || way() === "here") return shown();
+    if (shown() || way() === "here" || this.life?.aborted) return shown();
     const url = new URL(this.link.href);
     url.searchParams.set("before", id + 25);
     url.hash = anchor ? `m${id}` : "";

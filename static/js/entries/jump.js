@@ -2,8 +2,9 @@
 
 const idIn = (hash) => Number(/^#m(\d+)$/.exec(hash)?.[1] ?? NaN);
 
-/** `reach(id)` resolves to the <article>, loading it where it must, or to null where there is none. */
-export function jumps(log, { reach, missing }) {
+/** `reach(id)` resolves to the <article>, loading it where it must, or to null where there is none. True
+ *  if it goes to one now; it does not if `begins` is false. */
+export function jumps(log, { reach, missing, life, begins = true }) {
   const go = async (id) => {
     const article = await reach(id);
     if (article) show(article);
@@ -16,8 +17,13 @@ export function jumps(log, { reach, missing }) {
     history.replaceState(history.state, "", link.hash);
     go(idIn(link.hash));
   });
-  addEventListener("hashchange", () => idIn(location.hash) && go(idIn(location.hash)));
-  const asked = idIn(location.hash);
+  const here = location.pathname + location.search;
+  const changed = () => {
+    // On the way back to another room its number is there before the room is.
+    if (idIn(location.hash) && location.pathname + location.search === here) go(idIn(location.hash));
+  };
+  addEventListener("hashchange", changed, { signal: life });
+  const asked = begins && idIn(location.hash);
   if (asked) go(asked);
   return Boolean(asked);
 }

@@ -1,4 +1,5 @@
 // Stick to the bottom, or hold the reader's place and count what is new below.
+import { atEnd } from "../page/life.js";
 
 const NEAR = 80; // px
 
@@ -10,7 +11,7 @@ export class Scroll {
   #height = 0;
 
   /** `latest` is the address of the newest, on a page that shows the past; `reached()` is called at the newest. */
-  constructor(scroller, button, { latest, reached = () => {} } = {}) {
+  constructor(scroller, button, { latest, reached = () => {}, life } = {}) {
     Object.assign(this, { scroller, button, latest, reached });
     this.stuck = !latest;
     scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
@@ -18,6 +19,7 @@ export class Scroll {
     // Pictures of letters, phone keyboards, long composers and a last row that grows change the heights.
     const sizes = new ResizeObserver(() => this.stuck && this.toBottom());
     for (const each of [scroller, ...scroller.children]) sizes.observe(each);
+    atEnd(life, () => sizes.disconnect());
     this.#offer();
   }
 

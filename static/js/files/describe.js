@@ -1,5 +1,6 @@
 // The form in which a person says what the files of a message show, after it was sent. Loaded when it is asked for.
 import { inOrder } from "../page/direction.js";
+import { atEnd } from "../page/life.js";
 
 const MOST_ALT = 500;
 const LABEL = "What the files show";
@@ -15,7 +16,7 @@ export class Describer {
   #done = () => {};
 
   /** `log` has the addresses of files. */
-  constructor(log) {
+  constructor(log, life) {
     this.log = log;
     this.form = made("form", { method: "dialog" });
     this.rows = made("div");
@@ -30,6 +31,7 @@ export class Describer {
     this.dialog.append(this.form);
     this.dialog.addEventListener("close", () => this.#done(this.dialog.returnValue === "save"));
     document.body.append(this.dialog);
+    atEnd(life, () => this.dialog.remove());
   }
 
   /** Resolves to files with descriptions, or null. `waiting` are those that the server has not answered yet. */

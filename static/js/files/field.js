@@ -1,5 +1,6 @@
 // The files of the message that is being written: chosen, dropped or pasted, on their way or here, and described.
 import { newId } from "../page/ids.js";
+import { atEnd } from "../page/life.js";
 import { reasonOf } from "../problem.js";
 import { Kept } from "./kept.js";
 import { sizeOf } from "./show.js";
@@ -14,8 +15,8 @@ export class Files {
 
   /** `send(message)` sends one without a text, `user()` is its author; `refuse(text)` says what is wrong; `place` is
    *  what this browser keeps for the room. */
-  constructor(form, { api, place, user, send, refuse, kept = new Kept(place) }) {
-    Object.assign(this, { form, api, user, send, refuse, kept });
+  constructor(form, { api, place, user, send, refuse, life, kept = new Kept(place) }) {
+    Object.assign(this, { form, api, user, send, refuse, life, kept });
     this.input = form.querySelector("[name=file]");
     this.list = form.querySelector(".files-waiting");
     if (!this.input) return;
@@ -25,16 +26,23 @@ export class Files {
       this.input.value = "";
     });
     form.addEventListener("paste", (event) => this.#dropped(event, event.clipboardData));
-    for (const name of ["dragover", "drop"]) document.addEventListener(name, (event) => this.#dragged(event));
+    for (const name of ["dragover", "drop"]) {
+      document.addEventListener(name, (event) => this.#dragged(event), { signal: life });
+    }
     // Before the composer: it sends texts.
     form.addEventListener("submit", (event) => this.#submit(event), { capture: true });
+    atEnd(life, () => kept.end());
     this.#resume();
+  }
+
+  get isEmpty() {
+    return !this.#items.length;
   }
 
   /** Goes on with what a page before this one left. */
   async #resume() {
     for (const { id, file, url, alt } of await this.kept.left(this.user())) {
-      if (this.#items.length < MOST) this.#begin(file, { id, url, alt });
+      if (this.#items.length < MOST && !this.life?.aborted) this.#begin(file, { id, url, alt });
     }
   }
 

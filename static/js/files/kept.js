@@ -5,6 +5,7 @@ export const KEPT = 86_400_000; // ms
 export class Kept {
   #releases = new Map();
   #taking = new Map(); // id → the promise whether this tab has it
+  #ended = false;
 
   /** `place` is what this browser keeps for the room. Without locks (plain http://) nothing is kept. */
   constructor(place, { locks = globalThis.navigator?.locks, shelf = new Shelf(), now = Date.now } = {}) {
@@ -21,6 +22,13 @@ export class Kept {
     await this.shelf.remove(id).catch(() => {});
     this.#releases.get(id)?.();
     this.#releases.delete(id);
+  }
+
+  /** Lets go of all: they are the next one's that shows the room. */
+  end() {
+    this.#ended = true;
+    for (const release of this.#releases.values()) release();
+    this.#releases.clear();
   }
 
   /** Those that no tab has, the oldest first, which this one has from now on; `by` is who writes here. */
@@ -40,7 +48,7 @@ export class Kept {
   /** Whether this tab has it, now or before. Asked twice at once, it takes it once: its own lock would refuse it. */
   async #takes(id) {
     if (this.#releases.has(id)) return true;
-    if (!this.locks) return false;
+    if (!this.locks || this.#ended) return false;
     if (!this.#taking.has(id)) this.#taking.set(id, this.#take(id));
     const has = await this.#taking.get(id);
     this.#taking.delete(id);
@@ -50,8 +58,9 @@ export class Kept {
   #take(id) {
     return new Promise((taken) => {
       const hold = (lock) => {
-        taken(lock !== null);
-        return lock && new Promise((release) => this.#releases.set(id, release));
+        const has = lock !== null && !this.#ended;
+        taken(has);
+        return has && new Promise((release) => this.#releases.set(id, release));
       };
       this.locks.request(`quotechat:file:${id}`, { ifAvailable: true }, hold).catch(() => taken(false));
     });

@@ -1,5 +1,6 @@
 // A picture of the log, large: with its description, its neighbours by key and by finger, and its file to keep.
 import { inOrder } from "../page/direction.js";
+import { atEnd } from "../page/life.js";
 import { sizeOf } from "./show.js";
 
 const SWIPE = 60; // pixels
@@ -16,9 +17,9 @@ export class Viewer {
   #link = null; // the one that is shown
 
   /** `fileOf(link)` is the file as its message has it. */
-  constructor(log, fileOf) {
+  constructor(log, fileOf, life) {
     Object.assign(this, { log, fileOf });
-    this.#make();
+    this.#make(life);
     const changes = new MutationObserver(() => this.#link?.isConnected || this.dialog.close());
     const { dialog } = this;
     dialog.addEventListener("keydown", (event) => this.#pressed(event));
@@ -40,7 +41,7 @@ export class Viewer {
     };
   }
 
-  #make() {
+  #make(life) {
     const sheet = made("link", { rel: "stylesheet", href: this.log.dataset.viewer });
     this.styled = new Promise((done) => (sheet.onload = sheet.onerror = done));
     document.head.append(sheet);
@@ -67,6 +68,10 @@ export class Viewer {
     this.dialog = made("dialog", { className: "viewer" });
     this.dialog.append(this.figure);
     document.body.append(this.dialog);
+    atEnd(life, () => {
+      this.dialog.remove();
+      sheet.remove();
+    });
   }
 
   #show(link) {

@@ -2,9 +2,9 @@
 import { Backoff } from "../backoff.js";
 import { reasonOf } from "../problem.js";
 
-/** The snapshot, however long it takes. */
-export async function refreshed(api, tell) {
-  for (const backoff = new Backoff(); ;) {
+/** The snapshot, however long it takes; null if `life` has ended before. */
+export async function refreshed(api, tell, life) {
+  for (const backoff = new Backoff(); !life?.aborted;) {
     try {
       return await api.snapshot();
     } catch (error) {
@@ -14,4 +14,5 @@ export async function refreshed(api, tell) {
       });
     }
   }
+  return null;
 }

@@ -1,4 +1,5 @@
 // Deletions that can still be undone: all of them together, until some seconds after the last.
+import { atEnd } from "../page/life.js";
 
 const SECONDS = 5;
 
@@ -7,11 +8,13 @@ export class Deletions {
   #timer = null;
 
   /** `farewell(envelope)` sends as the page goes; `back(id)` is called for a message that stays. */
-  constructor({ outbox, tell, farewell, back }) {
+  constructor({ outbox, tell, farewell, back, life }) {
     Object.assign(this, { outbox, tell, back });
-    addEventListener("pagehide", () => {
+    const bid = () => {
       for (const { client_id: id, envelope } of this.#held) farewell({ ...envelope, client_id: id });
-    });
+    };
+    addEventListener("pagehide", bid, { signal: life });
+    atEnd(life, () => this.#send());
   }
 
   add(id) {
@@ -33,6 +36,7 @@ export class Deletions {
   }
 
   #send() {
+    clearTimeout(this.#timer);
     for (const { client_id: id } of this.#held.splice(0)) this.outbox.release(id);
   }
 }

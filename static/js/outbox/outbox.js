@@ -11,6 +11,7 @@ const SLOW = 3_000; // ms without an answer, after which the connection is check
 export class Outbox extends EventTarget {
   #items = [];
   #sending = false;
+  #ended = false;
   #nudge = () => {};
 
   /** `deliver(envelope)` resolves to the server's answer; it throws Problem if the server refused,
@@ -63,8 +64,15 @@ export class Outbox extends EventTarget {
     this.#nudge();
     if (this.#sending) return;
     this.#sending = true;
-    for (let item; (item = this.#items.find(({ state }) => state === "sending"));) await this.#send(item);
+    const next = () => !this.#ended && this.#items.find(({ state }) => state === "sending");
+    for (let item; (item = next());) await this.#send(item);
     this.#sending = false;
+  }
+
+  /** Sends no more: another outbox has what is kept. What is on its way has the same client_id there. */
+  end() {
+    this.#ended = true;
+    this.#nudge();
   }
 
   release(id) {
@@ -140,7 +148,7 @@ export class Outbox extends EventTarget {
       this.backoff.reset();
       this.settle(item.client_id, answer);
     } catch (error) {
-      if (!this.#items.includes(item)) return;
+      if (this.#ended || !this.#items.includes(item)) return;
       if (error.final) {
         Object.assign(item, { state: "failed", reason: error.message, code: error.code, field: error.field });
         this.#changed(item);

@@ -24,11 +24,11 @@ export class Pending {
 
   /** `message(id)` is what the page shows, `edit(item)` puts a text back into the field, `retry(item)` sends it, and
    *  `rename(item, name)` under another name. */
-  constructor(element, outbox, { message, edit, retry, rename }) {
+  constructor(element, outbox, { message, edit, retry, rename, life }) {
     Object.assign(this, { element, outbox, message, edit, retry, rename });
     for (const item of outbox.items) this.#changed(item);
-    outbox.addEventListener("changed", ({ detail: { item, was } }) => this.#changed(item, was));
-    outbox.addEventListener("removed", ({ detail: { item, answer } }) => this.#removed(item, answer));
+    outbox.addEventListener("changed", ({ detail: { item, was } }) => this.#changed(item, was), { signal: life });
+    outbox.addEventListener("removed", ({ detail: { item, answer } }) => this.#removed(item, answer), { signal: life });
   }
 
   /** Takes a row away: its event is in the log now. */

@@ -1,13 +1,15 @@
 // This person's messages that wait for their time, and those that were refused when it came.
 import { dayAndTime } from "../page/dates.js";
 import { inOrder } from "../page/direction.js";
+import { atEnd } from "../page/life.js";
 
 const REASONS = { conflict: "somebody else has the name" };
 
 export class Scheduled {
   /** `refresh()` asks for them anew; `edit(message)` takes one back into the field, and answers if it could. */
-  constructor(element, { outbox, refresh, edit }) {
+  constructor(element, { outbox, refresh, edit, life }) {
     Object.assign(this, { element, outbox, refresh, edit, list: element.querySelector("ul") });
+    atEnd(life, () => clearTimeout(this.timer));
   }
 
   show(all) {

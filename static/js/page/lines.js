@@ -1,7 +1,7 @@
 // Lines that can be copied: a button with the text in `data-copy`.
 import { copy } from "./copy.js";
 
-/** `told` is what screen readers hear. */
+/** `told` is what screen readers hear, on each page. */
 export function copiesLines(told) {
   document.addEventListener("click", async ({ target }) => {
     const text = target.dataset?.copy;

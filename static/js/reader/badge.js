@@ -1,4 +1,5 @@
 // What came while nobody looked, in the title and on the icons.
+import { atEnd } from "../page/life.js";
 
 export class Badge {
   #count = 0;
@@ -6,8 +7,9 @@ export class Badge {
   #icon = document.querySelector("link[rel=icon]");
   #plain = this.#icon.href;
 
-  constructor() {
-    document.addEventListener("visibilitychange", () => document.hidden || this.#show(0));
+  constructor(life) {
+    document.addEventListener("visibilitychange", () => document.hidden || this.#show(0), { signal: life });
+    atEnd(life, () => this.#show(0));
   }
 
   add() {

@@ -1,6 +1,7 @@
 // Notifications of a room while nobody looks at it: after they were asked for, and by one tab only.
 // Loaded once they are wanted.
 import { shortened } from "../page/excerpt.js";
+import { atEnd } from "../page/life.js";
 import { load, save } from "../page/store.js";
 
 /** Title and body of the notification of an entry. Pure. */
@@ -15,16 +16,18 @@ export class Bell {
   #looked = () => {};
 
   /** `button` asks for them and turns them off; `place` is what this browser keeps for the room. */
-  constructor(button, { place, room, tell, locks = navigator.locks, Notification = globalThis.Notification }) {
-    Object.assign(this, { button, key: `bell:${place}`, room, tell, locks, Notification });
+  constructor(button, { place, room, tell, life, locks = navigator.locks, Notification = globalThis.Notification }) {
+    Object.assign(this, { button, key: `bell:${place}`, room, tell, life, locks, Notification });
     button.addEventListener("click", () => this.turn());
     this.#show();
     // The first tab of the room has it; when it goes, the next.
-    locks.request(`quotechat:bell:${place}`, () => {
+    const hold = () => {
       this.#holds = true;
-      return new Promise(() => {});
-    });
-    document.addEventListener("visibilitychange", () => this.#look());
+      return new Promise((done) => atEnd(life, done));
+    };
+    locks.request(`quotechat:bell:${place}`, { signal: life }, hold).catch(() => {}); // the room is left
+    document.addEventListener("visibilitychange", () => this.#look(), { signal: life });
+    atEnd(life, () => this.#looked());
     this.#look();
   }
 
@@ -74,7 +77,7 @@ export class Bell {
   /** While this tab is seen, no tab notifies. */
   #look() {
     this.#looked();
-    if (document.hidden) return;
+    if (document.hidden || this.life?.aborted) return;
     this.#shown?.close();
     this.locks.request(`${this.key}:looks`, { mode: "shared" }, () => new Promise((done) => (this.#looked = done)));
   }

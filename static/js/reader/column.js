@@ -34,12 +34,20 @@ const counted = (number) => (number > MOST ? `${MOST}+` : String(number));
 const hasNews = ({ unread, mentions, pale }) => Boolean(mentions || (unread && !pale));
 
 export class Column {
-  /** `side` is the element; `dot` stands on the button that opens it where it is a drawer. */
+  /** `side` is the element; `dot()` stands on the button that opens it where it is a drawer. */
   constructor(side, dot) {
     Object.assign(this, { side, dot });
-    this.rooms = side.querySelector("#room-list");
-    this.directs = side.querySelector("#direct-list");
-    this.current = side.querySelector("li[data-room] [aria-current]")?.closest("li").dataset.room;
+  }
+
+  get rooms() {
+    return this.side.querySelector("#room-list");
+  }
+  get directs() {
+    return this.side.querySelector("#direct-list");
+  }
+  /** The room that the page shows. */
+  get current() {
+    return this.side.querySelector("li[data-room] [aria-current]")?.closest("li").dataset.room;
   }
 
   /** Shows these rows, and no others but the room of this page. Rows that stay are the same elements: focus stays. */
@@ -51,7 +59,8 @@ export class Column {
     ]) {
       if (list) this.#fill(list, shown.filter((row) => Boolean(row.direct) === isDirect).sort(byLabel));
     }
-    if (this.dot) this.dot.hidden = !this.side.querySelector("a.news");
+    const dot = this.dot();
+    if (dot) dot.hidden = !this.side.querySelector("a.news");
   }
 
   /** The names and newest events of the rooms that are shown. */
@@ -73,7 +82,8 @@ export class Column {
       if (next !== item) list.insertBefore(item, next);
       last = item;
     }
-    for (const [name, item] of items) if (name !== this.current) item.remove();
+    const { current } = this;
+    for (const [name, item] of items) if (name !== current) item.remove();
   }
 
   #item(name) {

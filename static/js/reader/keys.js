@@ -29,12 +29,12 @@ export const roomsShown = () =>
   [...document.querySelectorAll("#rooms [data-room] > a")].map((link) => ({
     label: (link.querySelector(".label") ?? link).textContent,
     title: link.title,
-    href: link.href,
+    go: () => link.click(),
     current: link.hasAttribute("aria-current"),
     news: link.classList.contains("news"),
   }));
 
-export function keyboard({ log, sheet, field, run, undo, open, done }) {
+export function keyboard({ log, sheet, field, run, undo, open, done, life }) {
   const single = sheet.querySelector("#single-keys");
   // Speech input types letters: WCAG 2.1.4 wants them to have a switch.
   single.checked = load("single-keys", true);
@@ -45,7 +45,7 @@ export function keyboard({ log, sheet, field, run, undo, open, done }) {
       sheet.showModal();
     });
   }
-  document.addEventListener("keydown", (event) => {
+  const pressed = (event) => {
     const { key, target } = event;
     const command = commandOf(event);
     const modified = event.ctrlKey || event.metaKey || event.altKey;
@@ -62,13 +62,14 @@ export function keyboard({ log, sheet, field, run, undo, open, done }) {
     if (!act) return;
     event.preventDefault();
     act();
-  });
+  };
+  document.addEventListener("keydown", pressed, { signal: life });
   rove(log);
 
   const go = (command) => {
     if (command === "switch") return open();
     const room = neighbourOf(roomsShown(), command.startsWith("next") ? 1 : -1, command.endsWith("unread"));
-    return room && location.assign(room.href);
+    return room?.go();
   };
 
   const onPage = (key, letters, article) => {

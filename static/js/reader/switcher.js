@@ -53,7 +53,7 @@ export class Switcher {
 
   #show() {
     const query = this.field.value.trim();
-    const rooms = roomsShown().map((room) => ({ ...room, kind: "room", go: () => location.assign(room.href) }));
+    const rooms = roomsShown().map((room) => ({ ...room, kind: "room" }));
     const people = this.people().map((name) => ({ label: name, kind: "person", go: () => this.call(name) }));
     this.#shown = fitting(query ? [...rooms, ...people] : rooms, query);
     if (query && this.search) this.#shown.push(this.#searching(query));

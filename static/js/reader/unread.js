@@ -1,4 +1,5 @@
 // Up to where this person has read a room. What is above it at the next visit stands under "New messages".
+import { onLeaving } from "../page/life.js";
 import { load, save } from "../page/store.js";
 
 const PACE = 3_000; // ms between two marks of an account
@@ -18,7 +19,7 @@ export class Unread {
 
   /** `looks()` is true while the newest message is in view; `messages` were sent so far. Of an account `read` is what
    *  the server has, and `mark(seq)` tells it. */
-  constructor(room, looks, { messages = 0, read = null, mark = null } = {}) {
+  constructor(room, looks, { messages = 0, read = null, mark = null, life } = {}) {
     Object.assign(this, { key: `read:${room}`, timeKey: `read-at:${room}`, countKey: `read-n:${room}` });
     Object.assign(this, { looks, messages, mark });
     /** The number that was read last at the visit before; Infinity at the first one. */
@@ -27,7 +28,7 @@ export class Unread {
     this.count = read?.messages ?? load(this.countKey, NaN) ?? NaN;
     /** When that was. */
     this.since = load(this.timeKey);
-    addEventListener("pagehide", () => this.#send(true));
+    onLeaving(life, () => this.#send(true));
   }
 
   /** The page is complete to `seq`. */

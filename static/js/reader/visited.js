@@ -26,6 +26,7 @@ export const countsOf = (rooms, read) =>
 
 export class Visited {
   #tag = null;
+  #rooms = null; // as the server said last
 
   /** `base` is that of the API. */
   constructor(column, { base, fetch = globalThis.fetch.bind(globalThis), page = document }) {
@@ -59,8 +60,20 @@ export class Visited {
     const answer = await response.json().catch(() => null);
     if (!answer?.rooms) return;
     this.#tag = response.headers.get("ETag");
+    this.#rooms = answer.rooms;
+    this.#show();
+  }
+
+  /** The page shows another room, with what the server says of all of them. */
+  goOn() {
+    if (this.#rooms) this.#show();
+    else this.begin();
+    return this.refresh();
+  }
+
+  #show() {
     const read = (name) => this.read(name);
-    for (const { name, messages } of countsOf(answer.rooms, read)) save(`counted:${this.#place(name)}`, messages);
-    this.column.show(rowsOf(answer.rooms, read, this.column.current, (name) => this.counted(name)));
+    for (const { name, messages } of countsOf(this.#rooms, read)) save(`counted:${this.#place(name)}`, messages);
+    this.column.show(rowsOf(this.#rooms, read, this.column.current, (name) => this.counted(name)));
   }
 }

@@ -4,16 +4,16 @@ import { Deletions } from "../outbox/deletions.js";
 import { keyboard } from "../reader/keys.js";
 import { completes, describer, menu, picker, switcher, switches, typing, views } from "../later.js";
 import { tapShows } from "../entries/reveal.js";
-import { fitAboveKeyboard } from "../page/viewport.js";
 import { $ } from "./opened.js";
 
 export function acted(page) {
-  const { api, outbox, timeline, mine, log, tell, composer, reaction, hasEmoji } = page;
+  const { life, api, outbox, timeline, mine, log, tell, composer, reaction, hasEmoji } = page;
   const deletions = new Deletions({
     outbox,
     tell,
     farewell: (envelope) => api.command(envelope, { keepalive: true }).catch(() => {}),
     back: (id) => log.article(id)?.focus(),
+    life,
   });
   const emoji = picker($("emoji"));
   offersEmoji($("add"), emoji, composer);
@@ -30,13 +30,12 @@ export function acted(page) {
     isOwn: (id) => mine.isOwn(id),
     account: "signIn" in $("chat").dataset,
     picker: emoji,
-    describer: describer($("log")),
+    describer: describer($("log"), life),
     menu: menu($("message-menu")),
     tell,
   });
-  views($("log"), (id) => timeline.get(id));
+  views($("log"), (id) => timeline.get(id), life);
   tapShows($("log"), (article) => actions.run("more", article));
-  fitAboveKeyboard(document.body);
   goes({ ...page, actions, deletions });
   return { actions };
 }
@@ -51,7 +50,7 @@ function offersEmoji(panel, emoji, composer) {
 }
 
 /** The ways of the keyboard, names behind an "@", and those of the transport's own page. */
-function goes({ connection, timeline, me, tell, composer, markRead, actions, deletions }) {
+function goes({ life, connection, timeline, me, tell, composer, markRead, actions, deletions }) {
   const others = () => [...new Set(timeline.messages.map(({ user }) => user))].filter((name) => name && name !== me());
   completes(composer.field, $("mentions"), others);
   keyboard({
@@ -69,6 +68,7 @@ function goes({ connection, timeline, me, tell, composer, markRead, actions, del
       search: $("switcher").dataset.search,
     }),
     done: markRead,
+    life,
   });
   typing(connection, { field: composer.field, name: () => composer.user, element: $("typing") });
   switches(connection, $("way-line"));

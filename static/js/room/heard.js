@@ -3,6 +3,7 @@ import { Expected } from "../live/expected.js";
 import { refreshed } from "../live/snapshot.js";
 import { adds, entriesOf } from "../entries/timeline.js";
 import { onWaking } from "../live/wake.js";
+import { every } from "../page/life.js";
 import { $ } from "./opened.js";
 import { begin } from "./shown.js";
 
@@ -61,15 +62,17 @@ function hearsEvents(page, expected, arrived) {
 }
 
 function hearsAnswers(page, expected) {
-  const { connection, outbox, timeline, mine, log, scroll, tell, pill, composer, pending, scheduled, repaint } = page;
+  const { life, connection, outbox, timeline, mine, log, scroll, tell, pill, composer, pending, scheduled } = page;
+  const { repaint } = page;
+  const hear = (type, heard) => outbox.addEventListener(type, heard, { signal: life });
 
-  outbox.addEventListener("elsewhere", ({ detail: { item } }) => {
+  hear("elsewhere", ({ detail: { item } }) => {
     expected.add(item);
     known();
   });
-  outbox.addEventListener("slow", () => connection.check());
+  hear("slow", () => connection.check());
 
-  outbox.addEventListener("removed", ({ detail: { item, answer, elsewhere = false } }) => {
+  hear("removed", ({ detail: { item, answer, elsewhere = false } }) => {
     const { client_id: id, envelope, state } = item;
     if (state === "sent") stored(item, answer, elsewhere ? () => {} : tell);
     if (state === "discarded") {
@@ -106,7 +109,7 @@ function hearsAnswers(page, expected) {
     if (id) outbox.add({ command: "remove-quote", quote: { id } });
   }
 
-  outbox.addEventListener("changed", ({ detail: { item } }) => {
+  hear("changed", ({ detail: { item } }) => {
     expected.add(item);
     repaint(item.envelope.message?.id);
     pill.show();
@@ -135,14 +138,15 @@ function hearsAnswers(page, expected) {
 }
 
 function hearsConnection(page, arrived) {
-  const { api, connection, outbox, timeline, mine, log, scroll, unread, tell, pill, pending } = page;
+  const { life, api, connection, outbox, timeline, mine, log, scroll, unread, tell, pill, pending } = page;
 
   connection.addEventListener("status", ({ detail }) => {
     pill.show(detail);
     if (detail.state === "live") outbox.flush();
   });
   connection.addEventListener("reset", async () => {
-    const snapshot = await refreshed(api, tell);
+    const snapshot = await refreshed(api, tell, life);
+    if (life.aborted) return;
     mine.add(snapshot.mine);
     timeline.replace(entriesOf(snapshot));
     log.replace(timeline.entries);
@@ -155,19 +159,20 @@ function hearsConnection(page, arrived) {
 }
 
 function hearsBrowser(page) {
-  const { connection, outbox, log, scroll, unread, missed } = page;
+  const { life, connection, outbox, log, scroll, unread, missed } = page;
 
-  onWaking(() => {
+  const woken = () => {
     connection.wake();
     log.nameDays();
     outbox.flush();
-  });
-  setInterval(() => log.nameDays(), 60_000);
-  addEventListener("offline", () => connection.check());
-  addEventListener("storage", (event) => outbox.heard(event));
+  };
+  onWaking(woken, life);
+  every(60_000, () => log.nameDays(), life);
+  addEventListener("offline", () => connection.check(), { signal: life });
+  addEventListener("storage", (event) => outbox.heard(event), { signal: life });
 
   /** Somebody looks again: at the first that came meanwhile. */
-  document.addEventListener("visibilitychange", () => {
+  const looked = () => {
     if (page.latest) return;
     if (document.hidden) {
       if (unread.left()) log.readTo(unread.before);
@@ -176,5 +181,6 @@ function hearsBrowser(page) {
       if (!scroll.stuck) missed.show();
       unread.reached();
     }
-  });
+  };
+  document.addEventListener("visibilitychange", looked, { signal: life });
 }

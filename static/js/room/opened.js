@@ -2,9 +2,14 @@
 import { Api } from "../api.js";
 import { connect } from "../client.js";
 import { deliverer } from "../live/deliver.js";
+import { Line } from "../live/line.js";
 import { Outbox } from "../outbox/outbox.js";
 
 export const $ = (id) => document.getElementById(id);
+
+/** The socket of the page, for one room after the other. */
+export const line = new Line();
+const outboxes = new Map(); // place → what sends there, also after the room was left
 
 /**
  * True if this browser is signed in, though its connection was told that the session has ended: the password was given
@@ -17,8 +22,9 @@ export async function isSignedIn(api, pause = 500) {
   return isSignedIn(api, 0);
 }
 
-/** The beginning of the page's parts. Whatever hears the connection has to listen within the same task. */
-export function opened() {
+/** The beginning of the parts of a room, which live as long as `life`; `inbox` is that of the room before. Whatever
+ *  hears the connection has to listen within the same task. */
+export function opened({ life, inbox = $("rooms").dataset.inbox !== undefined }) {
   const { room, cursor: after, base, transports, interval, signIn } = $("chat").dataset;
   const api = new Api({ base, room });
   const connection = connect({
@@ -28,12 +34,13 @@ export function opened() {
     after,
     interval: Number(interval),
     transports: transports.split(" "),
-    inbox: $("rooms").dataset.inbox !== undefined,
+    inbox,
+    WebSocket: line.WebSocket,
     atOnce: true,
   });
-  connection.addEventListener("inbox", ({ detail: { rooms } }) =>
-    document.dispatchEvent(new CustomEvent("inbox", { detail: { rooms } })),
-  );
+  const tellColumn = ({ rooms }) => document.dispatchEvent(new CustomEvent("inbox", { detail: { rooms } }));
+  connection.addEventListener("inbox", ({ detail }) => tellColumn(detail));
+  if (Object.keys(inbox.rooms ?? {}).length) tellColumn(inbox);
   // What was not sent stays in this browser, and is sent after the next sign-in.
   connection.addEventListener("signed-out", async () => {
     if (!signIn) return;
@@ -42,7 +49,9 @@ export function opened() {
   });
   // What this browser keeps for a room: one origin may hold several chats.
   const place = base === "/api/v1" ? room : `${base}:${room}`;
+  outboxes.get(place)?.end();
   const outbox = new Outbox({ room, place, deliver: deliverer(connection, api) });
+  outboxes.set(place, outbox);
   const latest = $("latest")?.href; // on a page of the past
-  return { room, place, latest, api, connection, outbox };
+  return { life, room, place, latest, api, connection, outbox };
 }

@@ -38,17 +38,19 @@ export function shown(page) {
 
 /** Where the reader is: at the newest, at the first that is new, or at what is older. */
 export function placed(page) {
-  const { api, place, latest, connection, timeline, mine, log } = page;
+  const { life, api, place, latest, connection, timeline, mine, log } = page;
   const scroll = new Scroll($("scroller"), $("newer"), {
     latest,
     reached: () => {
       unread.reached(connection.seq);
       missed.done();
     },
+    life,
   });
   const position = JSON.parse($("chat").dataset.position);
   const unread = new Unread(place, () => scroll.stuck && !latest, {
     ...position,
+    life,
     mark: position.read && ((id, keepalive) => api.markRead(id, { keepalive }).catch(() => {})),
   });
   log.read = unread.before;
@@ -65,6 +67,7 @@ export function placed(page) {
       scroll.keepPlace(() => log.show(entriesOf(older)));
       missed.show();
     },
+    life,
   });
   const markRead = () => {
     if (latest) location.assign(latest);
@@ -94,23 +97,56 @@ export function begin({ log, scroll, missed, history, latest }) {
   history.hold();
 }
 
-/** Goes to the message in the address of the page, if there is one there, else to where reading goes on. */
-export function arrive(page) {
-  const { log, scroll, history, missed, tell } = page;
+/** The article at the top of what is in view, and how far it is from there; null at the newest. */
+export function placeOf({ scroll }) {
+  if (scroll.stuck) return null;
+  const { top } = $("scroller").getBoundingClientRect();
+  const article = [...$("log").querySelectorAll("article")].find((each) => each.getBoundingClientRect().bottom > top);
+  return article ? { id: Number(article.dataset.id), down: article.getBoundingClientRect().top - top } : null;
+}
+
+/** Goes back to a place that the reader has left. */
+async function goBack(page, { id, down }) {
+  const { log, scroll, history } = page;
+  scroll.leaveBottom();
+  await history.back(() => log.article(id));
+  const article = log.article(id);
+  if (!article) return begin(page);
+  const scroller = $("scroller");
+  scroller.scrollTop += article.getBoundingClientRect().top - scroller.getBoundingClientRect().top - down;
+  return history.hold();
+}
+
+/** Goes to the message in the address of the page, if there is one there, else to where reading goes on. Of a page that
+ *  went on to this room `came` is true, and `place` where the reader was in it. */
+export function arrive(page, { came = false, place = null } = {}) {
+  const { life, log, scroll, history, missed, tell } = page;
   const jumping = jumps($("log"), {
     reach: (id) => {
       scroll.leaveBottom();
       return history.reach(id, () => log.article(id));
     },
     missing: (id) => tell(`There is no message ${id} here.`),
+    life,
+    begins: !place,
   });
   missed.show();
-  if (jumping) return;
+  if (place) goBack(page, place);
+  else if (!jumping) readOn(page);
+  // With a keyboard one writes at once; on a phone it would cover half of the room.
+  const writes = matchMedia("(hover: hover) and (pointer: fine)").matches;
+  if (writes && !jumping) page.composer.focus();
+  else if (came) heading().focus();
+}
+
+/** Begins where reading goes on, also when what is new has been loaded. */
+function readOn(page) {
   begin(page);
   let touched = false; // the reader has gone elsewhere meanwhile
   for (const type of ["wheel", "touchmove", "pointerdown", "keydown"])
     $("scroller").addEventListener(type, () => (touched = true), { once: true, passive: true });
-  missed.load().then((loaded) => loaded && !touched && begin(page));
-  // With a keyboard one writes at once; on a phone it would cover half of the room.
-  if (matchMedia("(hover: hover) and (pointer: fine)").matches) page.composer.focus();
+  page.missed.load().then((loaded) => loaded && !touched && begin(page));
 }
+
+/** The heading of the room, which screen readers read when it has the focus. */
+const heading = () => Object.assign($("room-name").closest("h1"), { tabIndex: -1 });

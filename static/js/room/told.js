@@ -6,9 +6,10 @@ import { Badge } from "../reader/badge.js";
 import { toast } from "../page/toast.js";
 import { $ } from "./opened.js";
 
-export function told({ room, place, api, connection, outbox }) {
+export function told({ life, room, place, api, connection, outbox }) {
   const tell = toast($("toast"));
-  const [announce, badge, bell] = [announcer($("announcer")), new Badge(), bells($("bell"), { place, room, tell })];
+  const [announce, badge] = [announcer($("announcer")), new Badge(life)];
+  const bell = bells($("bell"), { place, room, tell, life });
   const pill = new Pill($("pill"), $("diagnosis"), {
     wake: () => connection.wake(),
     waiting: () => outbox.waiting,

@@ -7,7 +7,7 @@ import { save } from "../page/store.js";
 import { $ } from "./opened.js";
 
 export function written(page) {
-  const { api, place, latest, outbox, timeline, mine, log, scroll, tell } = page;
+  const { life, api, place, latest, outbox, timeline, mine, log, scroll, tell } = page;
   const message = (id) => timeline.get(id);
 
   const send = (written) => {
@@ -47,6 +47,7 @@ export function written(page) {
       const last = timeline.messages.findLast(({ id, deleted }) => mine.isOwn(id) && !deleted);
       if (last) page.actions.edit(last);
     },
+    life,
   });
 
   const files = attachments(composer.form, {
@@ -55,6 +56,7 @@ export function written(page) {
     send,
     user: () => composer.user,
     refuse: (text) => composer.refuse(text),
+    life,
   });
 
   const pending = new Pending($("outbox"), outbox, {
@@ -73,6 +75,7 @@ export function written(page) {
       if (envelope.command === "send-message") resend(id, { ...envelope.message, user });
       else outbox.retry(id);
     },
+    life,
   });
   /** A scheduled message, written on instead of what it was. */
   const takeBack = (message) => {
@@ -81,5 +84,6 @@ export function written(page) {
     return composer.text === message.message;
   };
 
-  return { composer, pending, editAgain, scheduled: tray($("scheduled"), { api, outbox, edit: takeBack }) };
+  const scheduled = tray($("scheduled"), { api, outbox, edit: takeBack, life });
+  return { composer, files, pending, editAgain, scheduled };
 }

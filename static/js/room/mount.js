@@ -1,0 +1,39 @@
+// A room of the page: wires its parts to each other, one subject after the other, and lets go of them when it is left.
+import { acted } from "./acted.js";
+import { heard } from "./heard.js";
+import { line, opened } from "./opened.js";
+import { arrive, placed, placeOf, shown } from "./shown.js";
+import { told } from "./told.js";
+import { written } from "./written.js";
+
+/** Makes the room that stands in the page live. `inbox` is that of the room before; `came` and `place` are those of
+ *  `arrive`. */
+export function mount({ inbox, ...arrived } = {}) {
+  const life = new AbortController();
+  // The socket opens while all else is made; what it brings comes after this task.
+  const page = opened({ life: life.signal, inbox });
+  for (const wire of [shown, placed, told, written, acted]) Object.assign(page, wire(page));
+  heard(page);
+
+  const { log, timeline, composer, unread, connection, scheduled, outbox } = page;
+  log.adopt((id) => timeline.get(id));
+  composer.settle();
+  arrive(page, arrived);
+  unread.reached(connection.seq);
+  scheduled.refresh();
+  outbox.flush();
+  return {
+    /** False where leaving would lose what only a page of its own keeps: files on their way, a page of the past. */
+    get canLeave() {
+      return page.files.isEmpty && !page.latest;
+    },
+    inbox: connection.inbox,
+    /** Where the reader is, for coming back. */
+    place: () => placeOf(page),
+    /** Ends all of it but what is to be sent. */
+    leave() {
+      line.keep(() => connection.close());
+      life.abort();
+    },
+  };
+}
