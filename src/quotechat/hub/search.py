@@ -19,7 +19,7 @@ MOST_SECONDS = 0.1
 """Seconds on the clock, since a database works elsewhere: after `LEAST_LOOKED` hits of the index, so that a busy
 machine finds no less among a few."""
 LEAST_LOOKED = 500
-MOST_SECONDS_OF_PARTS = 1.0
+MOST_SECONDS_OF_PARTS = 2.0
 """Seconds on the clock if whole parts of the index were looked through, with few hits or none."""
 MOST_READ = 200_000
 """Documents that PostgreSQL reads for beginnings: some 40 ms of its own time, at most 100, which is not known here."""
