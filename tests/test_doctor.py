@@ -19,6 +19,8 @@ from private_nginx import around
 from private_postgres import free_port
 from servers import Running, environment, finished, quotechat, running, until
 
+from quotechat.doctor import Doctor
+
 NGINX = """
     map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}
     upstream quotechat {{ server 127.0.0.1:{upstream}; }}
@@ -148,6 +150,21 @@ def test_a_host_that_is_not_the_visitor_s(server: Running, tmp_path: Path) -> No
         code, found = doctor(url)
     assert code == 1
     assert found["wrong"][0]["fix"]["nginx"] == "proxy_set_header Host $http_host;"  # type: ignore[index]  # a dict
+
+
+def test_a_server_that_is_for_accounts(tmp_path: Path) -> None:
+    """Its 401 is not taken for a proxy's fault; with the token of an account everything is looked at."""
+    of = ("--data", str(tmp_path / "data"))
+    for command in (("users", "add", "Azin", "--role", "owner"), ("tokens", "add", "Azin")):
+        token = finished(quotechat(*command, *of), env=environment()).stdout.strip()
+    with running(quotechat("serve", "--port", "0", *of), env=environment(QUOTECHAT_ACCESS="invite")) as server:
+        stranger, bad, good = (
+            list(Doctor(server.url, hold=1, patience=30, token=given).examine()) for given in (None, "qct_no", token)
+        )
+    assert (stranger[-1].check, stranger[-1].state) == ("account", "warning")
+    assert (bad[-1].check, bad[-1].state) == ("account", "wrong")
+    assert {"WebSocket", "stream", "long poll"} <= {each.check for each in good}
+    assert "account" not in {each.check for each in good} and "wrong" not in {each.state for each in good}
 
 
 def test_nobody_there(tmp_path: Path) -> None:

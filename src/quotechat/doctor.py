@@ -68,15 +68,17 @@ FORWARDED = {
     "quotechat": "QUOTECHAT_TRUSTED_PROXIES=1",
 }
 
+TOKEN = {"quotechat": "export QUOTECHAT_TOKEN=$(quotechat sign-in NAME --account)    # and again"}
+
 
 class Doctor:
     """One examination of the server at `url`.
 
     `hold` is for how many seconds connections are held open, `patience` how many seconds an answer that should
-    come at once may take.
+    come at once may take. `token` is that of an account, for a server that only people with accounts may read.
     """
 
-    def __init__(self, url: str, *, hold: float = 30.0, patience: float = 5.0) -> None:
+    def __init__(self, url: str, *, hold: float = 30.0, patience: float = 5.0, token: str | None = None) -> None:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"not the address of a server: {url!r}")
@@ -87,6 +89,7 @@ class Doctor:
         self._base = parts.path.rstrip("/")
         self._hold = hold
         self._patience = patience
+        self._credentials = {"Authorization": f"Bearer {token}"} if token else {}
         self._seen: dict[str, Any] = {}
         self._upstream_is_old = False
 
@@ -98,6 +101,7 @@ class Doctor:
             yield from self._forwarded()
             yield self._version()
             yield self._clock()
+            yield from self._let_in()
             yield from self._held()
 
     # --- Read from one answer ---------------------------------------------------------------------
@@ -150,6 +154,19 @@ class Doctor:
         fix = {"system": "timedatectl set-ntp true    # on the machine whose clock is wrong"}
         return Finding("clock", "warning", f"{told}: times and scheduling look wrong", fix)
 
+    def _let_in(self) -> Iterator[Finding]:
+        """Look whether the lobby may be read: a refusal of the server is no fault of a proxy."""
+        status, body = self._get(f"{_ROOM}?limit=1")
+        if status not in (401, 403, 404):
+            return
+        if self._credentials:
+            told = f"the server does not let this token read the lobby ({status}): {body.get('detail')}"
+            yield Finding("account", "wrong", told)
+        else:
+            told = f"only accounts may read here ({status}): WebSocket, stream and long poll were not looked at"
+            yield Finding("account", "warning", told, TOKEN)
+        raise Stop
+
     # --- Connections that have to last ------------------------------------------------------------
 
     def _held(self) -> Iterator[Finding]:
@@ -181,6 +198,7 @@ class Doctor:
                 f"GET {self._base}/api/v1/ws?room=lobby HTTP/1.1",
                 f"Host: {self._authority}", f"Origin: {self._origin}",
                 "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {key}",
+                *(f"{name}: {value}" for name, value in self._credentials.items()),
             )  # fmt: skip
             sock.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
             head = _until(sock, b"\r\n\r\n")
@@ -206,6 +224,7 @@ class Doctor:
             timeout = max(self._patience, 2.5)  # the server looks once a second whether a second has passed
             connection = stack.enter_context(contextlib.closing(self._connection(timeout)))
             headers = {"Host": self._authority, "Accept": "application/x-ndjson", "Accept-Encoding": "gzip"}
+            headers |= self._credentials
             # Something each second: data that comes with the header passes even if a proxy buffers the rest.
             connection.request("GET", f"{self._base}{_ROOM}?heartbeat=1", headers=headers)
             sock = connection.sock
@@ -279,7 +298,7 @@ class Doctor:
         """Return status and JSON object of an answer; an empty object if it is none."""
         with contextlib.closing(self._connection(timeout)) as connection:
             try:
-                headers = {"Host": self._authority, "Accept": "application/json"}
+                headers = {"Host": self._authority, "Accept": "application/json", **self._credentials}
                 connection.request("GET", self._base + path, headers=headers)
                 response = connection.getresponse()
                 text = response.read()

@@ -16,8 +16,10 @@ _MARKS = {"ok": ("ok", "green"), "warning": ("look", "yellow"), "wrong": ("WRONG
               help="Seconds to hold connections open.")  # fmt: skip
 @click.option("--patience", type=click.FloatRange(min=0.1), default=5.0, show_default=True, metavar="S",
               help="Seconds that what should come at once may take.")  # fmt: skip
+@click.option("--token", envvar="QUOTECHAT_TOKEN", show_envvar=True, metavar="TOKEN",
+              help="Of an account that reads the lobby, for a server that is for people with accounts.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON, one a line.")
-def doctor(url: str, hold: float, patience: float, as_json: bool) -> None:
+def doctor(url: str, hold: float, patience: float, token: str | None, as_json: bool) -> None:
     """Test the way to the server at URL, through all proxies, and say which line to change.
 
     It takes about as long as --hold and writes nothing. Exit code 1 if something is wrong, 3 if no server
@@ -27,7 +29,7 @@ def doctor(url: str, hold: float, patience: float, as_json: bool) -> None:
 
     wrong = False
     try:
-        for finding in Doctor(url, hold=hold, patience=patience).examine():
+        for finding in Doctor(url, hold=hold, patience=patience, token=token).examine():
             wrong |= finding.state == "wrong"
             if as_json:
                 click.echo(json.dumps(finding._asdict(), ensure_ascii=False))
