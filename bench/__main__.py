@@ -1,6 +1,8 @@
 """quotechat beside what people would pick instead: `make bench`, or `python -m bench [NAME …]`.
 
 What is found goes to the standard error as it comes; the tables are printed at the end, the one with the aims first.
+RUNS (environment) goes over all of it so many times: each row is then that of the run with the median of its first
+column. BEFORE names checkouts of other versions to measure beside this one: `BEFORE="v0.1=../v0.1 last=../last"`.
 
 Every server does the same work in the same run, one after the other: senders POST messages of about 100
 characters, readers get each of them. Measured is the CPU time of all the server's processes, user and system.
@@ -33,6 +35,7 @@ from bench.load import HANDSHAKE, Readers, Senders
 HERE = Path(__file__).parent
 PEERS = HERE / "peers"
 SECONDS = float(os.environ.get("BENCH_SECONDS", "8"))
+RUNS = int(os.environ.get("RUNS", "1"))
 IDLE = [1000, 10_000]
 FIXED = [(200, 50.0), (1000, 10.0), (20, 100.0)]
 SATURATED = [200, 1000]
@@ -55,6 +58,7 @@ class Peer:
     """The socket's path for a reader who comes back, with `{cursor}`."""
     post_port: int = 0
     cwd: Path = PEERS
+    source: Path = HERE.parent / "src"
 
 
 def gunicorn(app: str) -> list[str]:
@@ -71,8 +75,13 @@ QUOTECHAT = Peer(
     poll=f"{LOBBY}/events?wait=25&after=", say=("/api/v1/ws", '{"command":"send-message","message":%s}'),
     resume="/api/v1/ws?room=lobby&after={cursor}", cwd=HERE.parent,
 )  # fmt: skip
+BEFORE = [
+    replace(QUOTECHAT, name=f"quotechat {name}", source=Path(tree).absolute() / "src", cwd=Path(tree).absolute())
+    for name, _, tree in (each.partition("=") for each in os.environ.get("BEFORE", "").split())
+]
 ALL = [
     QUOTECHAT,
+    *BEFORE,
     replace(QUOTECHAT, name="quotechat without fsync", command=[sys.executable, "-m", "bench.undurable", *SERVE]),
     Peer("Node, ws", ["node", "node_ws.js", "{port}"], say=("/say", '{"command":"send-message","message":%s}')),
     Peer("Node, Express + websocket", ["node", "express.js", "{port}"], poll="/events?after="),
@@ -205,7 +214,7 @@ def running(peer: Peer) -> Iterator[Server]:
             conf = (PEERS / name).read_text().replace("{tmp}", tmp).replace("{port}", str(port))
             Path(tmp, name).write_text(conf)
         command = [part.format(port=port, tmp=tmp) for part in peer.command]
-        env = {**os.environ, "QUOTECHAT_LIMITS": "off", "PYTHONPATH": str(HERE.parent / "src")}
+        env = {**os.environ, "QUOTECHAT_LIMITS": "off", "PYTHONPATH": str(peer.source)}
         process = subprocess.Popen(command, cwd=peer.cwd, env=env, stdout=subprocess.DEVNULL)
         try:
             for each in {port, port + peer.post_port}:
@@ -261,27 +270,47 @@ def fan_out(server: Server, readers: Readers, senders: Senders) -> str:
 
 @dataclass
 class Report:
-    """The tables, and the first figure of each row."""
+    """The tables, and what was found in each run."""
 
-    lines: list[str] = field(default_factory=list)
-    first: dict[tuple[str, str], float] = field(default_factory=dict)
-    """By table and peer."""
+    columns: dict[str, str] = field(default_factory=dict)
+    """Of each table, by its title."""
+    found: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    """The row of each run, by table and peer."""
     title: str = ""
 
     def table(self, title: str, columns: str) -> None:
-        """Begin a table."""
+        """Begin a table, or go on with it in the next run."""
         self.title = title
-        self._add(f"\n### {title}\n\n| | {columns} |\n|---|{'---:|' * len(columns.split(' | '))}")
+        self.columns[title] = columns
+        print(f"\n{title}: {columns}", file=sys.stderr, flush=True)
 
     def row(self, peer: Peer, what: Callable[[Server], str]) -> None:
         """Measure `peer`, and add what was found."""
         try:
             with running(peer) as server:
                 found = what(server)
-            self.first[self.title, peer.name] = float(found.partition(" ")[0].replace(",", ""))
         except (OSError, RuntimeError, AssertionError, psutil.Error) as fault:
             found = f"not measured: {type(fault).__name__}: {str(fault)[:80]}"
-        self._add(f"| {peer.name} | {found} |")
+        self.found.setdefault((self.title, peer.name), []).append(found)
+        print(f"| {peer.name} | {found} |", file=sys.stderr, flush=True)
+
+    def first(self, title: str, name: str) -> float | None:
+        """Return the first figure of a row, None if it was not measured."""
+        return _figure(self._median(title, name))
+
+    def _median(self, title: str, name: str) -> str:
+        """Return the row of the run with the median of the first column."""
+        runs = self.found.get((title, name), ["not measured"])
+        measured = sorted((each for each in runs if _figure(each) is not None), key=lambda each: _figure(each) or 0)
+        return measured[(len(measured) - 1) // 2] if measured else runs[-1]
+
+    def tables(self) -> list[str]:
+        """Return the tables, line by line."""
+        lines = []
+        for title, columns in self.columns.items():
+            lines.append(f"\n### {title}\n\n| | {columns} |\n|---|{'---:|' * len(columns.split(' | '))}")
+            lines += [f"| {name} | {self._median(table, name)} |" for table, name in self.found if table == title]
+        return lines
 
     def aims(self) -> list[str]:
         """Return the table of `AIMS`."""
@@ -289,16 +318,18 @@ class Report:
         head = ["", names[0], "aim", "of ws", "aim", *names[1:]]
         lines = [f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(head) - 1)}"]
         for aim in AIMS:
-            figures = [self.first.get((aim.title, name)) for name in names]
+            figures = [self.first(aim.title, name) for name in names]
             ours, ws = figures[:2]
             ratio = ours / ws if ours is not None and ws else None
             cells = [aim.title, _cell(ours), _cell(aim.most), _cell(ratio, 2), _cell(aim.of_ws, 2)]
             lines.append(f"| {' | '.join([*cells, *map(_cell, figures[1:])])} |")
         return lines
 
-    def _add(self, line: str) -> None:
-        self.lines.append(line)
-        print(line, file=sys.stderr, flush=True)
+
+def _figure(found: str) -> float | None:
+    """Return the first number of a row, None if there is none."""
+    figure = found.partition(" ")[0].replace(",", "")
+    return float(figure) if re.fullmatch(r"-?[0-9.]+", figure) else None
 
 
 def _cell(figure: float | None, digits: int = 1) -> str:
@@ -361,8 +392,17 @@ def main(names: list[str]) -> None:
     peers = [peer for peer in peers if shutil.which(peer.command[0]) or peer.command[0].startswith("{")]
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     print(f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} × {cpu[1] if cpu else platform.machine()}, "
-          f"Linux {platform.release()}, Python {platform.python_version()}, {SECONDS:g} s each")  # fmt: skip
+          f"Linux {platform.release()}, Python {platform.python_version()},"
+          f" {RUNS} runs of {SECONDS:g} s each")  # fmt: skip
     report = Report()
+    for run in range(RUNS):
+        once(report, peers, is_first=not run)
+    print("\n### Against the aims\n\nCPU-seconds per million deliveries, at rest kB for each reader.\n")
+    print("\n".join([*report.aims(), *report.tables()]))
+
+
+def once(report: Report, peers: list[Peer], *, is_first: bool) -> None:
+    """Measure `peers` one time; what hardly varies, and takes long, in the first run only."""
     columns = "CPU-s per million deliveries | deliveries/s | p50 ms | p99 ms"
     for readers, rate in FIXED:
         report.table(at_a_rate(readers, rate), columns)
@@ -381,6 +421,8 @@ def main(names: list[str]) -> None:
     for peer in peers:
         if peer.poll:
             report.row(peer, polls)
+    if not is_first:
+        return
     for count in IDLE:
         report.table(at_rest(count), "kB each | threads | a message reaches")
         for peer in peers:
@@ -389,8 +431,6 @@ def main(names: list[str]) -> None:
     for peer in peers:
         if peer.name != "quotechat without fsync" and "floor" not in peer.name:
             report.row(peer, away)
-    print("\n### Against the aims\n\nCPU-seconds per million deliveries, at rest kB for each reader.\n")
-    print("\n".join([*report.aims(), *report.lines]))
 
 
 if __name__ == "__main__":
