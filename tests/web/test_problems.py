@@ -240,6 +240,7 @@ def test_a_page_tells_it_in_html(client: FlaskClient) -> None:
     """A person gets a page, an API a problem."""
     answer = client.get("/nothing", headers={"Accept": "text/html"})
     assert (answer.status_code, answer.mimetype) == (404, "text/html")
+    assert "There is no page at this address." in answer.get_data(as_text=True)
 
 
 def test_every_code_has_a_status() -> None:
