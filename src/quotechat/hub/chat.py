@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -317,18 +316,22 @@ class Chat(Submissions):
 
     def _committed(self, outcomes: Sequence[Outcome]) -> None:
         """On the writer's thread, after a commit: publish, then wake the other workers."""
-        by_room: dict[str, list[Stored]] = defaultdict(list)
+        by_room: dict[str, list[Stored]] = {}
+        deleted = quiet = False
         for outcome in outcomes:
-            if isinstance(outcome, Stored) and not outcome.duplicate:
-                by_room[outcome.room].append(outcome)
+            if isinstance(outcome, Stored):
+                if not outcome.duplicate:
+                    by_room.setdefault(outcome.room, []).append(outcome)
+                    deleted = deleted or outcome.event.command == MESSAGE_DELETED
             elif isinstance(outcome, Scheduled):
                 self._scheduler.wake()
+            elif isinstance(outcome, Accepted):
+                quiet = True
+        if deleted:
+            self._housekeeper.wake()
         for room, stored in by_room.items():
             self._appended += len(stored)
-            if any(each.event.command == MESSAGE_DELETED for each in stored):
-                self._housekeeper.wake()
             self._feeds.publish(room, stored)
-        quiet = any(isinstance(outcome, Accepted) for outcome in outcomes)
         if self._bell is not None and (by_room or quiet):
             self._bell.ring((*by_room, INBOX) if quiet else by_room)
         if by_room or quiet:

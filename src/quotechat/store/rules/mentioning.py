@@ -40,6 +40,8 @@ def mark(
     asked: Asked, said: str, runs: list[text.Run] | None, candidates: Sequence[Candidate]
 ) -> tuple[list[text.Run] | None, Called]:
     """Return the runs of `said` with their mentions, and whom they call."""
+    if not candidates:
+        return runs, {}
     known: dict[str, str] = {}
     keys: dict[str, int] = {}
     for skeleton in dict.fromkeys(each.skeleton for each in candidates):
