@@ -80,3 +80,24 @@ def test_a_new_socket_waits_for_those_before_it(reactor: Reactor) -> None:
         assert came == PONG * 2
         assert not limited or time.monotonic() - began > 0.3
     until(lambda: not reactor.live["websocket"], what="the end of the socket")
+
+
+@pytest.mark.parametrize("reactor", [True], indirect=True, ids=["limits"])
+def test_sockets_that_waited_go_on_one_after_the_other(reactor: Reactor) -> None:
+    """When the debt is paid the first one that is read makes a new one, for which the next waits."""
+    began = time.monotonic()
+    reactor.frames.of("192.0.2.1", began).take(int((BURST + 0.1 * PER_SECOND) * SOCKETS), began)
+    pairs = [socket.socketpair() for _ in range(3)]
+    for near, far in pairs:
+        near.setblocking(False)
+        far.settimeout(60)
+        far.sendall(PING * 1500)
+        reactor.add(Socket(near, lambda: None, Connection(1000), Client(None, "192.0.2.1")))
+    for _, far in pairs:
+        came = 0
+        while came < 3000:
+            came += len(far.recv(4096))
+        far.close()
+    # 0.1 s of debt and two times the 1,500 frames: the third one waits for both.
+    assert time.monotonic() - began > 0.1 + 2 * 1500 / (PER_SECOND * SOCKETS) - 0.05
+    until(lambda: not reactor.live["websocket"], what="the end of the sockets")

@@ -89,18 +89,20 @@ class Socket(Peer):
         elif self._first != (None, None):
             found = dict(zip(("room", "after"), self._first, strict=True))
             self._handle({"command": "subscribe", **{name: text for name, text in found.items() if text is not None}})
-        self._pause()
-        self._listen()
         self._read_ahead()
 
     def _read_ahead(self) -> None:
-        if self._ahead and not self._pausing:
-            ahead, self._ahead = self._ahead, b""
+        ahead, self._ahead = self._ahead, b""
+        if ahead:
             self.received(ahead)
 
     def received(self, data: bytes) -> None:
         now, frames = time.monotonic(), self._connection.frames
         self._last_heard, self._heard_at_byte = now, self.bytes_out
+        if self._is_to_wait(now):
+            self._ahead += data  # no more is read until then
+            self._listen()
+            return
         self._inbox.extend(self._connection.receive(data))
         for each in (self._frames, self.reactor.frames.of(self._client.address, now)):
             each.take(self._connection.frames - frames, now)
@@ -109,7 +111,6 @@ class Socket(Peer):
         if self._connection.closing:
             self._finish()
         self._after_connection()
-        self._pause()
         self._work()
 
     def join(self, events: Sequence[Event]) -> bytes:
@@ -197,19 +198,19 @@ class Socket(Peer):
         while self._inbox and not (self.blocked or self.ending or self._pending >= MOST_PENDING):
             self._handle_text(self._inbox.popleft())
 
-    def _pause(self) -> None:
-        """Read no more while there have been more frames than one socket may send, or those of one address."""
-        now = time.monotonic()
+    def _is_to_wait(self, now: float) -> bool:
+        """Check if there have been more frames than one socket may send, or those of one address; go on in time."""
+        if self._pausing or not self.reactor.chat.limits.per_client:
+            return self._pausing
         wait = max(self._frames.wait(now), self.reactor.frames.of(self._client.address, now).wait(now))
-        if wait <= 0 or self._pausing or not self.reactor.chat.limits.per_client:
-            return
-        self._pausing = True
-        self.reactor.later(now + wait, self._go_on, self)
+        if wait > 0:
+            self._pausing = True
+            self.reactor.later(now + wait, self._go_on, self)
+        return self._pausing
 
     def _go_on(self) -> None:
         self._pausing = False
         if not self.ending:
-            self._pause()  # another socket of the address may have gone on before
             self._read_ahead()
             self._work()
 
