@@ -89,7 +89,8 @@ def whole_log(url: str, room: str = "lobby") -> list[dict[str, Any]]:
 
 def environment(**changes: str) -> dict[str, str]:
     """This process's environment without settings of ours, with the checkout importable."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("QUOTECHAT_")}
+    # Not items(): pytest changes a variable at each test, while a thread may be here.
+    kept = {name: os.environ.get(name, "") for name in list(os.environ) if not name.startswith("QUOTECHAT_")}
     return {**kept, "PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": "1", **changes}
 
 
