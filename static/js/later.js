@@ -129,8 +129,8 @@ export function switcher(dialog, options) {
 }
 
 /** Names behind an "@". */
-export function completes(field, list, names) {
-  const loaded = once(async () => new (await import("./person/mention.js")).Mentions(field, list, names));
+export function completes(field, list, people) {
+  const loaded = once(async () => new (await import("./person/mention.js")).Mentions(field, list, people));
   field.addEventListener("input", async function look() {
     if (!field.value.includes("@")) return;
     field.removeEventListener("input", look);

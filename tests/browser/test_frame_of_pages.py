@@ -128,6 +128,19 @@ def test_the_column_goes_on_over_a_change_of_rooms(
     assert not page.evaluate("window.isKept")
 
 
+def test_members_who_wrote_nothing_are_called(
+    server: Server, people: dict[str, Person], open_page: Callable[..., Any]
+) -> None:
+    """Behind an @ in a room where nothing was said yet, and by Ctrl+K."""
+    page = signed_in(open_page, server, people["Azin"], f"/rooms/{room_of(server, people)}")
+    page.locator("#composer [name=message]").press_sequentially("@b")
+    expect(page.locator("#mentions [role=option]")).to_have_text(["Bo"])
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+k")
+    page.locator("#switcher input").fill("bo")
+    expect(page.locator("#switcher [role=option]").filter(has_text="person")).to_have_text(["Boperson"])
+
+
 def test_a_visitor_sees_what_is_new_in_rooms_that_were_read(
     server: Server, people: dict[str, Person], open_page: Callable[..., Any]
 ) -> None:

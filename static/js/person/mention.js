@@ -21,9 +21,9 @@ export class Mentions {
   #at = 0;
   #sought = "";
 
-  /** `names()` are those that can be called. */
-  constructor(field, list, names) {
-    Object.assign(this, { field, list, names });
+  /** `people` are those who can be called. */
+  constructor(field, list, people) {
+    Object.assign(this, { field, list, people });
     list.setAttribute("role", "listbox");
     list.setAttribute("aria-label", "People");
     field.addEventListener("input", () => this.look());
@@ -40,9 +40,10 @@ export class Mentions {
   /** Offers names for what stands before the cursor. */
   look() {
     const sought = soughtIn(this.field.value, this.field.selectionStart);
-    this.#names = sought === null ? [] : namesFor(sought, this.names());
+    this.#names = sought === null ? [] : namesFor(sought, this.people.names());
     this.#sought = sought ?? "";
     this.#at = 0;
+    if (sought !== null) this.people.load(() => this.look());
     if (!this.#names.length) return this.#close();
     this.list.replaceChildren(
       ...this.#names.map((name, at) => {

@@ -23,7 +23,7 @@ export class Switcher {
   #shown = [];
   #at = 0;
 
-  /** `people()` are names; one that is taken is called in the composer, by `call(name)`. `search` is an address. */
+  /** Of `people`, one that is taken is called in the composer, by `call(name)`. `search` is an address. */
   constructor(dialog, { people, call, search }) {
     Object.assign(this, { dialog, people, call, search });
     this.field = dialog.querySelector("input");
@@ -49,12 +49,13 @@ export class Switcher {
     this.field.value = "";
     this.dialog.showModal();
     this.#show();
+    this.people.load(() => this.#show());
   }
 
   #show() {
     const query = this.field.value.trim();
     const rooms = roomsShown().map((room) => ({ ...room, kind: "room" }));
-    const people = this.people().map((name) => ({ label: name, kind: "person", go: () => this.call(name) }));
+    const people = this.people.names().map((name) => ({ label: name, kind: "person", go: () => this.call(name) }));
     this.#shown = fitting(query ? [...rooms, ...people] : rooms, query);
     if (query && this.search) this.#shown.push(this.#searching(query));
     this.#at = 0;

@@ -4,6 +4,7 @@ import { Deletions } from "../outbox/deletions.js";
 import { keyboard } from "../reader/keys.js";
 import { completes, describer, menu, picker, switcher, switches, typing, views } from "../later.js";
 import { tapShows } from "../entries/reveal.js";
+import { People } from "../person/people.js";
 import { $ } from "./opened.js";
 
 export function acted(page) {
@@ -50,9 +51,10 @@ function offersEmoji(panel, emoji, composer) {
 }
 
 /** The ways of the keyboard, names behind an "@", and those of the transport's own page. */
-function goes({ life, connection, timeline, me, tell, composer, markRead, actions, deletions }) {
-  const others = () => [...new Set(timeline.messages.map(({ user }) => user))].filter((name) => name && name !== me());
-  completes(composer.field, $("mentions"), others);
+function goes({ life, api, connection, timeline, me, tell, composer, markRead, actions, deletions }) {
+  const members = async () => (await api.request("GET", `${api.roomUrl}/members`)).members;
+  const people = new People(timeline, me, "signIn" in $("chat").dataset ? members : null);
+  completes(composer.field, $("mentions"), people);
   keyboard({
     log: $("log"),
     sheet: $("keys"),
@@ -63,7 +65,7 @@ function goes({ life, connection, timeline, me, tell, composer, markRead, action
     },
     run: (action, article) => actions.run(action, article),
     open: switcher($("switcher"), {
-      people: others,
+      people,
       call: (name) => composer.insert(`@${name} `),
       search: $("switcher").dataset.search,
     }),

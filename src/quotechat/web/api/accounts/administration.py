@@ -166,8 +166,8 @@ def bars() -> Response:
 
 @blueprint.put("/bars/<path:address>")
 @described(
-    answers={204: None}, body=types.BarBody, optional_body=True, problems=("message-unknown", *_ADMIN), writes=True,
-    identity="needed",
+    answers={204: None}, body=types.BarBody, optional_body=True, problems=("not-found", "message-unknown", *_ADMIN),
+    writes=True, identity="needed",
 )
 def bar(address: str) -> Response:
     """Let nobody without an account write from an address, or an IPv6 /64: {`until`?, `reason`?}, 30 days at most.
@@ -182,7 +182,7 @@ def bar(address: str) -> Response:
 
 @blueprint.delete("/bars/<path:address>")
 @described(
-    answers={204: None}, problems=("invalid", "message-unknown", *_ADMIN), writes=True, identity="needed"
+    answers={204: None}, problems=("not-found", "invalid", "message-unknown", *_ADMIN), writes=True, identity="needed"
 )
 def lift(address: str) -> Response:
     """Lift a bar: of an address, of a visitor as it is listed, or of who sent `ROOM:ID`."""
