@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import json
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -17,7 +19,7 @@ from websockets.sync.client import connect
 MESSAGES = "/api/v1/rooms/lobby/messages"
 THREADS = {
     "writer": "quotechat.hub.writer:Writer._commit",
-    "scheduler": "quotechat.hub.background.scheduler:Scheduler.deliver_due",
+    "scheduler": "quotechat.hub.background.scheduler:Scheduler._look",
     "watcher": "quotechat.hub.background.bell:SocketBell.wait",
     "reactor": "quotechat.live.reactor:Reactor._sweep",
     "lingering": "quotechat.serving.lingering:Lingering._expire",
@@ -31,8 +33,7 @@ def ready(server: Running) -> tuple[int, dict[str, Any]]:
 
 def post(server: Running, text: str, token: str = "", **more: Any) -> requests.Response:
     body = {"user": "Ann", "message": text, "client_id": text, **more}
-    # Closed by the server, so that the one that lingers has something to do.
-    headers = {"Connection": "close"} | ({"Authorization": f"Bearer {token}"} if token else {})
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
     return requests.post(f"{server.url}{MESSAGES}", json=body, headers=headers, timeout=60)
 
 
@@ -49,8 +50,10 @@ def test_a_thread_begins_again(tmp_path: Path, thread: str) -> None:
             workers = server.workers()
             raising.hold()
             raising.arm(function, whatever=True)
-            # What the writer and the one that lingers have to do.
-            with ThreadPoolExecutor(1) as pool:
+            # What the writer and the one that lingers have to do: a peer whose connection is over, and who holds on.
+            parts = urlsplit(server.url)
+            with ThreadPoolExecutor(1) as pool, socket.create_connection((parts.hostname, parts.port)) as peer:
+                peer.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
                 asked = pool.submit(post, server, "meanwhile", token)
                 until(lambda: _unready(server).get(thread) == "restarting", what="that it is not ready")
                 raising.release()

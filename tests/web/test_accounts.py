@@ -544,7 +544,7 @@ def test_open_access_is_what_it_was(make_app: Callable[..., Flask]) -> None:
     assert code(refused) == (409, "conflict") and refused.get_json()["field"] == "user"
     assert "sign in" in refused.get_json()["detail"]
     assert client.get("/api/v1/me").get_json() == {
-        "access": "open", "site": {"title": "quotechat"}, "scopes": ["read", "write", "manage"],
+        "access": "open", "site": {"title": "quotechat"}, "scopes": ["read", "write", "manage"], "settings": {},
     }  # fmt: skip
     # The account takes over what it wrote as a visitor.
     assert account.ask("POST", "/me/claims", {"token": guest}).get_json() == {"messages": 1}
