@@ -15,6 +15,7 @@ that answers and of PostgreSQL's processes: the time on the clock is that of the
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import os
 import random
@@ -118,6 +119,7 @@ def run(made: Corpus) -> Iterator[Asked]:
     """Ask all, and yield what became of each."""
     app = create_app(made.settings)
     others, chance = Others(made), random.Random(5)
+    gc.freeze()  # as a worker does
     try:
         client = app.test_client()
         for number, asked in enumerate(itertools.islice(questions(), QUESTIONS)):
