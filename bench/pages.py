@@ -90,6 +90,10 @@ class SlowLine:
     def _run(self) -> None:
         self._loop.run_until_complete(asyncio.start_server(self._join, "127.0.0.1", self.port))
         self._loop.run_forever()
+        left = asyncio.all_tasks(self._loop)
+        for task in left:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         answers, asks = await asyncio.open_connection("127.0.0.1", self.target)
