@@ -201,7 +201,8 @@ def _me(
         sessions=[showing.session(each, session.hash) for each in found],
         tokens=[showing.token(each) for each in tokens], claimable=written,
         bots=[showing.account(each) for each in _services().bots.own(number)],
-        can_make_bots=authentication.may(principal, CREATE_BOT), blocked=me_calls.blocked_by(principal),
+        can_make_bots=authentication.may(principal, CREATE_BOT),
+        blocked=[showing.account(each) for each in me_calls.blocked_by(principal)],
         **link_about("device", link, "With this link you sign in on another device, within ten minutes."),
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The pages /people and /people/ID: write to somebody, block; roles and bans. Forms, without JavaScript too."""
+"""The pages /people and /people/ID: write to an account, block it; roles and bans. Forms, without JavaScript too."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ...hub.accounts.people import Invited, People
 from ...protocol.errors import AccountUnknown, Invalid, ProofNeeded, Refused, SignInFailed, Unauthenticated
 from ...protocol.rights.principal import Principal, outranks
 from ..api.accounts import me, showing
-from ..http import authentication, parameters
+from ..http import authentication, parameters, site
 from ..http.services import services
 from .own import administrator, link_about, page, prove
-from .parts.answers import to_sign_in
+from .parts.answers import to, to_sign_in
 
 blueprint = Blueprint("people_pages", __name__)
 blueprint.register_error_handler(Unauthenticated, to_sign_in)
@@ -56,7 +56,10 @@ def change_person(account_id: str) -> Response:
         raise
     except Refused as refused:
         return _person(account_id, refused, what)
-    return _person(account_id, link=link, done="" if link else "Done.")
+    try:
+        return _person(account_id, link=link, done="" if link else "Done.")
+    except AccountUnknown:  # a guest has unblocked somebody with whom it shares no room any more
+        return to(site.url_for("own_pages.me"))
 
 
 def _administer(what: str, account_id: str) -> Invited | None:
@@ -93,7 +96,7 @@ def _prove_again(what: str) -> None:
 def _person(
     account_id: str, refused: Refused | None = None, what: str = "", *, link: Invited | None = None, done: str = ""
 ) -> Response:
-    """The page of one account; after a refusal that asks for the password, with a form for it, to do the same again."""
+    """Render the page of one account; if `refused` asks for the password, with a form that repeats the action."""
     principal = _signed_in()
     account = _people().one(account_id, principal)
     return page(
