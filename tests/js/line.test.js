@@ -53,6 +53,20 @@ test("the next room is asked for over the socket of the one before, from its cur
   );
 });
 
+test("what is new in other rooms is heard while a room is left", () => {
+  const line = new Line(Socket);
+  const tea = entered(line, "tea", "4.a");
+  line.keep(() => tea.socket.close());
+  const coffee = entered(line, "coffee", "7.b");
+  sockets[0].tell({ command: "inbox", rooms: { milk: {} } });
+  sockets[0].tell({ command: "news", rooms: ["milk"] });
+  sockets[0].tell({ command: "ack", client_id: sockets[0].sent[0].client_id });
+  assert.deepEqual(
+    coffee.heard.map(({ command }) => command),
+    ["inbox", "news"],
+  );
+});
+
 test("of three changes at once the last room alone hears, after its own answer", () => {
   const line = new Line(Socket);
   let { socket } = entered(line, "a", "1.a");

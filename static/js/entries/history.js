@@ -71,7 +71,8 @@ export class History {
 
   /** Loads until `enough()`, for some requests. */
   async back(enough) {
-    for (let tries = 0; !enough() && this.more && tries < REACH; tries += 1) await this.load(AT_ONCE);
+    for (let tries = 0; !enough() && this.more && tries < REACH && !this.life?.aborted; tries += 1)
+      await this.load(AT_ONCE);
   }
 
   /** Loads until `shown()` answers an element, or goes to a page of the server's that has it: to the `anchor` there. */

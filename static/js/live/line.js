@@ -51,6 +51,7 @@ class RoomSocket {
   onmessage = null;
   onclose = null;
   #left = null; // the client_id of the `unsubscribe` that has no answer yet
+  isKept = false; // of another room before
 
   /** `before` is the room that had the socket, if one had. */
   constructor(url, { socket, room: before }) {
@@ -59,6 +60,7 @@ class RoomSocket {
     socket.onmessage = (event) => this.#heard(event);
     socket.onclose = (event) => this.onclose?.(event);
     if (before === undefined) return; // the address says what is asked for
+    this.isKept = true;
     this.#left = newId();
     this.send(JSON.stringify({ command: "unsubscribe", room: before, client_id: this.#left }));
     this.send(JSON.stringify({ command: "subscribe", room, after }));
@@ -72,9 +74,14 @@ class RoomSocket {
     this.socket.onmessage = this.socket.onclose = null;
   }
 
-  /** What comes before that answer was for the room before: after it no event of that room follows. */
+  /** What comes of a room before that answer is of the room before: no event of that one follows the answer. */
   #heard(event) {
-    if (this.#left === null) this.onmessage?.(event);
-    else if (JSON.parse(event.data).client_id === this.#left) this.#left = null;
+    if (this.#left === null) {
+      this.onmessage?.(event);
+      return;
+    }
+    const { command, client_id: id } = JSON.parse(event.data);
+    if (id === this.#left) this.#left = null;
+    else if (command === "inbox" || command === "news") this.onmessage?.(event); // the account's, in whatever room
   }
 }

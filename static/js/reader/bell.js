@@ -79,6 +79,8 @@ export class Bell {
     this.#looked();
     if (document.hidden || this.life?.aborted) return;
     this.#shown?.close();
-    this.locks.request(`${this.key}:looks`, { mode: "shared" }, () => new Promise((done) => (this.#looked = done)));
+    this.locks.request(`${this.key}:looks`, { mode: "shared" }, () =>
+      this.life?.aborted ? null : new Promise((done) => (this.#looked = done)),
+    );
   }
 }

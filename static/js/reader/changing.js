@@ -84,15 +84,27 @@ export class Changing {
     event.preventDefault();
     clearTimeout(this.#resting);
     // The second click of two is on the room that the first one has shown.
-    if (link.hasAttribute("aria-current")) this.#closeDrawer();
-    else this.#go(link.href);
+    if (!link.hasAttribute("aria-current")) this.#go(link);
+    else {
+      this.#stay();
+      this.#closeDrawer();
+    }
   }
 
-  async #go(href) {
+  async #go(link) {
+    const { href } = link;
     if (this.#going === href) return; // a key that is held
+    link.ariaBusy = "true";
     const page = await this.#found(href);
+    link.ariaBusy = null;
     if (page) this.#show(page, () => history.pushState(null, "", href));
     else if (page === null) location.assign(href);
+  }
+
+  /** Goes to no other room, though one may have been asked for. */
+  #stay() {
+    this.#turn += 1;
+    this.#going = null;
   }
 
   #closeDrawer() {
@@ -110,7 +122,7 @@ export class Changing {
   async #returned() {
     if (addressOf(location) === this.#shown) {
       this.#enter();
-      this.#turn += 1;
+      this.#stay();
       return;
     }
     const page = await this.#found(location.href);

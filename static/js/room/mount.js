@@ -23,7 +23,7 @@ export function mount({ inbox, ...arrived } = {}) {
   scheduled.refresh();
   outbox.flush();
   return {
-    /** False where leaving would lose what only a page of its own keeps: files on their way, a page of the past. */
+    /** False if leaving would lose what only a page of its own keeps: files on their way, a page of the past. */
     get canLeave() {
       return page.files.isEmpty && !page.latest;
     },

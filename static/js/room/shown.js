@@ -107,9 +107,10 @@ export function placeOf({ scroll }) {
 
 /** Goes back to a place that the reader has left. */
 async function goBack(page, { id, down }) {
-  const { log, scroll, history } = page;
+  const { life, log, scroll, history } = page;
   scroll.leaveBottom();
   await history.back(() => log.article(id));
+  if (life.aborted) return null;
   const article = log.article(id);
   if (!article) return begin(page);
   const scroller = $("scroller");
