@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,6 +33,18 @@ class Far:
         for at in range(start, stop, BLOCK):
             self._wait()
             yield DATA[at : min(stop, at + BLOCK)]
+
+
+class Here:
+    """A file of this machine."""
+
+    is_far = False
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def blocks(self, start: int, stop: int) -> Iterator[bytes]:
+        raise AssertionError("it goes to the socket by itself")
 
 
 @pytest.fixture
@@ -77,12 +90,17 @@ def test_one_whose_storage_fails_or_whose_peer_goes_ends(downloads: Downloads) -
     def fail() -> None:
         raise StorageUnavailable()
 
-    going, left = threading.Event(), list[int]()
+    going, asked, left = threading.Event(), threading.Event(), list[int]()
+
+    def wait() -> None:
+        asked.set()
+        going.wait(60)
+
     with begin(downloads, Far(fail), left) as peer:
         assert read_all(peer) == b"HEAD" + DATA[:BLOCK]
-    gone = begin(downloads, Far(lambda: going.wait(60)), left)
-    assert gone.recv(4, socket.MSG_WAITALL) == b"HEAD"
-    until(lambda: downloads._helpers)
+    gone = begin(downloads, Far(wait), left)
+    assert gone.recv(4 + BLOCK, socket.MSG_WAITALL) == b"HEAD" + DATA[:BLOCK]
+    assert asked.wait(60)
     gone.close()
     until(lambda: len(left) == 2)
     going.set()
@@ -111,6 +129,24 @@ def test_a_slow_question_about_one_right_holds_up_no_other(
         going.set()
         assert read_all(slow) == b"HEAD" + DATA
     until(lambda: len(left) == 4)
+
+
+def test_a_file_of_this_machine_waits_for_no_other(
+    downloads: Downloads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The storage elsewhere answers nobody: a reader of a file that is here is asked for its right, and gets all."""
+    monkeypatch.setattr(module, "_ASK_SECONDS", 0.0)
+    here = tmp_path / "here"
+    here.write_bytes(DATA)
+    going, left = threading.Event(), list[int]()
+    waiting = [begin(downloads, Far(lambda: going.wait(60)), left) for _ in range(module._PREPARERS[True])]
+    with begin(downloads, Here(here), left) as peer:
+        assert read_all(peer) == b"HEAD" + DATA
+    going.set()
+    for each in waiting:
+        with each:
+            assert read_all(each) == b"HEAD" + DATA
+    until(lambda: len(left) == len(waiting) + 1)
 
 
 def test_a_question_that_fails_ends_the_download(downloads: Downloads, monkeypatch: pytest.MonkeyPatch) -> None:

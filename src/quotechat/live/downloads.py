@@ -2,7 +2,8 @@
 
 The socket is taken from the server, as for a stream, and closed at the end of the file. A file of the data directory
 goes to the socket by sendfile(2). A few threads do what takes a while, for one peer at a time, and no other peer waits
-for it: they fetch the next block of contents on another machine, and ask whether the reader may still read the file.
+for it: they ask whether the reader may still read the file, and fetch the next block of contents on another machine.
+Contents on this machine have threads of their own, which wait for no other machine.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -28,8 +30,8 @@ from . import descriptors
 
 log = logging.getLogger(__name__)
 
-_HELPERS = 4
-"""Threads that fetch blocks from other machines, and ask the store about rights."""
+_PREPARERS = {True: 4, False: 2}
+"""Threads that prepare downloads, of contents on another machine and of those on this one."""
 _TURN_BYTES = 256 * 1024
 """Bytes to one peer in one turn of the loop."""
 _SILENT_SECONDS = 60.0
@@ -63,9 +65,9 @@ class Downloads:
         self._ended = False
         self._starting = threading.Lock()
         self.thread = Supervised("downloads", self._run)
-        self._waiting = queue.SimpleQueue[Download | None]()
-        self._helped: deque[Download] = deque()
-        self._helpers: list[Supervised] = []
+        self._waiting = {is_far: queue.SimpleQueue[Download | None]() for is_far in _PREPARERS}
+        self._prepared: deque[Download] = deque()
+        self._preparers: list[Supervised] = []
 
     def add(self, download: Download) -> None:
         """Send `download` from now on."""
@@ -80,8 +82,9 @@ class Downloads:
         self._ended = True
         self._ring()
         self.thread.join(5)
-        for _ in self._helpers:
-            self._waiting.put(None)
+        for is_far, threads in _PREPARERS.items():
+            for _ in range(threads):
+                self._waiting[is_far].put(None)
 
     def _ring(self) -> None:
         with contextlib.suppress(OSError):  # full: it looks in any case
@@ -94,8 +97,9 @@ class Downloads:
                     os.read(self._wake, 4096)
                 elif number in self._open:
                     self._turn(self._open[number], mask)
-            while self._helped:
-                download = self._helped.popleft()
+            while self._prepared:
+                download = self._prepared.popleft()
+                download.is_preparing = False
                 if not download.is_closed:
                     self._poll.modify(download.sock, select.EPOLLOUT)
             while self._new:
@@ -112,13 +116,13 @@ class Downloads:
         try:
             if download.is_done:
                 going = bool(download.sock.recv(4096))
-            elif download.is_helped:
+            elif download.is_preparing:
                 going = not mask & (select.EPOLLHUP | select.EPOLLERR)
-            elif download.needs_help:
+            elif download.needs_preparing:
                 going = True
-                download.is_helped = True
+                download.is_preparing = True
                 self._poll.modify(download.sock, 0)
-                self._let_help(download)
+                self._let_prepare(download)
             else:
                 going = download.send()
                 if going and download.is_done:
@@ -133,21 +137,24 @@ class Downloads:
         if not going:
             self._drop(download)
 
-    def _let_help(self, download: Download) -> None:
-        if not self._helpers:
-            self._helpers = [Supervised(f"download helper {number}", self._help) for number in range(_HELPERS)]
-            for each in self._helpers:
+    def _let_prepare(self, download: Download) -> None:
+        if not self._preparers:
+            self._preparers = [
+                Supervised(f"{'far' if is_far else 'near'} downloads {number}", partial(self._prepare, is_far))
+                for is_far, threads in _PREPARERS.items() for number in range(threads)
+            ]  # fmt: skip
+            for each in self._preparers:
                 each.start()
-        self._waiting.put(download)
+        self._waiting[download.is_far].put(download)
 
-    def _help(self) -> None:
-        while (download := self._waiting.get()) is not None and not self._ended:
+    def _prepare(self, is_far: bool) -> None:
+        while (download := self._waiting[is_far].get()) is not None and not self._ended:
             try:
                 if not download.is_closed:
-                    download.help()
+                    download.prepare()
             finally:
                 # Also after a fault, which ends the download.
-                self._helped.append(download)
+                self._prepared.append(download)
                 self._ring()
 
     def _drop(self, download: Download) -> None:
@@ -159,8 +166,8 @@ class Downloads:
 class Download:
     """One answer on its way: its head, then the bytes of `content` from `start` to `stop`.
 
-    Of a content on another machine `first` has the first block, and `help` gets each other one. `may` returns whether
-    the reader may still read it; `help` asks it.
+    Of a content on another machine `first` has the first block, and `prepare` fetches each other one. `may` returns
+    whether the reader may still read it; `prepare` asks it.
     """
 
     def __init__(
@@ -168,38 +175,37 @@ class Download:
         first: bytes = b"", may: Callable[[], bool] = lambda: True,
     ) -> None:  # fmt: skip
         self.sock = sock
-        self.is_done = self.is_closed = self.is_helped = False
-        """All is sent, and the peer has yet to hang up; the socket is closed; a thread does `help`."""
+        self.is_done = self.is_closed = self.is_preparing = False
+        """All is sent, and the peer has yet to hang up; the socket is closed; another thread has it, for `prepare`."""
         self.ends_at = time.monotonic() + _SILENT_SECONDS
         self._out = memoryview(head + first)
         self._at, self._stop = start + len(first), stop
         self._left = left
         self._right = _Right(may)
-        self._broken = self._is_cleared = False
-        """`send` ends the answer; `send` need not wait, since `help` has just been called."""
-        self._is_far = content.is_far
+        self._broken = self._is_prepared = False
+        """`send` ends the answer; `send` need not wait, since `prepare` has just been called."""
+        self.is_far = content.is_far
         self._file = None if content.path is None else open(content.path, "rb", buffering=0)  # noqa: SIM115  # see close
         self._blocks: Iterator[bytes] = iter(()) if self._file else content.blocks(self._at, stop)
 
     @property
-    def needs_help(self) -> bool:
-        """Return True if `help` has to be called next."""
-        return not (self._broken or self._is_cleared) and (self._right.is_due or self._wants_block)
+    def needs_preparing(self) -> bool:
+        """Return True if `prepare` has to be called next."""
+        return not (self._broken or self._is_prepared) and (self._right.is_due or self._wants_block)
 
     @property
     def _wants_block(self) -> bool:
-        return self._is_far and not self._out and self._at < self._stop
+        return self.is_far and not self._out and self._at < self._stop
 
-    def help(self) -> None:
-        """Wait for what `send` needs; if there is none, or an exception, `send` ends the answer."""
+    def prepare(self) -> None:
+        """Ask for the right, and fetch the next block; if there is none, or an exception, `send` ends the answer."""
         broken = True
         try:
             if self._right.stands():
                 broken = self._wants_block and not self._fetch()
         finally:
             self.ends_at = time.monotonic() + _SILENT_SECONDS
-            self._broken, self._is_cleared = broken, True
-            self.is_helped = False
+            self._broken, self._is_prepared = broken, True
 
     def _fetch(self) -> bool:
         try:
@@ -213,7 +219,7 @@ class Download:
 
     def send(self) -> bool:
         """Send some; return False if the content or the reader's right ended too early. Raises OSError."""
-        self._is_cleared = False
+        self._is_prepared = False
         if self._broken:
             return False
         if self._out:
@@ -267,6 +273,7 @@ class _Right:
         return time.monotonic() >= self._asks_at
 
     def stands(self) -> bool:
+        """Return True if the reader may still read; ask if it is time."""
         if not self.is_due:
             return True
         found = self._may()
