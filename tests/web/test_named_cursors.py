@@ -150,6 +150,13 @@ def test_a_cursor_is_its_accounts(app: Flask) -> None:
     assert code(narrow.delete("/api/v1/cursors/grader", headers=token)) == (403, "scope-missing")
     shown = boss.ask("GET", "/cursors/grader").get_json()
     assert sorted(shown["rooms"]) == ["lobby", "tea"] and "all" not in shown
+    # One that the token makes is for its rooms alone; one for all rooms, those to come too, is not the token's.
+    narrow.put("/api/v1/cursors/own", json={"rooms": "all"}, headers=token)
+    assert "all" not in boss.ask("GET", "/cursors/own").get_json()
+    assert narrow.delete("/api/v1/cursors/own", headers=token).status_code == 204
+    boss.ask("PUT", "/cursors/every", {"rooms": "all"})
+    boss.ask("DELETE", "/rooms/lobby/members/me")
+    assert code(narrow.delete("/api/v1/cursors/every", headers=token)) == (403, "scope-missing")
     assert code(member.ask("GET", "/cursors/%2e%2e/events")) in ((404, "cursor-unknown"), (404, "not-found"))
     assert boss.ask("DELETE", "/cursors/grader").status_code == 204
     assert code(boss.ask("GET", "/cursors/grader")) == (404, "cursor-unknown")

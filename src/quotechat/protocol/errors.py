@@ -99,9 +99,9 @@ class ProofNeeded(Refused):
 class ScopeMissing(Refused):
     """The token does not have the scope `scope`."""
 
-    def __init__(self, scope: str) -> None:
-        said = "This needs a session, not a token." if scope == "session" else f"The token lacks the scope {scope}."
-        super().__init__("scope-missing", said, field=scope)
+    def __init__(self, scope: str, said: str = "") -> None:
+        lacks = "This needs a session, not a token." if scope == "session" else f"The token lacks the scope {scope}."
+        super().__init__("scope-missing", said or lacks, field=scope)
 
 
 # --- It is not there ------------------------------------------------------------------------------

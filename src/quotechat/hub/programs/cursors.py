@@ -84,7 +84,7 @@ class Cursors:
             known = {each.name: each for each in subscribers.of_account(sql, _account(by))}
             new = name not in known
             if new:
-                found = subscribers.make(sql, _account(by), name, now, all_rooms=rooms == ALL)
+                found = subscribers.make(sql, _account(by), name, now, all_rooms=rooms == ALL and by.rooms is None)
             else:
                 found = known[name]
                 if by.rooms is None:
@@ -105,8 +105,9 @@ class Cursors:
 
         def work(sql: Sql) -> None:
             found = subscribers.find(sql, _account(by), name)
-            if not all(_is_for(by, room) for room in subscribers.positions(sql, found)):
-                raise ScopeMissing("manage")
+            rooms = subscribers.positions(sql, found)
+            if by.rooms is not None and (found.all_rooms or not by.rooms.issuperset(rooms)):
+                raise ScopeMissing("manage", "This cursor is for rooms that the token is not for.")
             subscribers.remove(sql, found)
 
         self._chat.write_with(work)
