@@ -183,6 +183,7 @@ def post_worker_init(worker: Any) -> None:
         worker.drained = _draining.done
         _draining.start()
     # What is made by now stays: a collection that went over all of it held every reader up for some 30 ms.
+    gc.collect()
     gc.freeze()
     _handover.ready(worker.age)
     # The master looks after its workers at this signal, and announces the first that serves.
