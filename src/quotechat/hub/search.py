@@ -22,7 +22,7 @@ LEAST_LOOKED = 500
 MOST_SECONDS_OF_PARTS = 2.0
 """Seconds on the clock if whole parts of the index were looked through, with few hits or none."""
 MOST_READ = 200_000
-"""Documents that PostgreSQL reads for beginnings: some 40 ms of its own time, at most 100, which is not known here."""
+"""Documents that PostgreSQL may read for words by their beginning: they take it 40 to 100 ms, not measured here."""
 
 Order = Literal["newest", "best"]
 

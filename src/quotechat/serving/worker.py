@@ -103,7 +103,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
     def enqueue_req(self, conn: Any) -> None:
         """`conn` is new, or has something to read: it goes to the pool when its request is complete."""
         conn.close, conn.asked = lambda graceful=False: self._close(conn, graceful), False
-        # What is there already came with the request before it: a drain that began since then is later.
+        # These bytes came with the request before, so before any drain that has begun since.
         ahead = b"" if conn.parser is None else conn.parser.unreader.take_buffered()
         self._receive(conn, ahead, getattr(conn, "began", None))
 
