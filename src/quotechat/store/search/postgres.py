@@ -109,7 +109,7 @@ class PostgresIndex:
         pass
 
 
-class _Stretch(NamedTuple):
+class _Range(NamedTuple):
     """Documents of a part with numbers from `start` to below `end`."""
 
     part: int
@@ -136,49 +136,49 @@ class _Looking:
 
     def hits(self, match: Match) -> Iterator[Hit]:
         rows = self._store.read_with(lambda sql: list(sql.all(_PARTS)))
-        left, most = _stretches(rows, match), _FIRST
+        left, most = _ranges(rows, match), _FIRST
         while left:
             found, left = self._store.read_with(partial(self._some, match, left, most))
             yield from found
             most = min(_MOST, 4 * most)
 
-    def _some(self, match: Match, left: list[_Stretch], most: int, sql: Sql) -> tuple[list[Hit], list[_Stretch]]:
-        """Return hits of the first stretches, with a mark behind each, and the stretches that are left."""
+    def _some(self, match: Match, left: list[_Range], most: int, sql: Sql) -> tuple[list[Hit], list[_Range]]:
+        """Return hits of the first ranges, with a mark behind each, and the ranges that are left."""
         found: list[Hit] = []
         end = time.monotonic() + _LOOK_SECONDS
         share = 1 if any(is_beginning for group in match.groups for _, is_beginning in group) else _SHARE
         while left:
-            stretch = left[0]
-            rows = _rows(sql, match, stretch, most)
-            self.read += stretch.docs // share
+            span = left[0]
+            rows = _rows(sql, match, span, most)
+            self.read += span.docs // share
             found += (Hit(*row[1:]) for row in rows)
             if len(rows) == most:
-                return found, [stretch._replace(end=rows[-1][0]), *left[1:]]
+                return found, [span._replace(end=rows[-1][0]), *left[1:]]
             left = left[1:]
             if left:
-                found.append(mark(time_of(stretch.start) - 1))
+                found.append(mark(time_of(span.start) - 1))
             if len(found) >= most or time.monotonic() > end:
                 break
         return found, left
 
 
-def _stretches(parts: list[Row], match: Match) -> list[_Stretch]:
+def _ranges(parts: list[Row], match: Match) -> list[_Range]:
     """Return the parts that may have hits, the newest first."""
-    found: list[_Stretch] = []
+    found: list[_Range] = []
     end = match.end
     for part, start, docs in reversed(parts):
         if max(start, match.start) < end:
-            found.append(_Stretch(part, max(start, match.start), end, docs))
+            found.append(_Range(part, max(start, match.start), end, docs))
             end = start
     return found
 
 
-def _rows(sql: Sql, match: Match, stretch: _Stretch, most: int) -> list[Row]:
+def _rows(sql: Sql, match: Match, span: _Range, most: int) -> list[Row]:
     condition = ""
-    values: list[Any] = [stretch.start, stretch.end]
+    values: list[Any] = [span.start, span.end]
     if match.groups:
         condition += " AND terms @@ ?::tsquery"
-        values.append(_written(match, stretch.part))
+        values.append(_written(match, span.part))
     if match.rooms is not None:
         condition += " AND room_id = ANY(?)"
         values.append(sorted(match.rooms))
