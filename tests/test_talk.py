@@ -251,6 +251,12 @@ def test_tail_says_in_one_line_that_it_may_not(server: Running, arguments: list[
     assert done.stderr.startswith("Error: ") and done.stderr.count("\n") == 1
 
 
+def test_tail_needs_a_cursor_to_go_on_from(server: Running) -> None:
+    """Anything else is wrong usage, exit code 2, before the server is asked."""
+    done = run(server, "tail", "--since", "yesterday")
+    assert (done.returncode, done.stdout) == (2, "") and "--since" in done.stderr
+
+
 def test_quote(server: Running) -> None:
     """Added, found by its words, and one by chance; no find is exit code 1."""
     assert run(server, "quote", "add", "Festina lente.", "--author", "Augustus").returncode == 0

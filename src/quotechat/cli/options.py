@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 import click
 
 from ..config import Settings, SettingsError, default_of, variable
+from ..protocol import cursor
+from ..protocol.errors import Refused
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -18,6 +20,16 @@ def option(name: str, doc: str, *, short: str | None = None, metavar: str) -> Ca
     names = [f"--{name}"] if short is None else [short, f"--{name}"]
     doc = f"{doc} [env: {variable(name)}; default: {default_of(name)}]"
     return click.option(*names, name, metavar=metavar, help=doc)
+
+
+def check_cursor(text: str | None) -> None:
+    """Raise BadParameter if `text` is given and no cursor of a room."""
+    if text is None:
+        return
+    try:
+        cursor.parse(text)
+    except Refused as refused:
+        raise click.BadParameter(refused.detail, param_hint="--since") from None
 
 
 def settings_of(**flags: str | None) -> Settings:

@@ -23,6 +23,7 @@ from ..client.api import ACCOUNT_TOKEN
 from ..protocol.markup import ansi
 from ..protocol.names import COLORS
 from . import following, tokens
+from .options import check_cursor
 from .uploading import line_of_file, uploaded
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -218,6 +219,7 @@ def tail(
         with _stopping(), told():
             following.tail(url, token, since, as_json=as_json)
         return
+    check_cursor(since)
     lines = _Lines(_colors())
     shown = _Envelopes(room) if as_json else lines
     with _stopping(), told(), Client(url, token, backoff=Backoff(most=10)) as client:
