@@ -33,7 +33,7 @@ def ready(server: Running) -> tuple[int, dict[str, Any]]:
 
 def post(server: Running, text: str, token: str = "", **more: Any) -> requests.Response:
     body = {"user": "Ann", "message": text, "client_id": text, **more}
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    headers = {"Connection": "close"} | ({"Authorization": f"Bearer {token}"} if token else {})
     return requests.post(f"{server.url}{MESSAGES}", json=body, headers=headers, timeout=60)
 
 
