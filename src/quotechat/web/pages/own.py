@@ -306,7 +306,7 @@ def link_about(kind: str, made: Invited | None, said: str) -> dict[str, Any]:
 
 
 def page(template: str, principal: Principal, refused: Refused | None, **about: Any) -> Response:
-    """Render a page of an account, with what was refused."""
+    """Render a page for the account `principal`, with the problem of a refused form."""
     return answers.page(
         template, refused, account={"name": principal.name, "role": principal.role},
         site_title=_services().people.site()["title"], **about,

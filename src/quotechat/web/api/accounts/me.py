@@ -76,7 +76,7 @@ def change() -> Response:
     principal, fields = authentication.need_account(), parameters.fields()
     settings = _settings(fields.get("settings", {}))
     if "name" in fields:
-        # Also for a name that is refused: which are taken tells a guest who is here.
+        # A refused name counts too: a guest learns from a refusal which accounts there are.
         _chat().limits.allow("guest", principal.identity or "", security.address())
     if "name" in fields or settings:
         _accounts().change(principal, fields.get("name", principal.name), settings, security.visitor())

@@ -11,15 +11,15 @@ from ...http import problems, site
 
 
 def page(template: str, refused: Refused | None = None, **about: Any) -> Response:
-    """Render a page, with the problem and the draft of what was refused."""
+    """Render a page; if the server refused a form, with its problem and the fields as they were typed."""
     problem = None if refused is None else problems.body(refused)
     return answered(site.render_template(template, **{"problem": problem, "draft": request.form, **about}), refused)
 
 
 def answered(html: str, refused: Refused | None = None) -> Response:
-    """Answer with a page, under the status of what was refused.
+    """Answer with a page: status 200, or that of the refusal.
 
-    It holds what was true at this moment, so no cache may show it later.
+    The page shows the present state, so no cache may keep it.
     """
     answer = make_response(html, 200 if refused is None else problems.status(refused))
     answer.headers["Cache-Control"] = "no-store"
