@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TICK = 0.004
+TICK = 0.008
 """Seconds between two rounds of sending: events within one leave together, in one send per peer."""
 SWEEP = 1.0
 """Seconds between two looks at every peer: for time-outs, and for wake-ups that were lost."""
