@@ -26,6 +26,7 @@ from websockets.sync.client import connect
 
 from quotechat import create_app
 from quotechat.config import Settings
+from quotechat.serving import figures as shared_figures
 
 MESSAGES = "/api/v1/rooms/lobby/messages"
 
@@ -196,6 +197,27 @@ def _reading_waits(directory: Path, now: Callable[[], dict[str, float]]) -> None
         begun.unlink()
         fcntl.flock(lock, fcntl.LOCK_UN)
         assert asked.result(60)["quotechat_workers"] == 2.0
+
+
+def test_the_figures_of_a_new_worker_appear_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another worker that reads all figures while a worker begins finds each of its files whole, or not at all."""
+    monkeypatch.setenv(shared_figures.VARIABLE, str(tmp_path))
+    fill, seen = os.posix_fallocate, []
+
+    def watched(number: int, offset: int, size: int) -> None:
+        """Look at what a reader would find, before there is room and after."""
+        seen.extend(file.stat().st_size for file in tmp_path.glob("*.db"))
+        fill(number, offset, size)
+        seen.extend(file.stat().st_size for file in tmp_path.glob("*.db"))
+
+    monkeypatch.setattr(os, "posix_fallocate", watched)
+    shared_figures.prepare()
+    assert len(list(tmp_path.iterdir())) == 4
+    assert seen and set(seen) == {shared_figures._FILE_BYTES}
+    file = next(tmp_path.glob("counter_*.db"))
+    file.write_bytes(b"counts" + file.read_bytes()[6:])
+    shared_figures.prepare()  # of a worker with the number of one that died: its counts go on
+    assert file.read_bytes().startswith(b"counts")
 
 
 def test_workers_are_counted_together(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ ends the process with SIGBUS. So each worker has its files filled before it maps
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import shutil
@@ -84,12 +83,19 @@ def _made(shared: Path) -> Path:
 
 
 def _fill(path: Path) -> None:
-    number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Make the file, whole from the moment at which it has its name: others read it by that at any time.
+
+    A worker that died may have had the same number; then its counts go on.
+    """
+    if path.exists():
+        return
+    unnamed = path.with_suffix(".new")
+    number = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         os.posix_fallocate(number, 0, _FILE_BYTES)
+        unnamed.rename(path)
     except OSError:
-        with contextlib.suppress(OSError):
-            path.unlink()
+        unnamed.unlink(missing_ok=True)
         raise
     finally:
         os.close(number)
