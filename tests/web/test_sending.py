@@ -23,9 +23,12 @@ from servers import Running, delivered, environment, quotechat, running, until, 
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from quotechat import create_app
+from quotechat.config import Settings
 from quotechat.live.handoff import Handoff
 from quotechat.live.reactor import Reactor
 from quotechat.live.repeats import Repeats
+from quotechat.protocol.errors import OutcomeUnknown
 from quotechat.web.transports.kept import LEAVE_SECONDS, Asked, Head
 from quotechat.web.transports.sending import Said, Sender
 
@@ -368,6 +371,31 @@ def test_a_request_that_is_given_back_keeps_its_date(app: Flask) -> None:
         unread.restart()
         data, came_at = given_back.pop()
         assert data == unknown and came_at < before
+
+
+def test_what_may_be_stored_later_is_not_asked_again(tmp_path: Path) -> None:
+    """On a kept connection: 503 `outcome-unknown` with `Retry-After`, and the end."""
+    chat = create_app(Settings(data=tmp_path, limits=False)).extensions["quotechat"]
+    reactor = Reactor(chat)
+    ours, other = socket.socketpair()
+    ours.setblocking(False)
+    other.settimeout(60)
+    asked = Asked(Head({}, [("Content-Type", "application/json")]), None)
+
+    def never(*_: Any) -> Any:
+        raise AssertionError("asked again")
+
+    given = Handoff(never, "", lambda: True, None, 0, None)
+    said = Said(chat, never, never, None, None, ("", ""), 65_536, 30.0, False, asked)
+    sender = Sender(ours, lambda: None, given, said, Repeats[Said]())
+    reactor._add(sender)
+    with other:
+        sender._stored(1, OutcomeUnknown())
+        status, headers, problem = Connection(other).answer()
+        assert (status, problem["code"], headers["Connection"]) == (503, "outcome-unknown", "close")
+        assert int(headers["Retry-After"]) >= 1 and other.recv(1) == b""
+    reactor.forget(sender)
+    chat.close()
 
 
 def begin_and_stop(server: Running, connection: Connection, data: bytes) -> None:

@@ -34,6 +34,7 @@ from . import descriptors
 from .endings import Endings
 from .fanout import Fanout
 from .peer import CLOSING_SECONDS, Peer
+from .unanswered import Unanswered
 
 if TYPE_CHECKING:
     from .inbox_feed import InboxFeed
@@ -79,6 +80,7 @@ class Reactor:
         self.draining = False
         self._drained = threading.Event()
         self._rung = self._submitted = False
+        self._unanswered = Unanswered()
         self.inbox: InboxFeed
         """Set by its `install`."""
         self.typists: Typists
@@ -150,13 +152,17 @@ class Reactor:
     def submit(self, command: commands.Command, then: Callable[[Any], None], peer: Peer, **about: Any) -> None:
         """Store `command`; `then` gets its outcome or its Refused, by `call`. `about` as in `Chat.submit_then`.
 
+        It gets OutcomeUnknown, and nothing later, if the writer takes longer than a sender on a thread would wait.
+
         The writer is woken once for all commands of a turn, when the turn has handled them: woken earlier, it would
         only wait for the interpreter's lock. Raises Refused as `Chat.submit_then`.
         """
+        number, answer = self._unanswered.number(), self._unanswered.answer
         # On the writer's thread, after the commit.
         self.chat.submit_then(
-            command, lambda outcome: self.call(lambda: then(outcome), peer), wake=False, **about
+            command, lambda outcome: self.call(lambda: answer(number, outcome), peer), wake=False, **about
         )
+        self._unanswered.add(number, then, peer, time.monotonic())
         self._submitted = True
 
     def every_sweep(self, action: Callable[[], None]) -> None:
@@ -288,6 +294,7 @@ class Reactor:
         now = time.monotonic()
         for action in self._each_sweep:
             self.guard(None, action)
+        self._unanswered.sweep(now, self.guard)
         self._make_room(now)
         for peer in list(self._peers.values()):
             try:
