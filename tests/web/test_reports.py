@@ -87,10 +87,10 @@ def test_a_report_is_closed_by_those_who_see_it(app: Flask) -> None:
 
 
 def test_reports_and_what_was_done_by_the_pages(app: Flask) -> None:
-    """A form reports a message; administrators find it on their page, close it, and read what was done."""
+    """A form reports a message; administrators find it on their page, as it reads, close it, and read what was done."""
     boss = owner(app)
     bo = joined(app, boss, "Bo")
-    message = say(boss, "lobby", "kumquat")
+    message = say(boss, "lobby", "**kumquat** and `x`")
     path = f"/rooms/lobby/messages/{message}/report"
     form = bo.client.get(path).get_data(as_text=True)
     assert 'name="reason"' in form and f"#m{message}" in form
@@ -98,7 +98,7 @@ def test_reports_and_what_was_done_by_the_pages(app: Flask) -> None:
     assert bo.client.post(path, data={"reason": " "}, headers=ORIGIN).status_code == 422
     assert bo.client.post(path, data={"reason": "violet"}, headers=ORIGIN).status_code == 303
     shown = boss.client.get("/admin").get_data(as_text=True)
-    assert "violet" in shown and "kumquat" in shown and f'href="/rooms/lobby#m{message}"' in shown
+    assert "violet" in shown and ">kumquat and x<" in shown and f'href="/rooms/lobby#m{message}"' in shown
     key = listed(boss)[0]["id"]
     assert bo.client.post(f"/admin/reports/{key}", data={"state": "done"}, headers=ORIGIN).status_code == 403
     assert boss.client.post(f"/admin/reports/{key}", data={"state": "done"}, headers=ORIGIN).status_code == 303

@@ -10,6 +10,7 @@ from ...hub.chat import Chat
 from ...protocol import json
 from ...protocol.errors import Invalid, ParameterInvalid
 from ...protocol.events import rfc3339
+from ...protocol.markup import text
 from ...protocol.rights.principal import Principal
 from ...protocol.types import account_types as types
 from ...store.administration import audit
@@ -24,6 +25,8 @@ from .messages import live
 blueprint = Blueprint("moderation", __name__, url_prefix="/api/v1")
 
 _DEFAULT, _MOST = 50, 200
+_BEGINNING = 200
+"""Characters of a message that a page of reports shows."""
 STATES = ("open", "done", "dismissed")
 
 
@@ -73,9 +76,15 @@ def closed(principal: Principal, report_id: int, state: object) -> Report:
 
 
 def listed(principal: Principal) -> list[dict[str, Any]]:
-    """Return the open reports that `principal` may see, for a page."""
+    """Return the open reports that `principal` may see, for a page; each has the `beginning` of the message."""
     found = _chat().read_with(lambda sql: rows.listed(sql, principal, "open", None, _DEFAULT))
-    return [shown(each) for each in found]
+    return [shown(each) | {"beginning": _beginning(each)} for each in found]
+
+
+def _beginning(found: Report) -> str:
+    """Return how the message begins, without the marks of its formatting; of one without a text, its file's name."""
+    message = {} if found.body is None else json.own(found.body)
+    return "" if "message" not in message else text.excerpt_of(message, _BEGINNING)
 
 
 def shown(found: Report) -> dict[str, Any]:
