@@ -96,7 +96,7 @@ def test_accounts_from_the_command_line(tmp_path: Path) -> None:
 
 
 def test_bots_and_tokens_from_the_command_line(tmp_path: Path) -> None:
-    """A bot's token is printed once; tokens of any account are made, listed and revoked."""
+    """A bot's token is printed once; tokens of any account are made, listed and revoked, and last as the API's do."""
     of = ("--data", tmp_path / "data")
     run("users", "add", "Azin", "--role", "owner", *of)
     assert run("bots", "add", "tea-timer", "--room", "lobby", "--keeper", "Azin", *of).startswith("qct_")
@@ -106,6 +106,9 @@ def test_bots_and_tokens_from_the_command_line(tmp_path: Path) -> None:
     assert first[1:] == ["read,write,manage", "lobby", "first"]
     made = run("tokens", "add", "Azin", "--scope", "read", "--for", "90d", "--note", "backup", *of).strip()
     assert made.startswith(f"qct_{run('tokens', 'list', 'Azin', *of).split()[0]}_")
+    for age in ("30m", "731d"):
+        wrong = run("tokens", "add", "Azin", "--for", age, *of, code=2)
+        assert "--for: A token lasts between an hour and two years." in wrong
     run("tokens", "revoke", first[0], *of)
     assert run("tokens", "list", "tea-timer", *of) == ""
     run("bots", "close", "tea-timer", *of)

@@ -7,9 +7,13 @@ from typing import Any
 
 import click
 
+from ..protocol.errors import Invalid
 from ..protocol.rights.principal import SCOPES
 from .telling import age
 from .users import account_of, data_option, now, opened
+
+_OPTIONS = {"expires_in": "--for", "name": "--note", "rooms": "--room"}
+"""The options of a token, by the fields of the API that are the same."""
 
 
 @click.group()
@@ -80,7 +84,8 @@ def list_tokens(name: str, as_json: bool, data: str | None) -> None:
 @click.argument("name")
 @click.option("--scope", "scopes", type=click.Choice(SCOPES), multiple=True, help="What it may do; all without it.")
 @click.option("--room", "rooms", multiple=True, metavar="R", help="For this room alone; may be given again.")
-@click.option("--for", "span", type=age, metavar="AGE", help="For how long; for good without it.")
+@click.option("--for", "span", type=age, metavar="AGE",
+              help="For how long, an hour to two years; without it, for good.")  # fmt: skip
 @click.option("--note", default="command line", show_default=True, help="What it is for.")
 @data_option
 def add_token(
@@ -94,7 +99,10 @@ def add_token(
     with opened(data) as at_hand:
         wanted = tuple(each for each in SCOPES if each in scopes) or SCOPES
         account = account_of(at_hand.people, name)
-        token, text = mint(account.id, note, now(), wanted, _rooms(rooms), span)
+        try:
+            token, text = mint(account.id, note, now(), wanted, _rooms(rooms), span)
+        except Invalid as fault:
+            raise click.BadParameter(fault.detail, param_hint=_OPTIONS.get(fault.field or "")) from None
 
         def work(sql: Any) -> None:
             sessions.add_token(sql, token)

@@ -105,7 +105,7 @@ class Bots:
         self, by: Principal, key: str, name: str, scopes: tuple[str, ...], rooms: tuple[str, ...] | None,
         lasts_ms: int | None,
     ) -> tuple[Token, str]:  # fmt: skip
-        """Make another token of a bot, and its text. Raises AccountUnknown, Forbidden, Conflict."""
+        """Make another token of a bot, and its text. Raises Invalid, AccountUnknown, Forbidden, Conflict."""
 
         def work(sql: Sql) -> tuple[Token, str]:
             token, text = mint(self._kept(sql, by, key).id, name, self._clock(), scopes, rooms, lasts_ms)

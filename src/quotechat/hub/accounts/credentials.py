@@ -7,7 +7,9 @@ import secrets
 from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
-from ...protocol.errors import Unauthenticated
+from ...protocol.errors import Invalid, Unauthenticated
+from ...protocol.limits import MOST_ROOMS
+from ...protocol.names import clean_name
 from ...protocol.rights.principal import SCOPES, Principal
 from ...store import visibility
 from ...store.accounts import accounts, sessions
@@ -19,6 +21,8 @@ DAY_MS = 86_400_000
 TOUCH_MS = 3_600_000
 """Milliseconds between two notes of when a session or token was used."""
 TOKEN_PREFIX = "qct_"
+LEAST_MS, MOST_MS = 3_600_000, 2 * 365 * DAY_MS
+"""Milliseconds for which a token lasts that does not last for good."""
 
 
 class Rules(NamedTuple):
@@ -112,7 +116,12 @@ def mint(
     account_id: int, name: str, now: int, scopes: tuple[str, ...] = SCOPES, rooms: tuple[str, ...] | None = None,
     lasts_ms: int | None = None,
 ) -> tuple[Token, str]:  # fmt: skip
-    """Make a token, and its text, which is not kept."""
+    """Make a token, and its text, which is not kept. Raises Invalid."""
+    if lasts_ms is not None and not LEAST_MS <= lasts_ms <= MOST_MS:
+        raise Invalid("expires_in", "A token lasts between an hour and two years.")
+    if rooms is not None and not 1 <= len(rooms) <= MOST_ROOMS:
+        raise Invalid("rooms", f"1 to {MOST_ROOMS} rooms; leave it out for all.")
+    name = clean_name(name, "name", 100)
     number, secret = accounts.public_id()[:8], secrets.token_urlsafe(32)
     token = Token(
         number, hashed(secret), account_id, name, " ".join(scopes), None if rooms is None else " ".join(rooms), now,

@@ -60,7 +60,7 @@ class OwnTokens:
     ) -> tuple[Token, str]:  # fmt: skip
         """Make a new token and its text, which is not kept.
 
-        Raises Conflict, and Unauthenticated if `proof`, the hash of the session that asks, has ended.
+        Raises Invalid, Conflict, and Unauthenticated if `proof`, the hash of the session that asks, has ended.
         """
         now = self.clock()
         token, text = mint(account_id, name, now, scopes, rooms, lasts_ms)
