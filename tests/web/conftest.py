@@ -46,6 +46,8 @@ def _answers_conform(monkeypatch: pytest.MonkeyPatch) -> None:
     def sent(self: requests.Session, prepared: requests.PreparedRequest, **about: Any) -> requests.Response:
         answer = send(self, prepared, **about)
         assert answer.status_code not in (429, 503) or int(answer.headers["Retry-After"]) > 0
+        if answer.status_code in (204, 304):
+            assert not {"content-type", "content-length"} & {name.lower() for name in answer.headers}
         _remember(prepared, answer)
         if not about.get("stream") and prepared.method and prepared.url:
             media = answer.headers.get("Content-Type", "").partition(";")[0]

@@ -293,7 +293,7 @@ def _headers(answer: Response) -> Response:
         answer.direct_passthrough = False
         answer.get_data()
     headers = answer.headers
-    if answer.status_code == 204:
+    if answer.status_code in (204, 304):
         headers.remove("Content-Type")  # that of Flask; there is nothing that it would be the type of
     if "quotechat_renewed" in g and "Set-Cookie" not in headers:
         _set_cookie(answer, g.quotechat_renewed)
