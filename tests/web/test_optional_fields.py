@@ -84,6 +84,21 @@ def test_null_is_as_if_an_optional_field_were_left_out(admin: Browser, member: B
     assert outcome(admin.ask("POST", "/accounts", {"name": None})) == (422, "invalid", "name")
 
 
+def test_null_takes_away_the_title_and_topic_of_a_room(admin: Browser, member: Browser) -> None:
+    """And the end of a mute; what a room always has is not null."""
+    admin.ask("POST", "/rooms", {"name": "jam", "title": "Jam"})
+    admin.ask("PATCH", "/rooms/jam", {"topic": "Plums"})
+    about = admin.ask("PATCH", "/rooms/jam", {"title": None, "topic": None}).get_json()["about"]
+    assert not about.keys() & {"title", "topic"}
+    for field in ("kind", "posting", "slow", "default", "archived", "everything"):
+        assert outcome(admin.ask("PATCH", "/rooms/jam", {field: None})) == (422, "invalid", field)
+    there = f"/rooms/jam/members/{key(member)}"
+    for until in ("+1h", None):
+        assert admin.ask("PUT", there, {"role": None, "muted_until": until}).status_code == 200
+        you = member.ask("GET", "/rooms/jam").get_json()["about"]["you"]
+        assert ("muted_until" in you) == (until is not None)
+
+
 def test_an_account_is_shown_all_of_itself(admin: Browser, member: Browser) -> None:
     """It has what administrators have of it, as `made_by` the account that made it; others have less."""
     made = admin.ask("POST", "/accounts", {"name": "Cy"}).get_json()

@@ -116,7 +116,8 @@ MemberRole = Literal["member", "manager"]
 
 
 class AboutChange(msgspec.Struct, frozen=True):
-    """The inner object of `SetRoom`: what is given changes. `everything` agrees that all history of a room opens."""
+    """The inner object of `SetRoom`: what is given changes. A `title` or `topic` that is null or empty is taken away;
+    `everything` agrees that all history of a room opens."""
 
     title: str | UnsetType | None = UNSET
     topic: str | UnsetType | None = UNSET

@@ -102,9 +102,12 @@ def put(room: str, account_id: str) -> Response:
     """Add a member, or change one: {`role`?, `muted_until`?} → {`member`, `seq`?, `cursor`?}. For managers."""
     principal = authentication.need_account()
     fields = parameters.json_object() if has_body(request.environ) else {}  # null ends a mute
-    given = {name: fields[name] for name in ("role", "muted_until") if name in fields}
-    added = submit("add-member", room, {}, member={"id": account_id, "role": given.get("role")})
-    outcome = submit("set-member", room, {}, member={"id": account_id, **given}) if "muted_until" in given else added
+    given: dict[str, Any] = {"id": account_id}
+    if fields.get("role") is not None:
+        given["role"] = fields["role"]
+    outcome = added = submit("add-member", room, {}, member=given)
+    if "muted_until" in fields:
+        outcome = submit("set-member", room, {}, member=given | {"muted_until": fields["muted_until"]})
     told = next((each.ack() for each in (outcome, added) if isinstance(each, Stored)), {})
     return live({"member": _member(principal, room, account_id), **told})
 
