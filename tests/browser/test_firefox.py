@@ -19,6 +19,7 @@ from playwright.sync_api import expect
 from server import Server, until
 from test_account_forms import PASSWORD, fill, setup_link
 from test_behaviour import STAYS
+from test_changing_rooms import change, is_kept, seen, stays
 from test_event_source import READ
 from test_features import act
 from test_layout import create
@@ -108,6 +109,26 @@ def test_a_session_in_a_room(page: Any, server: Server) -> None:
     page.keyboard.press("Enter")
     page.wait_for_url("**/search?q=hello")
     expect(page.locator("main mark")).to_have_text(["hello"])
+
+
+@pytest.mark.long
+def test_rooms_change_in_one_page(page: Any, server: Server) -> None:
+    """By a click, back and forward: the page stays, and shows what is said in the room of its address."""
+    for room in ("hare", "hound"):
+        create(server, room)
+    enter(page, f"{server.url}/rooms/hare")
+    stays(page)
+    shown = page.locator("#log article .text")
+    change(page, "hound")
+    say(server, "hound", "to the hound")
+    expect(shown).to_have_text(["to the hound"])
+    for way, room, said in (("back", "hare", ["to the hare"]), ("forward", "hound", ["to the hound", "again"])):
+        page.evaluate(f"history.{way}()")
+        seen(page, room)
+        assert page.evaluate("location.pathname") == f"/rooms/{room}"
+        say(server, room, said[-1])
+        expect(shown).to_have_text(said)
+    assert is_kept(page)
 
 
 def test_it_reads_and_writes_without_a_script(page: Any, server: Server) -> None:
