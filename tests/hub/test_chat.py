@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import sqlite3
 import threading
 import time
@@ -472,3 +473,18 @@ def test_a_scheduled_message_that_cannot_be_read_is_told_of_once(
     assert time.monotonic() - began > 1.0, "it did not wait between them"
     assert [event.envelope["message"]["message"] for event in chat.trusted("lobby").read(START).events] == ["good"]
     assert sum("could not be delivered yet" in record.message for record in caplog.records) == 1
+
+
+def test_changes_that_wait_leave_threads_for_readers(opened: Opened, tmp_path: Path) -> None:
+    """While another process has the lock, a change of an account is `overloaded`, as a message is, before all wait."""
+    chat, done = opened(threads=2), list[str]()
+    waiting = threading.Thread(target=lambda: done.append(chat.write_with(lambda sql: "changed")))
+    with open(tmp_path / "quotechat.lock", "r+b") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        waiting.start()
+        until(lambda: chat._places._senders == 1, what="one that waits")
+        with pytest.raises(Overloaded):
+            chat.write_with(lambda sql: None)
+        assert chat.read_with(lambda sql: sql.one("SELECT 1")) == (1,)
+    waiting.join(60)
+    assert done == ["changed"]

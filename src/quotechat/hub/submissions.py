@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from ..protocol import commands, names
 from ..protocol.errors import Draining, MalformedEnvelope, RateLimited, Refused
@@ -24,12 +24,15 @@ from ..store.base import (
     Write,
 )  # fmt: skip
 from ..store.rules.rooms import find_direct
+from ..store.shapes import Sql
 from .budgets.limits import Limits
 from .budgets.places import Places
 from .feeds import Feeds
 from .passthrough import Passthrough
 from .presence import Presence
 from .writer import Answer, Done, Writer
+
+T = TypeVar("T")
 
 _MARKS = (commands.MarkRead, commands.SetLevel, commands.Join)
 """Commands that pages send by themselves: they take from a bucket of their own."""
@@ -66,6 +69,11 @@ class Submissions(Passthrough):
             )
         assert not isinstance(outcome, Created | Nothing)
         return outcome
+
+    def write_with(self, work: Callable[[Sql], T]) -> T:
+        """See `Transactions`. It holds a place, as it may wait like a sender, and others ask only to read."""
+        with self._places.sending():
+            return super().write_with(work)
 
     def submit_then(
         self,
