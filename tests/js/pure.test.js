@@ -10,7 +10,7 @@ import { shortened } from "../../static/js/page/excerpt.js";
 import { Drafts } from "../../static/js/outbox/drafts.js";
 import { Expected } from "../../static/js/live/expected.js";
 import { Holds } from "../../static/js/live/holds.js";
-import { wayTo } from "../../static/js/entries/history.js";
+import { locate } from "../../static/js/entries/history.js";
 import { newId } from "../../static/js/page/ids.js";
 import { lengthOf, tooLong } from "../../static/js/composer/lengths.js";
 import { marked } from "../../static/js/composer/markup.js";
@@ -35,13 +35,13 @@ test("back-off doubles to its ceiling, is jittered in full, and honours what the
 
 test("a page comes to a message by what it has, by loading, or by another page", () => {
   const page = { oldest: 2_000, newest: 2_100, more: true };
-  assert.equal(wayTo(2_050, page), "here");
-  assert.equal(wayTo(9_999, page), "here"); // there is none: nothing is loaded to say so
-  assert.equal(wayTo(1_999, page), "near");
-  assert.equal(wayTo(1_400, page), "near");
-  assert.equal(wayTo(1_399, page), "page");
-  assert.equal(wayTo(5, { ...page, more: false }), "here");
-  assert.equal(wayTo(9_999, { ...page, past: true }), "page");
+  assert.equal(locate(2_050, page), "here");
+  assert.equal(locate(9_999, page), "here"); // there is none: nothing is loaded to say so
+  assert.equal(locate(1_999, page), "near");
+  assert.equal(locate(1_400, page), "near");
+  assert.equal(locate(1_399, page), "page");
+  assert.equal(locate(5, { ...page, more: false }), "here");
+  assert.equal(locate(9_999, { ...page, past: true }), "page");
 });
 
 test("applying any event twice changes nothing", () => {

@@ -4,9 +4,9 @@ const NEAR = 300; // px
 const AT_ONCE = 200; // entries in a request, when many are wanted
 const REACH = 3; // requests to come to one of them; beyond that the server makes a page around it
 
-/** How a page comes to message `id`: it is "here" or nowhere, "near" enough to be loaded, or on another "page" of the
- *  server's. The numbers are those of all events, so that fewer messages may lie between. Pure. */
-export function wayTo(id, { oldest, newest, more, past = false }) {
+/** Returns where message `id` is: "here" in the page (or nowhere), "near" enough to be loaded, or on another "page" of
+ *  the server's. The numbers are those of all events, so that fewer messages may lie between. Pure. */
+export function locate(id, { oldest, newest, more, past = false }) {
   if (id > newest) return past ? "page" : "here";
   if (id >= oldest || !more) return "here";
   return oldest - id > REACH * AT_ONCE ? "page" : "near";
@@ -77,9 +77,9 @@ export class History {
 
   /** Loads until `shown()` answers an element, or goes to a page of the server's that has it: to the `anchor` there. */
   async reach(id, shown, { anchor = true } = {}) {
-    const way = () => wayTo(id, { oldest: this.oldest(), newest: this.newest(), more: this.more, past: this.past });
-    if (way() === "near") await this.back(shown);
-    if (shown() || way() === "here" || this.life?.aborted) return shown();
+    const place = () => locate(id, { oldest: this.oldest(), newest: this.newest(), more: this.more, past: this.past });
+    if (place() === "near") await this.back(shown);
+    if (shown() || place() === "here" || this.life?.aborted) return shown();
     const url = new URL(this.link.href);
     url.searchParams.set("before", id + 25);
     url.hash = anchor ? `m${id}` : "";

@@ -157,6 +157,6 @@ export class Changing {
     document.dispatchEvent(new Event("room"));
     this.told.textContent = document.title;
     const place = enter ? null : this.#places.get(this.#entry);
-    this.present = this.mount({ inbox: this.present.inbox, came: true, place });
+    this.present = this.mount({ inbox: this.present.inbox, fromAnotherRoom: true, place });
   }
 }

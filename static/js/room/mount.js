@@ -1,14 +1,14 @@
 // A room of the page: wires its parts to each other, one subject after the other, and lets go of them when it is left.
 import { acted } from "./acted.js";
 import { heard } from "./heard.js";
-import { line, opened } from "./opened.js";
+import { opened, sharedSocket } from "./opened.js";
 import { arrive, placed, placeOf, shown } from "./shown.js";
 import { told } from "./told.js";
 import { written } from "./written.js";
 
-/** Makes the room that stands in the page live. `inbox` is that of the room before; `came` and `place` are those of
- *  `arrive`. */
-export function mount({ inbox, ...arrived } = {}) {
+/** Makes the room that stands in the page live. `inbox` is that of the room before; `fromAnotherRoom` and `place` are
+ *  the options of `arrive`. */
+export function mount({ inbox, ...arrival } = {}) {
   const life = new AbortController();
   // The socket opens while all else is made; what it brings comes after this task.
   const page = opened({ life: life.signal, inbox });
@@ -18,7 +18,7 @@ export function mount({ inbox, ...arrived } = {}) {
   const { log, timeline, composer, unread, connection, scheduled, outbox } = page;
   log.adopt((id) => timeline.get(id));
   composer.settle();
-  arrive(page, arrived);
+  arrive(page, arrival);
   unread.reached(connection.seq);
   scheduled.refresh();
   outbox.flush();
@@ -32,7 +32,7 @@ export function mount({ inbox, ...arrived } = {}) {
     place: () => placeOf(page),
     /** Ends all of it but what is to be sent. */
     leave() {
-      line.keep(() => connection.close());
+      sharedSocket.keep(() => connection.close());
       life.abort();
     },
   };

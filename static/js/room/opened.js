@@ -2,13 +2,13 @@
 import { Api } from "../api.js";
 import { connect } from "../client.js";
 import { deliverer } from "../live/deliver.js";
-import { Line } from "../live/line.js";
+import { SharedSocket } from "../live/shared_socket.js";
 import { Outbox } from "../outbox/outbox.js";
 
 export const $ = (id) => document.getElementById(id);
 
-/** The socket of the page, for one room after the other. */
-export const line = new Line();
+/** The socket of the page, which its rooms use one after the other. */
+export const sharedSocket = new SharedSocket();
 const outboxes = new Map(); // place → what sends there, also after the room was left
 
 /**
@@ -35,7 +35,7 @@ export function opened({ life, inbox = $("rooms").dataset.inbox !== undefined })
     interval: Number(interval),
     transports: transports.split(" "),
     inbox,
-    WebSocket: line.WebSocket,
+    WebSocket: sharedSocket.WebSocket,
     atOnce: true,
   });
   const tellColumn = ({ rooms }) => document.dispatchEvent(new CustomEvent("inbox", { detail: { rooms } }));

@@ -118,9 +118,9 @@ async function goBack(page, { id, down }) {
   return history.hold();
 }
 
-/** Goes to the message in the address of the page, if there is one there, else to where reading goes on. Of a page that
- *  went on to this room `came` is true, and `place` where the reader was in it. */
-export function arrive(page, { came = false, place = null } = {}) {
+/** Goes to the message in the address of the page, if there is one, else to the place at which reading goes on.
+ *  `fromAnotherRoom`: the page showed another room before. `place`: the reader's earlier place here, or null. */
+export function arrive(page, { fromAnotherRoom = false, place = null } = {}) {
   const { life, log, scroll, history, missed, tell } = page;
   const jumping = jumps($("log"), {
     reach: (id) => {
@@ -137,7 +137,7 @@ export function arrive(page, { came = false, place = null } = {}) {
   // With a keyboard one writes at once; on a phone it would cover half of the room.
   const writes = matchMedia("(hover: hover) and (pointer: fine)").matches;
   if (writes && !jumping) page.composer.focus();
-  else if (came) heading().focus();
+  else if (fromAnotherRoom) heading().focus();
 }
 
 /** Begins where reading goes on, also when what is new has been loaded. */

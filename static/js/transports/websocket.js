@@ -19,9 +19,9 @@ export function websocket(link, signal) {
       reject(reason);
     };
     // A proxy may swallow the handshake and never answer; one that was open before may be gone without a word.
-    const { isKept = false } = socket;
-    const silent = () => end(new Ended("The connection could not be opened.", { atOnce: isKept }));
-    const opening = setTimeout(silent, isKept ? 4_000 : 10_000);
+    const { isReused = false } = socket;
+    const silent = () => end(new Ended("The connection could not be opened.", { atOnce: isReused }));
+    const opening = setTimeout(silent, isReused ? 4_000 : 10_000);
     signal.addEventListener("abort", () => end(signal.reason), { once: true });
 
     const receive = {

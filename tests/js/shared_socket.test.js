@@ -1,7 +1,7 @@
 // One socket for the rooms of a page: what each of them hears, and when it is closed.
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
-import { Line } from "../../static/js/live/line.js";
+import { SharedSocket } from "../../static/js/live/shared_socket.js";
 
 let sockets = [];
 class Socket {
@@ -26,18 +26,18 @@ beforeEach(() => {
   sockets = [];
 });
 
-function entered(line, room, after) {
-  const socket = new line.WebSocket(new URL(`ws://test/ws?room=${room}&after=${after}`));
+function entered(shared, room, after) {
+  const socket = new shared.WebSocket(new URL(`ws://test/ws?room=${room}&after=${after}`));
   const heard = [];
   socket.onmessage = ({ data }) => heard.push(JSON.parse(data));
   return { socket, heard };
 }
 
 test("the next room is asked for over the socket of the one before, from its cursor", () => {
-  const line = new Line(Socket);
-  const tea = entered(line, "tea", "4.a");
-  line.keep(() => tea.socket.close());
-  const coffee = entered(line, "coffee", "7.b");
+  const shared = new SharedSocket(Socket);
+  const tea = entered(shared, "tea", "4.a");
+  shared.keep(() => tea.socket.close());
+  const coffee = entered(shared, "coffee", "7.b");
   assert.equal(sockets.length, 1);
   const [leaves, enters] = sockets[0].sent;
   assert.deepEqual([leaves.command, leaves.room], ["unsubscribe", "tea"]);
@@ -54,10 +54,10 @@ test("the next room is asked for over the socket of the one before, from its cur
 });
 
 test("what is new in other rooms is heard while a room is left", () => {
-  const line = new Line(Socket);
-  const tea = entered(line, "tea", "4.a");
-  line.keep(() => tea.socket.close());
-  const coffee = entered(line, "coffee", "7.b");
+  const shared = new SharedSocket(Socket);
+  const tea = entered(shared, "tea", "4.a");
+  shared.keep(() => tea.socket.close());
+  const coffee = entered(shared, "coffee", "7.b");
   sockets[0].tell({ command: "inbox", rooms: { milk: {} } });
   sockets[0].tell({ command: "news", rooms: ["milk"] });
   sockets[0].tell({ command: "ack", client_id: sockets[0].sent[0].client_id });
@@ -68,12 +68,12 @@ test("what is new in other rooms is heard while a room is left", () => {
 });
 
 test("of three changes at once the last room alone hears, after its own answer", () => {
-  const line = new Line(Socket);
-  let { socket } = entered(line, "a", "1.a");
+  const shared = new SharedSocket(Socket);
+  let { socket } = entered(shared, "a", "1.a");
   for (const room of ["b", "a", "b"]) {
     const left = socket;
-    line.keep(() => left.close());
-    ({ socket } = entered(line, room, "1.a"));
+    shared.keep(() => left.close());
+    ({ socket } = entered(shared, room, "1.a"));
   }
   const heard = [];
   socket.onmessage = ({ data }) => heard.push(JSON.parse(data).room);
@@ -87,14 +87,14 @@ test("of three changes at once the last room alone hears, after its own answer",
 });
 
 test("a socket that ends for another reason is closed, and one that is not open is not kept", () => {
-  const line = new Line(Socket);
-  entered(line, "tea", "4.a").socket.close();
+  const shared = new SharedSocket(Socket);
+  entered(shared, "tea", "4.a").socket.close();
   assert.equal(sockets[0].readyState, 3);
-  const second = entered(line, "tea", "4.a");
+  const second = entered(shared, "tea", "4.a");
   assert.equal(sockets.length, 2);
   sockets[1].readyState = 0;
-  line.keep(() => second.socket.close());
+  shared.keep(() => second.socket.close());
   assert.equal(sockets[1].readyState, 3);
-  entered(line, "tea", "4.a");
+  entered(shared, "tea", "4.a");
   assert.equal(sockets.length, 3);
 });
