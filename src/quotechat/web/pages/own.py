@@ -203,7 +203,7 @@ def _me(
         bots=[showing.account(each) for each in _services().bots.own(number)],
         can_make_bots=authentication.may(principal, CREATE_BOT),
         blocked=[showing.account(each) for each in me_calls.blocked_by(principal)],
-        **link_about("device", link, "With this link you sign in on another device, within ten minutes."),
+        **shown_link("device", link, "With this link you sign in on another device, within ten minutes."),
     )  # fmt: skip
 
 
@@ -276,7 +276,7 @@ def administration(
         figures=_chat().read_with(figures.read),
         reports=moderation.listed(principal), has_webhooks=_services().webhooks.policy.allows(principal),
         invitations=[showing.ticket(each, {}) for each in found.invitations(principal)],
-        **link_about("join", link, "With this link people join."),
+        **shown_link("join", link, "With this link people join."),
     )  # fmt: skip
 
 
@@ -295,8 +295,8 @@ def administrator() -> Principal:
     return principal
 
 
-def link_about(kind: str, made: Invited | None, said: str) -> dict[str, Any]:
-    """Return what a template shows of a link that was made, with `said` before it."""
+def shown_link(kind: str, made: Invited | None, said: str) -> dict[str, Any]:
+    """Return a link as templates show it: {`link`, `link_said`, `qr`, a picture}; {`link`: None} if none was `made`."""
     if made is None:
         return {"link": None}
     import segno

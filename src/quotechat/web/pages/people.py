@@ -13,7 +13,7 @@ from ...protocol.rights.principal import Principal, outranks
 from ..api.accounts import me, showing
 from ..http import authentication, parameters, site
 from ..http.services import services
-from .own import administrator, link_about, page, prove
+from .own import administrator, page, prove, shown_link
 from .parts.answers import to, to_sign_in
 
 blueprint = Blueprint("people_pages", __name__)
@@ -105,7 +105,7 @@ def _person(
         again=what if isinstance(refused, ProofNeeded | SignInFailed) else "",
         is_self=account.key == principal.id, is_blocked=account.key in [each.key for each in me.blocked_by(principal)],
         roles=[role for role in ROLES if role != "owner" or principal.role == "owner"],
-        **link_about("reset", link, "With this link a new password is chosen."),
+        **shown_link("reset", link, "With this link a new password is chosen."),
     )  # fmt: skip
 
 
