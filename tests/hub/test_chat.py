@@ -314,9 +314,9 @@ def test_what_began_before_the_drain_is_stored(opened: Opened) -> None:
     chat = opened()
     before = time.monotonic()
     chat.drain()
-    chat.submit(said(), identity=None, begun=before)
+    chat.submit(said(), identity=None, first_byte_at=before)
     with pytest.raises(Draining):
-        chat.submit(said(), identity=None, begun=time.monotonic())
+        chat.submit(said(), identity=None, first_byte_at=time.monotonic())
     assert len(chat.trusted("lobby").read(START).events) == 1
 
 
@@ -329,7 +329,7 @@ def test_a_drain_may_leave_a_while(opened: Opened) -> None:
     assert chat.wait(chat.trusted("lobby"), START, 500, 5).events
     assert chat.wait(chat.trusted("lobby"), NOW, 500, 60).retry_in_ms is not None and time.monotonic() - before < 50
     with pytest.raises(Draining):
-        chat.submit(said(), identity=None, begun=time.monotonic() + 61)
+        chat.submit(said(), identity=None, first_byte_at=time.monotonic() + 61)
 
 
 def test_what_belongs_on_a_socket_is_refused(opened: Opened) -> None:

@@ -12,7 +12,7 @@ from quotechat.live.handoff import Handoff
 
 
 def _given() -> Handoff:
-    def give_back(sock: socket.socket, data: bytes, came_at: float) -> None:
+    def give_back(sock: socket.socket, data: bytes, first_byte_at: float) -> None:
         sock.close()
 
     return Handoff(give_back, "", lambda: True, None, 1, b"GET / HTTP/1.1\r\n\r\n")

@@ -363,14 +363,14 @@ def test_a_request_that_is_given_back_keeps_its_date(app: Flask) -> None:
         other.sendall(unknown)
         before = time.monotonic()
         read._read()
-        data, came_at = given_back.pop()
-        assert data == unknown and before <= came_at <= time.monotonic()
+        data, first_byte_at = given_back.pop()
+        assert data == unknown and before <= first_byte_at <= time.monotonic()
     unread, other = sender(7.0)
     with other:
         other.sendall(unknown)
         unread.restart()
-        data, came_at = given_back.pop()
-        assert data == unknown and came_at < before
+        data, first_byte_at = given_back.pop()
+        assert data == unknown and first_byte_at < before
 
 
 def test_what_may_be_stored_later_is_not_asked_again(tmp_path: Path) -> None:

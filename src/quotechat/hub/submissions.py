@@ -52,19 +52,24 @@ class Submissions(Passthrough):
     _drained_at: float
 
     def submit(
-        self, command: commands.Command, *, identity: str | None, address: str = "", begun: float | None = None,
+        self,
+        command: commands.Command,
+        *,
+        identity: str | None,
+        address: str = "",
+        first_byte_at: float | None = None,
         proof: bytes | None = None,
     ) -> Stored | Scheduled | Cancelled | Accepted:
         """Store `command` and return when it is on the disk. Raises Refused.
 
-        `identity` owns the messages; `address` stands for the client if there is no identity. `begun` is when the
-        request began (time.monotonic), None for now: one that was on its way when the drain began is still stored.
-        `proof` is the hash of the session or token that it rests on.
+        `identity` owns the messages; `address` stands for the client if there is no identity. `first_byte_at` is the
+        time at which the request began (time.monotonic), None for now: a request that was on its way when the drain
+        began is still stored. `proof` is the hash of the session or token that it rests on.
         """
         with self._places.sending():
             outcome = Answer().of(
                 lambda done: self.submit_then(
-                    command, done, identity=identity, address=address, begun=begun, proof=proof
+                    command, done, identity=identity, address=address, first_byte_at=first_byte_at, proof=proof
                 )
             )
         assert not isinstance(outcome, Created | Nothing)
@@ -82,7 +87,7 @@ class Submissions(Passthrough):
         *,
         identity: str | None,
         address: str = "",
-        begun: float | None = None,
+        first_byte_at: float | None = None,
         proof: bytes | None = None,
         wake: bool = True,
     ) -> None:
@@ -93,7 +98,7 @@ class Submissions(Passthrough):
         """
         if isinstance(command, commands.Subscribe | commands.Unsubscribe | commands.Ping | commands.Typing):
             raise MalformedEnvelope("This command belongs on a WebSocket.")
-        self.welcome(begun)
+        self.check_accepting(first_byte_at)
         clean = command.normalised(self.bounds)
         source = self._source(address)
         if isinstance(clean, commands.ReportMessage):
@@ -118,7 +123,7 @@ class Submissions(Passthrough):
 
     def operate(self, command: commands.Write) -> Outcome:
         """Store `command` as the operator, who needs no right. Raises Refused."""
-        self.welcome(None)
+        self.check_accepting(None)
         write = Write(command.normalised(self.bounds), self._clock(), operator=True)
         with self._places.sending():
             return Answer().of(lambda done: self._writer.submit(write, done))
@@ -129,29 +134,29 @@ class Submissions(Passthrough):
         title: str | None,
         identity: str | None = None,
         address: str = "",
-        begun: float | None = None,
+        first_byte_at: float | None = None,
         *,
         kind: str = "open",
         members: tuple[str, ...] = (),
         proof: bytes | None = None,
     ) -> dict[str, Any]:
-        """Create a new room, as the API shows it; `begun` and `proof` as in `submit`.
+        """Create a new room, as the API shows it; `first_byte_at` and `proof` as in `submit`.
 
         Raises Invalid, Conflict, Forbidden, AccountUnknown, RateLimited.
         """
-        self.welcome(begun)
+        self.check_accepting(first_byte_at)
         room = CreateRoom(names.clean_room(name), names.clean_title(title) if title else None, kind, members)
         self.limits.allow("room", identity or address, self._source(address))
         return self._make(Write(room, self._clock(), identity, proof, address=address or None)).room
 
     def begin_direct(
-        self, command: BeginDirect, identity: str, begun: float | None = None, proof: bytes | None = None
+        self, command: BeginDirect, identity: str, first_byte_at: float | None = None, proof: bytes | None = None
     ) -> Created:
         """Return the direct room of these people, which is made if it is not there.
 
         Raises AccountUnknown, Forbidden, Invalid, Conflict, RateLimited.
         """
-        self.welcome(begun)
+        self.check_accepting(first_byte_at)
         write = Write(command, self._clock(), identity, proof)
         try:
             self.limits.allow("direct", identity)
@@ -177,9 +182,9 @@ class Submissions(Passthrough):
         assert isinstance(created, Created)
         return created
 
-    def welcome(self, begun: float | None) -> None:
-        """Refuse a request that began after the drain. Raises Draining."""
-        if self._feeds.ended and (time.monotonic() if begun is None else begun) > self._drained_at:
+    def check_accepting(self, first_byte_at: float | None) -> None:
+        """Raise Draining if the request began after the drain; None stands for now (time.monotonic)."""
+        if self._feeds.ended and (time.monotonic() if first_byte_at is None else first_byte_at) > self._drained_at:
             raise Draining()
 
     def _source(self, address: str) -> str:

@@ -10,40 +10,43 @@ from typing import Any
 _KEY = "quotechat.handoff"
 
 GiveBack = Callable[[socket.socket, bytes, float], None]
-"""Takes the socket, the bytes read from it already, and when the first of them came (time.monotonic)."""
+"""Takes the socket, the bytes read from it already, and the time at which the first of them came (time.monotonic)."""
 
 
 @dataclass(slots=True)
 class Handoff:
-    """Of one request, by the worker that read it. Other servers give none, and keep their sockets."""
+    """The way in which the application takes a request's socket from the worker that read it, and gives it back.
+
+    Other servers give none, and keep their sockets.
+    """
 
     give_back: GiveBack
     peer: str
-    """The address that it came from; of a proxy, if there is one."""
+    """The address of the client, or of the proxy in front of the worker; "" on a Unix socket."""
     accepting: Callable[[], bool]
     """Return False from the moment on at which the worker takes no new request."""
-    arrived: float | None
-    """When its first byte came (time.monotonic)."""
+    first_byte_at: float | None
+    """The time at which its first byte came (time.monotonic); None if the server does not tell."""
     served: int
     """How many requests of this connection the application has seen, this one included."""
     raw: bytes | None
-    """The bytes of this request, if all of it was read before it began."""
+    """The bytes of this request, if all of it was read before the application was called."""
     proceed: Callable[[], None] | None = None
-    """Lets a client send the body that it holds back, until it is told to."""
+    """Answers 100 to a client that waits for it before it sends the body (RFC 9110 §10.1.1)."""
 
     def put(self, environ: dict[str, Any]) -> None:
-        """Show it to the application."""
+        """Put it into the environment of the request."""
         environ[_KEY] = self
 
 
 def of(environ: dict[str, Any]) -> Handoff | None:
-    """Return that of the request, if its server gave one."""
+    """Return the hand-off of the request, if its server gave one."""
     found: Handoff | None = environ.get(_KEY)
     return found
 
 
 def need(environ: dict[str, Any]) -> Handoff:
-    """Return that of a request whose server is known to give one."""
+    """Return the hand-off of a request whose server is known to give one."""
     found = of(environ)
     assert found is not None
     return found

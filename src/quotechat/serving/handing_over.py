@@ -20,7 +20,7 @@ class Taker(Protocol):
 
     alive: bool
 
-    def hand_back(self, client: Any, server: Any, sock: socket.socket, data: bytes, began: float) -> None:
+    def hand_back(self, client: Any, server: Any, sock: socket.socket, data: bytes, first_byte_at: float) -> None:
         """Serve the connection again; see `Worker.hand_back`."""
 
 
@@ -46,7 +46,7 @@ def handoff_of(conn: Any, worker: Taker) -> Handoff:
         partial(worker.hand_back, conn.client, conn.server),
         str(conn.client[0]) if isinstance(conn.client, tuple) else "",
         lambda: worker.alive,
-        getattr(conn, "began", None),
+        getattr(conn, "first_byte_at", None),
         getattr(conn, "served", 0),
         getattr(conn, "raw", None),
         partial(_proceed, conn.sock) if waits else None,

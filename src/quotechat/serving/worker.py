@@ -105,20 +105,20 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         conn.close, conn.asked = lambda graceful=False: self._close(conn, graceful), False
         # These bytes came with the request before, so before any drain that has begun since.
         ahead = b"" if conn.parser is None else conn.parser.unreader.take_buffered()
-        self._receive(conn, ahead, getattr(conn, "began", None))
+        self._receive(conn, ahead, getattr(conn, "first_byte_at", None))
 
-    def hand_back(self, client: Any, server: Any, sock: socket.socket, data: bytes, began: float) -> None:
+    def hand_back(self, client: Any, server: Any, sock: socket.socket, data: bytes, first_byte_at: float) -> None:
         """A connection that the application had taken has its next request, `data` first; from any thread.
 
-        It began when its first byte came, not when it is looked at here: a drain may come between.
+        The request began at `first_byte_at` (time.monotonic), not when it is looked at here: a drain may come between.
         """
-        self.method_queue.defer(self._serve_again, TConn(self.cfg, sock, client, server), data, began)
+        self.method_queue.defer(self._serve_again, TConn(self.cfg, sock, client, server), data, first_byte_at)
 
-    def _serve_again(self, conn: Any, data: bytes, began: float) -> None:
+    def _serve_again(self, conn: Any, data: bytes, first_byte_at: float) -> None:
         self.nr_conns += 1
         conn.served, conn.asked = 1, True
         conn.close = lambda graceful=False: self._close(conn, graceful)
-        self._guard(conn, self._receive, conn, data, began)
+        self._guard(conn, self._receive, conn, data, first_byte_at)
 
     def on_client_socket_readable(self, conn: Any, client: Any) -> None:
         """A connection that was kept has its next request."""
@@ -128,7 +128,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         """The pool has answered a request: keep the connection or close it."""
         self._guard(conn, super().finish_request, conn, future)
 
-    def _receive(self, conn: Any, data: bytes, began: float | None = None) -> None:
+    def _receive(self, conn: Any, data: bytes, first_byte_at: float | None = None) -> None:
         if not isinstance(conn.sock, Answering):
             conn.sock = Answering(fileno=conn.sock.detach())
             conn.sock.lingering = self._lingering
@@ -138,7 +138,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         self._arriving[id(conn)] = conn
         self.poller.register(conn.sock, selectors.EVENT_READ, lambda _: self._guard(conn, self._read, conn))
         if data:
-            self._take(conn, data, began)
+            self._take(conn, data, first_byte_at)
         else:
             # Bytes that have come already need no turn of the loop.
             self._read(conn)
@@ -146,7 +146,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
     def _read(self, conn: Any) -> None:
         if id(conn) not in self._arriving:
             return  # closed by an event before this one, of the same turn of the loop
-        began = time.monotonic()  # before it is read: a drain may begin between
+        first_byte_at = time.monotonic()  # before it is read: a drain may begin between
         try:
             data = conn.sock.recv(_READ_BYTES)
         except BlockingIOError:
@@ -155,14 +155,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         except OSError:
             data = b""
         if data:
-            self._take(conn, data, began)
+            self._take(conn, data, first_byte_at)
         else:
             self._refuse(conn, "400 Bad Request" if conn.arrival.data else None)
 
-    def _take(self, conn: Any, data: bytes, began: float | None = None) -> None:
+    def _take(self, conn: Any, data: bytes, first_byte_at: float | None = None) -> None:
         arrival: Arrival = conn.arrival
         if not arrival.data:
-            conn.began = time.monotonic() if began is None else began
+            conn.first_byte_at = time.monotonic() if first_byte_at is None else first_byte_at
         self._buffered += len(data)
         arrival.take(data)
         if arrival.refusal is not None:

@@ -81,7 +81,7 @@ def events(cursor_name: str) -> Response:
     The same again until `PUT …/position` has acknowledged it.
     """
     chat = _chat()
-    chat.welcome(access.begun())
+    chat.check_accepting(access.first_byte_at())
     principal, name = authentication.need_account(), _known(cursor_name)
     limit, (seconds, _) = parameters.limit(_DEFAULT_LIMIT, _MOST), parameters.wait()
     if request.method == "HEAD":

@@ -72,7 +72,7 @@ def create(room: str) -> Response:
         raise ParameterInvalid("The body is not as long as Upload-Length says.", "Upload-Length")
     name = parameters.one("name") or ""
     files, by = _files(), security.principal()
-    _chat().welcome(access.begun())
+    _chat().check_accepting(access.first_byte_at())
     with _place():
         file_id = files.begin(by, room, name, length, address=security.address(), proof=authentication.proof())
         try:
@@ -105,7 +105,7 @@ def append(file_id: str) -> Response:
     if offset is None:
         raise ParameterInvalid("Upload-Offset says how many bytes were there before.", "Upload-Offset")
     files, by = _files(), _uploader()
-    _chat().welcome(access.begun())
+    _chat().check_accepting(access.first_byte_at())
     file, received = files.state(by, file_id)
     if file.hash is not None and complete and offset == received and not request.content_length:
         return _finished(file_id)  # it is here, and only the answer was lost

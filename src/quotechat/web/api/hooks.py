@@ -99,7 +99,7 @@ def _take(token_id: str, secret: str) -> Response:
         message = commands.NewMessage(user=principal.name or "", message=part)
         command = commands.SendMessage(message=message, room=room, client_id=key if number == 1 else _next(key, number))
         outcome = chat.submit(
-            command, identity=principal.identity, address=security.address(), begun=access.begun(),
+            command, identity=principal.identity, address=security.address(), first_byte_at=access.first_byte_at(),
             proof=principal.proof,
         )  # fmt: skip
         assert isinstance(outcome, Stored)

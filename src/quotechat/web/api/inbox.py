@@ -32,7 +32,7 @@ def inbox() -> Response:
     kind = negotiated()
     if kind != "json":
         return inbox_stream.stream(principal, _position(kind), kind)
-    _chat().welcome(access.begun())
+    _chat().check_accepting(access.first_byte_at())
     after, (seconds, preferred) = _after(), parameters.wait()
     parameters.heartbeat()  # not used here, but refused alike over each transport
     if seconds and request.method != "HEAD":

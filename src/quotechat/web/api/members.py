@@ -137,7 +137,7 @@ def begin() -> Response:
     """The direct room of the caller and 0 to 9 others: {`members`}; 201 and the room, 200 if it is there already."""
     principal, fields = authentication.need_account(), parameters.fields(needed=False)
     command = BeginDirect(ids(fields, _MOST_OTHERS))
-    created = _chat().begin_direct(command, principal.identity or "", access.begun(), authentication.proof())
+    created = _chat().begin_direct(command, principal.identity or "", access.first_byte_at(), authentication.proof())
     answer = live(created.room, 200 if created.duplicate else 201)
     answer.headers["Location"] = url_for("rooms.snapshot", room=created.room["name"])
     return answer

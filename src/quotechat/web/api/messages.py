@@ -210,7 +210,7 @@ def _submitted(command: commands.Command) -> Any:
     authentication.check_command(security.principal(), command)
     command = security.signed(command, security.given_name())
     return _chat().submit(
-        command, identity=security.identity(), address=security.address(), begun=access.begun(),
+        command, identity=security.identity(), address=security.address(), first_byte_at=access.first_byte_at(),
         proof=authentication.proof(),
     )  # fmt: skip
 

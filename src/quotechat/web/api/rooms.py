@@ -77,7 +77,7 @@ def create() -> Response:
     authentication.check_room(principal, name)
     authentication.need_right(principal, CREATE_CLOSED if closed else CREATE_ROOM)
     room = _chat().create_room(
-        name, title, security.identity(), security.address(), access.begun(), kind=kind, members=invited,
+        name, title, security.identity(), security.address(), access.first_byte_at(), kind=kind, members=invited,
         proof=authentication.proof(),
     )  # fmt: skip
     answer = live(room, 201)

@@ -57,10 +57,10 @@ def install(scope: Scaffold, settings: Settings) -> None:
         return answer
 
 
-def begun() -> float | None:
-    """Return when the first byte of this request came (time.monotonic), if the server that read it says so."""
+def first_byte_at() -> float | None:
+    """Return the time at which the first byte of this request came (time.monotonic), if its server tells."""
     given = handoff.of(request.environ)
-    return None if given is None else given.arrived
+    return None if given is None else given.first_byte_at
 
 
 def given_id(text: str | None) -> str | None:

@@ -127,7 +127,7 @@ def _do(name: str, part: str, act: Any) -> Response:
 def _submit(command: str, room: str, **inner: Any) -> None:
     chat().submit(
         commands.decode({"command": command, "room": room, **inner}), identity=security.identity(),
-        address=security.address(), begun=access.begun(), proof=authentication.proof(),
+        address=security.address(), first_byte_at=access.first_byte_at(), proof=authentication.proof(),
     )  # fmt: skip
 
 

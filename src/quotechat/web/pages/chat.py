@@ -225,7 +225,7 @@ def _submit(envelope: dict[str, object]) -> Any:
     name = security.given_name()
     command = security.signed(commands.decode(envelope, name), name)
     return _chat().submit(
-        command, identity=security.identity(), address=security.address(), begun=access.begun(),
+        command, identity=security.identity(), address=security.address(), first_byte_at=access.first_byte_at(),
         proof=authentication.proof(),
     )  # fmt: skip
 

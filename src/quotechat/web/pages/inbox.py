@@ -45,7 +45,7 @@ def _did(command: str, room: str, **inner: Any) -> Response:
     try:
         _chat().submit(
             commands.decode({"command": command, "room": room, **inner}), identity=principal.identity,
-            address=security.address(), begun=access.begun(), proof=principal.proof,
+            address=security.address(), first_byte_at=access.first_byte_at(), proof=principal.proof,
         )  # fmt: skip
     except Refused as refused:
         return _page(refused)

@@ -64,7 +64,7 @@ def reported(name: str, message_id: int) -> Response:
     )
     try:
         chat.submit(
-            command, identity=security.identity(), address=security.address(), begun=access.begun(),
+            command, identity=security.identity(), address=security.address(), first_byte_at=access.first_byte_at(),
             proof=authentication.proof(),
         )  # fmt: skip
     except Refused as refused:

@@ -62,7 +62,8 @@ def create() -> Response:
             raise Invalid("kind", "A room is open or closed.")
         authentication.need_right(principal, CREATE_CLOSED if kind == "closed" else CREATE_ROOM)
         room = chat().create_room(
-            form.get("name", ""), form.get("title", ""), security.identity(), security.address(), access.begun(),
+            form.get("name", ""), form.get("title", ""), security.identity(), security.address(),
+            access.first_byte_at(),
             kind=kind, proof=authentication.proof(),
         )  # fmt: skip
     except Refused as refused:
@@ -100,7 +101,7 @@ def begin() -> Response:
         if len(chosen) > _MOST_OTHERS:
             raise Invalid("members", f"At most {_MOST_OTHERS} others are in a direct room.")
         created = chat().begin_direct(
-            BeginDirect(chosen), principal.identity or "", access.begun(), authentication.proof()
+            BeginDirect(chosen), principal.identity or "", access.first_byte_at(), authentication.proof()
         )
     except Refused as refused:
         return _direct(refused)

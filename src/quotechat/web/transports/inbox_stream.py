@@ -15,7 +15,7 @@ from ...protocol.errors import Refused, Unauthenticated
 from ...protocol.rights.principal import Principal
 from ..http import access, parameters, problems, security
 from ..http.services import services
-from .streams import Detached, Endless, Kind, check_can_stream, chunk, id_line, retry_line, stream_headers
+from .streams import Detached, HeldStream, Kind, check_can_stream, chunk, id_line, retry_line, stream_headers
 
 
 def stream(principal: Principal, after: Cursor | Now, kind: Kind) -> Response:
@@ -25,7 +25,7 @@ def stream(principal: Principal, after: Cursor | Now, kind: Kind) -> Response:
     if chat.draining and kind == "sse":
         # That gives up for good at any other status, and comes back when a stream ends (HTML §9.2.2).
         return Response(b": draining\n" + retry_line(), headers={**_without_chunks(kind), "Connection": "close"})
-    chat.welcome(access.begun())
+    chat.check_accepting(access.first_byte_at())
     check_can_stream()
     beat = parameters.heartbeat()
     if request.method == "HEAD":
@@ -45,7 +45,7 @@ def _without_chunks(kind: Kind) -> dict[str, str]:
     return {"Content-Type": stream_headers(kind)["Content-Type"], "Cache-Control": "no-store", "Vary": "Accept"}
 
 
-class InboxStream(Endless):
+class InboxStream(HeldStream):
     """One stream of an inbox."""
 
     def __init__(

@@ -152,7 +152,10 @@ class Asked(NamedTuple):
 
 
 class Kept(Peer):
-    """One such connection. It is `busy` while a request of its own waits for the answer, which began at `began`."""
+    """One connection of this kind. It is `busy` while a request of its own waits for the answer.
+
+    That request is handled since `handling_since` (time.perf_counter).
+    """
 
     transport = "http"
 
@@ -166,13 +169,13 @@ class Kept(Peer):
         self._leaving = False
         self._idle_until = 0.0
         self._going: bytes | None = None
-        self.came_at = time.monotonic() if given.arrived is None else given.arrived
-        """When the first byte of its newest request came, or earlier."""
+        self.first_byte_at = time.monotonic() if given.first_byte_at is None else given.first_byte_at
+        """The time at which the first byte of its newest request came, or earlier (time.monotonic)."""
         self.principal = asked.principal
         self._told = asked.told
         self._request_id = asked.request_id
         self._names_requests = asked.names_requests
-        self.began = time.perf_counter()
+        self.handling_since = time.perf_counter()
 
     def answer(self, answer: bytes, status: str = "200 OK") -> None:
         """Send this, and be ready for the next request."""
@@ -236,7 +239,7 @@ class Kept(Peer):
             self.listen(False)
         else:
             self.reactor.release(self)
-            self._hand_back(self.sock, data, self.came_at)
+            self._hand_back(self.sock, data, self.first_byte_at)
 
     def revoked(self) -> None:
         self.last()
@@ -255,7 +258,7 @@ class Kept(Peer):
 
     def _tell(self, request_id: str, status: int | None, size: int) -> None:
         if self._told is not None:
-            access.answered(self._told, request_id, status, size, self.began, self.transport)
+            access.answered(self._told, request_id, status, size, self.handling_since, self.transport)
 
     def idle(self) -> None:
         self._idle_until = time.monotonic() + (LEAVE_SECONDS if self._leaving else IDLE_SECONDS)
@@ -267,7 +270,7 @@ class Kept(Peer):
     def _read(self, at: float | None = None) -> None:
         if self.unused:
             # Dated before it is read: a drain may begin between.
-            self.came_at = time.monotonic() if at is None else at
+            self.first_byte_at = time.monotonic() if at is None else at
         super()._read()
 
     def read_last(self) -> None:

@@ -147,7 +147,7 @@ class Parked(Kept):
 
     def _wait(self) -> None:
         self._number += 1
-        self.began = time.perf_counter()
+        self.handling_since = time.perf_counter()
         self._began_at = time.time_ns() // 1_000_000
         self._lot.enter(self)
         if self.busy and self._leaving:

@@ -54,7 +54,7 @@ def events(room: str) -> Response:
     kind = negotiated()
     if kind != "json":
         return services().stream(room, last_event() if kind == "sse" else parameters.after(), kind)
-    chat.welcome(access.begun())
+    chat.check_accepting(access.first_byte_at())
     after, limit = parameters.after(), parameters.limit(_DEFAULT_LIMIT, _MOST)
     seconds, preferred = parameters.wait()
     parameters.heartbeat()  # not used here, but refused alike over each transport
@@ -78,7 +78,7 @@ def events(room: str) -> Response:
 def events_of_rooms() -> Response:
     """{`rooms`: {name: {`events`, `cursor`, `more`}}, `retry_in_ms`?}: several rooms, one hold for all."""
     chat = services().chat
-    chat.welcome(access.begun())
+    chat.check_accepting(access.first_byte_at())
     if request.accept_mimetypes and not parameters.accepted("application/json"):
         raise NotAcceptable("Events of several rooms come as application/json.")
     after, limit = parameters.after_by_room(), parameters.limit(_DEFAULT_LIMIT, _MOST)

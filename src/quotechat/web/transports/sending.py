@@ -187,7 +187,7 @@ class Sender(Kept):
     def _submit(self, head: repeats.Head, said: Said) -> None:
         assert said.asked is not None
         self.busy = True
-        self.began = time.perf_counter()
+        self.handling_since = time.perf_counter()
         self._said, self.head, self._told = said, said.asked.head, said.asked.told
         self.name_request(head.request_id)
         try:
@@ -198,7 +198,7 @@ class Sender(Kept):
                 identity=said.identity,
                 proof=said.proof,
                 address=said.who[1],
-                begun=0.0,  # `restart` decides when it is too late
+                first_byte_at=0.0,  # `restart` decides when it is too late
             )
         except Refused as refused:
             self._stored(head.ends, refused)

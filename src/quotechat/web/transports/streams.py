@@ -1,4 +1,4 @@
-"""Endless streams over HTTP: NDJSON for `curl -N` and programs, Server-Sent Events for browsers.
+"""Streams over HTTP that do not end: NDJSON for `curl -N` and programs, Server-Sent Events for browsers.
 
 The events are those of every other transport. The answer is written by the reactor, in chunks (RFC 9112
 §7.1), so that a stream holds no thread; it ends completely, with its last chunk, when the worker drains.
@@ -44,7 +44,7 @@ def stream(room: str, after: Cursor | Now, kind: Kind) -> Response:
     reactor = services().reactor
     if chat.draining and kind == "sse":
         return _come_back(chat, room, after)
-    chat.welcome(access.begun())
+    chat.check_accepting(access.first_byte_at())
     check_can_stream()
     beat = parameters.heartbeat()
     handle = chat.open(security.principal(), room)
@@ -149,7 +149,7 @@ def stream_headers(kind: Kind) -> Headers:
     )
 
 
-class Endless(Peer):
+class HeldStream(Peer):
     """One answer in the reactor that goes on until the reader, its right or the worker ends it; `head` begins it."""
 
     def __init__(
@@ -182,7 +182,7 @@ class Endless(Peer):
         self.send(chunk(position + b"data: " + encoded + b"\n\n" if self.framing == "sse" else encoded + b"\n"))
 
 
-class Stream(Endless):
+class Stream(HeldStream):
     """One stream of a room."""
 
     takes_hints = True

@@ -88,7 +88,7 @@ def _before_the_upgrade() -> Response | None:
     if request.method != "GET":  # RFC 6455 §4.1; Flask lets HEAD in with it
         raise MethodNotAllowed(_ALLOWED.split(", "))
     chat = services().chat
-    chat.welcome(access.begun())
+    chat.check_accepting(access.first_byte_at())
     upgrade, connection = (request.headers.get(name, "").lower() for name in ("Upgrade", "Connection"))
     if upgrade != "websocket" or "upgrade" not in [each.strip() for each in connection.split(",")]:
         raise ParameterInvalid("Here is a WebSocket: ask for the upgrade.", "Upgrade")
