@@ -347,14 +347,15 @@ def test_calls_share_a_connection_that_is_kept(connections: list[list[bytes]], s
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
-        line = outbound.Line(parse(f"http://receiver.example:{listening.getsockname()[1]}/"), LOCAL, resolve=resolve)
+        target = parse(f"http://receiver.example:{listening.getsockname()[1]}/")
+        reused = outbound.ReusedConnection(target, LOCAL, resolve=resolve)
         found: list[int | str] = []
         for _ in statuses:
             try:
-                found.append(line.post({}, b"{}").status)
+                found.append(reused.post({}, b"{}").status)
             except Failed as failed:
                 found.append(str(failed))
-        line.close()
+        reused.close()
         thread.join(60)
     assert found == statuses
     assert len(heard) == len(resolved) == len(connections)

@@ -2,9 +2,9 @@
 
 from .addresses import Address, Network, Target, Unsafe, check, is_safe, parse
 from .answering import Answer, Wanted
-from .calling import SECONDS, Failed, Line, Resolve, lookup, post, vet
+from .calling import SECONDS, Failed, Resolve, ReusedConnection, lookup, post, vet
 
 __all__ = [
-    "SECONDS", "Address", "Answer", "Failed", "Line", "Network", "Resolve", "Target", "Unsafe", "Wanted", "check",
-    "is_safe", "lookup", "parse", "post", "vet",
+    "SECONDS", "Address", "Answer", "Failed", "Network", "Resolve", "ReusedConnection", "Target", "Unsafe", "Wanted",
+    "check", "is_safe", "lookup", "parse", "post", "vet",
 ]  # fmt: skip

@@ -51,16 +51,17 @@ def post(
     resolve: Resolve | None = None,
     context: ssl.SSLContext | None = None,
 ) -> Answer:
-    """POST `body` once, and return the answer; see `Line`."""
-    with contextlib.closing(Line(target, networks, seconds=seconds, resolve=resolve, context=context)) as line:
-        return line.post(headers, body, wanted, last=True)
+    """POST `body` once, over a connection of its own, and return the answer; see `ReusedConnection.post`."""
+    connection = ReusedConnection(target, networks, seconds=seconds, resolve=resolve, context=context)
+    with contextlib.closing(connection):
+        return connection.post(headers, body, wanted, last=True)
 
 
-class Line:
-    """POSTs to one receiver that follow on each other, over one connection as long as the receiver keeps it.
+class ReusedConnection:
+    """Successive POSTs to one receiver, over one connection for as long as the receiver keeps it open.
 
     `resolve` returns the addresses of a name, `context` checks certificates. Each POST has `seconds`. The name is
-    resolved, and its addresses checked, for each connection, so a kept one goes to an address that was checked.
+    resolved, and its addresses are checked, for each new connection: a reused one leads to an address that was checked.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Line:
     def post(
         self, headers: Mapping[str, str], body: bytes, wanted: Wanted = _no_body, *, last: bool = False
     ) -> Answer:
-        """POST `body`, and return the answer; its body is read if it is `wanted`. After the `last` one it closes.
+        """POST `body`, and return the answer, whose body is read if it is `wanted`. The `last` POST closes.
 
         Raises Unsafe before a connection is made, and Failed if no complete answer came in time.
         """
@@ -94,7 +95,7 @@ class Line:
                 try:
                     return self._ask(kept, request, deadline, wanted, last=last)
                 except _Closed:
-                    pass  # it was idle, and its time was over at the receiver
+                    pass  # the receiver closed it while it was idle
             return self._ask(self._connected(deadline), request, deadline, wanted, last=last)
         except (ssl.SSLError, ssl.CertificateError):
             raise Failed("tls") from None
@@ -111,7 +112,7 @@ class Line:
         self._kept = None
 
     def _still_kept(self) -> socket.socket | None:
-        """Return the connection that was kept, unless something has come that was not asked for, such as its end."""
+        """Return the idle connection, unless the receiver has closed it or sent bytes that nobody asked for."""
         kept, self._kept = self._kept, None
         if kept is not None and _is_readable(kept):
             _close(kept)
@@ -146,7 +147,7 @@ class Line:
 
 
 class _Closed(ConnectionError):
-    """The receiver has closed the connection before a byte of its answer."""
+    """The receiver closed the connection before the first byte of its answer."""
 
 
 def _close(connection: socket.socket | None) -> None:
@@ -156,7 +157,7 @@ def _close(connection: socket.socket | None) -> None:
 
 
 def _is_readable(connection: socket.socket) -> bool:
-    """Return True if something has come, or the end."""
+    """Return True if a read would not block: bytes have come, or the end of the stream."""
     if isinstance(connection, ssl.SSLSocket) and connection.pending():
         return True
     poll = select.poll()

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from ... import outbound
-from ...outbound import Answer, Failed, Line, Network, Resolve, Unsafe
+from ...outbound import Answer, Failed, Network, Resolve, ReusedConnection, Unsafe
 from ...protocol import webhooks
 from ...protocol.rights.principal import Principal
 from ...store.accounts import accounts
@@ -79,14 +79,14 @@ class Calls:
         self._webhook = webhook
         self._networks = networks
         self._reach = reach or Reach()
-        self._line: Line | None = None
+        self._connection: ReusedConnection | None = None
 
     def __enter__(self) -> Calls:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._line is not None:
-            self._line.close()
+        if self._connection is not None:
+            self._connection.close()
 
     def call(self, webhook_id: str, content: bytes, now: int) -> Called:
         """Send `content` once, signed at `now`."""
@@ -94,10 +94,10 @@ class Calls:
         head = webhooks.headers(self._webhook.secrets(now), webhook_id, now, content)
         answer, error = None, None
         try:
-            if self._line is None:
+            if self._connection is None:
                 target, (seconds, resolve) = outbound.parse(self._webhook.url), self._reach
-                self._line = Line(target, self._networks, seconds=seconds, resolve=resolve)
-            answer = self._line.post(head, content, webhooks.may_answer)
+                self._connection = ReusedConnection(target, self._networks, seconds=seconds, resolve=resolve)
+            answer = self._connection.post(head, content, webhooks.may_answer)
         except Unsafe:
             error = UNSAFE
         except Failed as failed:
