@@ -100,7 +100,7 @@ def number_from_a_sequence() -> None:
 
 def check_then_wait() -> None:
     """What comes between "is there anything?" and "wake me" wakes nobody, and no net catches it."""
-    wait = parking.Parked._wait
+    wait = parking.ParkedPoll._wait
 
     def later(self: Any) -> None:
         self.reactor.later(time.monotonic() + 0.05, lambda: None if self.ending else wait(self))
@@ -109,9 +109,9 @@ def check_then_wait() -> None:
         self._chat.hold(1)
         self._waiting[parked.place.room].setdefault(parked.place, set()).add(parked)
 
-    parking.Parked._wait = later  # type: ignore[method-assign]
-    parking.Lot.enter = enter  # type: ignore[method-assign]
-    parking.Lot.look = lambda self: None  # type: ignore[method-assign]
+    parking.ParkedPoll._wait = later  # type: ignore[method-assign]
+    parking.ParkedPolls.enter = enter  # type: ignore[method-assign]
+    parking.ParkedPolls.look = lambda self: None  # type: ignore[method-assign]
 
 
 def ack_before_commit() -> None:

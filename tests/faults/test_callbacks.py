@@ -163,11 +163,11 @@ CALLBACKS = [
     ("quotechat.web.transports.websocket_peer:Socket.received", websocket),
     ("quotechat.web.transports.streams:Stream.opened", stream),
     ("quotechat.web.transports.streams:Stream.swept", stream),
-    ("quotechat.web.transports.parking:Parked.opened", held_poll),
-    ("quotechat.web.transports.parking:Parked._nothing", held_poll),
-    ("quotechat.web.transports.parking:Parked.found", held_poll),
+    ("quotechat.web.transports.parking:ParkedPoll.opened", held_poll),
+    ("quotechat.web.transports.parking:ParkedPoll._nothing", held_poll),
+    ("quotechat.web.transports.parking:ParkedPoll.found", held_poll),
     ("quotechat.web.transports.sending:Sender._stored", kept_messages),
-    ("quotechat.web.transports.kept:Kept.go", handed_back),
+    ("quotechat.web.transports.kept:KeptConnection.go", handed_back),
 ]
 
 

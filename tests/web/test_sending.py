@@ -29,8 +29,8 @@ from quotechat.live.handoff import Handoff
 from quotechat.live.reactor import Reactor
 from quotechat.live.repeats import Repeats
 from quotechat.protocol.errors import OutcomeUnknown
-from quotechat.web.transports.kept import LEAVE_SECONDS, Asked, Head
-from quotechat.web.transports.sending import Said, Sender
+from quotechat.web.transports.kept import LEAVE_SECONDS, AnswerParts, Head
+from quotechat.web.transports.sending import Sender, SenderContext
 
 MESSAGES = "/api/v1/rooms/lobby/messages"
 EVENTS = "/api/v1/rooms/lobby/events"
@@ -325,10 +325,10 @@ def test_what_nobody_has_read_yet_is_on_its_way(app: Flask) -> None:
     ours.setblocking(False)
     request = f"POST {MESSAGES} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{{}}".encode()
     given = Handoff(never, "", lambda: True, None, 0, None)
-    said = Said(app.extensions["quotechat"], never, never, None, None, ("", ""), 65_536, 30.0, False)
-    sent = Repeats[Said]()
+    said = SenderContext(app.extensions["quotechat"], never, never, None, None, ("", ""), 65_536, 30.0, False)
+    sent = Repeats[SenderContext]()
     sent.learn(request, "", said)
-    sender = Sender(ours, lambda: None, given, said._replace(asked=Asked(Head({}, []), None)), sent)
+    sender = Sender(ours, lambda: None, given, said._replace(parts=AnswerParts(Head({}, []), None)), sent)
     reactor._add(sender)
     other.sendall(request[:-1])
     sender.restart()
@@ -342,7 +342,8 @@ def test_a_request_that_is_given_back_keeps_its_date(app: Flask) -> None:
     chat = app.extensions["quotechat"]
     reactor, given_back = Reactor(chat), list[tuple[bytes, float]]()
     unknown = b"GET /api/v1/me HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    said = Said(chat, None, None, None, None, ("", ""), 65_536, 30.0, False, Asked(Head({}, []), None))  # type: ignore[arg-type]
+    parts = AnswerParts(Head({}, []), None)
+    said = SenderContext(chat, None, None, None, None, ("", ""), 65_536, 30.0, False, parts)  # type: ignore[arg-type]
 
     def give_back(sock: socket.socket, *rest: Any) -> None:
         sock.close()
@@ -352,7 +353,7 @@ def test_a_request_that_is_given_back_keeps_its_date(app: Flask) -> None:
         ours, other = socket.socketpair()
         ours.setblocking(False)
         given = Handoff(give_back, "", lambda: True, at, 0, raw)
-        made = Sender(ours, lambda: None, given, said, Repeats[Said]())
+        made = Sender(ours, lambda: None, given, said, Repeats[SenderContext]())
         reactor._add(made)
         return made, other
 

@@ -44,7 +44,7 @@ class Held(Peer):
         self.is_revoked = True
         super().revoked()
 
-    def lost(self, room: str) -> None:
+    def room_lost(self, room: str) -> None:
         self.lost_rooms.append(room)
 
 
@@ -136,7 +136,7 @@ def test_an_unchanged_server_reads_one_row_however_many_are_held(world: World) -
     """Each look; all are asked about when one ends, and a new one alone when it comes."""
     person = world.account("Azin")
     peers = [world.held(person) for _ in range(HELD)]
-    until(lambda: all(each.vouched for each in peers), what="all have been asked about")
+    until(lambda: all(each.confirmed for each in peers), what="all have been asked about")
     world.settled()
     first = peers[0].principal
     assert first is not None and first.proof is not None
@@ -149,7 +149,7 @@ def test_an_unchanged_server_reads_one_row_however_many_are_held(world: World) -
     assert not any(each.is_revoked for each in peers[1:])
     world.counted.rows.clear()
     late = world.held(person)
-    until(lambda: late.vouched, what="a new one has been asked about")
+    until(lambda: late.confirmed, what="a new one has been asked about")
     assert max(world.counted.rows) <= 3
 
 
@@ -171,7 +171,7 @@ def test_a_number_that_goes_back_is_another_one(world: World) -> None:
     """An older copy of the store has taken over: what ends there is told before its number is the old one again."""
     world.chat.write_with(lambda sql: sql.run("UPDATE access_revision SET revision = revision + 1000"))
     peer = world.held(world.account("Azin"))
-    until(lambda: peer.vouched, what="asked about")
+    until(lambda: peer.confirmed, what="asked about")
     world.settled()
     world.chat.write_with(lambda sql: sql.run("UPDATE access_revision SET revision = 0"))
     world.settled()
@@ -184,7 +184,7 @@ def test_a_session_ends_by_time_without_a_commit(world: World) -> None:
     """The number does not move then; one that was used meanwhile goes on, to its new end."""
     over, used = world.account("Azin"), world.account("Boris")
     ending, going_on = world.held(over, world.now + 30 * DAY), world.held(used, world.now + 30 * DAY)
-    until(lambda: ending.vouched and going_on.vouched, what="both have been asked about")
+    until(lambda: ending.confirmed and going_on.confirmed, what="both have been asked about")
     world.settled()
     world.chat.write_with(lambda sql: sessions.touch(sql, hashed("Boris"), world.now + DAY, ""))
     world.now += 30 * DAY
@@ -200,7 +200,7 @@ def test_a_guest_loses_an_open_room_that_it_followed_lately(world: World) -> Non
     guest = world.account("Azin", "guest")
     world.held(world.account("Boris"))
     peer = world.held(guest)
-    until(lambda: peer.vouched, what="asked about")
+    until(lambda: peer.confirmed, what="asked about")
     world.settled()
     handle = world.chat.trusted("lobby")
     handle.principal = peer.principal

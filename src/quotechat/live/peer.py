@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 READ_BYTES = 64 * 1024
 CLOSING_SECONDS = 1.0
-"""For how long a closing peer may take to read the rest and hang up."""
+"""Seconds for which a closing peer may read the rest and hang up."""
 
 
 class Subscription:
-    """A room that a peer follows, and the position up to which it has got it."""
+    """A room that a peer follows, and the position up to which its events have been sent."""
 
     __slots__ = ("began", "caught_up", "feed", "handle", "position", "unsure")
 
@@ -37,7 +37,7 @@ class Subscription:
         self.position = position
         self.caught_up = False
         self.unsure = False
-        """True if the right to read may have ended, and nothing is sent until the store has said."""
+        """True if the right to read may have ended: nothing is sent until the store has confirmed it."""
 
     def progress(self) -> str:
         """Return the cursor that its reader must have by now: the head, unless it is still catching up."""
@@ -48,8 +48,8 @@ class Subscription:
         return self.unsure or not self.caught_up or self.feed.ended or self.feed.head > self.position.seq
 
 
-class Vouched(NamedTuple):
-    """Up to when the store has said that the account of a peer stands, and may read these rooms."""
+class Confirmed(NamedTuple):
+    """The revision at which the store has confirmed that the account of a peer is valid and may read `rooms`."""
 
     revision: int
     rooms: frozenset[str]
@@ -63,8 +63,8 @@ class Peer:
 
     # A round of sending touches every peer. Beyond 30 attributes CPython gives each object a hash table of its own.
     __slots__ = (
-        "_ends_at", "_interest", "_left", "_moved_at", "_out", "bytes_in", "bytes_out", "events", "framing",
-        "principal", "reactor", "reading", "sock", "subscriptions", "vouched",
+        "_ends_at", "_interest", "_left", "_moved_at", "_out", "bytes_in", "bytes_out", "confirmed", "events",
+        "framing", "principal", "reactor", "reading", "sock", "subscriptions",
     )  # fmt: skip
     reactor: Reactor
 
@@ -86,21 +86,21 @@ class Peer:
         self._ends_at: float | None = None
         self.bytes_in = self.bytes_out = 0
         self.events = 0
-        """Sent, of rooms that it follows no more."""
+        """Events sent, of the rooms that it no longer follows."""
         self.principal: Principal | None = None
         """The account that it is held for, if any."""
-        self.vouched: Vouched | None = None
+        self.confirmed: Confirmed | None = None
 
     # --- For a subclass to define -----------------------------------------------------------------
 
     def opened(self) -> None:
-        """Begin: it has joined the reactor."""
+        """Begin to send: the peer has joined the reactor."""
 
     def received(self, data: bytes) -> None:
-        """Bytes came."""
+        """Handle bytes from the peer."""
 
-    def now_is(self, principal: Principal | None) -> None:
-        """The account that it is held for is this now; None if its session, its token or itself has ended."""
+    def principal_changed(self, principal: Principal | None) -> None:
+        """Take over the account of the peer as it is now; None if its session, its token or itself has ended."""
         self.principal = principal
         if principal is None:
             self.revoked()
@@ -112,7 +112,7 @@ class Peer:
         """Return the names of the rooms that it is held for."""
         return self.subscriptions
 
-    def lost(self, room: str) -> None:
+    def room_lost(self, room: str) -> None:
         """End what is held for `room`, unless the store says now that the account may read it."""
         self.reactor.endings.doubt(self, room)
 
@@ -141,14 +141,14 @@ class Peer:
         self.drop()
 
     def restart(self) -> None:
-        """Say goodbye: the worker drains."""
+        """Tell the client to come back later, and end: the worker drains."""
         self.end()
 
     def idle(self) -> None:
-        """Everything queued has been sent."""
+        """Go on: all queued bytes have been sent."""
 
     def filled(self) -> None:
-        """Wait: its socket takes no more for now; `idle` tells when it has taken all."""
+        """Send no more: the socket is full; `idle` is called when it has taken all."""
 
     # --- For a subclass to call -------------------------------------------------------------------
 
@@ -214,21 +214,21 @@ class Peer:
     # --- The reactor's side -----------------------------------------------------------------------
 
     def ready(self, mask: int) -> None:
-        """epoll says something."""
+        """Handle the events in `mask` that epoll reports."""
         if mask & select.EPOLLOUT:
             self._flush()
         if mask & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR):
             self._read()
 
     def closed(self) -> None:
-        """Clean up: it is out of the reactor."""
+        """Clean up after the reactor has dropped the peer."""
         self._ends_at = 0.0
         self._out.clear()
         self.sock.close()
         self._left()
 
     def released(self) -> None:
-        """Forget the socket: it has another owner."""
+        """Clean up after another owner has taken over the socket."""
         self._ends_at = 0.0
         self._left()
 

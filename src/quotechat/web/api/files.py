@@ -34,7 +34,7 @@ from ...store.files.uploads import File
 from ..http import access, authentication, parameters, problems, security, site
 from ..http.services import services
 from ..spec.described import described
-from ..transports.downloading import AT_ONCE_BYTES, Sent, can_hand_over
+from ..transports.downloading import AT_ONCE_BYTES, DownloadResponse, can_hand_over
 from .messages import live
 
 blueprint = Blueprint("files", __name__, url_prefix="/api/v1")
@@ -321,7 +321,7 @@ def _answer(
     who = security.client()
     _chat().limits.enter("download", *who)
     left = partial(_chat().limits.leave, "download", *who)
-    return Sent(services().downloads, status, headers, content, start, stop, left, first, may)
+    return DownloadResponse(services().downloads, status, headers, content, start, stop, left, first, may)
 
 
 def disposition(name: str, *, inline: bool) -> str:

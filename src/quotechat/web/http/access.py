@@ -25,7 +25,7 @@ HEADER = "X-Request-Id"
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-class Told(NamedTuple):
+class LogFields(NamedTuple):
     """The fields with which the log lines of one connection begin."""
 
     method: str
@@ -42,17 +42,17 @@ def install(scope: Scaffold, settings: Settings) -> None:
         request.environ["quotechat.request_id"] = given_id(given) or new_id()
         request.environ["quotechat.began"] = time.perf_counter()
         if settings.log_requests:
-            request.environ["quotechat.told"] = Told(request.method, _route())
+            request.environ["quotechat.log_fields"] = LogFields(request.method, _route())
 
     @scope.after_request
     def end(answer: Response) -> Response:
-        told, request_id = Told(request.method, _route()), request.environ["quotechat.request_id"]
+        fields, request_id = LogFields(request.method, _route()), request.environ["quotechat.request_id"]
         answer.headers[HEADER] = request_id
         # The new owner of the socket logs it.
         taken = getattr(answer, "taken", False) or "quotechat.detached" in request.environ
         fault = answer.status_code >= 500
         if (settings.log_requests or fault) and not taken:
-            line = _line(told, request_id, answer.status_code, _length(answer), request.environ["quotechat.began"])
+            line = _line(fields, request_id, answer.status_code, _length(answer), request.environ["quotechat.began"])
             log.log(logging.WARNING if fault else logging.INFO, "request", **line)
         return answer
 
@@ -73,28 +73,28 @@ def new_id() -> str:
     return os.urandom(8).hex()
 
 
-def of(environ: dict[str, Any]) -> Told | None:
+def of(environ: dict[str, Any]) -> LogFields | None:
     """Return the fields with which log lines of this request begin; None if there are none."""
-    found: Told | None = environ.get("quotechat.told")
+    found: LogFields | None = environ.get("quotechat.log_fields")
     return found
 
 
-def answered(told: Told, request_id: str, status: int | None, size: int, began: float, transport: str) -> None:
+def answered(fields: LogFields, request_id: str, status: int | None, size: int, began: float, transport: str) -> None:
     """Log a request answered without the server that accepted it; without `status` its client had gone."""
-    log.info("request", **_line(told, request_id, status, size, began, transport))
+    log.info("request", **_line(fields, request_id, status, size, began, transport))
 
 
-def ended(told: Told, request_id: str, **what: Any) -> None:
+def ended(fields: LogFields, request_id: str, **what: Any) -> None:
     """Log the end of a live socket or stream."""
-    log.info("connection", **about(request_id=request_id, method=told.method, route=told.route, **what))
+    log.info("connection", **about(request_id=request_id, method=fields.method, route=fields.route, **what))
 
 
 def _line(
-    told: Told, request_id: str, status: int | None, size: int, began: float, transport: str = "http"
+    fields: LogFields, request_id: str, status: int | None, size: int, began: float, transport: str = "http"
 ) -> dict[str, Any]:
     took = round((time.perf_counter() - began) * 1000, 2)
     return about(
-        request_id=request_id, method=told.method, route=told.route, status=status, ms=took, bytes=size,
+        request_id=request_id, method=fields.method, route=fields.route, status=status, ms=took, bytes=size,
         transport=transport,
     )  # fmt: skip
 

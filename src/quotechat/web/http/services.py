@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from ...live.repeats import Repeats
     from ..api.metrics import Metrics
-    from ..transports.held_rooms import Crowd
-    from ..transports.parking import Lot
-    from ..transports.sending import Said
+    from ..transports.held_rooms import RoomsPolls
+    from ..transports.parking import ParkedPolls
+    from ..transports.sending import SenderContext
     from .authentication import Services as Accounts
     from .security import Keys
 
@@ -43,9 +43,9 @@ class Services:
     """Answers a poll that asks for a stream: transports do not import each other."""
     accounts: Accounts = field(init=False)
     keys: Keys = field(init=False)
-    lot: Lot = field(init=False)
-    crowd: Crowd = field(init=False)
-    sent: Repeats[Said] = field(init=False)
+    parked_polls: ParkedPolls = field(init=False)
+    rooms_polls: RoomsPolls = field(init=False)
+    sent: Repeats[SenderContext] = field(init=False)
     metrics: Metrics = field(init=False)
     openapi: dict[str, Any] | None = None
     """The document of the API, made when it is first asked for."""

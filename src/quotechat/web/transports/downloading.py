@@ -18,11 +18,11 @@ from . import revocation
 from .kept import with_headers
 
 AT_ONCE_BYTES = 256 * 1024
-"""Up to so many bytes leave like any other answer."""
+"""A body of at most so many bytes is sent like any other answer."""
 
 
-class Sent(Response):
-    """A response whose body `Downloads` sends; until then it is like any other."""
+class DownloadResponse(Response):
+    """A response whose body `Downloads` sends; until the server calls it, it is like any other."""
 
     taken = True
 
@@ -55,7 +55,7 @@ class Sent(Response):
         raise StopIteration
 
 
-class Made(Body, Protocol):
+class GeneratedBody(Body, Protocol):
     """A body that was made for one answer, which closes it."""
 
     @property
@@ -63,8 +63,8 @@ class Made(Body, Protocol):
     def close(self) -> None: ...
 
 
-def whole(made: Made, headers: dict[str, str]) -> Response:
-    """Return the answer with all of `made`; a long one goes out without a thread, until the caller's session ends.
+def whole(made: GeneratedBody, headers: dict[str, str]) -> Response:
+    """Return the answer with all of `made`; a long one takes no thread, and ends early if the caller's session does.
 
     Raises RateLimited, Overloaded.
     """
@@ -92,7 +92,7 @@ def whole(made: Made, headers: dict[str, str]) -> Response:
     except Refused:
         made.close()
         raise
-    return Sent(services().downloads, 200, headers, made, 0, made.size, left, may=may)
+    return DownloadResponse(services().downloads, 200, headers, made, 0, made.size, left, may=may)
 
 
 def can_hand_over() -> bool:

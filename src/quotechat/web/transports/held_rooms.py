@@ -28,8 +28,8 @@ from ...protocol.errors import Overloaded, Refused, RoomUnknown, Unauthenticated
 from ...protocol.rights.principal import Principal
 from ..http import problems
 from ..http.services import services, services_of
-from .kept import Asked, Kept, Taking
-from .parking import SETTLE
+from .kept import AnswerParts, KeptConnection, SocketTakingResponse
+from .parking import ANSWER_GAP
 from .poll_bytes import fields
 
 Places = Mapping[RoomHandle, str]
@@ -56,21 +56,21 @@ def hold(
 
     With `alone` it is the inbox and nothing around it.
     """
-    crowd = services().crowd
+    rooms_polls = services().rooms_polls
 
     def take(environ: dict[str, Any], headers: list[tuple[str, str]]) -> None:
-        given, asked = handoff.need(environ), Asked.of(environ, headers)
+        given, parts = handoff.need(environ), AnswerParts.of(environ, headers)
         sock, ahead = detach(environ)
-        held = HeldRooms(sock, left, given, asked, crowd, places, limit, seconds, inbox, alone)
+        held = RoomsPoll(sock, left, given, parts, rooms_polls, places, limit, seconds, inbox, alone)
         if ahead:
             held.last()
-        crowd.reactor.add(held)
+        rooms_polls.reactor.add(held)
 
-    return Taking(take, left, lambda: problems.response(Overloaded()))
+    return SocketTakingResponse(take, left, lambda: problems.response(Overloaded()))
 
 
-class HeldRooms(Kept):
-    """One held poll; `places` are the rooms that it waits in."""
+class RoomsPoll(KeptConnection):
+    """One held poll of several rooms; `places` are the rooms, each with its cursor."""
 
     transport = "long-poll"
 
@@ -79,18 +79,18 @@ class HeldRooms(Kept):
         sock: socket.socket,
         left: Callable[[], None],
         given: Handoff,
-        asked: Asked,
-        crowd: Crowd,
+        parts: AnswerParts,
+        rooms_polls: RoomsPolls,
         places: Places,
         limit: int,
         seconds: float,
         inbox: tuple[Principal, Cursor | Now] | None,
         alone: bool,
     ) -> None:
-        super().__init__(sock, left, given, asked)
+        super().__init__(sock, left, given, parts)
         self.places = places
         self.limit = limit
-        self._crowd = crowd
+        self._rooms_polls = rooms_polls
         self._seconds = seconds
         self._who = None if inbox is None else inbox[0]
         self.inbox_after: Cursor | Now = Now() if inbox is None else inbox[1]
@@ -104,10 +104,10 @@ class HeldRooms(Kept):
     # --- Waiting ----------------------------------------------------------------------------------
 
     def opened(self) -> None:
-        self._crowd.enter(self)
+        self._rooms_polls.enter(self)
         if self._who is not None:
             self.reactor.inbox.hold(self, self._who)
-        # Jitter: those whom one event wakes together do not come back together for ever.
+        # Jitter: polls that one event wakes together do not come back together for ever.
         self.reactor.later(time.monotonic() + self._seconds * random.uniform(0.8, 1.0), self._finish, self)
         self.look()
 
@@ -117,7 +117,7 @@ class HeldRooms(Kept):
             self._read_rooms()
 
     def inbox_found(self, cursor: str | None, encoded: bytes) -> None:
-        """The inbox is elsewhere, or the time is up: answer with it, and what the rooms have."""
+        """Answer with the inbox and the rooms' events: the inbox has moved, or the time is up."""
         self._inbox, self._ends = encoded, True
         self._tag = cursor
         self._read_rooms()
@@ -139,7 +139,7 @@ class HeldRooms(Kept):
     def rooms(self) -> list[str]:
         return [handle.room for handle in self.places] if self.busy else []
 
-    def lost(self, room: str) -> None:
+    def room_lost(self, room: str) -> None:
         if self.busy:
             refused = RoomUnknown(room)
             refused.room = room if len(self.places) > 1 or self._who is not None else None
@@ -152,11 +152,11 @@ class HeldRooms(Kept):
             self.end()
 
     def refuse(self, refused: Refused) -> None:
-        self._crowd.leave(self)
+        self._rooms_polls.leave(self)
         super().refuse(refused)
 
     def closed(self) -> None:
-        self._crowd.leave(self)
+        self._rooms_polls.leave(self)
         super().closed()
 
     def more(self) -> str:
@@ -182,7 +182,7 @@ class HeldRooms(Kept):
         else:
             self._reading = True
             positions = {handle: cursor_of(after) for handle, after in self.places.items()}
-            self.reactor.read(partial(self._crowd.chat.read_on, positions, self.limit), self._found, self)
+            self.reactor.read(partial(self._rooms_polls.chat.read_on, positions, self.limit), self._found, self)
 
     def _found(self, found: object) -> None:
         self._reading = False
@@ -200,30 +200,30 @@ class HeldRooms(Kept):
         inbox = self._inbox
         if inbox is None and self._who is not None:
             inbox = nothing(str(self.inbox_after))
-        self._crowd.leave(self)
+        self._rooms_polls.leave(self)
         retry = hint() if self._early and not any(page.events for page in pages.values()) else None
         self.answer(inbox or b"{}" if self._alone else body(pages, retry, inbox))
 
 
-class Crowd:
-    """All such polls of a worker. Its methods run on the reactor's thread, but for `news`."""
+class RoomsPolls:
+    """All held polls of several rooms in a worker. Its methods run on the reactor's thread, but for `news`."""
 
     def __init__(self, reactor: Reactor, chat: Chat) -> None:
         self.reactor = reactor
         self.chat = chat
-        self._held: dict[str, set[HeldRooms]] = {}
-        self._all: set[HeldRooms] = set()
+        self._held: dict[str, set[RoomsPoll]] = {}
+        self._all: set[RoomsPoll] = set()
         self._news: set[str] = set()
 
-    def enter(self, held: HeldRooms) -> None:
-        """Let it wait from now on."""
+    def enter(self, held: RoomsPoll) -> None:
+        """Hold `held` until there is news for it."""
         self.chat.hold(1)
         self._all.add(held)
         for handle in held.places:
             self._held.setdefault(handle.room, set()).add(held)
 
-    def leave(self, held: HeldRooms) -> None:
-        """Let it wait no longer."""
+    def leave(self, held: RoomsPoll) -> None:
+        """Hold `held` no longer."""
         if held not in self._all:
             return
         self.chat.hold(-1)
@@ -239,14 +239,14 @@ class Crowd:
         """Queue a look at the polls of `room`; for `Chat.listen`."""
         if room in self._held and room not in self._news:
             self._news.add(room)
-            self.reactor.call(lambda: self.reactor.later(time.monotonic() + SETTLE, partial(self._look_at, room)))
+            self.reactor.call(lambda: self.reactor.later(time.monotonic() + ANSWER_GAP, partial(self._look_at, room)))
 
     def has_waiting(self, room: str) -> bool:
         """Return True if a poll waits in `room`; for `Chat.followed_by`."""
         return room in self._held
 
     def look(self) -> None:
-        """Once a second: a wake-up may have been lost."""
+        """Look at all polls, once a second: a wake-up may have been lost."""
         for held in list(self._all):
             self.reactor.guard(held, held.look)
 
@@ -267,10 +267,10 @@ def _has_moved(handle: RoomHandle, after: str) -> bool:
 
 
 def install(app: Flask, chat: Chat) -> None:
-    """Give `app` a place for such polls, in its reactor."""
+    """Let the reactor of `app` hold polls of several rooms."""
     ours = services_of(app)
     reactor = ours.reactor
-    crowd = ours.crowd = Crowd(reactor, chat)
-    chat.listen(crowd.news)
-    chat.followed_by(crowd.has_waiting)
-    reactor.every_sweep(crowd.look)
+    rooms_polls = ours.rooms_polls = RoomsPolls(reactor, chat)
+    chat.listen(rooms_polls.news)
+    chat.followed_by(rooms_polls.has_waiting)
+    reactor.every_sweep(rooms_polls.look)

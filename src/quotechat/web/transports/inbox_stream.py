@@ -1,4 +1,4 @@
-"""The inbox as an endless stream, NDJSON or Server-Sent Events: what a socket is told, over HTTP (see `streams`)."""
+"""The inbox as a stream, NDJSON or Server-Sent Events: the envelopes of a socket, over HTTP (see `streams`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...protocol.errors import Refused, Unauthenticated
 from ...protocol.rights.principal import Principal
 from ..http import access, parameters, problems, security
 from ..http.services import services
-from .streams import Detached, HeldStream, Kind, check_can_stream, chunk, id_line, retry_line, stream_headers
+from .streams import HeldStream, Kind, StreamResponse, check_can_stream, chunk, id_line, retry_line, stream_headers
 
 
 def stream(principal: Principal, after: Cursor | Now, kind: Kind) -> Response:
@@ -38,7 +38,7 @@ def stream(principal: Principal, after: Cursor | Now, kind: Kind) -> Response:
         sock, _ = detach(environ)
         reactor.add(InboxStream(sock, leave, kind, beat, principal, after, head, environ))
 
-    return Detached(stream_headers(kind), begin, leave)
+    return StreamResponse(stream_headers(kind), begin, leave)
 
 
 def _without_chunks(kind: Kind) -> dict[str, str]:

@@ -28,14 +28,14 @@ from ..http import access, authentication, measure, problems, quota
 from ..http.services import services
 
 IDLE_SECONDS = 2.0
-"""For which a connection is kept after an answer, as gunicorn keeps its own."""
+"""Seconds for which a connection is kept after an answer, as gunicorn keeps its own."""
 
 LEAVE_SECONDS = 1.0
-"""For which an unused connection is kept when the worker drains."""
+"""Seconds for which an unused connection is kept when the worker drains."""
 PATIENCE_SECONDS = 60.0
-"""For which a peer may take nothing of its answer."""
+"""Seconds for which a peer may take nothing of its answer."""
 _COPIED_BYTES = 16 * 1024
-"""A shorter answer leaves in one packet with its header; a longer one is shared by all its readers."""
+"""Bytes. A shorter answer leaves in one packet with its header; a longer one is shared by all its readers."""
 
 _OF_THE_BODY = ("Content-Type", "Content-Length", "Transfer-Encoding", "Connection", "X-Accel-Buffering")
 
@@ -60,11 +60,12 @@ def closes(environ: dict[str, Any]) -> bool:
     return "close" in [option.strip().lower() for option in environ.get("HTTP_CONNECTION", "").split(",")]
 
 
-class Taking(Response):
-    """Until the server asks for it, a response like any other, so that all headers come to it.
+class SocketTakingResponse(Response):
+    """A response that takes the socket away from the server.
 
-    Then `take` gets the environment and those headers: the socket is its own from there on. If there is no descriptor
-    for it, `left` gives the place back, and the server writes `instead`.
+    Until the server calls it, it is like any other, so that it gets all headers. Then `take` gets the environment and
+    those headers, and owns the socket. If there is no descriptor for it, `left` gives the place back, and the server
+    writes `instead`.
     """
 
     taken = True
@@ -92,7 +93,7 @@ class Taking(Response):
 
 
 def with_headers(answer: Response, headers: Headers) -> Response:
-    """Return `answer` with those of `headers` that are about the server, and not about another body."""
+    """Return `answer` with those of `headers` that describe the server, not another body."""
     for name, value in headers:
         if name not in answer.headers and name not in _OF_THE_BODY:
             answer.headers.add(name, value)
@@ -128,11 +129,11 @@ def _now(second: int) -> str:
     return http_date(second)
 
 
-class Asked(NamedTuple):
-    """The parts of answers to a client that are not their bodies, and the facts that those depend on."""
+class AnswerParts(NamedTuple):
+    """The parts of a client's answers beside their bodies, and the facts on which those depend."""
 
     head: Head
-    told: access.Told | None
+    log_fields: access.LogFields | None
     request_id: str | None = None
     """That of the first request."""
     principal: Principal | None = None
@@ -143,15 +144,15 @@ class Asked(NamedTuple):
     """True if the client, a proxy that is trusted, gives requests their ids."""
 
     @classmethod
-    def of(cls, environ: dict[str, Any], headers: list[tuple[str, str]]) -> Asked:
-        """Return that of a request; `headers` are those of the application's answer."""
+    def of(cls, environ: dict[str, Any], headers: list[tuple[str, str]]) -> AnswerParts:
+        """Return the parts for a request; `headers` are those of the application's answer."""
         return cls(
             Head(environ, headers), access.of(environ), environ["quotechat.request_id"],
             environ.get(authentication.PRINCIPAL), closes(environ), bool(services().settings.trusted_proxies),
         )  # fmt: skip
 
 
-class Kept(Peer):
+class KeptConnection(Peer):
     """One connection of this kind. It is `busy` while a request of its own waits for the answer.
 
     That request is handled since `handling_since` (time.perf_counter).
@@ -159,26 +160,26 @@ class Kept(Peer):
 
     transport = "http"
 
-    def __init__(self, sock: socket.socket, left: Callable[[], None], given: Handoff, asked: Asked) -> None:
+    def __init__(self, sock: socket.socket, left: Callable[[], None], given: Handoff, parts: AnswerParts) -> None:
         super().__init__(sock, left)
-        self.head = asked.head
+        self.head = parts.head
         self.busy = True
         self._hand_back = given.give_back
         self._accepting = given.accepting
-        self._last = asked.last
+        self._last = parts.last
         self._leaving = False
         self._idle_until = 0.0
         self._going: bytes | None = None
         self.first_byte_at = time.monotonic() if given.first_byte_at is None else given.first_byte_at
         """The time at which the first byte of its newest request came, or earlier (time.monotonic)."""
-        self.principal = asked.principal
-        self._told = asked.told
-        self._request_id = asked.request_id
-        self._names_requests = asked.names_requests
+        self.principal = parts.principal
+        self._log_fields = parts.log_fields
+        self._request_id = parts.request_id
+        self._names_requests = parts.names_requests
         self.handling_since = time.perf_counter()
 
     def answer(self, answer: bytes, status: str = "200 OK") -> None:
-        """Send this, and be ready for the next request."""
+        """Send this body, and wait for the next request."""
         self.busy = False
         self._idle_until = time.monotonic() + IDLE_SECONDS
         if not self._accepting():
@@ -202,7 +203,7 @@ class Kept(Peer):
         return self._last or self._leaving
 
     def more(self) -> str:
-        """Lines of the header that are of this answer alone, each with its line break."""
+        """Return header lines of this answer alone, each with its line break."""
         return ""
 
     def refuse(self, refused: Refused) -> None:
@@ -226,7 +227,7 @@ class Kept(Peer):
         self._last = True
 
     def leave(self) -> None:
-        """Answer one more request, if it comes soon: a client that sends all the while is sending it now."""
+        """Answer one more request, if it comes soon: a client that sends steadily is sending it now."""
         self._leaving = True
         self._idle_until = time.monotonic() + LEAVE_SECONDS
 
@@ -257,8 +258,8 @@ class Kept(Peer):
         return found
 
     def _tell(self, request_id: str, status: int | None, size: int) -> None:
-        if self._told is not None:
-            access.answered(self._told, request_id, status, size, self.handling_since, self.transport)
+        if self._log_fields is not None:
+            access.answered(self._log_fields, request_id, status, size, self.handling_since, self.transport)
 
     def idle(self) -> None:
         self._idle_until = time.monotonic() + (LEAVE_SECONDS if self._leaving else IDLE_SECONDS)
@@ -274,7 +275,7 @@ class Kept(Peer):
         super()._read()
 
     def read_last(self) -> None:
-        """Read what has come by now, unread bytes too: it is on its way when the worker drains."""
+        """Read the bytes that have come by now: their request was on its way when the worker began to drain."""
         self._read(0.0)
 
     def swept(self, now: float) -> None:

@@ -2,7 +2,7 @@
 
 All polls that wait in one room at the same cursor get one page, read and encoded once. After the answer the
 connection is kept for the next poll (`kept`).
-In a busy room, answers are at least `SETTLE` apart, so that one carries several events; in a quiet
+In a busy room, answers are at least `ANSWER_GAP` seconds apart, so that one carries several events; in a quiet
 one the first goes out at once.
 """
 
@@ -31,11 +31,11 @@ from ...protocol.rights import readership
 from ...protocol.rights.principal import Principal
 from ..http import conditional, problems
 from ..http.services import services, services_of
-from .kept import Asked, Kept, Taking, can_take
+from .kept import AnswerParts, KeptConnection, SocketTakingResponse, can_take
 from .poll_bytes import body
 
-SETTLE = 0.02
-"""Seconds between two answers in one room."""
+ANSWER_GAP = 0.02
+"""Least seconds between two answers in one room."""
 
 
 Link = Callable[..., str]
@@ -76,13 +76,13 @@ def park(
     If `page` leads there already, it is the answer, and the next poll waits. `left` is called when the
     connection is closed or given back.
     """
-    lot = services().lot
-    take = partial(lot.take, handle, place, seconds, left, page, conditional.next_link())
-    return Taking(take, left, lambda: problems.response(Overloaded()))
+    parked_polls = services().parked_polls
+    take = partial(parked_polls.take, handle, place, seconds, left, page, conditional.next_link())
+    return SocketTakingResponse(take, left, lambda: problems.response(Overloaded()))
 
 
-class Parked(Kept):
-    """A connection whose polls wait here, one after the other: the same request again, at the last answer's cursor."""
+class ParkedPoll(KeptConnection):
+    """A connection whose polls wait in the reactor, one after the other, each at the cursor of the last answer."""
 
     transport = "long-poll"
 
@@ -91,8 +91,8 @@ class Parked(Kept):
         sock: socket.socket,
         left: Callable[[], None],
         environ: dict[str, Any],
-        asked: Asked,
-        lot: Lot,
+        parts: AnswerParts,
+        parked_polls: ParkedPolls,
         handle: RoomHandle,
         place: Place,
         seconds: float,
@@ -100,13 +100,13 @@ class Parked(Kept):
         link: Link,
     ) -> None:
         given = handoff.need(environ)
-        super().__init__(sock, left, given, asked)
+        super().__init__(sock, left, given, parts)
         self.handle = handle
         self.place = place
         self._first = first
         self._link = link
         self._more = False
-        self._lot = lot
+        self._parked_polls = parked_polls
         self._seconds = seconds
         self._headers = repeats.Reader(given.peer)
         self._key = None if is_guarded(environ) else repeats.key(given.raw, given.peer)
@@ -149,25 +149,25 @@ class Parked(Kept):
         self._number += 1
         self.handling_since = time.perf_counter()
         self._began_at = time.time_ns() // 1_000_000
-        self._lot.enter(self)
+        self._parked_polls.enter(self)
         if self.busy and self._leaving:
             self._end(early)
         elif self.busy:
-            # Jitter: those whom one event wakes together do not come back together for ever.
+            # Jitter: polls that one event wakes together do not come back together for ever.
             until = time.monotonic() + self._seconds * random.uniform(0.8, 1.0)
             self.reactor.later(until, partial(self._nothing, self._number), self)
 
     def found(self, answer: bytes, cursor: str, *, more: bool = False) -> None:
-        """Answer with this, which leads to `cursor`; `more` tells whether there is something beyond it."""
+        """Answer with this page, which leads to `cursor`; `more` is True if there are events beyond it."""
         if self.busy and not self.ending:
             self.ends = None
-            self._lot.leave(self)
+            self._parked_polls.leave(self)
             self.place = self.place._replace(after=cursor)
             self._more = more
             self.answer(answer)
 
     def found_change(self, found: Page, encoded: bytes) -> None:
-        """As `found`, with a page at whose end the right to read may end: the next poll is for the application."""
+        """As `found`, with a page whose last event may end the right to read: the next poll is for the application."""
         self._key = None
         change = found.events[-1]
         if self._repeats and self.handle.ends_with(change) and change.at <= rfc3339(self._began_at):
@@ -178,11 +178,11 @@ class Parked(Kept):
         self.found(encoded if own is found else body(own), own.cursor, more=own.more)
 
     def refuse(self, refused: Refused) -> None:
-        self._lot.leave(self)
+        self._parked_polls.leave(self)
         super().refuse(refused)
 
     def _nothing(self, number: int) -> None:
-        """End the poll with that number: its time is up."""
+        """End the poll with that number without news: its time is up."""
         if number == self._number and self.busy:
             self._end(as_it_is)
 
@@ -190,7 +190,7 @@ class Parked(Kept):
         # A repeated poll skips the first look in the store, and the wake-up of another worker's commit may be late: so
         # it looks before it answers that there is nothing (protocol §5, promise 4).
         self.ends = ending
-        self._lot.last_look(self.place)
+        self._parked_polls.last_look(self.place)
 
     def restart(self) -> None:
         self.read_last()
@@ -206,30 +206,30 @@ class Parked(Kept):
         else:
             self.end()
 
-    def now_is(self, principal: Principal | None) -> None:
+    def principal_changed(self, principal: Principal | None) -> None:
         if principal is not None:
             self.handle.principal = principal
-        super().now_is(principal)
+        super().principal_changed(principal)
 
     def rooms(self) -> Collection[str]:
         return (self.place.room,) if self.busy else ()
 
-    def lost(self, room: str) -> None:
+    def room_lost(self, room: str) -> None:
         if self.busy:
             self.refuse(RoomUnknown(room))
 
     def closed(self) -> None:
-        self._lot.leave(self)
+        self._parked_polls.leave(self)
         super().closed()
 
 
-class Lot:
+class ParkedPolls:
     """All parked polls of a worker. Its methods run on the reactor's thread, but for `take` and `news`."""
 
     def __init__(self, reactor: Reactor, chat: Chat) -> None:
         self._reactor = reactor
         self._chat = chat
-        self._waiting: dict[str, dict[Place, set[Parked]]] = defaultdict(dict)
+        self._waiting: dict[str, dict[Place, set[ParkedPoll]]] = defaultdict(dict)
         self._reading: set[Place] = set()
         self._again: set[Place] = set()
         self._answered: dict[str, float] = {}
@@ -247,9 +247,9 @@ class Lot:
         headers: list[tuple[str, str]],
     ) -> None:
         """Take the socket of a request; on the request's thread."""
-        asked = Asked.of(environ, headers)
+        parts = AnswerParts.of(environ, headers)
         sock, ahead = detach(environ)
-        parked = Parked(sock, left, environ, asked, self, handle, place, seconds, first, link)
+        parked = ParkedPoll(sock, left, environ, parts, self, handle, place, seconds, first, link)
         if ahead:
             parked.last()
         self._reactor.add(parked)
@@ -258,14 +258,14 @@ class Lot:
         """Queue a read of the news of `room`; for `Chat.listen`."""
         if room in self._waiting and room not in self._news:
             self._news.add(room)
-            self._reactor.call(lambda: self._settle(room))
+            self._reactor.call(lambda: self._look_when_due(room))
 
     def has_waiting(self, room: str) -> bool:
         """Return True if a poll waits in `room`; for `Chat.followed_by`."""
         return room in self._waiting
 
-    def enter(self, parked: Parked) -> None:
-        """Let it wait from now on."""
+    def enter(self, parked: ParkedPoll) -> None:
+        """Hold `parked` until there is news for it."""
         place = parked.place
         self._chat.hold(1)
         self._waiting[place.room].setdefault(place, set()).add(parked)
@@ -273,8 +273,8 @@ class Lot:
         if self._moved(place, parked.handle):
             self.news(place.room)
 
-    def leave(self, parked: Parked) -> None:
-        """Let it wait no longer."""
+    def leave(self, parked: ParkedPoll) -> None:
+        """Hold `parked` no longer."""
         places = self._waiting.get(parked.place.room, {})
         waiting = places.get(parked.place, set())
         if parked not in waiting:
@@ -287,14 +287,14 @@ class Lot:
             self._waiting.pop(parked.place.room, None)
 
     def look(self) -> None:
-        """Once a second: a wake-up may have been lost."""
-        recently = time.monotonic() - SETTLE
+        """Look at all rooms, once a second: a wake-up may have been lost."""
+        recently = time.monotonic() - ANSWER_GAP
         self._answered = {room: at for room, at in self._answered.items() if at > recently}
         for room in list(self._waiting):
             self._reactor.call(partial(self._look_at, room))
 
-    def _settle(self, room: str) -> None:
-        due = self._answered.get(room, 0.0) + SETTLE
+    def _look_when_due(self, room: str) -> None:
+        due = self._answered.get(room, 0.0) + ANSWER_GAP
         if time.monotonic() >= due:
             self._look_at(room)
         else:
@@ -325,7 +325,7 @@ class Lot:
         if place in self._reading or not waiting:
             return
         self._reading.add(place)
-        # Any one's: the page ends where the right of any may end.
+        # The handle of any of them: the page ends at an event that may end the right of one of them.
         handle, after = next(iter(waiting)).handle, cursor_of(place.after)
         self._reactor.read(lambda: handle.read_on(after, place.limit), partial(self._found, place))
 
@@ -358,7 +358,7 @@ class Lot:
         self._again.discard(place)
 
 
-def _end(place: Place, waiting: list[Parked], found: object) -> None:
+def _end(place: Place, waiting: list[ParkedPoll], found: object) -> None:
     """End polls without news, or, if `found` is no page, because the store could not be read."""
     for parked in waiting:
         if parked.ends is not None:
@@ -367,10 +367,10 @@ def _end(place: Place, waiting: list[Parked], found: object) -> None:
 
 
 def install(app: Flask, chat: Chat) -> None:
-    """Give `app` a place for its held polls, in its reactor."""
+    """Let the reactor of `app` hold its polls."""
     ours = services_of(app)
     reactor = ours.reactor
-    lot = ours.lot = Lot(reactor, chat)
-    chat.listen(lot.news)
-    chat.followed_by(lot.has_waiting)
-    reactor.every_sweep(lot.look)
+    parked_polls = ours.parked_polls = ParkedPolls(reactor, chat)
+    chat.listen(parked_polls.news)
+    chat.followed_by(parked_polls.has_waiting)
+    reactor.every_sweep(parked_polls.look)

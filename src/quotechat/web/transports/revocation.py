@@ -18,7 +18,7 @@ from flask import Flask, request
 
 from ...hub.accounts.credentials import Credentials
 from ...hub.chat import Chat
-from ...live.peer import Peer, Vouched
+from ...live.peer import Peer, Confirmed
 from ...live.reactor import Reactor
 from ...protocol.errors import Refused, RoomUnknown, Unauthenticated
 from ...protocol.rights.principal import Principal
@@ -30,7 +30,7 @@ LOOK_SECONDS = 0.4
 """Protocol: told within 1 s of the commit, made by any worker."""
 
 Held = dict[Principal, set[str]]
-"""Those that are connected, and the rooms that they follow."""
+"""The connected principals, each with the rooms that it follows."""
 
 
 class Revocation:
@@ -48,13 +48,13 @@ class Revocation:
         self._reactor.call(self._read_number)
 
     def begin(self) -> None:
-        """Look again and again from now on, if any account is connected; for `Reactor.every_sweep`."""
+        """Check every `LOOK_SECONDS` from now on, if any account is connected; for `Reactor.every_sweep`."""
         if not self._armed and self._any_held():
             self._armed = True
             self._tick()
 
     def _look(self) -> None:
-        """Ask about those principals of which it is not known that they stand."""
+        """Ask the store about the principals that it has not confirmed."""
         if self._looking:
             self._again = True
             return
@@ -64,8 +64,8 @@ class Revocation:
             self._reactor.read(lambda: self._ask(held), self._found)
 
     def _ask(self, held: Held) -> Answers:
-        """Return what each principal is now, and the rooms that it follows and may read no more; elsewhere."""
-        # Read first: what ends from here on moves the number again.
+        """Return each principal as it is now, and the rooms it may no longer read; on a thread that may wait."""
+        # Read first: a right that ends from here on moves the number again.
         revision = self._credentials.revision()
         current = self._credentials.current(held)
         rooms: Held = defaultdict(set)
@@ -100,7 +100,7 @@ class Revocation:
             if principal is None or peer.ending:
                 continue
             is_over = principal.ends_at is not None and principal.ends_at <= now
-            if is_over or not _is_vouched_for(peer, principal, self._revision):
+            if is_over or not _is_confirmed(peer, principal, self._revision):
                 held[principal].update(peer.rooms())
         return held
 
@@ -119,14 +119,14 @@ class Revocation:
             if before is None or before not in found.current or peer.ending:
                 continue
             now = found.current[before]
-            peer.vouched = Vouched(found.revision, frozenset(found.held[before]))
-            self._reactor.guard(peer, peer.now_is, now)
+            peer.confirmed = Confirmed(found.revision, frozenset(found.held[before]))
+            self._reactor.guard(peer, peer.principal_changed, now)
             for room in found.lost.get(now, set()).intersection(peer.rooms()) if now is not None else ():
-                self._reactor.guard(peer, peer.lost, room)
+                self._reactor.guard(peer, peer.room_lost, room)
 
 
 class Answers(NamedTuple):
-    """What the store says of principals, all of it read after its `revision`."""
+    """The store's answers about principals, all read after its `revision`."""
 
     revision: int
     held: Held
@@ -134,14 +134,14 @@ class Answers(NamedTuple):
     lost: dict[Principal, set[str]]
 
 
-def _is_vouched_for(peer: Peer, principal: Principal, revision: int) -> bool:
-    """Return True if the store has said at `revision` that `principal` stands, and may read what `peer` follows."""
-    if peer.vouched is None or peer.vouched.revision != revision:
+def _is_confirmed(peer: Peer, principal: Principal, revision: int) -> bool:
+    """Return True if the store has confirmed `principal` and the rooms of `peer` at `revision`."""
+    if peer.confirmed is None or peer.confirmed.revision != revision:
         return False
     # Others lose a room by an event of its log.
     if principal.role == "guest":
-        return peer.vouched.rooms.issuperset(peer.rooms())
-    return AUDIT in peer.vouched.rooms or AUDIT not in peer.rooms()
+        return peer.confirmed.rooms.issuperset(peer.rooms())
+    return AUDIT in peer.confirmed.rooms or AUDIT not in peer.rooms()
 
 
 class Watch:
@@ -154,7 +154,7 @@ class Watch:
         self._revision: int | None = None
 
     def has_ended(self) -> bool:
-        """Look in the store, now."""
+        """Return True if the store refuses the account now."""
         return self._refusal() is not None
 
     def check(self) -> None:
@@ -187,7 +187,7 @@ def _unknown(room: str, rooms: Collection[str]) -> RoomUnknown:
 
 
 def watch(rooms: Collection[str]) -> Watch | None:
-    """For the account that asks for `rooms`; None for others."""
+    """Return the check for the account that asks for `rooms`; None if the caller has no account."""
     principal = request.environ.get(authentication.PRINCIPAL)
     return None if principal is None else Watch(authentication.services().credentials, principal, rooms)
 

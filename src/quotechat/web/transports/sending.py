@@ -2,7 +2,7 @@
 
 The body is read as `messages` reads it, under the same limits, and stored by the same writer; only gunicorn and Flask
 are left out, which cost more than all the rest (docs/explanation/performance.md). `repeats` says which requests those
-are: the same client sends to the same room. A request that is not known here, or is refused, is asked again over there:
+are: the same client sends to the same room. A request that is not known here, or is refused, goes to the application:
 a refusal has stored nothing.
 """
 
@@ -29,7 +29,7 @@ from ...protocol.errors import OutcomeUnknown, Refused
 from ...refusal import refusal
 from ..http import access, authentication, measure, quota, security
 from ..http.services import services, services_of
-from .kept import Asked, Head, Kept, can_keep, closes
+from .kept import AnswerParts, Head, KeptConnection, can_keep, closes
 
 # Headers that are about one message, or about how its body comes.
 _VARYING = ("HTTP_IDEMPOTENCY_KEY", "HTTP_TRANSFER_ENCODING", "HTTP_EXPECT")
@@ -55,17 +55,17 @@ def keep(answer: Response, read: Read, show: Show) -> Response:
     ):
         return answer
     settings = services().settings
-    said = Said(
+    context = SenderContext(
         services().chat, read, show, security.identity(), authentication.proof(), security.client(),
         settings.body_bytes, settings.request_seconds, bool(settings.trusted_proxies),
     )  # fmt: skip
     # When it is closed it has all its headers.
-    answer.call_on_close(partial(_learn, services().sent, answer.headers, said, given, environ))
+    answer.call_on_close(partial(_learn, services().sent, answer.headers, context, given, environ))
     return answer
 
 
-class Said(NamedTuple):
-    """The part that is the same in all messages that one client sends to one room."""
+class SenderContext(NamedTuple):
+    """The constant part of all messages that one client sends to one room."""
 
     chat: Chat
     read: Read
@@ -76,14 +76,16 @@ class Said(NamedTuple):
     most_bytes: int
     seconds: float
     names_requests: bool
-    asked: Asked | None = None
+    parts: AnswerParts | None = None
 
 
-def _learn(sent: Repeats[Said], headers: Headers, said: Said, given: Handoff, environ: dict[str, Any]) -> None:
+def _learn(
+    sent: Repeats[SenderContext], headers: Headers, context: SenderContext, given: Handoff, environ: dict[str, Any]
+) -> None:
     assert given.raw is not None
     constant = [each for each in headers if each[0] != "Content-Length"]
-    asked = Asked(Head(environ, constant), access.of(environ), names_requests=said.names_requests)
-    sent.learn(given.raw, given.peer, said._replace(asked=asked))
+    parts = AnswerParts(Head(environ, constant), access.of(environ), names_requests=context.names_requests)
+    sent.learn(given.raw, given.peer, context._replace(parts=parts))
 
 
 def install(app: Flask, chat: Chat) -> None:
@@ -93,48 +95,53 @@ def install(app: Flask, chat: Chat) -> None:
     app.extensions[handoff.SHORTCUT] = partial(_take, ours.reactor, chat, ours.sent)
 
 
-def _take(reactor: Reactor, chat: Chat, sent: Repeats[Said], sock: socket.socket, given: Handoff) -> bool:
+def _take(reactor: Reactor, chat: Chat, sent: Repeats[SenderContext], sock: socket.socket, given: Handoff) -> bool:
     """Own `sock` from now on, if its request repeats one that is known; return True if it does."""
     assert given.raw is not None
     head = repeats.read(given.raw, given.peer)
-    said = None if head is None else sent.find(head)
-    if said is None:
+    context = None if head is None else sent.find(head)
+    if context is None:
         return False
     try:
-        chat.limits.enter("sender", *said.who)
+        chat.limits.enter("sender", *context.who)
     except Refused:
         return False
     ours = socket.socket(fileno=sock.detach())
     detach.prepare(ours)
-    reactor.add(Sender(ours, partial(chat.limits.leave, "sender", *said.who), given, said, sent))
+    reactor.add(Sender(ours, partial(chat.limits.leave, "sender", *context.who), given, context, sent))
     return True
 
 
-class Sender(Kept):
+class Sender(KeptConnection):
     """One connection that sends, for one client or, from a proxy, for many."""
 
     def __init__(
-        self, sock: socket.socket, left: Callable[[], None], given: Handoff, said: Said, sent: Repeats[Said]
+        self,
+        sock: socket.socket,
+        left: Callable[[], None],
+        given: Handoff,
+        context: SenderContext,
+        sent: Repeats[SenderContext],
     ) -> None:
-        assert said.asked is not None
-        super().__init__(sock, left, given, said.asked)
+        assert context.parts is not None
+        super().__init__(sock, left, given, context.parts)
         self.busy = False
-        self._said = said
+        self._context = context
         self._sent = sent
         self._headers = repeats.Reader(given.peer)
-        self._came = given.raw or b""
+        self._received = given.raw or b""
         self._late_at: float | None = None
 
     def opened(self) -> None:
         self._next()
 
     def more(self) -> str:
-        found = self._said.chat.limits.left("message", self._said.who[0])
+        found = self._context.chat.limits.left("message", self._context.who[0])
         return "" if found is None else f"{quota.STATE}: {quota.state('message', *found)}\r\n"
 
     def received(self, data: bytes) -> None:
-        self._came += data
-        if len(self._came) > 2 * self._said.most_bytes:
+        self._received += data
+        if len(self._received) > 2 * self._context.most_bytes:
             self.drop()  # it does not wait for its answers
         elif not self.busy:
             self._next()
@@ -156,48 +163,48 @@ class Sender(Kept):
 
     @property
     def unused(self) -> bool:
-        return super().unused and not self._came
+        return super().unused and not self._received
 
     @property
     def done(self) -> bool:
         return super().done and self._expected() is None
 
-    def _expected(self) -> tuple[repeats.Head, Said] | None:
-        """Return the next request, if the bytes that came begin one that is known."""
-        head = self._headers.read(self._came)
-        said = None if head is None else self._sent.find(head)
-        return None if head is None or said is None else (head, said)
+    def _expected(self) -> tuple[repeats.Head, SenderContext] | None:
+        """Return the next request and its context, if the received bytes begin a request that is known."""
+        head = self._headers.read(self._received)
+        context = None if head is None else self._sent.find(head)
+        return None if head is None or context is None else (head, context)
 
     def _next(self) -> None:
-        """Take the next request, once all of it is there."""
-        if not self._came or self.ending:
+        """Submit the next request, as soon as all of it has been received."""
+        if not self._received or self.ending:
             return
         found = self._expected()
         if found is None or found[0].ends - found[0].begins > found[1].most_bytes:
-            self.go(self._came)
+            self.go(self._received)
             return
-        head, said = found
-        if len(self._came) < head.ends:
-            seconds = min(said.seconds, GRACE_SECONDS) if self._leaving else said.seconds
+        head, context = found
+        if len(self._received) < head.ends:
+            seconds = min(context.seconds, GRACE_SECONDS) if self._leaving else context.seconds
             self._late_at = self._late_at or time.monotonic() + seconds
         else:
             self._late_at = None
-            self._submit(head, said)
+            self._submit(head, context)
 
-    def _submit(self, head: repeats.Head, said: Said) -> None:
-        assert said.asked is not None
+    def _submit(self, head: repeats.Head, context: SenderContext) -> None:
+        assert context.parts is not None
         self.busy = True
         self.handling_since = time.perf_counter()
-        self._said, self.head, self._told = said, said.asked.head, said.asked.told
+        self._context, self.head, self._log_fields = context, context.parts.head, context.parts.log_fields
         self.name_request(head.request_id)
         try:
             self.reactor.submit(
-                said.read(json.loads(self._came[head.begins : head.ends])),
+                context.read(json.loads(self._received[head.begins : head.ends])),
                 partial(self._stored, head.ends),
                 self,
-                identity=said.identity,
-                proof=said.proof,
-                address=said.who[1],
+                identity=context.identity,
+                proof=context.proof,
+                address=context.who[1],
                 first_byte_at=0.0,  # `restart` decides when it is too late
             )
         except Refused as refused:
@@ -207,11 +214,11 @@ class Sender(Kept):
         if self.ending:
             return
         if isinstance(outcome, OutcomeUnknown) or (isinstance(outcome, Refused) and (self._last or self._leaving)):
-            self.refuse(outcome)  # not to be asked again: it may be stored, or no server is there to be asked
+            self.refuse(outcome)  # not for the application: it may be stored, or the worker takes no request
         elif isinstance(outcome, Refused):
-            self.go(self._came)
+            self.go(self._received)
         else:
-            self._came = self._came[ends:]
-            number, body = self._said.show(outcome)
+            self._received = self._received[ends:]
+            number, body = self._context.show(outcome)
             self.answer(body, f"{number} {HTTP_STATUS_CODES[number]}")
             self._next()

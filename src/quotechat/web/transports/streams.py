@@ -56,7 +56,7 @@ def stream(room: str, after: Cursor | Now, kind: Kind) -> Response:
     who = security.client()
     chat.limits.enter("poll", *who)
     leave = partial(chat.limits.leave, "poll", *who)
-    return Detached(stream_headers(kind), partial(_begin, reactor, handle, feed, page, kind, beat, leave), leave)
+    return StreamResponse(stream_headers(kind), partial(_begin, reactor, handle, feed, page, kind, beat, leave), leave)
 
 
 def check_can_stream() -> None:
@@ -92,7 +92,7 @@ def retry_line(position: str | None = None) -> bytes:
     return retry + (b"" if position is None else id_line(position)) + b"\n"
 
 
-class Detached(Response):
+class StreamResponse(Response):
     """A response that the server does not write: asked to, it hands the socket over.
 
     Until then it is like any other, so that the headers of `security` come to it too.
@@ -150,7 +150,10 @@ def stream_headers(kind: Kind) -> Headers:
 
 
 class HeldStream(Peer):
-    """One answer in the reactor that goes on until the reader, its right or the worker ends it; `head` begins it."""
+    """An answer in the reactor that does not end until its reader, the right to read or the worker does.
+
+    `head` is the header of the answer, `beat` the seconds between two heartbeats.
+    """
 
     def __init__(
         self, sock: Any, left: Callable[[], None], kind: Kind, beat: float, head: bytes, environ: dict[str, Any]
@@ -158,7 +161,7 @@ class HeldStream(Peer):
         super().__init__(sock, left)
         self.principal = environ.get("quotechat.principal")
         self.framing = kind
-        self._told = access.of(environ)
+        self._log_fields = access.of(environ)
         self._request_id: str = environ["quotechat.request_id"]
         self._began = time.monotonic()
         self._head = head
@@ -171,9 +174,10 @@ class HeldStream(Peer):
 
     def closed(self) -> None:
         super().closed()
-        if self._told is not None:
+        if self._log_fields is not None:
             access.ended(
-                self._told, self._request_id, transport=self.framing, seconds=round(time.monotonic() - self._began, 3),
+                self._log_fields, self._request_id, transport=self.framing,
+                seconds=round(time.monotonic() - self._began, 3),
                 bytes_in=self.bytes_in, bytes_out=self.bytes_out, events=self.events,
             )  # fmt: skip
 

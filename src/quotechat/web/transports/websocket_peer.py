@@ -43,7 +43,7 @@ class Socket(Peer):
 
     __slots__ = (
         "_ahead", "_began", "_busy", "_client", "_connection", "_errors", "_first", "_frames", "_heard_at_byte",
-        "_inbox", "_last_heard", "_listening", "_next_heartbeat", "_pausing", "_pending", "_request_id", "_told",
+        "_inbox", "_last_heard", "_listening", "_log_fields", "_next_heartbeat", "_pausing", "_pending", "_request_id",
         "_typed_at", "_unfinished_since",
     )  # fmt: skip
     takes_hints = True
@@ -61,7 +61,7 @@ class Socket(Peer):
     ) -> None:
         super().__init__(sock, left, "websocket")
         self.principal = (environ or {}).get("quotechat.principal")
-        self._told = access.of(environ or {})
+        self._log_fields = access.of(environ or {})
         self._request_id: str = (environ or {}).get("quotechat.request_id", "")
         self._connection = connection
         self._client = client
@@ -148,11 +148,11 @@ class Socket(Peer):
         # The close frame could only be sent after all that waits: the peer learns of it by the end.
         self._close(TOO_FAR_BEHIND, "resume from your cursor")
 
-    def now_is(self, principal: Principal | None) -> None:
+    def principal_changed(self, principal: Principal | None) -> None:
         if principal is not None:
             self._client.name = principal.name
             self._client.principal = principal
-        super().now_is(principal)
+        super().principal_changed(principal)
 
     def revoked(self) -> None:
         self._close(SIGNED_OUT, "signed out")
@@ -170,9 +170,10 @@ class Socket(Peer):
     def closed(self) -> None:
         self.reactor.inbox.unfollow(self)
         super().closed()
-        if self._told is not None:
+        if self._log_fields is not None:
             access.ended(
-                self._told, self._request_id, transport="websocket", seconds=round(time.monotonic() - self._began, 3),
+                self._log_fields, self._request_id, transport="websocket",
+                seconds=round(time.monotonic() - self._began, 3),
                 bytes_in=self.bytes_in, bytes_out=self.bytes_out, events=self.events, code=self._connection.code,
             )  # fmt: skip
 
