@@ -23,7 +23,7 @@ from .hub.chat import Chat
 from .hub.webhooks.calls import OFF, policy
 from .hub.webhooks.sender import Sender
 from .protocol.commands import AddMember, Bounds, MemberId, MemberRole, NewMember, RemoveMember
-from .signals import Teller
+from .signals import SignalSender
 from .store.open import open_index, open_store
 
 if TYPE_CHECKING:
@@ -163,10 +163,10 @@ class QuoteChat:
         )
         services.put(app)
         _install(app, services, whole=whole)
-        teller = Teller(app)
-        chat.on_commit(teller.committed)
-        chat.on_close(teller.close)
-        teller.start()
+        signal_sender = SignalSender(app)
+        chat.on_commit(signal_sender.committed)
+        chat.on_close(signal_sender.close)
+        signal_sender.start()
         chat.start()
         if settings.webhooks != OFF:
             Sender(chat, policy(settings.webhooks, settings.webhook_networks)).start()

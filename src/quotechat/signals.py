@@ -39,7 +39,7 @@ member_changed = _signals.signal(events.MEMBER_CHANGED)
 member_left = _signals.signal(events.MEMBER_LEFT)
 
 
-class Teller:
+class SignalSender:
     """Sends the signals of one application."""
 
     def __init__(self, app: Flask) -> None:
@@ -48,7 +48,7 @@ class Teller:
         self.thread = Supervised("signals", self._run)
 
     def start(self) -> None:
-        """Begin to tell."""
+        """Start the thread."""
         self.thread.start()
 
     def committed(self, stored: Sequence[Event]) -> None:

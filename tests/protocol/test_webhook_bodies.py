@@ -52,9 +52,9 @@ def test_an_independent_verifier_takes_the_signature() -> None:
 )
 def test_which_messages_are_sent(message: dict[str, Any], mentions: bool, direct: bool, expected: bool) -> None:
     """Not the bot's own; another bot's only if it calls this one; with `mentions` calls and direct messages."""
-    wish = webhooks.Wish(BOT, frozenset({"message-sent"}), mentions)
-    assert webhooks.wants(wish, said(**message), direct=direct) is expected
-    assert not webhooks.wants(wish, said("message-edited", **message), direct=direct)
+    event_filter = webhooks.EventFilter(BOT, frozenset({"message-sent"}), mentions)
+    assert webhooks.wants(event_filter, said(**message), direct=direct) is expected
+    assert not webhooks.wants(event_filter, said("message-edited", **message), direct=direct)
 
 
 def test_a_long_event_is_cut() -> None:

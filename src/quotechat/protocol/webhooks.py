@@ -47,7 +47,7 @@ _SPREAD = 0.2
 _EXCERPT = 2000
 
 
-class Wish(NamedTuple):
+class EventFilter(NamedTuple):
     """Which events a webhook gets: those of `commands`; with `mentions` only calls of `bot` and direct messages."""
 
     bot: str
@@ -55,20 +55,20 @@ class Wish(NamedTuple):
     mentions: bool = False
 
 
-def wants(wish: Wish, event: Event, *, direct: bool) -> bool:
+def wants(event_filter: EventFilter, event: Event, *, direct: bool) -> bool:
     """Return True if `event` is for that webhook; the messages of its own bot are not.
 
     Those of another bot are for it only if they call it, so that two programs do not talk to each other for ever.
     """
-    if event.command not in wish.commands:
+    if event.command not in event_filter.commands:
         return False
     message = _message(event)
-    if message.get("by") == wish.bot:
+    if message.get("by") == event_filter.bot:
         return False
-    called = wish.bot in mentions.of(message.get("runs"))
+    called = event_filter.bot in mentions.of(message.get("runs"))
     if message.get("bot"):
         return called
-    return called or direct or not wish.mentions
+    return called or direct or not event_filter.mentions
 
 
 def replied_to(event: Event) -> int | None:

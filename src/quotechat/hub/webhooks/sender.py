@@ -45,7 +45,7 @@ from ..chat import Chat
 from .answers import say
 from .calls import Called, Calls, Policy, Reach, maker_of
 from .choosing import ROOMS_AT_ONCE, Place, Running, chosen, receiver_of
-from .crew import Crew
+from .daemon_pool import DaemonPool
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ _OF_EACH = 2 * ROOMS_AT_ONCE
 """Lanes of one webhook that are looked at: those that are on their way are among them."""
 _LOOK_EVERY = 0.5
 """Seconds between two looks: another worker may have ended, or a try may be due."""
-_STAFF_EVERY = 0.02
+_START_EVERY = 0.02
 """Seconds between two looks whether the lanes that wait need more threads."""
 _GATHER = 0.01
 """Seconds for which results are gathered before they are written in one transaction."""
@@ -104,7 +104,7 @@ class Sender:
         self._lease_ms = lease_ms
         self._leases: dict[int, int] = {}
         self._running: dict[Place, Running] = {}
-        self._crew = Crew(self._work, "webhook")
+        self._pool = DaemonPool(self._work, "webhook")
         self._done: list[Done] = []
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -140,7 +140,7 @@ class Sender:
         """Note how far it has come, and give up the leases, so that another worker goes on."""
         self.stop()
         self.thread.join(5)
-        self._crew.close(_JOIN_SECONDS)
+        self._pool.close(_JOIN_SECONDS)
         try:
             self._note()
             if self._leases:
@@ -166,9 +166,9 @@ class Sender:
         """Wait until there is something to note or to begin, or for a while; lanes that wait meanwhile get threads."""
         until = time.monotonic() + _LOOK_EVERY
         while (left := until - time.monotonic()) > 0:
-            if self._wake.wait(min(left, _STAFF_EVERY) if self._crew.has_waiting else left):
+            if self._wake.wait(min(left, _START_EVERY) if self._pool.has_waiting else left):
                 return
-            self._crew.staff()
+            self._pool.start_threads()
 
     def step(self) -> None:
         """Note the lanes that are done, and begin those that are due and not held by another worker."""
@@ -185,8 +185,8 @@ class Sender:
         for lane in lanes:
             if lane.webhook in held:
                 self._running[lane.webhook, lane.room_id] = Running(receiver_of(lane.url), time.monotonic())
-                self._crew.put(lane)
-        self._crew.staff()
+                self._pool.put(lane)
+        self._pool.start_threads()
 
     def _held(self, wanted: set[int], now: int) -> set[int]:
         """Return those of the webhooks of which this worker has the lease, for long enough for a lane."""
@@ -282,12 +282,13 @@ class Sender:
             return self._tell_gap(calls, lane) if page is None else self._send(calls, job, lane, page.events)
 
     def _send(self, calls: Calls, job: Job, lane: Lane, events: Iterable[Event]) -> Done:
-        wish = wire.Wish(job.bot.key, frozenset(job.webhook.commands.split()), bool(job.webhook.mentions))
+        commands = frozenset(job.webhook.commands.split())
+        event_filter = wire.EventFilter(job.bot.key, commands, bool(job.webhook.mentions))
         until, cursor, tries = time.monotonic() + _PAGE_SECONDS, lane.cursor, list[Try]()
         for event in events:
             if self._ended.is_set() or time.monotonic() > until:
                 break
-            if wire.wants(wish, event, direct=lane.kind == DIRECT) and not self._is_echo(job, lane, event):
+            if wire.wants(event_filter, event, direct=lane.kind == DIRECT) and not self._is_echo(job, lane, event):
                 called = calls.call(wire.identifier(event.cursor), wire.body(event), self._chat.now())
                 tries.append(_try(called, self._chat.now(), lane.room_id, event.seq))
                 if called.status is None or not wire.is_done(called.status) or not self._say(job, event, called):

@@ -6,7 +6,7 @@ import contextlib
 
 import psycopg
 
-from .connections import Away, Connection, connect
+from .connections import Connection, PostgresUnavailable, connect
 
 _CHANNEL = "quotechat"
 # NOTIFY makes its commit wait for the disk under a lock that the whole server shares; a wake-up may be lost.
@@ -14,7 +14,10 @@ _RING = f"SELECT set_config('synchronous_commit', 'off', true), pg_notify('{_CHA
 
 
 class Channel:
-    """One connection, which listens or rings. Every method raises Away if it was lost; then it is of no use."""
+    """One connection, which listens or notifies.
+
+    Every method raises PostgresUnavailable if the connection was lost; then it is of no use any more.
+    """
 
     def __init__(self, url: str, *, listen: bool = False) -> None:
         self._connection: Connection = connect(url)
@@ -23,7 +26,7 @@ class Channel:
                 self._connection.execute(f"LISTEN {_CHANNEL}")
             except psycopg.Error as fault:
                 self.close()
-                raise Away(str(fault).strip()) from fault
+                raise PostgresUnavailable(str(fault).strip()) from fault
 
     def fileno(self) -> int:
         """Return the descriptor: readable if a notification has come, or the connection ended."""
@@ -34,7 +37,7 @@ class Channel:
         try:
             self._connection.execute(_RING, [payload])
         except psycopg.Error as fault:
-            raise Away(str(fault).strip()) from fault
+            raise PostgresUnavailable(str(fault).strip()) from fault
 
     def heard(self) -> list[str]:
         """Take the payloads that have come, without waiting."""
@@ -44,7 +47,7 @@ class Channel:
             while notice := self._connection.pgconn.notifies():
                 found.append(notice.extra.decode())
         except psycopg.Error as fault:
-            raise Away(str(fault).strip()) from fault
+            raise PostgresUnavailable(str(fault).strip()) from fault
         return found
 
     def close(self) -> None:

@@ -40,8 +40,8 @@ _DEFAULTS = {
 }
 
 
-class Away(Overloaded):
-    """PostgreSQL cannot be asked now; nothing was stored. Why, the log says and the client does not see."""
+class PostgresUnavailable(Overloaded):
+    """PostgreSQL does not answer now; nothing was stored. The reason goes to the log, not to the client."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(_TRY_AGAIN_MS, "The database cannot be reached just now.")
@@ -49,7 +49,7 @@ class Away(Overloaded):
 
 
 class Connection(psycopg.Connection[Any]):
-    """One that gives up, closed, when an answer does not come: the peer may be gone without a word, or stopped."""
+    """A connection that is closed if an answer does not come in time: the server may be stopped or unreachable."""
 
     patience: float | None = None
     """Seconds; None waits for as long as it takes."""
@@ -74,13 +74,16 @@ class Connection(psycopg.Connection[Any]):
 
 
 def connect(url: str, **more: str) -> Connection:
-    """Open a connection, in autocommit: transactions are begun by hand; `more` are parameters of libpq. Raises Away."""
+    """Open a connection, in autocommit: transactions are begun by hand; `more` are parameters of libpq.
+
+    Raises PostgresUnavailable.
+    """
     try:
         # Options in the URL come first.
         parameters: dict[str, Any] = _DEFAULTS | more | conninfo_to_dict(url)
         connection = Connection.connect(make_conninfo(**parameters), autocommit=True, prepare_threshold=None)
     except psycopg.OperationalError as fault:
-        raise Away(str(fault).strip()) from fault
+        raise PostgresUnavailable(str(fault).strip()) from fault
     connection.adapters.register_dumper(Array, _ArrayDumper)
     connection.patience = PATIENCE
     return connection
@@ -138,7 +141,7 @@ class Pool:
                     if not lost(fault, connection):
                         raise
                     if fresh:
-                        raise Away(str(fault).strip()) from fault
+                        raise PostgresUnavailable(str(fault).strip()) from fault
 
     @contextlib.contextmanager
     def connection(self) -> Iterator[Connection]:

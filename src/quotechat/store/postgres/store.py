@@ -39,7 +39,7 @@ from ..maintenance import pruning, rebuild, redaction, removal, retention
 from ..reads import Reads
 from ..rules import Settings
 from ..shapes import BoundedSql, Sql
-from .connections import Away, Connection, Pool, connect, lost
+from .connections import Connection, Pool, PostgresUnavailable, connect, lost
 from .gathering import Gathering, Plain, Read
 from .statements import sendable
 
@@ -118,7 +118,7 @@ class PostgresStore(Reads):
                 except _LostBeforeCommit as fault:
                     # It may have been dead since the batch before; a new one is not.
                     if fresh:
-                        raise Away(str(fault)) from fault
+                        raise PostgresUnavailable(str(fault)) from fault
 
     def prune(self, before: int, now: int) -> bool:
         with self.writing() as sql:
@@ -356,7 +356,7 @@ class PostgresStore(Reads):
 def look(url: str, *, alone: bool = False) -> Iterator[Plain]:
     """Open the store at `url` read-only, at one moment, if it has this program's schema.
 
-    Raises Impossible, Away; with `alone`, InUse if another quotechat is connected to it.
+    Raises Impossible, PostgresUnavailable; with `alone`, InUse if another quotechat is connected to it.
     """
     with contextlib.closing(connect(url, application_name="quotechat-look")) as connection:
         connection.patience = None
@@ -373,7 +373,7 @@ def look(url: str, *, alone: bool = False) -> Iterator[Plain]:
         try:
             yield sql
         except psycopg.Error as fault:
-            raise Away(str(fault).strip()) from fault
+            raise PostgresUnavailable(str(fault).strip()) from fault
 
 
 class _LostBeforeCommit(Exception):

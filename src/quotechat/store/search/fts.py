@@ -70,7 +70,7 @@ def _add_part(connection: sqlite3.Connection, start: int) -> int:
     return part
 
 
-class Looking:
+class FtsReader:
     """See `index.Reader`."""
 
     read = 0
@@ -116,7 +116,7 @@ class Looking:
             yield from (Hit(*row) for row in rows)
 
 
-class Writing(Looking):
+class FtsWriter(FtsReader):
     """See `index.Writer`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:

@@ -80,13 +80,13 @@ class PostgresIndex:
     def step(self, work: Callable[[Sql, Writer], T]) -> T | None:
         def alone(sql: Sql) -> T | None:
             row = sql.one(_LOCK, _NAME)
-            return work(sql, _Writing(sql)) if row is not None and row[0] else None
+            return work(sql, _Writer(sql)) if row is not None and row[0] else None
 
         return self._store.write_with(alone)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Reader | None]:
-        yield _Looking(self._store)
+        yield _Reader(self._store)
 
     def tidy(self) -> bool:
         return True
@@ -118,8 +118,8 @@ class _Range(NamedTuple):
     docs: int
 
 
-class _Looking:
-    """See `index.Reader`; each call is a look of its own."""
+class _Reader:
+    """See `index.Reader`; each call reads in a transaction of its own."""
 
     def __init__(self, store: Transactions) -> None:
         self._store = store
@@ -190,7 +190,7 @@ def _rows(sql: Sql, match: Match, span: _Range, most: int) -> list[Row]:
     )  # fmt: skip
 
 
-class _Writing:
+class _Writer:
     """See `index.Writer`."""
 
     def __init__(self, sql: Sql) -> None:

@@ -51,7 +51,7 @@ class SqliteIndex:
                 connection = self._opened()
                 connection.execute("BEGIN IMMEDIATE")
                 try:
-                    writer = fts.Writing(connection)
+                    writer = fts.FtsWriter(connection)
                     done = self._store.read_with(lambda log: work(log, writer))
                     connection.execute("COMMIT")
                     return done
@@ -164,7 +164,7 @@ class SqliteIndex:
         file, connection = opened
         try:
             connection.execute("BEGIN")
-            yield fts.Looking(connection)
+            yield fts.FtsReader(connection)
             connection.execute("COMMIT")
         except BaseException:
             connection.close()

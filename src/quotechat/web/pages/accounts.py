@@ -22,8 +22,8 @@ blueprint = Blueprint("account_pages", __name__)
 _OWN_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]{0,1000}")
 
 
-class Door(NamedTuple):
-    """A page to come in by: its heading, its text, its fields."""
+class EntryPage(NamedTuple):
+    """A page by which people sign in or join: its heading, its text, its fields."""
 
     heading: str
     said: str
@@ -31,17 +31,17 @@ class Door(NamedTuple):
     new_password: bool = True
 
 
-DOORS = {
-    "sign-in": Door("Sign in", "Sign in with your name and password.", ("name", "password"), new_password=False),
-    "setup": Door(
+ENTRY_PAGES = {
+    "sign-in": EntryPage("Sign in", "Sign in with your name and password.", ("name", "password"), new_password=False),
+    "setup": EntryPage(
         "Set up", "You become the owner of this server. The link was printed where it was started.",
         ("code", "name", "password"),
     ),
-    "join": Door("Join", "Somebody has invited you. Choose a name and a password.", ("code", "name", "password")),
-    "device": Door(
+    "join": EntryPage("Join", "Somebody has invited you. Choose a name and a password.", ("code", "name", "password")),
+    "device": EntryPage(
         "Sign in here", "You made a link on another device, to sign in on this one.", ("code",), new_password=False
     ),
-    "reset": Door("Choose a password", "Choose a new password. Every device is signed out.", ("code", "password")),
+    "reset": EntryPage("Choose a password", "Choose a new password. Every device is signed out.", ("code", "password")),
 }  # fmt: skip
 
 
@@ -122,11 +122,11 @@ def use_device() -> Response:
     return _enter("device", lambda: _accounts().use_device(request.form.get("code"), _client()))
 
 
-def _enter(door: str, begin: Callable[[], SignedIn]) -> Response:
+def _enter(kind: str, begin: Callable[[], SignedIn]) -> Response:
     try:
         signed_in = begin()
     except Refused as refused:
-        return _page(door, refused)
+        return _page(kind, refused)
     return authentication.begin(to(_next(request.form.get("next")) if not _wrote_before() else _own()), signed_in)
 
 
@@ -141,22 +141,22 @@ def _own() -> str:
     return site.url_for("own_pages.me")
 
 
-def _page(door: str, refused: Refused | None = None) -> Response:
-    about, found = DOORS[door], authentication.services().people.site()
+def _page(kind: str, refused: Refused | None = None) -> Response:
+    about, found = ENTRY_PAGES[kind], authentication.services().people.site()
     return answers.page(
         "enter.html",
         refused,
-        here=door,
+        here=kind,
         heading=about.heading,
         said=about.said,
         fields=about.fields,
-        action=request.path if door != "sign-in" else site.url_for("account_pages.begin"),
+        action=request.path if kind != "sign-in" else site.url_for("account_pages.begin"),
         # The password is never sent back.
         draft={name: request.form.get(name, "") for name in ("code", "name")},
         next=_next(request.values.get("next"), default=""),
         site_title=found["title"],
         contact=found["contact"] or services().settings.contact,
-        password_label="Password" if not about.new_password else "New password" if door == "reset" else "Password",
+        password_label="Password" if not about.new_password else "New password" if kind == "reset" else "Password",
         password_kind="new-password" if about.new_password else "current-password",
         password_help=f"At least {current_app.config['QUOTECHAT'].password_chars} characters, such as several words."
         if about.new_password

@@ -1,4 +1,4 @@
-"""Threads for lanes: a few, and more only while receivers hold those up.
+"""A pool of daemon threads for lanes: a few, and more only while receivers hold those up.
 
 A thread that waits for a receiver costs nothing. Threads that are all busy wait for each other's turn at the
 interpreter, on two cores longer than the calls take.
@@ -15,14 +15,14 @@ from typing import Generic, TypeVar
 FEW = 2
 """Threads for items that are quick."""
 HELD_UP = 0.02
-"""Seconds after which an item is held up, so that two more threads may begin."""
+"""Seconds after which an item counts as held up, so that two more threads may start."""
 _IDLE_SECONDS = 5.0
-"""After so long without an item a thread ends."""
+"""Seconds without an item after which a thread ends."""
 
 T = TypeVar("T")
 
 
-class Crew(Generic[T]):
+class DaemonPool(Generic[T]):
     """Run `work` for each item that is `put`, on daemon threads, in no order. `work` handles its own exceptions."""
 
     def __init__(self, work: Callable[[T], None], name: str) -> None:
@@ -31,7 +31,7 @@ class Crew(Generic[T]):
         self._items: queue.SimpleQueue[T | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._busy: dict[int, float] = {}
-        """By thread: since when it is at its item, on the monotonic clock."""
+        """By thread: the time at which it took its item (time.monotonic)."""
 
     @property
     def has_waiting(self) -> bool:
@@ -39,10 +39,10 @@ class Crew(Generic[T]):
         return not self._items.empty()
 
     def put(self, item: T) -> None:
-        """Queue `item`; `staff` sees to threads."""
+        """Queue `item`; call `start_threads` afterwards."""
         self._items.put(item)
 
-    def staff(self) -> None:
+    def start_threads(self) -> None:
         """Start the threads that the items need now. Call it again soon while items wait."""
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         busy, now = list(self._busy.values()), time.monotonic()
@@ -52,7 +52,7 @@ class Crew(Generic[T]):
             self._threads[-1].start()
 
     def close(self, seconds: float) -> None:
-        """End the threads when they are done with their items, and wait for that, at most so long."""
+        """End the threads when they are done with their items, and wait for that at most `seconds`."""
         for _ in self._threads:
             self._items.put(None)
         deadline = time.monotonic() + seconds

@@ -6,7 +6,7 @@ import threading
 
 from servers import until
 
-from quotechat.hub.webhooks.crew import FEW, Crew
+from quotechat.hub.webhooks.daemon_pool import FEW, DaemonPool
 
 
 def test_quick_items_take_few_threads_in_turn() -> None:
@@ -22,12 +22,12 @@ def test_quick_items_take_few_threads_in_turn() -> None:
             at_work.remove(item)
             done.append(item)
 
-    crew = Crew(work, "test")
+    pool = DaemonPool(work, "test")
     for item in range(500):
-        crew.put(item)
-    crew.staff()
+        pool.put(item)
+    pool.start_threads()
     until(lambda: len(done) == 500, what="all items")
-    crew.close(60)
+    pool.close(60)
     assert sorted(done) == list(range(500)) and most[0] <= FEW
 
 
@@ -41,26 +41,26 @@ def test_items_that_are_held_up_make_place_for_others() -> None:
             go.wait(60)
         done.append("held" if item < 20 else "quick")
 
-    crew = Crew(work, "test")
+    pool = DaemonPool(work, "test")
     for item in range(40):
-        crew.put(item)
+        pool.put(item)
 
     def others_went_on() -> bool:
-        crew.staff()
+        pool.start_threads()
         return done == ["quick"] * 20
 
     until(others_went_on, what="the quick ones")
     until(lambda: len(begun) == 40, what="all that are held up")
     go.set()
-    crew.close(60)
+    pool.close(60)
     assert done[20:] == ["held"] * 20
 
 
-def test_a_crew_that_was_closed_ends_its_threads() -> None:
+def test_a_closed_pool_ends_its_threads() -> None:
     """Each ends with its item."""
-    crew = Crew(lambda item: None, "test")
+    pool = DaemonPool(lambda item: None, "test")
     for item in range(3):
-        crew.put(item)
-    crew.staff()
-    crew.close(60)
-    assert not any(thread.is_alive() for thread in crew._threads)
+        pool.put(item)
+    pool.start_threads()
+    pool.close(60)
+    assert not any(thread.is_alive() for thread in pool._threads)
