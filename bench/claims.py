@@ -131,10 +131,10 @@ def held_polls() -> None:
 
 def workers() -> None:
     """Four workers on one file: any may be posted to, readers are at all."""
-    for bell, aim in (("on", "p99 < 50 ms, none lost"), ("off", "< 1 s, none lost")):
+    for notifier, aim in (("on", "p99 < 50 ms, none lost"), ("off", "< 1 s, none lost")):
         with tempfile.TemporaryDirectory() as data:
             port = free_port()
-            command = "quotechat" if bell == "on" else "bench.silent"
+            command = "quotechat" if notifier == "on" else "bench.silent"
             env = {**os.environ, "QUOTECHAT_LIMITS": "off", "PYTHONPATH": str(HERE.parent / "src")}
             process = subprocess.Popen(
                 [sys.executable, "-m", command, "serve", "--port", str(port), "--data", data, "--workers", "4"],
@@ -152,7 +152,7 @@ def workers() -> None:
                     lost = senders.sent * 200 - readers.deliveries
                     slowest = max(readers.latencies) / 1000
                     found = f"p99 {ms(share(readers.latencies, 0.99) / 1000)}, max {ms(slowest)}, {lost} lost"
-                    line(f"4 workers, one file, bell {bell}: 200 readers, 40 messages a second", aim, found)
+                    line(f"4 workers, one file, notifier {notifier}: 200 readers, 40 messages a second", aim, found)
             finally:
                 process.terminate()
                 process.wait(30)

@@ -34,7 +34,7 @@ class Alone:
     draining = False
     room, since = "lobby", 0
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         pass
 
     def guard(self, peer: object, callback: Callable[..., None], *arguments: object) -> None:

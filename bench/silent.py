@@ -1,10 +1,10 @@
-"""quotechat whose workers do not ring for each other: to see what the net under the bell catches."""
+"""quotechat whose workers do not notify each other: to see how soon their polling finds a commit."""
 
 from __future__ import annotations
 
 from quotechat.cli import main
-from quotechat.hub.background.bell import Bell
+from quotechat.hub.background.notifier import SocketNotifier
 
 if __name__ == "__main__":
-    Bell.ring = lambda bell: None  # type: ignore[method-assign]
+    SocketNotifier.notify = lambda self, rooms: None  # type: ignore[method-assign]
     main()

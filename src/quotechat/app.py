@@ -15,7 +15,7 @@ from flask import Blueprint, Flask
 from .config import Settings
 from .hub.accounts.hosted import Hosted
 from .hub.accounts.hosted import User as User
-from .hub.background.bell import Bell, SocketBell
+from .hub.background.notifier import Notifier, SocketNotifier
 from .hub.budgets import descriptors
 from .hub.budgets.buckets import Buckets, OwnBuckets, SharedBuckets
 from .hub.budgets.limits import Budget, Limits, Rate
@@ -178,7 +178,7 @@ def open_chat(settings: Settings) -> Chat:
     chat = Chat(
         store,
         _limits(settings),
-        bell=_bell(settings),
+        notifier=_notifier(settings),
         index=open_index(settings, store) if settings.search else None,
         bounds=Bounds(
             settings.message_chars,
@@ -196,10 +196,10 @@ def open_chat(settings: Settings) -> Chat:
     return chat
 
 
-def _bell(settings: Settings) -> Bell:
+def _notifier(settings: Settings) -> Notifier:
     """Choose the notifier of the other workers, of this machine or of all."""
     if not settings.database:
-        return SocketBell(settings.data / "bells")
+        return SocketNotifier(settings.data / "bells")
     # Imported here: it needs quotechat[postgres].
     from .hub.background.notices import Notices
     from .store.postgres.channel import Channel

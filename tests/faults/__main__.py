@@ -36,7 +36,7 @@ ONLY = os.environ.get("ONLY", "")
 """Scenarios to play, separated by commas; all where it is empty."""
 AT_ONCE = 2
 RACES = [
-    ("SQLite", ""), ("PostgreSQL", ""), ("SQLite", "no-bell"), ("PostgreSQL", "no-notices"),
+    ("SQLite", ""), ("PostgreSQL", ""), ("SQLite", "no-notifier"), ("PostgreSQL", "no-notices"),
     ("SQLite", "right-ends-by-notice"),
 ]  # fmt: skip
 """Stores, and changes to the code under which members are removed; the last one leaks, and must be seen to."""

@@ -22,7 +22,7 @@ from typing import Any
 import quotechat
 from quotechat.cli import main
 from quotechat.hub import feeds, room_handle, writer
-from quotechat.hub.background import bell, notices
+from quotechat.hub.background import notices, notifier
 from quotechat.protocol import cursor
 from quotechat.protocol.cursor import Cursor
 from quotechat.protocol.errors import ClientIdReused, Refused
@@ -311,14 +311,14 @@ FAIL_POINTS: dict[str, Callable[[], None]] = {
 # --- Nets taken away ------------------------------------------------------------------------------
 
 
-def no_bell() -> None:
-    """No worker rings for the others."""
-    bell.SocketBell.ring = lambda self, rooms: None  # type: ignore[method-assign]
+def no_notifier() -> None:
+    """No worker notifies the others."""
+    notifier.SocketNotifier.notify = lambda self, rooms: None  # type: ignore[method-assign]
 
 
 def no_notices() -> None:
     """No machine tells the others through the database."""
-    notices.Notices.ring = lambda self, rooms: None  # type: ignore[method-assign]
+    notices.Notices.notify = lambda self, rooms: None  # type: ignore[method-assign]
 
 
 def slow_start() -> None:
@@ -332,7 +332,7 @@ def slow_start() -> None:
     quotechat.create_app = create_later
 
 
-NETS: dict[str, Callable[[], None]] = {"no-bell": no_bell, "no-notices": no_notices, "slow-start": slow_start}
+NETS: dict[str, Callable[[], None]] = {"no-notifier": no_notifier, "no-notices": no_notices, "slow-start": slow_start}
 ALL = MUTANTS | LEAKS | FAIL_POINTS | NETS
 
 

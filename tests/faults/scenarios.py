@@ -116,7 +116,7 @@ def stop_and_go(stage: Stage) -> None:
         time.sleep(stage.chance.uniform(0.1, 0.3))
 
 
-def bells_lost(stage: Stage) -> None:
+def wake_ups_lost(stage: Stage) -> None:
     """No wake-up reaches another worker (the deployment is altered so): it only takes longer."""
     stage.senders(4, rate=8)
     stage.readers([*READING, "long", "ws"])
@@ -357,7 +357,7 @@ SCENARIOS: dict[str, Scenario] = {
         Scenario(lost_answers, Least(20, 50, faults=1, unknown=5), servers=2),
         Scenario(same_id_at_once, Least(40, 20), servers=4),
         Scenario(stop_and_go, Least(20, 50, faults=2), servers=2),
-        Scenario(bells_lost, Least(5, 20), {"altered": ["no-bell"]}, servers=3),
+        Scenario(wake_ups_lost, Least(5, 20), {"altered": ["no-notifier"]}, servers=3),
         Scenario(lonely_messages, Least(10, 10)),
         Scenario(hangup, Least(20, 50, faults=1), {"workers": 2}),
         Scenario(slow_hangup, Least(20, 50, faults=1), {"workers": 2, "altered": ["slow-start"]}),

@@ -27,7 +27,7 @@ def here(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """Two servers on one store, neither of which tells the other what it has committed."""
     postgres = request.param == "postgres"
     database = request.getfixturevalue("new_tables")() if postgres else ""
-    altered = "no-notices" if postgres else "no-bell"
+    altered = "no-notices" if postgres else "no-notifier"
     with removal.place(tmp_path_factory.mktemp("data"), database, (altered,)) as here:
         yield here
 

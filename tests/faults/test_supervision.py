@@ -20,7 +20,7 @@ MESSAGES = "/api/v1/rooms/lobby/messages"
 THREADS = {
     "writer": "quotechat.hub.writer:Writer._commit",
     "scheduler": "quotechat.hub.background.scheduler:Scheduler._look",
-    "watcher": "quotechat.hub.background.bell:SocketBell.wait",
+    "watcher": "quotechat.hub.background.notifier:SocketNotifier.wait",
     "reactor": "quotechat.live.reactor:Reactor._sweep",
     "lingering": "quotechat.serving.lingering:Lingering._expire",
 }

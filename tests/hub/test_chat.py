@@ -75,7 +75,7 @@ def never_look(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_feed_has_no_hole_where_another_process_wrote(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What others committed before our own commit is published with it, without any look or ring."""
+    """What others committed before our own commit is published with it, without any look or wake-up."""
     never_look(monkeypatch)
     ours, theirs = opened(), opened()
     feed = ours.trusted("lobby").follow()
@@ -138,7 +138,7 @@ def test_what_is_forgotten_is_read_from_memory_no_more(opened: Opened, tmp_path:
 
 
 def test_a_wake_up_that_is_lost_costs_at_most_a_second(opened: Opened) -> None:
-    """Without a bell, the look at the store finds it, long before the hold would have ended."""
+    """Without a notifier, the look at the store finds it, long before the hold would have ended."""
     ours, theirs = opened(), opened()
     found: list[Any] = []
     waiting = threading.Thread(target=lambda: found.append(ours.wait(ours.trusted("lobby"), NOW, 9, 25)))

@@ -32,11 +32,11 @@ def opened(tables: str) -> Iterator[Opened]:
         store = PostgresStore(tables)
         store.found(1_800_000_000_000)
         limits = Limits({"message": Rate(1e9, 1e9)}, {kind: Budget(9, 9) for kind in ("poll", "socket", "sender")})
-        bell = Notices(lambda: Channel(tables, listen=True), lambda: Channel(tables))
-        chat = Chat(store, limits, bell=bell)
+        notifier = Notices(lambda: Channel(tables, listen=True), lambda: Channel(tables))
+        chat = Chat(store, limits, notifier=notifier)
         chat.start()
         chats.append(chat)
-        until(lambda: bell._listener is not None and not bell._missed, what="listening")
+        until(lambda: notifier._listener is not None and not notifier._missed, what="listening")
         return chat
 
     yield open_chat
@@ -81,9 +81,9 @@ def test_listening_begins_anew(opened: Opened, tables: str) -> None:
     """The backend that listens is ended: what is missed meanwhile is looked for, what follows is heard."""
     ours, theirs = opened(), opened()
     ours.trusted("lobby").follow()
-    bell = ours._bell
-    assert isinstance(bell, Notices)
-    before = bell._listener
+    notifier = ours._notifier
+    assert isinstance(notifier, Notices)
+    before = notifier._listener
 
     def end_listeners() -> None:
         with psycopg.connect(tables, autocommit=True) as other:
@@ -95,13 +95,13 @@ def test_listening_begins_anew(opened: Opened, tables: str) -> None:
         theirs.submit(said(), identity=None)
 
     woken(ours, end_listeners)
-    until(lambda: bell._listener not in (None, before), what="a new connection that listens")
+    until(lambda: notifier._listener not in (None, before), what="a new connection that listens")
     assert woken(ours, lambda: theirs.submit(said(), identity=None)) < 10
 
 
 def test_notices_that_are_lost_cost_at_most_a_second(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody rings: the look finds it."""
-    monkeypatch.setattr(Notices, "ring", lambda *_: None)
+    """No worker notifies: the look finds it."""
+    monkeypatch.setattr(Notices, "notify", lambda *_: None)
     ours, theirs = opened(), opened()
     ours.trusted("lobby").follow()
     assert woken(ours, lambda: theirs.submit(said(), identity=None)) < 10
@@ -111,16 +111,16 @@ def test_a_connection_that_is_deaf_is_made_anew(opened: Opened, monkeypatch: pyt
     """It is open and says nothing: our own ping does not come back, so another takes its place."""
     monkeypatch.setattr(notices, "PING", 0.2)
     monkeypatch.setattr(notices, "ECHO", 0.3)
-    monkeypatch.setattr(notices, "NET", 0.05)
+    monkeypatch.setattr(notices, "POLL_EVERY", 0.05)
     ours = opened()
-    bell = ours._bell
-    assert isinstance(bell, Notices)
+    notifier = ours._notifier
+    assert isinstance(notifier, Notices)
     # On a busy machine a ping may be late, and another one is in its place for a moment.
-    deaf = until(lambda: bell._listener, what="a connection that listens")
+    deaf = until(lambda: notifier._listener, what="a connection that listens")
     deaf.heard = list  # type: ignore[method-assign]  # nothing, ever
-    until(lambda: bell._listener not in (None, deaf), what="a new connection that listens")
-    heard = bell._heard_ourselves
-    until(lambda: bell._heard_ourselves > heard, what="our own ping")
+    until(lambda: notifier._listener not in (None, deaf), what="a new connection that listens")
+    heard = notifier._heard_ourselves
+    until(lambda: notifier._heard_ourselves > heard, what="our own ping")
 
 
 def test_many_rings_are_one_notice(tables: str) -> None:
@@ -129,25 +129,25 @@ def test_many_rings_are_one_notice(tables: str) -> None:
     sent: list[str] = []
 
     class Counting(Channel):
-        def ring(self, payload: str) -> None:
+        def notify(self, payload: str) -> None:
             sent.append(payload)
-            super().ring(payload)
+            super().notify(payload)
 
     ours = Notices(lambda: Channel(tables, listen=True), lambda: Counting(tables))
     other = Notices(lambda: Channel(tables, listen=True), lambda: Channel(tables))
     try:
-        for bell in (ours, other):
-            assert bell.wait(60) is None  # it listens, and all has to be looked at once
+        for notifier in (ours, other):
+            assert notifier.wait(60) is None  # it listens, and all has to be looked at once
         rooms = {"room-0", "room-1", "room-2"}
         for number in range(300):
-            ours.ring([f"room-{number % 3}"])
+            ours.notify([f"room-{number % 3}"])
         heard: set[str] | None = set()
-        while heard != rooms:  # of a busy machine the tick may be over before all have rung
+        while heard != rooms:  # of a busy machine the tick may be over before all have notified
             found = other.wait(60)
             assert found and found <= rooms, found
             heard |= found
         assert len(sent) < 30
-        ours.ring(f"room-{number}" for number in range(100))
+        ours.notify(f"room-{number}" for number in range(100))
         heard = other.wait(60)
         while heard is not None and heard <= rooms:
             assert heard, "the last notice never came"
@@ -180,8 +180,8 @@ def test_the_notifier_begins_again(opened: Opened, monkeypatch: pytest.MonkeyPat
             return self.is_set()
 
     for chat in (ours, reader):
-        assert isinstance(chat._bell, Notices)
-        chat._bell.thread._ending = Ending()
+        assert isinstance(chat._notifier, Notices)
+        chat._notifier.thread._ending = Ending()
     before = supervision.counted().get("notifier", 0)
     ours.submit(said(), identity=None)
     until(lambda: "restarting" in (ours.parts()["notifier"], reader.parts()["notifier"]), what="the fault")

@@ -19,7 +19,7 @@ from quotechat.client import Client
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str]) -> Iterator[list[Running]]:
-    """Two servers on one store: what one commits, the other hears of by the bell or by its own looks."""
+    """Two servers on one store: what one commits, the other hears of by a wake-up or by its own looks."""
     with two_servers(tmp_path_factory.mktemp("data"), new_database()) as started:
         yield started
 

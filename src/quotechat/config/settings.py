@@ -61,7 +61,7 @@ class Settings:
     database_connections: int = setting(
         8,
         "Connections to PostgreSQL with which each worker reads, at most; beside them one writes, one listens and one"
-        " rings.",
+        " notifies.",
         low=1, high=1000,
     )  # fmt: skip
     log_level: str = setting("info", "`debug`, `info`, `warning`, `error` or `critical`.")

@@ -33,7 +33,7 @@ from ..store.base import (
 from ..store.search.index import Index
 from ..supervision import Supervised
 from . import listeners
-from .background.bell import Bell
+from .background.notifier import Notifier
 from .background.delivery import Delivery
 from .background.erasing import Eraser
 from .background.housekeeping import Housekeeper
@@ -70,7 +70,7 @@ class Chat(Submissions):
         store: Store,
         limits: Limits,
         *,
-        bell: Bell | None = None,
+        notifier: Notifier | None = None,
         index: Index | None = None,
         bounds: commands.Bounds | None = None,
         threads: int = 64,
@@ -82,7 +82,7 @@ class Chat(Submissions):
         super().__init__(store)
         self.limits = limits
         self._drained_at = 0.0
-        self._bell = bell
+        self._notifier = notifier
         self.bounds = bounds or commands.Bounds()
         self._clock = clock
         self._places = Places(threads, held_polls)
@@ -107,15 +107,15 @@ class Chat(Submissions):
             store, clock, dedupe_days * _DAY_MS, audit_days * _DAY_MS, self._house_steps
         )
         self._watcher = Watcher(
-            store, self._feeds, bell, lambda: listeners.call(self._moves), partial(listeners.call, self._hinted)
+            store, self._feeds, notifier, lambda: listeners.call(self._moves), partial(listeners.call, self._hinted)
         )
         self.search = Search(store, index)
         self._indexer = None if index is None else Indexer(store, index, lambda: self._writer.stored)
         self._threads = [self._writer.thread, self._scheduler.thread, self._watcher.thread, self._housekeeper.thread]
         if self._indexer is not None:
             self._threads.append(self._indexer.thread)
-        if bell is not None and bell.thread is not None:
-            self._threads.append(bell.thread)
+        if notifier is not None and notifier.thread is not None:
+            self._threads.append(notifier.thread)
         self._probe = WriteProbe(
             lambda done: self._writer.submit(Write(Deliver(0), self._clock()), done), self._writer.thread
         )
@@ -212,8 +212,8 @@ class Chat(Submissions):
 
     def pass_on(self, hint: str) -> None:
         """Hand a text to the other workers, of all machines; it may be lost, and is stored nowhere."""
-        if self._bell is not None:
-            self._bell.pass_on(hint)
+        if self._notifier is not None:
+            self._notifier.pass_on(hint)
 
     def on_drain(self, callback: Callable[[], None]) -> None:
         """Call `callback` when this worker drains; it returns when its clients have been told."""
@@ -332,8 +332,8 @@ class Chat(Submissions):
         for room, stored in by_room.items():
             self._appended += len(stored)
             self._feeds.publish(room, stored)
-        if self._bell is not None and (by_room or quiet):
-            self._bell.ring((*by_room, INBOX) if quiet else by_room)
+        if self._notifier is not None and (by_room or quiet):
+            self._notifier.notify((*by_room, INBOX) if quiet else by_room)
         if by_room or quiet:
             listeners.call(self._moves)
         if self._commits:

@@ -52,7 +52,7 @@ class Fanout:
         if room in self._followers and room not in self._news:
             self._news_since.setdefault(room, time.monotonic())
             self._news.add(room)
-            self._reactor.ring()
+            self._reactor.wake()
 
     def has_followers(self, room: str) -> bool:
         """Return True if a peer follows `room`; for `Chat.followed_by`."""

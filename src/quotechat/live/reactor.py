@@ -45,13 +45,13 @@ log = logging.getLogger(__name__)
 TICK = 0.008
 """Seconds between two rounds of sending: events within one leave together, in one send per peer."""
 SWEEP = 1.0
-"""Seconds between two looks at every peer: for time-outs, and for wake-ups that were lost."""
+"""Seconds between two checks of every peer: for time-outs, and for wake-ups that were lost."""
 MOST_WAITING = 64 * 1024 * 1024
-"""Bytes that may wait for all peers together; beyond, those go that have taken nothing for longest."""
+"""Bytes that may wait for all peers together; beyond, the peers are dropped that have taken nothing for longest."""
 STALLED_SECONDS = 5.0
-"""For which a peer must have taken nothing to be among them."""
+"""Seconds for which a peer must have taken nothing before it is dropped for that."""
 GRACE_SECONDS = 2.0
-"""The time that a drain gives to requests that are on their way, as gunicorn's worker does."""
+"""Seconds that a drain gives to requests that are on their way, as gunicorn's worker does."""
 
 
 class Reactor:
@@ -60,9 +60,9 @@ class Reactor:
     def __init__(self, chat: Chat) -> None:
         self.chat = chat
         self._epoll = select.epoll()
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        descriptors.close_with(self, self._wake)
-        self._epoll.register(self._wake, select.EPOLLIN)
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        descriptors.close_with(self, self._wake_fd)
+        self._epoll.register(self._wake_fd, select.EPOLLIN)
         self._peers: dict[int, Peer] = {}
         self._calls: deque[tuple[Callable[[], None], Peer | None]] = deque()
         self.live: Counter[str] = Counter()
@@ -79,12 +79,12 @@ class Reactor:
         self._readers = ThreadPoolExecutor(4, "catch-up")
         self.draining = False
         self._drained = threading.Event()
-        self._rung = self._submitted = False
+        self._is_woken = self._submitted = False
         self._unanswered = Unanswered()
         self.inbox: InboxFeed
-        """Set by its `install`."""
+        """Set by `inbox_feed.open_feed`."""
         self.typists: Typists
-        """The same."""
+        """Set by `typists.open_typists`."""
         self._lock = threading.Lock()
         self._begun = False
         self.thread = supervision.Supervised("reactor", self._run)
@@ -102,12 +102,12 @@ class Reactor:
     def call(self, action: Callable[[], None], peer: Peer | None = None) -> None:
         """Run `action` on the reactor's thread, soon. An exception in it ends `peer`, if it is for one."""
         self._calls.append((action, peer))
-        self.ring()
+        self.wake()
 
     def drain(self) -> None:
         """Tell every peer to come back, and return when they have been told, `GRACE_SECONDS` + 0.5 s at most."""
         if not self._begun:
-            self.draining = True  # the first one may be on its way: it is told when it has come
+            self.draining = True  # the first peer may be on its way: `_open` tells it
         if self._begun:
             self.call(self._drain)
             self._drained.wait(GRACE_SECONDS + 0.5)
@@ -116,13 +116,16 @@ class Reactor:
         """After a drain: return when late connections have been told too, after `CLOSING_SECONDS` + 0.5 s at most."""
         if self._begun:
             self._drained.clear()
-            self.ring()
+            self.wake()
             self._drained.wait(CLOSING_SECONDS + 0.5)
 
     def read(
         self, work: Callable[[], object], then: Callable[[object], None], peer: Peer | None = None
     ) -> None:
-        """Do `work`, which may wait for the disk, elsewhere; `then` gets its result or its Refused, by `call`."""
+        """Do `work`, which may wait for the disk, on another thread; `then` gets its result or Refused, by `call`.
+
+        After any other exception, which is logged, `then` gets None.
+        """
 
         def done() -> None:
             try:
@@ -137,7 +140,7 @@ class Reactor:
         self._readers.submit(done)
 
     def figures(self) -> dict[str, float]:
-        """Counters and gauges, by name."""
+        """Return counters and gauges, by name."""
         return {"resumes": self.resumes, "reactor_queue": len(self._calls)}
 
     def peers(self) -> list[Peer]:
@@ -261,10 +264,10 @@ class Reactor:
                 self._drained.set()
 
     def _ready(self, number: int, mask: int) -> None:
-        if number == self._wake:
-            os.eventfd_read(self._wake)  # epoll says that it will not block, and nobody else reads
-            # Before the calls are taken: a call appended from here on rings again.
-            self._rung = False
+        if number == self._wake_fd:
+            os.eventfd_read(self._wake_fd)  # epoll says that it will not block, and nobody else reads
+            # Before the calls are taken: a call appended from here on wakes it again.
+            self._is_woken = False
             return
         peer = self._peers.get(number)
         if peer is None:
@@ -330,11 +333,11 @@ class Reactor:
         for peer in list(self._peers.values()):
             self.guard(peer, peer.restart)
 
-    def ring(self) -> None:
-        """Wake the thread; from any one."""
-        if not self._rung:
-            self._rung = True
-            os.eventfd_write(self._wake, 1)
+    def wake(self) -> None:
+        """Wake the reactor's thread; from any thread."""
+        if not self._is_woken:
+            self._is_woken = True
+            os.eventfd_write(self._wake_fd, 1)
 
 
 def open_reactor(chat: Chat) -> Reactor:

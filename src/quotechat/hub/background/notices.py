@@ -1,9 +1,9 @@
-"""Wake-ups between machines, through the database: a notice says "look again", and in which rooms.
+"""Wake-ups between machines, through the database: a notice says "check the store", and for which rooms.
 
-It is `hub.bell.Bell` for PostgreSQL. Hints go along, encoded: a version that knows none takes one for an unknown room.
-A thread of its own keeps two connections, one that listens (and nothing else,
-past any pooler) and one that rings: the rings of one tick leave as one notice. A notice that is lost
-costs time, never data: a listener looks at everything when it has (re)connected, and every `NET` seconds.
+It is `hub.background.notifier.Notifier` for PostgreSQL. Hints go along, encoded: a version that knows none takes one
+for an unknown room. A thread of its own keeps two connections, one that listens (and nothing else, past any pooler) and
+one that notifies: the wake-ups of one tick leave as one notice. A notice that is lost costs time, never data: a
+listener checks all rooms when it has (re)connected, and every `POLL_EVERY` seconds.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from typing import Protocol
 
 from ...protocol.errors import Overloaded
 from ...supervision import Supervised
-from .bell import MOST_HINT, MOST_HINTS
+from .notifier import MOST_HINT, MOST_HINTS
 
 log = logging.getLogger(__name__)
 
-NET = 1.0
-"""Seconds between two looks without a notice, and between two attempts to connect."""
+POLL_EVERY = 1.0
+"""Seconds between two checks without a notice, and between two attempts to connect."""
 TICK = 0.005
 """Seconds between two notices of one worker."""
 PING = 10.0
-"""Seconds without hearing ourselves after which we ring for ourselves: a connection may be dead without a word."""
+"""Seconds without a notice of our own after which we send one: the connection may be dead without any error."""
 ECHO = 5.0
-"""Seconds within which a notice of our own is heard; else the connection that listens is made anew."""
+"""Seconds within which a notice of our own must come back; else the connection that listens is made anew."""
 _MOST_ROOMS = 20
 _EVERY_ROOM = "*"
 _HINT = "!"
@@ -45,45 +45,45 @@ class Channel(Protocol):
     """The methods of `store.channel.Channel` that this needs."""
 
     def fileno(self) -> int: ...
-    def ring(self, payload: str) -> None: ...
+    def notify(self, payload: str) -> None: ...
     def heard(self) -> list[str]: ...
     def close(self) -> None: ...
 
 
 class Notices:
-    """``notices.ring(rooms)`` in one worker ends ``notices.wait()`` in the others."""
+    """``notices.notify(rooms)`` in one worker ends ``notices.wait()`` in the others."""
 
-    def __init__(self, listen: Callable[[], Channel], ring: Callable[[], Channel]) -> None:
-        """`listen` and `ring` open the two connections; they raise Overloaded."""
-        self._open_listener, self._open_ringer = listen, ring
+    def __init__(self, listen: Callable[[], Channel], send: Callable[[], Channel]) -> None:
+        """`listen` and `send` open the two connections; they raise Overloaded."""
+        self._open_listener, self._open_sender = listen, send
         self._name = secrets.token_hex(4)
         self._listener: Channel | None = None
-        self._ringer: Channel | None = None
+        self._sender: Channel | None = None
         self._rooms: set[str] = set()
         self._outgoing: deque[str] = deque(maxlen=MOST_HINTS)
         self._hints: deque[str] = deque(maxlen=MOST_HINTS)
         self._look_at: float | None = None
-        """When everything is looked at, if a hint has ended a wait before that."""
+        """The time at which all rooms are checked, if a hint has ended a wait before that (time.monotonic)."""
         self._lock = threading.Lock()
         self._asked = threading.Event()
         self._asked.set()  # to connect
         self._begun = self._ended = False
         self._missed = False
-        self._heard_ourselves = self._rang = time.monotonic()
+        self._heard_ourselves = self._notified_at = time.monotonic()
         self._tried = 0.0
         # Ends a wait from inside this worker.
         self._inside, self._wake_inside = socket.socketpair()
         self._inside.setblocking(False)
         self.thread = Supervised("notifier", self._run)
 
-    def ring(self, rooms: Iterable[str]) -> None:
-        """Wake the others; never waits."""
+    def notify(self, rooms: Iterable[str]) -> None:
+        """Wake the other workers: `rooms` have news. Never waits."""
         with self._lock:
             self._rooms.update(rooms)
         self._asked.set()
 
     def pass_on(self, hint: str) -> None:
-        """Hand a text to the others, with the next notice."""
+        """Send a text to the other workers, with the next notice."""
         data = hint.encode()
         if 0 < len(data) <= MOST_HINT:
             with self._lock:
@@ -96,8 +96,8 @@ class Notices:
         self._hints.clear()
         return found
 
-    def wait(self, seconds: float = NET) -> set[str] | None:
-        """Return the rooms that others have rung for; None, for all, after `seconds` or if any may have been missed."""
+    def wait(self, seconds: float = POLL_EVERY) -> set[str] | None:
+        """Wait for a notice; return its rooms, or None, for all, after `seconds` or if a notice may have been missed."""
         if not self._begun and not self._ended:
             self._begun = True
             self.thread.start()
@@ -126,17 +126,17 @@ class Notices:
         self._wake()
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connections."""
         self.stop()
         self.thread.join(5)
-        for each in (self._listener, self._ringer, self._inside, self._wake_inside):
+        for each in (self._listener, self._sender, self._inside, self._wake_inside):
             if each is not None:
                 each.close()
 
     # --- On the watcher's thread ------------------------------------------------------------------
 
     def _poll(self, listener: Channel | None, seconds: float) -> bool:
-        """Wait; whether `listener` has something."""
+        """Wait; return True if `listener` has something to read."""
         waiter = select.poll()
         waiter.register(self._inside, select.POLLIN)
         number = -1
@@ -172,7 +172,7 @@ class Notices:
 
     def _run(self) -> None:
         while not self._ended:
-            self._asked.wait(NET)
+            self._asked.wait(POLL_EVERY)
             self._asked.clear()
             try:
                 self._keep_listening()
@@ -181,13 +181,13 @@ class Notices:
                 log.debug("no notice was sent: %s", away)
             except Exception:
                 log.exception("the notices met a fault")
-            # Rings that are asked for meanwhile leave together.
+            # Wake-ups that are asked for meanwhile leave together.
             time.sleep(TICK)
 
     def _keep_listening(self) -> None:
         now = time.monotonic()
-        deaf = self._rang - self._heard_ourselves > 0 and now - self._rang > ECHO
-        if (self._listener is not None and not deaf) or now - self._tried < NET:
+        deaf = self._notified_at - self._heard_ourselves > 0 and now - self._notified_at > ECHO
+        if (self._listener is not None and not deaf) or now - self._tried < POLL_EVERY:
             return
         self._tried = now
         if deaf and self._listener is not None:
@@ -201,8 +201,8 @@ class Notices:
         except Overloaded as away:
             log.debug("listening was not possible: %s", away)
             return
-        self._heard_ourselves = self._rang = time.monotonic()
-        # In this order: later commits are heard, earlier ones are looked for.
+        self._heard_ourselves = self._notified_at = time.monotonic()
+        # In this order: later commits are notified, earlier ones are found by the check of all rooms.
         self._listener, self._missed = listener, True
         self._wake()
 
@@ -213,17 +213,17 @@ class Notices:
         now = time.monotonic()
         if not (rooms or hints) and now - self._heard_ourselves < PING:
             return
-        if not (rooms or hints) and self._rang > self._heard_ourselves:
+        if not (rooms or hints) and self._notified_at > self._heard_ourselves:
             return  # the last one has not come back yet
         named = sorted(rooms) if len(rooms) <= _MOST_ROOMS else [_EVERY_ROOM]
         try:
-            if self._ringer is None:
-                self._ringer = self._open_ringer()
-            if self._rang <= self._heard_ourselves:
-                self._rang = now
-            self._ringer.ring(_payload([self._name, *named], hints))
+            if self._sender is None:
+                self._sender = self._open_sender()
+            if self._notified_at <= self._heard_ourselves:
+                self._notified_at = now
+            self._sender.notify(_payload([self._name, *named], hints))
         except Overloaded:
-            old, self._ringer = self._ringer, None
+            old, self._sender = self._sender, None
             if old is not None:
                 old.close()
             raise

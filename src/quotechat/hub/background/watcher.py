@@ -14,7 +14,7 @@ from ...protocol.errors import Refused
 from ...store.base import Store
 from ...supervision import Supervised
 from ..feeds import Feeds
-from .bell import NET, Bell
+from .notifier import POLL_EVERY, Notifier
 
 log = logging.getLogger(__name__)
 
@@ -23,17 +23,22 @@ _SPARE_EVERY = 1.0
 
 
 class Watcher:
-    """Bring `feeds` up to `store` when `bell` says so, and every `NET` seconds if there is no bell.
+    """Bring `feeds` up to `store` when `notifier` says so, and every `POLL_EVERY` seconds if there is no notifier.
 
-    `moved` is called after each commit of another process that is found, `hinted` with each hint of one.
+    `moved` is called after each commit of another process that is found, `hinted` with each hint of another process.
     """
 
     def __init__(
-        self, store: Store, feeds: Feeds, bell: Bell | None, moved: Callable[[], None], hinted: Callable[[str], None]
+        self,
+        store: Store,
+        feeds: Feeds,
+        notifier: Notifier | None,
+        moved: Callable[[], None],
+        hinted: Callable[[str], None],
     ) -> None:
         self._store = store
         self._feeds = feeds
-        self._bell = bell
+        self._bell = notifier
         self._moved = moved
         self._hinted = hinted
         self._closed = threading.Event()
@@ -44,7 +49,7 @@ class Watcher:
         self.thread.start()
 
     def close(self) -> None:
-        """End the thread, and close the bell."""
+        """End the thread, and close the notifier."""
         self._closed.set()
         if self._bell is not None:
             self._bell.stop()
@@ -53,7 +58,7 @@ class Watcher:
             self._bell.close()
 
     def _watch(self) -> None:
-        """Look for commits of other processes: at a ring of the bell, and now and then without one."""
+        """Look for commits of other processes: at each wake-up, and every `POLL_EVERY` seconds without one."""
         seen: int | None = None
         rooms: set[str] | None = None
         spared_at = time.monotonic()
@@ -79,4 +84,4 @@ class Watcher:
             if self._bell is not None:
                 rooms = self._bell.wait()
             else:
-                self._closed.wait(NET)
+                self._closed.wait(POLL_EVERY)

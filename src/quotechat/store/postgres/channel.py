@@ -32,7 +32,7 @@ class Channel:
         """Return the descriptor: readable if a notification has come, or the connection ended."""
         return self._connection.fileno()
 
-    def ring(self, payload: str) -> None:
+    def notify(self, payload: str) -> None:
         """Notify all listeners; at once, by itself."""
         try:
             self._connection.execute(_RING, [payload])

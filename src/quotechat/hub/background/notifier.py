@@ -1,7 +1,7 @@
-"""Wake-ups between workers, and those of one machine: an empty datagram says "look again", any other is a hint.
+"""Wake-ups between workers, and those of one machine: an empty datagram says "check the store", any other is a hint.
 
-Each worker listens at a socket of its own in a private directory. A lost ring costs time, never data:
-each listener polls by itself every `NET` seconds.
+Each worker listens at a socket of its own in a private directory. A lost wake-up costs time, never data:
+each listener polls by itself every `POLL_EVERY` seconds.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from typing import Protocol
 
 from ...supervision import Supervised
 
-NET = 0.25
-"""Seconds between two looks without a ring."""
+POLL_EVERY = 0.25
+"""Seconds between two checks without a wake-up."""
 MOST_HINT = 2000
 """Bytes of one hint; a larger one is not passed on."""
 MOST_HINTS = 1000
 """Hints that wait for the watcher of a worker."""
 _LIST_AGAIN = 0.25
-"""Seconds for which the list of the others is good; a worker that is newer looks by itself."""
+"""Seconds for which the list of the other workers is good; a newer worker polls by itself."""
 
 
-class Bell(Protocol):
-    """``bell.ring(rooms)`` in one worker ends ``bell.wait()`` in the others."""
+class Notifier(Protocol):
+    """``notifier.notify(rooms)`` in one worker ends ``notifier.wait()`` in the others."""
 
     @property
     def thread(self) -> Supervised | None:
         """The thread that it needs, if any."""
 
-    def ring(self, rooms: Iterable[str]) -> None:
-        """Wake the others; never waits."""
+    def notify(self, rooms: Iterable[str]) -> None:
+        """Wake the other workers: `rooms` have news. Never waits."""
 
     def pass_on(self, hint: str) -> None:
         """Hand a text of at most `MOST_HINT` bytes to the others, which may be lost; never waits."""
 
     def wait(self) -> set[str] | None:
-        """Wait for a ring, a hint, `stop` or a while; return the rooms to look at, or None if it may be any."""
+        """Wait for a wake-up, a hint, `stop` or a while; return the rooms to check, or None if it may be any."""
 
     def hints(self) -> list[str]:
         """Take the hints of others that have come."""
@@ -55,8 +55,8 @@ class Bell(Protocol):
         """Release all."""
 
 
-class SocketBell:
-    """The bell of one machine."""
+class SocketNotifier:
+    """The notifier between the workers of one machine: datagram sockets."""
 
     thread = None
 
@@ -67,13 +67,13 @@ class SocketBell:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._socket.setblocking(False)
         self._socket.bind(self._address(self._name))
-        # Rings inside this worker, for `close`.
-        self._inside, self._ring_inside = socket.socketpair()
+        # Ends a wait from inside this worker, for `stop`.
+        self._inside, self._wake_inside = socket.socketpair()
         self._others: list[str] = []
         self._listed = 0.0
         self._hints: deque[str] = deque(maxlen=MOST_HINTS)
 
-    def ring(self, rooms: Iterable[str]) -> None:
+    def notify(self, rooms: Iterable[str]) -> None:
         self._send(b"")
 
     def pass_on(self, hint: str) -> None:
@@ -102,7 +102,7 @@ class SocketBell:
             except OSError:  # its queue is full: it will look anyway
                 pass
 
-    def wait(self, seconds: float = NET) -> None:
+    def wait(self, seconds: float = POLL_EVERY) -> None:
         waiter = select.poll()
         waiter.register(self._socket, select.POLLIN)
         waiter.register(self._inside, select.POLLIN)
@@ -115,13 +115,13 @@ class SocketBell:
 
     def stop(self) -> None:
         with contextlib.suppress(OSError):
-            self._ring_inside.send(b"\0")
+            self._wake_inside.send(b"\0")
 
     def close(self) -> None:
         """Take the socket away."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._name, dir_fd=self._directory)
-        for each in (self._socket, self._inside, self._ring_inside):
+        for each in (self._socket, self._inside, self._wake_inside):
             each.close()
         os.close(self._directory)
 
