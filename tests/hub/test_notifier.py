@@ -103,7 +103,7 @@ def test_stop_ends_this_wait_and_the_next_ones(ours: SocketNotifier) -> None:
     ours.wait(LONG)
 
 
-def test_a_bell_that_is_closed_leaves_nothing(tmp_path: Path) -> None:
+def test_a_notifier_that_is_closed_leaves_nothing(tmp_path: Path) -> None:
     """Its name is gone from the directory."""
     directory = tmp_path / "bells"
     SocketNotifier(directory).close()

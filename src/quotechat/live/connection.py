@@ -1,7 +1,7 @@
-"""RFC 6455 for one socket, without I/O: bytes in become texts, answers become bytes out.
+"""The WebSocket protocol (RFC 6455) for one socket, without I/O: bytes in become texts, answers become bytes out.
 
 wsproto does the framing; here are the limits and the closing handshake. Nothing is compressed, since no
-extension is ever negotiated. Why wsproto: docs/explanation/websocket-library.md.
+extension is ever negotiated. docs/explanation/websocket-library.md tells the reasons for wsproto.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CLOSE_CODES = {
 
 
 def frame(payload: bytes) -> bytes:
-    """Return `payload`, in UTF-8, as one unmasked text frame (§5.2). Equal for all peers: made once, sent to all."""
+    """Return `payload`, in UTF-8, as one unmasked text frame (§5.2). It is equal for all peers, so it is made once."""
     size = len(payload)
     if size < 126:
         return struct.pack("!BB", 0x81, size) + payload
@@ -41,9 +41,9 @@ def frame(payload: bytes) -> bytes:
 
 
 def whole_text(data: bytes, limit: int) -> str | None:
-    """Return the text in `data` if that is exactly one message of at most `limit` bytes, in one frame without fault.
+    """Return the text in `data` if that is exactly one valid message of at most `limit` bytes in one frame; else None.
 
-    So nearly all messages come. wsproto takes ten times as long; it gets everything else, and says what is wrong.
+    Nearly all messages come so. wsproto takes ten times as long; it gets everything else, and reports faults.
     """
     if len(data) < 6 or data[0] != 0x81 or data[1] < 0x80:
         return None
@@ -51,7 +51,7 @@ def whole_text(data: bytes, limit: int) -> str | None:
     if size > 125:
         start = 8
         size = int.from_bytes(data[2:4], "big") if size == 126 else 0
-        if size < 126:  # it has one more length, or is longer than it has to be
+        if size < 126:  # a 64-bit length follows, or the length is encoded longer than necessary
             return None
     if size > limit or len(data) != start + size:
         return None
@@ -64,7 +64,7 @@ def whole_text(data: bytes, limit: int) -> str | None:
 
 
 class Announced:
-    """The length of coming messages, by the headers of their frames alone (§5.2). wsproto reports malformed ones."""
+    """The length of incoming messages, from the headers of their frames (§5.2). wsproto reports malformed frames."""
 
     def __init__(self) -> None:
         self._header = bytearray()
@@ -77,7 +77,7 @@ class Announced:
         return not (self._header or self._skipped or self._message)
 
     def follow(self, data: bytes, limit: int) -> int | None:
-        """Return where in `data` the header ends that brings a message over `limit` bytes; None if none does."""
+        """Return the index in `data` after the header that brings a message over `limit` bytes; None if none does."""
         at = 0
         while at < len(data):
             if self._skipped:
@@ -86,19 +86,20 @@ class Announced:
             else:
                 step = min(self._missing(), len(data) - at)
                 self._header += data[at : at + step]
-                if not self._missing() and self._begun() > limit:
+                if not self._missing() and self._take_header() > limit:
                     return at + step
             at += step
         return None
 
     def _missing(self) -> int:
-        """Return the bytes until the header is complete, as far as it shows by now; 0 when it is."""
+        """Return the bytes that the header still lacks, as far as its length is known; 0 if it is complete."""
         size = 6
         if len(self._header) > 1:
             size += {126: 2, 127: 8}.get(self._header[1] & 0x7F, 0)
         return max(0, (size if len(self._header) > 1 else 2) - len(self._header))
 
-    def _begun(self) -> int:
+    def _take_header(self) -> int:
+        """Take the complete header, and return the bytes of its message so far, its frame included."""
         first, second = self._header[:2]
         extended = self._header[2:-4]
         self._skipped = int.from_bytes(extended, "big") if extended else second & 0x7F
@@ -120,24 +121,24 @@ class Connection:
         self._limit = limit
         self._announced = Announced()
         self._too_big = False
-        """A message over the limit was announced: nothing more is read."""
+        """True if a message over the limit was announced: nothing more is read."""
         self._parts: list[str] = []
         self._out: list[bytes] = []
         self.unfinished = False
         """True if a message has begun and not ended."""
         self.frames = 0
-        """Parts of messages and control frames that have come."""
+        """The number of parts of messages and control frames that have been received."""
         self.closing = False
-        """We have sent our close frame: nothing else may be sent."""
+        """True if we have sent our close frame: nothing else may be sent."""
         self.closed_by_peer = False
-        """The peer's close frame has come."""
+        """True if the peer's close frame has been received."""
         self.code: int | None = None
-        """The close code, from either side, the first one sent; None if there was none."""
+        """The close code that was sent first, by either side; None if there is none."""
         self.heard_pong = True
         """True if a pong came after the last `ping`."""
 
     def receive(self, data: bytes) -> list[str]:
-        """Take bytes from the peer; return the texts that they complete. `outgoing` holds the protocol's answers."""
+        """Take bytes from the peer, and return the texts that they complete; `outgoing` has the protocol's answers."""
         texts: list[str] = []
         if self.closed_by_peer or self._too_big:
             return texts
@@ -146,12 +147,12 @@ class Connection:
             self.frames += 1
             return texts if self.closing else [text]
         end = self._announced.follow(data, self._limit)
-        # No byte beyond that header is looked at, so that it makes no difference in which pieces they come.
+        # No byte beyond that header is parsed, so the outcome does not depend on how the bytes were split.
         self._framing.receive_data(data[:end])
         for event in self._framing.events():
             self.frames += 1
             if isinstance(event, TextMessage):
-                text = self._gathered(event)
+                text = self._add_part(event)
                 if text is not None and not self.closing:
                     texts.append(text)
             elif isinstance(event, BytesMessage):
@@ -164,7 +165,7 @@ class Connection:
             elif isinstance(event, CloseConnection):
                 self._closed(event)
                 break
-        # Last, so that messages complete before it are taken, and a fault in the protocol is called so.
+        # Last, so that earlier complete messages are taken, and a protocol error is reported as such.
         if end is not None:
             self._too_big = True
             self.close(TOO_BIG, f"at most {self._limit} bytes")
@@ -179,17 +180,18 @@ class Connection:
             self._out.append(self._framing.send(CloseConnection(code, reason)))
 
     def ping(self) -> None:
-        """Ask whether the peer is there."""
+        """Send a ping; `heard_pong` is False until it is answered."""
         if not self.closing:
             self.heard_pong = False
             self._out.append(self._framing.send(Ping()))
 
     def outgoing(self) -> bytes:
-        """Return the bytes to send, in order, and once."""
+        """Take the bytes that are to be sent, in order."""
         out, self._out = b"".join(self._out), []
         return out
 
-    def _gathered(self, event: TextMessage) -> str | None:
+    def _add_part(self, event: TextMessage) -> str | None:
+        """Add a part of a message; return the text if it is complete."""
         self.unfinished = not event.message_finished
         if event.data:  # empty ones are allowed (§5.4), in any number
             self._parts.append(event.data)
@@ -201,7 +203,7 @@ class Connection:
 
     def _closed(self, event: CloseConnection) -> None:
         if self._framing.state is ConnectionState.OPEN:
-            # Not from the peer: it is wsproto's verdict over the peer's bytes (1002, 1007).
+            # Not from the peer: wsproto found the peer's bytes invalid (1002, 1007).
             self.close(event.code, event.reason or "")
             self.closed_by_peer = True
             return

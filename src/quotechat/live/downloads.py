@@ -1,9 +1,9 @@
-"""Send files to peers that read as slowly as they like: one thread for all, which holds one block of each at most.
+"""Send files to peers that may read slowly: one thread for all, which holds at most one block of each file.
 
 The socket is taken from the server, as for a stream, and closed at the end of the file. A file of the data directory
-goes to the socket by sendfile(2). A few threads do what takes a while, for one peer at a time, and no other peer waits
-for it: they ask whether the reader may still read the file, and fetch the next block of contents on another machine.
-Contents on this machine have threads of their own, which wait for no other machine.
+goes to the socket by sendfile(2). Slow work is done by a few helper threads, so that no other peer waits for it: they
+check if the reader may still read the file, and fetch the next block of contents on another machine. Contents on this
+machine have helpers of their own, which wait for no other machine.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ log = logging.getLogger(__name__)
 _PREPARERS = {True: 4, False: 2}
 """Threads that prepare downloads, of contents on another machine and of those on this one."""
 _TURN_BYTES = 256 * 1024
-"""Bytes to one peer in one turn of the loop."""
+"""Bytes that are sent to one peer in one turn of the loop."""
 _SILENT_SECONDS = 60.0
-"""A peer that takes nothing for so long is let go."""
+"""Seconds without taking a byte after which a peer is dropped."""
 _LINGER_SECONDS = 2.0
 _ASK_SECONDS = 2.0
-"""For so long a reader that may read the file gets more of it without being asked about again."""
+"""Seconds between two checks of a reader's right to the file."""
 
 
 class Body(Protocol):
-    """The bytes of an answer: those of a file at `path`, or the blocks that are made, by helpers if it `is_far`."""
+    """The bytes of an answer: the file at `path`, or `blocks`, which helpers fetch if it `is_far`."""
 
     @property
     def path(self) -> Path | None: ...
@@ -87,7 +87,7 @@ class Downloads:
                 self._waiting[is_far].put(None)
 
     def _ring(self) -> None:
-        with contextlib.suppress(OSError):  # full: it looks in any case
+        with contextlib.suppress(OSError):  # the pipe is full: the thread wakes in any case
             os.write(self._waker, b"\0")
 
     def _run(self) -> None:
@@ -166,8 +166,8 @@ class Downloads:
 class Download:
     """One answer on its way: its head, then the bytes of `content` from `start` to `stop`.
 
-    Of a content on another machine `first` has the first block, and `prepare` fetches each other one. `may` returns
-    whether the reader may still read it; `prepare` asks it.
+    If the content is on another machine, `first` is its first block, and `prepare` fetches the others. `may` returns
+    True while the reader may read the file; `prepare` calls it.
     """
 
     def __init__(
@@ -176,14 +176,14 @@ class Download:
     ) -> None:  # fmt: skip
         self.sock = sock
         self.is_done = self.is_closed = self.is_preparing = False
-        """All is sent, and the peer has yet to hang up; the socket is closed; another thread has it, for `prepare`."""
+        """All is sent, but the peer has not hung up; the socket is closed; a helper runs `prepare`."""
         self.ends_at = time.monotonic() + _SILENT_SECONDS
         self._out = memoryview(head + first)
         self._at, self._stop = start + len(first), stop
         self._left = left
         self._right = _Right(may)
         self._broken = self._is_prepared = False
-        """`send` ends the answer; `send` need not wait, since `prepare` has just been called."""
+        """`send` has to end the answer; `prepare` has just run, so that `send` need not wait."""
         self.is_far = content.is_far
         self._file = None if content.path is None else open(content.path, "rb", buffering=0)  # noqa: SIM115  # see close
         self._blocks: Iterator[bytes] = iter(()) if self._file else content.blocks(self._at, stop)
@@ -198,7 +198,7 @@ class Download:
         return self.is_far and not self._out and self._at < self._stop
 
     def prepare(self) -> None:
-        """Ask for the right, and fetch the next block; if there is none, or an exception, `send` ends the answer."""
+        """Check the right and fetch the next block; if either fails, the next `send` ends the answer."""
         broken = True
         try:
             if self._right.stands():
@@ -218,7 +218,7 @@ class Download:
         return bool(block)
 
     def send(self) -> bool:
-        """Send some; return False if the content or the reader's right ended too early. Raises OSError."""
+        """Send a part; return False if the content or the reader's right has ended too early. Raises OSError."""
         self._is_prepared = False
         if self._broken:
             return False
@@ -244,7 +244,7 @@ class Download:
         return True
 
     def close(self) -> None:
-        """Release all."""
+        """Close the socket and the file, and give the place back."""
         self.is_closed = True
         self.sock.close()
         if self._file is not None:
@@ -261,7 +261,7 @@ def open_downloads(chat: Chat) -> Downloads:
 
 
 class _Right:
-    """The right of one reader, which `may` tells; it is asked every `_ASK_SECONDS`."""
+    """The right of one reader, which `may` returns; it is called every `_ASK_SECONDS`."""
 
     def __init__(self, may: Callable[[], bool]) -> None:
         self._may = may
@@ -269,11 +269,11 @@ class _Right:
 
     @property
     def is_due(self) -> bool:
-        """Return True if `stands` will ask."""
+        """Return True if `stands` will call `may`."""
         return time.monotonic() >= self._asks_at
 
     def stands(self) -> bool:
-        """Return True if the reader may still read; ask if it is time."""
+        """Return True if the reader may still read, by the last check if that is recent."""
         if not self.is_due:
             return True
         found = self._may()
@@ -284,7 +284,7 @@ class _Right:
 def while_allowed(blocks: Iterable[bytes], may: Callable[[], bool]) -> Iterator[bytes]:
     """Yield `blocks`, for an answer that a thread sends, as long as its reader may have them.
 
-    Raises ConnectionResetError when that is over: the connection has to end before the announced length.
+    Raises ConnectionResetError when they may not: the connection has to end before the announced length.
     """
     right = _Right(may)
     for block in blocks:

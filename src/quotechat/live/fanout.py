@@ -1,5 +1,4 @@
-"""Sends the events of rooms to the peers that follow them: each slice is encoded once for all that stand at its
-beginning.
+"""Send the events of rooms to the peers that follow them: each slice is encoded once for all peers at its beginning.
 
 All methods run on the reactor's thread, but for `news` and `has_followers`.
 """
@@ -59,7 +58,7 @@ class Fanout:
         return room in self._followers
 
     def has_news(self) -> bool:
-        """Return True if a round is due."""
+        """Return True if a room has news that no round has sent."""
         return bool(self._news)
 
     def end_turn(self) -> None:
@@ -71,7 +70,7 @@ class Fanout:
         return self._followers.get(room, {})
 
     def follow(self, peer: Peer, subscription: Subscription, sent: Event | None = None) -> None:
-        """Send `peer` the events of `subscription`, instead of its earlier one to that room; `sent` was the last."""
+        """Send `peer` the events of `subscription`, instead of its earlier one to the room; `sent` is the last sent."""
         room = subscription.handle.room
         self.unfollow(peer, room)
         peer.subscriptions[room] = subscription
@@ -83,7 +82,7 @@ class Fanout:
         """Send no more of `room`."""
         left = peer.subscriptions.pop(room, None)
         if left is not None:
-            peer.events += left.position.seq - left.began
+            peer.events += left.position.seq - left.began_at
         followers = self._followers.get(room)
         if followers is not None:
             followers.pop(peer, None)
@@ -91,7 +90,7 @@ class Fanout:
                 del self._followers[room]
 
     def pump(self, peer: Peer) -> None:
-        """Send news to `peer`, as far as its socket takes it."""
+        """Send news to `peer`, as much as its socket takes."""
         # Most peers follow one room. The others take turns, also from one pump to the next: one may always have news.
         going = list(peer.subscriptions.items())
         while going and not peer.blocked:
@@ -101,7 +100,7 @@ class Fanout:
                 peer.subscriptions[room] = peer.subscriptions.pop(room)
 
     def round(self) -> None:
-        """Send news to all peers that follow a room that has some; the slices are kept until `end_turn`."""
+        """Send the news of each room to all peers that follow it; the slices are kept until `end_turn`."""
         rooms = list(self._news)
         self._news.difference_update(rooms)
         for room in rooms:
@@ -113,9 +112,9 @@ class Fanout:
                 self.lag.observe(time.monotonic() - since)
 
     def _send_news(self, followers: dict[Peer, Subscription]) -> None:
-        """Send news to each peer, once each: the hot loop, with next to nothing around it.
+        """Send news to each peer once: the hot loop, with next to nothing around it.
 
-        Nearly all stand where the one before stood, at the very same object, and their sockets take all.
+        Nearly all peers are at the position of the peer before them, the very same object, and their sockets take all.
         """
         position: Cursor | None = None
         framing = ""
@@ -154,23 +153,23 @@ class Fanout:
             return False
         feed, position = subscription.feed, subscription.position
         if feed.ended and not self._reactor.draining:
-            # The room has another history now: whether this position is part of it, the store says.
-            self._read_on(peer, subscription)
+            # The room has another history now, and only the store knows if this position is part of it.
+            self._read_from_store(peer, subscription)
             return False
         key = (feed.room, peer.framing, position.seq)
         found = self._slices.get(key)
         if found is None:
             if feed.head <= position.seq:
-                self._arrived(peer, subscription)
+                self._reach_head(peer, subscription)
                 return False
             events = feed.after(position.seq, SLICE_EVENTS, SLICE_BYTES)
             if events is None:
-                self._read_on(peer, subscription)
+                self._read_from_store(peer, subscription)
                 return False
             events = readership.until_change(events)
             change = events[-1] if events[-1].command in readership.CHANGES else None
             found = self._slices[key] = Slice(peer.join(events), cursor_of(events[-1].cursor), change)
-        # The position moves with the slice, sent or not: a slice that was begun is finished.
+        # The position moves with the slice, even if the socket has taken only part of it: the rest is queued.
         subscription.position = found.after
         peer.send(found.data)
         if found.change is not None and not self._reactor.endings.goes_on(peer, subscription, found.change):
@@ -178,21 +177,21 @@ class Fanout:
         if found.after.seq < feed.head:
             return True
         if not subscription.caught_up:
-            self._arrived(peer, subscription)
+            self._reach_head(peer, subscription)
         return False
 
-    def _arrived(self, peer: Peer, subscription: Subscription) -> None:
+    def _reach_head(self, peer: Peer, subscription: Subscription) -> None:
         if subscription.caught_up:
             return
         if subscription.position.seq < subscription.handle.since:
-            # The store was further when the reader came, and the news of that have not come here yet.
-            self._read_on(peer, subscription)
+            # The store was further than this when the reader began, and the feed has not heard of it yet.
+            self._read_from_store(peer, subscription)
             return
         subscription.caught_up = True
         peer.caught_up(subscription.feed.room, str(subscription.position))
 
-    def _read_on(self, peer: Peer, subscription: Subscription) -> None:
-        """Read one slice from the store, for one room at a time: the position is older than the tail."""
+    def _read_from_store(self, peer: Peer, subscription: Subscription) -> None:
+        """Read one slice from the store, since the position is older than the tail; one room of a peer at a time."""
         if peer.reading is not None:
             return  # the pump after that read comes to this room
         room, position = subscription.feed.room, subscription.position
@@ -201,15 +200,15 @@ class Fanout:
         def then(found: object) -> None:
             peer.reading = None
             feed, page = found if isinstance(found, tuple) else (subscription.feed, found)
-            if peer.subscriptions.get(room) is subscription and not self._found(peer, subscription, feed, page):
+            if peer.subscriptions.get(room) is subscription and not self._deliver(peer, subscription, feed, page):
                 return  # nothing was found, or the store is unavailable: the next sweep asks again
             self.pump(peer)
 
         handle = subscription.handle
         self._reactor.read(lambda: (handle.follow(), handle.read_on(position, SLICE_EVENTS, SLICE_BYTES)), then, peer)
 
-    def _found(self, peer: Peer, subscription: Subscription, feed: Feed, page: object) -> bool:
-        """Send the events that the store had, or report why there are none; return True if anything changed."""
+    def _deliver(self, peer: Peer, subscription: Subscription, feed: Feed, page: object) -> bool:
+        """Send the events of the store's `page`, or the refusal that it is; return True if anything changed."""
         if isinstance(page, Refused) and not isinstance(page, Overloaded):
             self.unfollow(peer, feed.room)
             peer.reset(feed.room, page)

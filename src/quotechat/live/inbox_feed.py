@@ -1,11 +1,11 @@
-"""Tell the inboxes of accounts to the sockets, streams and held polls of a worker.
+"""Send the inboxes of accounts to the sockets, streams and held polls of a worker.
 
-Something has moved: then one read, in one transaction, finds the rooms that have, and the accounts whose own state
-has. Envelopes and answers follow from that read alone, and reads follow one on the other, so no reader goes back.
-A reader that begins is read for by itself, at once. Without a reader of an inbox nothing is read, and a message costs
-one look at an empty table.
+After a commit one read, in one transaction, finds the rooms that have moved, and the accounts whose own state has.
+Envelopes and answers follow from that read alone, and one read follows the other, so no reader goes back. For a reader
+that begins, its inbox is read at once. Without a reader of an inbox nothing is read, and a message costs one look-up in
+an empty table.
 
-Rooms and readers meet as sets of bits: those whose rooms moved alike get the same bytes.
+The rooms of a reader are a set of bits: readers with the same moved rooms get the same bytes.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from ..store.following.inbox import Moved
 from ..store.shapes import Sql
 from . import inbox_reads
 from .inbox_readers import Follower, Key, Reading, Waiter
-from .inbox_reads import Found, Task, Told, envelope
+from .inbox_reads import Found, InboxUpdate, Task, envelope
 from .reactor import Reactor
 
 GATHER = 0.25
-"""Seconds between two reads for news, which gather the moves between them."""
+"""Seconds between two reads for news; the moves between them are sent together."""
 OVERLAP_MS = 5000
-"""For which an event may carry an earlier time than one committed before it: clocks of machines differ."""
+"""Milliseconds by which an event's time may be earlier than that of one committed before: clocks differ."""
 WHOLE_EVERY = 10.0
-"""Seconds between two reads of all rooms, also of those whose time is old."""
+"""Seconds between two reads of all rooms, also of those with an old time."""
 MOST_AT_ONCE = 32
-"""Inboxes that begin in one read, so that the answers of a few are in memory if thousands begin together."""
+"""Inboxes that one read takes up, so that only a few answers are in memory if thousands of readers begin together."""
 _NOTHING_FOUND = Found({}, 0, {}, {})
 
 
 class InboxFeed:
-    """One for each worker. All methods run on the reactor's thread, but for `signal` and `_read`."""
+    """The readers of inboxes in one worker. All methods run on the reactor's thread, but for `signal` and `_read`."""
 
     def __init__(self, reactor: Reactor, chat: Chat) -> None:
         self._reactor = reactor
@@ -46,58 +46,58 @@ class InboxFeed:
         self._readings: dict[Key, Reading] = {}
         self._keys: dict[Follower | Waiter, Key] = {}
         self._known: dict[int, Moved] = {}
-        """The rooms of all readings, as their readers have been told."""
+        """The rooms of all readings, as sent to their readers."""
         self._since: int | None = None
         self._whole_at = 0.0
         self._fresh: dict[Key, None] = {}
-        """Inboxes that are to be read for a reader that begins or ends, whether anything moved or not."""
+        """Inboxes to be read for a reader that begins or ends, even if nothing has moved."""
         self._stale = False
-        """True if something may have moved since the last look at all inboxes, at `_looked_at`."""
+        """True if something may have moved since the last read for all inboxes, at `_looked_at` (time.monotonic)."""
         self._looked_at = 0.0
         self._busy = False
-        self._armed: float | None = None
+        self._scheduled_at: float | None = None
 
     # --- Readers ----------------------------------------------------------------------------------
 
     def follow(self, follower: Follower, principal: Principal, after: Cursor | Now) -> None:
-        """Tell `follower` all that is new behind `after`, then that it has caught up, and all that comes."""
+        """Send `follower` all that is new after `after`, then `caught-up`, then all news."""
         self.unfollow(follower)
         self._reading(follower, principal).begins[follower] = after
-        self._attend(self._keys[follower])
+        self._read_soon(self._keys[follower])
 
     def unfollow(self, follower: Follower) -> None:
-        """Tell it no more."""
+        """Send `follower` nothing more."""
         reading = self._of(follower)
         if reading is not None:
             reading.without(follower)
             self._forget(follower, reading)
 
     def resume(self, follower: Follower) -> None:
-        """Go on with a follower whose socket was full: it is told the whole."""
+        """Go on with a follower whose socket was full: it is sent the whole inbox."""
         reading = self._of(follower)
         if reading is not None and follower in reading.late:
             reading.late.discard(follower)
             reading.begins[follower] = START
-            self._reactor.later(time.monotonic() + GATHER, partial(self._attend, self._keys[follower]))
+            self._reactor.later(time.monotonic() + GATHER, partial(self._read_soon, self._keys[follower]))
 
     def cursor(self, follower: Follower) -> str | None:
-        """Return the cursor that it has been told; None if that is not the newest."""
+        """Return the cursor that `follower` has been sent; None if that is not the newest."""
         reading = self._of(follower)
         return self._cursor(reading) if reading is not None and follower in reading.followers else None
 
     def hold(self, waiter: Waiter, principal: Principal) -> None:
-        """Answer `waiter` when the inbox is elsewhere."""
+        """Hold `waiter` until the inbox has moved from its cursor, then answer it."""
         self._reading(waiter, principal).waiters.add(waiter)
-        self._attend(self._keys[waiter])
+        self._read_soon(self._keys[waiter])
 
     def end(self, waiter: Waiter) -> None:
         """Answer `waiter` with the next read, also if that finds nothing."""
         waiter.inbox_ends = True
         if waiter in self._keys:
-            self._attend(self._keys[waiter])
+            self._read_soon(self._keys[waiter])
 
     def leave(self, waiter: Waiter) -> None:
-        """Answer it no more."""
+        """Hold `waiter` no longer, and do not answer it."""
         reading = self._of(waiter)
         if reading is not None:
             reading.waiters.discard(waiter)
@@ -109,10 +109,10 @@ class InboxFeed:
             self._reactor.call(self.look)
 
     def look(self) -> None:
-        """Look for rooms that have moved. Once a second, too: a signal may have been lost."""
+        """Read for news, soon. Called once a second, too: a signal may have been lost."""
         if self._readings:
             self._stale = True
-            self._arm()
+            self._schedule()
 
     def _reading(self, reader: Follower | Waiter, principal: Principal) -> Reading:
         key = self._keys[reader] = Key(principal.account or 0, principal.rooms)
@@ -127,31 +127,31 @@ class InboxFeed:
         if not reading.used:
             del self._readings[key]
         if not self._readings:
-            self._known = {}  # a read that is on its way has the old ones
+            self._known = {}  # a new one: a read that is under way uses the old one
             self._since = None
 
     # --- One read after the other -----------------------------------------------------------------
 
-    def _attend(self, key: Key) -> None:
-        """Read this inbox, soon."""
+    def _read_soon(self, key: Key) -> None:
+        """Read the inbox of `key`, soon."""
         if key in self._readings:
             self._fresh[key] = None
-            self._arm()
+            self._schedule()
 
-    def _arm(self) -> None:
-        """Read at once if readers begin; for news `GATHER` after the look before."""
+    def _schedule(self) -> None:
+        """Schedule the next read: at once if readers begin, for news `GATHER` seconds after the last one."""
         if self._busy or not (self._fresh or self._stale):
             return
         now = time.monotonic()
         due = now if self._fresh else max(now, self._looked_at + GATHER)
-        if self._armed is None or due < self._armed:
-            self._armed = due
+        if self._scheduled_at is None or due < self._scheduled_at:
+            self._scheduled_at = due
             self._reactor.later(due, partial(self._begin, due))
 
     def _begin(self, due: float) -> None:
-        if self._armed != due or self._busy:
+        if self._scheduled_at != due or self._busy:
             return
-        self._armed = None
+        self._scheduled_at = None
         now = time.monotonic()
         looks = self._stale and now >= self._looked_at + GATHER
         fresh = list(islice(self._fresh, MOST_AT_ONCE))
@@ -193,8 +193,8 @@ class InboxFeed:
         self._busy = False
         if isinstance(found, Found):
             self._take([task.key for task in tasks], found, looks=looks)
-            self._arm()
-        else:  # the next look of each second tries it again
+            self._schedule()
+        else:  # the store is unavailable: `look` tries again within a second
             self._fresh |= {task.key: None for task in tasks if task.whole and task.key in self._readings}
             self._stale |= looks
 
@@ -207,17 +207,17 @@ class InboxFeed:
         moved = sum(1 << room for room in found.moved)
         encoded: dict[int, bytes] = {}
         for key in list(self._readings) if looks else keys:
-            reading, told = self._readings.get(key), found.told.get(key)
+            reading, update = self._readings.get(key), found.updates.get(key)
             if reading is None:
                 continue
             before, begun = reading.bits, list(reading.followers)
-            if told is not None or before & moved:
+            if update is not None or before & moved:
                 reading.at = None
-            if told is not None:
-                self._tell(reading, told)
-            # Not of a room that it has left since: news of that are none of its business.
+            if update is not None:
+                self._tell(reading, update)
+            # Not of a room that the account has left since.
             self._tell_news(begun, before & reading.bits & found.counted, encoded)
-            self._answer(key, reading, told)
+            self._answer(key, reading, update)
         if looks and self._since is None and self._known:
             self._since = self._chat.now() - OVERLAP_MS
 
@@ -233,24 +233,24 @@ class InboxFeed:
         for follower in followers:
             self._send(follower, encoded[bits])
 
-    def _tell(self, reading: Reading, told: Told) -> None:
-        reading.revision, reading.rooms, reading.own, reading.bits = told.revision, told.rooms, told.own, told.bits
-        reading.at = told.cursor
-        if told.changed:
+    def _tell(self, reading: Reading, update: InboxUpdate) -> None:
+        reading.revision, reading.at = update.revision, update.cursor
+        reading.rooms, reading.own, reading.bits = update.rooms, update.own, update.bits
+        if update.changed:
             for follower in list(reading.followers):
-                self._send(follower, told.changed)
+                self._send(follower, update.changed)
         for follower, after in list(reading.begins.items()):
-            if not inbox.is_at(after, told.cursor):
-                if not told.whole:  # it came while this was read
+            if not inbox.is_at(after, update.cursor):
+                if not update.whole:  # the follower began during this read
                     continue
-                follower.inbox_sends(envelope(told.whole), told.cursor)
+                follower.inbox_sends(envelope(update.whole), update.cursor)
             del reading.begins[follower]
             reading.followers.add(follower)
-            caught_up = json.dumps({"command": "caught-up", "room": inbox.INBOX, "cursor": told.cursor})
-            follower.inbox_sends(caught_up, told.cursor)
+            caught_up = json.dumps({"command": "caught-up", "room": inbox.INBOX, "cursor": update.cursor})
+            follower.inbox_sends(caught_up, update.cursor)
 
     def _send(self, follower: Follower, encoded: bytes) -> None:
-        """Send an envelope, unless the socket is full: nothing is queued for a slow reader, it begins anew later."""
+        """Send an envelope, unless the socket is full: nothing is queued for a slow reader, which begins anew later."""
         reading = self._of(follower)
         if reading is None or follower not in reading.followers:
             return
@@ -260,7 +260,7 @@ class InboxFeed:
         else:
             follower.inbox_sends(encoded)
 
-    def _answer(self, key: Key, reading: Reading, told: Told | None) -> None:
+    def _answer(self, key: Key, reading: Reading, update: InboxUpdate | None) -> None:
         if not reading.waiters:
             return
         there, now = self._cursor(reading), time.monotonic()
@@ -269,13 +269,13 @@ class InboxFeed:
             if isinstance(waiter.inbox_after, Now) and reading.revision >= 0:
                 waiter.inbox_after = Cursor(reading.revision, there.partition(".")[2])
             if inbox.is_at(waiter.inbox_after, there):
-                if waiter.inbox_ends and told is not None:
+                if waiter.inbox_ends and update is not None:
                     waiter.inbox_found(None, nothing(there))
-            elif told is not None and told.whole and (now >= due or waiter.inbox_ends):
+            elif update is not None and update.whole and (now >= due or waiter.inbox_ends):
                 reading.answered_at = now
-                waiter.inbox_found(there, told.whole)
+                waiter.inbox_found(there, update.whole)
         if any(not inbox.is_at(each.inbox_after, there) for each in reading.waiters):
-            self._reactor.later(max(now, due) + 0.001, partial(self._attend, key))
+            self._reactor.later(max(now, due) + 0.001, partial(self._read_soon, key))
 
     def _cursor(self, reading: Reading) -> str:
         if reading.at is None:
@@ -284,12 +284,12 @@ class InboxFeed:
 
 
 def nothing(cursor: str) -> bytes:
-    """Return the answer that tells of nothing new."""
+    """Return the answer to a poll without news."""
     return b'{"cursor":"%b","rooms":{}}' % cursor.encode()
 
 
 def _numbers(bits: int) -> list[int]:
-    """Return the places of the bits that are set."""
+    """Return the indexes of the bits that are set."""
     found = []
     while bits:
         lowest = bits & -bits
@@ -299,7 +299,7 @@ def _numbers(bits: int) -> list[int]:
 
 
 def open_feed(reactor: Reactor, chat: Chat) -> None:
-    """Give `reactor` the inboxes of `chat`."""
+    """Let `reactor` send the inboxes of `chat`."""
     feed = InboxFeed(reactor, chat)
     reactor.inbox = feed
     chat.on_move(feed.signal)

@@ -1,4 +1,4 @@
-"""The readers of inboxes in one worker, as `inbox_feed` tells them: sockets, streams and held polls."""
+"""The readers of inboxes in one worker, which `inbox_feed` serves: sockets, streams and held polls."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from ..protocol.cursor import Cursor, Now
 
 PACE, PACE_OF_MANY, MANY = 0.5, 2.0, 200
-"""Seconds between two answers to the held polls of an account; more, if it has more than `MANY` rooms."""
+"""Seconds between two answers to the held polls of an account; `PACE_OF_MANY` if it has more than `MANY` rooms."""
 
 
 class Follower(Protocol):
@@ -16,18 +16,18 @@ class Follower(Protocol):
 
     @property
     def blocked(self) -> bool:
-        """Return True if something waits for the socket to take it; `InboxFeed.resume` tells when it has."""
+        """Return True if bytes wait for the socket; `InboxFeed.resume` is called when it has taken them."""
 
     def inbox_sends(self, encoded: bytes, position: str | None = None) -> None:
-        """Send an envelope; `position` is the cursor that it has brought the reader to, if it is all of the inbox."""
+        """Send an envelope; `position` is the cursor to which it brings the reader, if it has the whole inbox."""
 
 
 class Waiter(Protocol):
-    """A poll that is held until the inbox is elsewhere than at `inbox_after`; on the reactor's thread."""
+    """A poll that is held until the inbox has moved from `inbox_after`; on the reactor's thread."""
 
     inbox_after: Cursor | Now
     inbox_ends: bool
-    """True if its time is up: it is answered with the next read, also if that finds nothing."""
+    """True if its time is up: the next read answers it, even if that finds nothing."""
 
     def inbox_found(self, cursor: str | None, encoded: bytes) -> None:
         """Answer: `encoded` is the whole of the inbox at `cursor`, or the unchanged cursor if that is None."""
@@ -41,7 +41,7 @@ class Key(NamedTuple):
 
 
 class Reading:
-    """All readers of one inbox in this worker, and the state that they have been told.
+    """All readers of one inbox in this worker, and the state that they have been sent.
 
     Of a room there are 16 bytes here: names and counts of rooms are kept once for all readings.
     """
@@ -56,19 +56,19 @@ class Reading:
         """Of each room `Entry.own`."""
         self.bits = 0
         self.followers: set[Follower] = set()
-        """Those that have been told the whole and all that came since."""
+        """Followers that have been sent the whole inbox and all news since."""
         self.begins: dict[Follower, Cursor | Now] = {}
-        """Those that have not been told a cursor yet."""
+        """Followers that have not been sent the inbox yet, with their cursors."""
         self.late: set[Follower] = set()
-        """Those whose sockets are full: they begin anew when they are not."""
+        """Followers with full sockets: they begin anew when the sockets have room."""
         self.waiters: set[Waiter] = set()
         self.answered_at = 0.0
         self.at: str | None = None
-        """The cursor, if it has been made since anything moved."""
+        """The cursor; None if it has to be made, since something has moved."""
 
     @property
     def used(self) -> bool:
-        """Return True if it has any reader."""
+        """Return True if the inbox has a reader."""
         return bool(self.followers or self.begins or self.late or self.waiters)
 
     def without(self, follower: Follower) -> None:

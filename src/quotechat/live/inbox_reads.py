@@ -18,7 +18,7 @@ from .inbox_readers import Key
 
 
 class Task(NamedTuple):
-    """The work of one read for one inbox: `whole` always, else only if its revision or `bits` have moved."""
+    """The work of one read for one inbox: read always if `whole`, else only if its revision or `bits` have moved."""
 
     key: Key
     revision: int
@@ -31,8 +31,8 @@ class Task(NamedTuple):
     polled: bool
 
 
-class Told(NamedTuple):
-    """An inbox as one read found it, and the bytes for its readers."""
+class InboxUpdate(NamedTuple):
+    """An inbox as one read found it, and the bytes to send to its readers."""
 
     revision: int
     rooms: array[int]
@@ -40,9 +40,9 @@ class Told(NamedTuple):
     bits: int
     cursor: str
     whole: bytes
-    """All of it; empty if each reader is there already."""
+    """The answer with the whole inbox; empty if each reader has it already."""
     changed: bytes
-    """The envelope of the rooms in which something of its own has changed; empty if nothing has."""
+    """The envelope of the rooms in which the account's own state has changed; empty if it has not."""
 
 
 class Found(NamedTuple):
@@ -51,14 +51,17 @@ class Found(NamedTuple):
     moved: dict[int, Moved]
     """Rooms whose counters moved."""
     counted: int
-    """Bits of those among them that have other counts."""
-    told: dict[Key, Told]
+    """The bits of those rooms among them with new counts."""
+    updates: dict[Key, InboxUpdate]
     rooms: dict[int, Moved]
     """Rooms that no reader had before."""
 
 
 def look(sql: Sql, tasks: list[Task], known: Mapping[int, Moved], since: int | None) -> Found:
-    """Find the rooms that moved since, and read the inboxes whose own state may have, or that are wanted whole."""
+    """Find the rooms that have moved, and read the inboxes whose own state may have, or that are wanted whole.
+
+    `known` are the rooms as the readers know them; `since` bounds the rooms that are read, in ms since 1970.
+    """
     moved: dict[int, Moved] = {}
     counted = called = bits = 0
     spoke: set[int] = set()
@@ -72,7 +75,7 @@ def look(sql: Sql, tasks: list[Task], known: Mapping[int, Moved], since: int | N
             counted |= 1 << room.room
             if stored.calls_all(sql, room.room, before.last):
                 called |= 1 << room.room
-            # A sender has read its own message, which nothing else tells.
+            # A sender has read its own message: only this shows that its inbox has changed.
             spoke |= stored.senders(sql, room.room, before.last)
     revisions = stored.revisions(sql, {task.key.account for task in tasks})
     due = [
@@ -88,20 +91,20 @@ def look(sql: Sql, tasks: list[Task], known: Mapping[int, Moved], since: int | N
 
 
 def some(sql: Sql, tasks: list[Task], known: Mapping[int, Moved]) -> Found:
-    """Read the inboxes of `tasks`; of each only the bytes for its readers are kept."""
+    """Read the inboxes of `tasks`; only the bytes for their readers are kept."""
     read: stored.Rooms | None = {} if len(tasks) > 1 else None
-    told: dict[Key, Told] = {}
+    updates: dict[Key, InboxUpdate] = {}
     rooms: dict[int, Moved] = {}
     for task in tasks:
         state = stored.read(sql, *task.key, read)
         for each in state.entries:
             if each.room not in known and each.room not in rooms:
                 rooms[each.room] = Moved(each.room, each.name, each.last, each.messages, each.news, 0)
-        told[task.key] = _told(task, state, known)
-    return Found({}, 0, told, rooms)
+        updates[task.key] = _update(task, state, known)
+    return Found({}, 0, updates, rooms)
 
 
-def _told(task: Task, state: State, known: Mapping[int, Moved]) -> Told:
+def _update(task: Task, state: State, known: Mapping[int, Moved]) -> InboxUpdate:
     rooms, own, cursor = array("q", [entry.room for entry in state.entries]), state.own, state.cursor
     whole = b"" if all(inbox.is_at(each, cursor) for each in task.positions) else state.encoded(cursor)
     changed = b""
@@ -111,7 +114,7 @@ def _told(task: Task, state: State, known: Mapping[int, Moved]) -> Told:
         gone = [known[room].name for room in before]
         if others or gone or state.revision != task.revision:
             changed = envelope(state.encoded(cursor, others, gone))
-    return Told(state.revision, rooms, own, _bits(rooms), cursor, whole, changed)
+    return InboxUpdate(state.revision, rooms, own, _bits(rooms), cursor, whole, changed)
 
 
 def envelope(answer: bytes) -> bytes:

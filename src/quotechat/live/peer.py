@@ -28,12 +28,12 @@ CLOSING_SECONDS = 1.0
 class Subscription:
     """A room that a peer follows, and the position up to which its events have been sent."""
 
-    __slots__ = ("began", "caught_up", "feed", "handle", "position", "unsure")
+    __slots__ = ("began_at", "caught_up", "feed", "handle", "position", "unsure")
 
     def __init__(self, handle: RoomHandle, feed: Feed, position: Cursor) -> None:
         self.handle = handle
         self.feed = feed
-        self.began = position.seq
+        self.began_at = position.seq
         self.position = position
         self.caught_up = False
         self.unsure = False

@@ -16,7 +16,7 @@ from operator import itemgetter
 from typing import Generic, NamedTuple, TypeVar
 
 _SECONDS = 60.0
-"""For which a request may be repeated; then the application answers again, which looks at all that it rests on."""
+"""Seconds for which a request may be repeated; then the application answers again, and checks everything anew."""
 _MOST = 10_000
 """Requests that are known at once; beyond, the oldest are forgotten."""
 _LONGEST_HEAD = 8_190
@@ -29,7 +29,7 @@ _FREE = frozenset({
     "user-agent", "accept-language", "accept-encoding", "cache-control", "pragma", "priority", "date", "dnt", "sec-gpc",
     "sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform", "save-data", "keep-alive",
 })  # fmt: skip
-"""Headers that may differ. Not any that is unknown here: middleware around the application may decide by it."""
+"""Headers that may differ. An unknown one may not: middleware around the application may decide by it."""
 
 _TARGET = re.compile(r"GET [^ ?#]*\?([^ #]*) ")
 _PARAMETER = re.compile(r"([^&=]*)=?([^&]*)(?:&|$)")
@@ -46,9 +46,9 @@ class Head(NamedTuple):
     key: bytes
     """Equal for requests of which one repeats the other."""
     begins: int
-    """The place at which its body begins."""
+    """The index of the first byte of its body."""
     ends: int
-    """The place at which its body ends, which may not be there yet."""
+    """The index after the last byte of its body, which may not have been received yet."""
     cursor: str | None
     """The value of the parameter `after` of a GET, if there is one and it is a cursor; `key` is without it."""
     request_id: str | None
@@ -56,7 +56,7 @@ class Head(NamedTuple):
 
 
 def read(data: bytes, peer: str) -> Head | None:
-    """Return the header that `data` from `peer` begins with; None if it is not whole, or of no kind to be repeated."""
+    """Return the header at the beginning of `data` from `peer`; None if it is incomplete, or cannot be a repeat."""
     end = data.find(b"\r\n\r\n", 0, _LONGEST_HEAD)
     if end < 0:
         return None
@@ -75,7 +75,7 @@ def read(data: bytes, peer: str) -> Head | None:
         if name not in _FREE:
             deciding.append((name, value))
             continue
-        # Of the others it is known that the server takes them, since they are those of a request that it took.
+        # The server takes the deciding headers, since they equal those of a request that it took.
         if not (value.isascii() and value.isprintable()):
             return None
         if name == _LENGTH:
@@ -94,7 +94,7 @@ def read(data: bytes, peer: str) -> Head | None:
 
 
 class Reader:
-    """Read the headers of one connection: one like the last but for its length or its cursor costs a tenth."""
+    """Reads the headers of one connection; one that equals the last but for length or cursor costs a tenth."""
 
     __slots__ = ("_after", "_before", "_last", "_peer", "_varying")
 
@@ -106,7 +106,7 @@ class Reader:
         self._varying = _DIGITS
 
     def read(self, data: bytes) -> Head | None:
-        """As `read`, of the connection's peer."""
+        """As the function `read`, for the connection's peer."""
         last = self._last
         if last is not None and data.startswith(self._before):
             found = self._varying.match(data, len(self._before))
@@ -166,7 +166,7 @@ class Repeats(Generic[T]):
         self._known: dict[bytes, tuple[float, T]] = {}
 
     def learn(self, raw: bytes, peer: str, meaning: T) -> None:
-        """Take requests like `raw`, which the application has answered, for this from now on."""
+        """Give requests like `raw`, which the application has answered, this meaning from now on."""
         head = read(raw, peer)
         if head is not None and head.ends == len(raw):
             self._known.pop(head.key, None)

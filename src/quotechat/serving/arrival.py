@@ -1,4 +1,4 @@
-"""Find out when a request is complete. Bytes in, one answer out: wait, hand over, or refuse. No socket, no clock.
+"""Decide when a request is complete. Bytes in, one decision out: wait, hand over, or refuse. No socket, no clock.
 
 This decides only *when* a request goes to gunicorn's parser, never where it ends: framing is the parser's (RFC 9112
 §6). A request not understood here goes there at once, and is refused there; `early` then tells that nothing may follow
@@ -15,7 +15,7 @@ _LONGEST_LINE = 8_190
 _LONGEST_SIZE = 1_024
 """Bytes of the line before a chunk, or of the trailer after the last."""
 _MOST_CHUNKS = 1_000
-"""More of them than a body of some kilobytes needs cost more to take apart than to send."""
+"""A small body in more chunks than these would cost the server more to parse than the client to send."""
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,15})[ \t]*(?=\r\n)", re.IGNORECASE)
 _FRAMED = re.compile(rb"\r\n(content-length|transfer-encoding)[ \t]*:", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked[ \t]*(?=\r\n)", re.IGNORECASE)
@@ -25,7 +25,7 @@ _SAY_ASCII = "400 Bad Request: The address must be ASCII: write é as %C3%A9."
 _UPLOAD = re.compile(
     rb"(?:POST|PATCH) [^ ?]*/(?:rooms/[^/ ?]+/files|files/[^/ ?]+)(?:\?[^ ]*)? HTTP/1\.[01]\r\n"
 )
-"""Requests whose body the application reads itself, as it comes: it may be larger than memory."""
+"""Requests whose body the application reads itself, piece by piece: it may be larger than memory."""
 _FORM = re.compile(rb"POST [^ ?]*/rooms/[^/ ?]+/messages HTTP/1\.[01]\r\n")
 _MULTIPART = re.compile(rb"\r\ncontent-type:[ \t]*multipart/form-data[ \t]*;", re.IGNORECASE)
 """The form of a page, which may hold a file."""
@@ -38,22 +38,22 @@ class Arrival:
     def __init__(self, most: int) -> None:
         self.data = bytearray()
         self.whole = False
-        """It can be parsed without waiting for anything."""
+        """True if the request can be parsed without waiting for more bytes."""
         self.early = False
-        """More may come, or the request's end is unknown: after the answer the connection must close."""
+        """True if more bytes may come, or the request's end is unknown: the connection must close after the answer."""
         self.refusal: str | None = None
-        """The status of an answer if there is nothing to be parsed, as `refusal` takes it."""
+        """The status of the answer to a request that is not parsed, as `refusal` takes it."""
         self.streamed = False
-        """The body is still to come, and is read by the application, not here."""
+        """True if the body is still to come, and is read by the application, not here."""
         self.wants_continue = False
-        """The client waits for 100 before it sends the body (RFC 9110 §10.1.1)."""
+        """True if the client waits for 100 before it sends the body (RFC 9110 §10.1.1)."""
         self._most = most
         self._advance = self._head
         self._at = 0  # bytes before it are understood; in the head, the search goes on here
         self._decoded = self._chunks = 0
 
     def take(self, data: bytes) -> None:
-        """These bytes came."""
+        """Add bytes from the client, and decide as far as they allow."""
         self.data += data
         while not (self.whole or self.refusal) and self._advance():
             pass

@@ -1,4 +1,4 @@
-"""Checks before the server begins, and the line that says that it serves. Faults are one line each."""
+"""Check the environment before the server begins, and tell systemd that it serves. Faults are one line each."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ def notice_of_others(settings: Settings) -> str | None:
 
 
 _RETRY_SECONDS = 5.0
-"""For which an address in use is tried again, as gunicorn does."""
+"""Seconds for which an address in use is tried again, as gunicorn does."""
 
 
 def unbindable(cfg: Any) -> str | None:
-    """Why an address of `cfg` cannot be listened on; None if all can, or if the sockets are there already."""
+    """Return the reason if an address of `cfg` cannot be bound; None if all can be, or if the sockets exist already."""
     if cfg.reuse_port or any(name in os.environ for name in _TAKEN_OVER):
         return None
     for address in cfg.address:
@@ -67,7 +67,7 @@ def unbindable(cfg: Any) -> str | None:
 
 
 def tell_systemd(address: str | None) -> None:
-    """Say to systemd, which listens at `address`, that the server is ready (sd_notify(3))."""
+    """Tell systemd, which listens at `address`, that the server is ready (sd_notify(3))."""
     if address is None:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:

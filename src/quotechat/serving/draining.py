@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 #: Seconds that gunicorn's arbiter waits for a worker to end before it kills it.
 GRACEFUL_SECONDS = 10
-#: Seconds between two looks at whether gunicorn wants this worker to end without a signal (max_requests).
+#: Seconds between two checks if gunicorn wants this worker to end without a signal (max_requests).
 _LOOK_EVERY = 0.25
 
 
@@ -35,7 +35,7 @@ class Drainable(Protocol):
 
 
 class Requests:
-    """Count the requests that this worker is at."""
+    """Count the requests that this worker is answering."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -51,7 +51,7 @@ class Requests:
             self._changed.notify_all()
 
     def wait_for_none(self, seconds: float) -> bool:
-        """Wait until there is none any more, at most `seconds`; return True if there is none."""
+        """Wait until no request is left, at most `seconds`; return True if none is left."""
         with self._changed:
             return self._changed.wait_for(lambda: self._count <= 0, seconds)
 
@@ -86,7 +86,7 @@ class Draining:
         self.thread.start()
 
     def done(self) -> bool:
-        """Return True if all clients have been told, and no connection is handed back any more."""
+        """Return True if all clients have been told, so that no connection is handed back any more."""
         return self._done.is_set()
 
     def finish(self, seconds: float) -> None:
@@ -107,7 +107,7 @@ class Draining:
     def _write(self, number: int) -> None:
         try:
             os.write(self._tell, bytes([number]))
-        except OSError:  # full: the watcher has been told more than enough
+        except OSError:  # the pipe is full of signals that the thread has yet to read
             pass
 
     def _watch(self) -> None:
@@ -155,8 +155,8 @@ class Draining:
         return True
 
     def _hand_over(self) -> None:
-        """Serve on until the successors do, stop accepting, let open connections have their answers."""
-        # However long they take: a disk that is full may keep them from it.
+        """Serve until the successors do, then stop accepting, and let open connections have their answers."""
+        # Without a deadline: a full disk may keep the successors from starting.
         _while(lambda: self._wanted() and self._handover.pending(self._worker.age), math.inf)
         if self._worker.alive:
             self._end_worker()
@@ -164,7 +164,7 @@ class Draining:
 
 
 def _while(condition: Callable[[], bool], seconds: float) -> None:
-    """Wait as long as it holds, at most for `seconds`."""
+    """Wait while `condition()` holds, at most `seconds`."""
     deadline = time.monotonic() + seconds
     while condition() and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -24,7 +24,7 @@ _FILE_BYTES = 65_536
 def share(data: Path) -> None:
     """In the master: choose a private directory. Those of masters that have ended are removed."""
     os.environ.pop(VARIABLE, None)
-    # By itself: a directory that is made as a parent gets the mode that everybody may read.
+    # Made by itself: as the parent of another directory it would be readable by every user.
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     for shared in (data / "metrics", MEMORY / f"quotechat-{os.geteuid()}"):
         try:
@@ -64,7 +64,7 @@ def forget(pid: int) -> None:
 
 
 def end() -> None:
-    """In the master, at its end: give memory back."""
+    """In the master, at its end: remove the directory if it is in memory."""
     shared = os.environ.get(VARIABLE)
     if shared is not None and MEMORY in Path(shared).parents:
         shutil.rmtree(shared, ignore_errors=True)

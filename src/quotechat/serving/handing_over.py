@@ -1,4 +1,4 @@
-"""Around the application: each request says how it came, and how its socket is given back."""
+"""The middleware around the application that gives each request the hand-off of its socket."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ here = threading.local()
 
 
 class Taker(Protocol):
-    """The part of the worker that takes sockets back."""
+    """The methods of the worker that a hand-off needs."""
 
     alive: bool
 
@@ -25,7 +25,7 @@ class Taker(Protocol):
 
 
 class HandingOver:
-    """The application that the threads of `worker` call."""
+    """The middleware that the threads of `worker` call."""
 
     def __init__(self, app: Any, worker: Taker) -> None:
         self.app = app
@@ -39,7 +39,7 @@ class HandingOver:
 
 
 def handoff_of(conn: Any, worker: Taker) -> Handoff:
-    """Return the hand-off of the request that has come on `conn`."""
+    """Return the hand-off of the request that was read from `conn`."""
     arrival: Arrival | None = getattr(conn, "arrival", None)
     waits = arrival is not None and arrival.streamed and arrival.wants_continue
     return Handoff(
@@ -54,7 +54,7 @@ def handoff_of(conn: Any, worker: Taker) -> Handoff:
 
 
 def _proceed(sock: socket.socket) -> None:
-    """Let a client send the body that it holds back."""
+    """Send 100 to a client that waits for it before it sends the body."""
     with contextlib.suppress(OSError):
         sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
 

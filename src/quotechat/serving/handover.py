@@ -1,4 +1,4 @@
-"""Tell the old workers at a reload which processes come after them, and when those serve."""
+"""At a reload, tell the old workers which processes replace them, and when those serve."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Handover:
         self._shared: mmap.mmap | None = None
 
     def open(self) -> None:
-        """In the master, before the first fork."""
+        """In the master, before the first fork: make the shared memory."""
         if self._shared is None:
             self._shared = mmap.mmap(-1, 4096)
 
@@ -44,21 +44,21 @@ class Handover:
 
     @property
     def stopping(self) -> bool:
-        """In a worker: whether the server stops."""
+        """In a worker: return True if the server stops."""
         return self._shared is not None and bool(self._HEAD.unpack_from(self._shared, 0)[2])
 
     def ready(self, age: int) -> None:
-        """In a worker: it serves."""
+        """In a worker of `age`: note that it serves."""
         if self._shared is not None:
             self._shared[self._slot(age)] = 1
 
     @property
     def serving(self) -> bool:
-        """In the master: whether any worker is ready."""
+        """In the master: return True if a worker is ready."""
         return self._shared is not None and 1 in self._shared[self._HEAD.size :]
 
     def pending(self, age: int) -> bool:
-        """In a worker of `age`: whether successors are on their way and not all ready."""
+        """In a worker of `age`: return True if successors were started and are not all ready."""
         if self._shared is None:
             return False
         first, workers, stopping = self._HEAD.unpack_from(self._shared, 0)
@@ -67,14 +67,14 @@ class Handover:
         return bool(self._shared[self._HEAD.size :].count(1) < workers)
 
     def missed(self, age: int) -> bool:
-        """In the master, when the worker of `age` has ended: whether it should have taken over and never served."""
+        """In the master, after the end of the worker of `age`: return True if it was a successor and never served."""
         if self._shared is None:
             return False
         first = self._HEAD.unpack_from(self._shared, 0)[0]
         return self.pending(first - 1) and bool(age >= first and not self._shared[self._slot(age)])
 
     def succeeded(self, age: int) -> bool:
-        """In a worker of `age`: whether it is an old one, whose end is a restart and not a stop."""
+        """In a worker of `age`: return True if it has successors, so that its end is a restart and not a stop."""
         return self._shared is not None and age < self._HEAD.unpack_from(self._shared, 0)[0]
 
     def _slot(self, age: int) -> int:

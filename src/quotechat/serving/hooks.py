@@ -24,7 +24,7 @@ from .worker import Worker
 log = logging.getLogger(__name__)
 
 _AGAIN_SECONDS = 0.5
-"""Between the end of a new worker that never served and the start of another one."""
+"""Seconds between the end of a new worker that never served and the start of another one."""
 
 _handover = Handover()
 _requests = Requests()
@@ -35,7 +35,7 @@ _systemd: str | None = None
 
 
 def on_starting(server: Any) -> None:
-    """Before anything is bound or forked."""
+    """In the master, before it binds or forks: check and prepare all that the workers share."""
     global _systemd
     refusal = unservable(server.cfg) or beginning.unbindable(server.cfg)
     if refusal:
@@ -57,7 +57,7 @@ def on_starting(server: Any) -> None:
 
 
 def unservable(cfg: Any) -> str | None:
-    """Return why gunicorn, configured so, cannot serve us, and the remedy; None if it can.
+    """Return the reason for which gunicorn, configured so, cannot serve us, and the remedy; None if it can.
 
     Live sockets are taken away from the worker that accepted them. A socket with TLS on it cannot be, nor can one of
     gevent's or of an event loop, and the sync worker has no thread to spare.
@@ -75,7 +75,7 @@ def on_exit(server: Any) -> None:
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """In the master, a worker has ended."""
+    """In the master, when a worker has ended: forget it, and replace it if it never served after a reload."""
     figures.forget(worker.pid)
     if _handover.missed(worker.age):
         # gunicorn counts the old workers, which stay until the new ones serve, and would start no other one.
@@ -92,7 +92,7 @@ def _data() -> Path:
 
 
 def _tell_of_the_end(server: Any) -> None:
-    """While workers hand over, gunicorn sends them SIGTERM again and again: only the master knows which one ends it."""
+    """Note in the handover that the server stops: workers that hand over get SIGTERM repeatedly, and cannot tell."""
     stop = server.stop
 
     def told(*how: Any, **named: Any) -> None:
@@ -103,7 +103,7 @@ def _tell_of_the_end(server: Any) -> None:
 
 
 def when_ready(server: Any) -> None:
-    """Bound: connections queue from here on."""
+    """In the master, when the sockets are bound and connections queue: announce the server."""
     announce(server, lambda url: print(f"quotechat {__version__} at {url} (Ctrl-C stops it)", flush=True))
 
 
@@ -122,7 +122,7 @@ def announce(server: Any, tell: Callable[[str], None]) -> None:
 
 
 def on_reload(server: Any) -> None:
-    """SIGHUP: new workers are about to be forked, and the old ones to be sent SIGTERM."""
+    """In the master, at SIGHUP: new workers are forked next, and the old ones get SIGTERM."""
     figures.share(_data())
     _handover.begin(first_age=server.worker_age + 1, workers=server.cfg.workers)
 
@@ -163,7 +163,7 @@ def bracketed(host: str) -> str:
 
 def post_fork(server: Any, worker: Any) -> None:
     """In the new worker, before the application is made."""
-    # gunicorn's command line may have had the last word; the hub's budget depends on the real numbers.
+    # gunicorn's command line may have changed these numbers, on which the hub's budget depends.
     for name in ("threads", "workers"):
         os.environ[variable(name)] = str(getattr(worker.cfg, name))
     _setup_logs()
@@ -182,27 +182,27 @@ def post_worker_init(worker: Any) -> None:
             chat.supervise(thread)
         worker.drained = _draining.done
         _draining.start()
-    # What is made by now stays: a collection that went over all of it held every reader up for some 30 ms.
+    # The objects that exist by now stay: a collection that went over them delayed every reader by some 30 ms.
     gc.collect()
     gc.freeze()
     _handover.ready(worker.age)
-    # The master looks after its workers at this signal, and announces the first that serves.
+    # At this signal the master checks its workers, and announces the first that serves.
     with contextlib.suppress(ProcessLookupError):
         os.kill(worker.ppid, signal.SIGCHLD)
 
 
 def pre_request(worker: Any, request: Any) -> None:
-    """A request has been read."""
+    """Count a request that has been read."""
     _requests.begin()
 
 
 def post_request(worker: Any, request: Any, environ: Mapping[str, Any], response: Any) -> None:
-    """Its answer is out, or failed."""
+    """Count a request as done: its answer has been sent, or has failed."""
     _requests.end()
 
 
 def worker_exit(server: Any, worker: Any) -> None:
-    """The worker accepts no more. Wait for requests and drain, then close the hub."""
+    """In the worker, when it accepts no more: wait for requests and the drain, then close the hub."""
     poller_queue = getattr(worker, "method_queue", None)
     if poller_queue is not None:
         # gunicorn has closed this pipe, but requests that end now would still write to its number,

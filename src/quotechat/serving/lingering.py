@@ -1,4 +1,4 @@
-"""Connections at their end, and peers that read slowly: neither holds a thread of the pool, nor the poller."""
+"""End connections, and send to slow peers, without a thread of the pool and without the poller."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Lingering:
         self.thread.start()
 
     def close(self, sock: socket.socket, rest: bytes = b"") -> None:
-        """Send `rest` and close `sock`, as soon as its peer lets us; returns at once."""
+        """Send `rest` and close `sock`, as soon as the peer takes it; return at once."""
         if sock.fileno() < 0:  # closed already: an error here would make gunicorn count it out twice
             return
         sock.setblocking(False)
@@ -70,7 +70,7 @@ class Lingering:
         self._new.append(_Leaving(sock, rest, self._SEND_SECONDS if rest else self._SECONDS))
         try:
             os.write(self._waker, b"\0")
-        except OSError:  # full: it will look anyway
+        except OSError:  # the pipe is full: the thread will wake anyway
             pass
 
     def _run(self) -> None:
@@ -124,7 +124,7 @@ class Lingering:
         leaving.rest = leaving.rest[sent:]
         if leaving.rest:
             return
-        # Behind all others: they are in the order of their time.
+        # Behind all others: they are in the order of their deadlines.
         del self._open[number]
         self._poll.unregister(number)
         self.close(leaving.sock)
@@ -149,7 +149,7 @@ class Lingering:
                 self._drop(number)
 
     def _drop(self, number: int) -> None:
-        with contextlib.suppress(KeyError, OSError, ValueError):  # a fault may have come before it was registered
+        with contextlib.suppress(KeyError, OSError, ValueError):  # the fault may have come before the registration
             self._poll.unregister(number)
         leaving = self._open.pop(number, None)
         if leaving is not None:
@@ -158,9 +158,9 @@ class Lingering:
 
 
 def _awaits_peer(sock: socket.socket) -> bool:
-    """Close our side of `sock`; all of it, and return False, if its peer has ended already and sends nothing more.
+    """Close our side of `sock` and return True; if the peer has closed its side already, close all and return False.
 
-    So ends a socket that was taken for a stream or a poll: without a turn of the thread.
+    The latter is how a socket ends that was taken for a stream or a poll: it needs no turn of the thread.
     """
     try:
         with contextlib.suppress(BlockingIOError):
@@ -182,16 +182,16 @@ def readable(sock: socket.socket) -> bool:
 
 
 class Answering(socket.socket):
-    """A connection whose peer may read as slowly as it likes: that holds no thread.
+    """A connection whose peer may read as slowly as it likes without holding a thread.
 
-    Bytes that it does not take within `_PATIENCE` are sent by `Lingering`, which then ends the connection; the server's
-    descriptor gets a dead socket put under it, as if the peer had hung up.
+    Bytes that the peer does not take within `_PATIENCE` are sent by `Lingering`, which then ends the connection; the
+    server's descriptor then refers to a dead socket, as if the peer had hung up.
     """
 
     lingering: Lingering
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
-        """As that of every socket, but that the rest may be sent later."""
+        """Send `data`; bytes that the peer does not take soon are sent later, by `Lingering`."""
         rest = memoryview(data)
         deadline = time.monotonic() + _PATIENCE
         while rest:

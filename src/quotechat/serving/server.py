@@ -79,7 +79,7 @@ def gunicorn_settings(settings: Settings) -> dict[str, Any]:
 
 
 def serve(settings: Settings, ready: Callable[[str], None] | None = None) -> None:
-    """Be gunicorn's master, in this very process, until a signal ends it (by SystemExit).
+    """Run gunicorn's master in this process, until a signal ends it (by SystemExit).
 
     `ready` is called with the URL once connections are accepted, instead of printing it.
     """
@@ -107,9 +107,9 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is published wi
 
         try:
             return create_app(Settings.from_env())
-        except Refused as away:
-            # A database that does not come: one line gives the reason, and the supervisor starts us again.
-            print(f"quotechat: {away}", file=sys.stderr, flush=True)
+        except Refused as unavailable:
+            # The database cannot be reached: one line gives the reason, and the supervisor starts us again.
+            print(f"quotechat: {unavailable}", file=sys.stderr, flush=True)
             sys.exit(_APP_LOAD_ERROR)
         except sqlite3.Error as fault:
             print(f"quotechat: the database cannot be used: {fault}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""The worker: gunicorn's gthread, reading requests in the poller and answering those that never become complete."""
+"""The worker: gunicorn's gthread, but requests are read in the poller, which also ends those that stay incomplete."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from .pacing import Paced
 #: Bytes of incomplete requests, of all connections of a worker.
 _MOST_BUFFERED = 64 * 1024 * 1024
 _READ_BYTES = 65_536
-#: Seconds without accepting, after there was no descriptor.
+#: Seconds without accepting connections, after a descriptor could not be had.
 _ACCEPT_PAUSE = 0.1
-#: Seconds between two lines about the same want.
+#: Seconds between two log lines about the same shortage.
 _TELL_EVERY = 10.0
-#: Seconds between two tries of a worker to open a database that cannot be used.
+#: Seconds between two attempts of a worker to load the application, when the database cannot be used.
 _BEGIN_AGAIN = 1.0
 
 
@@ -64,7 +64,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         super().init_process()
 
     def threads(self) -> list[supervision.Supervised]:
-        """Return its own threads, beside those of the pool."""
+        """Return the threads of this worker beside those of the pool."""
         return [self._lingering.thread]
 
     # --- Reading, on the poller's thread ----------------------------------------------------------
@@ -72,7 +72,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
     def accept(self, listener: Any) -> None:
         """Accept one connection; after an error wait, since a listener stays ready and the loop would spin."""
         if listener not in self.sockets:
-            return  # given up by an event before this one, of the same turn of the loop
+            return  # closed by an earlier event of the same turn of the loop
         try:
             sock, client = listener.accept()
         except OSError as fault:
@@ -94,21 +94,21 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
             self._make_room(len(self._arriving) // 2)
 
     def set_accept_enabled(self, enabled: bool) -> None:
-        """Accept or not; the loop asks for it in every turn."""
+        """Accept connections or do not; the loop calls this in every turn."""
         if not self.alive:
             self._begin_to_stop()
         if not enabled or time.monotonic() >= self._accepts_from:
             self._safely(super().set_accept_enabled, enabled)
 
     def enqueue_req(self, conn: Any) -> None:
-        """`conn` is new, or has something to read: it goes to the pool when its request is complete."""
-        conn.close, conn.asked = lambda graceful=False: self._close(conn, graceful), False
-        # These bytes came with the request before, so before any drain that has begun since.
+        """Receive a request on `conn`, which is new or readable; it goes to the pool when it is complete."""
+        conn.close, conn.handed_back = lambda graceful=False: self._close(conn, graceful), False
+        # These bytes came with the previous request, so before any drain that has begun since.
         ahead = b"" if conn.parser is None else conn.parser.unreader.take_buffered()
         self._receive(conn, ahead, getattr(conn, "first_byte_at", None))
 
     def hand_back(self, client: Any, server: Any, sock: socket.socket, data: bytes, first_byte_at: float) -> None:
-        """A connection that the application had taken has its next request, `data` first; from any thread.
+        """Take back a connection from the application; its next request begins with `data`. For any thread.
 
         The request began at `first_byte_at` (time.monotonic), not when it is looked at here: a drain may come between.
         """
@@ -116,16 +116,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
 
     def _serve_again(self, conn: Any, data: bytes, first_byte_at: float) -> None:
         self.nr_conns += 1
-        conn.served, conn.asked = 1, True
+        conn.served, conn.handed_back = 1, True
         conn.close = lambda graceful=False: self._close(conn, graceful)
         self._guard(conn, self._receive, conn, data, first_byte_at)
 
     def on_client_socket_readable(self, conn: Any, client: Any) -> None:
-        """A connection that was kept has its next request."""
+        """Receive the next request on a connection that was kept."""
         self._guard(conn, super().on_client_socket_readable, conn, client)
 
     def finish_request(self, conn: Any, future: Any) -> None:
-        """The pool has answered a request: keep the connection or close it."""
+        """Keep or close a connection whose request the pool has answered."""
         self._guard(conn, super().finish_request, conn, future)
 
     def _receive(self, conn: Any, data: bytes, first_byte_at: float | None = None) -> None:
@@ -140,13 +140,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         if data:
             self._take(conn, data, first_byte_at)
         else:
-            # Bytes that have come already need no turn of the loop.
+            # Bytes that have arrived already need no turn of the loop.
             self._read(conn)
 
     def _read(self, conn: Any) -> None:
         if id(conn) not in self._arriving:
-            return  # closed by an event before this one, of the same turn of the loop
-        first_byte_at = time.monotonic()  # before it is read: a drain may begin between
+            return  # closed by an earlier event of the same turn of the loop
+        first_byte_at = time.monotonic()  # before the read: a drain may begin in between
         try:
             data = conn.sock.recv(_READ_BYTES)
         except BlockingIOError:
@@ -194,10 +194,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         super().enqueue_req(conn)
 
     def _shortcut(self, conn: Any) -> bool:
-        """Give the connection to the live layer, if that can answer its request; True if it can."""
-        # A connection that comes from there was not understood there.
-        asked, conn.asked = conn.asked, False
-        if asked or not self._take_known(conn.sock, handoff_of(conn, self)):
+        """Give the connection to the live layer, if that can answer its request; return True if it can."""
+        # The live layer has just handed this request back, since it cannot answer it.
+        handed_back, conn.handed_back = conn.handed_back, False
+        if handed_back or not self._take_known(conn.sock, handoff_of(conn, self)):
             return False
         self.nr_conns -= 1
         return True
@@ -222,7 +222,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         return found
 
     def _bound(self) -> None:
-        """However many begin a request, there is a place and memory for the next one: the oldest makes room."""
+        """Drop the oldest incomplete request if there are too many of them, or if they take too much memory."""
         if len(self._arriving) > self.worker_connections // 2 or self._buffered > _MOST_BUFFERED:
             self._make_room(1)
 
@@ -231,7 +231,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
             self._guard(conn, self._refuse, conn, None)
 
     def _guard(self, conn: Any, callback: Callable[..., None], *arguments: Any) -> None:
-        """Call back for `conn`; an exception ends this connection and nothing else."""
+        """Call `callback` for `conn`; an exception ends this connection and nothing else."""
         try:
             callback(*arguments)
         except Exception:
@@ -239,7 +239,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
             self._abandon(conn)
 
     def _safely(self, callback: Callable[..., None], *arguments: Any) -> None:
-        """Call back for no connection in particular; an exception ends this call and nothing else."""
+        """Call `callback` for no connection in particular; an exception ends this call and nothing else."""
         try:
             callback(*arguments)
         except Exception:
@@ -250,7 +250,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         self.log.exception(words)
 
     def _abandon(self, conn: Any) -> None:
-        """Close `conn`, in any state that a fault left it in."""
+        """Close `conn`, whatever state a fault has left it in."""
         if self._arriving.pop(id(conn), None) is not None:
             self._buffered -= len(conn.arrival.data)
         with contextlib.suppress(ValueError):
@@ -274,29 +274,29 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
             begun = bool(conn.arrival.data)
             if conn.deadline <= now or (self._stops_at is not None and self._stops_at <= now):
                 if not begun:
-                    self._guard(conn, self._read, conn)  # bytes that came since the loop polled
+                    self._guard(conn, self._read, conn)  # bytes may have come since the loop polled
                 if begun or not conn.arrival.data:
                     self._guard(conn, self._end_arriving, conn, "408 Request Timeout" if begun else None)
             elif self._stops_at is None:
                 break  # those behind it have more time
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        """One turn of the loop; short ones while the worker stops, since then time-outs are.
+        """Run one turn of the loop: a short one while the worker stops, since its time-outs are short then.
 
-        No callback ends it: one connection's fault must not be everybody's.
+        No callback ends the loop: a fault of one connection must not end the others.
         """
         for key, _ in self.poller.select(timeout if self.alive else min(timeout, LINGER_SECONDS / 4)):
             self._safely(key.data, key.fileobj)
 
     def murder_keepalived(self, force: bool = False) -> None:
-        """End connections that were kept for long enough; if there is no place for a new one, the oldest of them."""
+        """Close connections that were kept for long enough; if no new one could be accepted, also the oldest."""
         now = time.monotonic()
         if self.alive and self.nr_conns >= self.worker_connections and self.keepalived_conns:
             self.keepalived_conns[0].timeout = now
         for conn in list(self.keepalived_conns):
             if conn.timeout > now or force:
                 break
-            if readable(conn.sock):  # bytes that came since the loop polled
+            if readable(conn.sock):  # bytes have come since the loop polled
                 self.on_client_socket_readable(conn, conn.sock)
         self._safely(super().murder_keepalived, force)
 
@@ -317,7 +317,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         conn.served = getattr(conn, "served", 0) + 1
         arrival: Arrival | None = getattr(conn, "arrival", None)
         if arrival is not None:
-            # The sender was told, or does not wait.
+            # The client has had its 100, or does not wait for it.
             req._expected_100_continue = False
             conn.continued = False
             if arrival.early:  # also after an upload: its end may not be known
@@ -325,7 +325,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         return super().handle_request(req, conn)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
-        """Answer a request that never reached the application. No part of it is repeated, nor logged as it came."""
+        """Answer a request that never reached the application. No part of it is echoed or logged."""
         if isinstance(exc, errors.ParseException):
             status = next((line for kind, line in _REFUSALS.items() if isinstance(exc, kind)), "400 Bad Request")
             self.log.info("refused what is no HTTP: %s", type(exc).__name__)
@@ -338,7 +338,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
             client.sendall(refusal(status))
 
     def load_wsgi(self) -> None:
-        """Load the application when it can be had. A fault that ends a start must not end a server that serves."""
+        """Load the application; a worker that joins a running server tries until it succeeds.
+
+        At the first start a fault is raised: it is to end the start, but it must not end a server that serves.
+        """
         while True:
             try:
                 self._load()
@@ -355,13 +358,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
                 time.sleep(0.05)
 
     def _load(self) -> None:
-        """The application, which may take a request's socket and give it back later."""
+        """Load the application, which may take a request's socket and give it back later."""
         super().load_wsgi()
         self._take_known = find(self.wsgi, SHORTCUT) or (lambda sock, given: False)
         self.wsgi = HandingOver(self.wsgi, self)
 
     def stop_listening(self) -> None:
-        """Give up the address, soon; from any thread."""
+        """Close the listening sockets, soon; from any thread."""
         self.method_queue.defer(self._safely, self._stop_listening)
 
     def _stop_listening(self) -> None:
