@@ -38,7 +38,7 @@ def test_the_least_used_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_followed_stays() -> None:
     """A feed goes when nobody follows it, waits on it, or has used it for a while."""
     held = {room: filled(room, 10, used_at=0.0) for room in ("left", "followed", "awaited", "recent")}
-    held["awaited"].attend(threading.Event())
+    held["awaited"].add_waiter(threading.Event())
     held["recent"].used_at = 50.0
     gone = feeds.idle(held.values(), lambda room: room == "followed", feeds.IDLE_SECONDS + 1)
     assert gone == [held["left"]]

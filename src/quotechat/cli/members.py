@@ -11,7 +11,7 @@ import click
 
 from .operating.figures import rooms
 from .options import option, settings_of
-from .telling import told
+from .telling import reporting_faults
 
 _data = option("data", "Directory that the server keeps its data in.", metavar="DIR")
 
@@ -26,7 +26,7 @@ def members(room: str, as_json: bool, data: str | None) -> None:
     from ..store import members as rows
     from ..store.open import look
 
-    with told(), look(settings_of(data=data)) as sql:
+    with reporting_faults(), look(settings_of(data=data)) as sql:
         found = rows.membership(sql, room, None)
         if found is None:
             raise RoomUnknown(room)
@@ -65,7 +65,7 @@ def put_out(room: str, name: str, data: str | None) -> None:
     from ..store.accounts import accounts
     from ..store.open import look
 
-    with told(), look(settings_of(data=data)) as sql:
+    with reporting_faults(), look(settings_of(data=data)) as sql:
         account = accounts.by_name(sql, name)
     if account is None:
         raise click.ClickException(f"there is no account {name}")
@@ -79,7 +79,7 @@ def _do(command: Any, data: str | None) -> None:
     from ..store.base import Write
     from ..store.open import open_store
 
-    with told(), contextlib.closing(open_store(settings_of(data=data), make=False)) as store:
+    with reporting_faults(), contextlib.closing(open_store(settings_of(data=data), make=False)) as store:
         outcome = store.commit([Write(command, time.time_ns() // 1_000_000, operator=True)])[0]
         if isinstance(outcome, Refused):
             raise click.ClickException(outcome.detail)

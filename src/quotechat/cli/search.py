@@ -14,7 +14,7 @@ from ..client.shapes import Found
 from ..protocol.markup import ansi
 from . import talk
 from .options import option, settings_of
-from .telling import counted, progress, told
+from .telling import counted, progress, reporting_faults
 
 _AT_ONCE = 1000
 """Events of one step: no sender shares this process."""
@@ -53,7 +53,7 @@ def find(
     argument.
     """
     asked = " ".join(f'"{word}"' if " " in word and '"' not in word and ":" not in word else word for word in words)
-    with talk.told(), Client(url, token, patience=patience) as client:
+    with talk.reporting_client_faults(), Client(url, token, patience=patience) as client:
         hits, found = gathered(lambda before, limit: client.search(asked, before=before, limit=limit, best=best), most)
     for hit in hits:
         click.echo(talk.line_of(hit) if as_json else _shown(hit))
@@ -77,7 +77,7 @@ def rebuild(data: str | None) -> None:
     from ..store.search.following import follow, reached
 
     settings = settings_of(data=data)
-    with told(), contextlib.closing(open_store(settings, make=False)) as store:
+    with reporting_faults(), contextlib.closing(open_store(settings, make=False)) as store:
         with contextlib.closing(open_index(settings, store)) as index, progress("events") as bar:
             index.clear()
             while True:

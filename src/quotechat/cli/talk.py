@@ -71,8 +71,8 @@ class _NoAnswer(click.ClickException):
 
 
 @contextlib.contextmanager
-def told() -> Iterator[None]:
-    """Failures of the client as one line and an exit code."""
+def reporting_client_faults() -> Iterator[None]:
+    """Report a fault of the client by its message alone: exit code 3 if the server did not answer, else 1."""
     try:
         yield
     except Unanswered as fault:
@@ -127,7 +127,7 @@ def say(
         text = ""
     if user is None and not (token or "").startswith(ACCOUNT_TOKEN):
         user = getpass.getuser()
-    with told(), Client(url, token, user=user, patience=patience) as client:
+    with reporting_client_faults(), Client(url, token, user=user, patience=patience) as client:
         files = uploaded(client, room or "lobby", paths, alts)
         for said in _said(text, lines):
             ack = client.post(
@@ -185,7 +185,7 @@ def sign_in(name: str, url: str, account: bool, patience: float) -> None:
     if account or tokens.wants_password(url):
         click.echo(tokens.new_token(url, name, click.prompt("Password", hide_input=True, err=True)))
         return
-    with told(), Client(url, patience=patience) as client:
+    with reporting_client_faults(), Client(url, patience=patience) as client:
         click.echo(client.sign_in(name))
 
 
@@ -216,13 +216,13 @@ def tail(
     `cursor` of the last one is the --since of the next time.
     """
     if room == "@inbox":
-        with _stopping(), told():
+        with _stopping(), reporting_client_faults():
             following.tail(url, token, since, as_json=as_json)
         return
     check_cursor(since)
     lines = _Lines(_colors())
     shown = _Envelopes(room) if as_json else lines
-    with _stopping(), told(), Client(url, token, backoff=Backoff(most=10)) as client:
+    with _stopping(), reporting_client_faults(), Client(url, token, backoff=Backoff(most=10)) as client:
         if since is None:
             snapshot = client.snapshot(room, max(latest, 1))
             since = snapshot["cursor"]
@@ -356,7 +356,7 @@ def _clock(at: str) -> str:
 @click.pass_context
 def quote(ctx: click.Context, url: str, token: str | None, patience: float, as_json: bool) -> None:
     """One quote by chance; or add one, or search."""
-    with told():
+    with reporting_client_faults():
         client = ctx.with_resource(Client(url, token, patience=patience))
         ctx.obj = client, as_json
         if ctx.invoked_subcommand is None:
@@ -372,7 +372,7 @@ def quote(ctx: click.Context, url: str, token: str | None, patience: float, as_j
 def add(found: tuple[Client, bool], text: str, author: str, room: str) -> None:
     """Add TEXT to the collection."""
     client, as_json = found
-    with told():
+    with reporting_client_faults():
         ack = client.quote(text, author, room=room)
     click.echo(line_of({"room": room, "seq": ack.seq, "cursor": ack.cursor}) if as_json else f"{room} #{ack.seq}")
 
@@ -385,7 +385,7 @@ def add(found: tuple[Client, bool], text: str, author: str, room: str) -> None:
 def search(found: tuple[Client, bool], words: tuple[str, ...], most: int) -> None:
     """List quotes that have all WORDS, the newest first; exit code 1 if there is none."""
     client, as_json = found
-    with told():
+    with reporting_client_faults():
         quotes = client.quotes(" ".join(words), limit=most)
     for each in quotes:
         _show_quote(each, as_json)

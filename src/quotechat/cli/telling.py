@@ -17,8 +17,8 @@ from ..store.migrate import SchemaTooNew
 
 
 @contextlib.contextmanager
-def told() -> Iterator[None]:
-    """Turn an exception that makes a command impossible into its message."""
+def reporting_faults() -> Iterator[None]:
+    """Report an exception that ends a command by its message alone, with exit code 1."""
     try:
         yield
     except BrokenPipeError:

@@ -15,7 +15,7 @@ import click
 from ..config import Settings
 from ..protocol.errors import Refused
 from .options import option, settings_of
-from .telling import age, told
+from .telling import age, reporting_faults
 
 _ROLES = ("owner", "admin", "member", "guest")
 
@@ -42,7 +42,7 @@ def opened(data: str | None) -> Iterator[Opened]:
     from ..store.open import open_store
 
     settings = settings_of(data=data)
-    with told(), contextlib.closing(open_store(settings)) as store:
+    with reporting_faults(), contextlib.closing(open_store(settings)) as store:
         try:
             yield Opened(store, People(store, now, access=settings.access), Bots(store, now), settings)
         except Refused as refused:

@@ -1,7 +1,7 @@
-"""The front door: submit, open, wait. The transports know nothing else of the house below, but for `RoomHandle`.
+"""The interface of the hub: submit, open, wait. The transports know nothing else of the layers below, but `RoomHandle`.
 
-Here live the public methods, what they check first, and the start and the end of the parts. How a part does its work
-lives in a module of its own.
+Here are the public methods, their first checks, and the start and the end of the parts; each part has a module of its
+own.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _DAY_MS = 86_400_000
 
 
 def now_ms() -> int:
-    """Milliseconds since 1970."""
+    """Return the milliseconds since 1970."""
     return time.time_ns() // 1_000_000
 
 
@@ -146,7 +146,7 @@ class Chat(Submissions):
     def wait(
         self, handle: RoomHandle, after: Cursor | Now, limit: int, seconds: float, gone: Gone | None = None
     ) -> Page:
-        """As `RoomHandle.read`; if there is nothing, wait for it; see `HeldPolls.wait`."""
+        """As `RoomHandle.read`; if there are no events, wait for one; see `HeldPolls.wait`."""
         return self._polls.wait(handle, after, limit, seconds, gone)
 
     def wait_any(
@@ -163,7 +163,7 @@ class Chat(Submissions):
     def wait_for(
         self, after: Mapping[RoomHandle, Cursor | Now], limit: int, seconds: float, gone: Gone | None = None
     ) -> tuple[dict[str, Page], int | None]:
-        """See `HeldPolls.wait_any`."""
+        """Wait for events of rooms that are open; see `HeldPolls.wait_any`."""
         return self._polls.wait_any(after, limit, seconds, gone)
 
     def open_any(self, principal: Principal, after: Mapping[str, Cursor | Now]) -> dict[RoomHandle, Cursor | Now]:
@@ -185,7 +185,7 @@ class Chat(Submissions):
         return self._polls.read_on(positions, limit)
 
     def hold(self, change: int) -> None:
-        """Count `change` more held polls, or less; for `figures`."""
+        """Add `change`, which may be negative, to the count of held polls in `figures`."""
         self._polls.hold(change)
 
     # --- Being told -------------------------------------------------------------------------------
@@ -211,7 +211,7 @@ class Chat(Submissions):
         self._hinted.append(callback)
 
     def pass_on(self, hint: str) -> None:
-        """Hand a text to the other workers, of all machines; it may be lost, and is stored nowhere."""
+        """Send a text to the other workers, of all machines; it may be lost, and is stored nowhere."""
         if self._notifier is not None:
             self._notifier.pass_on(hint)
 
@@ -225,7 +225,7 @@ class Chat(Submissions):
 
     def access_changed(self) -> None:
         """Call the listeners: an account may do less now than a moment ago, or its webhooks have changed."""
-        self._housekeeper.wake()  # its messages may have to go
+        self._housekeeper.wake()  # messages of the account may have to be deleted
         for callback in self._accesses:
             callback()
 
@@ -234,7 +234,7 @@ class Chat(Submissions):
         self._closes.append(callback)
 
     def figures(self) -> dict[str, float]:
-        """Counters and gauges of this process, by name."""
+        """Return the counters and gauges of this process, by name."""
         return {
             "commits": self._writer.commits,
             "stored": self._writer.stored,
@@ -246,11 +246,11 @@ class Chat(Submissions):
         }
 
     def tallies(self) -> dict[str, Tally]:
-        """Distributions of this process, by name; they go on counting."""
+        """Return the distributions of this process, by name; they go on counting."""
         return {"append_seconds": self._writer.seconds, "batch_size": self._writer.batches}
 
     def supervise(self, thread: Supervised) -> None:
-        """Count `thread` among those of which `parts` tells."""
+        """Let `parts` report the state of `thread` too."""
         self._threads.append(thread)
 
     def parts(self) -> dict[str, str]:
@@ -261,7 +261,7 @@ class Chat(Submissions):
 
     @property
     def lost(self) -> bool:
-        """Return True if the disk did not take a flush: this process has to end, and another one to take its place."""
+        """Return True if a flush to the disk has failed: another process has to replace this one."""
         return self._writer.lost
 
     def now(self) -> int:
@@ -274,7 +274,7 @@ class Chat(Submissions):
         return self._feeds.ended
 
     def keep_house(self, step: Callable[[], bool]) -> None:
-        """Let the housekeeper do `step` too, some work that no sender waits for; True if there is more of it."""
+        """Let the housekeeper call `step` too, for work on which no sender waits; it returns True if there is more."""
         self._house_steps.append(step)
 
     # --- The end ----------------------------------------------------------------------------------

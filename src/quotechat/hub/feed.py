@@ -29,14 +29,14 @@ class Feed:
         self._tail: list[Event] = []
         self._bytes = 0
         self._ended = False
-        self._attending: set[threading.Event] = set()
+        self._waiters: set[threading.Event] = set()
         self._waiting = 0
         self.used_at = time.monotonic()
-        """When a reader last asked for it."""
+        """The time at which a reader last asked for it (time.monotonic)."""
 
     @property
     def head(self) -> int:
-        """The seq of the newest event published."""
+        """Return the seq of the newest published event."""
         return self._head.seq
 
     def cursor(self) -> str:
@@ -45,18 +45,18 @@ class Feed:
 
     @property
     def ended(self) -> bool:
-        """Return True if nothing is published here any more: the worker drains, or the room has another history now."""
+        """Return True if nothing more is published here: the worker drains, or the room has another history now."""
         return self._ended
 
     @property
     def size(self) -> int:
-        """Bytes of the events that are kept in memory."""
+        """Return the bytes of the events that are kept in memory."""
         return self._bytes
 
     @property
     def awaited(self) -> bool:
         """Return True if a thread waits for news here."""
-        return bool(self._waiting or self._attending)
+        return bool(self._waiting or self._waiters)
 
     def forget(self) -> None:
         """Drop the events in memory; the store has them."""
@@ -64,9 +64,9 @@ class Feed:
             self._tail, self._bytes = [], 0
 
     def publish(self, events: list[Event], after: str | None = None) -> bool:
-        """Append the new ones of `events`, which are contiguous, and wake the readers.
+        """Append the new ones of `events`, which are contiguous, wake the readers, and return True.
 
-        False, and nothing is done, if events are missing before the first, or if they continue another
+        Do nothing and return False if events are missing before the first one, or if they continue another
         history than this one: `after` is the cursor before the first.
         """
         with self._changed:
@@ -82,16 +82,16 @@ class Feed:
             return True
 
     def cut(self, floor: int) -> None:
-        """Drop events up to `floor`, which are kept no longer; the tail may hold their text."""
+        """Drop the tail if events up to `floor` were deleted since: it may hold their text."""
         with self._changed:
             if floor > self._floor:
                 self._floor = floor
                 self._tail, self._bytes = [], 0
 
     def after(self, seq: int, limit: int = 500, most: int = PAGE_BYTES) -> list[Event] | None:
-        """At most `limit` events above `seq`, oldest first, up to the one with which they reach `most` bytes.
+        """Return at most `limit` events above `seq`, oldest first, up to the one with which they reach `most` bytes.
 
-        None if the tail begins later.
+        Return None if the tail begins later.
         """
         with self._changed:
             self.used_at = time.monotonic()
@@ -109,7 +109,7 @@ class Feed:
             return self._cursor_at(seq)
 
     def wait_beyond(self, seq: int, seconds: float) -> bool:
-        """Wait until the head is above `seq`, at most `seconds`; whether it is."""
+        """Wait until the head is above `seq`, at most `seconds`; return True if it is."""
         deadline = time.monotonic() + seconds
         with self._changed:
             self._waiting += 1
@@ -123,18 +123,18 @@ class Feed:
                 self._waiting -= 1
             return self._head.seq > seq
 
-    def attend(self, event: threading.Event) -> None:
+    def add_waiter(self, event: threading.Event) -> None:
         """Set `event` at each publish and at the end: for a reader that waits for several rooms at once."""
         with self._changed:
-            self._attending.add(event)
+            self._waiters.add(event)
 
-    def leave(self, event: threading.Event) -> None:
-        """Set `event` no more."""
+    def remove_waiter(self, event: threading.Event) -> None:
+        """Stop setting `event`."""
         with self._changed:
-            self._attending.discard(event)
+            self._waiters.discard(event)
 
     def end(self) -> None:
-        """Release the readers: none waits here any more; see `ended`."""
+        """Release the waiting readers, for good; see `ended`."""
         with self._changed:
             self._ended = True
             self._wake()
@@ -147,19 +147,19 @@ class Feed:
 
     def _continues(self, after: str) -> bool:
         known = self._cursor_at(int(after.partition(".")[0]))
-        # Unknown before the tail is for the store to judge.
+        # Before the tail the cursor is unknown: only the store can compare it.
         return known == after
 
     def _wake(self) -> None:
         self._changed.notify_all()
-        for event in self._attending:
+        for event in self._waiters:
             event.set()
 
     def _extend(self, new: list[Event]) -> None:
         self._head = Head(new[-1].seq, new[-1].cursor)
         for place in range(len(new) - 1, -1, -1):
-            # Events in memory may hold words that are gone: the store serves them without.
-            if self._takes_words(new[place], new[:place]):
+            # Events in memory may hold text that was deleted: the store serves them without it.
+            if self._deletes_text(new[place], new[:place]):
                 self._tail, self._bytes = [], 0
                 new = new[place:]
                 break
@@ -168,8 +168,8 @@ class Feed:
         if len(self._tail) > 2 * MOST_EVENTS or self._bytes > 2 * MOST_BYTES:
             self._shrink()
 
-    def _takes_words(self, event: Event, before: list[Event]) -> bool:
-        """Return True if events in memory may hold words that `event` takes back: a text, or its excerpt in a reply."""
+    def _deletes_text(self, event: Event, before: list[Event]) -> bool:
+        """Return True if events in memory may hold text that `event` deletes: a message, or its excerpt in a reply."""
         if event.command in (MESSAGE_DELETED, QUOTE_REMOVED):
             return True
         if event.command == MEMBER_LEFT:  # of an account that has ended, whose name may go
@@ -180,7 +180,7 @@ class Feed:
         return any(answer in each.body for each in (*self._tail, *before))
 
     def _shrink(self) -> None:
-        # By half at a time, so that an append costs the same however long the tail is.
+        # By half at a time, so that the cost of an append does not depend on the length of the tail.
         kept, size = 0, 0
         for event in reversed(self._tail):
             size += _size(event)

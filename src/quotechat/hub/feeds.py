@@ -1,8 +1,8 @@
 """Keep the feeds of the rooms in use: opened, brought up to the store, read from, and bounded in memory together.
 
-Reading pulls from a cursor and checks the head in the store first, so that every worker serves all that any worker
-has acknowledged (protocol §5, promise 4). Here lives what needs the table of feeds, and the choice of those that are
-dropped. No thread lives here, and nothing here waits but for the store.
+A read starts at a cursor and checks the head in the store first, so that every worker serves all events that any
+worker has acknowledged (protocol §5, promise 4). Here is the table of feeds, and the choice of the feeds that are
+dropped. There is no thread here, and nothing waits except for the store.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from .feed import Feed
 log = logging.getLogger(__name__)
 
 PAGE = 500
-"""Events in a page, if a reader does not say how many."""
+"""Events in a page, if a reader gives no limit."""
 MOST_BYTES = 32_000_000
-"""Bytes in the tails of all rooms; beyond, those unread for longest are read from the store."""
+"""Bytes in the tails of all rooms; beyond, the tails that were not read for longest are dropped."""
 IDLE_SECONDS = 60.0
-"""A feed without followers goes when it has not been used for so many seconds."""
+"""Seconds without use after which a feed without followers is dropped."""
 
 
 class Feeds:
@@ -60,16 +60,16 @@ class Feeds:
         head = self._store.head(room)
         with self._lock:
             found = self._feeds.setdefault(room, Feed(room, head))
-        # Events committed between the look and the entry were published to nobody.
+        # Events committed between the read of the head and the entry were published to no feed.
         self._catch_up(found)
         if self.ended:
             found.end()
         return found
 
     def look(self, room: str, reader: Principal | None = None) -> Head:
-        """Return the head of `room` in the store. A feed that has another history is dropped.
+        """Return the head of `room` in the store, and drop a feed that has another history.
 
-        Raises RoomUnknown, also if `reader` may not read the room; None is this process itself.
+        Raises RoomUnknown, also if `reader` may not read the room; None stands for this process itself.
         """
         feed = self._feeds.get(room)
         known = 0 if feed is None else feed.head
@@ -81,7 +81,7 @@ class Feeds:
     def read(self, room: str, after: Cursor | Now, limit: int, most: int, head: Head) -> Page:
         """Return the events after `after`: at most `limit`, up to the one with which they reach `most` bytes.
 
-        `head` is where `look` has just found the log. Raises RoomUnknown, CursorExpired, CursorAhead, HistoryChanged.
+        `head` is what `look` has just returned. Raises RoomUnknown, CursorExpired, CursorAhead, HistoryChanged.
         """
         if isinstance(after, Now):
             return Page([], head.cursor)
@@ -119,11 +119,11 @@ class Feeds:
             held = list(self._feeds.values())
             for feed in idle(held, self._is_followed, time.monotonic()):
                 del self._feeds[feed.room]
-                feed.end()  # for a reader that has taken hold of it just now
+                feed.end()  # for a reader that has opened it just now
         shrink(held)
 
     def end(self) -> None:
-        """Release all readers, for good: the worker drains. A feed that is opened later has ended."""
+        """Release all readers, for good: the worker drains. A feed that is opened later is ended at once."""
         self.ended = True
         with self._lock:
             feeds = list(self._feeds.values())
@@ -136,7 +136,7 @@ class Feeds:
         if feed is None:
             return None
         feed.cut(head.floor)
-        # A tail that is behind the store may hold text deleted since; below the floor the store refuses.
+        # A tail behind the store may hold text that was deleted since; below the floor the store refuses.
         if feed.head < head.seq or after.seq < head.floor:
             return None
         there = feed.cursor_at(after.seq)
@@ -164,9 +164,9 @@ class Feeds:
         return any_new
 
     def _renew(self, feed: Feed) -> None:
-        """The store has another history than `feed`: an older copy took over, or it was restored.
+        """Drop `feed`: the store has another history, since an older copy took over or was restored.
 
-        The events in memory are dropped. A reader that follows asks the store with its own cursor, and is told there.
+        A reader that follows it then asks the store with its own cursor, and gets the refusal there.
         """
         with self._lock:
             if self._feeds.get(feed.room) is not feed:
@@ -195,7 +195,7 @@ def shrink(feeds: Iterable[Feed]) -> None:
 
 
 def idle(feeds: Iterable[Feed], followed: Callable[[str], bool], now: float) -> list[Feed]:
-    """Return those without followers or waiting readers that were not used for `IDLE_SECONDS`."""
+    """Return the feeds without followers or waiting readers that were not used for `IDLE_SECONDS`."""
     return [
         feed
         for feed in feeds
@@ -204,5 +204,5 @@ def idle(feeds: Iterable[Feed], followed: Callable[[str], bool], now: float) -> 
 
 
 def _differs(feed: Feed, known: int, head: Head) -> bool:
-    """Return True if the store, at `head`, has another history than `feed`, which stood at `known` before the read."""
+    """Return True if the store, at `head`, has another history than `feed`, whose head was `known` before the read."""
     return head.seq < known or feed.cursor_at(head.seq) not in (None, head.cursor)

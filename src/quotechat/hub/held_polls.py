@@ -1,6 +1,6 @@
 """Hold polls on threads until there is news, within the budget of places.
 
-Here lives how a pool thread waits for a reader. A poll that is parked waits in the web layer, and is only counted here.
+A pool thread waits here for one reader. A parked poll waits in the web layer, and is only counted here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LOOK_FOR_PEER = 0.5
 
 Pages = dict[RoomHandle, Page]
 Gone = Callable[[], bool]
-"""Returns True if the client has hung up, or may have the answer no more."""
+"""Returns True if the client has hung up, or has lost its right to the answer."""
 
 
 class HeldPolls:
@@ -52,7 +52,7 @@ class HeldPolls:
             return early(page)
         self.hold(1)
         try:
-            # Jitter: those whom one event wakes together do not come back together for ever.
+            # Jitter: polls that one event wakes together do not come back together for ever.
             return self._hold(handle, feed, page, limit, seconds * random.uniform(0.8, 1.0), gone)
         finally:
             self.hold(-1)
@@ -71,22 +71,22 @@ class HeldPolls:
         if seconds <= 0 or any(page.events for page in pages.values()):
             return _by_name(pages), None
         if self._feeds.ended or not self._places.take_for_poll():
-            return _by_name(pages), hint()
+            return _by_name(pages), retry_in_ms()
         self.hold(1)
         news = threading.Event()
         try:
             for feed in feeds.values():
-                feed.attend(news)
+                feed.add_waiter(news)
             found, early_in = self._hold_any(feeds, pages, limit, seconds * random.uniform(0.8, 1.0), news, gone)
             return _by_name(found), early_in
         finally:
             for feed in feeds.values():
-                feed.leave(news)
+                feed.remove_waiter(news)
             self.hold(-1)
             self._places.leave_poll()
 
     def read_on(self, positions: Mapping[RoomHandle, Cursor], limit: int) -> dict[str, Page]:
-        """Return a page for each room behind its position; for readers that hold on. Raises as `RoomHandle.read_on`."""
+        """Return a page for each room after its position, for readers that are held. Raises as `RoomHandle.read_on`."""
 
         def read_on(handle: RoomHandle, limit: int, left: int) -> Page:
             return handle.ended(handle.read_on(positions[handle], limit, left))
@@ -94,7 +94,7 @@ class HeldPolls:
         return _by_name(_read_any(read_on, positions, limit))
 
     def hold(self, change: int) -> None:
-        """Count `change` more held polls, or less."""
+        """Add `change` to the count of held polls; it may be negative."""
         with self._lock:
             self.held += change
 
@@ -140,14 +140,14 @@ class HeldPolls:
             if any(page.events for page in found.values()):
                 return found, None
             if self._feeds.ended:
-                return pages, hint()
+                return pages, retry_in_ms()
             left = deadline - time.monotonic()
             if left <= 0 or (gone is not None and gone()):
                 return pages, None
             ended = [handle for handle, feed in feeds.items() if feed.ended]
             for handle in ended:  # the room has another history, and these positions are part of it
                 feeds[handle] = handle.follow()
-                feeds[handle].attend(news)
+                feeds[handle].add_waiter(news)
             if ended:
                 continue
             news.wait(min(left, _LOOK_FOR_PEER))
@@ -183,10 +183,10 @@ def about(room: str) -> Iterator[None]:
 
 
 def early(page: Page) -> Page:
-    """Return an empty answer before its time, and when to come back: spread, so that not all come at once."""
-    return Page([], page.cursor, page.more, retry_in_ms=hint())
+    """Return an empty answer that ends a poll before its time, with `retry_in_ms`."""
+    return Page([], page.cursor, page.more, retry_in_ms=retry_in_ms())
 
 
-def hint() -> int:
-    """Milliseconds after which a client comes back that was answered early."""
+def retry_in_ms() -> int:
+    """Return the milliseconds after which a client that is answered early comes back: spread, to part the clients."""
     return random.randint(200, 1000)

@@ -1,8 +1,9 @@
 """One room, open for one reader: there is no other way to read a room.
 
-Here lives how far a right to read reaches. The store says, in the statement that gives the head of the log, if the
-reader may read the room now; what was committed up to that head is the reader's. Beyond it the right ends where the log
-says so (`protocol.rights.readership`), so it does not depend on when the news of that arrive.
+The handle decides how far a right to read extends. The statement of the store that gives the head of the log also
+tells if the reader may read the room now; all events up to that head are the reader's. Beyond it the right ends at an
+event of the log (`protocol.rights.readership`): it does not depend on the moment at which the news of that event
+arrives.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ class RoomHandle:
     __slots__ = ("_feeds", "_fresh", "_store", "principal", "room", "since")
 
     def __init__(self, room: str, principal: Principal | None, store: Store, feeds: Feeds) -> None:
-        """Raises RoomUnknown if there is no such room, or it is not for `principal`."""
+        """Open `room`. Raises RoomUnknown if there is no such room, or if `principal` may not read it."""
         self.room = room
         self.principal = principal
         self.since = 0
-        """The head of the log when the reader was last allowed to read it."""
+        """The seq of the head of the log when the right to read was last confirmed."""
         self._store = store
         self._feeds = feeds
         self._fresh: Head | None = self.check()
@@ -51,29 +52,29 @@ class RoomHandle:
         return self._store.snapshot(self.room, limit, self._identity, self.principal)
 
     def messages(self, before: int | None, limit: int) -> dict[str, Any]:
-        """Messages with ids below `before`, as they are now; see `Store.messages`."""
+        """Return the messages with ids below `before`, as they are now; see `Store.messages`."""
         return self._store.messages(self.room, before, limit, self._identity, self.principal)
 
     def scheduled(self) -> list[dict[str, Any]]:
-        """Return the messages of the reader that wait. Raises Unauthenticated, RoomUnknown."""
+        """Return the reader's scheduled messages. Raises Unauthenticated, RoomUnknown."""
         if self._identity is None:
             raise Unauthenticated()
         return self._store.scheduled(self.room, self._identity, self.principal)
 
     def cursor(self) -> str:
         """Return the cursor at the head. Raises RoomUnknown."""
-        return self._taken().cursor
+        return self._head_once().cursor
 
     def read(self, after: Cursor | Now, limit: int = PAGE, most: int = PAGE_BYTES) -> Page:
         """Return the events after `after`, now: at most `limit`, up to the one with which they reach `most` bytes.
 
         Raises RoomUnknown, CursorExpired, CursorAhead, HistoryChanged.
         """
-        page = self._feeds.read(self.room, after, limit, most, self._taken())
+        page = self._feeds.read(self.room, after, limit, most, self._head_once())
         return self.ended(self._cut(page, self.since))
 
     def place(self, after: Cursor | Now) -> Page:
-        """Return `after` as a whole cursor, without events. Raises as `read`."""
+        """Return a page without events, at the complete cursor for `after`. Raises as `read`."""
         return self.read(after, limit=0)
 
     # --- Going on ---------------------------------------------------------------------------------
@@ -83,9 +84,9 @@ class RoomHandle:
         return self._feeds.open(self.room)
 
     def read_on(self, after: Cursor, limit: int = PAGE, most: int = PAGE_BYTES) -> Page:
-        """As `read`, for a reader that was let in and holds on: up to the next event at which a right may end.
+        """As `read`, for a reader that is held: up to the next event at which a right to read may end.
 
-        The right is not asked for again, so it must have begun at `after` or before.
+        The right is not checked again, so the reader must have had it at `after`.
         """
         page = self._feeds.read(self.room, after, limit, most, self._feeds.look(self.room))
         return self._cut(page, 0)
@@ -97,7 +98,7 @@ class RoomHandle:
         return readership.ends(event, self.principal)
 
     def ended(self, page: Page) -> Page:
-        """Return `page`, without `more` if the reader's right ends with it: there is no more for this reader."""
+        """Return `page`; if the reader's right ends with it, `more` is False, since this reader gets no more."""
         if page.more and page.events and self.ends_with(page.events[-1]):
             return Page(page.events, page.cursor)
         return page
@@ -109,7 +110,7 @@ class RoomHandle:
         events = page.events[: place + 1]
         return Page(events, events[-1].cursor, page.more or len(events) < len(page.events))
 
-    def _taken(self) -> Head:
+    def _head_once(self) -> Head:
         """Return the head that was found when the room was opened, once; then the present one."""
         head, self._fresh = self._fresh or self.check(), None
         return head

@@ -1,4 +1,4 @@
-"""The writing half of the front door: the checks before a command goes to the writer."""
+"""The writing half of `Chat`: the checks before a command goes to the writer."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .budgets.places import Places
 from .feeds import Feeds
 from .passthrough import Passthrough
 from .presence import Presence
-from .writer import Answer, Done, Writer
+from .writer import Done, PendingOutcome, Writer
 
 T = TypeVar("T")
 
@@ -67,7 +67,7 @@ class Submissions(Passthrough):
         began is still stored. `proof` is the hash of the session or token that it rests on.
         """
         with self._places.sending():
-            outcome = Answer().of(
+            outcome = PendingOutcome().of(
                 lambda done: self.submit_then(
                     command, done, identity=identity, address=address, first_byte_at=first_byte_at, proof=proof
                 )
@@ -91,10 +91,10 @@ class Submissions(Passthrough):
         proof: bytes | None = None,
         wake: bool = True,
     ) -> None:
-        """As `submit`, at once: `done` gets the outcome or the refusal, on another thread, after the commit.
+        """As `submit`, without waiting: `done` gets the outcome or the refusal, on another thread, after the commit.
 
         Without `wake` the writer may begin only when `wake_writer` is called: a caller with several commands calls it
-        once. Raises Refused if that is known already; then `done` is not called.
+        once. Raises Refused if the command is refused at once; then `done` is not called.
         """
         if isinstance(command, commands.Subscribe | commands.Unsubscribe | commands.Ping | commands.Typing):
             raise MalformedEnvelope("This command belongs on a WebSocket.")
@@ -111,14 +111,14 @@ class Submissions(Passthrough):
     def typist(
         self, command: commands.Typing, *, identity: str | None, address: str = "", proof: bytes | None = None
     ) -> Typist:
-        """Return the typist, if it may write there now; waits for the store. Raises Refused."""
+        """Return the typist, if it may write in the room now; waits for the store. Raises Refused."""
         self.presence.active(identity)
         said = commands.NewMessage(command.user or "", "…")
         message = commands.SendMessage(message=said, room=command.room)
         return self._store.typist(Write(message, self._clock(), identity, proof, address=address or None))
 
     def wake_writer(self) -> None:
-        """Let the writer begin with what `submit_then` has queued."""
+        """Let the writer begin with the commands that `submit_then` has queued."""
         self._writer.wake()
 
     def operate(self, command: commands.Write) -> Outcome:
@@ -126,7 +126,7 @@ class Submissions(Passthrough):
         self.check_accepting(None)
         write = Write(command.normalised(self.bounds), self._clock(), operator=True)
         with self._places.sending():
-            return Answer().of(lambda done: self._writer.submit(write, done))
+            return PendingOutcome().of(lambda done: self._writer.submit(write, done))
 
     def create_room(
         self,
@@ -178,7 +178,7 @@ class Submissions(Passthrough):
 
     def _make(self, write: Write) -> Created:
         with self._places.sending():
-            created = Answer().of(lambda done: self._writer.submit(write, done))
+            created = PendingOutcome().of(lambda done: self._writer.submit(write, done))
         assert isinstance(created, Created)
         return created
 

@@ -1,4 +1,4 @@
-"""Group commit: one thread stores the writes of many, a batch in one transaction.
+"""Group commit: one thread stores the writes of many senders, a batch in one transaction.
 
 While a batch is flushed to the disk, the next one collects. A short linger (a fifth of the last flush, at
 most 1 ms, and only until as many writes are queued as senders were answered or waited at the last commit) lets two
@@ -25,20 +25,20 @@ log = logging.getLogger(__name__)
 
 MOST_IN_A_BATCH = 512
 MOST_CHARS_IN_A_BATCH = 200_000
-"""Characters of messages in one transaction; one message more is."""
+"""Characters of messages after which a transaction takes no further message."""
 MOST_WAITING = 20_000
-"""Writes that may queue; more are `Overloaded`."""
+"""Writes that may queue; a further one is refused with `Overloaded`."""
 MOST_CHARS_WAITING = 16 * 1024 * 1024
-"""Characters of messages that may queue."""
+"""Characters of messages that may queue; beyond, writes are refused with `Overloaded`."""
 ANSWER_SECONDS = 10.0
-"""For how long `Answer` waits for the disk before it says that the outcome is unknown."""
+"""Seconds for which `PendingOutcome` waits for the commit before the outcome counts as unknown."""
 _LINGER_SHARE = 0.2
 _LONGEST_LINGER = 0.001
 
 Done = Callable[[Outcome | Refused], None]
 
 
-class _Asked(NamedTuple):
+class _Queued(NamedTuple):
     write: Write
     chars: int
     done: Done
@@ -46,22 +46,25 @@ class _Asked(NamedTuple):
 
 
 class Writer:
-    """`committed` is called with the outcomes of each batch after its commit, before any `done`."""
+    """The thread that commits, and its queue.
+
+    `committed` is called with the outcomes of each batch after its commit, before any `done`.
+    """
 
     def __init__(self, store: Store, committed: Callable[[Sequence[Outcome]], None]) -> None:
         self._store = store
         self._committed = committed
-        self._queue: list[_Asked] = []
+        self._queue: list[_Queued] = []
         self._chars = 0
         self._lock = threading.Lock()
-        # Costs a third of a Condition, which there would be two waits on for each message.
+        # It costs a third of a Condition, and there are two waits for each message.
         self._woken: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._wanted = 0
-        """Writes for which the thread waits; 0 while it does not."""
+        """The number of queued writes for which the thread waits; 0 while it does not wait."""
         self._closing = False
         self.lost = False
         self._last_flush = 0.0
-        self._told = -1.0
+        self._warned_at = -1.0
         self._expected = 1
         self.thread = Supervised("writer", self._run)
         self.commits = 0
@@ -70,7 +73,7 @@ class Writer:
         self.seconds = Tally(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 
     def start(self) -> None:
-        """Begin; after the fork."""
+        """Start the thread; after the fork."""
         self.thread.start()
 
     def submit(self, write: Write, done: Done, *, wake: bool = True) -> None:
@@ -79,19 +82,19 @@ class Writer:
         Without `wake` it may wait until `wake` is called. Raises Draining after `close` and after a flush that failed,
         Overloaded if too much waits.
         """
-        asked = _Asked(write, _chars(write), done, time.perf_counter())
+        queued = _Queued(write, _chars(write), done, time.perf_counter())
         with self._lock:
             if self._closing or self.lost:
                 raise Draining()
             if len(self._queue) >= MOST_WAITING or self._chars >= MOST_CHARS_WAITING:
                 raise Overloaded()
-            self._chars += asked.chars
-            self._queue.append(asked)
+            self._chars += queued.chars
+            self._queue.append(queued)
             if wake:
                 self._wake()
 
     def wake(self) -> None:
-        """Begin to store the queue."""
+        """Let the thread store the queued writes."""
         with self._lock:
             self._wake()
 
@@ -102,7 +105,7 @@ class Writer:
             self._wake()
         self.thread.join(seconds)
         if not self.thread.alive:
-            self._give_up()  # after a fault something may be left
+            self._give_up()  # after a fault writes may be left
 
     def _run(self) -> None:
         while not self.lost:
@@ -122,15 +125,15 @@ class Writer:
                     self._answer(batch, [OutcomeUnknown()] * len(batch))
         self._give_up()
 
-    def _take(self) -> list[_Asked]:
+    def _take(self) -> list[_Queued]:
         """Take the next batch, bounded in writes and in characters; the lock is held."""
         if len(self._queue) <= MOST_IN_A_BATCH and self._chars <= MOST_CHARS_IN_A_BATCH:
             batch, self._queue, self._chars = self._queue, [], 0
             return batch
         count = chars = 0
-        for asked in self._queue[:MOST_IN_A_BATCH]:
+        for queued in self._queue[:MOST_IN_A_BATCH]:
             count += 1
-            chars += asked.chars
+            chars += queued.chars
             if chars >= MOST_CHARS_IN_A_BATCH:
                 break
         self._chars -= chars
@@ -138,7 +141,7 @@ class Writer:
         return batch
 
     def _wait(self, wanted: int, seconds: float | None = None) -> None:
-        """Wait until `wanted` writes are queued, at most for `seconds`; not at all once the writer closes."""
+        """Wait until `wanted` writes are queued, at most `seconds`, or until the writer closes."""
         with self._lock:
             if self._closing or len(self._queue) >= wanted:
                 return
@@ -157,7 +160,7 @@ class Writer:
             self._wanted = 0
             self._woken.put(None)
 
-    def _store_batch(self, batch: list[_Asked]) -> None:
+    def _store_batch(self, batch: list[_Queued]) -> None:
         began = time.perf_counter()
         outcomes = self._commit(batch)
         self._last_flush = time.perf_counter() - began
@@ -169,36 +172,36 @@ class Writer:
         try:
             self._committed(good)
         except Exception:
-            log.exception("what was committed could not be published; readers find it in the store")
+            log.exception("committed events could not be published; readers find them in the store")
         ended = time.perf_counter()
-        for asked in batch:
-            self.seconds.observe(ended - asked.at)
+        for queued in batch:
+            self.seconds.observe(ended - queued.at)
         # Before the answers: a sender that is answered may have sent again a moment later, and would count twice.
         self._expected = len(batch) + len(self._queue)
         self._answer(batch, outcomes)
 
-    def _answer(self, batch: list[_Asked], outcomes: Sequence[Outcome | Refused]) -> None:
-        """Give each its outcome, once: `batch` is empty afterwards."""
+    def _answer(self, batch: list[_Queued], outcomes: Sequence[Outcome | Refused]) -> None:
+        """Call `done` of each write with its outcome, once: `batch` is empty afterwards."""
         for outcome in outcomes:
-            asked = batch.pop(0)
+            queued = batch.pop(0)
             try:
-                asked.done(outcome)
+                queued.done(outcome)
             except Exception:
                 log.exception("an answer could not be handed on")
 
     def _give_up(self) -> None:
-        """Refuse the queued writes: the process is about to be replaced."""
+        """Refuse the queued writes with `Draining`: the process is about to be replaced."""
         with self._lock:
             waiting, self._queue = self._queue, []
         self._answer(waiting, [Draining()] * len(waiting))
 
-    def _commit(self, batch: list[_Asked]) -> list[Outcome | Refused]:
+    def _commit(self, batch: list[_Queued]) -> list[Outcome | Refused]:
         try:
-            return self._store.commit([asked.write for asked in batch])
-        except Refused as refused:  # a full disk, an unavailable database: one by one it would be no better
-            # While it lasts there may be hundreds a second.
-            if not isinstance(refused, StorageFull) and time.monotonic() - self._told >= 1:
-                self._told = time.monotonic()
+            return self._store.commit([queued.write for queued in batch])
+        except Refused as refused:  # a full disk or an unavailable database: it would refuse them one by one, too
+            # Logged once a second: there may be hundreds while it lasts.
+            if not isinstance(refused, StorageFull) and time.monotonic() - self._warned_at >= 1:
+                self._warned_at = time.monotonic()
                 log.warning("a commit of %d was refused: %s", len(batch), refused)
             return [refused] * len(batch)
         except FlushFailed as fault:
@@ -211,22 +214,22 @@ class Writer:
                 return [OutcomeUnknown()] * len(batch)
         except Exception:
             log.exception("a batch of %d broke", len(batch))
-        # Certainly nothing is stored. One of them may be the reason: the others must not suffer for it.
+        # Certainly nothing is stored. One write may be the cause: the others are stored without it.
         if len(batch) > 1:
-            return [outcome for asked in batch for outcome in self._commit([asked])]
+            return [outcome for queued in batch for outcome in self._commit([queued])]
         return [Overloaded(detail="It could not be stored.")]
 
 
 def _chars(write: Write) -> int:
-    """About how much memory `write` takes: the characters of its text."""
+    """Return the characters of the text of `write`, as an estimate of its memory."""
     command = write.command
     if isinstance(command, commands.SendMessage | commands.EditMessage):
         return len(command.message.message or "")
     return len(command.quote.quote) if isinstance(command, commands.AddQuote) else 0
 
 
-class Answer:
-    """One outcome, from the writer's thread to the one that waits for it."""
+class PendingOutcome:
+    """One outcome, handed from the writer's thread to the thread that waits for it."""
 
     __slots__ = ("_lock", "_outcome")
 
@@ -246,7 +249,7 @@ class Answer:
         return self._outcome
 
     def of(self, ask: Callable[[Done], None]) -> Outcome:
-        """Ask, wait, and return the outcome or raise the refusal."""
+        """Call `ask` with `done`, wait, and return the outcome. Raises Refused: OutcomeUnknown if it does not come."""
         ask(self.done)
         outcome = self.wait()
         if isinstance(outcome, Refused):

@@ -69,8 +69,8 @@ class Draining:
         self._worker = worker
         self._chat = chat
         self._handover = handover
-        self._told, self._tell = os.pipe()
-        os.set_blocking(self._tell, False)
+        self._read_end, self._write_end = os.pipe()
+        os.set_blocking(self._write_end, False)
         self._saved: dict[int, Any] = {}
         self._by_itself = False
         self._done = threading.Event()
@@ -106,7 +106,7 @@ class Draining:
 
     def _write(self, number: int) -> None:
         try:
-            os.write(self._tell, bytes([number]))
+            os.write(self._write_end, bytes([number]))
         except OSError:  # the pipe is full of signals that the thread has yet to read
             pass
 
@@ -148,10 +148,10 @@ class Draining:
 
     def _heard(self, seconds: float) -> bool:
         waiter = select.poll()
-        waiter.register(self._told, select.POLLIN)
+        waiter.register(self._read_end, select.POLLIN)
         if not waiter.poll(seconds * 1000):
             return False
-        os.read(self._told, 1)
+        os.read(self._read_end, 1)
         return True
 
     def _hand_over(self) -> None:

@@ -43,7 +43,7 @@ def on_starting(server: Any) -> None:
     # gunicorn would say that it is ready before any worker is.
     _systemd = os.environ.pop("NOTIFY_SOCKET", None)
     _handover.open()
-    _tell_of_the_end(server)
+    _note_the_stop(server)
     _setup_logs()
     settings = Settings.from_env()
     notices = [beginning.notice_of_others(settings)]
@@ -91,15 +91,15 @@ def _data() -> Path:
     return Path(os.environ.get(variable("data")) or Settings().data).resolve()
 
 
-def _tell_of_the_end(server: Any) -> None:
+def _note_the_stop(server: Any) -> None:
     """Note in the handover that the server stops: workers that hand over get SIGTERM repeatedly, and cannot tell."""
     stop = server.stop
 
-    def told(*how: Any, **named: Any) -> None:
+    def note_and_stop(*how: Any, **named: Any) -> None:
         _handover.stop()
         stop(*how, **named)
 
-    server.stop = told
+    server.stop = note_and_stop
 
 
 def when_ready(server: Any) -> None:
@@ -111,14 +111,14 @@ def announce(server: Any, tell: Callable[[str], None]) -> None:
     """Call `tell` with the URL, and tell systemd, as soon as a worker serves."""
     manage = server.manage_workers
 
-    def looked() -> None:
+    def manage_and_announce() -> None:
         manage()
         if _handover.serving:
             server.manage_workers = manage
             tell(url(server))
             beginning.tell_systemd(_systemd)
 
-    server.manage_workers = looked
+    server.manage_workers = manage_and_announce
 
 
 def on_reload(server: Any) -> None:

@@ -18,7 +18,7 @@ from ...config import Settings, SettingsError
 from ...store.base import Census, Impossible
 from ...store.disk.files import part_of
 from ..options import option, settings_of
-from ..telling import counted, progress, told
+from ..telling import counted, progress, reporting_faults
 
 
 @click.command()
@@ -35,7 +35,7 @@ def backup(file: Path, data: str | None) -> None:
     from ...store.transfer.backup import back_up
 
     settings = _of_sqlite(settings_of(data=data), "backup")
-    with told(), progress("pages") as follow:
+    with reporting_faults(), progress("pages") as follow:
         now = time.time_ns() // 1_000_000
         found = back_up(
             database_path(settings), secret_path(settings), file, follow, now, places_of(settings)
@@ -56,7 +56,7 @@ def restore(file: Path, data: str | None) -> None:
     from ...store.transfer.backup import restore as run
 
     settings = _of_sqlite(settings_of(data=data), "restore")
-    with told(), progress("bytes") as follow:
+    with reporting_faults(), progress("bytes") as follow:
         found = run(file, database_path(settings), secret_path(settings), follow)
     click.echo(f"{settings.data} holds {_described(found)}. Every chain is whole.")
 
@@ -84,7 +84,7 @@ def export(what: tuple[str, ...], everything: bool, bare: bool, data: str | None
         raise click.UsageError("--all is without a room" if everything else "one room and one file at most")
     settings, file = settings_of(data=data), Path(rest[0]) if rest else None
     quiet = file is None and sys.stdout.isatty()
-    with told(), look(settings) as sql, _new(file) as out, progress("lines", quiet=quiet) as follow:
+    with reporting_faults(), look(settings) as sql, _new(file) as out, progress("lines", quiet=quiet) as follow:
         rooms = copying.rooms(sql, only)
         events = sum(each.head - each.floor for each in rooms)
         header = exports.Header({each.name: each.cursor for each in rooms}, events)
@@ -117,7 +117,7 @@ def import_(file: BinaryIO, name: str | None, data: str | None) -> None:
     from ...store.transfer import copying, exports, loading
 
     settings = settings_of(data=data)
-    with told():
+    with reporting_faults():
         header = exports.header_of(file.readline())
         if name is not None and len(header.rooms) != 1:
             raise click.UsageError("--as is for a file with one room")
@@ -151,7 +151,7 @@ def move(target: str, data: str | None) -> None:
     from ...store.transfer.moving import move as run
 
     source = settings_of(data=data)
-    with told():
+    with reporting_faults():
         found = run(source, _target(source, target), progress)
     click.echo(f"{_place(target)} holds {_described(found)}. Every chain is whole, and the same.")
     setting = "QUOTECHAT_DATABASE=" if _is_url(target) else "--data "

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..options import option, settings_of
-from ..telling import told
+from ..telling import reporting_faults
 
 _COLUMNS = {
     "room": "room", "head": "head", "first": "first kept", "events": "events", "bytes": "bytes", "last": "last",
@@ -32,7 +32,7 @@ def rooms(ctx: click.Context, as_json: bool, data: str | None) -> None:
 
     if ctx.invoked_subcommand is not None:
         return
-    with told(), look(settings_of(data=data)) as sql:
+    with reporting_faults(), look(settings_of(data=data)) as sql:
         found = inventory.rooms(sql)
     if as_json:
         for each in found:
@@ -53,7 +53,7 @@ def stats(as_json: bool, data: str | None) -> None:
     from ...store.transfer import inventory
 
     settings = settings_of(data=data)
-    with told(), look(settings) as sql:
+    with reporting_faults(), look(settings) as sql:
         found = {
             "store": "PostgreSQL" if settings.database else str(settings.data),
             **inventory.totals(sql, time.time_ns() // 1_000_000, settings.session_idle_days * 86_400_000),

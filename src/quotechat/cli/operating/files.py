@@ -9,7 +9,7 @@ import time
 import click
 
 from ..options import option, settings_of
-from ..telling import counted, progress, told
+from ..telling import counted, progress, reporting_faults
 
 
 @click.group()
@@ -29,7 +29,7 @@ def check(data: str | None) -> None:
     from ...store.open import look
 
     settings = settings_of(data=data)
-    with told(), look(settings) as sql, progress("contents") as follow:
+    with reporting_faults(), look(settings) as sql, progress("contents") as follow:
         problems = list(moving.check(sql, places_of(settings), follow))
         count = moving.count(sql)
     for problem in problems:
@@ -51,6 +51,6 @@ def sweep(data: str | None) -> None:
     from ...store.open import open_store
 
     settings = settings_of(data=data)
-    with told(), contextlib.closing(open_store(settings, make=False)) as store:
+    with reporting_faults(), contextlib.closing(open_store(settings, make=False)) as store:
         count = sweeping.remove_all(places_of(settings), store, time.time_ns() // 1_000_000)
     click.echo(f"{counted(count, 'rest')} removed.")

@@ -11,7 +11,7 @@ import click
 
 from ...config import Settings
 from ..options import option, settings_of
-from ..telling import age, counted, progress, told
+from ..telling import age, counted, progress, reporting_faults
 
 _EVENTS_A_STEP = 500
 _PAUSE = 0.02
@@ -34,7 +34,7 @@ def verify(files: bool, data: str | None) -> None:
     from ...store.open import look
 
     problems, settings, contents = [], settings_of(data=data), 0
-    with told(), look(settings) as sql, progress("events") as follow:
+    with reporting_faults(), look(settings) as sql, progress("events") as follow:
         events = reading.census(sql).events
         for done, step in enumerate(reading.verify(sql), 1):
             if done % 1000 == 0:
@@ -64,7 +64,7 @@ def migrate(data: str | None) -> None:
     from ...store.transfer import inventory
 
     settings = settings_of(data=data)
-    with told():
+    with reporting_faults():
         open_store(settings, make=False).close()
         with look(settings) as sql:
             schema = inventory.schema(sql)
@@ -81,7 +81,11 @@ def rebuild(data: str | None) -> None:
     from ...store.open import open_store
 
     settings = settings_of(data=data)
-    with told(), progress("events") as follow, contextlib.closing(open_store(settings, make=False)) as store:
+    with (
+        reporting_faults(),
+        progress("events") as follow,
+        contextlib.closing(open_store(settings, make=False)) as store,
+    ):
         count = store.rebuild(follow)
     click.echo(f"All {count} events are replayed.")
 
@@ -105,7 +109,7 @@ def retain(rooms: tuple[str, ...], keep: int, dry_run: bool, data: str | None) -
     from ...store.transfer import copying
 
     settings, before = settings_of(data=data), time.time_ns() // 1_000_000 - keep
-    with told(), look(settings) as sql:
+    with reporting_faults(), look(settings) as sql:
         prefixes = {room.name: retention.older(sql, room.name, before) for room in copying.rooms(sql, rooms)}
     gone = {room: prefix.last - prefix.first + 1 for room, prefix in prefixes.items()}
     if not dry_run:
@@ -120,7 +124,11 @@ def _cut(settings: Settings, counts: dict[str, int], before: int) -> dict[str, i
     from ...store.open import open_store
 
     all_there_are, cut = sum(counts.values()), dict.fromkeys(counts, 0)
-    with told(), progress("events") as follow, contextlib.closing(open_store(settings, make=False)) as store:
+    with (
+        reporting_faults(),
+        progress("events") as follow,
+        contextlib.closing(open_store(settings, make=False)) as store,
+    ):
         for room in counts:
             while True:
                 began = time.monotonic()

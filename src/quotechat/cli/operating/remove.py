@@ -10,7 +10,7 @@ from collections.abc import Callable
 import click
 
 from ..options import option, settings_of
-from ..telling import counted, progress, told
+from ..telling import counted, progress, reporting_faults
 from .figures import rooms
 
 _SHARE = 1.0
@@ -40,7 +40,7 @@ def remove_messages(room: str, ids: tuple[int, ...], yes: bool, data: str | None
 
     _confirm(f"Delete {counted(len(ids), 'message')} of {room} for good?", yes)
     failed = False
-    with told(), contextlib.closing(open_store(settings_of(data=data), make=False)) as store:
+    with reporting_faults(), contextlib.closing(open_store(settings_of(data=data), make=False)) as store:
         for number in ids:
             command = commands.DeleteMessage(room=room, message=commands.MessageId(number))
             outcome = store.commit([Write(command, _now(), operator=True)])[0]
@@ -69,11 +69,11 @@ def remove_rooms(names: tuple[str, ...], yes: bool, data: str | None) -> None:
     from ...store.transfer import copying
 
     settings = settings_of(data=data)
-    with told(), look(settings) as sql:
+    with reporting_faults(), look(settings) as sql:
         found = copying.rooms(sql, names)
     events = sum(room.head - room.floor for room in found)
     _confirm(f"Remove {', '.join(room.name for room in found)} with {counted(events, 'event')} for good?", yes)
-    with told(), contextlib.closing(open_store(settings, make=False)) as store:
+    with reporting_faults(), contextlib.closing(open_store(settings, make=False)) as store:
         for room in found:
             store.remove_room(room.name, _now())
             click.echo(f"{room.name}: removed.")

@@ -46,13 +46,16 @@ _NAME_CHARS = 200
 
 
 class Accounts(OwnTokens):
-    """The calls of the web and the command line; `told` is called after each change that may end held connections."""
+    """The calls of the web and the command line.
+
+    `access_changed` is called after each change that may end held connections.
+    """
 
     def __init__(
         self, store: Transactions, passwords: Passwords, rules: Rules, clock: Callable[[], int],
-        told: Callable[[], None] = lambda: None,
+        access_changed: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
-        super().__init__(store, clock, told)
+        super().__init__(store, clock, access_changed)
         self.passwords = passwords
         self.rules = rules
 
@@ -122,7 +125,7 @@ class Accounts(OwnTokens):
             return account._replace(password=hash_)
 
         signed_in = self._by_link("reset", code, "", password, client, work)
-        self.told()
+        self.access_changed()
         return signed_in
 
     def device_link(self, session: Session) -> tuple[Ticket, str]:
@@ -207,7 +210,7 @@ class Accounts(OwnTokens):
             audit.tell(sql, self.clock(), "password-changed", by=account.key, account=account.key)
 
         self.store.write_with(work)
-        self.told()
+        self.access_changed()
 
     def change_name(self, principal: Principal, name: object, visitor: str | None) -> Account:
         """Give the asker another name, once a day. Raises Invalid, Conflict, RateLimited."""
@@ -232,7 +235,7 @@ class Accounts(OwnTokens):
             return accounts.by_id(sql, number)
 
         changed = self.store.write_with(work)
-        self.told()
+        self.access_changed()
         return changed
 
     def close(self, principal: Principal, *, erase: bool = False) -> None:
@@ -252,7 +255,7 @@ class Accounts(OwnTokens):
             audit.tell(sql, now, "account-closed", by=account.key, account=account.key, detail=detail)
 
         self.store.write_with(work)
-        self.told()
+        self.access_changed()
 
     def claim(self, principal: Principal, visitor: str) -> int:
         """Make a visitor's messages the caller's own; return how many. Raises Conflict."""

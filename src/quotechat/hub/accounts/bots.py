@@ -32,14 +32,14 @@ class Made(NamedTuple):
 
 
 class Bots:
-    """See above; `told` is called after each change that may end held connections."""
+    """See above; `access_changed` is called after each change that may end held connections."""
 
     def __init__(
-        self, store: Transactions, clock: Callable[[], int], told: Callable[[], None] = lambda: None
+        self, store: Transactions, clock: Callable[[], int], access_changed: Callable[[], None] = lambda: None
     ) -> None:
         self._store = store
         self._clock = clock
-        self._told = told
+        self._access_changed = access_changed
 
     def listed(self, by: Principal) -> list[Account]:
         """Return the bots, the newest first: all for an administrator, else one's own."""
@@ -93,7 +93,7 @@ class Bots:
             audit.tell(sql, self._clock(), "account-closed", by=by, account=key)
 
         self._store.write_with(work)
-        self._told()
+        self._access_changed()
 
     # --- Their tokens -------------------------------------------------------------------------------
 
@@ -123,7 +123,7 @@ class Bots:
             audit.tell(sql, self._clock(), "token-revoked", by=by, account=key, detail=token_id)
 
         self._store.write_with(work)
-        self._told()
+        self._access_changed()
 
     # --- Inside -------------------------------------------------------------------------------------
 

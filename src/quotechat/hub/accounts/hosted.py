@@ -38,14 +38,14 @@ class User(NamedTuple):
 
 
 class Hosted:
-    """See above; `told` is called after each change that may end held connections."""
+    """See above; `access_changed` is called after each change that may end held connections."""
 
     def __init__(
-        self, store: Transactions, clock: Callable[[], int], told: Callable[[], None] = lambda: None
+        self, store: Transactions, clock: Callable[[], int], access_changed: Callable[[], None] = lambda: None
     ) -> None:
         self._store = store
         self._clock = clock
-        self._told = told
+        self._access_changed = access_changed
 
     def seen(self, user: User) -> Principal:
         """Return the principal of `user`, whose account is made or changed if it has to be. Raises Unauthenticated."""
@@ -83,7 +83,7 @@ class Hosted:
                 sessions.end_all(sql, found[0].id)
 
         self._store.write_with(work)
-        self._told()
+        self._access_changed()
 
     def _keep(self, sql: Sql, user: User, identity: str, now: int) -> tuple[Account, Session | None]:
         sql.alone("account")

@@ -14,21 +14,24 @@ from .credentials import mint
 
 
 class OwnTokens:
-    """The part of `Accounts` about these; `told` is called after each change that may end held connections."""
+    """The part of `Accounts` about these.
+
+    `access_changed` is called after each change that may end held connections.
+    """
 
     def __init__(
-        self, store: Transactions, clock: Callable[[], int], told: Callable[[], None] = lambda: None
+        self, store: Transactions, clock: Callable[[], int], access_changed: Callable[[], None] = lambda: None
     ) -> None:
         self.store = store
         self.clock = clock
-        self.told = told
+        self.access_changed = access_changed
 
     # --- Sessions -----------------------------------------------------------------------------------
 
     def sign_out(self, digest: bytes) -> None:
         """End one session."""
         self.store.write_with(lambda sql: sessions.end(sql, digest))
-        self.told()
+        self.access_changed()
 
     def sign_out_other(self, account_id: int, digest: bytes) -> None:
         """End another session of an account, and the links for devices: that session may have made one."""
@@ -38,7 +41,7 @@ class OwnTokens:
             tickets.revoke_kind(sql, "device", account_id)
 
         self.store.write_with(work)
-        self.told()
+        self.access_changed()
 
     def sign_out_everywhere(self, account_id: int, but: bytes = b"") -> None:
         """End the sessions of an account, all or all but one."""
@@ -50,7 +53,7 @@ class OwnTokens:
             audit.tell(sql, self.clock(), "session-ended", by=key, account=key, detail="all others" if but else "all")
 
         self.store.write_with(work)
-        self.told()
+        self.access_changed()
 
     # --- Tokens -------------------------------------------------------------------------------------
 
@@ -78,7 +81,7 @@ class OwnTokens:
     def revoke_token(self, account_id: int, token_id: str) -> None:
         """Revoke one of the account's tokens. Raises TokenUnknown."""
         self.store.write_with(lambda sql: self._revoke(sql, account_id, token_id))
-        self.told()
+        self.access_changed()
 
     def revoke_proof(self, principal: Principal) -> None:
         """Revoke the token by which `principal` asks. Raises TokenUnknown if another request did."""
@@ -89,7 +92,7 @@ class OwnTokens:
             self._revoke(sql, principal.account or 0, token_id)
 
         self.store.write_with(work)
-        self.told()
+        self.access_changed()
 
     def _revoke(self, sql: Sql, account_id: int, token_id: str) -> None:
         sessions.revoke_token(sql, account_id, token_id)

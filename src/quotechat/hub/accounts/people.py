@@ -39,15 +39,15 @@ class Invited(NamedTuple):
 
 
 class People:
-    """See above; `told` is called after each change that may end held connections."""
+    """See above; `access_changed` is called after each change that may end held connections."""
 
     def __init__(
-        self, store: Transactions, clock: Callable[[], int], told: Callable[[], None] = lambda: None,
+        self, store: Transactions, clock: Callable[[], int], access_changed: Callable[[], None] = lambda: None,
         access: str = "open",
     ) -> None:  # fmt: skip
         self._store = store
         self._clock = clock
-        self._told = told
+        self._access_changed = access_changed
         self._access = access
 
     # --- Looking ------------------------------------------------------------------------------------
@@ -284,7 +284,7 @@ class People:
             return accounts.by_key(sql, key)
 
         changed = self._store.write_with(work)
-        self._told()
+        self._access_changed()
         return changed
 
     def _below(self, sql: Sql, by: Principal | None, key: str) -> Account:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ...protocol.errors import RateLimited, Refused
 from ...store.base import Deliver, Due, Nothing, Write
 from ..budgets.limits import Limits
-from ..writer import Answer, Writer
+from ..writer import PendingOutcome, Writer
 
 
 class Delivery:
@@ -28,9 +28,9 @@ class Delivery:
 
     def deliver(self, due: list[Due]) -> dict[int, str]:
         """Store those scheduled messages; which could not be stored now, with the code."""
-        answers: list[tuple[Due, Answer]] = []
+        answers: list[tuple[Due, PendingOutcome]] = []
         for each in due:
-            answers.append((each, Answer()))
+            answers.append((each, PendingOutcome()))
             self._writer.submit(Write(Deliver(each.id), self._clock()), answers[-1][1].done)
         refused: dict[int, str] = {}
         for each, answer in answers:

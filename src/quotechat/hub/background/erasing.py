@@ -9,7 +9,7 @@ from collections.abc import Callable
 from ...protocol.errors import MessageUnknown, Refused, RoomUnknown
 from ...store.base import EraseMessage, Store, Write
 from ...store.maintenance import erasing
-from ..writer import Answer, Writer
+from ..writer import PendingOutcome, Writer
 
 _PORTION = 64
 """Deletions that go to the writer at once: messages of senders wait for some milliseconds more."""
@@ -54,7 +54,7 @@ class Eraser:
         began = time.monotonic()
         answers = []
         for room, message in portion:
-            answers.append(Answer())
+            answers.append(PendingOutcome())
             self._writer.submit(Write(EraseMessage(room, message, nameless), self._clock()), answers[-1].done)
         outcomes = [answer.wait() for answer in answers]
         self._ended.wait(min(time.monotonic() - began, 0.1))

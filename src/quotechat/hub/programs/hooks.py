@@ -43,11 +43,11 @@ class Hook(NamedTuple):
 
 
 class Hooks:
-    """The hooks of all rooms; `told` is called after one has ended."""
+    """The hooks of all rooms; `access_changed` is called after one has ended."""
 
-    def __init__(self, chat: Chat, told: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, chat: Chat, access_changed: Callable[[], None] = lambda: None) -> None:
         self._chat = chat
-        self._told = told
+        self._access_changed = access_changed
 
     def listed(self, by: Principal, room: str) -> list[Hook]:
         """Return the hooks of a room, the newest first. Raises RoomUnknown, Forbidden."""
@@ -84,7 +84,7 @@ class Hooks:
             raise TokenUnknown("There is no such hook.")
 
         self._chat.write_with(work)
-        self._told()
+        self._access_changed()
 
     def open(self, hook_id: str, secret: str) -> tuple[Principal, str]:
         """Return the principal of a hook and its room. Raises TokenUnknown, also for a wrong secret."""

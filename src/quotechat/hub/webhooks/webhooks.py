@@ -70,17 +70,17 @@ class Shown(NamedTuple):
 
 
 class Webhooks:
-    """See above; `told` is called after each change for which a sender waits."""
+    """See above; `access_changed` is called after each change for which a sender waits."""
 
     def __init__(
         self, store: Transactions, placed: Placed, policy: Policy, clock: Callable[[], int],
-        told: Callable[[], None] = lambda: None,
+        access_changed: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self.policy = policy
         self._store = store
         self._placed = placed
         self._clock = clock
-        self._told = told
+        self._access_changed = access_changed
 
     def listed(self, by: Principal | None) -> list[Shown]:
         """Return the webhooks that `by` may change, the newest first. Raises Forbidden."""
@@ -121,7 +121,7 @@ class Webhooks:
             return made
 
         made = self._store.write_with(work)
-        self._told()
+        self._access_changed()
         return self.one(by, made.key), secret
 
     def change(self, by: Principal | None, key: str, wanted: Wanted) -> Shown:
@@ -146,7 +146,7 @@ class Webhooks:
                 self._follow(sql, webhook, starts, all_rooms=wanted.all_rooms)
 
         self._store.write_with(work)
-        self._told()
+        self._access_changed()
         return self.one(by, key)
 
     def remove(self, by: Principal | None, key: str) -> None:
@@ -176,7 +176,7 @@ class Webhooks:
         """Let it go on from its position, without waiting for the next try. Raises Forbidden, WebhookUnknown."""
         self.check(by)
         self._store.write_with(lambda sql: rows.enable(sql, self._kept(sql, by, key)))
-        self._told()
+        self._access_changed()
         return self.one(by, key)
 
     def replay(self, by: Principal | None, key: str, room: str, after: Cursor | Now) -> Shown:
@@ -191,7 +191,7 @@ class Webhooks:
                 raise RoomUnknown(room)
             cursor = self._placed(_reader(found.bot), room, after)
         self._store.write_with(lambda sql: subscribers.place(sql, self._kept(sql, by, key).subscriber, room, cursor))
-        self._told()
+        self._access_changed()
         return self.one(by, key)
 
     def test(self, by: Principal | None, key: str) -> Try:

@@ -60,7 +60,7 @@ class SqliteStore(Reads):
         self._lock = _lock_of(path)
         self._idle: deque[sqlite3.Connection] = deque()
         self._closed = False
-        self._told = 0.0
+        self._warned_at = 0.0
         # Closed in the end or at a fault: what the garbage collector closes is a warning from Python 3.13 on.
         with contextlib.ExitStack() as opened:
             opened.callback(self._presence.close)
@@ -190,8 +190,8 @@ class SqliteStore(Reads):
         if code_of(fault) not in _UNUSABLE:
             return None
         # While it lasts there may be hundreds a second.
-        if time.monotonic() - self._told >= 1:
-            self._told = time.monotonic()
+        if time.monotonic() - self._warned_at >= 1:
+            self._warned_at = time.monotonic()
             log.error("%s: %s", self._path, fault)
         return Overloaded(detail="The database cannot be used now; nothing was stored.")
 

@@ -44,7 +44,7 @@ def inbox() -> Response:
     unchanged = conditional.unchanged(state.cursor)
     if unchanged is not None:
         return unchanged
-    answer = live_headers(inbox_polls.of_json(inbox_polls.told(state, after)))
+    answer = live_headers(inbox_polls.of_json(inbox_polls.encoded(state, after)))
     return conditional.marked(answer, state.cursor)
 
 

@@ -87,17 +87,17 @@ def install(app: Flask, chat: Chat, settings: Settings) -> None:
         settings.access, settings.session_days, settings.session_idle_days, settings.limits,
         settings.name_hold_seconds * 1000,
     )  # fmt: skip
-    told = chat.access_changed
+    changed = chat.access_changed
     services_of(app).accounts = Services(
-        Accounts(chat, Passwords(settings.password_chars), rules, chat.now, told),
-        People(chat, chat.now, told, settings.access),
-        Bots(chat, chat.now, told),
-        Hosted(chat, chat.now, told),
+        Accounts(chat, Passwords(settings.password_chars), rules, chat.now, changed),
+        People(chat, chat.now, changed, settings.access),
+        Bots(chat, chat.now, changed),
+        Hosted(chat, chat.now, changed),
         Bars(chat, chat.now),
         Cursors(chat),
-        Hooks(chat, told),
+        Hooks(chat, changed),
         open_files(chat, settings),
-        Webhooks(chat, _placed(chat), policy(settings.webhooks, settings.webhook_networks), chat.now, told),
+        Webhooks(chat, _placed(chat), policy(settings.webhooks, settings.webhook_networks), chat.now, changed),
         Credentials(chat, rules, chat.now),
         settings.access,
         URLSafeSerializer(chat.secret(), salt="quotechat.device"),

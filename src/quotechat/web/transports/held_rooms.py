@@ -16,7 +16,7 @@ from typing import Any
 from flask import Flask, Response
 
 from ...hub.chat import Chat, Page
-from ...hub.held_polls import hint
+from ...hub.held_polls import retry_in_ms
 from ...hub.room_handle import RoomHandle
 from ...live import handoff
 from ...live.detach import detach
@@ -201,7 +201,7 @@ class RoomsPoll(KeptConnection):
         if inbox is None and self._who is not None:
             inbox = nothing(str(self.inbox_after))
         self._rooms_polls.leave(self)
-        retry = hint() if self._early and not any(page.events for page in pages.values()) else None
+        retry = retry_in_ms() if self._early and not any(page.events for page in pages.values()) else None
         self.answer(inbox or b"{}" if self._alone else body(pages, retry, inbox))
 
 

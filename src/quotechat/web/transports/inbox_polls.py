@@ -9,7 +9,7 @@ from functools import partial
 from flask import Response
 
 from ...hub.chat import Chat, Page
-from ...hub.held_polls import hint
+from ...hub.held_polls import retry_in_ms
 from ...hub.room_handle import RoomHandle
 from ...live.inbox_feed import GATHER, nothing
 from ...protocol import inbox
@@ -29,7 +29,7 @@ def read(chat: Chat, principal: Principal) -> State:
     return chat.read_with(lambda sql: stored.read(sql, principal.account or 0, principal.rooms))
 
 
-def told(state: State, after: Cursor | Now) -> bytes:
+def encoded(state: State, after: Cursor | Now) -> bytes:
     """Return what a poll at `after` is answered: the whole inbox, or that nothing is new."""
     cursor = state.cursor
     return nothing(cursor) if inbox.is_at(after, cursor) else state.encoded(cursor)
@@ -56,7 +56,7 @@ def with_rooms(
     reads.count(sum(len(page.events) for page in pages.values()))
     if seconds and not any(page.events for page in pages.values()):
         return _held(chat, principal, handles, pages, limit, seconds, after, gone)
-    part = None if after is None else told(read(chat, principal), after)
+    part = None if after is None else encoded(read(chat, principal), after)
     return of_json(held_rooms.body(pages, None, part))
 
 
@@ -82,8 +82,8 @@ def _held(
     try:
         chat.limits.enter("poll", *who)
     except Overloaded:
-        part = None if after is None else told(read(chat, principal), after)
-        return of_json(part if alone and part is not None else held_rooms.body(pages, hint(), part))
+        part = None if after is None else encoded(read(chat, principal), after)
+        return of_json(part if alone and part is not None else held_rooms.body(pages, retry_in_ms(), part))
     left = partial(chat.limits.leave, "poll", *who)
     if parking.can_park():
         return held_rooms.hold(places, limit, seconds, left, None if after is None else (principal, after), alone)
@@ -121,5 +121,5 @@ def _on_thread(
             break
     if watch is not None:
         watch.check()
-    part = None if state is None or after is None else told(state, after)
+    part = None if state is None or after is None else encoded(state, after)
     return of_json(part if alone and part is not None else held_rooms.body(pages, retry, part))
