@@ -1,4 +1,4 @@
-"""Descriptors that are bare numbers, which Python closes for nobody."""
+"""Close descriptors that are bare numbers, which Python does not close by itself."""
 
 from __future__ import annotations
 

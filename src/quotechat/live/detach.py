@@ -1,7 +1,7 @@
 """Take a socket away from the HTTP server that accepted it, so that the reactor owns it alone.
 
-The server's descriptor gets a dead socket put under it, which the server then closes as if the peer had
-hung up: no thread is held, and its count of connections stays right (docs/explanation/websocket-library.md).
+The server's descriptor then refers to a dead socket, which the server closes as if the peer had hung up: no
+thread is held, and its count of connections stays right (docs/explanation/websocket-library.md).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 
 def can_detach(environ: dict[str, Any]) -> bool:
-    """Return True if this server shows its plain TCP socket: gunicorn's gthread and sync, Werkzeug's."""
+    """Return True if the server gives its plain TCP socket: gunicorn's gthread and sync workers and Werkzeug do."""
     found = _socket_of(environ)
     return isinstance(found, socket.socket) and not isinstance(found, ssl.SSLSocket)
 
@@ -22,17 +22,17 @@ _GUARDED = "quotechat.guarded"
 
 
 def guard(environ: dict[str, Any]) -> None:
-    """Require that each request of this connection passes through the application, in spite of its own marks."""
+    """Require that every request of this connection passes through the application."""
     environ[_GUARDED] = True
 
 
 def is_guarded(environ: dict[str, Any]) -> bool:
-    """Return True if an application around us must see each request: then none is answered without it."""
+    """Return True if `guard` was called: then no request is answered without the application."""
     return environ.get(_GUARDED) is True
 
 
 def has_body(environ: dict[str, Any]) -> bool:
-    """Return True if this request has a body, whose bytes would come to the new owner of the socket."""
+    """Return True if this request has a body: its bytes would come to the new owner of the socket."""
     return environ.get("CONTENT_LENGTH") not in (None, "", "0") or "HTTP_TRANSFER_ENCODING" in environ
 
 
@@ -59,10 +59,10 @@ def detach(environ: dict[str, Any]) -> tuple[socket.socket, bytes]:
 
 
 def prepare(sock: socket.socket) -> None:
-    """Make `sock` as the reactor needs it."""
+    """Set the options of `sock` that the reactor needs: not blocking, without Nagle's algorithm."""
     sock.setblocking(False)
     if sock.family in (socket.AF_INET, socket.AF_INET6):
-        # Whole slices are sent at once: waiting for more (Nagle) would only delay them.
+        # Complete slices are sent: waiting for more bytes would only delay them.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 

@@ -1,4 +1,4 @@
-"""End what a live socket follows where its reader's right ends: at an event, or when the store says so.
+"""End the subscriptions of live sockets when a reader's right ends: at an event, or when the store says so.
 
 All of it runs on the reactor's thread.
 """
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class Endings:
-    """Decides for the peers of one reactor."""
+    """Ends the subscriptions of one reactor's peers."""
 
     def __init__(self, reactor: Reactor) -> None:
         self._reactor = reactor
 
     def goes_on(self, peer: Peer, subscription: Subscription, event: Event) -> bool:
-        """Return False if `peer` may get nothing after `event`, which was sent; it is told, or the store is asked."""
+        """Return False if `peer` may get nothing after `event`, which was sent: then it is told, or the store asked."""
         ends = subscription.handle.ends_with(event)
         if ends:
             self._end(peer, subscription)
@@ -33,14 +33,14 @@ class Endings:
         return ends is False
 
     def doubt(self, peer: Peer, room: str) -> None:
-        """Send `peer` nothing more of `room` until the store has said that it may read it; else end there."""
+        """Send `peer` nothing more of `room` until the store has confirmed its right; end there if it does not."""
         subscription = peer.subscriptions.get(room)
         if subscription is not None:
             subscription.unsure = True
             self.ask(peer, subscription)
 
     def ask(self, peer: Peer, subscription: Subscription) -> None:
-        """Ask the store if `peer` may read on; until it says so, nothing is sent."""
+        """Ask the store if `peer` may read on; nothing is sent before the answer."""
         if peer.reading is not None:
             return  # the pump after that read comes to this room
         peer.reading = subscription

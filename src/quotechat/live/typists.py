@@ -1,10 +1,9 @@
-"""Tell the readers of a room, on sockets and streams, which senders type there. No event: it may be lost, and is not
-stored.
+"""Tell the readers of a room, on sockets and streams, which senders type there. It is a hint, not an event: it may be
+lost, and is not stored.
 
-Names are gathered, so that a room is told at most once a second, by a worker that hears of any number of typists; the
-other workers get the names that this one tells its own readers. A reader is told only if it has read as far as the log
-was when the typist was allowed to write: one that has been removed from the room never gets there. Without a typist
-nothing is done, for a message or otherwise.
+Names are batched: a worker tells a room at most once a second, for any number of typists; the other workers get the
+names that this one tells its own readers. A reader is told only if it has read up to the head at which the typist was
+allowed to write: a reader that was removed from the room never gets there. Without typists nothing is done.
 """
 
 from __future__ import annotations
@@ -21,22 +20,22 @@ from .peer import Peer, Subscription
 from .reactor import Reactor
 
 GATHER = 0.1
-"""Seconds from the first name to the telling; until then its readers have the messages before."""
+"""Seconds from the first name to the hint; by then the readers have the earlier messages."""
 PACE = 1.0
-"""Seconds between two tellings of one room."""
+"""Seconds between two hints in one room."""
 MOST_NAMES = 5
 MOST_FOLLOWERS = 100
-"""Connections of this worker beyond which nobody is told: each telling is a send to every one."""
+"""Connections of this worker in a room beyond which none gets hints: each hint is a send to all of them."""
 
 
 class _Room:
-    """The names of one room that wait to be told."""
+    """The names of one room that are to be sent."""
 
     def __init__(self) -> None:
         self.here: dict[str, dict[str, str]] = {}
-        """For the followers at this worker, by id or name."""
+        """Names for the followers at this worker, by id or name."""
         self.elsewhere: dict[str, dict[str, str]] = {}
-        """For the other workers: those that type over a socket of this one."""
+        """Names for the other workers: the typists on sockets of this worker."""
         self.head = 0
 
 
@@ -49,12 +48,12 @@ class Typists:
         self._rooms: dict[str, _Room] = {}
 
     def typed(self, typist: Typist) -> None:
-        """Note that somebody types, over a socket of this worker."""
+        """Note a typist on a socket of this worker."""
         shown = {"user": typist.user} if typist.id is None else {"id": typist.id, "user": typist.user}
         self._note(typist.room, typist.head, [shown], elsewhere=True)
 
     def heard(self, hint: str) -> None:
-        """Take a hint of another worker; from any thread."""
+        """Take a hint from another worker; from any thread."""
         found = _parsed(hint)
         if found is not None:
             self._reactor.call(partial(self._note, *found))
@@ -92,7 +91,7 @@ class Typists:
 
 
 def _may_hear(peer: Peer, subscription: Subscription, head: int) -> bool:
-    """Return True if the peer has read up to `head`, its right is sure, and its socket takes something now."""
+    """Return True if the peer has read up to `head`, its right is confirmed, and its socket is not full."""
     return subscription.position.seq >= head and not (subscription.unsure or peer.blocked or peer.ending)
 
 
@@ -101,7 +100,7 @@ def _hint(room: str, head: int, who: list[dict[str, str]]) -> str:
 
 
 def _parsed(hint: str) -> tuple[str, int, list[dict[str, str]]] | None:
-    """Return room, head and typists; None for a hint of another kind, or of a program that says it otherwise."""
+    """Return room, head and typists; None for a hint of another kind or form."""
     try:
         found: Any = json.loads(hint)
         who = [{key: str(each[key]) for key in ("id", "user") if key in each} for each in found["who"][:MOST_NAMES]]
@@ -111,7 +110,7 @@ def _parsed(hint: str) -> tuple[str, int, list[dict[str, str]]] | None:
 
 
 def open_typists(reactor: Reactor, chat: Chat) -> None:
-    """Give a reactor its typists."""
+    """Let `reactor` tell who types in the rooms of `chat`."""
     chat.presence.connected_by(reactor.identities)
     reactor.typists = Typists(reactor, chat)
     chat.on_hint(reactor.typists.heard)

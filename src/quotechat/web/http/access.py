@@ -19,7 +19,7 @@ from ...config import Settings
 from ...live import handoff
 from ...logs import about
 
-log = logging.getLogger("quotechat.web.access")  # what operators filter by (docs/how-to/monitor.md)
+log = logging.getLogger("quotechat.web.access")  # operators filter by this name (docs/how-to/monitor.md)
 
 HEADER = "X-Request-Id"
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -80,7 +80,7 @@ def of(environ: dict[str, Any]) -> LogFields | None:
 
 
 def answered(fields: LogFields, request_id: str, status: int | None, size: int, began: float, transport: str) -> None:
-    """Log a request answered without the server that accepted it; without `status` its client had gone."""
+    """Log a request that was answered without the server that accepted it; `status` is None if the client had gone."""
     log.info("request", **_line(fields, request_id, status, size, began, transport))
 
 

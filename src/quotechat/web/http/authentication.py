@@ -40,13 +40,13 @@ from .services import services as of_application
 from .services import services_of
 
 PRINCIPAL = "quotechat.principal"
-"""In the environment of a request: the account that asks, for the new owner of the socket."""
+"""The key of the calling account in a request's environment, for the new owner of the socket."""
 _SESSION = "quotechat-session"
 _DEVICE = "quotechat-device"
 _DEVICE_SECONDS = 400 * 24 * 3600
-"""As long as browsers keep any cookie (RFC 6265bis §5.5)."""
+"""The longest time for which browsers keep a cookie (RFC 6265bis §5.5)."""
 _MOST_KNOWN = 5
-"""Accounts that a device is known for."""
+"""The number of accounts for which a device is remembered."""
 _REFUSALS = {
     CREATE_ROOM: "Only administrators create rooms here.",
     CREATE_CLOSED: "You may not create closed rooms here.",
@@ -56,7 +56,7 @@ _REFUSALS = {
 
 
 class Services(NamedTuple):
-    """The services that views need of accounts."""
+    """The parts of the hub that views use for accounts."""
 
     accounts: Accounts
     people: People
@@ -73,12 +73,12 @@ class Services(NamedTuple):
 
 
 class Caller(NamedTuple):
-    """The caller, and the session if it is one."""
+    """The account that sends the request, and its session if it has one."""
 
     principal: Principal
     session: Session | None = None
     host: bool = False
-    """True if the application around us says who it is; then that asks for passwords, and not we."""
+    """True if the application around us identified it: then that application asks for passwords, not we."""
 
 
 def install(app: Flask, chat: Chat, settings: Settings) -> None:
@@ -163,9 +163,9 @@ def need_proof(what: str) -> tuple[Principal, Session]:
 
 
 def prove(password: object) -> tuple[Principal, Session]:
-    """Take `password` as a proof: the session has a new secret from here on, which the answer carries, whatever it is.
+    """Take `password` as a proof, and return the account and its session, which has a new secret.
 
-    As `need_session`, of the new one. Raises as that, and SignInFailed, RateLimited.
+    Every answer to this request carries the new cookie. Raises as `need_session`, and SignInFailed, RateLimited.
     """
     _, session = need_session()
     renewed = services().accounts.prove(session, password, client())
@@ -176,7 +176,7 @@ def prove(password: object) -> tuple[Principal, Session]:
 
 
 def need_person(what: str | None = None) -> Principal:
-    """Return the account, if a person asks: by a session, with `what` a proved one, or through the application around.
+    """Return the account of a person: by a session, a proved one if `what` is given, or by the application around us.
 
     Raises as `need_session` and `need_proof`.
     """
@@ -198,12 +198,12 @@ def need_admin() -> Principal:
 
 
 def may(principal: Principal, action: str) -> bool:
-    """Return True if `principal` may do `action`, which is about no room, as the site is set up now."""
+    """Return True if `principal` may do `action`, which concerns no room, as the site is set up now."""
     return allows_on_server(principal, action, services().people.site())
 
 
 def need_right(principal: Principal, action: str) -> None:
-    """Raise Forbidden if `principal` may not do `action`, which is about no room."""
+    """Raise Forbidden if `principal` may not do `action`, which concerns no room."""
     if not may(principal, action):
         raise Forbidden(_REFUSALS[action])
 
@@ -215,7 +215,7 @@ def proof() -> bytes | None:
 
 
 def check_room(principal: Principal | None, room: str) -> None:
-    """Raise RoomUnknown if the token of `principal` is for other rooms, or the log is not for it."""
+    """Raise RoomUnknown if the token of `principal` is for other rooms, or if it may not read the audit log."""
     if room == AUDIT and not (principal is not None and principal.is_admin):
         raise RoomUnknown(room)
     if principal is not None and principal.rooms is not None and room not in (INBOX, *principal.rooms):
@@ -231,7 +231,7 @@ def check_scope(principal: Principal | None, scope: str) -> None:
 def check_command(principal: Principal | None, command: commands.Command) -> None:
     """Raise ScopeMissing or RoomUnknown if the token of `principal` is not for `command`."""
     check_room(principal, command.room)
-    # To leave is one's own affair, to remove others is not.
+    # Members may leave with `write`; to remove others needs `manage`.
     leaves = isinstance(command, commands.RemoveMember) and principal is not None and command.member.id == principal.id
     check_scope(principal, "write" if leaves else scope_of(str(command.__struct_config__.tag)))
 
@@ -255,7 +255,7 @@ def _by_session() -> Caller | None:
 
 
 def host_user() -> object:
-    """Return the user that the application around us says is asking, as its hook gives it. Once for each request."""
+    """Return the user that the application around us names as the caller. Asked once for each request."""
     if "quotechat_host_said" not in g:
         g.quotechat_host_said = of_application().identify()
     return g.quotechat_host_said
@@ -270,18 +270,18 @@ def _by_host() -> Caller | None:
 
 
 def session_cookie() -> str:
-    """Return the name of the cookie: over https, and not under a prefix, one that no other host can set."""
+    """Return the name of the session's cookie: over https and without a prefix, one that no other host can set."""
     return f"__Host-{_SESSION}" if request.is_secure and not site.base() else _SESSION
 
 
 def _secret() -> str | None:
-    """Return the secret of the session: that of the cookie, or the one that this request has given it."""
+    """Return the secret of the session: from the cookie, or the new one that this request has made."""
     found: str | None = g.get("quotechat_secret") or request.cookies.get(session_cookie())
     return found
 
 
 def client(visitor: str | None = None) -> Client:
-    """Return the browser or program that asks, as signing in sees it; `visitor` is the identity of its cookie."""
+    """Return the browser or program that signs in; `visitor` is the identity of its cookie."""
     device, known = _device()
     secret = _secret()
     return Client(
@@ -301,14 +301,14 @@ def begin(answer: Response, signed_in: SignedIn) -> Response:
 
 
 def end(answer: Response) -> Response:
-    """Return `answer` that takes the session's cookie away."""
+    """Return `answer` with the session's cookie removed from the browser."""
     answer.delete_cookie(session_cookie(), path=site.base() or "/", secure=request.is_secure, httponly=True,
                          samesite="Lax")  # fmt: skip
     return answer
 
 
 def short_address() -> str:
-    """Return the address without its last part: /24, or /48, as sessions show it."""
+    """Return the address without its last part, /24 or /48, as lists of sessions show it."""
     found = proxies.address()
     if ":" in found:
         return ":".join(found.split("/")[0].split(":")[:3]) + "::"

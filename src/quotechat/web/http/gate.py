@@ -1,6 +1,6 @@
-"""Let in callers that the setting `access` allows, with the scope that is needed; before anything is looked up.
+"""Let in callers that the setting `access` allows, with the scope that is needed, before anything is looked up.
 
-A stranger gets the same answer for every address, existing or not.
+A caller without access gets the same answer for every address, existing or not.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ _WRITES = frozenset({
     "messages", "files", "quotes", "pages", "members.join", "members.leave", "inbox.read", "inbox.level",
     "about_page.join", "about_page.leave", "about_page.level",
 })  # fmt: skip
-#: Calls, and blueprints, that need a session: a token is told so, whatever its scopes are.
+#: Calls, and blueprints, that need a session: a token with any scopes is refused.
 _NEED_SESSION = frozenset({
     "signing_in", "own_pages", "people_pages", "inbox_page", "moderation_pages", "webhook_pages",
     "me.password", "me.close", "me.tokens", "me.new_token", "me.revoke",
     "bots.tokens", "bots.new_token", "bots.revoke", "administration.reset", "administration.sign_out",
 })  # fmt: skip
-#: Calls without a room in their path that a token for some rooms may use: they look at its rooms themselves.
+#: Calls without a room in their path that a token for some rooms may use: they check its rooms themselves.
 _FOR_SOME_ROOMS = frozenset({
     "me.me", "me.scheduled", "me.revoke_this", "rooms.rooms", "rooms.create", "polling.events_of_rooms", "quotes",
     "search.search", "cursors", "files", "inbox", "mentions", "presence", "websocket", "health", "specs", "reference",
 })  # fmt: skip
-#: Blueprints whose calls show that somebody is here; those of the others, such as polls, clients make by themselves.
+#: Blueprints whose calls count as presence of a person; clients make other calls, such as polls, by themselves.
 _BY_HAND = frozenset({"rooms", "messages", "pages", "mentions", "search"})
 _COMMANDS = frozenset({"messages.command"})
-"""Each command has its own scope, which is looked at when it is read: here one of `write` and `manage` is enough."""
+"""Each command has its own scope, which is checked when it is read: here one of `write` and `manage` is enough."""
 _ANY_SCOPE = frozenset({"me.revoke_this"})
 """A token may always end itself."""
 
 
 def install(scope: Scaffold, *, whole: bool) -> None:
-    """Guard every request of `scope`; the application is `whole` ours, and then has a page to sign in."""
+    """Guard every request of `scope`; if the application is `whole` ours, it has a page to sign in."""
 
     @scope.before_request
     def guard() -> Response | None:
@@ -121,7 +121,7 @@ def _check_token(caller: authentication.Caller) -> None:
 
 
 def _check_rooms(principal: Principal) -> None:
-    """Refuse what a token for some rooms may not do: anything in another room, or for the whole server."""
+    """Refuse a token for some rooms in another room, and for calls on the whole server."""
     room = (request.view_args or {}).get("room")
     if room is not None:
         authentication.check_room(principal, room)

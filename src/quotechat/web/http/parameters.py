@@ -1,4 +1,4 @@
-"""Query parameters, headers and bodies: strictly read, or refused (protocol §7: JSON, Parameters)."""
+"""Parse query parameters, headers and bodies strictly, or refuse them (protocol §7: JSON, Parameters)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ...protocol.limits import HEARTBEAT, LONGEST_WAIT, MOST_ROOMS
 _DECIMAL = re.compile(r"[0-9]+")
 _SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
 _LARGEST = 10**15
-"""As good as any larger number: above every limit and every id."""
+"""Stands for all larger numbers: it is above every limit and every id."""
 _BROKEN = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _RANGE = re.compile(r"bytes=(?:([0-9]{1,15})-([0-9]{0,15})|-[0-9]{1,15})", re.IGNORECASE)
 _PREFER_WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?([^",;\s]+)"?\s*(?=$|[,;])', re.IGNORECASE)
@@ -30,14 +30,14 @@ _TEXT = ("text/plain", "application/x-www-form-urlencoded")
 
 
 class _Number(IntegerConverter):
-    """A number in a path: ASCII digits, while Python would take those of every script, in any length."""
+    """A number in a path: at most 16 ASCII digits, while Python takes digits of every script in any number."""
 
     regex = "[0-9]{1,16}"
 
 
 @contextlib.contextmanager
 def strict_numbers(app: Flask) -> Iterator[None]:
-    """Read the numbers in the paths of routes that are made in here as strictly as those in parameters."""
+    """Within this context, make routes whose numbers in paths are parsed as strictly as those in parameters."""
     theirs = app.url_map.converters["int"]
     app.url_map.converters["int"] = _Number
     yield
@@ -45,9 +45,9 @@ def strict_numbers(app: Flask) -> Iterator[None]:
 
 
 def check_encoding() -> None:
-    """Raise ParameterInvalid if percent signs in the path or the query stand for nothing, or not for UTF-8.
+    """Raise ParameterInvalid if percent-encoding in the path or the query is malformed, or not of UTF-8.
 
-    `after` is a cursor, which has a refusal of its own for all that is none.
+    `after` is left out: a malformed cursor has a refusal of its own.
     """
     raw: str = request.environ.get("RAW_URI") or request.environ.get("REQUEST_URI") or request.path
     _readable(raw.partition("?")[0].encode("utf-8", "surrogateescape"), "path")
@@ -107,7 +107,7 @@ def before() -> int | None:
 
 
 def _whole(text: str, name: str, rule: str) -> int:
-    """Parse a whole number from 1 on, in any length; a number above `_LARGEST` is that."""
+    """Parse a whole number from 1 on, of any length; above `_LARGEST` it is cut to that."""
     digits = text.lstrip("0")
     if not _DECIMAL.fullmatch(text) or not digits:
         raise ParameterInvalid(rule, name)
@@ -164,9 +164,9 @@ def after_by_room() -> dict[str, Cursor | Now]:
 
 
 def accepted(*media: str) -> str | None:
-    """Return the one of `media` wanted most, the first of several; None if none is accepted, or nothing said.
+    """Return the type of `media` that the client prefers, the first if several are equal; None if it accepts none.
 
-    Only the type counts: `application/json; charset=utf-8` asks for what `application/json` is.
+    Parameters are ignored: `application/json; charset=utf-8` is as `application/json`.
     """
     asked = [(value.partition(";")[0].strip(), quality) for value, quality in request.accept_mimetypes]
     return MIMEAccept(asked).best_match(media)
@@ -178,9 +178,9 @@ def json_object() -> dict[str, Any]:
 
 
 def fields(*, needed: bool = True) -> dict[str, Any]:
-    """Parse the body, a JSON object, in which null is as if the field were left out.
+    """Parse the body, a JSON object, and drop its fields with null.
 
-    Unless it is `needed`, a request without a body gives no fields. Raises as `json_object`.
+    Unless a body is `needed`, a request without one gives no fields. Raises as `json_object`.
     """
     found = json_object() if needed or has_body(request.environ) else {}
     return {name: value for name, value in found.items() if value is not None}
@@ -194,14 +194,14 @@ def an_object(value: Any) -> dict[str, Any]:
 
 
 def json_body() -> Any:
-    """Parse the body as parsed JSON. Raises UnsupportedMediaType, TooLarge, MalformedJson."""
+    """Parse the body, which must be JSON. Raises UnsupportedMediaType, TooLarge, MalformedJson."""
     if _media_type() != _JSON:
         raise UnsupportedMediaType("The body is application/json.")
     return json.loads(_body())
 
 
 def is_text() -> bool:
-    """Return True if the body is meant as plain text: by its type, or as a bare ``curl -d`` sends it."""
+    """Return True if the body is plain text, by its type or as a bare ``curl -d`` sends it."""
     return _media_type() in _TEXT
 
 
@@ -232,6 +232,6 @@ def _body() -> bytes:
     if len(found) > most:
         raise TooLarge(f"A body is at most {most} bytes.")
     if len(found) < (request.content_length or 0):
-        # Half a text is a text too: it must not pass for the whole.
+        # A truncated text must not pass for the complete one.
         raise ParameterInvalid("The body is shorter than its Content-Length says.", "Content-Length")
     return bytes(found)

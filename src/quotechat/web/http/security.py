@@ -26,41 +26,41 @@ from .proxies import address as address  # it identifies the caller, as the rest
 from .services import services, services_of
 
 _OLD_COOKIE = "quotechat"
-"""The name that all servers gave their cookie once."""
+"""The name of the cookie in earlier versions, equal for all servers."""
 _SIGNED = re.compile(r"\.?[A-Za-z0-9_-]{30,60}\.[A-Za-z0-9_-]{20,60}")
-"""A signed identity, of any server: nobody guesses one."""
+"""A signed identity of any server, which cannot be guessed."""
 _ANY_COOKIE = re.compile(r"quotechat(-[0-9a-f]{8})?")
 _COOKIE_SECONDS = 400 * 24 * 3600
-"""As long as browsers keep any cookie (RFC 6265bis §5.5)."""
+"""The longest time for which browsers keep a cookie (RFC 6265bis §5.5)."""
 
 
 # --- The caller -----------------------------------------------------------------------------------
 
 
 def identity() -> str | None:
-    """Return the id of the client that asks, or None. Raises Unauthenticated for a token that is not ours."""
+    """Return the identity of the caller, or None. Raises Unauthenticated for a token that is not ours."""
     who = _who()
     return who[0] if who else None
 
 
 def user() -> str | None:
-    """Return the name of the client that asks, as its token or the application around us says it."""
+    """Return the name of the caller, from its account, its token or the application around us; None without one."""
     who = _who()
     return who[1] if who else None
 
 
 def client_key() -> str:
-    """Whom a limit counts: the identity, else the address."""
+    """Return the key under which limits count the caller: its identity, else its address."""
     return identity() or address()
 
 
 def client() -> tuple[str, str]:
-    """Whom a limit counts, and at which address."""
+    """Return the key under which limits count the caller, and its address."""
     return client_key(), address()
 
 
 def given_name() -> str | None:
-    """Return the only name that the client may write under: its account's, or that of the application around us."""
+    """Return the only name under which the caller may write, from its account or the application around us, or None."""
     who = _from_account() or _from_host()
     return who[1] if who else None
 
@@ -74,7 +74,7 @@ def principal() -> Principal:
 
 
 def is_known() -> bool:
-    """Return True if the application around us knows the client."""
+    """Return True if the application around us knows the caller."""
     return _from_host() is not None
 
 
@@ -171,7 +171,7 @@ def _from_token() -> tuple[str, str | None] | None:
 
 
 def _from_host() -> tuple[str, str | None] | None:
-    """Return the id and name of the client to the application around us (`QuoteChat.identify`)."""
+    """Return the id and name of the caller in the application around us (`QuoteChat.identify`)."""
     if "quotechat_host_user" not in g:
         g.quotechat_host_user = _asked_host()
     return cast("tuple[str, str | None] | None", g.quotechat_host_user)
@@ -185,7 +185,7 @@ def _asked_host() -> tuple[str, str | None] | None:
     try:
         known = None if name is None else names.clean_user(name, _settings().user_chars)
     except Refused:
-        # It cannot be written under; but nobody becomes free to write under any other by having a bad one.
+        # Nobody can write under it; but a bad name must not allow its owner to write under any other.
         known = name
     # Never equal to an id of ours, which is 32 hex digits.
     return f"host:{user_id}", known
@@ -205,10 +205,10 @@ def _cookie(name: str) -> str | None:
 
 
 def _renewed() -> tuple[str, str | None] | None:
-    """Make an identity for a page of ours that is still open, though its server's data is gone, and its secret too.
+    """Make an identity for an open page whose server lost its data, and with it the secret that signs identities.
 
-    The page's browser keeps cookies, since it sends one. The answer brings the new one (`_headers`). It is made of the
-    old one: requests that are on their way at the same time get the same.
+    The browser keeps cookies, since it sends an old one. The answer sets the new one (`_headers`). The identity is
+    derived from the old cookie: requests at the same time get the same identity.
     """
     if "Upgrade" in request.headers or not same_origin.is_our_page():
         return None
@@ -230,10 +230,10 @@ def _signer(kind: str) -> URLSafeSerializer:
 
 
 def install(app: Flask, scope: Scaffold, settings: Settings, secret: str) -> None:
-    """Check every request of `scope` before anything is done, and give every answer its headers.
+    """Check every request of `scope` before all else, and add our headers to every answer.
 
-    `scope` is `app` itself or, if that is another's, our blueprint in it. `secret` signs identities:
-    the same in all processes.
+    `scope` is `app` itself or, in another's application, our blueprint. `secret` signs identities, and is the same in
+    all processes.
     """
     own = hashlib.blake2b(secret.encode(), digest_size=4, person=b"quotechat.cookie")
     services_of(app).keys = Keys(
@@ -254,7 +254,7 @@ def _settings() -> Settings:
 def _guarded() -> None:
     """Let every request pass through the application around us.
 
-    Its guards see no request that the reactor takes from a connection that it keeps.
+    Else its guards would miss requests on connections that the reactor keeps.
     """
     guard(request.environ)
 
@@ -294,7 +294,7 @@ def _headers(answer: Response) -> Response:
         answer.get_data()
     headers = answer.headers
     if answer.status_code in (204, 304):
-        headers.remove("Content-Type")  # that of Flask; there is nothing that it would be the type of
+        headers.remove("Content-Type")  # Flask adds one, though there is no content
     if "quotechat_renewed" in g and "Set-Cookie" not in headers:
         _set_cookie(answer, g.quotechat_renewed)
     headers["X-Content-Type-Options"] = "nosniff"
@@ -302,16 +302,16 @@ def _headers(answer: Response) -> Response:
     headers["Referrer-Policy"] = "same-origin"
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    # A file has one of its own.
+    # The answer with a file has a policy of its own.
     headers.setdefault("Content-Security-Policy", _content_security_policy())
-    # Anybody who can reach the server may read; a search engine must not make that everybody.
+    # Readers who can reach the server may read; search engines must not publish it.
     headers["X-Robots-Tag"] = "noindex"
     if answer.mimetype == "text/html":
-        # A room is fetched when the pointer rests on its link; its socket reads on from what the page has by then.
+        # A room is fetched when the pointer rests on its link; its socket reads on from the cursor in that page.
         headers["Speculation-Rules"] = f'"{site.url_for("static", filename="speculation.json")}"'
     headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
     if "quotechat_who" in g or "quotechat_caller" in g or "Set-Cookie" in headers:
-        # no-store is for caches that know it; one that was told to keep all must not give it to another.
+        # Some caches ignore no-store: they must not give this answer to another caller.
         answer.vary.update(("Cookie", "Authorization"))
     if _settings().origins:
         headers.add("Vary", "Origin")

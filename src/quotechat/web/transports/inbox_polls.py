@@ -1,4 +1,4 @@
-"""Answer polls for the inbox: at once, held without a thread, or on one where the server gives no socket away."""
+"""Answer polls for the inbox: at once, or held, on a thread only if the server does not give its socket away."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def read(chat: Chat, principal: Principal) -> State:
 
 
 def encoded(state: State, after: Cursor | Now) -> bytes:
-    """Return what a poll at `after` is answered: the whole inbox, or that nothing is new."""
+    """Return the answer to a poll at `after`: the whole inbox, or that nothing is new."""
     cursor = state.cursor
     return nothing(cursor) if inbox.is_at(after, cursor) else state.encoded(cursor)
 
 
 def alone(chat: Chat, principal: Principal, after: Cursor | Now, seconds: float, gone: Gone | None) -> Response:
-    """Return the answer that comes when the inbox is elsewhere than at `after`."""
+    """Return the answer that comes when the inbox has moved from `after`."""
     return _held(chat, principal, {}, {}, 1, seconds, after, gone, alone=True)
 
 
@@ -49,9 +49,9 @@ def with_rooms(
     after: Cursor | Now | None,
     gone: Gone | None,
 ) -> Response:
-    """Return the answer that comes when a room has events, or the inbox, if `after` is given, is elsewhere."""
+    """Return the answer that comes when a room has events, or when the inbox has moved from `after`, if given."""
     for handle in handles:
-        handle.follow()  # from here on news of the room are heard
+        handle.follow()  # before the read: an event in between wakes this poll
     pages = chat.read_any(handles, limit)
     reads.count(sum(len(page.events) for page in pages.values()))
     if seconds and not any(page.events for page in pages.values()):
@@ -104,7 +104,7 @@ def _on_thread(
     *,
     alone: bool,
 ) -> Response:
-    """Wait on this thread; the inbox is looked at now and then."""
+    """Wait on this thread; the inbox is read at intervals."""
     watch = revocation.watch([handle.room for handle in places])
     deadline = time.monotonic() + seconds
     positions: dict[RoomHandle, Cursor | Now] = {handle: cursor_of(at) for handle, at in places.items()}

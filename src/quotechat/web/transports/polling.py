@@ -101,7 +101,7 @@ def _of_rooms(chat: Chat, after: dict[str, Cursor | Now], limit: int, seconds: f
 
 
 def _held(chat: Chat, handle: RoomHandle, after: Cursor | Now, limit: int, seconds: float) -> Response:
-    """Return the answer that comes when there is one; without a thread, if the server can give its socket away."""
+    """Return the answer that comes when there are events; without a thread, if the server can give its socket away."""
     who = security.client()
     if not parking.can_park():
         watch = revocation.watch((handle.room,))
@@ -110,7 +110,7 @@ def _held(chat: Chat, handle: RoomHandle, after: Cursor | Now, limit: int, secon
         if watch is not None:
             watch.check()
         return _answer(page)
-    handle.follow()  # from here on news of the room are heard
+    handle.follow()  # before the read: an event in between wakes this poll
     page = handle.read(after, limit)
     reads.count(len(page.events))
     if page.events and not parking.polls_again():
@@ -123,14 +123,14 @@ def _held(chat: Chat, handle: RoomHandle, after: Cursor | Now, limit: int, secon
         if isinstance(refused, Overloaded):
             return _answer(early(page))
         raise
-    stand = parking.Place(handle.room, page.cursor, limit)
+    place_of_poll = parking.Place(handle.room, page.cursor, limit)
     left = partial(chat.limits.leave, "poll", *who)
-    return live_headers(parking.park(handle, stand, seconds, left, page if page.events else None))
+    return live_headers(parking.park(handle, place_of_poll, seconds, left, page if page.events else None))
 
 
 @contextlib.contextmanager
 def place(chat: Chat, who: tuple[str, str]) -> Iterator[None]:
-    """Take one of the client's places for held polls. Raises RateLimited, Overloaded."""
+    """Take one of the client's places for held polls, and give it back. Raises RateLimited, Overloaded."""
     chat.limits.enter("poll", *who)
     try:
         yield
@@ -156,13 +156,13 @@ def live_headers(answer: Response) -> Response:
 
 
 def applied(answer: Response, seconds: float) -> None:
-    """Say that a preference was followed (RFC 7240 §3)."""
+    """Add the header that a preference was applied (RFC 7240 §3)."""
     answer.headers["Preference-Applied"] = f"wait={seconds:g}"
     answer.headers.add("Vary", "Prefer")
 
 
 def negotiated() -> Literal["json", "ndjson", "sse"]:
-    """Return the form that the client wants events in. Raises NotAcceptable."""
+    """Return the media type in which the client wants events. Raises NotAcceptable."""
     if "Accept" not in request.headers:
         return "json"
     best = parameters.accepted("application/json", *_STREAMS)

@@ -1,4 +1,4 @@
-"""In whose name a WebSocket sends, and with what it begins."""
+"""The client of a WebSocket: its name and rights, and the room with which it begins."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""The handshake of the WebSocket: flask-sock routes and simple-websocket does it; then the socket is detached and
-belongs to the reactor. All refusals that HTTP can express come before the upgrade.
+"""The WebSocket handshake: flask-sock routes it, simple-websocket answers it; then the reactor owns the socket.
+
+All refusals that HTTP can express come before the upgrade.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _sock = Sock(blueprint)
 
 
 class _NoThread:
-    """For simple-websocket, instead of the thread that would read from the socket."""
+    """Replaces the thread with which simple-websocket would read from the socket."""
 
     name = ""
 
@@ -48,7 +49,7 @@ class _NoThread:
 
 
 class _Options(Mapping[str, Any]):
-    """flask-sock's options: ours for our route; for those of the application around us, its own."""
+    """The options of flask-sock: ours for our route, those of the application around us for its routes."""
 
     def __init__(self, theirs: Mapping[str, Any]) -> None:
         self._theirs = theirs
@@ -74,7 +75,7 @@ def install(app: Flask) -> None:
 
 
 def without_upgrade(fault: WebsocketMismatch) -> Response:
-    """Asked for as if it were no WebSocket. Werkzeug says no more than 400 to that, to OPTIONS too."""
+    """Answer a request without an upgrade. Werkzeug would answer 400 to every method, OPTIONS too."""
     if request.method == "OPTIONS":
         return Response(status=200, headers={"Allow": _ALLOWED})
     if request.method != "GET":
@@ -84,7 +85,7 @@ def without_upgrade(fault: WebsocketMismatch) -> Response:
 
 @blueprint.before_request
 def _before_the_upgrade() -> Response | None:
-    """Refuse while HTTP can still say so; from the upgrade on there are only envelopes."""
+    """Refuse what HTTP can refuse: after the upgrade there are only envelopes."""
     if request.method != "GET":  # RFC 6455 §4.1; Flask lets HEAD in with it
         raise MethodNotAllowed(_ALLOWED.split(", "))
     chat = services().chat

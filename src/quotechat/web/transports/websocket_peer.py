@@ -29,13 +29,13 @@ from .websocket_client import Client, First, client_id_of
 
 PONG_SECONDS = 60.0
 SLOWEST_BYTES_PER_SECOND = 8 * 1024
-"""A peer that reads as fast as this has time to come to a ping behind all that was sent."""
+"""A peer that reads at least as fast as this has time to reach a ping after all earlier bytes."""
 UNFINISHED_SECONDS = 30.0
 MOST_ERRORS = 100
-"""Errors within `ERROR_SECONDS` that close the socket."""
+"""The number of errors within `ERROR_SECONDS` that closes the socket."""
 ERROR_SECONDS = 10.0
 TYPING_SECONDS = 2.0
-"""Of the `typing` of one socket, one in so many seconds counts; the others cost nothing."""
+"""Seconds in which one `typing` of a socket counts; further ones are ignored."""
 
 
 class Socket(Peer):
@@ -140,12 +140,12 @@ class Socket(Peer):
     def _patience(self) -> float:
         """Return the seconds of silence after which the peer is taken for dead.
 
-        It answers a ping when it has read all bytes before it, which may take a slow one long.
+        A peer answers a ping when it has read all earlier bytes, which takes a slow peer long.
         """
         return PONG_SECONDS + (self.bytes_out - self._heard_at_byte) / SLOWEST_BYTES_PER_SECOND
 
     def too_far_behind(self) -> None:
-        # The close frame could only be sent after all that waits: the peer learns of it by the end.
+        # The close frame would leave after all waiting bytes: the peer notices the end of the connection instead.
         self._close(TOO_FAR_BEHIND, "resume from your cursor")
 
     def principal_changed(self, principal: Principal | None) -> None:
@@ -180,13 +180,13 @@ class Socket(Peer):
     # --- Commands ---------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        """Handle received messages, in order, as long as their answers can go out."""
+        """Handle received messages, in order, while their answers can be sent."""
         while self._inbox and self._can_work():
             self._handle_text(self._inbox.popleft())
         self._listen()
 
     def _listen(self) -> None:
-        """Read on, unless something has to go out first: unread bytes slow their sender down."""
+        """Read on, unless something has to be sent first: unread bytes slow the client down."""
         listening = self.ending or not (self._inbox or self._pausing or self.blocked)
         if listening and not self._listening and self._unfinished_since is not None:
             self._unfinished_since = time.monotonic()
@@ -194,13 +194,15 @@ class Socket(Peer):
         self.listen(listening)
 
     def _finish(self) -> None:
-        """On a close or a fault, run the commands received complete before it, since many clients send and close
-        at once. Subscriptions that are being read do not matter any more; answers that take time are dropped."""
+        """Run the commands that were complete before a close or a fault: many clients send, and close at once.
+
+        Subscriptions that are being read do not matter any more; answers that take time are dropped.
+        """
         while self._inbox and not (self.blocked or self.ending or self._pending >= MOST_PENDING):
             self._handle_text(self._inbox.popleft())
 
     def _is_to_wait(self, now: float) -> bool:
-        """Check if there have been more frames than one socket may send, or those of one address; go on in time."""
+        """Return True if the socket, or its address, has sent too many frames; then `_go_on` runs when it may go on."""
         if self._pausing or not self.reactor.chat.limits.per_client:
             return self._pausing
         wait = max(self._frames.wait(now), self.reactor.frames.of(self._client.address, now).wait(now))
@@ -271,7 +273,7 @@ class Socket(Peer):
             self._work()
 
     def _type(self, command: commands.Typing) -> None:
-        """Let the readers of a room know; only a refusal is answered."""
+        """Tell the readers of the room that this client types; only a refusal is answered."""
         now, client = time.monotonic(), self._client
         if now - self._typed_at < TYPING_SECONDS:
             return
@@ -317,7 +319,7 @@ class Socket(Peer):
         self.reactor.inbox.follow(self, self._client.principal, after)
 
     def inbox_sends(self, encoded: bytes, position: str | None = None) -> None:
-        """Send an envelope of the inbox; `position` is in it."""
+        """Send an envelope of the inbox, which holds `position` already."""
         self.send(frame(encoded))
 
     def _subscribe(self, command: commands.Subscribe) -> None:
@@ -388,7 +390,7 @@ class Socket(Peer):
         self._after_connection()
 
     def _after_connection(self) -> None:
-        """Send the answers of the protocol itself, and end with it."""
+        """Send the frames of the WebSocket protocol itself, and end if it is closing."""
         self.send(self._connection.outgoing())
         if self._connection.closing:
             self._inbox.clear()
