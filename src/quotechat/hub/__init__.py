@@ -1,1 +1,1 @@
-"""The second floor: threads and time. Readers wait here, and are woken here."""
+"""The layer above `store`: threads and time. Readers wait here, and are woken here."""

@@ -1,1 +1,1 @@
-"""The ground floor: pure values. No I/O, no clock and no thread live here."""
+"""The lowest layer: pure values, without I/O, clock or thread."""

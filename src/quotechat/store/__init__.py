@@ -1,1 +1,1 @@
-"""The first floor: durable, ordered and passive. It never waits for news and starts no thread."""
+"""The layer above `protocol`: durable, ordered and passive. It never waits for news and starts no thread."""

@@ -39,9 +39,9 @@ T = TypeVar("T")
 
 
 PAGE_BYTES = 256 * 1024
-"""Bytes of one answer to a reader: it ends with the item that reaches them, however many are asked for.
+"""Bytes of one answer to a reader: it ends with the item that reaches them, even if the reader asked for more items.
 
-Many may be asked for at once, and a message may be of one byte or of many thousands.
+A reader may ask for many items at once, and a message may have one byte or many thousands.
 """
 
 
@@ -50,7 +50,7 @@ class Impossible(Exception):
 
 
 class CommitFailed(Exception):
-    """The transaction broke; `certain` if it is certain that nothing was stored."""
+    """The transaction failed; `certain` is True if certainly nothing was stored."""
 
     def __init__(self, reason: str, *, certain: bool) -> None:
         super().__init__(reason)
@@ -58,10 +58,10 @@ class CommitFailed(Exception):
 
 
 class FlushFailed(CommitFailed):
-    """The disk did not take a flush: no write of this process can be trusted from here on.
+    """A flush to the disk failed: no later write of this process can be trusted.
 
-    The system may have thrown the pages away and report the next flush as good. The process has to end; the next one
-    writes everything it finds anew before it believes it.
+    The system may have dropped the pages and report success for the next flush. The process has to end; the next one
+    rewrites all that it finds before it relies on it.
     """
 
 
@@ -70,7 +70,7 @@ class FlushFailed(CommitFailed):
 
 @dataclass(frozen=True, slots=True)
 class CreateRoom:
-    """A new room; `name` and `title` are clean. `name` is a wish if it is closed; `members` are public ids."""
+    """Make a room; `name` and `title` are clean. A closed room gets a name like `name`; `members` are public ids."""
 
     name: str
     title: str | None = None
@@ -80,21 +80,21 @@ class CreateRoom:
 
 @dataclass(frozen=True, slots=True)
 class BeginDirect:
-    """The direct room of the caller and `members`, who are public ids; made if it is not there."""
+    """Return the direct room of the caller and `members`, given by public ids; make it if there is none."""
 
     members: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """The scheduled message `id` is due."""
+    """Deliver the scheduled message `id`, which is due."""
 
     id: int
 
 
 @dataclass(frozen=True, slots=True)
 class EraseMessage:
-    """Delete a message of any sender; with `nameless` what is left of it loses the name of its author."""
+    """Delete a message of any sender; with `nameless` its stub loses the name of its author."""
 
     room: str
     id: int
@@ -102,11 +102,11 @@ class EraseMessage:
 
 
 class Write(msgspec.Struct, frozen=True):
-    """One thing to store: a normalised command, its caller, and its time.
+    """A normalised command to store, with its caller and its time (milliseconds since 1970).
 
-    `source` stands for the address that it came from; None if limits of addresses do not hold. `runs` are those of the
-    text that is sent. They are made here, before the transaction: parsing takes longer than storing, and all rooms wait
-    for a transaction.
+    `source` is the keyed hash of its address; None if limits of addresses do not hold. `runs` are the styled parts of
+    the text that is sent. They are made here, before the transaction: parsing takes longer than storing, and all rooms
+    wait for a transaction.
     """
 
     command: commands.Write | CreateRoom | BeginDirect | Deliver | EraseMessage
@@ -116,9 +116,9 @@ class Write(msgspec.Struct, frozen=True):
     """The hash of the session or token that it rests on, which must not have ended."""
     source: str | None = None
     address: str | None = None
-    """The address that it came from, as bars name it; None if it came from nowhere."""
+    """The address of the client, as bars name it; None if there is no client."""
     operator: bool = False
-    """True if the operator asks, who needs no right."""
+    """True for a command of the operator, which needs no right."""
     runs: list[text.Run] | None = None
     candidates: Sequence[mentions.Candidate] = ()
     """Possible mentions in its text."""
@@ -146,10 +146,10 @@ class Typist(NamedTuple):
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """It is event `seq` of `room`; `duplicate` if it was stored before.
+    """The command is stored as event `seq` of `room`; `duplicate` is True if it was stored before.
 
-    `after` is the cursor before it, which tells if it continues a history that a client knows; of a duplicate
-    it is empty.
+    `after` is the cursor before it, by which a feed checks that it continues the known history; of a duplicate it is
+    empty.
     """
 
     room: str
@@ -166,7 +166,7 @@ class Stored(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Scheduled:
-    """It waits: {`id`, `send_at`, `room`, `message`}. It has no seq before it is delivered."""
+    """The message is scheduled: {`id`, `send_at`, `room`, `message`}. It has no seq before it is delivered."""
 
     scheduled: dict[str, Any]
     duplicate: bool = False
@@ -178,7 +178,7 @@ class Scheduled:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """The waiting message `scheduled` will not be sent."""
+    """The scheduled message `scheduled` will not be sent."""
 
     scheduled: dict[str, Any]
     duplicate: bool = False
@@ -190,7 +190,7 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """The room is there; `duplicate` if it was there before."""
+    """The room exists; `duplicate` is True if it existed before."""
 
     room: dict[str, Any]
     duplicate: bool = False
@@ -198,7 +198,7 @@ class Created:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """It is so now, and no event tells of it; `fields` are those of the `ack`."""
+    """The command has taken effect without an event; `fields` are those of the `ack`."""
 
     fields: dict[str, Any]
 
@@ -219,7 +219,7 @@ Outcome = Stored | Scheduled | Cancelled | Created | Accepted | Nothing
 
 
 class Due(NamedTuple):
-    """A scheduled message to deliver, and whose limits hold for it; `source` as in `Write`."""
+    """A scheduled message to deliver, with the identity whose limits hold for it; `source` as in `Write`."""
 
     id: int
     identity: str
@@ -227,7 +227,7 @@ class Due(NamedTuple):
 
 
 class Head(NamedTuple):
-    """The end of a room's log, and the seq of the newest event that is kept no longer."""
+    """The end of a room's log; `floor` is the seq of the newest event that retention has deleted."""
 
     seq: int
     cursor: str
@@ -238,7 +238,7 @@ class Head(NamedTuple):
 class Page:
     """Events after a cursor, contiguous, oldest first; `cursor` is the position after them.
 
-    `retry_in_ms` is set if a held request ended early: come back after so many milliseconds.
+    `retry_in_ms` is set if a held request ended early: the client comes back after so many milliseconds.
     """
 
     events: list[Event]
@@ -257,7 +257,7 @@ class Step(NamedTuple):
 
 
 Progress = Callable[[int, int], None]
-"""Is told how much is done, and how much there is to do, now and then."""
+"""Called at intervals with the amount that is done and the whole amount."""
 
 
 class Census(NamedTuple):
@@ -271,7 +271,7 @@ class Census(NamedTuple):
 
 
 class Transactions(Protocol):
-    """Accounts, and their belongings, are read and changed by functions of one transaction."""
+    """Runs functions in one transaction each: so accounts and all that belongs to them are read and changed."""
 
     def read_with(self, work: Callable[[Sql], T]) -> T:
         """Return the result of `work`, in one read transaction."""
@@ -281,7 +281,7 @@ class Transactions(Protocol):
 
 
 class Store(Transactions, Protocol):
-    """All that the hub asks of a store. Every method but `commit` may be called from any thread."""
+    """The methods of a store that the hub uses. Every method but `commit` may be called from any thread."""
 
     def commit(self, writes: Sequence[Write]) -> list[Outcome | Refused]:
         """Store a batch, in order, in one transaction; one outcome or refusal for each.
@@ -298,13 +298,13 @@ class Store(Transactions, Protocol):
         """
 
     def heads(self, rooms: Collection[str]) -> dict[str, Head]:
-        """Return the heads of those of `rooms` that there are."""
+        """Return the heads of those of `rooms` that exist."""
 
     def read(self, room: str, after: Cursor | Now, limit: int, most: int = PAGE_BYTES) -> Page:
-        """At most `limit` events after `after`, up to the one with which they reach `most` bytes.
+        """Return at most `limit` events after `after`, up to the one with which they reach `most` bytes.
 
-        With a `limit` of 0 it is `after` itself, checked and written in full. Raises RoomUnknown, CursorExpired,
-        CursorAhead, HistoryChanged.
+        With a `limit` of 0 the page has only the cursor: `after`, checked and complete. Raises RoomUnknown,
+        CursorExpired, CursorAhead, HistoryChanged.
         """
 
     def snapshot(
@@ -333,13 +333,13 @@ class Store(Transactions, Protocol):
         """Return the typist; nothing is stored (`rules.typists`). Raises as a message that is sent, slow mode aside."""
 
     def due(self, now: int, limit: int) -> list[Due]:
-        """Waiting messages whose time has come: the oldest of each sender, then the second of each, and so on."""
+        """Return scheduled messages that are due: the oldest of each sender, then the second of each, and so on."""
 
     def waiting(self) -> int:
         """Count the scheduled messages that wait, of all rooms."""
 
     def next_due(self) -> int | None:
-        """When the next waiting message is due, or None."""
+        """Return the time at which the next scheduled message is due, or None."""
 
     def newest_quote(self) -> int:
         """Return the id of the newest quote, 0 if there is none."""
@@ -360,15 +360,16 @@ class Store(Transactions, Protocol):
         """Return a random quote. Raises QuoteUnknown if there is none."""
 
     def cut(self, room: str, before: int, limit: int) -> int:
-        """Forget at most `limit` of the oldest events of `room`, of before the time `before`; return how many.
+        """Delete at most `limit` of the oldest events of `room`, of before the time `before`; return their number.
 
         `store.retention` lists all that goes with them. Raises RoomUnknown; Impossible if the history is not complete.
         """
 
     def redact(self) -> bool:
-        """Go on with what deletions, cuts and removed rooms left, in one bounded transaction; whether there is more.
+        """Redact a part of what deletions, cuts and removed rooms left behind; return True if there is more.
 
-        The rest is never served, and stands in the log until then. Any process may do it at any time.
+        It is one bounded transaction. The rest is never served, and stays in the log until then. Any process may call
+        this at any time.
         """
 
     def remove_room(self, room: str, at: int) -> None:
@@ -378,7 +379,7 @@ class Store(Transactions, Protocol):
         """
 
     def prune(self, before: int, now: int) -> bool:
-        """Forget some client_ids of before `before`, and some names that nobody holds `now`; whether there is more."""
+        """Delete some client_ids of before `before`, and names no longer held `now`; return True if there is more."""
 
     def secret(self) -> str:
         """Return the secret that signs identities: the same for all processes on this store, made with it."""
@@ -387,7 +388,7 @@ class Store(Transactions, Protocol):
         """Return a number that changes when another process has committed."""
 
     def verify(self) -> Iterator[Step]:
-        """Walk every room's hash chain."""
+        """Verify every room's hash chain, event by event."""
 
     def close(self) -> None:
-        """Release all; the store is not used any more."""
+        """Release all resources; the store may not be used afterwards."""

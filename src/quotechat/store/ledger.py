@@ -34,7 +34,7 @@ SENT = "SELECT hash, seq, scheduled FROM sent WHERE room_id = ? AND sender = ? A
 
 @dataclass(slots=True)
 class Room:
-    """A room that this transaction has locked; `head`, `chain` and `counts` run ahead of the table until `flush`."""
+    """A room that this transaction has locked; `head`, `chain` and `counts` are ahead of the table until `flush`."""
 
     id: int
     name: str
@@ -44,7 +44,7 @@ class Room:
     about: str
     counts: Counts
     moved_at: int | None = None
-    """The time of its newest event of this transaction."""
+    """The time of the newest event of this transaction in the room (milliseconds since 1970), or None."""
 
 
 class Ledger:
@@ -53,13 +53,13 @@ class Ledger:
     def __init__(self, sql: Sql) -> None:
         self.sql = sql
         self.budget = Budget()
-        """For all deletions of the transaction."""
+        """The rows that all deletions of this transaction may redact."""
         self._rooms: dict[str, Room] = {}
         self._last: dict[tuple[str, tuple[Any, ...]], None] = {}
         self._acts: list[tuple[int, dict[str, Any]]] = []
         self._revisions: set[int] = set()
         self.positions: dict[tuple[int, int], tuple[int, int]] = {}
-        """By account and room, up to where it has read, and how many messages that is; written by `flush`."""
+        """By account and room, the id up to which it has read and the number of those messages; for `flush`."""
 
     def room(self, name: str) -> Room:
         """Return the room of that name, locked. Raises RoomUnknown."""
@@ -81,7 +81,7 @@ class Ledger:
         return room
 
     def touch(self, account: int) -> None:
-        """Move the revision of an account: what it may do has changed."""
+        """Move the revision of an account: its rights have changed."""
         self._revisions.add(account)
 
     def move_inbox(self, account: int) -> None:
@@ -127,11 +127,11 @@ class Ledger:
         self._last[statement, values] = None
 
     def tell(self, at: int, what: str, **about: str | int | None) -> None:
-        """Tell the log `@audit` of an act before the commit (`store.administration.audit`)."""
+        """Note an act for the log `@audit`, which `flush` appends (`store.administration.audit`)."""
         self._acts.append((at, {"what": what} | {name: value for name, value in about.items() if value is not None}))
 
     def audit_room(self, at: int) -> Room:
-        """Return the log `@audit`, locked; it begins if it has not."""
+        """Return the log `@audit`, locked; make it if it does not exist."""
         # It locks the room, in every dialect.
         self.sql.run("UPDATE room SET floor = floor WHERE name = ?", rooms.AUDIT)
         if self.sql.one("SELECT 1 FROM room WHERE name = ?", rooms.AUDIT) is None:
@@ -150,8 +150,8 @@ class Ledger:
             self.sql.run(statement, *values)
         for key, read in self.positions.items():
             self.sql.run("UPDATE member SET read_id = ?, read_n = ? WHERE account_id = ? AND room_id = ?", *read, *key)
-        # In one order, after the rooms: two transactions that waited for each other would both be late. Not in the row
-        # of the account, which other transactions share until they commit: two of them would wait for each other.
+        # In one order, after the rooms, so that transactions do not wait for each other in a circle. Not in the row of
+        # the account, which other transactions lock until they commit: two of them would wait for each other.
         for account in sorted(self._revisions):
             self.sql.run(_MOVE_REVISION, account)
         for at, act in self._acts:
@@ -180,7 +180,7 @@ class Ledger:
         waiting = self.waiting(row[2])
         if not isinstance(command, commands.SendMessage):
             return Cancelled(waiting, duplicate=True)
-        # The text is gone if it was cancelled; a repeat brings it.
+        # A cancelled message has lost its text; the repeat has it.
         waiting["message"] = content_of(command.message) | waiting["message"]
         return Scheduled(waiting, duplicate=True)
 
@@ -204,9 +204,9 @@ class Ledger:
         return Stored(room.name, seq, found.cursor, found, duplicate=True)
 
     def cancel(self, scheduled_id: int, *, keep: bool) -> None:
-        """Take away the text of a scheduled message, and all of it unless a client_id is answered with it.
+        """Delete the text of a scheduled message, and its row too unless repeats of a client_id are answered from it.
 
-        `keep` is set if that is the client_id of the command which cancels it.
+        `keep` is True if the command that cancels it has such a client_id.
         """
         if keep or self.sql.one("SELECT 1 FROM sent WHERE scheduled = ?", scheduled_id):
             self.sql.run(
@@ -227,7 +227,7 @@ class Ledger:
 
 
 def _hash(command: commands.Write, write: Write) -> bytes:
-    """Equal for equal content; the name of an account is none, since it may change between two sends."""
+    """Return a hash of the content, without the name of an account, which may change between two sends."""
     if isinstance(command, commands.SendMessage) and account_id(write.identity) is not None:
         command = replace(command, message=replace(command.message, user=""))
     return hashlib.blake2b(command.content(), digest_size=16).digest()

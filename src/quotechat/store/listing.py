@@ -1,4 +1,4 @@
-"""List rooms as one reader sees them: those that it may read, with its own place in each."""
+"""List rooms as one reader sees them: those that it may read, with its own membership in each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which store the settings name."""
+"""Open the store that the settings name."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def secret_of(settings: Settings, sql: Sql) -> str | None:
 
 
 def size(settings: Settings, sql: Sql) -> int:
-    """Bytes on the disk; `sql` looks at it."""
+    """Return the bytes on the disk of the store that `sql` reads."""
     if settings.database:
         row = sql.one("SELECT pg_database_size(current_database())")
         return 0 if row is None else int(row[0])

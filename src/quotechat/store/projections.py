@@ -19,7 +19,7 @@ _LAST = "SELECT id FROM message WHERE room_id = ? AND id < ? AND deleted IS NULL
 _NEWS = frozenset({
     events.MESSAGE_SENT, events.MESSAGE_DELETED, events.ROOM_CHANGED, events.MEMBER_JOINED, events.MEMBER_LEFT,
 })  # fmt: skip
-"""Events that can change somebody's inbox."""
+"""Events that can change an inbox."""
 
 
 @dataclass(slots=True)
@@ -159,7 +159,7 @@ def _quote_removed(sql: Sql, entry: Entry, counts: Counts) -> None:
 
 
 def _belonging_changed(sql: Sql, entry: Entry, counts: Counts) -> None:
-    """Do nothing: the settings and members of a room, and acts, stand in tables of their own or in the log alone."""
+    """Do nothing: the settings and members of a room, and acts, are in tables of their own or only in the log."""
 
 
 _PROJECTIONS: dict[str, Callable[[Sql, Entry, Counts], None]] = {

@@ -116,7 +116,7 @@ def snapshot(
 def messages(
     sql: BoundedSql, room: str, before: int | None, limit: int, identity: str | None, reader: Principal | None = None
 ) -> dict[str, Any]:
-    """Older messages."""
+    """Return older messages."""
     return _stretch(sql, visibility.room(sql, "r.id", room, reader)[0], before, limit, identity)
 
 
@@ -215,7 +215,7 @@ def scheduled_anywhere(sql: Sql, identity: str) -> list[dict[str, Any]]:
 
 
 def due(sql: Sql, now: int, limit: int) -> list[Due]:
-    """Waiting messages whose time has come, a few of each sender: nobody's many stand before another's one."""
+    """Return scheduled messages that are due, a few of each sender, so that one sender does not hold up the others."""
     rows = sql.all(
         "SELECT id, identity, source FROM (SELECT id, identity, source, due_at, row_number() OVER"
         " (PARTITION BY identity ORDER BY due_at, id) AS place FROM scheduled WHERE state = 'waiting' AND due_at <= ?)"
@@ -280,7 +280,7 @@ def quote_room(sql: Sql, quote_id: int) -> str | None:
 
 
 def random_quote(sql: Sql) -> dict[str, Any]:
-    """Any quote; where one was removed, the next one above."""
+    """Return a random quote; in place of a removed quote the next one above."""
     newest = newest_quote(sql)
     if not newest:
         raise QuoteUnknown("There is no quote yet.")

@@ -1,4 +1,4 @@
-"""Find rooms for one reader: one that is not for the reader is as if it were not there, after the same statements.
+"""Find rooms for one reader: a room that it may not read is as one that does not exist, after the same statements.
 
 A right is read in the statement that reads the room, so it is that of the same moment.
 """

@@ -1,1 +1,1 @@
-"""The third floor: translation only, between the world's protocols and the hub."""
+"""The layer above `hub` and `live`: only translation between HTTP or WebSockets and the hub."""

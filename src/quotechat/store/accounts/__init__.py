@@ -1,1 +1,1 @@
-"""Accounts, what they sign in with, and what the rules ask of them. Statements only."""
+"""Accounts, their credentials, and the checks of the rules on them. Statements only."""

@@ -20,14 +20,14 @@ from ..shapes import DELETED_ACCOUNT, Row, Sql
 
 NAME_CHARS = 40
 MOST_CLAIMS = 100
-"""Visitors whose messages one account may claim: they stand in each statement about what is its own."""
+"""Visitors whose messages one account may claim: each statement about its own messages names them all."""
 HOOK = '{"hook":true}'
 """The settings of the account of a hook."""
 KEPT_NAME_MS = 365 * 86_400_000
-"""For how long the name of a closed account stays reserved."""
+"""Milliseconds for which the name of a closed account stays reserved."""
 RENAME_EVERY_MS = 86_400_000
 _OWN = ("session", "token", "blocked", "notice", "mention", "member", "own_ban", "presence")
-"""Tables whose rows go with the account."""
+"""Tables whose rows are deleted with the account."""
 _RESERVED = {names.skeleton(each) for each in ("room", "here", "all", "everyone", "me", "system", DELETED_ACCOUNT)}
 _COLUMNS = (
     "id, key, identity, name, skeleton, role, state, until, password, settings, keeper, revision, made_by, made_at,"
@@ -64,7 +64,7 @@ class Account(NamedTuple):
     seen_at: int | None
 
     def is_active(self, at: int) -> bool:
-        """Return True if it may act at the time `at`: a ban may be over."""
+        """Return True if the account may act at the time `at`: a ban may be over."""
         return is_active(self.state, self.until, at)
 
 
@@ -86,7 +86,7 @@ def clean_name(text: str) -> str:
     return name
 
 
-# --- Looking ----------------------------------------------------------------------------------------
+# --- Reading ----------------------------------------------------------------------------------------
 
 
 def by_key(sql: Sql, key: str) -> Account:
@@ -140,8 +140,8 @@ def hand_over(sql: Sql, bot: Account, keeper: int) -> None:
 
 
 def revision(sql: Sql, account_id: int) -> int:
-    """Return a number that moves with all that the account's rights are made of."""
-    # What a batch of writes moves stands in a row of its own (`Ledger.touch`).
+    """Return a number that changes with everything on which the account's rights depend."""
+    # The part that a batch of writes changes is in a row of its own (`Ledger.touch`).
     row = sql.one(
         "SELECT a.revision + coalesce(i.revision, 0) FROM account a LEFT JOIN inbox_revision i ON i.account_id = a.id"
         " WHERE a.id = ?", account_id,
@@ -219,7 +219,7 @@ def rename(sql: Sql, account: Account, name: str, at: int, *, held: tuple[str | 
         "UPDATE account SET name = ?, skeleton = ?, named_at = ?, revision = revision + 1 WHERE id = ?",
         name, names.skeleton(name), at, account.id,
     )  # fmt: skip
-    # Direct rooms are named by their people, so the inboxes of the others are new too.
+    # Direct rooms are named by their people, so the inboxes of the others change too.
     sql.run(f"UPDATE account SET revision = revision + 1 WHERE id IN ({_DIRECT_WITH})", account.id)
 
 
@@ -262,7 +262,7 @@ def close(sql: Sql, account: Account, at: int, *, claims: bool = False) -> None:
         sql.run(f"DELETE FROM {table} WHERE account_id = ?", account.id)
     subscribers.remove_all(sql, account.id)
     sql.run("DELETE FROM ticket WHERE account_id = ? OR made_by = ?", account.id, account.id)
-    # Nobody would send them, and nobody could cancel them.
+    # Scheduled messages of the account would never be sent, and could not be cancelled.
     sql.run(
         "UPDATE scheduled SET state = 'cancelled', message = '{}', code = NULL, source = NULL"
         " WHERE identity = ? AND state IN ('waiting', 'refused')", account.identity,
@@ -274,7 +274,7 @@ def close(sql: Sql, account: Account, at: int, *, claims: bool = False) -> None:
 
 
 def claim(sql: Sql, account: Account, identity: str) -> int:
-    """Make a visitor's identity the account's own; how many messages that has. Raises Conflict."""
+    """Make a visitor's identity the account's own; return the number of its messages. Raises Conflict."""
     sql.alone("account")
     row = sql.one("SELECT account_id FROM claim WHERE identity = ?", identity)
     if row is not None and row[0] != account.id:

@@ -14,7 +14,7 @@ FREE_FAILURES = 5
 """Failures of a name after which the next try from a strange device has to wait."""
 LONGEST_WAIT_MS = 60_000
 _FORGOTTEN_MS = 86_400_000
-"""After which time without a try the failures of a name count no more."""
+"""Milliseconds without an attempt after which the failures of a name are forgotten."""
 
 
 def key(kind: str, text: str) -> bytes:
@@ -23,7 +23,7 @@ def key(kind: str, text: str) -> bytes:
 
 
 def take(sql: Sql, of: bytes, now: int, *, at_once: int, every_ms: int) -> int:
-    """Take one try of a bucket: 0, or the milliseconds until there is one; then nothing was taken."""
+    """Take one attempt from a bucket, and return 0; or return the milliseconds until there is one, and take nothing."""
     sql.alone("attempt")
     row = sql.one("SELECT try_at FROM attempt WHERE key = ?", of)
     # The time at which the bucket is full again: the generic cell rate algorithm.
@@ -36,7 +36,7 @@ def take(sql: Sql, of: bytes, now: int, *, at_once: int, every_ms: int) -> int:
 
 
 def begin(sql: Sql, of: bytes, now: int) -> int:
-    """Begin a try of a name: 0, or the milliseconds until it may be tried.
+    """Begin an attempt for a name, and return 0; or return the milliseconds until it may be tried.
 
     It counts as failed until `clear`, so that tries side by side are counted too.
     """
@@ -57,12 +57,12 @@ def clear(sql: Sql, of: bytes) -> None:
 
 
 def forgive(sql: Sql, of: bytes, now: int) -> None:
-    """Take back one failure that was none: the password was not looked at. Those before it still count."""
+    """Take back one failure, since the password was not checked. Earlier failures still count."""
     sql.run("UPDATE attempt SET failures = failures - 1, try_at = ? WHERE key = ? AND failures > 0", now, of)
 
 
 def gather(sql: Sql, of: bytes, now: int, every_ms: int) -> int:
-    """Count one more: how many since the last time that this was not 0, at most once in `every_ms`; else 0."""
+    """Count one more; at most once in `every_ms` return the count since the last time, else 0."""
     sql.alone("attempt")
     row = sql.one("SELECT failures, try_at FROM attempt WHERE key = ?", of)
     count, told_at = (1, 0) if row is None else (int(row[0]) + 1, int(row[1]))

@@ -19,7 +19,7 @@ _OF_BOT = (
 
 
 def ban(sql: Sql, account: Account, until: int | None) -> None:
-    """Let it and its bots do nothing, until a time or for good. Raises Conflict if there would be no owner."""
+    """Ban an account and its bots, until a time or for good. Raises Conflict if there would be no owner."""
     sql.alone("account")
     accounts.keep_an_owner(sql, account)
     if account.role == "bot":
@@ -35,7 +35,7 @@ def ban(sql: Sql, account: Account, until: int | None) -> None:
 
 
 def unban(sql: Sql, account: Account) -> None:
-    """Let it and its bots act again, but for bots that are banned on their own, or by their keeper's ban."""
+    """Lift the ban of an account and its bots, except of bots with a ban of their own, or of their keeper."""
     sql.alone("account")
     if account.role == "bot":
         sql.run("DELETE FROM own_ban WHERE account_id = ?", account.id)
@@ -47,7 +47,7 @@ def unban(sql: Sql, account: Account) -> None:
 
 
 def settle(sql: Sql, bot: int) -> None:
-    """Let a bot act, or not, by its own ban and that of its keeper: the later end counts."""
+    """Set the ban of a bot from its own ban and that of its keeper: the later end counts."""
     ends = [row[0] for row in sql.all(_OF_BOT, bot, bot)]
     if ends:
         sql.run(_BANNED, None if None in ends else max(ends), bot)

@@ -27,7 +27,7 @@ class Bar(NamedTuple):
 
 
 def key_of(identity: str) -> str:
-    """Return the key of a visitor, which tells nothing of its identity."""
+    """Return the key of a visitor, from which its identity cannot be found."""
     return f"visitor-{hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()}"
 
 
@@ -37,7 +37,7 @@ def is_visitor(key: str) -> bool:
 
 
 def check(sql: Sql, write: Write) -> None:
-    """Raise Forbidden if a visitor writes that is barred, or from an address that is."""
+    """Raise Forbidden if the writing visitor is barred, or its address."""
     if not _is_visitors(write):
         return
     row = sql.one(_HOLDS, *_keys(write))
@@ -52,7 +52,7 @@ def foreseen(write: Write) -> Iterator[tuple[str, tuple[Any, ...]]]:
 
 
 def put(sql: Sql, bar: Bar) -> None:
-    """Bar an address, or change until when."""
+    """Bar an address, or change the end of its bar."""
     sql.run(
         "INSERT INTO bar (key, until, made_by, reason) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET"
         " until = excluded.until, made_by = excluded.made_by, reason = excluded.reason", *bar,

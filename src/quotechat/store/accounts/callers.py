@@ -1,4 +1,4 @@
-"""Checks of the rules on accounts, in the transaction that writes: may the sender still write, and under which name.
+"""Check accounts for the rules, in the transaction that writes: if the sender may still write, and under which name.
 
 Read after the room's lock, so nothing of a banned account, or of a session that has ended, is stored after that was
 committed, however long the command was queued.
@@ -31,7 +31,7 @@ _CLAIMED = (
 
 
 class Standing(NamedTuple):
-    """The sender as the store has it now, and its place in the room: `membership` is None if it has none."""
+    """The sender as the store has it now, and its membership of the room; `membership` is None if it is no member."""
 
     principal: Principal
     membership: str | None = None
@@ -61,7 +61,7 @@ def standing(sql: Sql, write: Write, room_id: int) -> Standing:
 
 
 def present(sql: Sql, by: Principal | None, at: int) -> Principal | None:
-    """Return `by` as it is now, for a lasting act: its request may have waited since it was let in.
+    """Return `by` as it is now, for an act that lasts: its request may have waited since it was checked.
 
     None stands for the operator. Raises Unauthenticated if its account, session or token has ended.
     """

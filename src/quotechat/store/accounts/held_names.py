@@ -14,14 +14,14 @@ from ..shapes import Row
 from . import callers
 
 MOST_NAMES = 5
-"""Names that one identity holds in a room; a further one lets go of the one that it used longest ago."""
+"""Names that one identity may hold in a room; a further name replaces the one that it used longest ago."""
 _TOUCH = 60_000
 """Milliseconds for which a held name is not written again."""
 NAME = "SELECT identity, at FROM name WHERE room_id = ? AND skeleton = ?"
 
 
 def check(ledger: Ledger, room: Room, write: Write, user: str, hold_ms: int) -> Row | None:
-    """Refuse a name that another identity holds; else its row: the identity that used it last, and when."""
+    """Return the row of a name: its last user's identity, and the time. Refuse a name that another identity holds."""
     if account_id(write.identity) is not None:
         return None  # its name is its own in every room
     callers.check_free(ledger.sql, user, write.at, write.identity)
@@ -32,7 +32,7 @@ def check(ledger: Ledger, room: Room, write: Write, user: str, hold_ms: int) -> 
 
 
 def hold(ledger: Ledger, room: Room, write: Write, user: str, hold_ms: int) -> None:
-    """Refuse a name that another identity holds; else it is this sender's from now on."""
+    """Let this sender hold a name from now on. Refuse it if another identity holds it."""
     row, who = check(ledger, room, write, user, hold_ms), write.identity
     if who is None or account_id(who) is not None:
         return

@@ -1,4 +1,4 @@
-"""Rows that an account alone sees: news that belong to no room, and the accounts that it has blocked."""
+"""Rows that only one account sees: notices that belong to no room, and the accounts that it has blocked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST_NOTICES = 100
 
 
 def notify(sql: Sql, account_id: int, at: int, what: str, text: str) -> None:
-    """Give an account a notice, such as of a sign-in; of too many, the oldest go."""
+    """Add a notice for an account, such as of a sign-in; beyond the limit the oldest are deleted."""
     sql.run("INSERT INTO notice (account_id, at, what, text) VALUES (?, ?, ?, ?)", account_id, at, what, text)
     sql.run(
         "DELETE FROM notice WHERE account_id = ? AND id NOT IN"
@@ -22,7 +22,7 @@ def notify(sql: Sql, account_id: int, at: int, what: str, text: str) -> None:
 
 
 def dismiss(sql: Sql, account_id: int, notice_id: int) -> None:
-    """Take a notice away. Raises NotFound."""
+    """Delete a notice. Raises NotFound."""
     if sql.one("SELECT 1 FROM notice WHERE id = ? AND account_id = ?", notice_id, account_id) is None:
         raise NotFound("There is no such notice.")
     sql.run("DELETE FROM notice WHERE id = ?", notice_id)
@@ -37,7 +37,7 @@ def blocked(sql: Sql, account_id: int) -> list[Account]:
 
 
 def block(sql: Sql, account_id: int, key: str) -> None:
-    """Hear no more of the account `key`. Raises AccountUnknown, Conflict."""
+    """Block the account `key`. Raises AccountUnknown, Conflict."""
     other = by_key(sql, key)
     if other.id == account_id:
         raise Conflict("Nobody blocks themselves.")
@@ -49,7 +49,7 @@ def block(sql: Sql, account_id: int, key: str) -> None:
 
 
 def unblock(sql: Sql, account_id: int, key: str) -> None:
-    """Hear of the account `key` again. Raises AccountUnknown."""
+    """Unblock the account `key`. Raises AccountUnknown."""
     sql.run("DELETE FROM blocked WHERE account_id = ? AND other = ?", account_id, by_key(sql, key).id)
     _moved(sql, account_id)
 

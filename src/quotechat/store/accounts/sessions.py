@@ -12,7 +12,7 @@ from ..shapes import Row, Sql
 from .accounts import Account
 
 MOST = 50
-"""Sessions, and tokens, of one account."""
+"""The most sessions of one account, and the most tokens."""
 _COLUMNS = "hash, account_id, label, at, used_at, proved_at, ends_at, agent, address"
 _TOKENS = "id, hash, account_id, name, scopes, rooms, at, used_at, ends_at"
 _ACCOUNT = (
@@ -36,7 +36,7 @@ class Session(NamedTuple):
 
     @property
     def id(self) -> str:
-        """Eight letters that name it and tell nothing of its secret."""
+        """Return eight letters that name the session without revealing its secret."""
         return short_id(self.hash)
 
 
@@ -68,7 +68,7 @@ def short_id(digest: bytes) -> str:
 
 
 def start(sql: Sql, session: Session) -> None:
-    """Store a new session; of more than `MOST`, those that were used longest ago end."""
+    """Store a new session; beyond `MOST`, the sessions that were used longest ago end."""
     sql.run(f"INSERT INTO session ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", *session)
     for old in of_account(sql, session.account_id)[MOST:]:
         end(sql, old.hash)
@@ -97,7 +97,7 @@ def touch(sql: Sql, digest: bytes, at: int, address: str) -> None:
 
 
 def renew(sql: Sql, digest: bytes, new: bytes, at: int) -> bool:
-    """Give a session another id, since the password was given; False if another request has done so, or ended it."""
+    """Give a session another id, after a proof; return False if another request has done so, or has ended it."""
     sql.run("UPDATE session SET hash = ?, proved_at = ? WHERE hash = ?", new, at, digest)
     # Looked up by the new id: of two that came at once, the second one finds no row to change.
     return sql.one("SELECT 1 FROM session WHERE hash = ?", new) is not None
@@ -191,7 +191,7 @@ def _token(row: Row) -> Token:
 
 
 class Standing(NamedTuple):
-    """The account that a held connection is for, as it is now."""
+    """The account of a held connection, as it is now."""
 
     state: str
     until: int | None
@@ -200,13 +200,13 @@ class Standing(NamedTuple):
 
 
 def access_revision(sql: Sql) -> int:
-    """Return a number that moves with each change by which any session, token, account or guest may do less."""
+    """Return a number that changes whenever a session, token, account or guest loses a right."""
     row = sql.one("SELECT revision FROM access_revision WHERE id = 1")
     return 0 if row is None else int(row[0])
 
 
 def standings(sql: Sql, accounts: Collection[int]) -> dict[int, Standing]:
-    """Return the accounts, as far as they are there."""
+    """Return those of the accounts that exist."""
     rows = sql.all(f"SELECT id, state, until, role, name FROM account WHERE id IN ({_marks(accounts)})", *accounts)
     return {row[0]: Standing(*row[1:]) for row in rows}
 

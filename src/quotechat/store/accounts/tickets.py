@@ -64,7 +64,7 @@ def make(
 
 
 def use(sql: Sql, kind: str, code: str, at: int) -> Ticket:
-    """Use a ticket once, in the transaction of its purpose. Raises LinkUnknown, with whichever fault it has."""
+    """Use a ticket once, in the transaction of its purpose. Raises LinkUnknown if it is unknown, used or too old."""
     digest = _hash(code)
     row = sql.one(
         "UPDATE ticket SET used = used + 1 WHERE hash = ? AND kind = ? AND used < uses AND ends_at > ?"

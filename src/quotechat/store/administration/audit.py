@@ -1,4 +1,4 @@
-"""Tell what is done in the log `@audit`, in the transaction that does it. No text of a message ever stands there.
+"""Record acts in the log `@audit`, in the transaction of the act. No text of a message is ever in it.
 
 The log is locked last in a transaction, after rooms and accounts, so that two that tell wait for each other only here.
 """

@@ -1,4 +1,4 @@
-"""What the server keeps, in figures, for the page of administrators."""
+"""Count the accounts and files of the server, for the page of administrators."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..shapes import Sql
 
 
 class Figures(NamedTuple):
-    """How many accounts are not closed, how many files there are, and the bytes of their different contents."""
+    """The number of accounts that are not closed, the number of files, and the bytes of their different contents."""
 
     accounts: int
     files: int

@@ -1,4 +1,4 @@
-"""Reports of messages, for those who manage their rooms. Statements only.
+"""Reports of messages, for the managers of their rooms. Statements only.
 
 Managers see the reports of their rooms; administrators those of open rooms, and of direct ones, which nobody manages,
 but not what was said there.
@@ -61,7 +61,7 @@ def listed(sql: Sql, reader: Principal, state: str, before: int | None, limit: i
 
 
 def close(sql: Sql, reader: Principal, report_id: int, state: str) -> Report:
-    """Say what came of a report. Raises NotFound, Forbidden if it is not for `reader` to say."""
+    """Set the state of a report. Raises NotFound, and Forbidden if `reader` may not decide it."""
     row = sql.one(f"SELECT {_COLUMNS} {_FROM} WHERE r.id = ?", reader.account or 0, report_id)
     if row is None or not _may_see(reader, row):
         raise NotFound("There is no such report.")

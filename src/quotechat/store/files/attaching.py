@@ -78,7 +78,7 @@ def reserve(sql: Sql, files: FileIds | None, scheduled: int) -> None:
 
 
 def drop(sql: Sql, condition: str, *values: object) -> None:
-    """Drop the files for which `condition` holds; their contents go later, if no other file has them."""
+    """Drop the files for which `condition` holds; their contents are removed later, if no other file has them."""
     for column in ("hash", "thumb"):
         sql.run(
             f"INSERT INTO dropped (hash) SELECT DISTINCT {column} FROM file WHERE {column} IS NOT NULL"

@@ -39,12 +39,12 @@ class Staged(NamedTuple):
 
 
 class Blobs(Protocol):
-    """The place of arriving files and new contents. Methods that take `sql` are called under the lock of ``blob``."""
+    """Stores arriving files and new contents. Methods that take `sql` are called under the lock of ``blob``."""
 
     folder: Path
 
     def received(self, upload: str) -> int:
-        """Return how many bytes of `upload` have come."""
+        """Return the number of bytes of `upload` that have been received."""
 
     def append(self, upload: str, offset: int, blocks: Iterable[bytes]) -> int:
         """Add `blocks` to the `offset` bytes that have come; return how many have then.
@@ -54,22 +54,22 @@ class Blobs(Protocol):
         """
 
     def completing(self, upload: str) -> contextlib.AbstractContextManager[None]:
-        """Keep other processes of this machine from completing `upload`. Raises Conflict if one is at it."""
+        """Keep other processes of this machine from completing `upload`. Raises Conflict if one is doing so."""
 
     def local(self, upload: str) -> Path:
-        """Return a file of this machine with all that has come of `upload`."""
+        """Return a file on this machine with all received bytes of `upload`."""
 
     def stage(self, upload: str, path: Path) -> Staged:
         """Bring the file at `path`, made of `upload`, to the disk as a content."""
 
     def put(self, sql: Sql, staged: Staged) -> None:
-        """Let the content be there."""
+        """Make the staged content available."""
 
     def unstage(self, staged: Iterable[Staged]) -> None:
         """Remove the pieces that `stage` has made, unless a content has them."""
 
     def discard(self, upload: str) -> None:
-        """Remove all that was kept for `upload` but contents that are there."""
+        """Remove all that was kept for `upload`, except contents that are available."""
 
 
 class Directory:
@@ -286,7 +286,7 @@ class InBucket:
 
 
 class WrongOffset(Conflict):
-    """So many bytes have come, and not as many as the caller says."""
+    """The caller's offset is not the number of bytes that have been received."""
 
     def __init__(self, received: int) -> None:
         super().__init__(f"{received} bytes of this upload are here: go on from there.")

@@ -26,7 +26,7 @@ BLOCK_BYTES = 256 * 1024
 _CONNECT_SECONDS, _READ_SECONDS, _TRIES = 3.0, 10.0, 2
 _RETRY_MS = 5000
 _REST_SECONDS = 5.0
-"""For so long nobody is kept waiting for a storage that was unavailable."""
+"""Seconds after a failure in which requests are refused at once instead of waiting for the storage."""
 _PLACES, _PLACE_SECONDS = 12, 2.0
 """Requests of people that may wait for the storage at once in a process, and for how long one waits for its turn: the
 other threads stay free, whatever becomes of the storage."""
@@ -152,7 +152,7 @@ def _connect(settings: Settings) -> Any:
 
 @contextlib.contextmanager
 def _translated(what: str) -> Iterator[None]:
-    """Turn faults of the client into refusals."""
+    """Translate exceptions of boto3 into refusals."""
     from botocore.exceptions import BotoCoreError, ClientError
     from urllib3.exceptions import HTTPError
 

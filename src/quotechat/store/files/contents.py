@@ -1,4 +1,4 @@
-"""Contents that are there: the place of each, how it is read, and how it goes.
+"""Available contents: the place of each, reading it, and removing it.
 
 The row of a content in the table ``blob`` names its place: none is the data directory, ``s3:…`` an object of the
 bucket, all else pieces in the database. An object is of one upload alone, so that it is stored before the row is and
@@ -27,7 +27,7 @@ PIECE_BYTES = 256 * 1024
 """Bytes of a piece in the database."""
 _BLOCK = 64 * 1024
 OBJECT = "s3:"
-"""With it the place of a content begins that is an object."""
+"""The prefix of the place of a content that is an object."""
 _HASH_BYTES = 32
 _STAGED = b"s3?"
 
@@ -61,7 +61,7 @@ class Content(NamedTuple):
 
     @property
     def is_far(self) -> bool:
-        """Return True if each block of it is waited for, as another machine sends it."""
+        """Return True if another machine sends its blocks, so that a reader waits for each."""
         return self.bucket is not None
 
     def blocks(self, start: int, stop: int) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Mentions: read those of an account, in all the rooms that it sees, and take away those of a message."""
+"""Mentions: read those of an account, in all rooms that it may read, and delete those of a message."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def forget(ledger: Ledger, room: Room, message_id: int) -> None:
 
 
 def _place(sql: Sql, reader: Principal, before: Before) -> Row | None:
-    """Return where a message stands among all; None also if its room is not for `reader`, as if it were not there."""
+    """Return the position of a message among all; None if it does not exist, or if `reader` may not read its room."""
     try:
         (room,) = visibility.room(sql, "r.id", before.room, reader)
     except RoomUnknown:

@@ -1,4 +1,4 @@
-"""When accounts were last here: one row for each, beside the account's own, which senders hold while they write."""
+"""The time at which accounts were last here, in rows of their own: senders lock the account's row while they write."""
 
 from __future__ import annotations
 

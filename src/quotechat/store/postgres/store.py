@@ -2,7 +2,7 @@
 
 The number of an event comes from its room's row, locked from the first round trip to the commit: PostgreSQL makes
 a commit visible before it frees the lock, so numbers are seen in their order, from any machine. All locks are
-taken in one order (scheduled messages, rooms by id, the quotes), so batches never wait for each other in a ring.
+taken in one order (scheduled messages, rooms by id, the quotes), so batches never deadlock.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class PostgresStore(Reads):
                 try:
                     return self._commit(connection, writes)
                 except _LostBeforeCommit as fault:
-                    # It may have been dead since the batch before; a new one is not.
+                    # The connection may have been lost since the last batch; a new one is tried once.
                     if fresh:
                         raise PostgresUnavailable(str(fault)) from fault
 
@@ -162,7 +162,7 @@ class PostgresStore(Reads):
             raise _translated(fault) from fault
 
     def rebuild(self, progress: Callable[[int, int], None]) -> int:
-        """Make the projections anew from the log (see `store.rebuild`); how many events were replayed.
+        """Make the projections anew from the log (see `store.rebuild`); return the number of replayed events.
 
         No other process writes meanwhile.
         """
@@ -210,7 +210,7 @@ class PostgresStore(Reads):
         self._apart(work)
 
     def version(self) -> int:
-        # The heads have to be asked for in any case.
+        # Always a new number: the heads have to be read in any case.
         return time.monotonic_ns()
 
     def verify(self) -> Iterator[Step]:
@@ -228,7 +228,7 @@ class PostgresStore(Reads):
     # --- A batch ----------------------------------------------------------------------------------
 
     def _commit(self, connection: Connection, writes: Sequence[Write]) -> list[Outcome | Refused]:
-        """Store one batch on `connection`, in two round trips if the prefetch had all."""
+        """Store one batch on `connection`, in two round trips if the prefetch had all reads."""
         sql = Gathering(connection)
         try:
             self._begin(connection, sql, writes)
@@ -248,7 +248,7 @@ class PostgresStore(Reads):
                 connection.execute("COMMIT")
         except psycopg.Error as fault:
             if self._give_up(connection, fault):
-                # It was on its way: PostgreSQL may have stored it or not.
+                # The commit was sent: PostgreSQL may have stored the batch or not.
                 raise CommitFailed(str(fault).strip(), certain=False) from fault
             raise _translated(fault) from fault
         except BaseException as fault:
@@ -257,7 +257,7 @@ class PostgresStore(Reads):
         return outcomes
 
     def _begin(self, connection: Connection, sql: Gathering, writes: Sequence[Write]) -> None:
-        """Make the first trip: begin, lock all that the batch needs, and prefetch its most likely reads."""
+        """Make the first round trip: begin, lock all rows of the batch, and prefetch its most likely reads."""
         names = list({write.command.room for write in writes if not isinstance(write.command, _WITHOUT_ROOM)})
         delivered = [write.command.id for write in writes if isinstance(write.command, Deliver)]
         cancelled = [
@@ -282,7 +282,7 @@ class PostgresStore(Reads):
             self._remember_claims(sql, delivered, {row[0] for row in claimed.fetchall()})
         ids = {row[0]: row[1] for row in found}
         if any(self._ids.get(name) != number for name, number in ids.items()):
-            # A room that is new here, or was made anew: the prefetched rows are of another.
+            # A room is new here, or was made anew: the prefetched rows are those of another id.
             self._ids.update(ids)
             with connection.pipeline():
                 sql.foresee(self._foreseen(writes))
@@ -294,7 +294,7 @@ class PostgresStore(Reads):
             if isinstance(command, Deliver):
                 yield rules.WAITING, (command.id,)
             elif not isinstance(command, CreateRoom | BeginDirect | EraseMessage):
-                # For an unknown room the same is asked: the time tells nobody which rooms there are.
+                # For an unknown room the same reads are made: their time must not reveal which rooms exist.
                 yield from rules.foreseen(command, write, self._ids.get(command.room, 0))
 
     def _remember_rooms(self, sql: Gathering, names: Iterable[str], found: Iterable[Sequence[Any]]) -> None:
@@ -307,7 +307,7 @@ class PostgresStore(Reads):
             sql.remember(rules.STILL_WAITING, (each,), (1,) if each in claimed else None)
 
     def _give_up(self, connection: Connection, fault: BaseException, *, close: bool = False) -> bool:
-        """Roll back; whether the connection was lost."""
+        """Roll back; return True if the connection was lost."""
         if close or (isinstance(fault, psycopg.Error) and lost(fault, connection)):
             self._drop_writer()
             return True

@@ -33,7 +33,7 @@ class Subscriber(NamedTuple):
 
 
 class Position(NamedTuple):
-    """Where a subscriber stands in a room, and the oldest event that the room has still is above `floor`."""
+    """A subscriber's position in a room; the oldest event that the room still has is above `floor`."""
 
     room_id: int
     cursor: Cursor

@@ -1,4 +1,4 @@
-"""A command under its rule: what every rule is given."""
+"""The argument of every rule: the command, with the transaction, the room and the rights of its sender."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Settings:
 
 
 class Asked(NamedTuple):
-    """A command under its rule: its transaction, room, sender and bounds."""
+    """A command that a rule handles, with its transaction, room, sender and settings."""
 
     ledger: Ledger
     room: Room
@@ -37,12 +37,12 @@ class Asked(NamedTuple):
 
     @property
     def about(self) -> rooms.About:
-        """The settings of the room."""
+        """Return the settings of the room."""
         return rooms.parsed(self.room.about)
 
     @property
     def by(self) -> dict[str, str]:
-        """The field that names the account which does it; empty for others."""
+        """Return the field `by` that names the acting account; empty for a sender without an account."""
         number = self.standing.principal.id
         return {} if number is None else {"by": number}
 
@@ -59,7 +59,7 @@ class Asked(NamedTuple):
         return self.write.identity
 
     def tell(self, what: str, **about: str | int | None) -> None:
-        """Tell the log `@audit` of an act in this room."""
+        """Note an act in this room for the log `@audit`."""
         self.ledger.tell(self.write.at, what, by=self.standing.principal.id, room=self.room.name, **about)
 
     def append(
@@ -71,12 +71,12 @@ class Asked(NamedTuple):
         reaction: int | None = None,
         emoji: str | None = None,
     ) -> Stored:
-        """Store the event that comes of it."""
+        """Append the event that follows from the command."""
         return self.ledger.append(self.room, event, body, self.write, target=target, reaction=reaction, emoji=emoji)
 
 
 def ask(ledger: Ledger, name: str, write: Write, settings: Settings) -> Asked:
-    """Return the command's room, locked, and its sender's standing there.
+    """Return the command with its room, which is locked, and its sender's rights there.
 
     Raises Unauthenticated, and RoomUnknown also for a room that the sender may not see, after the same statements.
     """

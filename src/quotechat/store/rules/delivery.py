@@ -27,7 +27,7 @@ STILL_WAITING = "SELECT 1 FROM scheduled WHERE id = ? AND state = 'waiting'"
 
 
 def deliver(ledger: Ledger, command: Deliver, write: Write, settings: Settings) -> Outcome:
-    """Send a message that waits, or give it back to its sender."""
+    """Send a scheduled message, or leave it with its sender if it is refused."""
     sql = ledger.sql
     row = sql.one(WAITING, command.id)
     if row is None:
@@ -55,7 +55,7 @@ def deliver(ledger: Ledger, command: Deliver, write: Write, settings: Settings) 
     room = asked.room
     parent = messages.parent_if_kept(asked, send.message.reply_to)
     stored = messages.say(asked, send, parent, files, runs, mentions.candidates(send.message.message, runs))
-    # The text is the log's from now on, which knows how to forget it.
+    # From now on the text is in the log, from which it can be deleted.
     sql.run(
         "UPDATE scheduled SET state = 'sent', seq = ?, message = '{}', source = NULL WHERE id = ?",
         stored.seq, command.id,
@@ -79,7 +79,7 @@ def _signed(asked: Asked, send: SendMessage) -> SendMessage:
 
 
 def _refuse_due(sql: Sql, scheduled_id: int, refused: Refused) -> None:
-    """Leave a due message with its sender, and say why it was not sent."""
+    """Leave a due message with its sender, with the code of its refusal."""
     sql.run(
         "UPDATE scheduled SET state = 'refused', code = ?, source = NULL WHERE id = ?", refused.code, scheduled_id
     )

@@ -109,7 +109,7 @@ def remove(asked: Asked, command: RemoveMember) -> Stored | Accepted:
 
 
 def let_go(asked: Asked, member: Member, reason: str) -> Stored | Accepted:
-    """End a membership, and all that goes with it."""
+    """End a membership, and delete the rows that depend on it."""
     sql, room = asked.ledger.sql, asked.room
     body = {"member": {"id": member.id, "user": member.name}, "reason": reason}
     outcome = _tell(asked, events.MEMBER_LEFT, member, body)
@@ -170,7 +170,7 @@ def _keep_a_mute(asked: Asked, member: Member, *, own: bool) -> None:
 
 
 def _mute(asked: Asked, member: Member, until: int | None) -> None:
-    """Let a member say nothing until then, and tell it alone."""
+    """Mute a member until then; only the member is notified."""
     sql, room = asked.ledger.sql, asked.room
     sql.run(
         "UPDATE member SET muted_until = ? WHERE account_id = ? AND room_id = ?", until, member.account, room.id
@@ -191,14 +191,14 @@ def _muted_until(asked: Asked, wanted: commands.MemberChange) -> int | None:
 
 
 def _insert(asked: Asked, account: int, role: str) -> None:
-    """Add the row: all that was said so far counts as read."""
+    """Add the row of a member; all earlier messages count as read."""
     room = asked.room
     members.add(asked.ledger.sql, room.id, account, role, (room.head, room.counts.messages), asked.write.at)
     asked.ledger.touch(account)
 
 
 def _tell(asked: Asked, event: str, member: Member, body: dict[str, Any]) -> Stored | Accepted:
-    """Append the event, in a room whose log has its members."""
+    """Append the event of a membership, if the room's log has its members."""
     if rooms.is_private(asked.room.kind):
         return asked.append(event, body | asked.by)
     return Accepted({} if event == events.MEMBER_LEFT else {"member": member.shown()})

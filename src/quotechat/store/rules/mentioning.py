@@ -1,4 +1,4 @@
-"""Mentions of a message: whom its text calls and whom it answers; a row for each, never for each member.
+"""Mentions of a message: the accounts that its text names and the author that it answers; a row for each mention.
 
 Rows are written by the rules and not by projections: whether a mention was seen, and who blocked whom, stands in no
 log.
@@ -20,7 +20,7 @@ from ..shapes import Row
 from .asked import Asked
 
 ROOM_KEY = 0
-"""Stands for everybody in the room, where rows have the key of an account."""
+"""The key of a mention of the whole room, in place of that of an account."""
 MOST_CALLED = 20
 """Members of a room that any member may mention all together."""
 _WHO = (
@@ -39,7 +39,7 @@ Called = dict[int, str]
 def mark(
     asked: Asked, said: str, runs: list[text.Run] | None, candidates: Sequence[Candidate]
 ) -> tuple[list[text.Run] | None, Called]:
-    """Return the runs of `said` with their mentions, and whom they call."""
+    """Return the runs of `said` with their mentions, and the kind of mention by account."""
     if not candidates:
         return runs, {}
     known: dict[str, str] = {}
@@ -63,14 +63,14 @@ def author(asked: Asked, parent: int | None) -> Called:
 
 
 def note(asked: Asked, message_id: int, called: Called) -> None:
-    """Store whom a new message calls, but for its sender."""
+    """Store the mentions of a new message, except of its sender."""
     for account, kind in called.items():
         if account != asked.standing.principal.account:
             _add(asked, message_id, account, kind)
 
 
 def change(asked: Asked, message_id: int, called: Called) -> None:
-    """Store whom a message calls after an edit; whom it answers stays."""
+    """Store the mentions of a message after an edit; the mention by its reply stays."""
     sql, key = asked.ledger.sql, (asked.room.id, message_id)
     rows = list(sql.all("SELECT account_id, kind FROM mention WHERE room_id = ? AND message_id = ?", *key))
     before = {account for account, _ in rows}
@@ -84,7 +84,7 @@ def change(asked: Asked, message_id: int, called: Called) -> None:
 def foreseen(
     candidates: Sequence[Candidate], room_id: int, identity: str | None
 ) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """Yield the single-row reads that `mark` makes; whom a reply answers, only the message that it answers tells."""
+    """Yield the single-row reads that `mark` makes; the author of a reply's parent is known only from the parent."""
     for skeleton in dict.fromkeys(each.skeleton for each in candidates):
         if skeleton != mentions.ROOM_SKELETON:
             yield _NAMED, (identity or "", room_id, skeleton)
@@ -99,7 +99,7 @@ def _add(asked: Asked, message_id: int, account: int, kind: str) -> None:
 
 
 def _tell(asked: Asked, account: int) -> None:
-    """Let the inbox of the account know; those of a whole room are told by the room's own news."""
+    """Move the inbox of the account; a mention of the whole room reaches inboxes by the room's own news."""
     if account != ROOM_KEY:
         asked.ledger.move_inbox(account)
     else:

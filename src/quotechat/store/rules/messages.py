@@ -40,7 +40,7 @@ def send(asked: Asked, command: SendMessage) -> Stored | Scheduled:
     files = attaching.waiting(asked.ledger.sql, asked.room.id, write.identity, said.files)
     if said.send_at is not None:
         waiting.check(asked)
-        # A scheduled message holds no name: nothing was sent under it yet.
+        # A scheduled message does not hold its sender's name: nothing was sent under it yet.
         held_names.check(asked.ledger, asked.room, write, said.user, asked.settings.name_hold_ms)
         return waiting.schedule(asked, command, due)
     rights.check_pace(asked)
@@ -117,7 +117,7 @@ def say(
     runs: list[text.Run] | None,
     candidates: Sequence[Candidate],
 ) -> Stored:
-    """Append a message to the log, and call those whom it mentions."""
+    """Append a message to the log, and store its mentions."""
     said = command.message
     runs, called = mentioning.mark(asked, said.message, runs, candidates)
     called = mentioning.author(asked, said.reply_to) | called

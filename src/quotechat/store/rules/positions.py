@@ -1,4 +1,4 @@
-"""The rules of one's own place in a room: up to where one has read, and how much one wants to hear. No event."""
+"""The rules of an account's read position in a room and of its notification level. They make no event."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def read_own(asked: Asked, last: int) -> None:
 
 
 def set_level(asked: Asked, command: SetLevel) -> Accepted:
-    """Choose how much the sender wants to hear of the room."""
+    """Set the sender's notification level for the room."""
     account, sql = rights.need_account(asked), asked.ledger.sql
     found = place(asked, account)
     if found is None:

@@ -36,7 +36,7 @@ def remove(asked: Asked, command: RemoveQuote) -> Stored:
     if not others:
         asked.need_identity()
     row = sql.one("SELECT room_id, identity, removed, body FROM quote WHERE id = ?", quote_id)
-    # One whose event is kept no longer belongs to no room.
+    # A quote whose event retention has deleted belongs to no room.
     if row is None or row[0] not in (None, asked.room.id):
         raise QuoteUnknown()
     own = identity is not None and callers.owns(sql, identity, row[1])

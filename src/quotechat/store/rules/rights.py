@@ -47,11 +47,11 @@ _NEEDS: dict[type, str] = {
     SetLevel: READ,
 }
 _SPEAKS = (SendMessage, EditMessage, React, AddQuote)
-"""Commands that a mute and the end of a room forbid."""
+"""Commands that a mute forbids, and the archiving of a room."""
 _FOR_ACCOUNTS = (Join, ReportMessage, SetRoom, AddMember, SetMember, RemoveMember)
-"""Commands that no visitor may give: one is told to sign in."""
+"""Commands that need an account: a visitor is told to sign in."""
 _LOOKS_BACK = 500
-"""Events in which the last word of a visitor is looked for."""
+"""The newest events among which the last message of a visitor is looked for."""
 _SPOKE = (
     "SELECT max(at) FROM event WHERE room_id = ? AND seq > ? AND at > ? AND command = 'message-sent' AND identity"
 )
@@ -121,7 +121,7 @@ def _check_blocked(asked: Asked) -> None:
 
 
 def _spoke_at(asked: Asked, slow_ms: int) -> int | None:
-    """Return when the sender spoke last, among the newest events; all without identity count as one."""
+    """Return the time of the sender's last message among the newest events; senders without identity count as one."""
     identity = asked.write.identity
     of_it, values = (" IS NULL", ()) if identity is None else (" = ?", (identity,))
     row = asked.ledger.sql.one(

@@ -56,7 +56,7 @@ def begin_direct(ledger: Ledger, command: BeginDirect, write: Write, settings: S
     sql = ledger.sql
     standing = callers.standing(sql, write, 0)
     own, others = _people(sql, standing, command, write)
-    # Nobody else begins the same one meanwhile.
+    # The lock keeps other transactions from making the same room.
     sql.alone("direct")
     there = _direct_of(sql, own, others)
     if there is not None:
@@ -77,7 +77,7 @@ def begin_direct(ledger: Ledger, command: BeginDirect, write: Write, settings: S
 
 
 def change(asked: Asked, command: SetRoom) -> Stored:
-    """Change the settings of a room; all its readers learn the whole of them."""
+    """Change the settings of a room; the event has all of them."""
     room, wanted = asked.room, command.about
     row = asked.ledger.sql.one("SELECT title FROM room WHERE id = ?", room.id)
     assert row is not None
@@ -127,7 +127,7 @@ def _changed(about: rooms.About, wanted: AboutChange) -> rooms.About:
 
 
 def _keep_a_manager(asked: Asked) -> None:
-    """Give a room that closes a manager, if it has none: the one who closes it. Raises Conflict."""
+    """Make the account that closes a room its manager, if it has none. Raises Conflict."""
     if members.managers(asked.ledger.sql, asked.room.id):
         return
     own = _own(asked.ledger.sql, asked.standing)
@@ -173,7 +173,7 @@ def _open_name(name: str) -> str:
 
 
 def _tailed(wish: str) -> str:
-    """Return the name of a closed room: nobody learns from it, or from its refusal, which others there are."""
+    """Return the name of a closed room: neither the name nor a refusal reveals other rooms."""
     if len(wish) > _LONGEST_WISH:
         raise Invalid("name", f"The name of a closed room has at most {_LONGEST_WISH} characters; a tail is added.")
     return f"{_open_name(wish)}-{random_tail(_TAIL)}"
@@ -196,7 +196,7 @@ def _direct_of(sql: Sql, own: Account, others: list[Account]) -> Created | None:
 
 
 def _pair(people: list[Account]) -> bytes:
-    """Return what is the same for the same people."""
+    """Return the key of a direct room, equal for the same people."""
     return hashlib.blake2b("\n".join(sorted(each.key for each in people)).encode(), digest_size=16).digest()
 
 

@@ -40,7 +40,7 @@ MOST_BEST = 2_000
 _MOST_ROOMS = 50
 """Rooms whose terms are part of the question to the index; more are a condition alone."""
 _FIRST, _LEAST_CHUNK, _MOST_CHUNK = 50, 10, 400
-"""Hits that are read and compared together: more of them the quicker it goes."""
+"""Hits that are read and compared together at first; the number grows while that is quick."""
 _ROOMS_AT_ONCE = 50
 """Rooms whose messages are read with one statement."""
 _QUICK, _SLOW = 0.01, 0.04
@@ -84,7 +84,7 @@ def before_of(value: str) -> Before:
 
 
 class Search:
-    """One question of one caller; `enough` says that it has taken its time."""
+    """One question of one caller; `enough()` is True when its time is over."""
 
     def __init__(self, store: Transactions, index: Index, asked: Question, principal: Principal) -> None:
         self._store = store
@@ -194,7 +194,7 @@ class Search:
         """Return the rooms to search, the same as a condition, None for all rooms, and messages behind the index."""
         seen = {key: room for key, room in visible(sql, self._asker.principal).items() if self._wanted(room)}
         rooms = rooms_of(sql)
-        # Of others not even the time of a hit may be told, by how far a search came.
+        # Of other rooms not even the time of a hit may be revealed, by the point at which a search ends.
         only = None if rooms.keys() <= seen.keys() else frozenset(seen)
         news, self.late = behind.messages(sql, [room for key, room in rooms.items() if key in seen], places)
         return seen, only, [hit for hit in news if self._asked.at(hit.at)]
@@ -242,7 +242,7 @@ class Search:
         return iter([hit for hit in news if hit < end])
 
     def _room_id(self, room: str) -> int:
-        """Return the key of a room, 0 if the caller does not see it: a position that is made up must tell nothing."""
+        """Return the key of a room, 0 if the caller does not see it: a made-up position must reveal nothing."""
         try:
             row = self._store.read_with(lambda sql: visibility.room(sql, "r.id", room, self._asker.principal))
         except RoomUnknown:
@@ -341,7 +341,7 @@ class Search:
     def _position(self, hit: Hit) -> str:
         row = self._store.read_with(lambda sql: sql.one("SELECT name FROM room WHERE id = ?", hit.room_id))
         seen = self._store.read_with(lambda sql: visible(sql, self._asker.principal))
-        # Of a room that the caller does not see only the time is told.
+        # For a room that the caller does not see, the position has only the time.
         name = row[0] if row is not None and hit.room_id in seen else "0"
         return f"{hit.at}.{name}.{hit.id if name != '0' else 0}"
 

@@ -37,7 +37,7 @@ _FORGETTING = {events.MESSAGE_EDITED, events.MESSAGE_DELETED}
 
 
 class Done(NamedTuple):
-    """One step: how many `events` were read, if words were `dropped`, and if there is `more` to do."""
+    """One step: the number of `events` read, if words were `dropped`, and if there is `more` to do."""
 
     events: int
     dropped: bool
@@ -207,11 +207,11 @@ def _quotes(log: Sql, writer: Writer, place: Place | None) -> Done:
     return Done(len(rows), dropped, last < now.seq)
 
 
-# --- How far it is ----------------------------------------------------------------------------------
+# --- Progress ---------------------------------------------------------------------------------------
 
 
 def reached(store: Transactions, index: Index) -> tuple[int, int]:
-    """Return how many events of all rooms the index has read, and how many there are."""
+    """Return the number of events of all rooms that the index has read, and the number of all events."""
     with index.reading() as reader:
         places = {} if reader is None else reader.places()
     rooms = store.read_with(rooms_of).values()

@@ -1,4 +1,4 @@
-"""The contract of an index: terms of messages and quotes, and how far each room's log has been read.
+"""The contract of an index: terms of messages and quotes, and the position in each room's log that it has read.
 
 * **Late at most.** A document is a hint: each hit is read again from the log's tables and compared.
 * **Together.** Documents and the position up to which they were made change in one transaction.
@@ -35,7 +35,7 @@ QUOTE_ZERO = -(2**62)
 
 
 class Place(NamedTuple):
-    """How far a room's log has been read: `seq` with its `tag`; messages up to `floor` are dropped."""
+    """The position up to which a room's log has been read: `seq` with its `tag`; messages up to `floor` are dropped."""
 
     seq: int
     tag: str
@@ -110,11 +110,11 @@ class Writer(Protocol):
         """Drop at most `most` documents of a room with ids up to `last`; True if there may be more."""
 
     def settle(self, room_id: int, place: Place | None) -> None:
-        """Keep how far a room has been read; None forgets the room."""
+        """Store the position up to which a room has been read; None forgets the room."""
 
 
 class Reader(Protocol):
-    """One look at an index."""
+    """Reads an index for one search."""
 
     @property
     def read(self) -> int:
@@ -165,7 +165,7 @@ def time_of(number: int) -> int:
 
 
 def next_start(newest: int) -> int:
-    """Return where a part begins behind the document `newest`: with the next minute, so none has to move."""
+    """Return the number at which a part after the document `newest` begins: with the next minute, so none moves."""
     return first_number((time_of(newest) // MINUTE + 1) * MINUTE)
 
 

@@ -1,4 +1,4 @@
-"""The rooms that a caller may read now: each search asks for them in the transaction that reads messages."""
+"""Find the rooms that a caller may read now: each search does so in the transaction that reads messages."""
 
 from __future__ import annotations
 

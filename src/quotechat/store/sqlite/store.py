@@ -37,17 +37,18 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _BUSY_SECONDS = 5.0
-"""For tools that hold SQLite's own lock; our processes never meet there."""
+"""Seconds to wait for tools that hold SQLite's own lock; our processes use the `FileLock`."""
 _UNUSABLE = {
     sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOTADB,
     sqlite3.SQLITE_PERM,
 }  # fmt: skip
-"""Result codes that speak of the file, and not of a statement."""
+"""Result codes that concern the file, not a statement."""
 _NO_ROOM = {sqlite3.SQLITE_IOERR_SHMSIZE}
 """The index of SQLite's log could not grow: it lies on the same disk."""
 _CHECKPOINT_PAGES = 4000
-"""Larger than SQLite's 1000: a fifth more appends a second, for 16 MB of write-ahead log."""
+"""Pages of the write-ahead log between two checkpoints. SQLite's default is 1000; this gives a fifth more appends a
+second, for 16 MB of log."""
 
 
 class SqliteStore(Reads):
@@ -61,7 +62,7 @@ class SqliteStore(Reads):
         self._idle: deque[sqlite3.Connection] = deque()
         self._closed = False
         self._warned_at = 0.0
-        # Closed in the end or at a fault: what the garbage collector closes is a warning from Python 3.13 on.
+        # Closed at the end or after a fault: Python 3.13 warns if the garbage collector has to close one.
         with contextlib.ExitStack() as opened:
             opened.callback(self._presence.close)
             opened.callback(self._lock.close)
@@ -131,7 +132,7 @@ class SqliteStore(Reads):
             return work(sql)
 
     def rebuild(self, progress: Callable[[int, int], None]) -> int:
-        """Make the projections anew from the log (see `store.rebuild`); how many events were replayed."""
+        """Make the projections anew from the log (see `store.rebuild`); return the number of replayed events."""
         with self._lock, self._transaction as sql:
             return rebuild.rebuild(sql, progress)
 
@@ -142,7 +143,7 @@ class SqliteStore(Reads):
             return work(sql)
 
     def secret(self) -> str:
-        # In a file of its own: a copy of the log for analysis gives its reader no identity.
+        # In a file of its own: with a copy of the log alone nobody can sign identities.
         return load_secret(self._path.with_name("secret"))
 
     def adopt(self, secret: str) -> None:
@@ -154,8 +155,8 @@ class SqliteStore(Reads):
             keep_secret(path, secret)
 
     def version(self) -> int:
-        # Changes when any other connection has committed, our own writer's too. The watcher and the indexer ask, and a
-        # statement that two threads run at once on one connection may give no row to one of them.
+        # It changes when any other connection has committed, our own writer's too. The watcher and the indexer call
+        # this, and a statement that two threads run at once on one connection may give no row to one of them.
         with self._watching:
             found: int = self._watcher.execute("PRAGMA data_version").fetchone()[0]
         return found
@@ -189,7 +190,7 @@ class SqliteStore(Reads):
             return StorageFull()
         if code_of(fault) not in _UNUSABLE:
             return None
-        # While it lasts there may be hundreds a second.
+        # Logged once a second: there may be hundreds while it lasts.
         if time.monotonic() - self._warned_at >= 1:
             self._warned_at = time.monotonic()
             log.error("%s: %s", self._path, fault)
@@ -211,7 +212,7 @@ class SqliteStore(Reads):
             with contextlib.suppress(sqlite3.Error):  # BEGIN itself failed
                 connection.execute("COMMIT")
             self._idle.append(connection)
-            if self._closed:  # perhaps by another thread, after the last look and before this one was there
+            if self._closed:  # perhaps another thread has closed the others before this one was back
                 self._close_idle()
 
     def _open_writer(self) -> sqlite3.Connection:
@@ -233,7 +234,7 @@ class SqliteStore(Reads):
             raise self._refusal(fault) or fault from fault
 
     def _connect(self, *pragmas: str) -> sqlite3.Connection:
-        # Threads pass connections on, one at a time; transactions are begun by hand.
+        # One thread at a time uses a connection; transactions are begun by hand.
         connection = sqlite3.connect(
             self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
         )
