@@ -1,1 +1,1 @@
-"""Accounts and what they sign in with: checks of the caller, then one call of the store."""
+"""Accounts and their credentials: checks of the caller, then one call of the store."""

@@ -35,10 +35,10 @@ from .own_tokens import OwnTokens
 from .passwords import Passwords
 
 DEVICE_MS = 600_000
-"""For how long a link for another device lasts."""
+"""Milliseconds for which a link for another device is valid."""
 TOLD_EVERY_MS = 60_000
 PROOF_MS = 600_000
-"""For how long a password that was given counts as proof."""
+"""Milliseconds for which a given password counts as proof."""
 _AT_ONCE, _EVERY_MS = 10, 20_000
 """Tries to sign in of an address, or of a known device: at once, and then one every so often."""
 _LINKS_AT_ONCE, _LINKS_EVERY_MS = 10, 6_000
@@ -62,7 +62,7 @@ class Accounts(OwnTokens):
     # --- Beginning ----------------------------------------------------------------------------------
 
     def sign_in(self, name: object, password: object, client: Client) -> SignedIn:
-        """Begin a session. Raises SignInFailed for all that is wrong, RateLimited, Overloaded, Forbidden if banned."""
+        """Begin a session. Raises SignInFailed for any wrong input, RateLimited, Overloaded, Forbidden if banned."""
         name, password = text_of(name, "name"), text_of(password, "password")
         account = self._verified(name[:_NAME_CHARS], password, client)
         now = self.clock()
@@ -167,8 +167,8 @@ class Accounts(OwnTokens):
         """
         account, now, secret = self.confirm(session, password, client), self.clock(), secrets.token_urlsafe(32)
         new = session._replace(hash=hashed(secret), proved_at=now)
-        # Connections that rest on the old secret are told by the next look, not at once: the answer is on its way then,
-        # and the other pages of this browser find the new one.
+        # Connections that rest on the old secret are ended by the next check, not at once: by then the answer is on its
+        # way, and the other pages of this browser find the new secret.
         if not self.store.write_with(lambda sql: sessions.renew(sql, session.hash, new.hash, now)):
             raise Unauthenticated("This session has ended, or the password was just given elsewhere: try again.")
         return SignedIn(account, new, secret)
@@ -258,13 +258,13 @@ class Accounts(OwnTokens):
         self.access_changed()
 
     def claim(self, principal: Principal, visitor: str) -> int:
-        """Make a visitor's messages the caller's own; return how many. Raises Conflict."""
+        """Make a visitor's messages the caller's own; return their number. Raises Conflict."""
         assert principal.account is not None
         number = principal.account
         return self.store.write_with(lambda sql: accounts.claim(sql, accounts.by_id(sql, number), visitor))
 
     def exported(self, principal: Principal) -> None:
-        """Tell that the asker has taken its data."""
+        """Record in the audit log that the caller has exported its data."""
         self.store.write_with(
             lambda sql: audit.tell(sql, self.clock(), "data-exported", by=principal, account=principal.id)
         )
@@ -272,7 +272,7 @@ class Accounts(OwnTokens):
     # --- Inside -------------------------------------------------------------------------------------
 
     def _verified(self, name: str, password: str, client: Client) -> Account:
-        """Find the account of that name and password. The same is done for an unknown name."""
+        """Find the account of that name and password. An unknown name takes the same time."""
         now = self.clock()
         account = self.store.read_with(lambda sql: accounts.by_name(sql, name))
         known = account is not None and client.device is not None and account.key in client.known
@@ -301,14 +301,14 @@ class Accounts(OwnTokens):
         return usable if stronger is None else usable._replace(password=stronger)
 
     def _tell_failed(self, sql: Sql, account: Account | None, of_name: bytes, now: int) -> None:
-        """Tell the log of failures, once a minute for a name. For an unknown name the same is written, in vain."""
+        """Record failures in the audit log, once a minute for a name. An unknown name costs the same writes."""
         of = attempts.key("told", of_name.hex())
         count = attempts.gather(sql, of, now, TOLD_EVERY_MS)
         if count and account is not None:
             audit.tell(sql, now, "sign-ins-failed", account=account.key, detail=str(count))
 
     def _admit(self, sql: Sql, client: Client, of_name: bytes, now: int, *, known: bool) -> int:
-        """Milliseconds to wait before this try; 0 for now. A device that is known has an allowance of its own."""
+        """Return the milliseconds to wait before this attempt, or 0. A known device has an allowance of its own."""
         if known:
             of = attempts.key("device", client.device or "")
             return attempts.take(sql, of, now, at_once=_AT_ONCE, every_ms=_EVERY_MS) if self.rules.limits else 0
@@ -325,7 +325,7 @@ class Accounts(OwnTokens):
         self, kind: str, code: object, name: object, password: object, client: Client,
         work: Callable[[Sql, str], Account],
     ) -> SignedIn:  # fmt: skip
-        """Use a link: nothing is hashed, and no name looked up, before the code is known to be right."""
+        """Use a link: no password is hashed and no name is looked up before the code is known to be valid."""
         self._check_link(kind, text_of(code, "code"), client)
         said = accounts.clean_name(text_of(name, "name")) if kind != "reset" else ""
         hash_ = self.passwords.hash(self._checked(password, said, client))

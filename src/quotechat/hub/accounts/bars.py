@@ -1,4 +1,4 @@
-"""Keep a visitor, or those at an address, from writing for a time. What is checked then is in `store.bars`."""
+"""Keep a visitor, or all visitors at an address, from writing for a time; `store.accounts.bars` checks writes."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from ...store.shapes import Sql
 
 _NUMBER = re.compile(r"[0-9]{1,15}")
 MOST_MS = 30 * 86_400_000
-"""For how long an address can be barred: it may be another person's by then."""
+"""The longest bar of an address: afterwards it may be another person's."""
 
 
 class Bars:
-    """`by` is the administrator that asks; None stands for the operator."""
+    """The bars of the server; `by` is the calling administrator, None stands for the operator."""
 
     def __init__(self, store: Transactions, clock: Callable[[], int]) -> None:
         self._store = store
         self._clock = clock
 
     def put(self, by: Principal | None, where: str, until: int | None, reason: str | None) -> None:
-        """Bar an address, or the visitor who sent the message ROOM:ID, for 30 days if `until` is None.
+        """Bar an address, or the visitor that sent the message ROOM:ID, for 30 days if `until` is None.
 
         Raises Invalid, MessageUnknown.
         """
@@ -48,7 +48,7 @@ class Bars:
         self._store.write_with(work)
 
     def lift(self, by: Principal | None, where: str) -> None:
-        """Lift a bar: of an address, a visitor as it is listed, or who sent ROOM:ID. Raises Invalid, MessageUnknown."""
+        """Lift the bar of an address, a listed visitor, or the sender of ROOM:ID. Raises Invalid, MessageUnknown."""
         now = self._clock()
 
         def work(sql: Sql) -> None:
@@ -64,7 +64,7 @@ class Bars:
 
 
 def _key(sql: Sql, where: str) -> str:
-    """Return the key of an address, of a visitor as it is listed, or of the one who sent ROOM:ID."""
+    """Return the key of an address, of a listed visitor, or of the sender of ROOM:ID."""
     room, _, number = where.partition(":")
     if _NUMBER.fullmatch(number):
         return _author(sql, room, int(number))
@@ -72,7 +72,7 @@ def _key(sql: Sql, where: str) -> str:
 
 
 def _author(sql: Sql, room: str, number: int) -> str:
-    """Return the key of the visitor who sent a message in an open room. Raises MessageUnknown, Invalid."""
+    """Return the key of the visitor that sent a message in an open room. Raises MessageUnknown, Invalid."""
     row = sql.one(
         "SELECT m.identity FROM message m JOIN room r ON r.id = m.room_id WHERE r.name = ? AND r.kind = ? AND m.id = ?",
         room, OPEN, number,

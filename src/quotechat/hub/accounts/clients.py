@@ -1,4 +1,4 @@
-"""Browsers and programs that sign in: what is known of them, and what they are called."""
+"""The browsers and programs that sign in: their known attributes and their names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Client(NamedTuple):
     agent: str = ""
     host: str = ""
     place: str = ""
-    """The address without its last part, as its owner is shown it."""
+    """The address without its last part, as lists of sessions show it."""
     device: str | None = None
     """The random id in its device cookie."""
     known: frozenset[str] = frozenset()
@@ -26,7 +26,7 @@ class Client(NamedTuple):
     visitor: str | None = None
     """The identity of its visitor cookie."""
     session: bytes | None = None
-    """The hash of the session that it has, which ends when another begins."""
+    """The hash of its present session, which ends when another begins."""
 
 
 class SignedIn(NamedTuple):

@@ -1,4 +1,4 @@
-"""Find the caller by the secret of a session or a token, and check that those of held connections still stand."""
+"""Find the caller by the secret of a session or a token, and check the sessions and tokens of held connections."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ...store.base import Transactions
 
 DAY_MS = 86_400_000
 TOUCH_MS = 3_600_000
-"""Milliseconds between two notes of when a session or token was used."""
+"""Milliseconds between two updates of the time at which a session or token was used."""
 TOKEN_PREFIX = "qct_"
 LEAST_MS, MOST_MS = 3_600_000, 2 * 365 * DAY_MS
 """Milliseconds for which a token lasts that does not last for good."""
@@ -36,7 +36,7 @@ class Rules(NamedTuple):
 
 
 class Credentials:
-    """Looks up sessions and tokens in the store, each time anew: nothing is remembered that could be old."""
+    """Looks up sessions and tokens in the store, each time anew: nothing is cached that could be outdated."""
 
     def __init__(self, store: Transactions, rules: Rules, clock: Callable[[], int]) -> None:
         self._store = store
@@ -44,7 +44,7 @@ class Credentials:
         self._clock = clock
 
     def by_session(self, secret: str) -> tuple[Principal, Session] | None:
-        """Return the principal and session of a cookie; None if there is none that counts."""
+        """Return the principal and session of a cookie; None if there is no valid one."""
         digest, now = hashed(secret), self._clock()
         found = self._store.read_with(lambda sql: sessions.find(sql, digest))
         if found is None:
@@ -79,7 +79,7 @@ class Credentials:
             self._store.write_with(lambda sql: sessions.touch(sql, session.hash, now, address))
 
     def revision(self) -> int:
-        """Return a number that is the same as long as no session, token, account or guest may do less than before."""
+        """Return a number that changes whenever a session, token, account or guest loses a right."""
         return self._store.read_with(sessions.access_revision)
 
     def now(self) -> int:
@@ -106,7 +106,7 @@ class Credentials:
         return found
 
     def lost(self, held: Mapping[Principal, Collection[str]]) -> dict[Principal, set[str]]:
-        """Return those of the rooms that principals follow which they may read no more; see `visibility.lost`."""
+        """Return the rooms in `held` that their principals may no longer read; see `visibility.lost`."""
         if not any(visibility.is_silent(principal, room) for principal, rooms in held.items() for room in rooms):
             return {}
         return self._store.read_with(lambda sql: visibility.lost(sql, held))

@@ -34,7 +34,7 @@ class User(NamedTuple):
     name: str | None = None
     role: str = "member"
     rooms: tuple[str, ...] = ()
-    """Closed rooms to be in."""
+    """Closed rooms of which the user is to be a member."""
 
 
 class Hosted:
@@ -75,7 +75,7 @@ class Hosted:
         return found
 
     def end(self, user_id: str) -> None:
-        """End all that the user holds: polls, streams, sockets."""
+        """End all held connections of the user: polls, streams, sockets."""
 
         def work(sql: Sql) -> None:
             found = _find(sql, f"{HOST}{user_id}")
@@ -130,7 +130,7 @@ def _find(sql: Sql, identity: str) -> tuple[Account, Session | None] | None:
 
 
 def _missing(sql: Sql, account: int, names: tuple[str, ...]) -> list[str]:
-    """Return those of the rooms `names` that are there, and of which the account is no member."""
+    """Return those of the rooms `names` that exist and of which the account is no member."""
     rows = sql.all(
         "SELECT r.name FROM room r LEFT JOIN member m ON m.room_id = r.id AND m.account_id = ?"
         f" WHERE r.name IN ({', '.join('?' * len(names))}) AND r.kind IN ('open', 'closed') AND m.account_id IS NULL",
@@ -144,7 +144,7 @@ def _differs(account: Account, user: User) -> bool:
 
 
 def _has_other_role(account: Account, user: User) -> bool:
-    """Return True if the role is to change; whom the operator has made an owner stays that."""
+    """Return True if the role is to change; an owner, made by the operator, stays an owner."""
     return account.role not in (user.role, "owner")
 
 

@@ -1,4 +1,4 @@
-"""What a server keeps of one account, as its owner takes it along: lines of JSON, alone or in a tar with the files.
+"""Export all that a server keeps of one account, for its owner: lines of JSON, alone or in a tar with the files.
 
 The lines are written to a temporary file first, so that the length is known and memory is bounded. The contents of the
 files are read while they are sent, and a content that is removed meanwhile ends the answer before its length.
@@ -31,7 +31,7 @@ Find = Callable[[bytes], Content | None]
 
 
 class _Member(NamedTuple):
-    """A file of the archive: its header, and what follows."""
+    """A file of the archive: its header and its content."""
 
     head: bytes
     content: Content
@@ -71,7 +71,7 @@ class OwnExport:
         return filter(None, self._made())
 
     def close(self) -> None:
-        """Remove what was written for it."""
+        """Remove the temporary file."""
         self._lines.close()
 
     # --- Inside -------------------------------------------------------------------------------------
@@ -90,7 +90,7 @@ class OwnExport:
             yield bytes(2 * _TAR_BLOCK)
 
     def _add(self, line: dict[str, Any], find: Find) -> None:
-        """Take the file of a line along, if its content is there; then the line has its path in the archive."""
+        """Add the file of a line to the archive, if its content is available; then the line has its path there."""
         file = line["file"]
         content = find(bytes.fromhex(line["sha256"]))
         if content is None or (content.path is not None and not content.path.exists()):
@@ -109,7 +109,7 @@ def _whole(content: Content) -> Iterator[bytes]:
 
 
 def _end_of(name: str) -> str:
-    """Return the last bytes of a file's name, where its ending stands."""
+    """Return the last bytes of a file's name, which hold its extension."""
     return name.encode()[-_NAME_BYTES:].decode(errors="ignore")
 
 

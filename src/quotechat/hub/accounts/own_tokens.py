@@ -84,7 +84,7 @@ class OwnTokens:
         self.access_changed()
 
     def revoke_proof(self, principal: Principal) -> None:
-        """Revoke the token by which `principal` asks. Raises TokenUnknown if another request did."""
+        """Revoke the token of the request itself. Raises TokenUnknown if another request did so first."""
 
         def work(sql: Sql) -> None:
             own = sessions.tokens_of(sql, principal.account or 0)

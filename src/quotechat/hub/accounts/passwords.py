@@ -17,13 +17,13 @@ MOST_BYTES = 1000
 _AT_ONCE = 2
 _MOST_WAITING = 16
 _LOOKED_AT = 72
-"""Characters that the estimate of strength looks at; its work grows with the square."""
+"""Characters that the estimate of strength reads; its work grows with the square."""
 _STRONG = 3
 """The least score of zxcvbn: more than 10^8 guesses."""
 
 
 class Passwords:
-    """Hashes and checks passwords; `least` is how many characters a new one has at least."""
+    """Hashes and checks passwords; `least` is the least number of characters of a new one."""
 
     def __init__(self, least: int = 10) -> None:
         self._least = least

@@ -215,13 +215,13 @@ class People:
     def ban(
         self, by: Principal | None, key: str, until: int | None, *, erase: bool = False, reason: str | None = None
     ) -> None:
-        """Let an account do nothing, until a time or for good; sessions and links end, tokens stay for after.
+        """Ban an account, until a time or for good; sessions and links end, tokens work again after the ban.
 
         With `erase` its messages are deleted. Raises as `change`.
         """
 
         def work(sql: Sql, account: Account) -> None:
-            # By an invitation of its own it would be back at once, under another name.
+            # With an invitation of its own it could come back at once, under another name.
             tickets.revoke_made_by(sql, account.id)
             bans.ban(sql, account, until)
             sessions.end_all(sql, account.id)
@@ -234,7 +234,7 @@ class People:
         self._changed(by, key, work)
 
     def unban(self, by: Principal | None, key: str) -> None:
-        """Let an account sign in again."""
+        """Lift the ban of an account."""
 
         def work(sql: Sql, account: Account) -> None:
             bans.unban(sql, account)
@@ -310,7 +310,7 @@ def _give_role(sql: Sql, account: Account, role: str) -> None:
 
 
 def _seen_by(by: Principal | None) -> int | None:
-    """Return the key of a guest, who sees only some accounts; None for others."""
+    """Return the key of a guest, which sees only some accounts; None for others."""
     return by.account if by is not None and by.role == "guest" else None
 
 

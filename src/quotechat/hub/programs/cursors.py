@@ -1,4 +1,4 @@
-"""Named cursors: the server remembers how far a program has read, under a name that the program chose.
+"""Named cursors: the server stores the positions up to which a program has read, under a name that it chose.
 
 What comes out of `read` comes again until `move` has acknowledged it: at least once, in order for each room. Nothing is
 queued, so an outage of a week is a position that is a week old.
@@ -22,7 +22,7 @@ from ..chat import Chat
 from ..held_polls import Gone, about
 
 MOST_AT_ONCE = 50
-"""Rooms in one answer: those with something new, the longest ago first."""
+"""Rooms in one answer: those with new events, the oldest first."""
 
 ALL = "all"
 """Stands for the rooms that the account has joined, and will join."""
@@ -162,7 +162,7 @@ class Cursors:
         return [room for room in joined if self._may_read(by, room)]
 
     def _place(self, by: Principal, room: str, cursor: Cursor | Now) -> Cursor:
-        """Return `cursor` as a whole one. Raises as `RoomHandle.place`, with the room."""
+        """Return the complete cursor for `cursor`. Raises as `RoomHandle.place`, with the room."""
         with about(room):
             found = parse_cursor(self._chat.open(by, room).place(cursor).cursor)
         assert isinstance(found, Cursor)
@@ -180,7 +180,7 @@ class Cursors:
 
 
 def _is_for(by: Principal, room: str) -> bool:
-    """Return True unless `by` is a token for other rooms: it neither sees nor forgets positions in this one."""
+    """Return True unless `by` is a token for other rooms: it may neither read nor delete positions in this one."""
     return by.rooms is None or room in by.rooms
 
 

@@ -27,7 +27,7 @@ from ..chat import Chat
 MOST = 20
 """Hooks of one room."""
 MOST_MESSAGES = 5
-"""Messages that one post may become."""
+"""The most messages into which one post is split."""
 
 
 class Hook(NamedTuple):

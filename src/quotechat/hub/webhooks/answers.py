@@ -1,4 +1,4 @@
-"""Say the answer of a receiver in the room, as the bot of its webhook; once, however often it is answered."""
+"""Send the answer of a receiver to the room, as the bot of its webhook; once, even if it answers repeatedly."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..programs.hooks import split
 
 
 def say(chat: Chat, bot: Account, event: Event, text: str) -> None:
-    """Say `text` as a reply to `event`, by `bot`; a long one as several messages. Raises Refused.
+    """Send `text` as a reply to `event`, by `bot`; a long one as several messages. Raises Refused.
 
     The `webhook-id` is the client_id, so the answer to a further try of the same event is a repeat.
     """

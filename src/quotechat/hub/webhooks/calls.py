@@ -18,7 +18,7 @@ from ..accounts.credentials import principal_of
 
 OFF, ADMINS, MEMBERS = "off", "admins", "members"
 UNSAFE = "unsafe"
-"""The error of a call that was not made: the address leads to a network that is not for everybody."""
+"""The error of a call that was not made: the address leads to a network that is not public."""
 
 
 class Policy(NamedTuple):
@@ -44,7 +44,7 @@ def policy(makers: str, networks: Iterable[str]) -> Policy:
 
 
 class Called(NamedTuple):
-    """How a call went: its answer, or the error that there was instead, and the milliseconds that it took."""
+    """The outcome of a call: its answer or its error, and the milliseconds that it took."""
 
     answer: Answer | None
     error: str | None
@@ -61,7 +61,7 @@ def maker_of(sql: Sql, webhook: Webhook, now: int) -> Principal | None:
     if webhook.made_by is None:
         return None
     found = accounts.by_id(sql, webhook.made_by)
-    # One that is banned or closed may have no webhooks, as a visitor.
+    # A banned or closed account may have no webhooks, as a visitor.
     return principal_of(found, None, None)._replace(role=found.role if found.is_active(now) else "visitor")
 
 

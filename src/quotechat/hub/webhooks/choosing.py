@@ -22,7 +22,7 @@ QUICK = 64
 MOST = 256
 """Lanes at once, with them."""
 SLOW_SECONDS = 1.0
-"""After so long a lane is slow."""
+"""Seconds after which a lane counts as slow."""
 
 Place = tuple[int, int]
 """The key of a webhook and of a room."""
@@ -57,5 +57,5 @@ def chosen(
 
 
 def receiver_of(url: str) -> str:
-    """Return the host and port that an address leads to."""
+    """Return the host and port of an address."""
     return urlsplit(url).netloc.lower()

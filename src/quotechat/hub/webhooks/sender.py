@@ -51,30 +51,30 @@ log = logging.getLogger(__name__)
 
 LEASE_MS = 30_000
 _OF_EACH = 2 * ROOMS_AT_ONCE
-"""Lanes of one webhook that are looked at: those that are on their way are among them."""
+"""The most lanes of one webhook that are read at once, running ones included."""
 _LOOK_EVERY = 0.5
-"""Seconds between two looks: another worker may have ended, or a try may be due."""
+"""Seconds between two checks: another worker may have ended, or a retry may be due."""
 _START_EVERY = 0.02
-"""Seconds between two looks whether the lanes that wait need more threads."""
+"""Seconds between two checks if the waiting lanes need more threads."""
 _GATHER = 0.01
-"""Seconds for which results are gathered before they are written in one transaction."""
+"""Seconds for which results are collected before they are written in one transaction."""
 _AT_ONCE_MS, _REFUSED_MS, _NOT_ALLOWED_MS = 1, 5_000, 30_000
 """After so long a lane is looked at again if the store refused, or if nothing may be sent in it now."""
 _PAGE, _PAGE_SECONDS = 50, 2.0
-"""Events and seconds after which a lane notes how far it has come."""
+"""Events, and seconds, after which a lane stores its position."""
 _JOIN_SECONDS = 2.0
 _LIKE_A_FAILURE = (RateLimited, Overloaded, Draining, OutcomeUnknown, StorageFull)
 
 
 class Done(NamedTuple):
-    """How far a lane has come: up to `cursor`; `failed` is the call after which it is to be tried again later."""
+    """A lane has sent all events up to `cursor`; `failed` is the call after which it is to be retried later."""
 
     lane: Lane
     cursor: Cursor
     tries: list[Try]
     failed: Called | None = None
     later: int = 0
-    """Milliseconds until it is looked at again: nothing was sent."""
+    """Milliseconds until the lane is checked again, since nothing was sent."""
 
 
 class Job(NamedTuple):
@@ -86,12 +86,12 @@ class Job(NamedTuple):
 
     @property
     def reader(self) -> Principal:
-        """Return the bot as it reads."""
+        """Return the bot as the reader of its rooms."""
         return principal_of(self.bot, None, None)
 
 
 class Sender:
-    """Of one process; `start` begins, `close` ends it. `worker` names it among all on the same store."""
+    """The sender of one process; `start` begins, `close` ends it. `worker` is its name among all on the store."""
 
     def __init__(
         self, chat: Chat, policy: Policy, *, worker: str | None = None, lease_ms: int = LEASE_MS,
@@ -113,7 +113,7 @@ class Sender:
         self.thread = Supervised("webhooks", self._run)
 
     def start(self) -> None:
-        """Begin; after the fork."""
+        """Start the thread; after the fork."""
         self._chat.on_move(self.wake)
         self._chat.on_access(self.look)
         self._chat.on_drain(self.stop)
@@ -122,22 +122,22 @@ class Sender:
         self.thread.start()
 
     def wake(self) -> None:
-        """Look now: something was committed. It costs nothing while there is no webhook."""
+        """Check for new events now, after a commit. It costs nothing while there is no webhook."""
         if self._any:
             self._wake.set()
 
     def look(self) -> None:
-        """Look now: a webhook was made or changed."""
+        """Check now: a webhook was made or changed."""
         self._any = True
         self._wake.set()
 
     def stop(self) -> None:
-        """Call nobody any more; calls that are on their way may end."""
+        """Begin no more calls; running calls may end."""
         self._ended.set()
         self._wake.set()
 
     def close(self) -> None:
-        """Note how far it has come, and give up the leases, so that another worker goes on."""
+        """Store the positions, and give up the leases, so that another worker goes on."""
         self.stop()
         self.thread.join(5)
         self._pool.close(_JOIN_SECONDS)
@@ -163,7 +163,7 @@ class Sender:
                 self._ended.wait(_GATHER)
 
     def _pause(self) -> None:
-        """Wait until there is something to note or to begin, or for a while; lanes that wait meanwhile get threads."""
+        """Wait until there is something to store or to begin, or for a while; waiting lanes get threads meanwhile."""
         until = time.monotonic() + _LOOK_EVERY
         while (left := until - time.monotonic()) > 0:
             if self._wake.wait(min(left, _START_EVERY) if self._pool.has_waiting else left):
@@ -171,7 +171,7 @@ class Sender:
             self._pool.start_threads()
 
     def step(self) -> None:
-        """Note the lanes that are done, and begin those that are due and not held by another worker."""
+        """Store the results of finished lanes, and begin the due lanes that no other worker has."""
         self._note()
         now = self._chat.now()
         self._any = self._chat.read_with(rows.any_there)
@@ -189,7 +189,7 @@ class Sender:
         self._pool.start_threads()
 
     def _held(self, wanted: set[int], now: int) -> set[int]:
-        """Return those of the webhooks of which this worker has the lease, for long enough for a lane."""
+        """Return the webhooks of which this worker has the lease, for long enough to run a lane."""
         needed = sorted(each for each in wanted if self._leases.get(each, 0) < now + self._lease_ms * 2 // 3)
         if needed:
             until = now + self._lease_ms
@@ -206,24 +206,24 @@ class Sender:
     # --- Results ---------------------------------------------------------------------------------
 
     def _note(self) -> None:
-        """Write how far the lanes have come, all in one transaction; then they may begin again."""
+        """Store the positions of the lanes, all in one transaction; then they may begin again."""
         with self._lock:
             done, self._done = self._done, []
         if not done:
             return
         try:
-            told = self._chat.write_with(lambda sql: [each for each in done if self._note_one(sql, each)])
+            disabled = self._chat.write_with(lambda sql: [each for each in done if self._note_one(sql, each)])
         except BaseException:
             with self._lock:
                 self._done = done + self._done
             raise
         for each in done:
             self._running.pop((each.lane.webhook, each.lane.room_id), None)
-        if told:
+        if disabled:
             self._chat.access_changed()
 
     def _note_one(self, sql: Sql, done: Done) -> bool:
-        """Write how far one lane has come; return True if somebody was told of it."""
+        """Store the position of one lane; return True if its webhook was disabled, and the keeper notified."""
         lane, now = done.lane, self._chat.now()
         rows.note(sql, lane.webhook, done.tries)
         # Another worker has taken it over: it knows better.
@@ -297,7 +297,7 @@ class Sender:
         return Done(lane, cursor, tries)
 
     def _tell_gap(self, calls: Calls, lane: Lane) -> Done:
-        """Tell the receiver which events were cut before they could be sent; it goes on behind them."""
+        """Tell the receiver which events retention deleted before they were sent; the lane goes on after them."""
         content = wire.gap_body(lane.room, lane.cursor.seq + 1, lane.floor, rfc3339(self._chat.now()))
         called = calls.call(wire.gap_identifier(lane.room_id, lane.floor), content, self._chat.now())
         tries = [_try(called, self._chat.now(), lane.room_id, lane.floor)]
@@ -306,14 +306,14 @@ class Sender:
         return Done(lane, Cursor(lane.floor), tries)
 
     def _is_echo(self, job: Job, lane: Lane, event: Event) -> bool:
-        """Return True if the bot has spoken before in the chain of bots that `event` goes on."""
+        """Return True if the bot has already written in the chain of bots' replies that leads to `event`."""
         parent = wire.replied_to(event)
         if parent is None:
             return False
         return self._chat.read_with(lambda sql: rows.bots_before(sql, lane.room_id, parent, job.bot.identity))
 
     def _say(self, job: Job, event: Event, called: Called) -> bool:
-        """Say the answer of the receiver in the room; False if that is to be tried again, with the call."""
+        """Send the receiver's answer to the room; return False if that is to be retried, together with the call."""
         text = wire.answer_of(called.answer.body if called.answer is not None else None)
         if text is None:
             return True

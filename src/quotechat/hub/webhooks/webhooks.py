@@ -31,13 +31,13 @@ from ..held_polls import about
 from .calls import ADMINS, OFF, Policy, call, maker_of
 
 OLD_SECRET_MS = 86_400_000
-"""For how long it signs with the secret before too."""
+"""Milliseconds for which a webhook signs with its previous secret too."""
 NOT_ALLOWED = "not-allowed"
 """The reason of a webhook whose maker may not have any now."""
 _RESOLVE_SECONDS = 5.0
 
 Placed = Callable[[Principal, str, Cursor | Now], Cursor]
-"""Returns a cursor of a room as a whole one, for a reader. Raises RoomUnknown, CursorAhead, and the like."""
+"""Returns the complete cursor of a position in a room, for a reader. Raises RoomUnknown, CursorAhead, and the like."""
 
 
 class Wanted(NamedTuple):
@@ -63,7 +63,7 @@ class Shown(NamedTuple):
 
     @property
     def reason(self) -> str | None:
-        """Return why nothing is sent, None if it is."""
+        """Return the reason for which nothing is sent; None if the webhook is enabled."""
         if self.webhook.state != rows.ON:
             return self.webhook.reason or "disabled"
         return None if self.allowed else NOT_ALLOWED
