@@ -41,19 +41,19 @@ def about(name: str) -> Response:
 
 @blueprint.post("/rooms/<name>/about")
 def change(name: str) -> Response:
-    """Changes the settings of a room as the form has them."""
+    """Change the settings of a room to those of the form."""
     return _do(name, "settings", lambda room: _submit("set-room", name, about=_changes(room)))
 
 
 @blueprint.post("/rooms/<name>/join")
 def join(name: str) -> Response:
-    """Joins an open room."""
+    """Join an open room."""
     return _do(name, "joining", lambda _: _submit("join", name))
 
 
 @blueprint.post("/rooms/<name>/leave")
 def leave(name: str) -> Response:
-    """Leaves a room; a closed one is not there any more then."""
+    """Leave a room; a closed room is unknown to the caller afterwards."""
     principal = authentication.need_account()
     try:
         _submit("remove-member", name, member={"id": principal.id})
@@ -64,20 +64,20 @@ def leave(name: str) -> Response:
 
 @blueprint.post("/rooms/<name>/level")
 def level(name: str) -> Response:
-    """Chooses how much one wants to hear of a room."""
+    """Set the caller's notification level for a room."""
     return _do(name, "level", lambda _: _submit("set-level", name, level=request.form.get("level")))
 
 
 @blueprint.post("/rooms/<name>/members")
 def add(name: str) -> Response:
-    """Adds the person that the form names."""
+    """Add the person that the form names."""
     who = request.form.get("member", "").strip().removeprefix("@")
     return _do(name, "members", lambda _: _submit("add-member", name, member={"name": who}))
 
 
 @blueprint.post("/rooms/<name>/members/<account_id>")
 def change_member(name: str, account_id: str) -> Response:
-    """Changes a member; `do` names the action."""
+    """Change a member; `do` names the action."""
 
     def act(_: Mapping[str, Any]) -> None:
         what = request.form.get("do", "")
@@ -95,7 +95,7 @@ def change_member(name: str, account_id: str) -> Response:
 
 @blueprint.post("/rooms/<name>/hooks")
 def new_hook(name: str) -> Response:
-    """Makes a hook, and shows its address once."""
+    """Make a hook, and show its address once."""
     principal = authentication.need_account()
     try:
         hook, secret = authentication.services().hooks.make(
@@ -108,13 +108,13 @@ def new_hook(name: str) -> Response:
 
 @blueprint.post("/rooms/<name>/hooks/<token_id>")
 def end_hook(name: str, token_id: str) -> Response:
-    """Revokes a hook; its messages stay."""
+    """Revoke a hook; its messages stay."""
     principal = authentication.need_account()
     return _do(name, "hooks", lambda _: authentication.services().hooks.remove(principal, name, token_id))
 
 
 def _do(name: str, part: str, act: Any) -> Response:
-    """Do it and go back to the page, or show why it was refused beside its form."""
+    """Run the action and return to the page, or show the refusal beside its form."""
     principal = authentication.need_account()
     try:
         chat().open(principal, name)
@@ -132,7 +132,7 @@ def _submit(command: str, room: str, **inner: Any) -> None:
 
 
 def _changes(room: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the form has otherwise than `room`, as the command takes it. Raises Invalid."""
+    """Return the settings in which the form differs from `room`, as the command takes them. Raises Invalid."""
     form, found = request.form, dict[str, Any]()
     for field in ("title", "topic"):
         if form.get(field, "").strip() != room.get(field, ""):
@@ -184,7 +184,7 @@ def _about(name: str, part: str = "", refused: Refused | None = None, *, hook_ur
 
 
 def _read(chat: Chat, principal: Principal, name: str) -> tuple[dict[str, Any], list[dict[str, Any]] | None]:
-    """Return the room, and its members if they are for `principal` to see."""
+    """Return the room, and its members if `principal` may see them."""
 
     def work(sql: Sql) -> tuple[dict[str, Any], list[dict[str, Any]] | None]:
         room = listing.one(sql, name, principal.account)

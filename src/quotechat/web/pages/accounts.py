@@ -105,7 +105,7 @@ def reset() -> Response:
 
 @blueprint.post("/reset")
 def new_password() -> Response:
-    """Set it."""
+    """Set the new password."""
     form = request.form
     return _enter("reset", lambda: _accounts().reset(form.get("code"), form.get("password"), _client()))
 

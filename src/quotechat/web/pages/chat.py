@@ -37,13 +37,13 @@ SHORT_POLL_INTERVAL = 2000
 """Milliseconds between two short polls of a page."""
 
 _OLD_NAME_COOKIE = "quotechat-name"
-"""That of all servers once; now each has its own (`security.cookie_name`)."""
+"""The name of the cookie in earlier versions; now each server has its own (`security.cookie_name`)."""
 NAME_COOKIE_AGE = 365 * 24 * 3600
 """Seconds for which a form without JavaScript remembers the user's name."""
 
 
 class Way(NamedTuple):
-    """A way of getting messages: the page's texts on it, and the transports that it may use."""
+    """A page's transport: its texts about it, and the transports that it may use."""
 
     endpoint: str
     label: str
@@ -52,7 +52,7 @@ class Way(NamedTuple):
 
 
 EMOJI = ("👍", "❤️", "😂", "🎉", "😮", "😢", "🙏", "👀", "✅", "🔥", "🤔", "👏")
-"""The emoji that the page offers; by the API any other serves too."""
+"""The emoji that the page offers; the API takes any other too."""
 WAYS = {
     "auto": Way(
         "pages.auto",
@@ -143,7 +143,7 @@ def polling() -> Response:
 
 @blueprint.post("/rooms/<name>/messages")
 def send(name: str) -> BaseResponse:
-    """Sends the form's message and returns to the page it came from, or shows why it was refused."""
+    """Send the form's message and return to its page, or show the refusal."""
     with sent_files.reading():
         form = request.form
     way = form.get("way", "auto")
@@ -171,7 +171,7 @@ def send(name: str) -> BaseResponse:
 
 @blueprint.post("/rooms/<name>/reactions")
 def react(name: str) -> BaseResponse:
-    """Adds the form's emoji to a message, or takes it back."""
+    """Add the form's emoji to a message, or take it back."""
     form = request.form
     way = form.get("way", "auto")
     way = way if way in WAYS else "auto"
@@ -192,7 +192,7 @@ def quotes() -> Response:
 
 @blueprint.post("/quotes")
 def add_quote() -> BaseResponse:
-    """Adds the form's quote, or shows why it was refused, with the text kept."""
+    """Add the form's quote, or show the refusal, with the text kept."""
     fields = {name: request.form.get(name, "").strip() for name in ("quote", "author")}
     try:
         _submit({"command": "add-quote", **_client_id(request.form), "quote": fields})
@@ -203,7 +203,7 @@ def add_quote() -> BaseResponse:
 
 @blueprint.post("/quotes/post")
 def post_quote() -> BaseResponse:
-    """Says the form's quote in the form's room and goes there."""
+    """Send the form's quote to the form's room and go there."""
     form = request.form
     room = form.get("room", "")
     try:
@@ -231,7 +231,7 @@ def _submit(envelope: dict[str, object]) -> Any:
 
 
 def _signs_as() -> str:
-    """Return the name to write under: the one that the host application knows, else that of the last form."""
+    """Return the name under which to write: that of the host application, else that of the last form."""
     known = request.cookies.get(_name_cookie(), request.cookies.get(_OLD_NAME_COOKIE, ""))
     return security.given_name() or unquote(known)
 
@@ -249,7 +249,7 @@ def _polling_mode(args: Mapping[str, str]) -> str:
 
 
 def _address(way: str, room: str, anchor: str | None = None) -> str:
-    """Return the address of a room under this way of getting messages; the lobby needs no name."""
+    """Return the address of a room over this transport; the lobby needs no name."""
     named: dict[str, Any] = {} if room == "lobby" else {"room": room}
     mode: dict[str, Any] = {"mode": "short"} if way == "short" else {}
     if way == "auto" and named:
@@ -305,19 +305,19 @@ def _chat_page(
 
 
 def _entries(page: dict[str, Any]) -> list[dict[str, Any]]:
-    """Messages and quotes in the order of the log; an entry with `quote` is one, and its `id` the seq."""
+    """Return messages and quotes in the order of the log; an entry with `quote` is a quote, and its `id` the seq."""
     cards = [{"id": quote["seq"], "at": quote["at"], "quote": quote} for quote in page.get("quotes", [])]
     return sorted([*page["messages"], *cards], key=lambda entry: int(entry["id"]))
 
 
 def _position(about: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how many messages were sent, and up to where the account has read if it is a member."""
+    """Return the number of messages sent, and the read position of the account if it is a member."""
     you = about.get("you")
     return {"messages": about.get("messages", 0), **({"read": you["read"]} if you else {})}
 
 
 def _mine(page: dict[str, Any]) -> dict[str, Any]:
-    """Return the viewer's messages and reactions; for scripts and without."""
+    """Return the viewer's messages and reactions, for pages with and without scripts."""
     return {"messages": [], "reactions": {}, "emoji": {}, **page.get("mine", {})}
 
 
@@ -371,7 +371,7 @@ def _page(html: str, refused: Refused | None) -> Response:
 
 
 def _number(text: str | None) -> int | None:
-    """Parse a number of an address or a form; None if it could be no id."""
+    """Parse a number in an address or a form; return None if it cannot be an id."""
     return int(text) if text is not None and re.fullmatch("[0-9]{1,15}", text) else None
 
 

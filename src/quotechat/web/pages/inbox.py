@@ -1,4 +1,4 @@
-"""The page /inbox: the rooms of an account, with what is new in each. A list and forms, without JavaScript too."""
+"""The page /inbox: the rooms of an account, with the news in each. A list and forms, without JavaScript too."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def page() -> Response:
 
 @blueprint.post("/inbox/read")
 def read() -> Response:
-    """Marks the form's room read."""
+    """Mark the form's room read."""
     form = request.form
     return _did("mark-read", form.get("room", ""), read={"id": _number(form.get("id", ""))})
 
 
 @blueprint.post("/inbox/level")
 def level() -> Response:
-    """Sets the level of the form's room."""
+    """Set the notification level of the form's room."""
     return _did("set-level", request.form.get("room", ""), level=request.form.get("level"))
 
 

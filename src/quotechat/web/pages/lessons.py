@@ -26,7 +26,7 @@ SILENT_ROOM = "lab-silence"
 
 
 class Reader(NamedTuple):
-    """A reader that the lab compares: its kind in static/js/lab/readers.js, its name, and how it reads."""
+    """A reader that the lab compares: its kind in static/js/lab/readers.js, its name, and its way of reading."""
 
     kind: str
     name: str
@@ -56,13 +56,13 @@ def lab() -> Response:
 
 @blueprint.get("/learn")
 def learn() -> Response:
-    """Show the steps to a chat server of one's own, each with the fault that the next one mends."""
+    """Show the steps to a chat server of one's own, each with the fault that the next step fixes."""
     return answers.answered(render_template("learn.html", steps=_steps()))
 
 
 @blueprint.get("/learn/<step>")
 def step(step: str) -> Response:
-    """Show one step: its fault, as a picture and as a toy, and how it is mended."""
+    """Show one step: its fault, as a picture and as a toy, and its fix."""
     steps = {each["folder"]: each for each in _steps()}
     if step not in steps:
         abort(404)

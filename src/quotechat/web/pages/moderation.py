@@ -1,4 +1,4 @@
-"""The pages of moderation: reports on /admin, what was done on /admin/audit, and reporting a message."""
+"""The pages of moderation: reports on /admin, the audit log on /admin/audit, and reporting a message."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ACTS = (
 
 @blueprint.post("/admin/reports/<int:report_id>")
 def close(report_id: int) -> Response:
-    """Say what came of a report."""
+    """Set the state of a report."""
     try:
         moderation.closed(own.administrator(), report_id, request.form.get("state"))
     except Refused as refused:
@@ -39,7 +39,7 @@ def close(report_id: int) -> Response:
 
 @blueprint.get("/admin/audit")
 def audit() -> Response:
-    """The log of administration, the newest first."""
+    """Show the audit log, the newest acts first."""
     principal, before = own.administrator(), parameters.before()
     chat = services().chat
     found = chat.read_with(lambda sql: _acts(sql, 2**53 if before is None else before))

@@ -31,7 +31,7 @@ _SHOWN = 100
 
 @site.template_filter("clock_day")
 def clock_day(at: str) -> str:
-    """Day and time of an RFC 3339 time in UTC."""
+    """Format day and time of an RFC 3339 time in UTC."""
     return f"{at[:10]} {at[11:16]} UTC"
 
 
@@ -48,7 +48,7 @@ def me() -> Response:
 
 @blueprint.post("/me/name")
 def rename() -> Response:
-    """Take another name."""
+    """Change one's own name."""
     principal, _ = authentication.need_session()
 
     def change() -> None:
@@ -60,7 +60,7 @@ def rename() -> Response:
 
 @blueprint.post("/me/password")
 def password() -> Response:
-    """Choose another password."""
+    """Change one's own password."""
     authentication.need_session()
 
     def change() -> None:
@@ -174,12 +174,12 @@ def close() -> Response:
 
 
 def _own(part: str, change: Callable[[], object], done: str, made: list[str] | None = None) -> Response:
-    """Do it and show the page again, with a refusal beside its form."""
+    """Run the action and show the page again, with a refusal beside its form."""
     try:
         change()
     except Refused as refused:
         return _me(part, refused)
-    # Another person from here on, as far as the name goes.
+    # From here on the caller has another name.
     authentication.forget()
     return _me(part, done=done, token=made[0] if made else None)
 
@@ -208,7 +208,7 @@ def _me(
 
 
 def prove() -> Session:
-    """Take the password of the form. Raises SignInFailed."""
+    """Prove the session with the password of the form. Raises SignInFailed."""
     return authentication.prove(request.form.get("old"))[1]
 
 
@@ -217,7 +217,7 @@ def prove() -> Session:
 
 @blueprint.get("/admin")
 def admin() -> Response:
-    """Invitations and the site."""
+    """Show the invitations and the settings of the site."""
     return administration()
 
 
@@ -254,7 +254,7 @@ def revoke(ticket_id: str) -> Response:
 
 @blueprint.post("/admin/site")
 def site_settings() -> Response:
-    """Change the site."""
+    """Change the settings of the site."""
     principal = administrator()
     given = {name: request.form[name] for name in _services().people.site() if name in request.form}
     try:

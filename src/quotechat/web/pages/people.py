@@ -38,14 +38,14 @@ def people() -> Response:
 
 @blueprint.get("/people/<account_id>")
 def person(account_id: str) -> Response:
-    """Show one account, and what one may do about it."""
+    """Show one account, and the actions that the caller may take on it."""
     _signed_in()
     return _person(account_id)
 
 
 @blueprint.post("/people/<account_id>")
 def change_person(account_id: str) -> Response:
-    """Do with an account what `do` of the form names."""
+    """Run the action on an account that `do` of the form names."""
     principal, what, link = _signed_in(), request.form.get("do", ""), None
     try:
         if what in ("block", "unblock"):
@@ -86,7 +86,7 @@ def _administer(what: str, account_id: str) -> Invited | None:
 
 
 def _prove_again(what: str) -> None:
-    """Take the password of the form; without one, it must have been given lately. Raises ProofNeeded, SignInFailed."""
+    """Prove the session with the form's password; without one it must be proved. Raises ProofNeeded, SignInFailed."""
     if request.form.get("old"):
         prove()
     else:

@@ -30,7 +30,7 @@ blueprint.register_error_handler(Unauthenticated, to_sign_in)
 
 @blueprint.get("/rooms")
 def all_rooms() -> Response:
-    """Show all rooms that the caller may read, with what they are about."""
+    """Show all rooms that the caller may read, with their titles and topics."""
     principal = security.principal()
     found = chat().rooms(principal)
     words = request.args.get("q", "")[:100]
@@ -54,7 +54,7 @@ def new() -> Response:
 
 @blueprint.post("/rooms")
 def create() -> Response:
-    """Creates the form's room and goes there."""
+    """Create the form's room and go there."""
     form = request.form
     kind, principal = form.get("kind", "open"), security.principal()
     try:
@@ -88,13 +88,13 @@ def _can_create(principal: Principal) -> bool:
 
 @blueprint.get("/directs")
 def direct() -> Response:
-    """Show people to write to."""
+    """Show the people to whom one may write."""
     return _direct()
 
 
 @blueprint.post("/directs")
 def begin() -> Response:
-    """Begins the direct room with the form's people, or finds it, and goes there."""
+    """Begin the direct room with the form's people, or find it, and go there."""
     principal = authentication.need_account()
     try:
         chosen = tuple(dict.fromkeys(request.form.getlist("member")))
@@ -123,7 +123,7 @@ def _direct(refused: Refused | None = None) -> Response:
 
 
 def page(template: str, refused: Refused | None = None, **about: Any) -> Response:
-    """Render a page, with what was refused; a visitor gets a cookie to be known by."""
+    """Render a page, with the refusal if there is one; a visitor gets a cookie with an identity."""
     answer = answers.page(template, refused, **about)
     security.give_cookie(answer)
     return answer

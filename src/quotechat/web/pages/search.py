@@ -26,7 +26,7 @@ site.template_global("can_search", is_on)
 
 @blueprint.get("/search")
 def page() -> Response:
-    """Show the form, and what was found."""
+    """Show the form and the hits."""
     asked, order = request.args.get("q", ""), request.args.get("order", "newest")
     found, refused = None, None
     try:

@@ -1,4 +1,4 @@
-"""Style sheets, scripts and images. Under an address that names their content they are kept for good."""
+"""Serve style sheets, scripts and images. Under an address with the hash of their content caches keep them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from flask import Blueprint, Response, request, send_from_directory
 from ... import assets
 
 FOR_GOOD = "public, max-age=31536000, immutable"
-"""A year, and not asked for again when a page is loaded anew (RFC 8246)."""
+"""Kept for a year, without a new request when a page is reloaded (RFC 8246)."""
 
 
 _TYPES = {"speculation.json": "application/speculationrules+json"}
-"""What no ending says."""
+"""Media types that the extension of a file does not tell."""
 
 
 def install(scope: Blueprint) -> None:
@@ -20,7 +20,7 @@ def install(scope: Blueprint) -> None:
 
 
 def _file(filename: str) -> Response:
-    """A page of another version of this server finds the file too, as it is here; that is not kept."""
+    """Serve a file for a page of another version of this server, as it is here; caches do not keep it."""
     version, _, rest = filename.partition("/")
     name = rest if version.startswith("v-") else filename
     answer = _found(name)
@@ -42,7 +42,7 @@ def _found(name: str) -> Response:
 
 
 def _zipped(name: str, plain: Response) -> Response:
-    """Return the answer compressed. Nothing in these files is secret, so that their length may tell of them."""
+    """Return the answer compressed. These files hold no secret that their compressed length could reveal."""
     plain.close()
     answer = Response(assets.zipped(name), content_type=plain.content_type)
     answer.content_encoding = "gzip"

@@ -1,4 +1,4 @@
-"""Addresses that are none: those of a page with a slash too many lead to it.
+"""Answer unknown addresses: the address of a page with a trailing slash redirects to the page.
 
 Under a prefix the application around us would answer in its own way.
 """
@@ -16,12 +16,12 @@ from ..transports import websocket_handshake
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
-#: Blueprints of pages to which an address with a slash too many leads.
+#: Blueprints of pages to which an address with a trailing slash redirects.
 _LED_TO = ("pages", "lessons", "room_pages", "about_page")
 
 
 def install(scope: Flask | Blueprint) -> None:
-    """Answer for every address of `scope` that is none."""
+    """Answer for every unknown address of `scope`."""
     if isinstance(scope, Flask):
         scope.register_error_handler(NotFound, without_slash)
         return
@@ -29,7 +29,7 @@ def install(scope: Flask | Blueprint) -> None:
 
 
 def without_slash(fault: NotFound) -> Response:
-    """Lead an address that only has a slash too many to its page; else say that nothing is there."""
+    """Redirect an address with a trailing slash to its page; else answer that there is nothing."""
     return _to_page() or problems.of_http(fault)
 
 

@@ -1,4 +1,4 @@
-"""Answers of pages: a page that no cache keeps, and the way on to another one."""
+"""Answers of pages: a page that no cache keeps, and redirects to another page."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def answered(html: str, refused: Refused | None = None) -> Response:
 
 
 def to(path: str) -> Response:
-    """Lead the browser on to `path`, by GET (303, RFC 9110 §15.4.4)."""
+    """Redirect the browser to `path`, by GET (303, RFC 9110 §15.4.4)."""
     answer = make_response(redirect(path, 303))
     answer.headers["Cache-Control"] = "no-store"
     return answer
 
 
 def to_sign_in(refused: Unauthenticated) -> Response:
-    """Lead a caller without an account to the page to sign in, if there is one."""
+    """Redirect a caller without an account to the page to sign in, if there is one."""
     if not site.has("account_pages.sign_in"):
         return problems.response(refused)
     return to(site.url_for("account_pages.sign_in", next=site.path()))

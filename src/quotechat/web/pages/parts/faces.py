@@ -37,7 +37,7 @@ def _is_letter(character: str) -> bool:
 
 
 def called(room: Mapping[str, Any], name: str) -> str:
-    """Return what a room is called, `name` unless it is direct, from what `GET /rooms/R` says about it."""
+    """Return the shown name of a room: `name` unless it is direct, from the answer of `GET /rooms/R`."""
     if room.get("kind") != DIRECT:
         return name
     return ", ".join(each["name"] for each in room.get("with", [])) or "Notes to yourself"

@@ -1,4 +1,4 @@
-"""What an empty room says: who can come in, under which address, and how a program speaks there."""
+"""The text of an empty room: the people who can join, its address, and the way for a program to write there."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ...http.site import url_for
 
 
 class Welcome(NamedTuple):
-    """The first minute of a room."""
+    """The text of an empty room, as its template takes it."""
 
     address: str
-    """Where others find it."""
+    """The URL of the room for others."""
     reaches: str
     """``everybody`` who knows the address, ``people`` with an account, or nobody beyond ``this-computer``."""
     curl: str
@@ -29,7 +29,7 @@ class Welcome(NamedTuple):
 
 
 def welcome(room: str, about: dict[str, Any]) -> Welcome | None:
-    """Return what `room` says while it is empty; None for one whose members were chosen."""
+    """Return the text of the empty `room`; None for a room whose members were chosen."""
     if about.get("kind", "open") != "open":
         return None
     public: str = services().settings.public_url

@@ -1,4 +1,4 @@
-"""The column of rooms that stands beside every page: who asks, the rooms with what is new in them, and places.
+"""The column of rooms beside every page: the caller, the rooms with their news, and links to other pages.
 
 Plain links, so that it works without JavaScript; static/js/reader/column.js keeps the numbers up to date.
 """
@@ -33,24 +33,24 @@ class Link(NamedTuple):
 
     name: str
     label: str
-    """What people call it: its name, or who is in a direct room."""
+    """Its shown name; for a direct room the names of its people."""
     title: str = ""
     kind: str = rooms.OPEN
     unread: int = 0
     mentions: int = 0
     pale: bool = False
-    """True if its member does not want to hear of it."""
+    """True if the member has muted its notifications."""
     seq: int | None = None
-    """The number of its newest event, if the browser keeps by itself what was read."""
+    """The number of its newest event, if the browser itself keeps the read position."""
 
     @property
     def has_news(self) -> bool:
-        """Return True if there is more to see than that the member asked not to be told."""
+        """Return True if there is news of which the member wants to be notified."""
         return bool(self.mentions or (self.unread and not self.pale))
 
     @property
     def news(self) -> str:
-        """Return what is new, in words."""
+        """Return the news in words."""
         parts = [f"{self.unread} unread"] if self.unread else []
         if self.mentions:
             parts.append(f"{self.mentions} mention{'s' if self.mentions > 1 else ''}")
@@ -58,18 +58,18 @@ class Link(NamedTuple):
 
 
 class Column(NamedTuple):
-    """All that the column shows."""
+    """The content of the column."""
 
     rooms: Sequence[Link] = ()
     directs: Sequence[Link] = ()
     person: Principal | None = None
-    """The account that asks."""
+    """The account of the caller."""
     shows_rooms: bool = False
     can_create: bool = False
     can_write_to: bool = False
     site_title: str = "quotechat"
     is_open: bool = True
-    """True if people without an account may come in."""
+    """True if people without an account may use the server."""
 
     @property
     def has_news(self) -> bool:
@@ -78,7 +78,7 @@ class Column(NamedTuple):
 
 
 def install() -> None:
-    """Give the templates the column."""
+    """Make the column available to the templates."""
     site.template_global("column", column)
 
 
@@ -115,7 +115,7 @@ def _column(current: str) -> Column:
 
 
 def _is_stranger() -> bool:
-    """Return True if the caller sees no room: an account is needed here, and it has none."""
+    """Return True if the caller sees no room, since the server needs an account and the caller has none."""
     is_open = authentication.services().access == "open"
     return not is_open and authentication.caller() is None and not security.is_known()
 
@@ -150,7 +150,7 @@ def _of_visitor(principal: Principal, current: str) -> list[Link]:
 
 
 def _cut(found: list[Link], current: str) -> list[Link]:
-    """Return them by name, and if there are too many those that have news, and the current one, first of all."""
+    """Return the rooms by name; if there are too many, the current one and those with news come first."""
     kept = sorted(found, key=lambda each: (each.name != current, not each.has_news, each.label.casefold()))
     return sorted(kept[:MOST_SHOWN], key=lambda each: (each.label.casefold(), each.name))
 

@@ -26,7 +26,7 @@ def show_text(message: Mapping[str, Any]) -> Markup:
 
 def _run(run: Mapping[str, Any]) -> str:
     html = str(escape(run["text"]))
-    # Code of several lines stands in a block of its own.
+    # Code of several lines gets a block of its own.
     block = ' class="block"' if run.get("code") and "\n" in run["text"] else ""
     for style, element in _ELEMENTS:
         if run.get(style):

@@ -20,7 +20,7 @@ _BLOCK = 64 * 1024
 
 @contextlib.contextmanager
 def reading() -> Iterator[None]:
-    """Let a form with a file be read: it may be larger than others, and takes a place among the uploads meanwhile."""
+    """Allow a form with a file to be larger than others; it takes a place among the uploads while it is read."""
     if request.mimetype != "multipart/form-data":
         yield
         return
@@ -36,7 +36,7 @@ def reading() -> Iterator[None]:
 
 
 class Uploaded(NamedTuple):
-    """The form's file, complete, with what the form says that it shows."""
+    """The form's file, completely received, with its description from the form."""
 
     id: str
     alt: str
@@ -71,7 +71,7 @@ def take_back(uploaded: Uploaded | None) -> None:
 
 
 def may() -> bool:
-    """Return True if the caller may upload, with the identity that it gets with its first page."""
+    """Return True if the caller may upload, also before it has the identity that its first page brings."""
     by = security.principal()
     return authentication.services().files.may_upload(by._replace(identity=by.identity or "to come"))
 
