@@ -112,9 +112,9 @@ class QuoteChat:
         return hook
 
     def end(self, user_id: str) -> None:
-        """End what a user holds whom `identify` returned as `User`: polls, streams, sockets. Call it at sign-out.
+        """End the held polls, streams and sockets of a user that `identify` returned as `User`. Call it at sign-out.
 
-        Within a second they are told, at every worker. The next request of the user begins anew.
+        They end within a second, at every worker. The next request of the user begins anew.
         """
         self._hosted().end(user_id)
 
@@ -124,7 +124,7 @@ class QuoteChat:
         self._operate(AddMember(member=NewMember(id=self._hosted().account(user_id).key, role=role), room=room))
 
     def put_out(self, room: str, user_id: str) -> None:
-        """End the membership of a user in `room`: nothing said there later reaches it. Raises RoomUnknown, Conflict."""
+        """End the membership of a user in `room`: later events do not reach it. Raises RoomUnknown, Conflict."""
         self._operate(RemoveMember(member=MemberId(self._hosted().account(user_id).key), room=room))
 
     def _operate(self, command: AddMember | RemoveMember) -> None:
@@ -209,8 +209,10 @@ def _notifier(settings: Settings) -> Notifier:
 
 
 def _install(app: Flask, services: Services, *, whole: bool) -> None:
-    """Register everything under one blueprint at `prefix`. If the application is `whole` ours, unknown addresses and
-    faults of any kind are ours to answer too."""
+    """Register everything under one blueprint at `prefix`.
+
+    If the application is `whole` ours, we answer unknown addresses and faults of any kind too.
+    """
     # Imported late: `quotechat verify` needs quotechat.app too, but nothing of the web.
     from .live import inbox_feed, typists
     from .web.api import (
@@ -270,7 +272,7 @@ def _install(app: Flask, services: Services, *, whole: bool) -> None:
     access.install(scope, settings)
     quota.install(scope)
     security.install(app, scope, settings, chat.secret())
-    reads.install(scope)  # after what security refuses
+    reads.install(scope)  # after the refusals of security
     authentication.install(app, chat, settings)
     gate.install(scope, whole=whole)
     parking.install(app, chat)
@@ -281,8 +283,8 @@ def _install(app: Flask, services: Services, *, whole: bool) -> None:
     revocation.install(app, chat)
     metrics.install(app, chat)
     frame.install()
-    for blueprint in (room_pages.blueprint, about_page.blueprint):
-        ours.register_blueprint(blueprint)
+    for module in (room_pages, about_page):
+        ours.register_blueprint(module.blueprint)
     for module in (pages, lessons, rooms, messages, quotes, polling, health, specs, reference, websocket, robots):
         ours.register_blueprint(module.blueprint)
     for blueprint in (hooks.posted, search.blueprint, search_page.blueprint):
@@ -291,14 +293,11 @@ def _install(app: Flask, services: Services, *, whole: bool) -> None:
     for module in (members, inbox, mentions, me, administration, bots, moderation, cursors, hooks, files, webhooks):
         ours.register_blueprint(module.blueprint)
     if whole:
-        # Inside another application that one signs people in.
-        ours.register_blueprint(signing_in.blueprint)
-        ours.register_blueprint(account_pages.blueprint)
-        ours.register_blueprint(own_pages.blueprint)
-        ours.register_blueprint(people_pages.blueprint)
-        ours.register_blueprint(moderation_pages.blueprint)
-        ours.register_blueprint(webhook_pages.blueprint)
-        ours.register_blueprint(inbox_page.blueprint)
+        # Inside another application, that application signs people in.
+        for module in (
+            signing_in, account_pages, own_pages, people_pages, moderation_pages, webhook_pages, inbox_page,
+        ):  # fmt: skip
+            ours.register_blueprint(module.blueprint)
         websocket.install(app)
         unknown.install(app)
     elif prefix:
@@ -313,7 +312,7 @@ def _limits(settings: Settings) -> Limits:
         {
             "message": Rate(settings.messages_burst, settings.messages_per_second),
             "mark": Rate(60, 2),
-            # Nothing takes a room away but an operator.
+            # Only an operator removes rooms.
             "room": Rate(settings.rooms_per_hour, settings.rooms_per_hour / hour, _ROOM_MAKERS),
             "read": Rate(settings.reads_burst, settings.reads_per_second, _READERS),
             "direct": Rate(30, 30 / hour),
@@ -328,9 +327,9 @@ def _limits(settings: Settings) -> Limits:
         },
         {
             "socket": Budget(settings.sockets_per_client, settings.sockets_per_worker),
-            # How many polls threads may hold, the chat says with early answers.
+            # The chat bounds the polls on threads by itself, with early answers.
             "poll": Budget(settings.polls_per_client, settings.sockets_per_worker),
-            # Each has a thread.
+            # Each upload has a thread.
             "upload": Budget(4, 8),
             "download": Budget(settings.sockets_per_client, settings.sockets_per_worker),
             # Beyond it, messages are answered on threads: no sender is refused for it.

@@ -164,7 +164,7 @@ class Files:
         return file, content
 
     def content(self, digest: bytes) -> Content | None:
-        """Return a content by its hash, for what asks no reader's right; None if it is not there, or not now."""
+        """Return a content by its hash, without a check of rights; None if it does not exist or is unavailable."""
         try:
             return self._chat.read_with(lambda sql: contents.find(sql, self._places, self._chat, digest))
         except StorageUnavailable:
@@ -285,7 +285,7 @@ class Files:
         return self._chat.write_with(work)
 
     def _tidy(self, file_id: str, staged: list[blobs.Staged]) -> None:
-        """Remove what was made on the way, and all of an upload that is complete or has gone."""
+        """Remove temporary files, and all of an upload that is complete or was cancelled."""
         store = self._on()
         for ending in blobs.SUFFIXES:
             (store.folder / "arriving" / f"{file_id}{ending}").unlink(missing_ok=True)

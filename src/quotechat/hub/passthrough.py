@@ -1,4 +1,4 @@
-"""Forward what the store answers alone. Here live methods of one call: no feed, no wait, no limit and no thread."""
+"""Forward calls that the store answers alone: methods of one call, without feed, wait, limit or thread."""
 
 from __future__ import annotations
 

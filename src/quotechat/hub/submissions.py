@@ -122,7 +122,7 @@ class Submissions(Passthrough):
         self._writer.wake()
 
     def operate(self, command: commands.Write) -> Outcome:
-        """Store `command` as the operator, who needs no right. Raises Refused."""
+        """Store `command` of the operator, without a check of rights. Raises Refused."""
         self.check_accepting(None)
         write = Write(command.normalised(self.bounds), self._clock(), operator=True)
         with self._places.sending():

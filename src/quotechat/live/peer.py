@@ -113,7 +113,7 @@ class Peer:
         return self.subscriptions
 
     def room_lost(self, room: str) -> None:
-        """End what is held for `room`, unless the store says now that the account may read it."""
+        """End the subscription or poll of `room`, unless the store confirms now that the account may read it."""
         self.reactor.endings.doubt(self, room)
 
     def revoked(self) -> None:
@@ -276,7 +276,7 @@ class Peer:
                 self.sock.shutdown(socket.SHUT_WR)
             # Until the peer hangs up, its bytes are read and thrown away: closing over them would reset
             # the connection, and the last words might not arrive (RFC 9112 §9.6).
-            self.listen(True)
+            self.listen(on=True)
 
     def _watch(self, interest: int) -> None:
         if interest != self._interest:

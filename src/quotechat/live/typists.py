@@ -110,7 +110,7 @@ def _parsed(hint: str) -> tuple[str, int, list[dict[str, str]]] | None:
 
 
 def open_typists(reactor: Reactor, chat: Chat) -> None:
-    """Let `reactor` tell who types in the rooms of `chat`."""
+    """Let `reactor` send hints of typists in the rooms of `chat`."""
     chat.presence.connected_by(reactor.identities)
     reactor.typists = Typists(reactor, chat)
     chat.on_hint(reactor.typists.heard)

@@ -15,7 +15,7 @@ _MISSING = re.compile(r"missing required field `(\w+)`")
 
 
 def prepare(types: Iterable[type[msgspec.Struct]]) -> None:
-    """Build now what msgspec builds when a Struct is first decoded into.
+    """Build the decoders of Structs now, which msgspec builds when it first decodes into one.
 
     msgspec 0.22 publishes that description before it is complete: a second thread whose first decoding comes meanwhile
     reads null pointers, and the process ends with SIGSEGV. Call it where the types are defined: an import is finished
@@ -26,7 +26,7 @@ def prepare(types: Iterable[type[msgspec.Struct]]) -> None:
 
 
 def completed(said: dict[str, Any], name: str | None) -> dict[str, Any]:
-    """Return a message to send with what may be left out of it: its author, and beside files its text."""
+    """Return a message to send with the fields that a client may leave out: its author, and beside files its text."""
     missing: dict[str, Any] = {}
     if name is not None and said.get("user") is None:
         missing["user"] = name

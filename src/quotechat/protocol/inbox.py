@@ -15,7 +15,7 @@ from typing import Final
 from .cursor import Cursor, Now
 
 INBOX: Final = "@inbox"
-"""Stands where the name of a room stands; it is a position, and no room."""
+"""Used in place of a room's name for the position in an inbox; it is no room."""
 EVERYTHING: Final = "everything"
 MENTIONS: Final = "mentions"
 LEVELS: Final = (EVERYTHING, MENTIONS, "nothing", "hidden")
@@ -43,5 +43,5 @@ def cursor(revision: int, news: Sequence[tuple[int, int]]) -> str:
 
 
 def is_at(after: Cursor | Now, there: str) -> bool:
-    """Return True if nothing is new behind `after`, where the inbox has the cursor `there`."""
+    """Return True if an inbox with the cursor `there` has no news after `after`."""
     return isinstance(after, Now) or str(after) == there

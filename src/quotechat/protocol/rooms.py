@@ -46,12 +46,12 @@ def parsed(about: str) -> About:
 
 
 def dumped(about: About) -> str:
-    """Return `about` as a room's row keeps it; what is usual is left out."""
+    """Return `about` as a room's row keeps it, without default settings."""
     return msgspec.json.encode(about).decode()
 
 
 def shown(name: str, kind: str, title: str | None, about: About) -> dict[str, Any]:
-    """Return the settings of a room as readers see them; what is usual is left out."""
+    """Return the settings of a room as readers see them, without default settings."""
     fields: dict[str, Any] = {"name": name}
     if kind != OPEN:
         fields["kind"] = kind

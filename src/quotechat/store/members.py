@@ -1,4 +1,4 @@
-"""Members of rooms. Statements only; the rules decide who may change them.
+"""Members of rooms. Statements only; the rules decide if a caller may change them.
 
 Whether a room is there, and whether the caller is a member of it, is one question: a closed room that is not the
 caller's costs the same statements as a name that nobody uses.
@@ -39,7 +39,7 @@ def membership(sql: Sql, room: str, account: int | None) -> Membership | None:
 
 
 def add(sql: Sql, room_id: int, account: int, role: str, read: tuple[int, int], at: int) -> None:
-    """Add a member, who has read up to the event and the count of messages `read`: the head of the log."""
+    """Add a member that has read up to `read`, the event and the count of messages at the head of the log."""
     subscribers.joined(sql, account, room_id, read[0])
     sql.run(
         "INSERT INTO member (account_id, room_id, role, read_id, read_n, at) VALUES (?, ?, ?, ?, ?, ?)",

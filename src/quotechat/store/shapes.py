@@ -13,7 +13,7 @@ PART = ".part-"
 
 
 REMOVED = f"{PART}removed-"
-"""Before the number of a room that is removed, while what it held is deleted (store/maintenance/removal.py)."""
+"""Precedes the number of a removed room while its rows are deleted (store/maintenance/removal.py)."""
 
 
 class Sql(Protocol):
@@ -110,7 +110,7 @@ def room_info(
     name: str, title: str | None, kind: str, about: str, head: int, chain: bytes, at: int,
     last: int = 0, messages: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
-    """Return a room as the API shows it, without what depends on who asks."""
+    """Return a room as the API shows it, without the fields that depend on the caller."""
     shown = rooms.shown(name, kind, title, rooms.parsed(about))
     shown |= {"cursor": cursor.at(head, chain), "at": events.rfc3339(at)}
     return shown | {field: count for field, count in (("last", last), ("messages", messages)) if count}

@@ -11,7 +11,7 @@ from ..writer import PendingOutcome, Writer
 
 
 class Delivery:
-    """Deliver what the `Scheduler` finds due. `clock` gives ms since 1970."""
+    """Delivers the messages that the `Scheduler` finds due. `clock` returns ms since 1970."""
 
     def __init__(self, writer: Writer, limits: Limits, clock: Callable[[], int]) -> None:
         self._writer = writer

@@ -125,7 +125,7 @@ class Scheduler:
             self._wake.clear()
 
     def _look(self) -> float:
-        """Deliver what is due, and return the seconds until the next look. Ask the store once if nothing is due."""
+        """Deliver the due messages, and return the seconds until the next check; one query if nothing is due."""
         due = self._store.next_due()
         if due is None or due > self._clock():
             return self._pause(due, False)

@@ -20,7 +20,7 @@ MOST_CHARS: Final = 40
 MOST_MENTIONS: Final = 20
 """Different mentions of one message; further ones are text."""
 MOST_CANDIDATES: Final = 600
-"""Places of names that are looked at in one message; what is behind them is text."""
+"""The number of possible mentions that are checked in one message; further ones are plain text."""
 ROOM: Final = "room"
 """Mentions everybody in the room."""
 ROOM_SKELETON: Final = skeleton(ROOM)
@@ -113,7 +113,7 @@ def _names(run: Run) -> Iterator[tuple[int, int, str]]:
 
 
 def _ends(text: str, start: int) -> list[int]:
-    """Return where a name that begins at `start` may end, the furthest first: at ends of words, on one line."""
+    """Return the possible ends of a name that begins at `start`, the furthest first: ends of words on one line."""
     line = text[start : start + MOST_CHARS + 1]
     limit = min(len(line), MOST_CHARS)
     if not line or line[0].isspace():

@@ -160,7 +160,7 @@ def any_there(sql: Sql) -> bool:
 
 
 def has_owner(sql: Sql) -> bool:
-    """Return True if there is an owner who can sign in."""
+    """Return True if there is an owner that can sign in."""
     return _owners(sql) > 0
 
 

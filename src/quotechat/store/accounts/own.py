@@ -36,7 +36,7 @@ _FILES = _Part("file", "at, id", "name, type, size, message_id, hash", " AND has
 
 
 def lines(store: Transactions, account_id: int) -> Iterator[dict[str, Any]]:
-    """Yield the lines of the export: account, sessions, tokens, memberships, then what is in each room, by its name.
+    """Yield the lines of the export: account, sessions, tokens, memberships, then those of each room, by its name.
 
     Each is read when it is asked for, in a transaction of a bounded number of rows.
     """

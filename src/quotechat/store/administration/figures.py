@@ -16,7 +16,7 @@ class Figures(NamedTuple):
 
 
 def read(sql: Sql) -> Figures:
-    """Count what is kept now."""
+    """Count accounts, files and bytes now."""
     (accounts,) = sql.one("SELECT count(*) FROM account WHERE state <> 'closed'") or (0,)
     (files,) = sql.one("SELECT count(*) FROM file WHERE hash IS NOT NULL") or (0,)
     (size,) = sql.one("SELECT coalesce(sum(size), 0) FROM blob") or (0,)

@@ -114,7 +114,7 @@ def count(sql: Sql) -> int:
 
 
 def check(sql: Sql, places: Places, progress: Callable[[int, int], None]) -> Iterator[str]:
-    """Yield the faults of contents: not there, or not what they were."""
+    """Yield the faults of contents: missing, or changed."""
     if schema(sql) < SINCE:
         return
     rows = list(sql.all("SELECT hash, size, place FROM blob ORDER BY hash"))

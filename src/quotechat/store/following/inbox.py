@@ -240,7 +240,7 @@ def senders(sql: Sql, room: int, after: int) -> set[int]:
 
 
 def _open(sql: Sql, account: int, room_ids: Collection[int]) -> list[Row]:
-    """Return open rooms that the account has not joined; none for a guest, who does not see them."""
+    """Return open rooms that the account has not joined; none for a guest, which may not see them."""
     numbers = sorted(room_ids)[:_MOST_NAMED]
     if not numbers:
         return []

@@ -1,4 +1,4 @@
-"""Make the projections anew from the log: messages, reactions and quotes are what the events say.
+"""Make the projections anew from the log: messages, reactions and quotes follow from the events.
 
 Shipped quotes have no event and stay. `sent`, `scheduled` and `name` are not projections: their contents are
 private, and the log does not tell it.

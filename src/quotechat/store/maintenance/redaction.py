@@ -191,7 +191,7 @@ def _changes(sql: Sql, room_id: int, place: _Place) -> Iterator[tuple[_Place, Ro
 
 
 def _strip(sql: Sql, room_id: int, reply: int, shown: str, *, nameless: bool) -> None:
-    """Take out of the reply's row what names the message: the author, and the excerpt that version 0.1 kept there."""
+    """Delete the message's author from the reply's row, and the excerpt that version 0.1 kept there."""
     if nameless or '"excerpt":' in shown:
         change = nameless_parent if nameless else without_excerpt
         body = json.dumps(change(json.own(shown))).decode()

@@ -23,11 +23,11 @@ _ROWS = {
     # Members are gone at once, quotes stay.
     if table.of_a_room and name not in ("member", "quote")
 }
-"""The tables of a room: the rest of the primary key. The newest events go first, so what is left is a log."""
+"""The tables of a room: the rest of the primary key. The newest events are deleted first, so the rest is a log."""
 
 
 def remove(sql: Sql, room: str, at: int) -> None:
-    """Take the room away, in one open write transaction; `sweep` deletes what it held. Raises RoomUnknown."""
+    """Remove the room, in one open write transaction; `sweep` deletes its rows later. Raises RoomUnknown."""
     # It locks the room, in every dialect.
     sql.run("UPDATE room SET floor = floor WHERE name = ?", room)
     row = sql.one("SELECT id FROM room WHERE name = ?", room)

@@ -48,7 +48,7 @@ def _last(asked: Asked, message_id: int) -> Stored:
 
 
 def _change(sql: Sql, room_id: int, identity: str, asked: Reaction) -> _Change | None:
-    """Return what `asked` changes, or None if it is so already. Raises MessageUnknown, Conflict."""
+    """Return the change that `asked` makes, or None if it makes none. Raises MessageUnknown, Conflict."""
     row = sql.one(_COUNTS, room_id, asked.id)
     if row is None:
         raise MessageUnknown(asked.id)

@@ -1,4 +1,4 @@
-"""The rule of reports: a message is brought before those who manage its room."""
+"""The rule of reports: a message is reported to the managers of its room."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def quote_text(quote: dict[str, Any]) -> str:
 
 
 def holds(message: dict[str, Any]) -> set[str]:
-    """Return what a message holds beside its text: ``link``, ``file``, ``image``."""
+    """Return the kinds of content beside the text of a message: ``link``, ``file``, ``image``."""
     found = {"link"} if any("href" in run for run in message.get("runs", ())) else set()
     for file in message.get("files", ()):
         found.add("file")

@@ -64,18 +64,18 @@ def follow(log: Sql, writer: Writer, most: int = MOST_EVENTS) -> Done:
     for room_id in sorted(places.keys() - rooms.keys() - {QUOTES}):
         left, dropped = left - 1, True
         if writer.drop_up_to(room_id, _END, most):
-            return Done(0, True, True)
+            return Done(0, dropped=True, more=True)
         writer.settle(room_id, None)
     for room in rooms.values():
         place = places.get(room.id)
         if place == (room.head, cursor.tag(room.chain), room.floor):
             continue
         if left <= 0 or (left < most and time.monotonic() > end):
-            return Done(most - left, dropped, True)
+            return Done(most - left, dropped, more=True)
         done = _room(log, writer, room, place, left, end)
         left, dropped = left - max(1, done.events), dropped or done.dropped
         if done.more:
-            return Done(most - left, dropped, True)
+            return Done(most - left, dropped, more=True)
     done = _quotes(log, writer, places.get(QUOTES))
     return Done(most - left + done.events, dropped or done.dropped, done.more)
 
@@ -110,7 +110,7 @@ def _room(log: Sql, writer: Writer, room: Room, place: Place | None, most: int, 
     if place is not None and not _continues(log, room, place):
         # Another history has this room's key: a store that was restored, or a room that was loaded anew.
         if writer.drop_up_to(room.id, _END, most):
-            return Done(0, True, True)
+            return Done(0, dropped=True, more=True)
         writer.settle(room.id, None)
         place = None
     if place is None:
@@ -119,7 +119,7 @@ def _room(log: Sql, writer: Writer, room: Room, place: Place | None, most: int, 
     if place.floor < room.floor:
         dropped = True
         if writer.drop_up_to(room.id, room.floor, most):
-            return Done(0, True, True)
+            return Done(0, dropped=True, more=True)
         tag = cursor.tag(room.floor_chain) if place.seq <= room.floor else place.tag
         place = Place(max(place.seq, room.floor), tag, room.floor)
     rows = list(
@@ -187,7 +187,7 @@ def _quotes(log: Sql, writer: Writer, place: Place | None) -> Done:
     now = quotes_place(log)
     if place is not None and (place.tag != now.tag or place.seq > now.seq or place.floor > now.floor):
         if writer.drop_up_to(QUOTES, _END, _MOST_QUOTES):
-            return Done(0, True, True)
+            return Done(0, dropped=True, more=True)
         place = None
     place = place or Place(0, now.tag, now.floor)
     dropped = place.floor != now.floor

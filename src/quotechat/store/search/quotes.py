@@ -35,7 +35,7 @@ def search(store: Transactions, index: Index | None, asked: Question, before: in
     found: list[dict[str, Any]] = []
     size = looked = 0
     if not asked.phrases:
-        return Found([], False, 0)
+        return Found([], has_more=False, looked=0)
     with contextlib.nullcontext() if index is None else index.reading() as reader:
         ids = _numbers(store, reader, asked, 2**53 if before is None else before)
         while looked < MOST_LOOKED and (some := list(islice(ids, _CHUNK))):
@@ -45,10 +45,10 @@ def search(store: Transactions, index: Index | None, asked: Question, before: in
                 if question.found(asked, quote_text(quote)) is None:
                     continue
                 if len(found) == limit or size >= PAGE_BYTES:
-                    return Found(found, True, looked)
+                    return Found(found, has_more=True, looked=looked)
                 found.append(quote)
                 size += len(body.encode())
-    return Found(found, False, looked)
+    return Found(found, has_more=False, looked=looked)
 
 
 def _numbers(store: Transactions, reader: Reader | None, asked: Question, end: int) -> Iterator[int]:

@@ -1,1 +1,1 @@
-"""Whole stores on their way: dump and load, export, move, backup, and what there is, in figures."""
+"""Copy whole stores: dump and load, export, move, backup, and counts of their contents."""

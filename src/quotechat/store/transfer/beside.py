@@ -1,4 +1,4 @@
-"""Load what stands before all rooms: the secret, accounts, and quotes that have no event."""
+"""Load the records before all rooms: the secret, accounts, and quotes that have no event."""
 
 from __future__ import annotations
 

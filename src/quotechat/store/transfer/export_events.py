@@ -1,4 +1,4 @@
-"""An event in an export: its line, and the checks of what its type leaves open."""
+"""An event in an export: its line, and the checks that its type does not make."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Who = Annotated[str, Meta(max_length=MOST_IN_A_NAME)]
 
 
 def event_line(room: str, event: Logged) -> bytes:
-    """Return its line: what readers see, and the private rest."""
+    """Return the line of an event: its public fields, and the private ones."""
     where = f"{event.seq}.{event.tag}"
     public = events.event(room, event.seq, where, event.command, event.at, event.body.encode()).encoded
     private = {name: getattr(event, name) for name in _PRIVATE if getattr(event, name) is not None}

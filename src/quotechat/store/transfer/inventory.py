@@ -1,4 +1,4 @@
-"""Count the contents of a store: for operators, who may wait for a look at every event."""
+"""Count the contents of a store, for operators: every event is read, which takes time."""
 
 from __future__ import annotations
 

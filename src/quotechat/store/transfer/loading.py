@@ -253,7 +253,7 @@ def _is_new(sql: Sql, room_id: int, head: int) -> bool:
 
 
 class _Begun(NamedTuple):
-    """A room that is loaded, which an earlier load may have begun: its key, and what is there."""
+    """A room that is being loaded, perhaps begun by an earlier load: its key, and its state."""
 
     id: int
     head: int

@@ -1,4 +1,4 @@
-"""The page about a room: what it is for, who is in it, its settings. Forms, without JavaScript too."""
+"""The page about a room: its topic, its members, its settings. Forms, without JavaScript too."""
 
 from __future__ import annotations
 

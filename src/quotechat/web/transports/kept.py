@@ -237,7 +237,7 @@ class KeptConnection(Peer):
             self.end()
         elif self.blocked:
             self._going = data  # when the answer before it has left
-            self.listen(False)
+            self.listen(on=False)
         else:
             self.reactor.release(self)
             self._hand_back(self.sock, data, self.first_byte_at)

@@ -86,7 +86,7 @@ def id_line(cursor: str) -> bytes:
 
 
 def retry_line(position: str | None = None) -> bytes:
-    """Return the lines that tell an EventSource when to come back, and where it stands."""
+    """Return the lines that give an EventSource its reconnection time and its position."""
     # Spread, since all readers of a worker that stops come back; browsers alone would take 3 s.
     retry = b"retry: %d\n" % random.randint(*_RETRY_MS)
     return retry + (b"" if position is None else id_line(position)) + b"\n"
@@ -143,7 +143,7 @@ def stream_headers(kind: Kind) -> Headers:
             "Connection": "close",
             "Transfer-Encoding": "chunked",
             "Vary": "Accept",
-            # nginx would buffer what should flow.
+            # Else nginx would buffer the stream.
             "X-Accel-Buffering": "no",
         }
     )

@@ -85,7 +85,7 @@ def without_upgrade(fault: WebsocketMismatch) -> Response:
 
 @blueprint.before_request
 def _before_the_upgrade() -> Response | None:
-    """Refuse what HTTP can refuse: after the upgrade there are only envelopes."""
+    """Make all refusals that HTTP can express: after the upgrade there are only envelopes."""
     if request.method != "GET":  # RFC 6455 §4.1; Flask lets HEAD in with it
         raise MethodNotAllowed(_ALLOWED.split(", "))
     chat = services().chat
