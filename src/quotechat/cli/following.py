@@ -1,4 +1,4 @@
-"""``quotechat tail @inbox``: what is new in the rooms of an account, whenever that changes."""
+"""``quotechat tail @inbox``: show the news in the rooms of an account, whenever they change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `quotechat demo` has in it: people, three rooms, and for one of the people something new."""
+"""The content of `quotechat demo`: people, three rooms, and unread messages for one of the people."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
 VIEWER = "Azin"
-"""Who somebody that signs in to the demo is."""
+"""The person as which one signs in to the demo."""
 _OTHERS = ("Bo", "Chidi")
 _ORIGIN = {"Origin": "http://localhost"}
 
@@ -26,7 +26,7 @@ _CONVERSATION: list[tuple[str, str, str, int | None, list[str]]] = [
     ("Bo", "orange", "Then nobody is left out.", 3, []),
 ]
 _QUOTE = ("The great enemy of communication, we find, is the illusion of it.", "William H. Whyte, 1950")
-#: What the viewer has not read: (room, user, text).
+#: Messages that the viewer has not read: (room, user, text).
 _NEWS = [
     ("team", "Bo", "The nightly build is green again."),
     ("team", "Chidi", "@Azin, will you look at the release notes?"),

@@ -1,4 +1,4 @@
-"""Upload the files that a message is sent with."""
+"""Upload the files of a message."""
 
 from __future__ import annotations
 

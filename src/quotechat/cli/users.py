@@ -21,12 +21,12 @@ _ROLES = ("owner", "admin", "member", "guest")
 
 
 def now() -> int:
-    """Milliseconds since 1970."""
+    """Return the milliseconds since 1970."""
     return time.time_ns() // 1_000_000
 
 
 class Opened(NamedTuple):
-    """The store at hand, and the calls on it."""
+    """The open store, and the calls on its accounts."""
 
     store: Any
     people: Any
@@ -64,7 +64,7 @@ def account_of(people: Any, name: str) -> Any:
 
 
 def link(settings: Settings, kind: str, code: str) -> str:
-    """Return the address of a link; the code stands behind the #, which no log sees."""
+    """Return the address of a link; the code is behind the #, which no log sees."""
     return f"{base_of(settings)}/{kind}#{code}"
 
 

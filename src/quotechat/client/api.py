@@ -28,7 +28,7 @@ log = logging.getLogger("quotechat.client")
 LOBBY = "lobby"
 T = TypeVar("T")
 ACCOUNT_TOKEN = "qct_"
-"""Begins the tokens of accounts and bots, which have a name of their own."""
+"""The prefix of the tokens of accounts and bots, which have a name of their own."""
 
 
 class Client:
@@ -72,7 +72,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Hang up, and close its readers."""
+        """Close the connection and its readers."""
         for reader in list(self._readers):
             reader.close()
         with self._lock:
@@ -136,7 +136,7 @@ class Client:
         return self.command("edit-message", room=room, client_id=client_id, message=message)
 
     def delete(self, message_id: int, *, room: str = LOBBY, client_id: str | None = None) -> Ack:
-        """Take a message of one's own back."""
+        """Delete one's own message."""
         return self.command("delete-message", room=room, client_id=client_id, message={"id": message_id})
 
     def react(
@@ -157,11 +157,11 @@ class Client:
         return self.command("add-quote", room=room, client_id=client_id, quote={"quote": text, "author": author})
 
     def cancel(self, scheduled_id: int, *, room: str = LOBBY, client_id: str | None = None) -> Ack:
-        """Do not send a message that waits."""
+        """Cancel a scheduled message."""
         return self.command("cancel-scheduled", room=room, client_id=client_id, scheduled={"id": scheduled_id})
 
     def command(self, command: str, *, room: str = LOBBY, client_id: str | None = None, **fields: Any) -> Ack:
-        """Any command of the protocol (§2), with its `fields`; the calls above are made of this one."""
+        """Send any command of the protocol (§2), with its `fields`; the calls above use this one."""
         envelope = {"command": command, "room": room, "client_id": client_id or secrets.token_hex(16), **fields}
         return Ack.of(self._insist("POST", f"/rooms/{percent_encoded(room, '')}/commands", envelope))
 
@@ -200,7 +200,7 @@ class Client:
         return cast(Snapshot, self._get(f"/rooms/{percent_encoded(room, '')}", limit=limit))
 
     def messages(self, room: str = LOBBY, *, before: int | None = None, limit: int = 50) -> list[Message]:
-        """Messages with ids below `before`, oldest first, as they are now."""
+        """Return messages with ids below `before`, oldest first, as they are now."""
         path = f"/rooms/{percent_encoded(room, '')}/messages"
         return cast(list[Message], self._get(path, before=before, limit=limit)["messages"])
 
@@ -209,7 +209,7 @@ class Client:
         return cast(list[dict[str, Any]], self._get("/rooms")["rooms"])
 
     def scheduled(self, room: str = LOBBY) -> list[dict[str, Any]]:
-        """Return one's own messages that wait, the next first."""
+        """Return one's own scheduled messages, the next first."""
         return cast(list[dict[str, Any]], self._get(f"/rooms/{percent_encoded(room, '')}/scheduled")["scheduled"])
 
     def quotes(self, search: str | None = None, *, before: int | None = None, limit: int = 50) -> list[Quote]:
@@ -259,7 +259,7 @@ class Client:
         """
         if rooms is not None:
             self._insist("PUT", f"/cursors/{percent_encoded(name, '')}", {"rooms": rooms, "from": start})
-        # Of its own: a request that is held would keep others from this one.
+        # A connection of its own: a held request would block others on this one.
         other = Client(
             self.url, self.token, timeout=SILENCE, backoff=self._backoff.fresh(), context=self._context,
             sleep=self._sleep,
@@ -267,11 +267,11 @@ class Client:
         return NamedCursor(name, other._insist, other.close, self._sleep)
 
     def mark_read(self, message_id: int, *, back: bool = False, room: str = LOBBY) -> Ack:
-        """Note that all up to this message is read; with `back` it may be less than before."""
+        """Mark all messages up to this one as read; with `back` the position may go back."""
         return self.command("mark-read", room=room, read={"id": message_id, "back": back})
 
     def set_level(self, level: str, *, room: str = LOBBY) -> Ack:
-        """Choose how much one wants to hear of a room: ``everything``, ``mentions``, ``nothing``, ``hidden``."""
+        """Set one's notification level for a room: ``everything``, ``mentions``, ``nothing``, ``hidden``."""
         return self.command("set-level", room=room, level=level)
 
     def join(self, room: str) -> Ack:
@@ -293,7 +293,7 @@ class Client:
         return self._insist("GET", path + (f"?{urlencode(given)}" if given else ""))
 
     def _insist(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the answer, however many attempts it takes. Raises Problem, Unanswered."""
+        """Send the request until there is an answer, and return it. Raises Problem, Unanswered."""
         return self._persist(
             lambda: self._wire.ask(method, path, body, self._headers()), (body or {}).get("client_id")
         )

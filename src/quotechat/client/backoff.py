@@ -1,4 +1,4 @@
-"""Pauses between attempts: full jitter under a ceiling that doubles, so that a herd spreads out."""
+"""Pauses between attempts: full jitter under a ceiling that doubles, so that many clients spread out."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Backoff:
         return asked * (1 + self._chance() / 4)
 
     def reset(self) -> None:
-        """Forget the failures: call it when something was got, not when a connection merely opened."""
+        """Forget the failures: call it when data was received, not when a connection merely opened."""
         self._failures = 0
 
     def fresh(self) -> Backoff:

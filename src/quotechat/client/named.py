@@ -1,4 +1,4 @@
-"""Read by a named cursor: the server remembers how far, so a program needs to remember nothing."""
+"""Read by a named cursor: the server stores the positions, so a program need not store anything."""
 
 from __future__ import annotations
 
@@ -49,19 +49,19 @@ class NamedCursor(Iterator[Event]):
         self.close()
 
     def done(self) -> None:
-        """Acknowledge the event that was handed out last, if it is not yet: the work for it is done."""
+        """Acknowledge the last event that was returned, unless it is acknowledged: the work for it is done."""
         if self._handed is not None:
             self._acknowledge(self._handed.room, self._handed.cursor)
             self._handed = None
 
     def back(self, room: str, cursor: str) -> None:
-        """Set the position in `room` to `cursor`, which may be a step back: what comes after it comes again."""
+        """Set the position in `room` to `cursor`, which may be a step back: later events are sent again."""
         self._waiting.clear()
         self._handed = None
         self._ask("PUT", f"{self._path}/position", {"rooms": {room: cursor}, "back": True})
 
     def close(self) -> None:
-        """Hang up. What was handed out last and is not acknowledged comes again to the next one of this name."""
+        """Close the connection. An unacknowledged event is sent again to the next reader of this name."""
         self._close()
 
     def _look(self) -> None:

@@ -1,4 +1,4 @@
-"""Why something was not done: one tree of exceptions, a class for each `code` of the protocol (§4).
+"""The client's exceptions: one tree, with a class for each `code` of the protocol (§4).
 
     ClientError
     ├── Unreachable                  no answer, by this attempt

@@ -26,11 +26,11 @@ log = logging.getLogger("quotechat.client")
 Transport = Literal["long-poll", "stream", "short-poll"]
 
 LONGEST_WAIT = 25.0
-"""Seconds that the server holds a poll at the most."""
+"""The most seconds for which the server holds a poll."""
 MOST_EVENTS = 500
 """Events in one page."""
 SILENCE = 40.0
-"""Seconds after which a connection that should have said something is given up: streams beat each 15 s."""
+"""Seconds of silence after which a connection is given up: streams send a heartbeat each 15 s."""
 
 
 class Reader(Iterator[Event]):
@@ -150,7 +150,7 @@ class Reader(Iterator[Event]):
         raise Reset(lost, snapshot) from lost
 
     def _fail(self, why: str, asked: float = 0.0) -> None:
-        """Drop the connection and stand back."""
+        """Drop the connection and wait before the next attempt."""
         self._hang_up()
         if self.closed:
             return
@@ -199,7 +199,7 @@ class Reader(Iterator[Event]):
                 self._seq = int(self.cursor.partition(".")[0])
             self._pause = self._backoff.stretched(page.get("retry_in_ms", 0) / 1000)
             if wait and not self._pause and not page["more"] and time.monotonic() - began < wait / 2:
-                # Held for too short a time, without a reason: a proxy on the way answers in its place.
+                # Held for too short a time, without a reason: a proxy on the way answers instead of the server.
                 self._pause = self._backoff.next()
             else:
                 self._backoff.reset()

@@ -48,7 +48,7 @@ def upload(
         except Problem as refused:
             if refused.status != 409 or refused.code != "conflict":
                 raise
-            # The answer to an earlier try was lost, or that try is still on its way.
+            # The answer to an earlier attempt was lost, or that attempt is still on its way.
             found = int(ask("HEAD", where, b"", {}).headers["Upload-Offset"])
             if found == offset:
                 sleep(backoff.next(0.0))

@@ -62,7 +62,7 @@ class Wire:
         return response
 
     def close(self) -> None:
-        """Hang up, also on a thread that waits for an answer; the next request connects anew."""
+        """Close the connection, even if a thread waits for an answer; the next request connects anew."""
         self._used = False
         sock, self._socket = self._socket, None
         if sock is not None:

@@ -24,7 +24,7 @@ from .blobs import SUFFIXES as SUFFIXES
 MOST_WAITING = 20
 """Files of one sender that may wait for their message."""
 DAY_MS = 86_400_000
-"""For how long one may wait."""
+"""Milliseconds for which an uploaded file may wait for its message."""
 _LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 _COLUMNS = (
     "f.id, r.name, f.message_id, f.scheduled, f.identity, f.name, f.type, f.size, f.length, f.hash, f.thumb, f.width,"
