@@ -129,7 +129,7 @@ def say(
         user = getpass.getuser()
     with reporting_client_faults(), Client(url, token, user=user, patience=patience) as client:
         files = uploaded(client, room or "lobby", paths, alts)
-        for said in _said(text, lines):
+        for said in _texts(text, lines):
             ack = client.post(
                 said, room=room or "lobby", color=color, reply_to=reply_to, send_at=send_at, files=files,
                 client_id=client_id,
@@ -144,7 +144,7 @@ def say(
                 click.echo(f"{room or 'lobby'} #{ack.seq}{' (stored before)' if ack.duplicate else ''}")
 
 
-def _said(text: str | None, lines: bool) -> Iterator[str]:
+def _texts(text: str | None, lines: bool) -> Iterator[str]:
     if lines:
         yield from (line.rstrip("\r\n") for line in map(_decoded, _input()) if line.strip())
     elif text is None or text == "-":

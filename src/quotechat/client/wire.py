@@ -89,7 +89,7 @@ class Wire:
             except _FAILURES as fault:
                 self.close()
                 if not again or isinstance(fault, TimeoutError):
-                    raise Unreachable(_told(fault)) from fault
+                    raise Unreachable(_reason(fault)) from fault
         self._used = True
         if response.status >= 400:
             raise self._problem(response)
@@ -110,7 +110,7 @@ class Wire:
             text = response.read()
         except _FAILURES as fault:
             self.close()
-            raise Unreachable(_told(fault)) from fault
+            raise Unreachable(_reason(fault)) from fault
         try:
             found = json.loads(text)
         except ValueError:
@@ -118,7 +118,7 @@ class Wire:
         return found if isinstance(found, dict) else None
 
 
-def _told(fault: Exception) -> str:
+def _reason(fault: Exception) -> str:
     if isinstance(fault, TimeoutError):
         return "no answer in time"
     if isinstance(fault, http.client.IncompleteRead):

@@ -268,7 +268,7 @@ class Files:
 
     def _complete(self, file: File, write: Write, staged: list[blobs.Staged]) -> File:
         store = self._on()
-        made = self._made(file, store.local(file.id), staged)
+        made = self._finish_file(file, store.local(file.id), staged)
         # In a transaction of its own: the lock of the room is not held while the contents are stored.
         self._chat.write_with(lambda sql: uploads.check(sql, write))
 
@@ -294,8 +294,8 @@ class Files:
         if row is None or row[0] is not None:
             store.discard(file_id)
 
-    def _made(self, file: File, source: Path, staged: list[blobs.Staged]) -> Made:
-        """Look at the bytes that came; return the finished file, and add its contents on the disk to `staged`."""
+    def _finish_file(self, file: File, source: Path, staged: list[blobs.Staged]) -> Made:
+        """Read the received bytes; return the finished file, and add its contents on the disk to `staged`."""
         store = self._on()
         with open(source, "rb") as opened:
             head = opened.read(media.HEAD_BYTES)

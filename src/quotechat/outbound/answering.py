@@ -144,7 +144,7 @@ class Reading:
         self._deadline = deadline
         self._left = _MOST_READ
         self._buffer = bytearray()
-        connection.settimeout(left(deadline))
+        connection.settimeout(seconds_left(deadline))
 
     @property
     def has_begun(self) -> bool:
@@ -202,7 +202,7 @@ class Reading:
         return bool(part)
 
 
-def left(deadline: float) -> float:
+def seconds_left(deadline: float) -> float:
     """Return the seconds that are left. Raises TimeoutError."""
     seconds = deadline - time.monotonic()
     if seconds <= 0:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
 from .addresses import Network, Target, check, check_scheme
-from .answering import Answer, Malformed, Reading, Wanted, answer, left
+from .answering import Answer, Malformed, Reading, Wanted, answer, seconds_left
 
 SECONDS = 15.0
 """For all of it: resolving, connecting, sending, and reading the answer."""
@@ -33,7 +33,7 @@ class Failed(Exception):
 def vet(target: Target, networks: Sequence[Network] = (), seconds: float = SECONDS) -> None:
     """Resolve the name of `target` now. Raises Unsafe if it may not be called, Failed if it has no address."""
     check_scheme(target, networks)
-    check(target, _resolved(lookup, target, time.monotonic() + seconds), networks)
+    check(target, _resolve(lookup, target, time.monotonic() + seconds), networks)
 
 
 def _no_body(_status: int, _headers: Mapping[str, str]) -> bool:
@@ -96,7 +96,7 @@ class ReusedConnection:
                     return self._ask(kept, request, deadline, wanted, last=last)
                 except _Closed:
                     pass  # the receiver closed it while it was idle
-            return self._ask(self._connected(deadline), request, deadline, wanted, last=last)
+            return self._ask(self._connect(deadline), request, deadline, wanted, last=last)
         except (ssl.SSLError, ssl.CertificateError):
             raise Failed("tls") from None
         except TimeoutError:
@@ -119,12 +119,14 @@ class ReusedConnection:
             return None
         return kept
 
-    def _connected(self, deadline: float) -> socket.socket:
+    def _connect(self, deadline: float) -> socket.socket:
         target = self._target
         check_scheme(target, self._networks)
-        addresses = check(target, _resolved(self._resolve, target, deadline), self._networks)
-        connection = _connected(addresses, target.port, deadline)
-        return _secured(connection, target.name, self._context or _context(), deadline) if target.secure else connection
+        addresses = check(target, _resolve(self._resolve, target, deadline), self._networks)
+        connection = _connect_to_first(addresses, target.port, deadline)
+        if not target.secure:
+            return connection
+        return _start_tls(connection, target.name, self._context or _context(), deadline)
 
     def _ask(
         self, connection: socket.socket, request: bytes, deadline: float, wanted: Wanted, *, last: bool
@@ -174,13 +176,13 @@ def lookup(name: str, port: int) -> list[str]:
 _resolving = threading.BoundedSemaphore(_MOST_RESOLVING)
 
 
-def _resolved(resolve: Resolve, target: Target, deadline: float) -> Sequence[str]:
+def _resolve(resolve: Resolve, target: Target, deadline: float) -> Sequence[str]:
     """Resolve the name on a thread of its own: a resolver may hang for longer than there is time."""
     try:
         return [str(ipaddress.ip_address(target.name))]
     except ValueError:
         pass
-    if not _resolving.acquire(timeout=left(deadline)):
+    if not _resolving.acquire(timeout=seconds_left(deadline)):
         raise Failed("resolve")
     found: list[Sequence[str]] = []
 
@@ -200,11 +202,11 @@ def _resolved(resolve: Resolve, target: Target, deadline: float) -> Sequence[str
     return found[0]
 
 
-def _connected(addresses: Sequence[str], port: int, deadline: float) -> socket.socket:
+def _connect_to_first(addresses: Sequence[str], port: int, deadline: float) -> socket.socket:
     """Connect to the first of `addresses` that takes it; each was checked."""
     for address in addresses:
         try:
-            return socket.create_connection((address, port), timeout=left(deadline))
+            return socket.create_connection((address, port), timeout=seconds_left(deadline))
         except TimeoutError:
             raise Failed("timeout") from None
         except OSError:
@@ -212,8 +214,8 @@ def _connected(addresses: Sequence[str], port: int, deadline: float) -> socket.s
     raise Failed("connect")
 
 
-def _secured(connection: socket.socket, name: str, context: ssl.SSLContext, deadline: float) -> ssl.SSLSocket:
-    connection.settimeout(left(deadline))
+def _start_tls(connection: socket.socket, name: str, context: ssl.SSLContext, deadline: float) -> ssl.SSLSocket:
+    connection.settimeout(seconds_left(deadline))
     secured = context.wrap_socket(connection, server_hostname=name.removesuffix("."), do_handshake_on_connect=False)
     try:
         secured.do_handshake()

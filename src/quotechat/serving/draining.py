@@ -111,7 +111,7 @@ class Draining:
             pass
 
     def _watch(self) -> None:
-        while not self._heard(_LOOK_EVERY) and self._wanted():
+        while not self._signal_came(_LOOK_EVERY) and self._wanted():
             pass
         if self._orphaned():
             # gunicorn would serve on for as long as clients ask, and the address would be taken when a new
@@ -146,7 +146,7 @@ class Draining:
         self._by_itself = True
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
-    def _heard(self, seconds: float) -> bool:
+    def _signal_came(self, seconds: float) -> bool:
         waiter = select.poll()
         waiter.register(self._read_end, select.POLLIN)
         if not waiter.poll(seconds * 1000):

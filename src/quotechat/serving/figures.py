@@ -28,7 +28,7 @@ def share(data: Path) -> None:
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     for shared in (data / "metrics", MEMORY / f"quotechat-{os.geteuid()}"):
         try:
-            mine = _made(shared)
+            mine = _make_directory(shared)
             probe = mine / "probe"
             _fill(probe)
             probe.unlink()
@@ -70,7 +70,7 @@ def end() -> None:
         shutil.rmtree(shared, ignore_errors=True)
 
 
-def _made(shared: Path) -> Path:
+def _make_directory(shared: Path) -> Path:
     shared.mkdir(mode=0o700, exist_ok=True)
     if shared.stat().st_uid != os.geteuid():
         raise PermissionError(0, "it belongs to another user")

@@ -77,7 +77,7 @@ class Bots:
         """Give a bot another keeper. Raises AccountUnknown, Forbidden, Conflict."""
 
         def work(sql: Sql) -> Account:
-            bot = self._kept(sql, by, key)
+            bot = self._changeable(sql, by, key)
             sql.alone("account")
             accounts.hand_over(sql, bot, self._with_room(sql, accounts.by_key(sql, keeper)))
             bans.settle(sql, bot.id)  # that of its keeper until now ends for it
@@ -89,7 +89,7 @@ class Bots:
         """Close a bot for good. Raises AccountUnknown, Forbidden."""
 
         def work(sql: Sql) -> None:
-            closing.close(sql, self._kept(sql, by, key), self._clock())
+            closing.close(sql, self._changeable(sql, by, key), self._clock())
             audit.tell(sql, self._clock(), "account-closed", by=by, account=key)
 
         self._store.write_with(work)
@@ -99,7 +99,7 @@ class Bots:
 
     def tokens(self, by: Principal, key: str) -> list[Token]:
         """Return the tokens of a bot, the newest first. Raises AccountUnknown, Forbidden."""
-        return self._store.read_with(lambda sql: sessions.tokens_of(sql, self._kept(sql, by, key).id))
+        return self._store.read_with(lambda sql: sessions.tokens_of(sql, self._changeable(sql, by, key).id))
 
     def add_token(
         self, by: Principal, key: str, name: str, scopes: tuple[str, ...], rooms: tuple[str, ...] | None,
@@ -108,7 +108,7 @@ class Bots:
         """Make another token of a bot, and its text. Raises Invalid, AccountUnknown, Forbidden, Conflict."""
 
         def work(sql: Sql) -> tuple[Token, str]:
-            token, text = mint(self._kept(sql, by, key).id, name, self._clock(), scopes, rooms, lasts_ms)
+            token, text = mint(self._changeable(sql, by, key).id, name, self._clock(), scopes, rooms, lasts_ms)
             sessions.add_token(sql, token)
             audit.tell(sql, self._clock(), "token-made", by=by, account=key, detail=token.id)
             return token, text
@@ -119,7 +119,7 @@ class Bots:
         """Revoke a token of a bot. Raises AccountUnknown, Forbidden, TokenUnknown."""
 
         def work(sql: Sql) -> None:
-            sessions.revoke_token(sql, self._kept(sql, by, key).id, token_id)
+            sessions.revoke_token(sql, self._changeable(sql, by, key).id, token_id)
             audit.tell(sql, self._clock(), "token-revoked", by=by, account=key, detail=token_id)
 
         self._store.write_with(work)
@@ -127,7 +127,7 @@ class Bots:
 
     # --- Inside -------------------------------------------------------------------------------------
 
-    def _kept(self, sql: Sql, by: Principal | None, key: str) -> Account:
+    def _changeable(self, sql: Sql, by: Principal | None, key: str) -> Account:
         """Return a bot that `by` may change. Raises AccountUnknown, Forbidden."""
         by, bot = callers.present(sql, by, self._clock()), accounts.by_key(sql, key)
         if bot.role != "bot" or bot.state == "closed":

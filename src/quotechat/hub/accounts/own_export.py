@@ -68,7 +68,7 @@ class OwnExport:
     def blocks(self, start: int, stop: int) -> Iterator[bytes]:
         """Yield the whole of it, in blocks that are not empty. Raises FileNotFoundError, StorageUnavailable."""
         assert (start, stop) == (0, self.size)
-        return filter(None, self._made())
+        return filter(None, self._all_blocks())
 
     def close(self) -> None:
         """Remove the temporary file."""
@@ -76,7 +76,7 @@ class OwnExport:
 
     # --- Inside -------------------------------------------------------------------------------------
 
-    def _made(self) -> Iterator[bytes]:
+    def _all_blocks(self) -> Iterator[bytes]:
         yield self._head
         self._lines.seek(0)
         while block := self._lines.read(_BLOCK):

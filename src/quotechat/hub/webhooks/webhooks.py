@@ -91,12 +91,12 @@ class Webhooks:
     def one(self, by: Principal | None, key: str) -> Shown:
         """Return one webhook. Raises Forbidden, WebhookUnknown."""
         self.check(by)
-        return self._store.read_with(lambda sql: self._shown(sql, self._kept(sql, by, key)))
+        return self._store.read_with(lambda sql: self._shown(sql, self._changeable(sql, by, key)))
 
     def tries(self, by: Principal | None, key: str) -> list[tuple[Try, str | None]]:
         """Return its last calls, the newest first, each with the name of the room. Raises as `one`."""
         self.check(by)
-        return self._store.read_with(lambda sql: rows.tries(sql, self._kept(sql, by, key).id))
+        return self._store.read_with(lambda sql: rows.tries(sql, self._changeable(sql, by, key).id))
 
     def make(self, by: Principal | None, account: str, wanted: Wanted) -> tuple[Shown, str]:
         """Make a webhook of the bot with the id `account`, and its secret.
@@ -133,7 +133,7 @@ class Webhooks:
         starts = self._starts(found.bot, wanted) if follows else {}
 
         def work(sql: Sql) -> None:
-            webhook = self._kept(sql, by, key)
+            webhook = self._changeable(sql, by, key)
             if name is not None:
                 rows.rename(sql, webhook, name)
             if url is not None:
@@ -154,7 +154,7 @@ class Webhooks:
         self.check(by)
 
         def work(sql: Sql) -> None:
-            webhook = self._kept(sql, by, key)
+            webhook = self._changeable(sql, by, key)
             bot = accounts.by_id(sql, webhook.account)
             subscribers.remove(sql, webhook.subscriber)
             audit.tell(sql, self._clock(), "webhook-removed", by=by, account=bot.key, detail=key)
@@ -167,7 +167,7 @@ class Webhooks:
         secret = _new_secret()
 
         def work(sql: Sql) -> None:
-            rows.change_secret(sql, self._kept(sql, by, key), secret, self._clock() + OLD_SECRET_MS)
+            rows.change_secret(sql, self._changeable(sql, by, key), secret, self._clock() + OLD_SECRET_MS)
 
         self._store.write_with(work)
         return self.one(by, key), secret
@@ -175,7 +175,7 @@ class Webhooks:
     def enable(self, by: Principal | None, key: str) -> Shown:
         """Let it go on from its position, without waiting for the next try. Raises Forbidden, WebhookUnknown."""
         self.check(by)
-        self._store.write_with(lambda sql: rows.enable(sql, self._kept(sql, by, key)))
+        self._store.write_with(lambda sql: rows.enable(sql, self._changeable(sql, by, key)))
         self._access_changed()
         return self.one(by, key)
 
@@ -190,7 +190,11 @@ class Webhooks:
             if room not in found.positions:
                 raise RoomUnknown(room)
             cursor = self._placed(_reader(found.bot), room, after)
-        self._store.write_with(lambda sql: subscribers.place(sql, self._kept(sql, by, key).subscriber, room, cursor))
+
+        def work(sql: Sql) -> None:
+            subscribers.place(sql, self._changeable(sql, by, key).subscriber, room, cursor)
+
+        self._store.write_with(work)
         self._access_changed()
         return self.one(by, key)
 
@@ -203,7 +207,7 @@ class Webhooks:
         now = self._clock()
 
         def found(sql: Sql) -> tuple[Webhook, Principal | None]:
-            webhook = self._kept(sql, by, key)
+            webhook = self._changeable(sql, by, key)
             return webhook, maker_of(sql, webhook, now)
 
         webhook, maker = self._store.read_with(found)
@@ -224,7 +228,7 @@ class Webhooks:
             raise Forbidden("Only administrators have webhooks here." if self.policy.makers == ADMINS else
                             "Only members have webhooks.")  # fmt: skip
 
-    def _kept(self, sql: Sql, by: Principal | None, key: str) -> Webhook:
+    def _changeable(self, sql: Sql, by: Principal | None, key: str) -> Webhook:
         """Return a webhook that `by` may change. Raises WebhookUnknown."""
         by, webhook = callers.present(sql, by, self._clock()), rows.find(sql, key)
         if by is not None and not by.is_admin and accounts.by_id(sql, webhook.account).keeper != by.account:

@@ -43,7 +43,7 @@ def create(ledger: Ledger, command: CreateRoom, write: Write, settings: Settings
         asked.tell("room-made")
     for account in invited:
         enter(asked, account, "member")
-    return Created(_told(asked, command.title, creator, "manager"))
+    return Created(_as_created(asked, command.title, creator, "manager"))
 
 
 def find_direct(sql: Sql, command: BeginDirect, write: Write) -> Created | None:
@@ -73,7 +73,7 @@ def begin_direct(ledger: Ledger, command: BeginDirect, write: Write, settings: S
     asked = Asked(ledger, room, write, settings, standing)
     for account in (own, *others):
         enter(asked, account, "member")
-    return Created(_told(asked, None, own, "member", others))
+    return Created(_as_created(asked, None, own, "member", others))
 
 
 def change(asked: Asked, command: SetRoom) -> Stored:
@@ -200,7 +200,7 @@ def _pair(people: list[Account]) -> bytes:
     return hashlib.blake2b("\n".join(sorted(each.key for each in people)).encode(), digest_size=16).digest()
 
 
-def _told(
+def _as_created(
     asked: Asked, title: str | None, own: Account | None, role: str, others: list[Account] | None = None
 ) -> dict[str, Any]:
     """Return the new room as its creator sees it."""

@@ -107,7 +107,7 @@ class Search:
         shown: list[_Shown] = []
         size = 0
         with self._looking() as reader:
-            for found in self._found(reader, before, min(_FIRST, limit + 1), enough):
+            for found in self._matches(reader, before, min(_FIRST, limit + 1), enough):
                 if len(shown) == limit or size >= PAGE_BYTES:
                     return self._answer(shown, _after(shown[-1]))
                 shown.append(found)
@@ -121,7 +121,7 @@ class Search:
         shown: list[_Shown] = []
         through: int | None = None
         with self._looking() as reader:
-            for found in self._found(reader, None, _FIRST, enough):
+            for found in self._matches(reader, None, _FIRST, enough):
                 shown.append(found)
                 if len(shown) >= MOST_BEST:
                     through = found.hit.at
@@ -154,7 +154,7 @@ class Search:
         with self._index.reading() as self._reader:
             yield self._reader
 
-    def _found(
+    def _matches(
         self, reader: Reader | None, before: Before | None, size: int, enough: Callable[[], bool]
     ) -> Iterator[_Shown]:
         """Yield the messages that are found, the newest first, `size` candidates at first together.
@@ -166,7 +166,7 @@ class Search:
         indexed = iter(()) if reader is None else self._indexed(reader, seen, only, before)
         candidates = heapq.merge(indexed, self._bounded(news, before), key=lambda hit: -hit.at)
         done: set[Hit] = set()
-        while taken := self._taken(candidates, size, enough):
+        while taken := self._take(candidates, size, enough):
             # One that is edited behind the index comes from both sides, and one that was sent there too, twice.
             some = [hit for hit in dict.fromkeys(taken) if hit not in done]
             done.update(some)
@@ -178,7 +178,7 @@ class Search:
                 return
             size = next_size(size, time.thread_time() - began)
 
-    def _taken(self, candidates: Iterator[Hit], size: int, enough: Callable[[], bool]) -> list[Hit]:
+    def _take(self, candidates: Iterator[Hit], size: int, enough: Callable[[], bool]) -> list[Hit]:
         """Take the next `size` candidates; less if a part of the index ends and the time too."""
         taken: list[Hit] = []
         for hit in islice(candidates, size):

@@ -64,10 +64,10 @@ def _add_quotes(store: Target, rows: list[dict[str, Any]]) -> None:
                 removed = 0 if json.own(row["body"]).get("removed") else None
                 values = (row["id"], row["identity"], row["body"], removed)
                 sql.run("INSERT INTO quote (id, identity, body, removed) VALUES (?, ?, ?, ?)", *values)
-            elif _said(there[0]) != _said(row["body"]):
+            elif _words(there[0]) != _words(row["body"]):
                 raise Impossible(f"quote {row['id']} is another one here; load into a store of its own")
 
 
-def _said(body: str) -> tuple[str, str]:
+def _words(body: str) -> tuple[str, str]:
     quote = json.own(body)
     return quote["quote"], quote["author"]

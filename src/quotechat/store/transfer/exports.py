@@ -72,7 +72,7 @@ def records(header: Header, rest: Iterable[bytes], rename: str | None = None) ->
         try:
             record = reader.read(json.loads(line))
         except msgspec.ValidationError as fault:
-            raise Broken(f"line {number}: {_said(str(fault))}") from None
+            raise Broken(f"line {number}: {_fault_text(str(fault))}") from None
         except Invalid as fault:
             raise Broken(f"line {number}: {fault.field}: {fault.detail}") from None
         except MalformedJson as fault:
@@ -381,8 +381,8 @@ def _kept(table: str, line: msgspec.Struct, **other: Any) -> Kept:
 _AT, _MISSING = re.compile(r"- at `\$\.?(.*?)`"), re.compile("missing required field `(.*?)`")
 
 
-def _said(fault: str) -> str:
-    """msgspec says "Expected `str`, got `int` - at `$.message.user`"."""
+def _fault_text(fault: str) -> str:
+    """Return our text for a fault of msgspec such as "Expected `str`, got `int` - at `$.message.user`"."""
     missing, at = _MISSING.search(fault), _AT.search(fault)
     if missing:
         return f"{missing[1]} is missing"

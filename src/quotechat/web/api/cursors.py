@@ -88,7 +88,7 @@ def events(cursor_name: str) -> Response:
         seconds = 0.0
     watch = revocation.watch(_cursors().one(principal, name).positions) if seconds else None
     with polling.place(chat, security.client()) if seconds else contextlib.nullcontext():
-        parts, hint = _cursors().read(principal, name, limit, seconds, polling.gone(watch))
+        parts, hint = _cursors().read(principal, name, limit, seconds, polling.gone_check(watch))
     reads.count(sum(len(part.page.events) for part in parts.values()))
     if watch is not None:
         watch.check()

@@ -117,10 +117,10 @@ def _text() -> str:
     if request.mimetype == "application/x-www-form-urlencoded":
         body = parameters.text_body()
         payload = _payload(body)
-        return body if payload is None else _said(json.loads(payload.encode()) if payload else None)
+        return body if payload is None else _text_of(json.loads(payload.encode()) if payload else None)
     if parameters.is_text() or not request.mimetype:
         return parameters.text_body()
-    return _said(parameters.json_body())
+    return _text_of(parameters.json_body())
 
 
 def _payload(body: str) -> str | None:
@@ -130,7 +130,7 @@ def _payload(body: str) -> str | None:
     return payload if is_form else None
 
 
-def _said(value: Any) -> str:
+def _text_of(value: Any) -> str:
     text = slack.text_of(value) if isinstance(value, dict) else ""
     if not text.strip():
         raise Invalid("text", 'There is no text in it: send plain text, {"text": …}, or blocks that have text.')

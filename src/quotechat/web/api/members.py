@@ -19,7 +19,7 @@ from ..http import access, authentication, parameters, security
 from ..http.services import services
 from ..http.site import url_for
 from ..spec.described import described
-from .messages import done, live, submit
+from .messages import answer_to, live, submit
 
 blueprint = Blueprint("members", __name__, url_prefix="/api/v1")
 
@@ -43,7 +43,7 @@ def change(room: str) -> Response:
     For managers; `default` for administrators. A closed room opens only with `everything`: true.
     """
     fields = parameters.json_object()
-    return done(submit("set-room", room, fields, about={k: v for k, v in fields.items() if k != "client_id"}))
+    return answer_to(submit("set-room", room, fields, about={k: v for k, v in fields.items() if k != "client_id"}))
 
 
 @blueprint.get("/rooms/<room>/members")

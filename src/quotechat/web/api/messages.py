@@ -45,11 +45,11 @@ def send(room: str) -> Response:
     """
     if parameters.is_text():
         fields: dict[str, Any] = {"user": _signed(), "message": _without_last_newline(parameters.text_body())}
-        return _done(_submit("send-message", room, {}, message=fields), created=True)
+        return answer_to(_submit("send-message", room, {}, message=fields), created=True)
     key, name = request.headers.get("Idempotency-Key"), security.given_name()
-    command = _said(room, key, parameters.json_body(), name=name)
-    answer = _done(_submitted(command), created=True)
-    return sending.keep(answer, partial(_said, room, None, name=name), partial(_shown, created=True))
+    command = _message_command(room, key, parameters.json_body(), name=name)
+    answer = answer_to(_submitted(command), created=True)
+    return sending.keep(answer, partial(_message_command, room, None, name=name), partial(_shown, created=True))
 
 
 @blueprint.patch("/rooms/<room>/messages/<int:message_id>")
@@ -65,7 +65,7 @@ def send(room: str) -> Response:
 def edit(room: str, message_id: int) -> Response:
     """Change the text of one's own message, or what its files show: {`message`?, `files`?: [{`id`, `alt`?}]}."""
     fields = parameters.json_object()
-    return _done(_submit("edit-message", room, fields, message={**fields, "id": message_id}))
+    return answer_to(_submit("edit-message", room, fields, message={**fields, "id": message_id}))
 
 
 @blueprint.delete("/rooms/<room>/messages/<int:message_id>")
@@ -79,7 +79,7 @@ def edit(room: str, message_id: int) -> Response:
 )
 def delete(room: str, message_id: int) -> Response:
     """Take one's own message back."""
-    return _done(_submit("delete-message", room, {}, message={"id": message_id}))
+    return answer_to(_submit("delete-message", room, {}, message={"id": message_id}))
 
 
 @blueprint.put("/rooms/<room>/messages/<int:message_id>/reaction")
@@ -95,7 +95,7 @@ def delete(room: str, message_id: int) -> Response:
 def react(room: str, message_id: int) -> Response:
     """Like or dislike: {`reaction`}; or an emoji, which `on`: false takes back."""
     fields = parameters.json_object()
-    return _done(_submit("react", room, fields, message={**fields, "id": message_id}))
+    return answer_to(_submit("react", room, fields, message={**fields, "id": message_id}))
 
 
 @blueprint.delete("/rooms/<room>/messages/<int:message_id>/reaction")
@@ -109,7 +109,7 @@ def react(room: str, message_id: int) -> Response:
 )
 def unreact(room: str, message_id: int) -> Response:
     """Take one's like or dislike back."""
-    return _done(_submit("react", room, {}, message={"id": message_id, "reaction": "none"}))
+    return answer_to(_submit("react", room, {}, message={"id": message_id, "reaction": "none"}))
 
 
 @blueprint.get("/rooms/<room>/scheduled")
@@ -136,7 +136,7 @@ def waiting(room: str) -> Response:
 )  # fmt: skip
 def cancel(room: str, scheduled_id: int) -> Response:
     """Do not send a waiting message."""
-    return _done(_submit("cancel-scheduled", room, {}, scheduled={"id": scheduled_id}))
+    return answer_to(_submit("cancel-scheduled", room, {}, scheduled={"id": scheduled_id}))
 
 
 @blueprint.post("/rooms/<room>/commands")
@@ -178,17 +178,12 @@ def submit_quote(room: str, fields: dict[str, Any]) -> Response:
 def remove_quote(quote_id: int) -> Response:
     """Take one's own quote back: 200 and the event, in the room that has the quote."""
     room = _chat().quote_room(security.principal(), quote_id)
-    return _done(_submit("remove-quote", room, {}, quote={"id": quote_id}))
+    return answer_to(_submit("remove-quote", room, {}, quote={"id": quote_id}))
 
 
 def submit(command: str, room: str, fields: dict[str, Any], **inner: Any) -> Any:
     """Store a command with those inner objects; `fields` are of the body, for its `client_id`. Raises Refused."""
     return _submit(command, room, fields, **inner)
-
-
-def done(outcome: Any) -> Response:
-    """Return the answer to a stored command: its event."""
-    return _done(outcome)
 
 
 def live(value: Any, status: int = 200) -> Response:
@@ -215,7 +210,7 @@ def _submitted(command: commands.Command) -> Any:
     )  # fmt: skip
 
 
-def _said(room: str, key: str | None, value: Any, *, name: str | None) -> commands.SendMessage:
+def _message_command(room: str, key: str | None, value: Any, *, name: str | None) -> commands.SendMessage:
     """Return the message in a JSON body; `key` is that of the header, `name` signs it if it has no `user`."""
     fields = parameters.an_object(value)
     message = fields if name is None or fields.get("user") is not None else {**fields, "user": name}
@@ -267,7 +262,8 @@ def _client_id(client_id: str | None) -> dict[str, str]:
     return {} if client_id is None else {"client_id": client_id}
 
 
-def _done(outcome: Any, *, created: bool = False) -> Response:
+def answer_to(outcome: Any, *, created: bool = False) -> Response:
+    """Return the answer to a stored command: its event, or the scheduled message."""
     status, body = _shown(outcome, created=created)
     answer = Response(body, status, content_type="application/json")
     answer.headers["Cache-Control"] = "no-store"

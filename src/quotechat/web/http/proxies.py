@@ -67,17 +67,17 @@ class _Trusted:
 
     def _fixed(self, environ: dict[str, Any], start_response: Any) -> Any:
         # Split by commas alone: a quotation mark of the client must not swallow what a proxy appended.
-        found = self._said(environ, "FOR")
+        found = self._forwarded(environ, "FOR")
         if found is not None and _address(found) is not None:
             environ["REMOTE_ADDR"] = found
-        port = self._said(environ, "PORT")
+        port = self._forwarded(environ, "PORT")
         host = environ.get("HTTP_HOST", "")
         # Some proxies name a port that is only their own: one in the Host is the one that the browser asked for.
         if port and _PORT.fullmatch(port) and port not in _USUAL and re.fullmatch(r"\[[^\]]*\]|[^:]+", host):
             environ["HTTP_HOST"], environ["SERVER_PORT"] = f"{host}:{port}", port
         return self._app(environ, start_response)
 
-    def _said(self, environ: dict[str, Any], name: str) -> str | None:
+    def _forwarded(self, environ: dict[str, Any], name: str) -> str | None:
         """Return the value of the outermost trusted proxy in ``X-Forwarded-<name>``."""
         values = environ.get(f"HTTP_X_FORWARDED_{name}", "").split(",")
         return values[-self._hops].strip() if len(values) >= self._hops else None

@@ -299,7 +299,7 @@ def _chat_page(
         can_sign_in=site.has("account_pages.sign_in"),
         # A form that is sent twice is stored once; after a refusal the same number still holds.
         client_id=(draft or {}).get("client_id") or secrets.token_hex(16),
-        problem=_told(refused),
+        problem=_problem(refused),
     )
     return _page(html, refused)
 
@@ -346,21 +346,21 @@ def _quotes_page(
         added="added" in request.args,
         draft=draft or {},
         client_id=secrets.token_hex(16),
-        problem=None if sharing else _told(refused),
-        not_posted=_told(refused) if sharing else None,
+        problem=None if sharing else _problem(refused),
+        not_posted=_problem(refused) if sharing else None,
     )
     return _page(html, refused)
 
 
 def _no_room(name: str, refused: Refused) -> Response:
     html = render_template(
-        "error.html", problem=_told(refused), room=name,
+        "error.html", problem=_problem(refused), room=name,
         can_create=authentication.may(security.principal(), CREATE_ROOM),
     )  # fmt: skip
     return _page(html, refused)
 
 
-def _told(refused: Refused | None) -> dict[str, Any] | None:
+def _problem(refused: Refused | None) -> dict[str, Any] | None:
     return None if refused is None else dict(problems.body(refused))
 
 

@@ -23,14 +23,14 @@ def _file(filename: str) -> Response:
     """Serve a file for a page of another version of this server, as it is here; caches do not keep it."""
     version, _, rest = filename.partition("/")
     name = rest if version.startswith("v-") else filename
-    answer = _found(name)
+    answer = _answer(name)
     if name in _TYPES:
         answer.mimetype = _TYPES[name]
     answer.headers["Cache-Control"] = FOR_GOOD if version == assets.version() else "no-cache"
     return answer
 
 
-def _found(name: str) -> Response:
+def _answer(name: str) -> Response:
     made = assets.made(name)
     answer = _text(name, made) if made is not None else send_from_directory(assets.static_dir(), name)
     if not assets.is_text(name):
@@ -47,14 +47,14 @@ def _zipped(name: str, plain: Response) -> Response:
     answer = Response(assets.zipped(name), content_type=plain.content_type)
     answer.content_encoding = "gzip"
     answer.vary.add("Accept-Encoding")
-    return _kept(answer)
+    return _with_etag(answer)
 
 
 def _text(name: str, made: bytes) -> Response:
-    return _kept(Response(made, mimetype="text/css" if name.endswith(".css") else "text/javascript"))
+    return _with_etag(Response(made, mimetype="text/css" if name.endswith(".css") else "text/javascript"))
 
 
-def _kept(answer: Response) -> Response:
+def _with_etag(answer: Response) -> Response:
     answer.add_etag()
     answer.make_conditional(request)
     return answer

@@ -106,7 +106,7 @@ def _held(chat: Chat, handle: RoomHandle, after: Cursor | Now, limit: int, secon
     if not parking.can_park():
         watch = revocation.watch((handle.room,))
         with place(chat, who):
-            page = chat.wait(handle, after, limit, seconds, gone=gone(watch))
+            page = chat.wait(handle, after, limit, seconds, gone=gone_check(watch))
         if watch is not None:
             watch.check()
         return _answer(page)
@@ -180,10 +180,10 @@ def last_event() -> Cursor | Now:
 
 def peer_gone(rooms: Collection[str] = ()) -> Callable[[], bool] | None:
     """Return a check that the client of a held poll has lost its right to the answer, or has hung up."""
-    return gone(revocation.watch(rooms))
+    return gone_check(revocation.watch(rooms))
 
 
-def gone(watch: revocation.Watch | None) -> Callable[[], bool] | None:
+def gone_check(watch: revocation.Watch | None) -> Callable[[], bool] | None:
     """Return a check that the client has lost its right to the answer, or has hung up."""
     hung_up = _peer_gone(request.environ)
     if watch is None:

@@ -44,10 +44,10 @@ def me() -> Response:
     if caller is None:
         security.identity()  # a token that is not ours is refused, also by an answer that needs no identity
         return live(shown | {"settings": {}})
-    return live(shown | _told(caller))
+    return live(shown | _session_fields(caller))
 
 
-def _told(caller: authentication.Caller) -> dict[str, Any]:
+def _session_fields(caller: authentication.Caller) -> dict[str, Any]:
     principal, session = caller.principal, caller.session
     account = _own(principal)
     shown: dict[str, Any] = {
