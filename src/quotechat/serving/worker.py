@@ -34,9 +34,9 @@ _READ_BYTES = 65_536
 #: Seconds without accepting connections, after a descriptor could not be had.
 _ACCEPT_PAUSE = 0.1
 #: Seconds between two log lines about the same shortage.
-_TELL_EVERY = 10.0
+_LOG_EVERY = 10.0
 #: Seconds between two attempts of a worker to load the application, when the database cannot be used.
-_BEGIN_AGAIN = 1.0
+_LOAD_RETRY = 1.0
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published without types
@@ -58,9 +58,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         self._request_seconds = float(os.environ.get(variable("request_seconds"), "30"))
         self._body_bytes = int(os.environ.get(variable("body_bytes"), "65536"))
         self._stops_at: float | None = None
-        self._held = False
+        self._holds_loop = False
         self.drained: Callable[[], bool] = lambda: True
-        self._accepts_from = self._told_of_descriptors = 0.0
+        self._accepts_from = self._shortage_logged_at = 0.0
         super().init_process()
 
     def threads(self) -> list[supervision.Supervised]:
@@ -87,8 +87,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         now = time.monotonic()
         self._accepts_from = now + _ACCEPT_PAUSE
         self.set_accept_enabled(False)
-        if now - self._told_of_descriptors > _TELL_EVERY:
-            self._told_of_descriptors = now
+        if now - self._shortage_logged_at > _LOG_EVERY:
+            self._shortage_logged_at = now
             self.log.error("cannot accept a connection: %s", fault.strerror)
         if fault.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
             self._make_room(len(self._arriving) // 2)
@@ -267,8 +267,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         now = time.monotonic()
         if not self.alive:
             self._begin_to_stop()
-        if self._held and self.drained():
-            self._held = False
+        if self._holds_loop and self.drained():
+            self._holds_loop = False
             self.nr_conns -= 1
         for conn in list(self._arriving.values()):
             begun = bool(conn.arrival.data)
@@ -350,7 +350,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
                 if self.age <= self.cfg.workers:
                     raise
                 self.log.error("a new worker cannot begin yet: %s", fault)
-            deadline = time.monotonic() + _BEGIN_AGAIN
+            deadline = time.monotonic() + _LOAD_RETRY
             while time.monotonic() < deadline:
                 self.notify()
                 if not self.alive or os.getppid() != self.ppid:
@@ -379,7 +379,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
             # On reload another worker takes new connections; on shutdown they are refused at once and not in the end.
             self._stop_listening()
             # The loop ends with its last connection; the application may still hand one back until it is drained.
-            self._held = True
+            self._holds_loop = True
             self.nr_conns += 1
 
     def _close(self, conn: Any, graceful: bool) -> None:

@@ -38,7 +38,7 @@ class Watcher:
     ) -> None:
         self._store = store
         self._feeds = feeds
-        self._bell = notifier
+        self._notifier = notifier
         self._moved = moved
         self._hinted = hinted
         self._closed = threading.Event()
@@ -51,11 +51,11 @@ class Watcher:
     def close(self) -> None:
         """End the thread, and close the notifier."""
         self._closed.set()
-        if self._bell is not None:
-            self._bell.stop()
+        if self._notifier is not None:
+            self._notifier.stop()
         self.thread.join(5)
-        if self._bell is not None:
-            self._bell.close()
+        if self._notifier is not None:
+            self._notifier.close()
 
     def _watch(self) -> None:
         """Look for commits of other processes: at each wake-up, and every `POLL_EVERY` seconds without one."""
@@ -72,7 +72,7 @@ class Watcher:
                     seen = version
                     self._moved()
                 # After the commits: a hint may speak of one.
-                for hint in self._bell.hints() if self._bell is not None else ():
+                for hint in self._notifier.hints() if self._notifier is not None else ():
                     self._hinted(hint)
                 if time.monotonic() >= spared_at + _SPARE_EVERY:
                     spared_at = time.monotonic()
@@ -81,7 +81,7 @@ class Watcher:
                 log.warning("the store could not be watched: %s", away)
             except Exception:
                 log.exception("the store could not be watched")
-            if self._bell is not None:
-                rooms = self._bell.wait()
+            if self._notifier is not None:
+                rooms = self._notifier.wait()
             else:
                 self._closed.wait(POLL_EVERY)
