@@ -13,7 +13,7 @@ import { fitting } from "../../static/js/reader/switcher.js";
 import { leftOver } from "../../static/js/composer/lengths.js";
 import { goesOn } from "../../static/js/entries/log.js";
 import { missedOf } from "../../static/js/reader/unread.js";
-import { isSignedIn } from "../../static/js/room/opened.js";
+import { isSignedIn } from "../../static/js/room/open.js";
 
 const read = (path) => readFileSync(new URL(path, import.meta.url), "utf-8");
 

@@ -1,19 +1,19 @@
-// A room of the page: wires its parts to each other, one subject after the other, and lets go of them when it is left.
-import { acted } from "./acted.js";
-import { heard } from "./heard.js";
-import { opened, sharedSocket } from "./opened.js";
-import { arrive, placed, placeOf, shown } from "./shown.js";
-import { told } from "./told.js";
-import { written } from "./written.js";
+// A room of the page: wires its parts to each other, one subject after the other, and ends them when it is left.
+import { wireControls } from "./controls.js";
+import { wireEvents } from "./events.js";
+import { openRoom, sharedSocket } from "./open.js";
+import { wireStatus } from "./status.js";
+import { arrive, placeOf, wireEntries, wirePlace } from "./view.js";
+import { wireWriting } from "./writing.js";
 
 /** Makes the room that stands in the page live. `inbox` is that of the room before; `fromAnotherRoom` and `place` are
  *  the options of `arrive`. */
 export function mount({ inbox, ...arrival } = {}) {
   const life = new AbortController();
   // The socket opens while all else is made; what it brings comes after this task.
-  const page = opened({ life: life.signal, inbox });
-  for (const wire of [shown, placed, told, written, acted]) Object.assign(page, wire(page));
-  heard(page);
+  const page = openRoom({ life: life.signal, inbox });
+  for (const wire of [wireEntries, wirePlace, wireStatus, wireWriting, wireControls]) Object.assign(page, wire(page));
+  wireEvents(page);
 
   const { log, timeline, composer, unread, connection, scheduled, outbox } = page;
   log.adopt((id) => timeline.get(id));

@@ -9,10 +9,10 @@ import { Scroll } from "../entries/scroll.js";
 import { load } from "../page/store.js";
 import { entriesOf, Timeline } from "../entries/timeline.js";
 import { Unread } from "../reader/unread.js";
-import { $ } from "./opened.js";
+import { $ } from "./open.js";
 
 /** The entries, as the server rendered them and as events change them. */
-export function shown(page) {
+export function wireEntries(page) {
   const { outbox } = page;
   const timeline = new Timeline([...$("log").querySelectorAll("article")].map(readEntry));
   const mine = new Mine(JSON.parse($("chat").dataset.mine));
@@ -37,7 +37,7 @@ export function shown(page) {
 }
 
 /** Where the reader is: at the newest, at the first that is new, or at what is older. */
-export function placed(page) {
+export function wirePlace(page) {
   const { life, api, place, latest, connection, timeline, mine, log } = page;
   const scroll = new Scroll($("scroller"), $("newer"), {
     latest,

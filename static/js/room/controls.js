@@ -1,13 +1,13 @@
-// What a person does: with messages, by keys, and on the way to other rooms and people.
+// The controls: actions on messages, keys, emoji, names behind an "@", and the dialog for other rooms.
 import { Actions } from "../entries/actions.js";
 import { Deletions } from "../outbox/deletions.js";
 import { keyboard } from "../reader/keys.js";
 import { completes, describer, menu, picker, switcher, switches, typing, views } from "../later.js";
 import { tapShows } from "../entries/reveal.js";
 import { People } from "../person/people.js";
-import { $ } from "./opened.js";
+import { $ } from "./open.js";
 
-export function acted(page) {
+export function wireControls(page) {
   const { life, api, outbox, timeline, mine, log, tell, composer, reaction, hasEmoji } = page;
   const deletions = new Deletions({
     outbox,

@@ -1,15 +1,15 @@
-// What comes: events of the room, answers to what was sent, the state of the connection, and the browser's own news.
+// Handles the events of the room, answers to commands, the state of the connection, and the browser's own events.
 import { Expected } from "../live/expected.js";
 import { refreshed } from "../live/snapshot.js";
 import { adds, entriesOf } from "../entries/timeline.js";
 import { onWaking } from "../live/wake.js";
 import { every } from "../page/life.js";
-import { $ } from "./opened.js";
-import { begin } from "./shown.js";
+import { $ } from "./open.js";
+import { begin } from "./view.js";
 
 const MOST_SHOWN = 800; // entries; a page that is open for days stays as quick as a new one
 
-export function heard(page) {
+export function wireEvents(page) {
   const expected = new Expected();
   page.outbox.items.forEach((item) => expected.add(item));
   /** The server has it: in the log, or (an ack that comes first) soon. */
@@ -18,13 +18,13 @@ export function heard(page) {
     page.outbox.settle(clientId);
     page.pending.remove(clientId);
   };
-  hearsEvents(page, expected, arrived);
-  hearsAnswers(page, expected);
-  hearsConnection(page, arrived);
-  hearsBrowser(page);
+  handlesEvents(page, expected, arrived);
+  handlesAnswers(page, expected);
+  handlesConnection(page, arrived);
+  handlesBrowser(page);
 }
 
-function hearsEvents(page, expected, arrived) {
+function handlesEvents(page, expected, arrived) {
   const { connection, outbox, timeline, mine, log, scroll, unread, history, pill, composer, pending } = page;
 
   connection.addEventListener("event", ({ detail: event }) => {
@@ -61,7 +61,7 @@ function hearsEvents(page, expected, arrived) {
   }
 }
 
-function hearsAnswers(page, expected) {
+function handlesAnswers(page, expected) {
   const { life, connection, outbox, timeline, mine, log, scroll, tell, pill, composer, pending, scheduled } = page;
   const { repaint } = page;
   const hear = (type, heard) => outbox.addEventListener(type, heard, { signal: life });
@@ -137,7 +137,7 @@ function hearsAnswers(page, expected) {
   }
 }
 
-function hearsConnection(page, arrived) {
+function handlesConnection(page, arrived) {
   const { life, api, connection, outbox, timeline, mine, log, scroll, unread, tell, pill, pending } = page;
 
   connection.addEventListener("status", ({ detail }) => {
@@ -158,7 +158,7 @@ function hearsConnection(page, arrived) {
   });
 }
 
-function hearsBrowser(page) {
+function handlesBrowser(page) {
   const { life, connection, outbox, log, scroll, unread, missed } = page;
 
   const woken = () => {

@@ -24,7 +24,7 @@ export async function isSignedIn(api, pause = 500) {
 
 /** The beginning of the parts of a room, which live as long as `life`; `inbox` is that of the room before. Whatever
  *  hears the connection has to listen within the same task. */
-export function opened({ life, inbox = $("rooms").dataset.inbox !== undefined }) {
+export function openRoom({ life, inbox = $("rooms").dataset.inbox !== undefined }) {
   const { room, cursor: after, base, transports, interval, signIn } = $("chat").dataset;
   const api = new Api({ base, room });
   const connection = connect({

@@ -1,12 +1,12 @@
-// What is written: the composer, what of it is on its way, and what was refused.
+// The composer, files, the messages that the server has not acknowledged, and the scheduled ones.
 import { Composer } from "../composer/composer.js";
 import { Drafts } from "../outbox/drafts.js";
 import { attachments, tray } from "../later.js";
 import { Pending } from "../outbox/pending.js";
 import { save } from "../page/store.js";
-import { $ } from "./opened.js";
+import { $ } from "./open.js";
 
-export function written(page) {
+export function wireWriting(page) {
   const { life, api, place, latest, outbox, timeline, mine, log, scroll, tell } = page;
   const message = (id) => timeline.get(id);
 

@@ -1,12 +1,12 @@
-// What the page tells around the log: the state of the connection, what is new, and a few words at the top.
+// What stands around the log: the state of the connection, notifications, and toasts.
 import { announcer } from "../reader/announcer.js";
 import { bells, panel } from "../later.js";
 import { Pill } from "../live/pill.js";
 import { Badge } from "../reader/badge.js";
 import { toast } from "../page/toast.js";
-import { $ } from "./opened.js";
+import { $ } from "./open.js";
 
-export function told({ life, room, place, api, connection, outbox }) {
+export function wireStatus({ life, room, place, api, connection, outbox }) {
   const tell = toast($("toast"));
   const [announce, badge] = [announcer($("announcer")), new Badge(life)];
   const bell = bells($("bell"), { place, room, tell, life });
