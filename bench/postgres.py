@@ -34,7 +34,7 @@ from quotechat.config import Settings
 from quotechat.hub.chat import Chat
 from quotechat.protocol import commands
 from quotechat.protocol.cursor import Cursor
-from quotechat.store.postgres import gathering
+from quotechat.store.postgres import batched_sql
 from quotechat.store.postgres.channel import Channel
 from quotechat.store.postgres.store import PostgresStore
 from tools.private_postgres import Server, binaries, postgres
@@ -211,10 +211,10 @@ def measure_appends(server: Server, seconds: float, rounds: int) -> None:
 def measure_notify(server: Server, seconds: float, rounds: int, listeners: int = 30) -> None:
     """Appends per second of 8 producers in 100 rooms: none notifies, each commit does, notices that are gathered."""
     url = server.fresh("notify")
-    send = gathering.Gathering.send
+    send = batched_sql.BatchedSql.send
 
-    def send_and_notify(self: gathering.Gathering) -> None:
-        if self._gathered:
+    def send_and_notify(self: batched_sql.BatchedSql) -> None:
+        if self._written:
             self._connection.execute("SELECT pg_notify('quotechat', 'x lobby')")
         send(self)
 
@@ -230,9 +230,9 @@ def measure_notify(server: Server, seconds: float, rounds: int, listeners: int =
                 with chat_on(url) as chat:
                     if way != "gathered":
                         chat._notifier.notify = lambda rooms: None  # type: ignore[union-attr, method-assign]
-                    gathering.Gathering.send = send_and_notify if way == "in every commit" else send  # type: ignore[method-assign]
+                    batched_sql.BatchedSql.send = send_and_notify if way == "in every commit" else send  # type: ignore[method-assign]
                     rates.append(producers(chat, ROOMS, 8, seconds)[0])
-                    gathering.Gathering.send = send  # type: ignore[method-assign]
+                    batched_sql.BatchedSql.send = send  # type: ignore[method-assign]
     print(f"\nNOTIFY, 8 producers, {ROOMS} rooms, {listeners} that listen beside our own:")
     for way, rates in found.items():
         print(f"  {way:16} {statistics.median(rates):8,.0f} /s   ({', '.join(f'{rate:,.0f}' for rate in rates)})")

@@ -28,7 +28,7 @@ from quotechat.protocol.cursor import Cursor
 from quotechat.protocol.errors import ClientIdReused, Refused
 from quotechat.protocol.rights import readership
 from quotechat.store import ledger, reading, rules
-from quotechat.store.postgres import gathering
+from quotechat.store.postgres import batched_sql
 from quotechat.store.postgres import store as postgres
 from quotechat.store.rules import positions
 from quotechat.store.sqlite import store as sqlite
@@ -80,7 +80,7 @@ def number_from_a_sequence() -> None:
         return hashlib.blake2b(seq.to_bytes(8, "big"), digest_size=cursor.CHAIN_BYTES).digest()
 
     def commit(self: Any, connection: Any, writes: Any) -> list[Any]:
-        sql = gathering.Plain(connection)
+        sql = batched_sql.PlainSql(connection)
         first = {}
         with connection.transaction():
             for room, count in sorted(_rooms(writes).items()):

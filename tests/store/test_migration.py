@@ -19,7 +19,7 @@ from quotechat.store import migrate
 from quotechat.store.accounts import accounts
 from quotechat.store.migrate import SchemaTooNew, migrations
 from quotechat.store.open import open_store
-from quotechat.store.postgres.gathering import Plain
+from quotechat.store.postgres.batched_sql import PlainSql
 from quotechat.store.shapes import Sql
 from quotechat.store.sqlite.transaction import SqlOn
 from quotechat.store.transfer import backup, moving
@@ -30,7 +30,7 @@ def raw(settings: Settings) -> Iterator[Sql]:
     """The tables that the first migration alone makes, and nothing of a newer program."""
     if settings.database:
         with psycopg.connect(settings.database) as connection:
-            yield Plain(connection)  # type: ignore[arg-type]  # it runs statements, as ours do
+            yield PlainSql(connection)  # type: ignore[arg-type]  # it runs statements, as ours do
     else:
         settings.data.mkdir()
         with contextlib.closing(sqlite3.connect(settings.data / "quotechat.db")) as other, other:

@@ -30,7 +30,7 @@ from quotechat.store.ledger import Ledger
 from quotechat.store.migrate import SchemaTooNew
 from quotechat.store.postgres import connections
 from quotechat.store.postgres import store as module
-from quotechat.store.postgres.gathering import Gathering
+from quotechat.store.postgres.batched_sql import BatchedSql
 from quotechat.store.postgres.store import PostgresStore
 
 
@@ -99,11 +99,11 @@ class TestAllPooled(Pooled, TestPostgres):
 
 
 def test_the_common_commands_take_two_round_trips(open_store: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sends, replies, repeats of earlier ones, edits and reactions read nothing that was not foreseen."""
+    """Sends, replies, repeats of earlier ones, edits and reactions read nothing that was not prefetched."""
     store = open_store()
     for number in range(4):
         do(store, said(key=f"k{number}"))
-    monkeypatch.setattr(Gathering, "_ask", lambda *_: pytest.fail("a round trip more"))
+    monkeypatch.setattr(BatchedSql, "_ask", lambda *_: pytest.fail("a round trip more"))
     batch = [said(key="k9"), said(text="re", reply_to=2), edit(1, "new"), react(2, "like"), react(3, "dislike"),
              said("Bob", key="k9"), said(key="new"), react(4, "🎉"), said("Cy", room="none")]  # fmt: skip
     outcomes = store.commit(
@@ -115,7 +115,7 @@ def test_the_common_commands_take_two_round_trips(open_store: Open, monkeypatch:
 
 
 def test_a_repeat_in_the_same_batch_is_seen(open_store: Open) -> None:
-    """What was foreseen is not trusted where the batch itself has changed it."""
+    """A prefetched row is not used if the batch itself has changed it."""
     store = open_store()
     do(store, said())
     like, dislike = react(1, "like"), react(1, "dislike")
@@ -228,14 +228,14 @@ def test_another_default_of_the_server_does_not_weaken_a_commit(open_store: Open
     store = open_store()
     assert isinstance(store, PostgresStore)
     seen = []
-    sent = Gathering.send
+    sent = BatchedSql.send
 
-    def look(gathering: Gathering) -> None:
-        seen.append(gathering._connection.execute("SHOW synchronous_commit").fetchone())
-        sent(gathering)
+    def look(batched_sql: BatchedSql) -> None:
+        seen.append(batched_sql._connection.execute("SHOW synchronous_commit").fetchone())
+        sent(batched_sql)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Gathering, "send", look)
+        patch.setattr(BatchedSql, "send", look)
         do(store, said())
     assert seen == [("on",)]
 
@@ -250,15 +250,15 @@ class Paused(threading.Thread):
         super().__init__(daemon=True)
         self._store = store
         self.reached, self.go_on = threading.Event(), threading.Event()
-        send = Gathering.send
+        send = BatchedSql.send
 
-        def pause(gathering: Gathering) -> None:
-            if threading.current_thread() is self and gathering._gathered:
+        def pause(batched_sql: BatchedSql) -> None:
+            if threading.current_thread() is self and batched_sql._written:
                 self.reached.set()
                 assert self.go_on.wait(120)
-            send(gathering)
+            send(batched_sql)
 
-        monkeypatch.setattr(Gathering, "send", pause)
+        monkeypatch.setattr(BatchedSql, "send", pause)
 
     def run(self) -> None:
         do(self._store, said(text="first"), who=None)
@@ -369,7 +369,7 @@ def test_a_connection_that_ends_in_a_commit(
     store = open_store()
     do(store, said())
     assert isinstance(store, PostgresStore) and store._writer is not None
-    victim, send, ended = store._writer, Gathering.send, []
+    victim, send, ended = store._writer, BatchedSql.send, []
 
     def end() -> None:
         with psycopg.connect(tables, autocommit=True) as other:
@@ -391,12 +391,12 @@ def test_a_connection_that_ends_in_a_commit(
         assert do(store, said(key="k")).seq == 2
     else:
 
-        def send_and_end(gathering: Gathering) -> None:
-            send(gathering)
+        def send_and_end(batched_sql: BatchedSql) -> None:
+            send(batched_sql)
             if not ended:
                 ended.append(end())
 
-        monkeypatch.setattr(Gathering, "send", send_and_end)
+        monkeypatch.setattr(BatchedSql, "send", send_and_end)
         with pytest.raises(CommitFailed) as fault:
             do(store, said(key="k"))
         assert not fault.value.certain

@@ -1,4 +1,4 @@
-"""SQLite one statement at a time and PostgreSQL with reads foreseen and writes gathered: the same, always."""
+"""SQLite one statement at a time and PostgreSQL with reads prefetched and writes batched: the same, always."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from flask import Flask
 from people import Browser, joined, owner
 from werkzeug.routing import Rule
 
-from quotechat.store.postgres import gathering
+from quotechat.store.postgres import batched_sql
 from quotechat.store.sqlite import store as sqlite
 from quotechat.web.spec.described import COMMANDS, calls
 
@@ -153,7 +153,7 @@ class Statements:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ran: dict[str, list[str]] = {}
-        for on in (sqlite.SqlOn, gathering.Plain, gathering.Gathering):
+        for on in (sqlite.SqlOn, batched_sql.PlainSql, batched_sql.BatchedSql):
             for name in ("one", "all", "within", "run"):
                 if hasattr(on, name):
                     monkeypatch.setattr(on, name, self._noting(getattr(on, name), name))

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
+from .console import reporting_faults
 from .operating.figures import rooms
 from .options import option, settings_of
-from .telling import reporting_faults
 
 _data = option("data", "Directory that the server keeps its data in.", metavar="DIR")
 

@@ -9,7 +9,7 @@ import click
 
 from ..protocol.errors import Invalid
 from ..protocol.rights.principal import SCOPES
-from .telling import age
+from .console import age
 from .users import account_of, data_option, now, opened
 
 _OPTIONS = {"expires_in": "--for", "name": "--note", "rooms": "--room"}

@@ -13,8 +13,8 @@ from ..client import Client, Hit
 from ..client.shapes import Found
 from ..protocol.markup import ansi
 from . import talk
+from .console import counted, progress, reporting_faults
 from .options import option, settings_of
-from .telling import counted, progress, reporting_faults
 
 _AT_ONCE = 1000
 """Events of one step: no sender shares this process."""

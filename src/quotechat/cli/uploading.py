@@ -9,7 +9,7 @@ import click
 
 from ..client import Client
 from ..protocol.markup import ansi
-from .telling import progress
+from .console import progress
 
 
 def uploaded(client: Client, room: str, paths: tuple[str, ...], alts: tuple[str, ...] = ()) -> list[dict[str, str]]:

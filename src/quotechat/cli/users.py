@@ -14,8 +14,8 @@ import click
 
 from ..config import Settings
 from ..protocol.errors import Refused
+from .console import age, reporting_faults
 from .options import option, settings_of
-from .telling import age, reporting_faults
 
 _ROLES = ("owner", "admin", "member", "guest")
 

@@ -17,8 +17,8 @@ import click
 from ...config import Settings, SettingsError
 from ...store.base import Census, Impossible
 from ...store.disk.files import part_of
+from ..console import counted, progress, reporting_faults
 from ..options import option, settings_of
-from ..telling import counted, progress, reporting_faults
 
 
 @click.command()

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
+from ..console import reporting_faults
 from ..options import option, settings_of
-from ..telling import reporting_faults
 
 _COLUMNS = {
     "room": "room", "head": "head", "first": "first kept", "events": "events", "bytes": "bytes", "last": "last",

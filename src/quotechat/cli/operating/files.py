@@ -8,8 +8,8 @@ import time
 
 import click
 
+from ..console import counted, progress, reporting_faults
 from ..options import option, settings_of
-from ..telling import counted, progress, reporting_faults
 
 
 @click.group()

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import click
 
 from ...config import Settings
+from ..console import age, counted, progress, reporting_faults
 from ..options import option, settings_of
-from ..telling import age, counted, progress, reporting_faults
 
 _EVENTS_A_STEP = 500
 _PAUSE = 0.02

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import click
 
+from ..console import counted, progress, reporting_faults
 from ..options import option, settings_of
-from ..telling import counted, progress, reporting_faults
 from .figures import rooms
 
 _SHARE = 1.0

@@ -45,7 +45,7 @@ def check(sql: Sql, write: Write) -> None:
         raise Forbidden(f"Without an account nothing may be written from here until {events.rfc3339(row[0])}.")
 
 
-def foreseen(write: Write) -> Iterator[tuple[str, tuple[Any, ...]]]:
+def likely_reads(write: Write) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """Yield the read of `check`, as (statement, values)."""
     if _is_visitors(write):
         yield _HOLDS, _keys(write)

@@ -121,7 +121,7 @@ def claimed(sql: Sql, identity: str) -> set[str]:
     return {row[0] for row in rows}
 
 
-def foreseen(command: commands.Write, write: Write, room_id: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
+def likely_reads(command: commands.Write, write: Write, room_id: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """Yield the reads of `standing` and `check_free`, as (statement, values)."""
     if may_have_account(write.identity):
         yield STANDING, (room_id, write.identity)

@@ -39,8 +39,8 @@ from ..maintenance import pruning, rebuild, redaction, removal, retention
 from ..reads import Reads
 from ..rules import Settings
 from ..shapes import BoundedSql, Sql
+from .batched_sql import BatchedSql, PlainSql, Read
 from .connections import Connection, Pool, PostgresUnavailable, connect, lost
-from .gathering import Gathering, Plain, Read
 from .statements import sendable
 
 log = logging.getLogger(__name__)
@@ -143,12 +143,12 @@ class PostgresStore(Reads):
         return True
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[Gathering]:
+    def writing(self) -> Iterator[BatchedSql]:
         """Open one durable write transaction, for an operator's work in steps. Raises CommitFailed, Refused."""
         try:
             with self._pool.connection() as connection, connection.transaction():
                 connection.execute(_HOLD)
-                sql = Gathering(connection)
+                sql = BatchedSql(connection)
                 yield sql
                 sql.flush()
                 connection.execute(_COUNT_ON)
@@ -168,7 +168,7 @@ class PostgresStore(Reads):
         """
         with self._pool.connection() as connection, connection.transaction():
             connection.execute("SELECT id FROM room ORDER BY id FOR UPDATE")
-            sql = Gathering(connection)
+            sql = BatchedSql(connection)
             count = rebuild.rebuild(sql, progress)
             sql.flush()
             return count
@@ -178,14 +178,14 @@ class PostgresStore(Reads):
     def read_with(self, work: Callable[[BoundedSql], T]) -> T:
         def inside(connection: Connection) -> T:
             connection.execute(_READ)
-            found = work(Plain(connection))
+            found = work(PlainSql(connection))
             connection.execute("COMMIT")
             return found
 
         return self._pool.use(inside)
 
     def _single(self, work: Callable[[BoundedSql], T]) -> T:
-        return self._pool.use(lambda connection: work(Plain(connection)))
+        return self._pool.use(lambda connection: work(PlainSql(connection)))
 
     def secret(self) -> str:
         def work(sql: Sql) -> str:
@@ -216,7 +216,7 @@ class PostgresStore(Reads):
     def verify(self) -> Iterator[Step]:
         with self._pool.connection() as connection:
             connection.execute(_READ)
-            yield from reading.verify(Plain(connection, scan=True))
+            yield from reading.verify(PlainSql(connection, scan=True))
 
     def close(self) -> None:
         self._pool.close()
@@ -229,7 +229,7 @@ class PostgresStore(Reads):
 
     def _commit(self, connection: Connection, writes: Sequence[Write]) -> list[Outcome | Refused]:
         """Store one batch on `connection`, in two round trips if the prefetch had all reads."""
-        sql = Gathering(connection)
+        sql = BatchedSql(connection)
         try:
             self._begin(connection, sql, writes)
             entries = Ledger(sql)
@@ -256,7 +256,7 @@ class PostgresStore(Reads):
             raise
         return outcomes
 
-    def _begin(self, connection: Connection, sql: Gathering, writes: Sequence[Write]) -> None:
+    def _begin(self, connection: Connection, sql: BatchedSql, writes: Sequence[Write]) -> None:
         """Make the first round trip: begin, lock all rows of the batch, and prefetch its most likely reads."""
         names = list({write.command.room for write in writes if not isinstance(write.command, _WITHOUT_ROOM)})
         delivered = [write.command.id for write in writes if isinstance(write.command, Deliver)]
@@ -275,7 +275,7 @@ class PostgresStore(Reads):
             if accounts:
                 # After the rooms, and read below: a ban that is committed meanwhile is seen.
                 connection.execute(_HOLD_ACCOUNTS, [accounts])
-            sql.foresee(self._foreseen(writes))
+            sql.prefetch(self._likely_reads(writes))
         found = rooms.fetchall()
         self._remember_rooms(sql, names, found)
         if claimed is not None:
@@ -285,24 +285,24 @@ class PostgresStore(Reads):
             # A room is new here, or was made anew: the prefetched rows are those of another id.
             self._ids.update(ids)
             with connection.pipeline():
-                sql.foresee(self._foreseen(writes))
-        sql.learn()
+                sql.prefetch(self._likely_reads(writes))
+        sql.take_prefetched()
 
-    def _foreseen(self, writes: Sequence[Write]) -> Iterator[Read]:
+    def _likely_reads(self, writes: Sequence[Write]) -> Iterator[Read]:
         for write in writes:
             command = write.command
             if isinstance(command, Deliver):
                 yield rules.WAITING, (command.id,)
             elif not isinstance(command, CreateRoom | BeginDirect | EraseMessage):
                 # For an unknown room the same reads are made: their time must not reveal which rooms exist.
-                yield from rules.foreseen(command, write, self._ids.get(command.room, 0))
+                yield from rules.likely_reads(command, write, self._ids.get(command.room, 0))
 
-    def _remember_rooms(self, sql: Gathering, names: Iterable[str], found: Iterable[Sequence[Any]]) -> None:
+    def _remember_rooms(self, sql: BatchedSql, names: Iterable[str], found: Iterable[Sequence[Any]]) -> None:
         locked = {row[0]: row[1:] for row in found}
         for name in {*names, *locked}:
             sql.remember(ledger.ROOM, (name,), locked.get(name))
 
-    def _remember_claims(self, sql: Gathering, delivered: Iterable[int], claimed: Collection[int]) -> None:
+    def _remember_claims(self, sql: BatchedSql, delivered: Iterable[int], claimed: Collection[int]) -> None:
         for each in delivered:
             sql.remember(rules.STILL_WAITING, (each,), (1,) if each in claimed else None)
 
@@ -329,11 +329,11 @@ class PostgresStore(Reads):
         """Run a write transaction beside the writer's, for rare work."""
         with self._pool.connection() as connection, connection.transaction():
             connection.execute(_HOLD)
-            return work(Plain(connection))
+            return work(PlainSql(connection))
 
     def _migrate(self, make: bool) -> None:
         with self._pool.connection() as connection, connection.transaction():
-            Plain(connection).alone("schema")
+            PlainSql(connection).alone("schema")
             there = connection.execute("SELECT to_regclass('meta')").fetchone()
             if not make and (there is None or there[0] is None):
                 raise Impossible(_EMPTY)
@@ -353,7 +353,7 @@ class PostgresStore(Reads):
 
 
 @contextlib.contextmanager
-def look(url: str, *, alone: bool = False) -> Iterator[Plain]:
+def look(url: str, *, alone: bool = False) -> Iterator[PlainSql]:
     """Open the store at `url` read-only, at one moment, if it has this program's schema.
 
     Raises Impossible, PostgresUnavailable; with `alone`, InUse if another quotechat is connected to it.
@@ -361,7 +361,7 @@ def look(url: str, *, alone: bool = False) -> Iterator[Plain]:
     with contextlib.closing(connect(url, application_name="quotechat-look")) as connection:
         connection.patience = None
         connection.execute(_READ)
-        sql = Plain(connection, scan=True)
+        sql = PlainSql(connection, scan=True)
         there = sql.one("SELECT to_regclass('meta')")
         if there is None or there[0] is None:
             raise Impossible(_EMPTY)

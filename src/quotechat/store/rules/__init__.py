@@ -46,7 +46,7 @@ from . import delivery, members, mentioning, messages, positions, quotes, reacti
 from .asked import Asked, Settings, ask
 from .delivery import STILL_WAITING, WAITING
 
-__all__ = ["STILL_WAITING", "WAITING", "Settings", "apply", "apply_all", "foreseen"]
+__all__ = ["STILL_WAITING", "WAITING", "Settings", "apply", "apply_all", "likely_reads"]
 
 
 def apply_all(ledger: Ledger, writes: Sequence[Write], settings: Settings) -> list[Outcome | Refused]:
@@ -105,22 +105,22 @@ _RULES: dict[type, Callable[[Asked, Any], Stored | Scheduled | Cancelled | Accep
 }
 
 
-def foreseen(command: commands.Write, write: Write, room_id: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
+def likely_reads(command: commands.Write, write: Write, room_id: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """Yield the single-row reads that `apply` will most likely make, as (statement, values).
 
     It may be wrong: a read that is missing here costs a round trip, and nothing else.
     """
-    yield from bars.foreseen(write)
-    yield from callers.foreseen(command, write, room_id)
+    yield from bars.likely_reads(write)
+    yield from callers.likely_reads(command, write, room_id)
     if command.client_id is not None:
         yield SENT, (room_id, command.sender(write.identity), command.client_id)
     if isinstance(command, SendMessage):
         yield held_names.NAME, (room_id, names.skeleton(command.message.user))
         if command.message.reply_to is not None:
             yield messages.PARENT, (room_id, command.message.reply_to)
-        yield from mentioning.foreseen(write.candidates, room_id, write.identity)
+        yield from mentioning.likely_reads(write.candidates, room_id, write.identity)
     elif isinstance(command, EditMessage) and write.identity is not None:
         yield messages.OWN, (room_id, command.message.id)
-        yield from mentioning.foreseen(write.candidates, room_id, write.identity)
+        yield from mentioning.likely_reads(write.candidates, room_id, write.identity)
     elif isinstance(command, React) and write.identity is not None:
-        yield from reactions.foreseen(command.message, write.identity, room_id)
+        yield from reactions.likely_reads(command.message, write.identity, room_id)

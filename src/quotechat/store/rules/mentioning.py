@@ -81,7 +81,7 @@ def change(asked: Asked, message_id: int, called: Called) -> None:
     note(asked, message_id, {account: kind for account, kind in called.items() if account not in before})
 
 
-def foreseen(
+def likely_reads(
     candidates: Sequence[Candidate], room_id: int, identity: str | None
 ) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """Yield the single-row reads that `mark` makes; the author of a reply's parent is known only from the parent."""

@@ -25,7 +25,7 @@ from .members import join_by_speaking
 MOST_EDITS = 1000
 """Edits of one message: each stays in the log, with the whole text."""
 
-# Reads of the common commands: prefetched together if that is faster (`foreseen`).
+# Reads of the common commands: prefetched together if that is faster (`likely_reads`).
 PARENT = mentioning.PARENT
 OWN = "SELECT identity, deleted, body, likes, dislikes, edits, reactions FROM message WHERE room_id = ? AND id = ?"
 

@@ -89,7 +89,7 @@ def _body(message_id: int, likes: int, dislikes: int, counts: dict[str, int]) ->
     return {"message": message}
 
 
-def foreseen(asked: Reaction, identity: str, room_id: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
+def likely_reads(asked: Reaction, identity: str, room_id: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """Yield the single-row reads that `react` makes, as (statement, values)."""
     yield _COUNTS, (room_id, asked.id)
     if asked.is_emoji:

@@ -1,9 +1,9 @@
 """A batch's transaction in PostgreSQL in few round trips, behind the same `shapes.Sql` that the rules know.
 
-The rows that the rules will most likely read are asked for at once, before they run (`foresee`), and answered from
-memory. Their writes are gathered and go out in one trip, at the end or as soon as a read may touch one of their
-rows. So the rules see the same as one statement at a time, with prefetch or without; only the number
-of round trips differs.
+The rows that the rules will most likely read are read at once, before the rules run (`prefetch`), and answered from
+memory. Their writes are batched and sent in one round trip, at the end or as soon as a read may touch such a row.
+So the rules see the same as with one statement at a time, with prefetch or without; only the number of round trips
+differs.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from .statements import (
 )  # fmt: skip
 
 Read = tuple[str, Values]
-_MOST_GATHERED = 5000
+_MOST_WRITTEN = 5000
 """Rows written that are kept in memory; a rebuild writes millions."""
 
 
-class Gathering:
-    """`shapes.Sql` on a connection whose transaction is open."""
+class BatchedSql:
+    """`shapes.Sql` on a connection whose transaction is open; reads are prefetched, writes batched."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
         self._known: dict[Read, Row | None] = {}
-        self._foreseen: list[tuple[str, list[Values], psycopg.Cursor[Any]]] = []
+        self._prefetched: list[tuple[str, list[Values], psycopg.Cursor[Any]]] = []
         self._inserts: dict[str, list[Values]] = defaultdict(list)
         self._later: list[Read] = []
-        self._gathered = 0
+        self._written = 0
         self._touched: dict[str, set[Key | None]] = defaultdict(set)
 
     # --- Sql --------------------------------------------------------------------------------------
@@ -77,8 +77,8 @@ class Gathering:
             self._later.append((statement, values))
         for table, key in about.rows(values):
             self._touched[table].add(key)
-        self._gathered += 1
-        if self._gathered >= _MOST_GATHERED:
+        self._written += 1
+        if self._written >= _MOST_WRITTEN:
             self.flush()
 
     def alone(self, table: str) -> None:
@@ -88,11 +88,11 @@ class Gathering:
     # --- Round trips ------------------------------------------------------------------------------
 
     def remember(self, statement: str, values: Values, row: Row | None) -> None:
-        """This read gives that row; found out otherwise."""
+        """Note that this read gives `row`, which is known from elsewhere."""
         self._known[statement, values] = row
 
-    def foresee(self, reads: Iterable[Read]) -> None:
-        """Ask for `reads`, each of one row at most, in the pipeline that is open; `learn` takes the answers."""
+    def prefetch(self, reads: Iterable[Read]) -> None:
+        """Send `reads`, each of at most one row, in the open pipeline; `take_prefetched` takes their answers."""
         groups: dict[tuple[str, tuple[type, ...]], dict[Values, None]] = defaultdict(dict)
         for statement, values in reads:
             groups[statement, tuple(map(type, values))][values] = None
@@ -102,12 +102,12 @@ class Gathering:
                 cursor = self._execute(for_psycopg(statement), rows[0])
             else:
                 cursor = self._execute(many_reads(statement, types), read_arrays(rows))
-            self._foreseen.append((statement, rows, cursor))
+            self._prefetched.append((statement, rows, cursor))
 
-    def learn(self) -> None:
-        """Take the answers to the prefetch; the pipeline is closed."""
-        foreseen, self._foreseen = self._foreseen, []
-        for statement, rows, cursor in foreseen:
+    def take_prefetched(self) -> None:
+        """Take the answers to `prefetch`, after the pipeline was closed."""
+        prefetched, self._prefetched = self._prefetched, []
+        for statement, rows, cursor in prefetched:
             if len(rows) == 1:
                 self._known[statement, rows[0]] = cursor.fetchone()
                 continue
@@ -115,7 +115,7 @@ class Gathering:
                 self._known[statement, values] = found[1:] if found[0] else None
 
     def flush(self) -> None:
-        """Write the gathered rows."""
+        """Send the batched writes."""
         with self._connection.pipeline():
             self.send()
 
@@ -142,7 +142,7 @@ class Gathering:
         self._inserts.clear()
         self._later.clear()
         self._touched.clear()
-        self._gathered = 0
+        self._written = 0
 
     def _ask(self, about: Shape, statement: str, values: Values) -> list[Row]:
         if not about.reads:
@@ -151,7 +151,7 @@ class Gathering:
         text = for_psycopg(statement)
         if statement == ledger.ROOM:
             text += " FOR UPDATE"  # a room that was not prefetched is locked all the same
-        if self._gathered or not about.reads:
+        if self._written or not about.reads:
             with self._connection.pipeline():
                 self.send()
                 cursor = self._execute(text, values)
@@ -170,7 +170,7 @@ class Gathering:
         return self._connection.execute(statement, sendable(values))
 
 
-class Plain:
+class PlainSql:
     """`shapes.Sql`, one statement at a time. With `scan`, `all` fetches as it goes: a log may not fit into memory."""
 
     def __init__(self, connection: psycopg.Connection[Any], *, scan: bool = False) -> None:
