@@ -33,11 +33,11 @@ from ..store.base import (
 from ..store.search.index import Index
 from ..supervision import Supervised
 from . import listeners
-from .background.notifier import Notifier
 from .background.delivery import Delivery
 from .background.erasing import Eraser
 from .background.housekeeping import Housekeeper
 from .background.indexer import Indexer
+from .background.notifier import Notifier
 from .background.probe import WriteProbe
 from .background.scheduler import Scheduler
 from .background.watcher import Watcher

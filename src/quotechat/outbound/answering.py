@@ -195,7 +195,7 @@ class Reading:
         if self._left <= 0:
             raise Malformed("answer")
         if self.has_begun:  # it has its time already for the first part
-            self._connection.settimeout(left(self._deadline))
+            self._connection.settimeout(seconds_left(self._deadline))
         part = self._connection.recv(min(self._left, MOST_BYTES))
         self._left -= len(part)
         self._buffer += part

@@ -338,10 +338,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
             client.sendall(refusal(status))
 
     def load_wsgi(self) -> None:
-        """Load the application; a worker that joins a running server tries until it succeeds.
-
-        At the first start a fault is raised: it is to end the start, but it must not end a server that serves.
-        """
+        """Load the application. A fault ends the first start, but not a running server: its new worker tries again."""
         while True:
             try:
                 self._load()

@@ -97,7 +97,7 @@ class Notices:
         return found
 
     def wait(self, seconds: float = POLL_EVERY) -> set[str] | None:
-        """Wait for a notice; return its rooms, or None, for all, after `seconds` or if a notice may have been missed."""
+        """Wait for a notice; return its rooms, or None, for all, after `seconds` or if a notice may be missing."""
         if not self._begun and not self._ended:
             self._begun = True
             self.thread.start()

@@ -18,7 +18,7 @@ from flask import Flask, request
 
 from ...hub.accounts.credentials import Credentials
 from ...hub.chat import Chat
-from ...live.peer import Peer, Confirmed
+from ...live.peer import Confirmed, Peer
 from ...live.reactor import Reactor
 from ...protocol.errors import Refused, RoomUnknown, Unauthenticated
 from ...protocol.rights.principal import Principal
