@@ -381,14 +381,14 @@ def test_what_may_be_stored_later_is_not_asked_again(tmp_path: Path) -> None:
     ours, other = socket.socketpair()
     ours.setblocking(False)
     other.settimeout(60)
-    asked = Asked(Head({}, [("Content-Type", "application/json")]), None)
+    parts = AnswerParts(Head({}, [("Content-Type", "application/json")]), None)
 
     def never(*_: Any) -> Any:
         raise AssertionError("asked again")
 
     given = Handoff(never, "", lambda: True, None, 0, None)
-    said = Said(chat, never, never, None, None, ("", ""), 65_536, 30.0, False, asked)
-    sender = Sender(ours, lambda: None, given, said, Repeats[Said]())
+    said = SenderContext(chat, never, never, None, None, ("", ""), 65_536, 30.0, False, parts)
+    sender = Sender(ours, lambda: None, given, said, Repeats[SenderContext]())
     reactor._add(sender)
     with other:
         sender._stored(1, OutcomeUnknown())
