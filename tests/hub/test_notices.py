@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +20,7 @@ from quotechat.hub.budgets.limits import Budget, Limits, Rate
 from quotechat.hub.chat import Chat
 from quotechat.protocol import commands
 from quotechat.protocol.cursor import NOW
+from quotechat.protocol.errors import Overloaded
 from quotechat.store.postgres.channel import Channel
 from quotechat.store.postgres.store import PostgresStore
 
@@ -189,3 +192,70 @@ def test_the_notifier_begins_again(opened: Opened, monkeypatch: pytest.MonkeyPat
     until(lambda: ours.parts() | reader.parts() == dict.fromkeys(ours.parts(), "ok"), what="the next begin")
     assert supervision.counted()["notifier"] == before + 1
     assert woken(reader, lambda: ours.submit(said(), identity=None)) < 10
+
+
+class Busy:
+    """A connection on which the same notices come again and again."""
+
+    def __init__(self, *payloads: str) -> None:
+        self.payloads = list(payloads)
+        self.ours, self.theirs = socket.socketpair()
+        self.theirs.send(b"\0")
+
+    def fileno(self) -> int:
+        return self.ours.fileno()
+
+    def heard(self) -> list[str]:
+        return self.payloads
+
+    def notify(self, payload: str) -> None:
+        raise Overloaded()
+
+    def close(self) -> None:
+        self.ours.close()
+        self.theirs.close()
+
+
+@contextlib.contextmanager
+def hearing(*payloads: str) -> Iterator[Notices]:
+    """A notifier without its thread, whose connection is busy."""
+    busy = Busy(*payloads)
+    notifier = Notices(lambda: busy, lambda: busy)
+    notifier._begun, notifier._listener = True, busy
+    try:
+        yield notifier
+    finally:
+        notifier.close()
+
+
+def test_notices_of_one_room_put_off_no_look_at_all() -> None:
+    """However many come, every room is looked at in time: a notice of another may be lost, and some news have none."""
+    with hearing("another tea") as notifier:
+        assert notifier.wait(3600) == {"tea"}
+    with hearing("another tea") as notifier:
+        until(lambda: notifier.wait(0.1) is None, what="a look at all rooms")
+
+
+def test_an_empty_notice_says_nothing() -> None:
+    """Another program may send one."""
+    with hearing("", "another tea") as notifier:
+        assert notifier.wait(3600) == {"tea"}
+
+
+def test_rooms_whose_notice_failed_are_in_the_next_one() -> None:
+    """The connection that sends is made anew, and says what the one before could not."""
+    sent: list[str] = []
+
+    class Noting(Busy):
+        def notify(self, payload: str) -> None:
+            sent.append(payload)
+
+    senders = iter([Busy(), Noting()])
+    notifier = Notices(Busy, lambda: next(senders))
+    notifier.notify(("tea",))
+    with pytest.raises(Overloaded):
+        notifier._send()
+    notifier.notify(("jam",))
+    notifier._send()
+    assert [payload.split()[1:] for payload in sent] == [["jam", "tea"]]
+    notifier.close()

@@ -63,7 +63,7 @@ class Notices:
         self._outgoing: deque[str] = deque(maxlen=MOST_HINTS)
         self._hints: deque[str] = deque(maxlen=MOST_HINTS)
         self._look_at: float | None = None
-        """The time at which all rooms are checked, if a hint has ended a wait before that (time.monotonic)."""
+        """The time at which all rooms are checked, if rooms or a hint have ended a wait before (time.monotonic)."""
         self._lock = threading.Lock()
         self._asked = threading.Event()
         self._asked.set()  # to connect
@@ -112,11 +112,12 @@ class Notices:
             listener = self._listener
             if self._poll(listener, left) and listener is not None:
                 rooms = self._hear(listener)
-                if rooms:
-                    return None if _EVERY_ROOM in rooms else rooms
-                if self._hints:
+                if _EVERY_ROOM in rooms:
+                    return None
+                if rooms or self._hints:
+                    # However many notices come: some news have none, and a notice may be lost.
                     self._look_at = deadline
-                    return set()
+                    return rooms
         return None
 
     def stop(self) -> None:
@@ -153,7 +154,7 @@ class Notices:
         rooms: set[str] = set()
         try:
             for payload in listener.heard():
-                name, *named = payload.split()
+                name, *named = payload.split() or [""]  # another program may notify of nothing
                 if name == self._name:
                     self._heard_ourselves = time.monotonic()
                     continue
@@ -226,6 +227,8 @@ class Notices:
             old, self._sender = self._sender, None
             if old is not None:
                 old.close()
+            with self._lock:  # for the next one
+                self._rooms |= rooms
             raise
 
     def _wake(self) -> None:
