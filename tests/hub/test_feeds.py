@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from servers import until
@@ -11,9 +15,11 @@ from test_chat import Opened, opened, said  # noqa: F401  # the fixture of the h
 from quotechat.hub import feeds
 from quotechat.hub.background import watcher
 from quotechat.hub.feed import Feed
+from quotechat.protocol import commands
 from quotechat.protocol.cursor import START
 from quotechat.protocol.events import event
-from quotechat.store.base import Head
+from quotechat.store.base import Head, Store, Stored, Write
+from quotechat.store.sqlite.store import SqliteStore
 
 
 def filled(room: str, size: int, used_at: float) -> Feed:
@@ -55,3 +61,43 @@ def test_a_feed_that_went_begins_anew(opened: Opened, monkeypatch: pytest.Monkey
     chat.submit(said(), identity="ann")
     assert [each.seq for each in chat.trusted("lobby").read(START).events] == [1]
     assert chat.trusted("lobby").follow() is not first and chat.trusted("lobby").follow().head == 1
+
+
+class Overtaken:
+    """A store; once, something happens between a read and its answer."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.meanwhile: Callable[[], object] | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
+
+    def read(self, *given: Any) -> Any:
+        page = self.store.read(*given)
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        return page
+
+
+def test_a_page_that_was_overtaken_is_read_on(tmp_path: Path) -> None:
+    """Another thread publishes a deletion, which drops the tail: what the page has beyond that is not lost."""
+    at = 1_800_000_000_000
+    with closing(SqliteStore(tmp_path / "quotechat.db")) as store:
+        store.found(at)
+        overtaken = Overtaken(store)
+        held = feeds.Feeds(cast(Store, overtaken))
+        feed = held.open("lobby")
+
+        def stored(command: commands.Write) -> Stored:
+            [outcome] = store.commit([Write(command, at, "ann")])
+            assert isinstance(outcome, Stored)
+            return outcome
+
+        sent, deleted = stored(said("one")), stored(commands.DeleteMessage(message=commands.MessageId(1)))
+        stored(said("two"))
+        overtaken.meanwhile = lambda: feed.publish([sent.event, deleted.event], sent.after)
+        held.check()
+        found = feed.after(2)
+        assert feed.head == 3 and found is not None and [each.seq for each in found] == [3]

@@ -158,9 +158,10 @@ class Feeds:
             except (CursorAhead, CursorExpired, HistoryChanged, RoomUnknown):
                 self._renew(feed)
                 return True
-            feed.publish(page.events, position)
+            # Another thread may have published meanwhile, and dropped the tail: the end of the page is missing then.
+            published = feed.publish(page.events, position)
             any_new |= bool(page.events)
-            more = page.more
+            more = page.more or not published
         return any_new
 
     def _renew(self, feed: Feed) -> None:
