@@ -250,6 +250,25 @@ class RulesOfRoomsContract:
             do(store, said("Bea", room=room), bea.identity)
         assert do(store, said("Cai", room=room), cai.identity).seq == 3
 
+    def test_a_room_that_cannot_be_joined_is_not_made(
+        self, store: Store, people: list[accounts.Account], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """One of its people is in as many as it may be: no room is left behind, and no direct one of half of them."""
+        _, bea, cai, _ = people
+        do(store, CreateRoom("tea"))
+        do(store, commands.Join(room="tea"), cai.identity)
+        before = store.rooms()
+        monkeypatch.setattr(members, "MOST_JOINED", 2)
+        for command in (CreateRoom("crew", kind="closed", members=(cai.key,)), BeginDirect((cai.key,))):
+            with pytest.raises(Conflict):
+                do(store, command, bea.identity)
+        with pytest.raises(Conflict):
+            do(store, CreateRoom("green"), cai.identity)
+        assert store.rooms() == before
+        monkeypatch.setattr(members, "MOST_JOINED", 3)
+        made = do(store, BeginDirect((cai.key,)), bea.identity)
+        assert not made.duplicate and made.room["with"] == [{"id": cai.key, "name": "Cai"}]
+
     def test_settings_of_a_room_bind(self, store: Store, people: list[accounts.Account]) -> None:
         """Only managers write where they alone may; a slow room waits, an archived one is over; quotes stay outside."""
         _, bea, cai, _ = people

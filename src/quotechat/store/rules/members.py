@@ -32,7 +32,7 @@ def join(asked: Asked, command: Join) -> Accepted:
 
 def enter_quietly(asked: Asked, account: int) -> None:
     """Make an account a member of an open room. Raises Conflict if it is in too many."""
-    _check_joined(asked.ledger.sql, account)
+    check_joined(asked.ledger.sql, account)
     _insert(asked, account, "member")
 
 
@@ -64,7 +64,7 @@ def add(asked: Asked, command: AddMember) -> Stored | Accepted:
 def enter(asked: Asked, account: Account, role: str) -> Stored | Accepted:
     """Make an account, which is none yet, a member. Raises Conflict if the room or the account has too many."""
     sql, room = asked.ledger.sql, asked.room
-    _check_joined(sql, account.id)
+    check_joined(sql, account.id)
     if rooms.is_private(room.kind) and members.count(sql, room.id) >= members.MOST_MEMBERS:
         raise Conflict(f"A closed room has at most {members.MOST_MEMBERS:,} members.")
     member = Member(account.id, account.key, account.name, account.role, role)
@@ -117,6 +117,12 @@ def let_go(asked: Asked, member: Member, reason: str) -> Stored | Accepted:
     sql.run("DELETE FROM mention WHERE account_id = ? AND room_id = ?", member.account, room.id)
     asked.ledger.touch(member.account)
     return outcome
+
+
+def check_joined(sql: Sql, *numbers: int) -> None:
+    """Raise Conflict if an account is in too many rooms; for several at once, before their room is made."""
+    if any(members.joined(sql, number) >= members.MOST_JOINED for number in numbers):
+        raise Conflict(f"An account is in at most {members.MOST_JOINED:,} rooms.")
 
 
 def leave_all(sql: Sql, account: Account, at: int, *, nameless: bool = False) -> None:
@@ -225,11 +231,6 @@ def _check_changes(asked: Asked) -> None:
 def _check_role(account_role: str, role: str) -> None:
     if account_role == "guest" and role == "manager":
         raise Conflict("A guest manages no room.")
-
-
-def _check_joined(sql: Sql, account: int) -> None:
-    if members.joined(sql, account) >= members.MOST_JOINED:
-        raise Conflict(f"An account is in at most {members.MOST_JOINED:,} rooms.")
 
 
 def _keep_a_manager(asked: Asked, member: Member) -> None:

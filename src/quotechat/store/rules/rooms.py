@@ -21,7 +21,7 @@ from ..ledger import Ledger
 from ..rooms import make_room, random_tail
 from ..shapes import Sql
 from .asked import Asked, Settings
-from .members import enter
+from .members import check_joined, enter
 
 MOST_OTHERS = 9
 _TAIL = 6
@@ -35,6 +35,7 @@ def create(ledger: Ledger, command: CreateRoom, write: Write, settings: Settings
     _need_right(ledger.sql, standing, write, CREATE_CLOSED if closed else CREATE_ROOM)
     creator = _own(ledger.sql, standing)
     invited = [each for each in _accounts(ledger.sql, command.members, write.at) if each != creator]
+    check_joined(ledger.sql, *[each.id for each in (creator, *invited) if each is not None])
     name = _tailed(command.name) if closed else _open_name(command.name)
     room = make_room(ledger, name, command.title, write.at, most=settings.most_rooms, kind=command.kind)
     asked = Asked(ledger, room, write, settings, standing)
@@ -67,6 +68,7 @@ def begin_direct(ledger: Ledger, command: BeginDirect, write: Write, settings: S
             raise AccountUnknown()
         if members.is_blocked(sql, own.id, other.id):
             raise Forbidden(f"{other.name} takes no direct messages from you.")
+    check_joined(sql, own.id, *[each.id for each in others])
     name = rooms.DIRECT_PREFIX + random_tail(12)
     pair = _pair([own, *others])
     room = make_room(ledger, name, None, write.at, most=settings.most_directs, kind=rooms.DIRECT, pair=pair)
