@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from quotechat.config import Settings
 from quotechat.store.accounts import accounts
-from quotechat.store.open import open_store
+from quotechat.store.open import look, open_store
 from quotechat.store.programs import subscribers, webhooks
 from quotechat.store.programs.webhooks import Webhook
 from quotechat.store.shapes import Sql
-from quotechat.store.transfer import carrying
+from quotechat.store.transfer import carrying, copying, loading
 
 
 def made(sql: Sql) -> Webhook:
@@ -38,6 +39,23 @@ def test_webhooks_go_along(tmp_path: Path) -> None:
         assert there.read_with(webhooks.listed) == [webhook]
         there.write_with(lambda sql: subscribers.remove_all(sql, webhook.account))
         assert there.read_with(webhooks.listed) == []
+    finally:
+        for store in (here, there):
+            store.close()
+
+
+def test_more_can_be_made_where_they_have_come(tmp_path: Path, new_tables: Callable[[], str]) -> None:
+    """In PostgreSQL too, whose sequences have given none of the numbers that came along."""
+    source = Settings(data=tmp_path / "here")
+    here, there = open_store(source), open_store(Settings(data=tmp_path / "there", database=new_tables()))
+    try:
+        here.found(1)
+        webhook = here.write_with(made)
+        with look(source) as sql:
+            loading.load(there, copying.dump(sql, None), lambda done, of: None, 0)
+        assert there.read_with(webhooks.listed) == [webhook]
+        cursor = there.write_with(lambda sql: subscribers.make(sql, webhook.account, "new", 3, all_rooms=False))
+        assert cursor.id > webhook.id
     finally:
         for store in (here, there):
             store.close()

@@ -60,10 +60,11 @@ _HOLD_ROOMS = (
     f"SELECT name, {ledger.ROOM_COLUMNS} FROM room WHERE name = ANY(%s) OR id IN"
     " (SELECT room_id FROM scheduled WHERE id = ANY(%s)) ORDER BY id FOR UPDATE"
 )
-# Scheduled messages that were loaded have ids that the sequence did not give.
+# Rows that were loaded have ids that the sequences did not give.
 _COUNT_ON = (
     "SELECT setval(own, most) FROM (SELECT pg_get_serial_sequence('scheduled', 'id') AS own, max(id) AS most"
-    " FROM scheduled) AS s WHERE most > coalesce(pg_sequence_last_value(own::regclass), 0)"
+    " FROM scheduled UNION ALL SELECT pg_get_serial_sequence('subscriber', 'id'), max(id) FROM subscriber) AS s"
+    " WHERE most > coalesce(pg_sequence_last_value(own::regclass), 0)"
 )
 _HOLD_ACCOUNTS = "SELECT 1 FROM account WHERE identity = ANY(%s) ORDER BY id FOR SHARE"
 _WITHOUT_ROOM = CreateRoom | BeginDirect | Deliver
