@@ -151,6 +151,20 @@ def test_receivers_that_hang_do_not_slow_others(world: World) -> None:
     assert all(len(world.receiver.of(f"/hangs{number}")) <= choosing.ROOMS_AT_ONCE for number in range(12))
 
 
+def test_a_webhook_made_anew_gets_each_event_once(world: World) -> None:
+    """SQLite gives it the number of one that was removed a moment ago, and for that this worker had the lease."""
+    room = world.room("red")
+    Sender(world.chat, POLICY).start()
+    removed = world.webhook("removed", [room])
+    world.say(room)
+    until(lambda: world.done(removed), what="what the first one gets")
+    world.made.remove(None, removed)
+    anew = world.webhook("anew", [room])
+    sent = [world.say(room), world.say(room)]
+    until(lambda: world.done(anew), what="what the second one gets")
+    assert world.receiver.seqs("/anew", room) == sent
+
+
 # --- Which lanes begin, as a table --------------------------------------------------------------------
 
 

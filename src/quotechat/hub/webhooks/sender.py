@@ -102,7 +102,7 @@ class Sender:
         self._reach = reach
         self._worker = worker or f"{socket.gethostname()[:40]}-{secrets.token_hex(6)}"
         self._lease_ms = lease_ms
-        self._leases: dict[int, int] = {}
+        self._has_leases = False
         self._running: dict[Place, Running] = {}
         self._pool = DaemonPool(self._work, "webhook")
         self._done: list[Done] = []
@@ -143,7 +143,7 @@ class Sender:
         self._pool.close(_JOIN_SECONDS)
         try:
             self._note()
-            if self._leases:
+            if self._has_leases:
                 self._chat.write_with(lambda sql: rows.release(sql, self._worker))
         except (Refused, CommitFailed) as fault:
             log.warning("webhooks: the last positions were not written, so some events are sent again: %s", fault)
@@ -181,27 +181,29 @@ class Sender:
             lambda sql: (found := rows.due(sql, now, self._worker, _OF_EACH), rows.troubled(sql) if found else set())
         )
         lanes = chosen(due, self._running, failing, time.monotonic())
-        held = self._held({lane.webhook for lane in lanes}, now)
+        held = self._held(lanes, now)
         for lane in lanes:
             if lane.webhook in held:
                 self._running[lane.webhook, lane.room_id] = Running(receiver_of(lane.url), time.monotonic())
                 self._pool.put(lane)
         self._pool.start_threads()
 
-    def _held(self, wanted: set[int], now: int) -> set[int]:
-        """Return the webhooks of which this worker has the lease, for long enough to run a lane."""
-        needed = sorted(each for each in wanted if self._leases.get(each, 0) < now + self._lease_ms * 2 // 3)
+    def _held(self, lanes: Iterable[Lane], now: int) -> set[int]:
+        """Return the webhooks of the lanes of which this worker has the lease, for long enough for a lane.
+
+        The store says which: in SQLite a new webhook may have the number of one that was removed a moment ago.
+        """
+        least = now + self._lease_ms * 2 // 3
+        held = {lane.webhook for lane in lanes if lane.held_until >= least}
+        needed = sorted({lane.webhook for lane in lanes} - held)
         if needed:
-            until = now + self._lease_ms
 
             def work(sql: Sql) -> list[int]:
-                return [each for each in needed if rows.lease(sql, each, self._worker, now, until)]
+                return [each for each in needed if rows.lease(sql, each, self._worker, now, now + self._lease_ms)]
 
-            taken = self._chat.write_with(work)
-            for each in needed:
-                self._leases.pop(each, None)
-            self._leases |= dict.fromkeys(taken, until)
-        return wanted & self._leases.keys()
+            held.update(self._chat.write_with(work))
+            self._has_leases = True
+        return held
 
     # --- Results ---------------------------------------------------------------------------------
 

@@ -166,7 +166,8 @@ def _check_count(sql: Sql, made_by: int | None) -> None:
 class Lane(NamedTuple):
     """A room of a webhook in which something is new: one event after the other goes through it.
 
-    The events between `cursor` and `floor` were cut. `failing_since` is when the tries that failed began.
+    The events between `cursor` and `floor` were cut. `failing_since` is when the tries that failed began. The worker
+    that asked has the lease until `held_until`, 0 if it has none.
     """
 
     webhook: int
@@ -179,6 +180,7 @@ class Lane(NamedTuple):
     failures: int
     failing_since: int | None
     url: str
+    held_until: int = 0
 
 
 def due(sql: Sql, now: int, worker: str, of_each: int) -> list[Lane]:
@@ -188,18 +190,19 @@ def due(sql: Sql, now: int, worker: str, of_each: int) -> list[Lane]:
     holds, or that are to be tried later, are left out.
     """
     rows = sql.all(
-        "SELECT webhook, room_id, room, kind, seq, tag, floor, head, failures, failing_since, url FROM ("
+        "SELECT webhook, room_id, room, kind, seq, tag, floor, head, failures, failing_since, url, held_until FROM ("
         "SELECT s.id AS webhook, r.id AS room_id, r.name AS room, r.kind, p.seq, p.tag, r.floor, r.head, p.failures,"
-        " p.failing_since, s.url, r.moved_at, row_number() OVER (PARTITION BY s.id ORDER BY r.moved_at, r.id) AS place"
+        " p.failing_since, s.url, CASE WHEN s.lease_by = ? THEN s.lease_until ELSE 0 END AS held_until, r.moved_at,"
+        " row_number() OVER (PARTITION BY s.id ORDER BY r.moved_at, r.id) AS place"
         f" {_FROM} JOIN subscribed p ON p.subscriber_id = s.id JOIN room r ON r.id = p.room_id"
         " WHERE s.state = 'on' AND r.head > p.seq AND (p.try_at IS NULL OR p.try_at <= ?)"
         " AND (s.lease_until IS NULL OR s.lease_until <= ? OR s.lease_by = ?)) AS found"
         " WHERE place <= ? ORDER BY place, moved_at, webhook",
-        now, now, worker, of_each,
+        worker, now, now, worker, of_each,
     )  # fmt: skip
     return [
-        Lane(number, room_id, room, kind, Cursor(seq, tag or None), floor, head, failures, since, url)
-        for number, room_id, room, kind, seq, tag, floor, head, failures, since, url in list(rows)
+        Lane(number, room_id, room, kind, Cursor(seq, tag or None), floor, head, failures, since, url, until)
+        for number, room_id, room, kind, seq, tag, floor, head, failures, since, url, until in list(rows)
     ]
 
 
