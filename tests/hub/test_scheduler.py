@@ -130,3 +130,16 @@ def test_an_unavailable_store_is_asked_again() -> None:
         assert handed == [Due(1, "ann")]
     finally:
         running.close()
+
+
+def test_what_a_slow_room_puts_off_holds_up_no_other() -> None:
+    """A whole portion waits for its rooms; those that are due behind it are handed over all the same."""
+    due = [Due(number, f"sender-{number}") for number in range(100)]
+    handed: list[Due] = []
+
+    def deliver(portion: list[Due]) -> dict[int, str]:
+        handed.extend(portion)
+        return {each.id: "rate-limited" for each in portion if each.id < module._PORTION}
+
+    assert scheduler(Shelf(due), deliver=deliver).deliver_due() == 100
+    assert handed == due

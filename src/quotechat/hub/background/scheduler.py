@@ -29,6 +29,8 @@ _LONGEST_PAUSE = 0.01
 """Seconds between two portions, at most."""
 _TOKENS_EVERY = 0.2
 """Seconds between two checks while due messages wait for the rate of their sender."""
+_OF_ITS_ROOM = "rate-limited"
+"""The code of a message that has to wait since its room is slow."""
 
 
 class Scheduler:
@@ -77,7 +79,8 @@ class Scheduler:
         for portion in self._portions(due):
             refused |= self._hand_over(portion)
             handed += len(portion)
-            if refused:
+            # What a slow room puts off holds up no other room; any other refusal is that of the whole store.
+            if any(code != _OF_ITS_ROOM for code in refused.values()):
                 break
         for each in refused.keys() - self._refused.keys():
             log.warning("scheduled message %d could not be delivered yet: %s", each, refused[each])
