@@ -31,6 +31,7 @@ from quotechat.protocol.errors import (
     Refused,
     StorageFull,
 )  # fmt: skip
+from quotechat.store.base import CommitFailed
 from quotechat.store.sqlite.store import SqliteStore
 
 Opened = Callable[..., Chat]
@@ -488,3 +489,19 @@ def test_changes_that_wait_leave_threads_for_readers(opened: Opened, tmp_path: P
         assert chat.read_with(lambda sql: sql.one("SELECT 1")) == (1,)
     waiting.join(60)
     assert done == ["changed"]
+
+
+@pytest.mark.parametrize(("certain", "code"), [(True, "overloaded"), (False, "outcome-unknown")])
+def test_a_transaction_that_breaks_is_a_refusal(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, certain: bool, code: str
+) -> None:
+    """As for a message: 503 if nothing is stored, or if nobody knows; what broke stands in the log."""
+    chat = opened()
+
+    def broken(work: object) -> None:
+        raise CommitFailed("the database has gone", certain=certain)
+
+    monkeypatch.setattr(chat._store, "write_with", broken)
+    with pytest.raises(Refused) as refused:
+        chat.write_with(lambda sql: None)
+    assert refused.value.code == code and refused.value.retry_in_ms and "gone" not in refused.value.detail

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from servers import until
 
+from quotechat import supervision
 from quotechat.hub.background.housekeeping import Housekeeper
 from quotechat.protocol import commands
-from quotechat.store.base import Write
+from quotechat.store.base import CommitFailed, Write
 from quotechat.store.maintenance import pruning
 from quotechat.store.sqlite.store import SqliteStore
 
@@ -72,4 +73,22 @@ def test_what_is_old_is_forgotten_soon_after_the_start(
     housekeeper = keep_house(store, T0 + 40 * DAY)
     until(lambda: count(store, "sent") == 1, what="the pruning")
     until(lambda: count(store, "name") == 0, what="the names")
+    housekeeper.close()
+
+
+def test_a_transaction_that_breaks_ends_nothing(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is put off, as by a database that is unavailable: the thread goes on, and the server stays ready."""
+    asked: list[bool] = []
+
+    def redact() -> bool:
+        asked.append(True)
+        raise CommitFailed("deadlock detected", certain=True)
+
+    monkeypatch.setattr(store, "redact", redact)
+    before = supervision.counted().get("housekeeper", 0)
+    housekeeper = keep_house(store)
+    until(lambda: asked, what="the first look")
+    housekeeper.wake()
+    until(lambda: len(asked) > 1, what="another one")
+    assert supervision.counted().get("housekeeper", 0) == before and housekeeper.thread.state == "ok"
     housekeeper.close()

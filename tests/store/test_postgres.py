@@ -32,6 +32,7 @@ from quotechat.store.postgres import connections
 from quotechat.store.postgres import store as module
 from quotechat.store.postgres.batched_sql import BatchedSql
 from quotechat.store.postgres.store import PostgresStore
+from quotechat.store.shapes import Sql
 
 
 @pytest.fixture
@@ -487,3 +488,25 @@ def test_one_account_may_speak_first_in_two_rooms_at_once(
         thread.join(120)
     assert [type(each) for each in outcomes] == [Stored, Stored], outcomes
     assert stores[0].read_with(lambda sql: accounts.revision(sql, ann.id)) == 2
+
+
+def test_a_connection_that_ends_in_a_transaction_leaves_it_open(open_store: Open, tables: str) -> None:
+    """The commit may have come to PostgreSQL: only what that refused itself is certainly not stored."""
+    store = open_store()
+
+    def work(sql: Sql, *, end: bool) -> None:
+        row = sql.one("SELECT pg_backend_pid()")
+        assert row is not None
+        with psycopg.connect(tables, autocommit=True) as other:
+            if end:
+                other.execute("SELECT pg_terminate_backend(%s)", row)
+                until(lambda: not other.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", row).fetchone())
+        sql.run("INSERT INTO site (key, value) VALUES ('title', 'x')")
+
+    with pytest.raises(CommitFailed) as fault:
+        store.write_with(lambda sql: work(sql, end=True))
+    assert not fault.value.certain
+    store.write_with(lambda sql: work(sql, end=False))
+    with pytest.raises(CommitFailed) as fault:
+        store.write_with(lambda sql: work(sql, end=False))
+    assert fault.value.certain

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ..protocol import commands
-from ..protocol.errors import RoomUnknown
+from ..protocol.errors import OutcomeUnknown, Overloaded, RoomUnknown
 from ..protocol.rights.principal import Principal
-from ..store.base import Store
+from ..store.base import CommitFailed, Store
 from ..store.shapes import Sql
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -25,8 +27,12 @@ class Passthrough:
         return self._store.read_with(work)
 
     def write_with(self, work: Callable[[Sql], T]) -> T:
-        """See `Transactions`."""
-        return self._store.write_with(work)
+        """See `Transactions`. Raises Overloaded if it broke, OutcomeUnknown if it may be stored all the same."""
+        try:
+            return self._store.write_with(work)
+        except CommitFailed as fault:
+            log.error("a transaction failed: %s", fault)
+            raise (Overloaded(detail="It could not be stored.") if fault.certain else OutcomeUnknown()) from fault
 
     def newest_quote(self) -> int:
         """Return the id of the newest quote, 0 if there is none."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from ...protocol.errors import Refused, RoomUnknown
 from ...protocol.rooms import AUDIT
-from ...store.base import Impossible, Store
+from ...store.base import CommitFailed, Impossible, Store
 from ...supervision import Supervised
 
 log = logging.getLogger(__name__)
@@ -69,8 +69,8 @@ class Housekeeper:
             began = time.monotonic()
             try:
                 more = self._do_some()
-            except Refused as refused:
-                log.warning("housekeeping was put off: %s", refused)
+            except (Refused, CommitFailed) as fault:
+                log.warning("housekeeping was put off: %s", fault)
                 more = False
             if more:
                 self._ended.wait(max(_LEAST_PAUSE, _SHARE * (time.monotonic() - began)))

@@ -40,6 +40,10 @@ _DEFAULTS = {
 }
 
 
+ENDED = ("57P01", "57P02", "57P03")
+"""Codes of PostgreSQL with which it ends a connection."""
+
+
 class PostgresUnavailable(Overloaded):
     """PostgreSQL does not answer now; nothing was stored. The reason goes to the log, not to the client."""
 
@@ -114,7 +118,7 @@ class _ArrayDumper(Dumper):
 def lost(fault: psycopg.Error, connection: Connection) -> bool:
     """Return True if `connection` is of no use any more, False if only the statement was refused."""
     # 25006: the former primary takes no writes now, so another machine does.
-    return connection.closed or connection.broken or fault.sqlstate in ("57P01", "57P02", "57P03", "25006")
+    return connection.closed or connection.broken or fault.sqlstate in (*ENDED, "25006")
 
 
 class Pool:

@@ -40,7 +40,7 @@ from ..reads import Reads
 from ..rules import Settings
 from ..shapes import BoundedSql, Sql
 from .batched_sql import BatchedSql, PlainSql, Read
-from .connections import Connection, Pool, PostgresUnavailable, connect, lost
+from .connections import ENDED, Connection, Pool, PostgresUnavailable, connect, lost
 from .statements import sendable
 
 log = logging.getLogger(__name__)
@@ -382,10 +382,12 @@ class _LostBeforeCommit(Exception):
 
 
 def _translated(fault: psycopg.Error) -> Exception:
-    """Return the exception for a refused statement; the transaction has been rolled back."""
+    """Return the exception for a fault; if only a statement was refused, the transaction has been rolled back."""
     if isinstance(fault, errors.DiskFull):
         return StorageFull()
     if isinstance(fault, errors.LockNotAvailable | errors.QueryCanceled | errors.InsufficientResources):
         log.warning("a batch was put off: %s", fault)
         return Overloaded()
-    return CommitFailed(str(fault).strip(), certain=True)
+    # Without a code of PostgreSQL the connection was lost, perhaps during the commit.
+    ended = isinstance(fault, psycopg.OperationalError) and fault.sqlstate in (None, *ENDED)
+    return CommitFailed(str(fault).strip(), certain=not ended)
