@@ -10,8 +10,11 @@ import pytest
 from contract import T0, delete, do, edit, said
 
 from quotechat.config import Settings
+from quotechat.hub.accounts.accounts import Accounts
+from quotechat.hub.accounts.bars import Bars
 from quotechat.hub.accounts.bots import Bots
-from quotechat.hub.accounts.credentials import principal_of
+from quotechat.hub.accounts.credentials import Rules, principal_of
+from quotechat.hub.accounts.passwords import Passwords
 from quotechat.hub.accounts.people import People
 from quotechat.protocol.cursor import START
 from quotechat.protocol.errors import (
@@ -204,7 +207,8 @@ def test_a_session_that_has_ended_writes_nothing(store: Store) -> None:
 @pytest.mark.parametrize("end", ["session", "ban", "role"])
 def test_nobody_acts_by_a_right_that_has_ended(store: Store, end: str) -> None:
     """An administrator whose session, account or role ended while the request waited changes and makes nothing."""
-    people, bots = People(store, lambda: T0), Bots(store, lambda: T0)
+    people, bots, bars = People(store, lambda: T0), Bots(store, lambda: T0), Bars(store, lambda: T0)
+    own = Accounts(store, Passwords(), Rules(), lambda: T0)
     boss, other = (
         store.write_with(lambda sql, name=name, role=role: accounts.make(sql, name, role, T0))  # type: ignore[misc]
         for name, role in (("Boss", "admin"), ("Other", "member"))
@@ -219,7 +223,15 @@ def test_nobody_acts_by_a_right_that_has_ended(store: Store, end: str) -> None:
         lambda: people.change_site(by, {"title": "Mine"}),
         lambda: people.make(by, "New", "admin"),
     ]
-    lasting: list[Callable[[], object]] = [lambda: people.invite(by), lambda: bots.make(by, "Bot")]
+        lambda: bars.put(by, "8.8.8.8", None, None),
+        lambda: bars.lift(by, "8.8.8.8"),
+    ]
+    lasting: list[Callable[[], object]] = [
+        lambda: people.invite(by),
+        lambda: bots.make(by, "Bot"),
+        lambda: people.revoke_invitation(by, "abcdefgh"),
+        lambda: own.change(by, "Chief", {}, None),
+        lambda: own.claim(by, "visitor"),
     if end == "session":
         people.sign_out(None, boss.key)
     elif end == "ban":

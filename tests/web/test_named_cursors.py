@@ -14,6 +14,12 @@ from people import Browser, joined, owner
 
 from quotechat import create_app
 from quotechat.config import Settings
+from quotechat.hub.accounts.credentials import principal_of
+from quotechat.hub.chat import Chat
+from quotechat.hub.programs import cursors
+from quotechat.protocol.errors import Unauthenticated
+from quotechat.store.accounts import accounts
+from quotechat.store.accounts.sessions import hashed
 
 
 @pytest.fixture
@@ -182,3 +188,25 @@ def test_bad_rooms_and_names_are_refused(app: Flask) -> None:
     assert boss.ask("PUT", "/cursors/c3", {"rooms": ["lobby"]}).status_code == 200
     gone = boss.ask("DELETE", "/cursors/c3")
     assert gone.status_code == 204 and "Content-Type" not in gone.headers
+
+
+def test_a_session_that_has_ended_moves_nothing(app: Flask) -> None:
+    """It ended while the request waited: the cursor stays as it is."""
+    boss = owner(app)
+    say(boss, "one")
+    boss.ask("PUT", "/cursors/grader", {"rooms": ["lobby"], "from": "0"})
+    before = boss.ask("GET", "/cursors").get_json()
+    chat: Chat = app.extensions["quotechat"]
+    account = chat.read_with(lambda sql: accounts.by_name(sql, "Azin"))
+    assert account is not None
+    by, ours = principal_of(account, hashed("ended"), None), cursors.Cursors(chat)
+    acts: list[Callable[[], object]] = [
+        lambda: ours.put(by, "another", ["lobby"]),
+        lambda: ours.put(by, "grader", []),
+        lambda: ours.move(by, "grader", {"lobby": "1"}),
+        lambda: ours.remove(by, "grader"),
+    ]
+    for act in acts:
+        with pytest.raises(Unauthenticated):
+            act()
+    assert boss.ask("GET", "/cursors").get_json() == before

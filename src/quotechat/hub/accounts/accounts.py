@@ -21,7 +21,7 @@ from ...protocol.errors import (  # fmt: skip
 )
 from ...protocol.events import rfc3339
 from ...protocol.rights.principal import Principal
-from ...store.accounts import accounts, attempts, closing, entering, personal, sessions, tickets
+from ...store.accounts import accounts, attempts, callers, closing, entering, personal, sessions, tickets
 from ...store.accounts.accounts import Account
 from ...store.accounts.sessions import Session, hashed
 from ...store.accounts.tickets import Ticket
@@ -222,6 +222,7 @@ class Accounts(OwnTokens):
         now, number, text = self.clock(), principal.account, text_of(name, "name")
 
         def work(sql: Sql) -> Account:
+            callers.present(sql, principal, now)
             account = accounts.by_id(sql, number)
             if text != account.name:
                 left = (account.named_at or 0) + accounts.RENAME_EVERY_MS - now
@@ -261,7 +262,12 @@ class Accounts(OwnTokens):
         """Make a visitor's messages the caller's own; return their number. Raises Conflict."""
         assert principal.account is not None
         number = principal.account
-        return self.store.write_with(lambda sql: accounts.claim(sql, accounts.by_id(sql, number), visitor))
+
+        def work(sql: Sql) -> int:
+            callers.present(sql, principal, self.clock())
+            return accounts.claim(sql, accounts.by_id(sql, number), visitor)
+
+        return self.store.write_with(work)
 
     def exported(self, principal: Principal) -> None:
         """Record in the audit log that the caller has exported its data."""

@@ -10,7 +10,7 @@ from ...protocol.errors import Invalid, MessageUnknown
 from ...protocol.events import rfc3339
 from ...protocol.rights.principal import Principal
 from ...protocol.rooms import OPEN
-from ...store.accounts import bars
+from ...store.accounts import bars, callers
 from ...store.accounts.bars import Bar
 from ...store.administration import audit
 from ...store.base import Transactions
@@ -40,6 +40,7 @@ class Bars:
         made_by = 0 if by is None or by.account is None else by.account
 
         def work(sql: Sql) -> None:
+            callers.present_admin(sql, by, now)
             key = _key(sql, where)
             bars.put(sql, Bar(key, until, made_by, reason))
             said = "; ".join(each for each in (key, f"until {rfc3339(until)}", reason) if each)
@@ -52,6 +53,7 @@ class Bars:
         now = self._clock()
 
         def work(sql: Sql) -> None:
+            callers.present_admin(sql, by, now)
             key = _key(sql, where)
             if bars.lift(sql, key):
                 audit.tell(sql, now, "unbanned", by=by, detail=key)

@@ -134,8 +134,12 @@ class People:
 
     def revoke_invitation(self, by: Principal, ticket_id: str) -> None:
         """Revoke one. Raises LinkUnknown."""
-        made_by = None if by.is_admin else by.account
-        self._store.write_with(lambda sql: tickets.revoke(sql, ticket_id, made_by))
+
+        def work(sql: Sql) -> None:
+            present = callers.present(sql, by, self._clock())
+            tickets.revoke(sql, ticket_id, None if present is None or present.is_admin else present.account)
+
+        self._store.write_with(work)
 
     def reset_link(self, by: Principal | None, key: str) -> Invited:
         """Make a link by which an account chooses a new password. Raises AccountUnknown, Forbidden, Conflict."""
@@ -257,9 +261,7 @@ class People:
         values = site.clean(changed)
 
         def work(sql: Sql) -> dict[str, str]:
-            present = callers.present(sql, by, self._clock())
-            if present is not None and not present.is_admin:
-                raise Forbidden("Only administrators may do this.")
+            callers.present_admin(sql, by, self._clock())
             site.change(sql, values)
             if values:
                 audit.tell(sql, self._clock(), "site-changed", by=by, detail=", ".join(values))

@@ -15,6 +15,7 @@ from ...protocol.cursor import parse as parse_cursor
 from ...protocol.errors import Conflict, RoomUnknown, ScopeMissing
 from ...protocol.rights.principal import Principal
 from ...store.base import Page
+from ...store.accounts import callers
 from ...store.programs import subscribers
 from ...store.programs.subscribers import Position, Subscriber
 from ...store.shapes import Sql
@@ -84,6 +85,7 @@ class Cursors:
             known = {each.name: each for each in subscribers.of_account(sql, _account(by))}
             new = name not in known
             if new:
+            callers.present(sql, by, now)
                 found = subscribers.make(sql, _account(by), name, now, all_rooms=rooms == ALL and by.rooms is None)
             else:
                 found = known[name]
@@ -107,6 +109,7 @@ class Cursors:
             found = subscribers.find(sql, _account(by), name)
             rooms = subscribers.positions(sql, found)
             if by.rooms is not None and (found.all_rooms or not by.rooms.issuperset(rooms)):
+            callers.present(sql, by, self._chat.now())
                 raise ScopeMissing("manage", "This cursor is for rooms that the token is not for.")
             subscribers.remove(sql, found)
 
@@ -156,6 +159,7 @@ class Cursors:
     # --- Inside -------------------------------------------------------------------------------------
 
     def _wanted(self, by: Principal, rooms: Sequence[str] | str) -> list[str]:
+            callers.present(sql, by, self._chat.now())
         if rooms != ALL:
             return list(rooms)
         joined = self._chat.read_with(lambda sql: subscribers.joined_rooms(sql, _account(by)))

@@ -75,6 +75,14 @@ def present(sql: Sql, by: Principal | None, at: int) -> Principal | None:
     return by._replace(name=row[0], role=row[1])
 
 
+def present_admin(sql: Sql, by: Principal | None, at: int) -> Principal | None:
+    """As `present`, for an act of administrators. Raises Forbidden if `by` is none any more."""
+    found = present(sql, by, at)
+    if found is not None and not found.is_admin:
+        raise Forbidden("Only administrators may do this.")
+    return found
+
+
 def _check_proof(sql: Sql, proof: bytes, at: int) -> Any:
     """Return the scopes of a token, None of a session. Raises Unauthenticated if it has ended."""
     row = sql.one(_PROOF, proof, proof)

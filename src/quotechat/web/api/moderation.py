@@ -13,6 +13,7 @@ from ...protocol.events import rfc3339
 from ...protocol.markup import text
 from ...protocol.rights.principal import Principal
 from ...protocol.types import account_types as types
+from ...store.accounts import callers
 from ...store.administration import audit
 from ...store.administration import reports as rows
 from ...store.administration.reports import Report
@@ -67,7 +68,9 @@ def closed(principal: Principal, report_id: int, state: object) -> Report:
     chat = _chat()
 
     def work(sql: Sql) -> Report:
-        found = rows.close(sql, principal, report_id, state)
+        present = callers.present(sql, principal, chat.now())
+        assert present is not None
+        found = rows.close(sql, present, report_id, state)
         audit.tell(sql, chat.now(), "report-closed", by=principal, room=found.room, message=found.message_id,
                    detail=state)  # fmt: skip
         return found
