@@ -307,6 +307,19 @@ class RulesOfRoomsContract:
         assert isinstance(do(store, said("Wim"), "another", T0 + 9000), Stored)
         assert isinstance(do(store, said("Zed"), "visitor", T0 + 10_000), Stored)
 
+    def test_a_clock_that_is_set_back_silences_nobody(self, store: Store, people: list[accounts.Account]) -> None:
+        """A slow room waits as long as it says, whatever the time was at the last word."""
+        _, bea, cai, _ = people
+        room = room_of(store, bea, "staff", cai)
+        do(store, settings(room, slow=10), bea.identity)
+        do(store, settings("lobby", slow=10), people[0].identity)
+        for name, there, who in (("Cai", room, cai.identity), ("Zed", "lobby", "visitor")):
+            do(store, said(name, room=there), who, T0 + 86_400_000)
+            assert isinstance(do(store, said(name, room=there), who, T0), Stored)
+            with pytest.raises(RateLimited) as refused:
+                do(store, said(name, room=there), who, T0 + 4000)
+            assert refused.value.retry_in_ms == 6000
+
     def test_a_muted_member_says_nothing(self, store: Store, people: list[accounts.Account]) -> None:
         """Until the time is over: 403 with the rest of it. It is told to the member alone."""
         _, bea, cai, _ = people

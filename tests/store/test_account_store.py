@@ -23,6 +23,7 @@ from quotechat.protocol.errors import (
     Forbidden,
     Invalid,
     LinkUnknown,
+    RateLimited,
     Refused,
     TokenUnknown,
     Unauthenticated,
@@ -33,6 +34,7 @@ from quotechat.store.accounts.sessions import Session, Token, hashed
 from quotechat.store.administration import site
 from quotechat.store.base import Deliver, Nothing, Store, Stored, Write
 from quotechat.store.open import open_store
+from quotechat.store.shapes import Sql
 from quotechat.store.transfer import inventory
 
 DAY = 86_400_000
@@ -222,7 +224,6 @@ def test_nobody_acts_by_a_right_that_has_ended(store: Store, end: str) -> None:
         lambda: people.ban(by, other.key, None),
         lambda: people.change_site(by, {"title": "Mine"}),
         lambda: people.make(by, "New", "admin"),
-    ]
         lambda: bars.put(by, "8.8.8.8", None, None),
         lambda: bars.lift(by, "8.8.8.8"),
     ]
@@ -232,6 +233,7 @@ def test_nobody_acts_by_a_right_that_has_ended(store: Store, end: str) -> None:
         lambda: people.revoke_invitation(by, "abcdefgh"),
         lambda: own.change(by, "Chief", {}, None),
         lambda: own.claim(by, "visitor"),
+    ]
     if end == "session":
         people.sign_out(None, boss.key)
     elif end == "ban":
@@ -402,6 +404,24 @@ def test_a_try_that_is_taken_back_leaves_the_failures_before_it(store: Store) ->
         assert begin(T0 + 1000) == 0
         store.write_with(lambda sql: attempts.forgive(sql, of, T0 + 1000))
     assert begin(T0 + 1000) == 0 and begin(T0 + 1000) == 2000
+
+
+def test_a_clock_that_is_set_back_locks_nobody_out(store: Store) -> None:
+    """Tries of a time that is yet to come count no more: neither for a bucket nor for a name, nor for a new name."""
+    address, name = attempts.key("address", "192.0.2.1"), attempts.key("name", "ann")
+    own, ann = Accounts(store, Passwords(), Rules(), lambda: T0), made(store, "Ann")
+
+    def work(sql: Sql, at: int) -> tuple[int, int]:
+        return attempts.take(sql, address, at, at_once=2, every_ms=20_000), attempts.begin(sql, name, at)
+
+    for _ in range(6):
+        store.write_with(lambda sql: work(sql, T0 + DAY))
+    assert store.write_with(lambda sql: work(sql, T0 + DAY)) == (20_000, 1000)
+    assert store.write_with(lambda sql: work(sql, T0)) == (0, 0)
+    store.write_with(lambda sql: accounts.rename(sql, ann, "Anna", T0 + DAY))
+    assert own.change_name(principal_of(ann, None, None), "Annie", None).name == "Annie"
+    with pytest.raises(RateLimited):
+        own.change_name(principal_of(ann, None, None), "Anni", None)
 
 
 def test_the_site_has_defaults(store: Store) -> None:

@@ -226,7 +226,7 @@ class Accounts(OwnTokens):
             account = accounts.by_id(sql, number)
             if text != account.name:
                 left = (account.named_at or 0) + accounts.RENAME_EVERY_MS - now
-                if left > 0:
+                if 0 < left <= accounts.RENAME_EVERY_MS:  # more, if the clock was set back
                     raise RateLimited(left, "A name can be changed once a day.")
                 accounts.rename(sql, account, text, now, held=self._held(visitor))
             if text != account.name:

@@ -27,7 +27,7 @@ def take(sql: Sql, of: bytes, now: int, *, at_once: int, every_ms: int) -> int:
     sql.alone("attempt")
     row = sql.one("SELECT try_at FROM attempt WHERE key = ?", of)
     # The time at which the bucket is full again: the generic cell rate algorithm.
-    full_at = max(now, row[0] if row is not None else 0)
+    full_at = now if row is None else max(now, _in_reach(row[0], now, at_once * every_ms))
     wait = int(full_at - now - (at_once - 1) * every_ms)
     if wait > 0:
         return wait
@@ -43,7 +43,7 @@ def begin(sql: Sql, of: bytes, now: int) -> int:
     sql.alone("attempt")
     row = sql.one("SELECT failures, try_at FROM attempt WHERE key = ?", of)
     failures = 0 if row is None or now - row[1] > _FORGOTTEN_MS else int(row[0])
-    if row is not None and failures >= FREE_FAILURES and now < row[1]:
+    if row is not None and failures >= FREE_FAILURES and now < _in_reach(row[1], now, 2 * LONGEST_WAIT_MS):
         return int(row[1] - now)
     count_now = failures + 1
     pause = 0 if count_now < FREE_FAILURES else min(LONGEST_WAIT_MS, 1000 * 2 ** min(count_now - FREE_FAILURES, 6))
@@ -66,9 +66,17 @@ def gather(sql: Sql, of: bytes, now: int, every_ms: int) -> int:
     sql.alone("attempt")
     row = sql.one("SELECT failures, try_at FROM attempt WHERE key = ?", of)
     count, told_at = (1, 0) if row is None else (int(row[0]) + 1, int(row[1]))
-    due = now - told_at >= every_ms
+    due = now - _in_reach(told_at, now, every_ms) >= every_ms
     _set(sql, of, 0 if due else count, now if due else told_at)
     return count if due else 0
+
+
+def _in_reach(at: int, now: int, most_ms: int) -> int:
+    """Return a kept time that is at most so far ahead; 0 for another one, since the clock was wrong then.
+
+    Clocks of several machines may differ by some seconds.
+    """
+    return at if at <= now + most_ms else 0
 
 
 def _set(sql: Sql, of: bytes, failures: int, try_at: int) -> None:

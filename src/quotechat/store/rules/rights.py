@@ -53,7 +53,8 @@ _FOR_ACCOUNTS = (Join, ReportMessage, SetRoom, AddMember, SetMember, RemoveMembe
 _LOOKS_BACK = 500
 """The newest events among which the last message of a visitor is looked for."""
 _SPOKE = (
-    "SELECT max(at) FROM event WHERE room_id = ? AND seq > ? AND at > ? AND command = 'message-sent' AND identity"
+    "SELECT max(at) FROM event WHERE room_id = ? AND seq > ? AND at > ? AND at <= ? AND command = 'message-sent'"
+    " AND identity"
 )
 _BLOCKED = (
     "SELECT 1 FROM member m JOIN blocked b ON b.account_id = m.account_id AND b.other = ? WHERE m.room_id = ?"
@@ -109,7 +110,7 @@ def check_pace(asked: Asked) -> None:
     # A member that has left and come back has no time of its own.
     spoke_at = asked.standing.spoke_at or _spoke_at(asked, slow_ms)
     left = (spoke_at or 0) + slow_ms - asked.write.at
-    if left > 0:
+    if 0 < left <= slow_ms:  # more, if the clock was set back
         raise RateLimited(left, f"This room is slow: one message in {asked.about.slow} s.")
 
 
@@ -125,7 +126,7 @@ def _spoke_at(asked: Asked, slow_ms: int) -> int | None:
     identity = asked.write.identity
     of_it, values = (" IS NULL", ()) if identity is None else (" = ?", (identity,))
     row = asked.ledger.sql.one(
-        _SPOKE + of_it, asked.room.id, asked.room.head - _LOOKS_BACK, asked.write.at - slow_ms, *values
+        _SPOKE + of_it, asked.room.id, asked.room.head - _LOOKS_BACK, asked.write.at - slow_ms, asked.write.at, *values
     )
     return None if row is None else row[0]
 
