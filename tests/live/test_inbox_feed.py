@@ -173,3 +173,34 @@ def test_followers_share_the_rooms(worker: Worker) -> None:
     for each in followers:
         until(lambda each=each: "news" in each.commands())  # type: ignore[misc]
         assert each.told[-1] == {"command": "news", "rooms": {"room7": {"last": 1, "messages": 1}}}
+
+
+def test_what_was_read_for_those_who_have_gone_is_nobodys(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All readers leave while one of them is read for, and its account comes back: it is told the news of its rooms."""
+    worker.chat._store.commit([Write(CreateRoom("room1"), T0, operator=True)])
+    ann, bo = worker.chat.write_with(filled)[:2]
+    [there] = worker.begin([bo])
+    began, goes_on, read = threading.Event(), threading.Event(), worker.feed._read
+
+    def slow(*given: Any, **how: Any) -> Any:
+        began.set()
+        assert goes_on.wait(60)
+        return read(*given, **how)
+
+    gone, back = Follower(), Follower()
+    with monkeypatch.context() as patch:
+        patch.setattr(worker.feed, "_read", slow)
+        worker.on_reactor(lambda: worker.feed.follow(gone, ann, START))
+        assert began.wait(60)
+
+        def change() -> None:
+            for each in (gone, there):
+                worker.feed.unfollow(each)
+            worker.feed.follow(back, ann, START)
+
+        worker.on_reactor(change)
+    goes_on.set()
+    until(lambda: "caught-up" in back.commands())
+    worker.say("room1")
+    until(lambda: "news" in back.commands(), what="the news of its room")
+    assert gone.told == []

@@ -166,9 +166,9 @@ class InboxFeed:
         if looks or any(task.whole for task in tasks):
             self._busy = True
             work = partial(self._read, tasks, self._known, self._since, looks=looks)
-            self._reactor.read(work, partial(self._found, tasks, looks=looks))
+            self._reactor.read(work, partial(self._found, tasks, self._known, looks=looks))
         else:
-            self._found(tasks, _NOTHING_FOUND, looks=False)
+            self._found(tasks, self._known, _NOTHING_FOUND, looks=False)
 
     def _task(self, key: Key, reading: Reading, now: float) -> Task:
         polled = bool(reading.waiters) and now >= reading.answered_at + reading.pace
@@ -189,14 +189,18 @@ class InboxFeed:
 
         return self._chat.read_with(work)
 
-    def _found(self, tasks: list[Task], found: object, *, looks: bool) -> None:
+    def _found(self, tasks: list[Task], known: Mapping[int, Moved], found: object, *, looks: bool) -> None:
         self._busy = False
-        if isinstance(found, Found):
+        # It was read against what the readers knew then; if all of those have gone, it is nothing for others.
+        if isinstance(found, Found) and known is self._known:
             self._take([task.key for task in tasks], found, looks=looks)
             self._schedule()
-        else:  # the store is unavailable: `look` tries again within a second
-            self._fresh |= {task.key: None for task in tasks if task.whole and task.key in self._readings}
-            self._stale |= looks
+            return
+        self._fresh |= {task.key: None for task in tasks if task.whole and task.key in self._readings}
+        self._stale |= looks
+        if isinstance(found, Found):
+            self._schedule()
+        # Else the store is unavailable: `look` tries again within a second.
 
     def _take(self, keys: list[Key], found: Found, *, looks: bool) -> None:
         self._known.update(found.rooms)
