@@ -19,6 +19,7 @@ import pytest
 import requests
 from servers import ROOT, Running, environment, finished, quotechat, running, until
 
+from quotechat.cli.operating.carry import _place
 from quotechat.config import Settings
 from quotechat.protocol import commands
 from quotechat.store.base import CreateRoom, Write
@@ -238,6 +239,21 @@ def test_migrate(tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(data / "quotechat.db")) as connection, connection:
         connection.execute("UPDATE meta SET value = '99' WHERE key = 'schema'")
     assert "upgrade quotechat" in run("migrate", "--data", data, code=1)
+
+
+@pytest.mark.parametrize(
+    ("target", "shown"),
+    [
+        ("postgresql://qc:xyzzy@db/chat", "postgresql://qc:…@db/chat"),
+        ("postgresql://db/chat?user=qc&password=xyzzy&sslmode=require",
+         "postgresql://db/chat?user=qc&password=…&sslmode=require"),
+        ("postgresql://qc@db/chat?sslpassword=xyzzy", "postgresql://qc@db/chat?sslpassword=…"),
+        ("/srv/chat", "/srv/chat"),
+    ],
+)  # fmt: skip
+def test_a_target_is_shown_without_its_password(target: str, shown: str) -> None:
+    """Wherever libpq takes one."""
+    assert _place(target) == shown
 
 
 def test_the_reference_says_what_the_commands_say() -> None:

@@ -180,8 +180,12 @@ def _target(source: Settings, target: str) -> Settings:
 
 
 def _place(target: str) -> str:
-    """Return the target as it may be shown: without a password."""
-    return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:…@", target)
+    """Return the target as it may be shown: without a password, before the host or as a parameter."""
+    return re.sub(r"(?<=://)([^/@:]*):[^/@]*@|(?<=password=)[^&]+", _hidden, target)
+
+
+def _hidden(found: re.Match[str]) -> str:
+    return "…" if found[1] is None else f"{found[1]}:…@"
 
 
 @contextlib.contextmanager
