@@ -84,6 +84,24 @@ def test_a_poll_is_held_until_there_is_something(app: Flask) -> None:
         sender.join()
 
 
+def test_a_poll_hears_of_more_rooms_than_one_answer_has(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hold is for some of them; news of the others end it too."""
+    monkeypatch.setattr(cursors, "MOST_AT_ONCE", 1)
+    monkeypatch.setattr(cursors, "_LOOK_AGAIN", 0.05)
+    boss = owner(app)
+    boss.ask("POST", "/rooms", {"name": "tea"})
+    boss.ask("PUT", "/cursors/grader", {"rooms": ["lobby", "tea"]})
+    assert texts(boss, "?wait=0.2") == {"lobby": []}
+    other = Browser(app)
+    assert other.sign_in("Azin").status_code == 201
+    sender = threading.Thread(target=say, args=(other, "at last"), kwargs={"room": "tea"})
+    sender.start()
+    try:
+        assert texts(boss, "?wait=20") == {"tea": ["at last"]}
+    finally:
+        sender.join()
+
+
 def test_rooms_come_and_go(app: Flask) -> None:
     """A room that is kept keeps its position; a new one begins at `from`; a room that is left out is forgotten."""
     boss = owner(app)

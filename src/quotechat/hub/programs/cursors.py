@@ -6,6 +6,7 @@ queued, so an outage of a week is a position that is a week old.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -14,8 +15,8 @@ from ...protocol.cursor import NOW, Cursor, Now
 from ...protocol.cursor import parse as parse_cursor
 from ...protocol.errors import Conflict, RoomUnknown, ScopeMissing
 from ...protocol.rights.principal import Principal
-from ...store.base import Page
 from ...store.accounts import callers
+from ...store.base import Page
 from ...store.programs import subscribers
 from ...store.programs.subscribers import Position, Subscriber
 from ...store.shapes import Sql
@@ -24,6 +25,8 @@ from ..held_polls import Gone, about
 
 MOST_AT_ONCE = 50
 """Rooms in one answer: those with new events, the oldest first."""
+_LOOK_AGAIN = 1.0
+"""Seconds between two looks for new events in all rooms, if there are more of them."""
 
 ALL = "all"
 """Stands for the rooms that the account has joined, and will join."""
@@ -82,10 +85,10 @@ class Cursors:
         now = self._chat.now()
 
         def work(sql: Sql) -> bool:
+            callers.present(sql, by, now)
             known = {each.name: each for each in subscribers.of_account(sql, _account(by))}
             new = name not in known
             if new:
-            callers.present(sql, by, now)
                 found = subscribers.make(sql, _account(by), name, now, all_rooms=rooms == ALL and by.rooms is None)
             else:
                 found = known[name]
@@ -106,10 +109,10 @@ class Cursors:
         """Forget a cursor. Raises ScopeMissing for a token that is not for all of its rooms."""
 
         def work(sql: Sql) -> None:
+            callers.present(sql, by, self._chat.now())
             found = subscribers.find(sql, _account(by), name)
             rooms = subscribers.positions(sql, found)
             if by.rooms is not None and (found.all_rooms or not by.rooms.issuperset(rooms)):
-            callers.present(sql, by, self._chat.now())
                 raise ScopeMissing("manage", "This cursor is for rooms that the token is not for.")
             subscribers.remove(sql, found)
 
@@ -123,9 +126,23 @@ class Cursors:
         The hint is when to come back, in milliseconds, if the hold ended early. Rooms that the account may not read
         now are left out.
         """
-        found = self.one(by, name)
-        order = sorted(found.positions, key=lambda room: found.positions[room].head <= found.positions[room].cursor.seq)
-        chosen = {room: found.positions[room] for room in order[:MOST_AT_ONCE]}
+        until = time.monotonic() + seconds
+        while True:
+            places = self.one(by, name).positions
+            left = max(0.0, until - time.monotonic())
+            # Of more rooms than one hold is for, the others are looked at now and then.
+            longest = left if len(places) <= MOST_AT_ONCE else min(left, _LOOK_AGAIN)
+            parts, hint = self._once(by, places, limit, longest, gone)
+            found = any(part.page.events or part.gap for part in parts.values())
+            if found or hint is not None or longest == left or (gone is not None and gone()):
+                return parts, hint
+
+    def _once(
+        self, by: Principal, places: Mapping[str, Position], limit: int, seconds: float, gone: Gone | None
+    ) -> tuple[dict[str, Part], int | None]:
+        """As `read`, of the rooms that one hold is for: those with news first."""
+        order = sorted(places, key=lambda room: places[room].head <= places[room].cursor.seq)
+        chosen = {room: places[room] for room in order[:MOST_AT_ONCE]}
         starts = {room: place.cursor if place.gap is None else Cursor(place.floor) for room, place in chosen.items()}
         pages, hint = self._chat.wait_any(by, starts, limit, seconds, gone) if starts else ({}, None)
         return {room: Part(page, chosen[room].gap) for room, page in pages.items()}, hint
@@ -142,6 +159,7 @@ class Cursors:
                 places[room] = self._place(by, room, parse_cursor(text, "rooms"))
 
         def work(sql: Sql) -> None:
+            callers.present(sql, by, self._chat.now())
             found = subscribers.find(sql, _account(by), name)
             there = subscribers.positions(sql, found)
             for room, cursor in places.items():
@@ -159,7 +177,6 @@ class Cursors:
     # --- Inside -------------------------------------------------------------------------------------
 
     def _wanted(self, by: Principal, rooms: Sequence[str] | str) -> list[str]:
-            callers.present(sql, by, self._chat.now())
         if rooms != ALL:
             return list(rooms)
         joined = self._chat.read_with(lambda sql: subscribers.joined_rooms(sql, _account(by)))
