@@ -22,7 +22,9 @@ from servers import until
 from quotechat import create_app
 from quotechat.config import Settings
 from quotechat.store.files import moving, uploads
-from quotechat.store.files.contents import Places
+from quotechat.store.files.blobs import Directory
+from quotechat.store.files.contents import Places, path_of
+from quotechat.store.open import open_store
 from quotechat.web.api.files import _right
 
 FILES = "/api/v1/rooms/lobby/files"
@@ -667,3 +669,26 @@ def test_ranges_are_for_reading(azin: Sender) -> None:
     empty = azin.upload(b"")
     assert azin.read(empty, Range="bytes=-5").status_code == azin.read(empty, Range="bytes=0-").status_code == 416
     azin.remove(file, empty)
+
+
+def test_names_are_on_the_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of new folders and of an upload that begins: without them the bytes would be lost with the power."""
+    flushed: list[Path] = []
+    fsync = os.fsync
+
+    def note(number: int) -> None:
+        flushed.append(Path(os.readlink(f"/proc/self/fd/{number}")))
+        fsync(number)
+
+    store = open_store(Settings(data=tmp_path / "data"))
+    try:
+        monkeypatch.setattr(os, "fsync", note)
+        place, folder, upload = Directory(tmp_path / "files", store), tmp_path / "files", "a" * 20
+        assert place.append(upload, 0, [b"hello"]) == 5
+        assert flushed == [tmp_path, folder, folder / "arriving"]
+        staged = place.stage(upload, place.local(upload))
+        del flushed[:]
+        store.write_with(lambda sql: place.put(sql, staged))
+        assert flushed == [folder, path_of(folder, staged.hash).parent]
+    finally:
+        store.close()

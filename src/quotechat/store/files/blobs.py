@@ -93,6 +93,8 @@ class Directory:
             found = file.seek(0, os.SEEK_END)
             if found != offset:
                 raise WrongOffset(found)
+            if not found:
+                flush(part.parent)  # its name, which no flush of the file itself brings to the disk
             try:
                 for block in blocks:
                     _write(file.fileno(), block)
@@ -311,13 +313,16 @@ def _drop_pieces(sql: Sql, *places: str) -> None:
 
 
 def _make(directory: Path) -> None:
+    """Make a directory, and those above it; they are on the disk when it returns."""
     if not directory.is_dir():
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make(directory.parent)
+        directory.mkdir(mode=0o700, exist_ok=True)
         number = os.open(directory, os.O_RDONLY)
         try:
             give_to_owner(number, directory.parent)
         finally:
             os.close(number)
+        flush(directory.parent)
 
 
 def _write(number: int, block: bytes) -> None:
