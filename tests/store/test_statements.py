@@ -7,6 +7,7 @@ import pytest
 from quotechat.store.ledger import SENT
 from quotechat.store.postgres.connections import connect
 from quotechat.store.postgres.statements import (
+    for_psycopg,
     many_inserts,
     many_reads,
     many_updates,
@@ -66,3 +67,11 @@ def test_what_is_not_plain_is_not_joined() -> None:
     """An upsert, and an update of rows that are not told by their key, go one by one."""
     assert many_updates("UPDATE scheduled SET state = 'sent', seq = ? WHERE id = ?") is None
     assert many_updates("UPDATE message SET likes = ? WHERE room_id = ?") is None
+
+
+def test_texts_are_kept_within_bounds() -> None:
+    """A search makes one for each number of hits in each of its rooms: those of an hour ago are forgotten."""
+    for number in range(1000):
+        statement = f"SELECT {number} FROM room WHERE id = ?"
+        assert for_psycopg(statement).endswith("id = %s") and shape(statement).reads
+    assert for_psycopg.cache_info().currsize < 900 > shape.cache_info().currsize

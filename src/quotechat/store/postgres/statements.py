@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -19,6 +19,8 @@ Values = tuple[Any, ...]
 Key = Any
 """The value of a primary key, or the tuple of its values."""
 
+_MOST_KEPT = 500
+"""Statements that are kept: one that names many rows has a text for each number of them, and a search many more."""
 _INSERT = re.compile(r"INSERT INTO (\w+) \(([\w, ]+)\) VALUES \([?, ]+\)")
 _UPDATE = re.compile(r"UPDATE (\w+) SET (\w+ = \?(?:, \w+ = \?)*) WHERE (\w+ = \?(?: AND \w+ = \?)*)")
 _NAMED = re.compile(r"\b(?:FROM|JOIN|INTO|UPDATE) (\w+)(?: (?!ON\b|SET\b|WHERE\b|JOIN\b|ORDER\b)([a-z]\w*))?")
@@ -42,7 +44,7 @@ class Shape(NamedTuple):
         return [(table, key and key(values)) for table, key in self.keys]
 
 
-@cache
+@lru_cache(_MOST_KEPT)
 def shape(statement: str) -> Shape:
     """Return the shape of `statement`, which is ours: one line, upper-case keywords, ``?`` for values."""
     reads = statement.startswith("SELECT ")
@@ -82,7 +84,7 @@ def _fixed(statement: str) -> dict[tuple[str, str], int]:
     return found
 
 
-@cache
+@lru_cache(_MOST_KEPT)
 def for_psycopg(statement: str) -> str:
     """Return `statement` with the placeholders of psycopg."""
     return statement.replace("%", "%%").replace("?", "%s")
