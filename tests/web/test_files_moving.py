@@ -15,6 +15,10 @@ from hostile_files import photo
 from quotechat import create_app
 from quotechat.cli import main
 from quotechat.config import Settings
+from quotechat.store.files import moving, sweeping
+from quotechat.store.files.contents import places_of
+from quotechat.store.open import look, open_store
+from quotechat.store.transfer import copying, loading
 
 
 @pytest.fixture
@@ -110,6 +114,40 @@ def test_a_store_takes_its_files_along(
         assert files_of(app) == served
         message = app.test_client().get("/api/v1/rooms/lobby").get_json()["messages"][0]
         assert [file.get("alt") for file in message["files"]] == ["A cat", None, None]
+        waiting = app.extensions["quotechat"].read_with(
+            lambda sql: sql.one("SELECT count(*) FROM file f JOIN scheduled s ON s.id = f.scheduled")
+        )
+        assert waiting[0] == 1
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_a_server_beside_an_import_leaves_its_files(
+    tmp_path: Path, source: tuple[Path, dict[str, Any]], kind: str, request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It sweeps while contents come, also in the middle of one: none of them is lost."""
+    data, served = source
+    database = "" if kind == "sqlite" else request.getfixturevalue("new_schema")()
+    monkeypatch.setattr(moving, "_FLUSH_BYTES", 1)
+    there = Settings(data=tmp_path / "there", database=database)
+    store, swept = open_store(there), 0
+    try:
+        with look(Settings(data=data)) as sql:
+
+            def records() -> Iterator[copying.Record]:
+                nonlocal swept
+                for record in copying.dump(sql, None, places=places_of(Settings(data=data))):
+                    yield record
+                    if isinstance(record, moving.Piece):
+                        sweeping.remove_all(places_of(there), store, 2**50)
+                        swept += 1
+
+            loading.load(store, records(), lambda done, of: None, 0)
+    finally:
+        store.close()
+    assert swept > 5
+    for app in opened(tmp_path / "there", database):
+        assert files_of(app) == served
         waiting = app.extensions["quotechat"].read_with(
             lambda sql: sql.one("SELECT count(*) FROM file f JOIN scheduled s ON s.id = f.scheduled")
         )

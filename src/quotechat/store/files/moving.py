@@ -75,6 +75,7 @@ class Arriving:
 
     def _write(self, sql: Sql, *, complete: bool) -> None:
         digest, size = self._waiting[0][:2]
+        sql.alone("blob")
         if sql.one("SELECT 1 FROM blob WHERE hash = ?", digest) is None:
             for piece in self._waiting:
                 sql.run(

@@ -46,10 +46,19 @@ def remove_all(places: Places, store: Transactions, now: int) -> int:
 
 def _sweep_pieces(sql: Sql) -> int:
     sql.alone("blob")
-    lost = list(sql.all(_LOST_PLACES, ID_CHARS))
-    for (place,) in lost:
+    lost = [place for (place,) in list(sql.all(_LOST_PLACES, ID_CHARS)) if not _is_loaded(sql, place)]
+    for place in lost:
         sql.run("DELETE FROM piece WHERE place = ?", place)
     return len(lost)
+
+
+def _is_loaded(sql: Sql, place: str) -> bool:
+    """Return True if the pieces may be those of a content that an import brings just now: a file of it is there."""
+    try:
+        found = bytes.fromhex(place)
+    except ValueError:
+        return False
+    return sql.one("SELECT 1 FROM file WHERE hash = ? OR thumb = ?", found, found) is not None
 
 
 def _sweep_arriving(folder: Path, store: Transactions) -> int:

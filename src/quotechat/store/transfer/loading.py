@@ -24,6 +24,8 @@ from .copying import KEPT, OF_ACCOUNTS, Broken, Kept, Logged, Record, Room, Secr
 
 _AT_ONCE = 5000
 """Events in one transaction."""
+_LATER = 0
+"""In place of the message of a file that belongs to a scheduled one, until that is there."""
 
 
 class Loaded(NamedTuple):
@@ -146,9 +148,10 @@ class _Loading:
             self._scheduled.append(record.row)
         elif record.table == "sent" and record.row["scheduled"] is not None:
             self._of_scheduled.append(record.row)
-        elif record.table == "file" and record.row["scheduled"] is not None:
-            self._files.append(record.row)
         else:
+            if record.table == "file" and record.row["scheduled"] is not None:
+                self._files.append(record.row)
+                record = Kept("file", record.row | {"scheduled": None, "message_id": _LATER})
             self._kept.append(record)
             if len(self._kept) == _AT_ONCE:
                 self._flush()
@@ -157,6 +160,9 @@ class _Loading:
         """A part of the content of a file. Raises Broken."""
         if self._there:
             return
+        if self._kept:
+            # The files first: a server that runs beside this removes contents that no file has.
+            self._flush()
         try:
             self._contents.take(piece)
         except Impossible as fault:
@@ -176,7 +182,10 @@ class _Loading:
                 for row in self._of_scheduled:
                     _add(sql, "sent", self._id, row | {"scheduled": moved.get(row["scheduled"], row["scheduled"])})
                 for row in self._files:
-                    _add(sql, "file", self._id, row | {"scheduled": moved.get(row["scheduled"], row["scheduled"])})
+                    sql.run(
+                        "UPDATE file SET message_id = NULL, scheduled = ? WHERE id = ?",
+                        moved.get(row["scheduled"], row["scheduled"]), row["id"],
+                    )  # fmt: skip
                 if not hidden:
                     _give_name(sql, room.name, self._id)
         return Loaded(room, self._id, self._there)
