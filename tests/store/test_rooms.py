@@ -10,9 +10,14 @@ from contract import T0, do, said
 
 from quotechat.config import Settings
 from quotechat.protocol import commands
+from quotechat.protocol.cursor import Cursor
 from quotechat.protocol.errors import Conflict, RoomUnknown
+from quotechat.store.accounts import accounts
 from quotechat.store.base import Created, CreateRoom, Store, Stored, Write
 from quotechat.store.open import open_store
+from quotechat.store.programs import subscribers
+from quotechat.store.programs.subscribers import Subscriber
+from quotechat.store.shapes import Sql
 
 DAY = 86_400_000
 
@@ -73,3 +78,20 @@ def test_a_new_room_has_nothing_of_the_one_before_it(store: Store) -> None:
     assert "a" not in names(store)
     assert isinstance(do(store, said(room="a2", key="k")), Stored)
     assert store.scheduled("a2", "ann") == []
+
+
+def test_a_named_cursor_does_not_follow_another_room(store: Store) -> None:
+    """The newest room was removed for a new one, to which SQLite gives its number: the cursor is in none of them."""
+
+    def follow(sql: Sql) -> Subscriber:
+        zoe = accounts.make(sql, "Zoe", "member", T0)
+        found = subscribers.make(sql, zoe.id, "reader", T0, all_rooms=False)
+        subscribers.place(sql, found, "c", Cursor(0))
+        return found
+
+    reader = store.write_with(follow)
+    do(store, said(room="a"))
+    do(store, said(room="b"))
+    do(store, CreateRoom("d"), at=T0 + DAY + 9)
+    assert names(store) == ["a", "b", "d", "lobby"]
+    assert store.read_with(lambda sql: subscribers.positions(sql, reader)) == {}

@@ -73,7 +73,7 @@ def _make_place(ledger: Ledger, at: int, most: int) -> None:
         raise Conflict(f"There are {most} rooms, and there may be no more.", "name")
     # Another machine may be the first to say something there just now: then the room stays, with all that it has.
     sql.run("DELETE FROM room WHERE id = ? AND head = 0", free[0])
-    for table in ("sent", "scheduled", "name", "member"):
+    for table in ("sent", "scheduled", "name", "member", "subscribed", "delivery"):
         sql.run(
             f"DELETE FROM {table} WHERE room_id = ? AND NOT EXISTS (SELECT 1 FROM room WHERE id = ?)", free[0], free[0]
         )
