@@ -396,6 +396,16 @@ class StoreContract:
         assert do(store, later).event == delivered.event
         assert store.scheduled("lobby", "ann") == [] and (store.next_due(), store.waiting()) == (None, 0)
 
+    def test_a_delivery_answers_for_no_other_message(self, store: Store) -> None:
+        """Its client_id was forgotten while it waited, and used again: that message keeps its own answer."""
+        day = 86_400_000
+        waiting = do(store, said(text="later", key="k", send_at="+60d")).scheduled["id"]
+        store.prune(T0 + 31 * day, T0 + 31 * day)
+        again = said(text="now", key="k")
+        first = do(store, again, at=T0 + 40 * day)
+        assert isinstance(do(store, Deliver(waiting), at=T0 + 60 * day), Stored)
+        assert do(store, again, at=T0 + 60 * day).event == first.event
+
     def test_a_cancelled_message_is_not_delivered(self, store: Store) -> None:
         """Only its sender cancels, once."""
         do(store, said(send_at="+10s"))

@@ -60,11 +60,11 @@ def deliver(ledger: Ledger, command: Deliver, write: Write, settings: Settings) 
         "UPDATE scheduled SET state = 'sent', seq = ?, message = '{}', source = NULL WHERE id = ?",
         stored.seq, command.id,
     )  # fmt: skip
-    # Its client_id now answers with the event.
+    # Its client_id now answers with the event, unless that was forgotten and used for something else since.
     if send.client_id is not None:
         sql.run(
-            "UPDATE sent SET seq = ? WHERE room_id = ? AND sender = ? AND client_id = ?",
-            stored.seq, room.id, send.sender(row[1]), send.client_id,
+            "UPDATE sent SET seq = ? WHERE room_id = ? AND sender = ? AND client_id = ? AND scheduled = ?",
+            stored.seq, room.id, send.sender(row[1]), send.client_id, command.id,
         )  # fmt: skip
     join_by_speaking(asked)
     return stored
