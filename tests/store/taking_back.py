@@ -19,7 +19,7 @@ from quotechat.protocol.errors import (
     RoomUnknown,
     Unauthenticated,
 )
-from quotechat.store.base import CreateRoom, Store, Stored, Write
+from quotechat.store.base import CreateRoom, Deliver, Store, Stored, Write
 from quotechat.store.maintenance import pruning, redaction, removal
 from quotechat.store.rules import messages
 from quotechat.store.transfer import copying
@@ -175,6 +175,16 @@ class TakingBack:
         while store.prune(T0 + 1, T0):
             pass
         assert rows(store, "SELECT id FROM scheduled") == []
+
+    def test_a_scheduled_message_that_is_over_is_forgotten(self, store: Store) -> None:
+        """Without a client_id too, and if that was forgotten while it waited: once it was due as long ago."""
+        for key in (None, "k"):
+            number = do(store, said(text="later", key=key, send_at="+10s")).scheduled["id"]
+            store.prune(T0 + 1, T0)
+            assert isinstance(do(store, Deliver(number), at=T0 + 10_000), Stored)
+        for before, left in ((T0 + 10_000, 2), (T0 + 10_001, 0)):
+            store.prune(before, T0)
+            assert rows(store, "SELECT count(*) FROM scheduled")[0][0] == left
 
     def test_what_is_old_is_forgotten_in_parts(self, store: Store) -> None:
         """Client ids and names: no transaction forgets more than some hundred, and all go that are old enough."""

@@ -15,10 +15,12 @@ _OVER = (
     "DELETE FROM scheduled WHERE id = ? AND state NOT IN ('waiting', 'refused')"
     " AND NOT EXISTS (SELECT 1 FROM sent WHERE sent.scheduled = ?)"
 )
-_REFUSED = "SELECT id FROM scheduled WHERE state = 'refused' AND due_at < ? ORDER BY due_at LIMIT ?"
+_PAST = (
+    "SELECT id, state FROM scheduled WHERE state <> 'waiting' AND due_at < ?"
+    " AND NOT EXISTS (SELECT 1 FROM sent WHERE sent.scheduled = scheduled.id) ORDER BY due_at LIMIT ?"
+)
 _PUT_AWAY = (
-    "DELETE FROM scheduled WHERE id = ? AND state = 'refused'"
-    " AND NOT EXISTS (SELECT 1 FROM sent WHERE sent.scheduled = ?)"
+    "DELETE FROM scheduled WHERE id = ? AND state = ? AND NOT EXISTS (SELECT 1 FROM sent WHERE sent.scheduled = ?)"
 )
 _ENDED = {
     "session": ("hash", "ends_at"), "token": ("id", "ends_at"), "ticket": ("hash", "ends_at"),
@@ -30,21 +32,22 @@ _ENDED = {
 def prune(sql: Sql, sent_before: int, held_before: int) -> bool:
     """Forget some client_ids that were used, and names that were last used, before those times; whether there is more.
 
-    A scheduled message that is over goes with the last client_id that is answered with it; one that was refused when
-    it was due, once that is as long ago.
+    A scheduled message that is over goes with the last client_id that is answered with it; one that has none, or was
+    refused when it was due, once that is as long ago.
     """
     old = list(sql.all(_OLD, sent_before, AT_ONCE))
     for room_id, sender, client_id, scheduled in old:
         sql.run("DELETE FROM sent WHERE room_id = ? AND sender = ? AND client_id = ?", room_id, sender, client_id)
         if scheduled is not None:
             sql.run(_OVER, scheduled, scheduled)
-    for (refused,) in list(sql.all(_REFUSED, sent_before, AT_ONCE)):
-        sql.run(_PUT_AWAY, refused, refused)
+    past = list(sql.all(_PAST, sent_before, AT_ONCE))
+    for number, state in past:
+        sql.run(_PUT_AWAY, number, state, number)
     free = list(sql.all(_FREE, held_before, AT_ONCE))
     for room_id, skeleton in free:
         # It may have been used since, if other processes write beside this.
         sql.run("DELETE FROM name WHERE room_id = ? AND skeleton = ? AND at < ?", room_id, skeleton, held_before)
-    return _forget_ended(sql, sent_before) or len(old) == AT_ONCE or len(free) == AT_ONCE
+    return _forget_ended(sql, sent_before) or AT_ONCE in (len(old), len(past), len(free))
 
 
 def _forget_ended(sql: Sql, before: int) -> bool:
