@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import json
+import os
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
@@ -469,6 +472,24 @@ def test_a_connection_to_a_damaged_file_is_closed(tmp_path: Path, monkeypatch: p
     assert len(opened) == 1
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         opened[0].execute("SELECT 1")
+
+
+def test_a_lock_that_is_refused_leaves_no_descriptor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not every file system has locks: the indexer asks again and again."""
+
+    def refuse(number: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    with contextlib.closing(SqliteStore(tmp_path / "quotechat.db")) as store:
+        index = SqliteIndex(tmp_path / "search.db", store)
+        with monkeypatch.context() as patch:
+            patch.setattr(fcntl, "flock", refuse)
+            for _ in range(3):
+                with pytest.raises(OSError, match="No locks"):
+                    index.clear()
+        lock = str(tmp_path / "search.lock")
+        assert [each for each in Path("/proc/self/fd").iterdir() if os.path.realpath(each) == lock] == []
+        index.close()
 
 
 def test_a_damaged_file_is_made_anew(tmp_path: Path) -> None:

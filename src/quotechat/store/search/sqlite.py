@@ -107,9 +107,11 @@ class SqliteIndex:
         try:
             give_to_owner(number, self._path.parent)
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError as fault:
             os.close(number)
-            return False
+            if isinstance(fault, BlockingIOError):
+                return False
+            raise
         self._lock_file = number
         return True
 
