@@ -42,7 +42,7 @@ def test_opening_and_reading_is_one_question(opened: Opened, monkeypatch: pytest
     head = chat._store.head
     monkeypatch.setattr(chat._store, "head", lambda *given: asked.append(given) or head(*given))  # type: ignore[func-returns-value]
     handle = chat.open(VISITOR, "lobby")
-    assert handle.cursor().startswith("1.") and len(asked) == 1
+    assert handle.head().cursor.startswith("1.") and len(asked) == 1
     chat.submit(said("two"), identity=None)
     assert handle.since == 1 and [event.seq for event in handle.read(Cursor(0)).events] == [1, 2]
     assert handle.since == 2 and len(asked) == 2

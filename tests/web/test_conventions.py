@@ -85,13 +85,14 @@ CHANGES: list[Callable[[FlaskClient, dict[str, str]], Any]] = [
     lambda client, owner: client.delete(f"{LOBBY}/messages/1", headers=owner),
     lambda client, owner: client.put(f"{LOBBY}/messages/1/reaction", json={"reaction": "like"}, headers=owner),
     lambda client, owner: client.post(f"{API}/quotes", json={"quote": "More.", "author": "Ann"}, headers=owner),
+    lambda client, owner: client.application.extensions["quotechat"]._store.cut("lobby", 2**50, 1),
 ]
 
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("path", [LOBBY, f"{LOBBY}/messages"])
 def test_a_change_of_the_answer_changes_the_tag(client: FlaskClient, path: str, change: Callable[..., Any]) -> None:
-    """Each kind of event; and the answer is then the new one."""
+    """Each kind of event, and a cut by retention; and the answer is then the new one."""
     owner = token(client)
     _say(client, owner)
     old = client.get(path, headers=owner)

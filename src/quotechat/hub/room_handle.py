@@ -61,9 +61,9 @@ class RoomHandle:
             raise Unauthenticated()
         return self._store.scheduled(self.room, self._identity, self.principal)
 
-    def cursor(self) -> str:
-        """Return the cursor at the head. Raises RoomUnknown."""
-        return self._head_once().cursor
+    def head(self) -> Head:
+        """Return the head of the log. Raises RoomUnknown."""
+        return self._head_once()
 
     def read(self, after: Cursor | Now, limit: int = PAGE, most: int = PAGE_BYTES) -> Page:
         """Return the events after `after`, now: at most `limit`, up to the one with which they reach `most` bytes.

@@ -102,8 +102,9 @@ def snapshot(room: str) -> Response:
     limit, identity = parameters.limit(_DEFAULT_LIMIT, _MOST), security.identity()
     handle = _chat().open(security.principal(), room)
     # Fields that depend on the membership of the caller change without an event, and then its account's revision.
-    depends = (limit, identity, _revision())
-    same = conditional.unchanged(conditional.tag(handle.cursor(), *depends))
+    head = handle.head()
+    depends = (limit, identity, _revision(), head.floor)
+    same = conditional.unchanged(conditional.tag(head.cursor, *depends))
     if same is not None:
         return same
     found = handle.snapshot(limit)
@@ -128,7 +129,8 @@ def messages(room: str) -> Response:
     before = parameters.before()
     handle = _chat().open(security.principal(), room)
     # Looked at first: an event in between makes the answer newer than its tag, never older.
-    tag = conditional.tag(handle.cursor(), before, limit, identity)
+    head = handle.head()
+    tag = conditional.tag(head.cursor, before, limit, identity, head.floor)
     same = conditional.unchanged(tag)
     if same is not None:
         return same
