@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract import T0, delete, do, edit, said
+from contract import T0, delete, do, edit, react, said
 
 from quotechat.config import Settings
 from quotechat.hub.accounts.accounts import Accounts
@@ -272,6 +272,27 @@ def test_claimed_messages_are_ones_own(store: Store) -> None:
     do(store, edit(1, "mine"), who=account.identity)
     do(store, delete(1), who=account.identity)
     assert do(store, delete(1), who=account.identity).duplicate
+
+
+def test_claimed_reactions_are_ones_own(store: Store) -> None:
+    """They are shown as its own, count once, and the account takes them back; others keep theirs."""
+    visitor, other = "ab" * 16, "cd" * 16
+    do(store, said("Bo", "hi"))
+    for who in (visitor, other):
+        do(store, react(1, "like"), who=who)
+        do(store, react(1, "🎉"), who=who)
+    account = made(store, "Ann")
+    store.write_with(lambda sql: accounts.claim(sql, account, visitor))
+    own = {"reactions": {"1": "like"}, "emoji": {"1": ["🎉"]}}
+    assert store.snapshot("lobby", 9, account.identity)["mine"] == own
+    for again in ("like", "🎉"):
+        assert do(store, react(1, again), who=account.identity).duplicate
+    assert do(store, react(1, "dislike"), who=account.identity).event.envelope["message"]["dislikes"] == 1
+    do(store, react(1, "none"), who=account.identity)
+    left = do(store, react(1, "🎉", on=False), who=account.identity).event.envelope["message"]
+    assert left == {"id": 1, "likes": 1, "dislikes": 0, "reactions": {"🎉": 1}}
+    assert "mine" not in store.snapshot("lobby", 9, account.identity)
+    assert store.snapshot("lobby", 9, other)["mine"] == own
 
 
 # --- Sessions and tokens ----------------------------------------------------------------------------

@@ -67,7 +67,12 @@ def test_a_visitor_s_messages_are_claimed_by_the_cookie_alone(app: Flask, admin:
     link = admin.ask("POST", "/invitations").get_json()["link"]
     body = {"code": link.partition("#")[2], "name": "Vera", "password": "correct horse battery 9"}
     assert browser.ask("POST", "/joins", body).status_code == 201
+    tags = {path: browser.ask("GET", path).headers["ETag"] for path in ("/rooms/lobby", "/rooms/lobby/messages")}
     assert browser.ask("POST", "/me/claims").get_json() == {"messages": 1}
+    for path, tag in tags.items():  # what is its own has changed, without any event
+        answer = browser.ask("GET", path, **{"If-None-Match": tag})
+        assert answer.status_code == 200 and answer.get_json()["mine"]["messages"], path
+        assert browser.ask("GET", path, **{"If-None-Match": answer.headers["ETag"]}).status_code == 304
 
 
 def test_null_is_as_if_an_optional_field_were_left_out(admin: Browser, member: Browser) -> None:

@@ -160,11 +160,13 @@ def _mine(sql: Sql, room_id: int, identity: str, rows: list[Row]) -> dict[str, A
     identities = {identity} | callers.claimed(sql, identity)
     own = [row[0] for row in rows if row[1] in identities]
     reacted = sql.all(
-        "SELECT message_id, value FROM reaction"
-        " WHERE room_id = ? AND identity = ? AND message_id BETWEEN ? AND ?",
-        room_id, identity, rows[0][0], rows[-1][0],
+        "SELECT message_id, value, identity FROM reaction WHERE room_id = ? AND message_id BETWEEN ? AND ?"
+        f" AND identity IN ({', '.join('?' * len(identities))})",
+        room_id, rows[0][0], rows[-1][0], *sorted(identities),
     )  # fmt: skip
-    reactions = {str(message_id): "like" if value > 0 else "dislike" for message_id, value in reacted}
+    # What the account itself has set goes before what a visitor had that it has claimed.
+    in_order = sorted(reacted, key=lambda row: (row[2] == identity, row[2]))
+    reactions = {str(message_id): "like" if value > 0 else "dislike" for message_id, value, _ in in_order}
     emoji = _own_emoji(sql, room_id, identities, rows[0][0], rows[-1][0])
     return {
         name: value for name, value in (("messages", own), ("reactions", reactions), ("emoji", emoji)) if value

@@ -284,6 +284,8 @@ def claim(sql: Sql, account: Account, identity: str) -> int:
         if count is not None and count[0] >= MOST_CLAIMS:
             raise Conflict(f"An account may claim the messages of {MOST_CLAIMS} visitors.")
         sql.run("INSERT INTO claim (identity, account_id) VALUES (?, ?)", identity, account.id)
+        # What is its own is part of answers with a tag, which the revision moves.
+        sql.run("UPDATE account SET revision = revision + 1 WHERE id = ?", account.id)
     return written_by(sql, identity)
 
 

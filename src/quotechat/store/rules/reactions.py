@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from ...protocol import events, json
 from ...protocol.commands import React, Reaction
 from ...protocol.errors import Conflict, MessageUnknown
+from ...protocol.rights.principal import account_id
 from ..base import Stored
 from ..shapes import Sql
 from .asked import Asked
@@ -18,6 +21,15 @@ _VALUES = {"like": 1, "dislike": -1, "none": 0}
 _COUNTS = "SELECT likes, dislikes, deleted, reactions FROM message WHERE room_id = ? AND id = ?"
 _LIKE = "SELECT value FROM reaction WHERE room_id = ? AND message_id = ? AND identity = ?"
 _EMOJI = "SELECT 1 FROM emoji_reaction WHERE room_id = ? AND message_id = ? AND identity = ? AND emoji = ?"
+_HAS_CLAIMED = (
+    "SELECT c.identity FROM claim c JOIN account a ON a.id = c.account_id WHERE a.identity = ? LIMIT 1"
+)
+_OF_CLAIMED = (
+    " JOIN claim c ON c.identity = r.identity JOIN account a ON a.id = c.account_id"
+    " WHERE r.room_id = ? AND r.message_id = ? AND a.identity = ?"
+)
+_CLAIMED_LIKE = f"SELECT r.identity FROM reaction r{_OF_CLAIMED} ORDER BY r.identity LIMIT 1"
+_CLAIMED_EMOJI = f"SELECT r.identity FROM emoji_reaction r{_OF_CLAIMED} AND r.emoji = ? ORDER BY r.identity LIMIT 1"
 
 
 class _Change(NamedTuple):
@@ -30,12 +42,27 @@ class _Change(NamedTuple):
 
 def react(asked: Asked, command: React) -> Stored:
     """Set or take back a reaction."""
-    change = _change(asked.ledger.sql, asked.room.id, asked.need_identity(), command.message)
+    holder = _holder(asked, command.message)
+    change = _change(asked.ledger.sql, asked.room.id, holder, command.message)
     if change is None:
         return _last(asked, command.message.id)
-    return asked.append(
+    return asked._replace(write=replace(asked.write, identity=holder)).append(
         events.REACTIONS_CHANGED, change.body, target=command.message.id, reaction=change.reaction, emoji=change.emoji
     )
+
+
+def _holder(asked: Asked, said: Reaction) -> str:
+    """Return the identity that has the reaction, or gets it: a visitor's whom the sender has claimed, or the sender's.
+
+    So a person who had an account only later does not count twice, and takes back what it set before.
+    """
+    identity, sql = asked.need_identity(), asked.ledger.sql
+    if account_id(identity) is None or sql.one(_HAS_CLAIMED, identity) is None:
+        return identity
+    own, claimed, emoji = (_EMOJI, _CLAIMED_EMOJI, (said.reaction,)) if said.is_emoji else (_LIKE, _CLAIMED_LIKE, ())
+    values = (asked.room.id, said.id, identity, *emoji)
+    row = sql.one(claimed, *values) if sql.one(own, *values) is None else None
+    return identity if row is None else str(row[0])
 
 
 def _last(asked: Asked, message_id: int) -> Stored:
@@ -92,6 +119,8 @@ def _body(message_id: int, likes: int, dislikes: int, counts: dict[str, int]) ->
 def likely_reads(asked: Reaction, identity: str, room_id: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """Yield the single-row reads that `react` makes, as (statement, values)."""
     yield _COUNTS, (room_id, asked.id)
+    if account_id(identity) is not None:
+        yield _HAS_CLAIMED, (identity,)
     if asked.is_emoji:
         yield _EMOJI, (room_id, asked.id, identity, asked.reaction)
     else:

@@ -130,7 +130,7 @@ def messages(room: str) -> Response:
     handle = _chat().open(security.principal(), room)
     # Looked at first: an event in between makes the answer newer than its tag, never older.
     head = handle.head()
-    tag = conditional.tag(head.cursor, before, limit, identity, head.floor)
+    tag = conditional.tag(head.cursor, before, limit, identity, head.floor, _revision())
     same = conditional.unchanged(tag)
     if same is not None:
         return same
