@@ -61,7 +61,10 @@ def written() -> str:
     parts.append("## On the whole server\n\nA setting of the site stands where that decides: it has to be `all`.\n")
     rows = [[said, *(_on_server(action, role) for role in ROLES)] for action, said in SERVER.items()]
     parts.append(_table(["", "visitor", "guest", "bot", "member", "administrator, owner"], rows))
-    parts.append("A guest begins direct messages with people whom it shares a room with.\n")
+    parts.append(
+        "A guest begins direct messages with people whom it shares a room with. If `directs` is `none`, nobody begins"
+        " one.\n"
+    )
     return "\n".join(parts)
 
 

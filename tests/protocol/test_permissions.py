@@ -79,6 +79,15 @@ def test_the_site_decides_for_all_but_admins() -> None:
     assert p.allows_on_server(somebody("admin"), p.CREATE_ROOM, site)
 
 
+def test_none_begins_a_direct_room_if_the_site_says_none() -> None:
+    """So `none` is less than `admins`: with that administrators do."""
+    for whom in ("none", "admins", "all"):
+        begins = [role for role in ("guest", "bot", "member", "admin", "owner")
+                  if p.allows_on_server(somebody(role), p.BEGIN_DIRECT, SITE | {"directs": whom})]  # fmt: skip
+        expected = {"none": [], "admins": ["guest", "admin", "owner"], "all": ["guest", "member", "admin", "owner"]}
+        assert begins == expected[whom]
+
+
 def test_identities_tell_accounts_apart() -> None:
     """Only `acct:` is an account's; a visitor and the user of a host application are none."""
     assert account_id("acct:k3v9") == "k3v9"

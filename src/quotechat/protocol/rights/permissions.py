@@ -89,9 +89,12 @@ _SERVER: Mapping[str, Mapping[str, str | None]] = {
 
 
 def allows_on_server(principal: Principal, action: str, site: Mapping[str, str]) -> bool:
-    """Return True if `principal` may do `action`, which is about no room; `site` are the settings of the site."""
+    """Return True if `principal` may do `action`, which is about no room; `site` are the settings of the site.
+
+    If `directs` is ``none``, nobody begins direct rooms, administrators and guests neither.
+    """
     actions = _SERVER["admin" if principal.role == "owner" else principal.role]
-    if action not in actions:
+    if action not in actions or (action == BEGIN_DIRECT and site["directs"] == "none"):
         return False
     setting = actions[action]
     return setting is None or site[setting] == "all"
