@@ -140,7 +140,7 @@ ROWS: dict[str, Row] = {
     "POST /api/v1/rooms/{room}/hooks": Row(ACCOUNT, p.MANAGE, {"name": "Deploys"}),
     "DELETE /api/v1/rooms/{room}/hooks/{token_id}": Row(ACCOUNT, p.MANAGE),
     "PUT /api/v1/rooms/{room}/level": Row(ACCOUNT, MEMBER, {"level": "everything"}),
-    "GET /api/v1/rooms/{room}/members": Row(VISITOR, p.LIST_MEMBERS),
+    "GET /api/v1/rooms/{room}/members": Row(ACCOUNT, p.LIST_MEMBERS),
     "PUT /api/v1/rooms/{room}/members/{account_id}": Row(ACCOUNT, p.MANAGE, {"role": "manager"}),
     "DELETE /api/v1/rooms/{room}/members/{account_id}": Row(ACCOUNT, p.MANAGE),
     "PUT /api/v1/rooms/{room}/members/me": Row(ACCOUNT, p.READ),

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, request
 
 from ...hub.chat import Chat
 from ...live.detach import has_body
-from ...protocol.errors import Forbidden, Invalid
+from ...protocol.errors import Forbidden, Invalid, Unauthenticated
 from ...protocol.rights.permissions import LIST_MEMBERS, allows
 from ...protocol.rights.principal import Principal
 from ...protocol.types import room_types, wire
@@ -48,7 +48,7 @@ def change(room: str) -> Response:
 
 @blueprint.get("/rooms/<room>/members")
 @described(
-    answers={200: room_types.Members}, problems=("room-unknown", "forbidden", "rate-limited"), identity="optional"
+    answers={200: room_types.Members}, problems=("room-unknown", "forbidden", "rate-limited"), identity="needed"
 )
 def members(room: str) -> Response:
     """{`members`}, by name."""
@@ -58,6 +58,8 @@ def members(room: str) -> Response:
     def work(sql: Sql) -> list[dict[str, Any]]:
         found = rows.membership(sql, room, principal.account)
         if found is None or not allows(principal, LIST_MEMBERS, found.kind, found.role):
+            if principal.role == "visitor":
+                raise Unauthenticated("This needs an account: sign in, or send a token.")
             raise Forbidden("The members of this room are not yours to see.")
         return [each.shown() for each in rows.listed(sql, found.room_id)]
 
