@@ -23,6 +23,7 @@ test("a row has what an entry of the inbox says, but nothing new for the room th
   assert.ok(rowOf("noise", { level: "nothing" }).pale);
   assert.ok(rowOf("noise", { level: "hidden" }).hidden);
   assert.ok(!rowOf("noise", { level: "hidden" }, true).hidden);
+  assert.ok(!rowOf("noise", { level: "hidden", mentions: 1 }).hidden);
 });
 
 test("without an account a room is new that this browser has read, and that has gone on since", () => {

@@ -299,6 +299,12 @@ def test_the_page_lists_rooms_and_marks_them_read(ann: Person, bo: Person, room:
     assert answer.status_code == 303 and "unread" not in ann.entry(room)
     ann.session.post(f"{address}/level", data={"room": room, "level": "hidden"})
     assert ann.entry(room)["level"] == "hidden"
+    assert f'href="/rooms/{room}"' not in ann.session.get(address).text.partition("<main")[2]
+    bo.say(room, "@Ann, once more")
+    assert f'href="/rooms/{room}"' in ann.session.get(address).text.partition("<main")[2]
+    assert ann.session.post(f"{address}/all", allow_redirects=False).status_code == 303
+    assert not ann.entry(room).keys() & {"unread", "mentions"}
+    assert "Mark all read" not in ann.session.get(address).text
     assert ann.session.post(f"{address}/read", data={"room": "none", "id": "1"}).status_code == 404
     assert requests.get(address, allow_redirects=False).headers["Location"].endswith("/sign-in?next=/inbox")
 

@@ -18,7 +18,9 @@ INBOX: Final = "@inbox"
 """Used in place of a room's name for the position in an inbox; it is no room."""
 EVERYTHING: Final = "everything"
 MENTIONS: Final = "mentions"
-LEVELS: Final = (EVERYTHING, MENTIONS, "nothing", "hidden")
+HIDDEN: Final = "hidden"
+"""Of a room that is shown only while its member is mentioned there."""
+LEVELS: Final = (EVERYTHING, MENTIONS, "nothing", HIDDEN)
 _TAG_BYTES = 8
 
 

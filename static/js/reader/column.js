@@ -26,7 +26,7 @@ export function rowOf(
     unread: isShown ? 0 : (unread ?? 0),
     mentions: isShown ? 0 : (mentions ?? 0),
     pale: PALE.includes(level),
-    hidden: level === "hidden" && !isShown,
+    hidden: level === "hidden" && !mentions && !isShown,
   };
 }
 

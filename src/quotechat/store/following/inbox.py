@@ -104,6 +104,11 @@ class Entry(NamedTuple):
         return inbox.unread(self.last, self.messages, self.read_id, self.read_n)
 
     @property
+    def is_shown(self) -> bool:
+        """Return True unless its member has hidden it, and is not mentioned there."""
+        return self.level != inbox.HIDDEN or self.mentions > 0
+
+    @property
     def own(self) -> int:
         """Return a number that changes with all but the counts of the room, which are told to everybody."""
         return hash((self[1:4], self[7:]))

@@ -9,7 +9,8 @@ from flask import Blueprint, Response, request
 from ...hub.chat import Chat
 from ...protocol import commands
 from ...protocol.errors import Refused, Unauthenticated
-from ...store.following.inbox import Entry
+from ...protocol.rights.principal import Principal
+from ...store.following.inbox import Entry, State
 from ..http import access, authentication, security, site
 from ..http.services import services
 from ..transports import inbox_polls
@@ -40,25 +41,51 @@ def level() -> Response:
     return _did("set-level", request.form.get("room", ""), level=request.form.get("level"))
 
 
-def _did(command: str, room: str, **inner: Any) -> Response:
+@blueprint.post("/inbox/all")
+def read_all() -> Response:
+    """Mark every room read that has news; of very many, those for which the limit of marks is enough."""
     principal, _ = authentication.need_session()
     try:
-        _chat().submit(
-            commands.decode({"command": command, "room": room, **inner}), identity=principal.identity,
-            address=security.address(), first_byte_at=access.first_byte_at(), proof=principal.proof,
-        )  # fmt: skip
+        for entry in filter(_has_news, _shown(inbox_polls.read(_chat(), principal))):
+            _submit(principal, "mark-read", entry.name, read={"id": entry.last})
     except Refused as refused:
         return _page(refused)
     return to(site.url_for("inbox_page.page"))
 
 
+def _did(command: str, room: str, **inner: Any) -> Response:
+    principal, _ = authentication.need_session()
+    try:
+        _submit(principal, command, room, **inner)
+    except Refused as refused:
+        return _page(refused)
+    return to(site.url_for("inbox_page.page"))
+
+
+def _submit(principal: Principal, command: str, room: str, **inner: Any) -> None:
+    _chat().submit(
+        commands.decode({"command": command, "room": room, **inner}), identity=principal.identity,
+        address=security.address(), first_byte_at=access.first_byte_at(), proof=principal.proof,
+    )  # fmt: skip
+
+
 def _page(refused: Refused | None = None) -> Response:
     principal, _ = authentication.need_session()
     state = inbox_polls.read(_chat(), principal)
-    shown = [{"name": entry.name, **entry.shown()} for entry in sorted(state.entries, key=_importance)]
+    entries = _shown(state)
     return own.page(
-        "inbox.html", principal, refused, heading="Inbox", here="inbox", rooms=shown, notices=state.notices
-    )
+        "inbox.html", principal, refused, heading="Inbox", here="inbox", notices=state.notices,
+        rooms=[{"name": entry.name, **entry.shown()} for entry in entries], has_news=any(map(_has_news, entries)),
+    )  # fmt: skip
+
+
+def _shown(state: State) -> list[Entry]:
+    """Return the rooms to show, the most important first."""
+    return sorted((entry for entry in state.entries if entry.is_shown), key=_importance)
+
+
+def _has_news(entry: Entry) -> bool:
+    return bool(entry.unread or entry.mentions)
 
 
 def _importance(entry: Entry) -> tuple[bool, bool, str]:

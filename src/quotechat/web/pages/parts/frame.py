@@ -123,7 +123,7 @@ def _is_stranger() -> bool:
 def _of_account(principal: Principal, current: str) -> list[Link]:
     """Return the rooms in the inbox of an account, and the one that it looks at without having joined."""
     entries = inbox_polls.read(_chat(), principal).entries
-    found = [_of_entry(each, current) for each in entries if each.level != "hidden" or each.name == current]
+    found = [_of_entry(each, current) for each in entries if each.is_shown or each.name == current]
     if current and all(each.name != current for each in found):
         found.append(Link(current, current))
     return _cut(found, current)
