@@ -196,6 +196,8 @@ def test_signing_in_and_out(app: Flask) -> None:
     assert one.ask("DELETE", f"/sessions/{other}").status_code == 204
     assert code(two.ask("GET", "/sessions")) == (401, "unauthenticated")
     assert one.ask("DELETE", "/sessions/zzzzzzzz").status_code == 404
+    acts = one.ask("GET", "/rooms/@audit/events?after=0").get_json()["events"]
+    assert acts[-1]["audit"]["what"] == "session-ended"
     assert one.ask("DELETE", "/sessions/this").status_code == 204
     assert code(one.ask("GET", "/sessions")) == (401, "unauthenticated")
 

@@ -150,6 +150,18 @@ def test_only_managers_make_hooks(app: Flask) -> None:
     assert code(member.ask("POST", "/rooms/tea/hooks", {})) == (422, "invalid")
 
 
+def test_a_hook_has_one_token(app: Flask) -> None:
+    """A member who may make no bots would have one by a second token of a hook."""
+    boss = owner(app)
+    member = joined(app, boss, "Bo")
+    assert member.ask("POST", "/rooms", {"name": "tea"}).status_code == 201
+    hook(member, "tea")
+    assert code(member.ask("POST", "/bots", {"name": "Timer"})) == (403, "forbidden")
+    bot = member.ask("GET", "/rooms/tea/hooks").get_json()["hooks"][0]["account"]
+    assert code(member.ask("POST", f"/bots/{bot}/tokens", {"name": "more"})) == (409, "conflict")
+    assert len(member.ask("GET", f"/bots/{bot}/tokens").get_json()["tokens"]) == 1
+
+
 def test_in_a_closed_room_the_hook_is_a_member_that_all_see(app: Flask) -> None:
     """Its address is as good as its membership."""
     boss, client = owner(app), app.test_client()
@@ -164,6 +176,5 @@ def test_in_a_closed_room_the_hook_is_a_member_that_all_see(app: Flask) -> None:
     last = boss.ask("GET", f"/rooms/{room}/events?after=0").get_json()["events"][-1]
     assert (last["command"], last["member"]["user"], last["reason"]) == ("member-left", "Alarm", "closed")
     told = boss.ask("GET", "/rooms/@audit/events?after=0").get_json()["events"]
-    assert {"what": "hook-made", "room": room}.items() <= next(
-        each["audit"] for each in told if each["audit"]["what"] == "hook-made"
-    ).items()
+    for what in ("hook-made", "token-revoked"):
+        assert room == next(each["audit"]["room"] for each in told if each["audit"]["what"] == what)

@@ -108,7 +108,11 @@ class Bots:
         """Make another token of a bot, and its text. Raises Invalid, AccountUnknown, Forbidden, Conflict."""
 
         def work(sql: Sql) -> tuple[Token, str]:
-            token, text = mint(self._changeable(sql, by, key).id, name, self._clock(), scopes, rooms, lasts_ms)
+            bot = self._changeable(sql, by, key)
+            if bot.settings == accounts.HOOK:
+                # With another one it would be a bot, which perhaps its keeper may not make.
+                raise Conflict("A hook has one token, that of its address, which writes in its room alone.")
+            token, text = mint(bot.id, name, self._clock(), scopes, rooms, lasts_ms)
             sessions.add_token(sql, token)
             audit.tell(sql, self._clock(), "token-made", by=by, account=key, detail=token.id)
             return token, text

@@ -37,8 +37,12 @@ class OwnTokens:
         """End another session of an account, and the links for devices: that session may have made one."""
 
         def work(sql: Sql) -> None:
+            found = sessions.find(sql, digest)
             sessions.end(sql, digest)
             tickets.revoke_kind(sql, "device", account_id)
+            if found is not None:
+                key = found[1].key
+                audit.tell(sql, self.clock(), "session-ended", by=key, account=key, detail=found[0].label)
 
         self.store.write_with(work)
         self.access_changed()

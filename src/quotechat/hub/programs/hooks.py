@@ -80,7 +80,9 @@ class Hooks:
         def work(sql: Sql) -> None:
             for hook in _of_room(sql, room):
                 if hook.token.id == hook_id:
-                    return closing.close(sql, hook.account, self._chat.now())
+                    now, key = self._chat.now(), hook.account.key
+                    closing.close(sql, hook.account, now)
+                    return audit.tell(sql, now, "token-revoked", by=by, account=key, room=room, detail=hook_id)
             raise TokenUnknown("There is no such hook.")
 
         self._chat.write_with(work)
