@@ -102,6 +102,18 @@ def test_a_poll_hears_of_more_rooms_than_one_answer_has(app: Flask, monkeypatch:
         sender.join()
 
 
+def test_without_a_room_a_poll_is_not_held(app: Flask) -> None:
+    """It says when to come back, so a client does not ask without a pause; what `Prefer` asked for is told."""
+    boss = owner(app)
+    member = joined(app, boss, "Bo")
+    assert member.ask("DELETE", "/rooms/lobby/members/me").status_code == 204
+    assert member.ask("PUT", "/cursors/grader", {"rooms": "all"}).status_code == 201
+    assert member.ask("GET", "/cursors/grader/events").get_json() == {"rooms": {}}
+    answer = member.ask("GET", "/cursors/grader/events", Prefer="wait=25")
+    assert answer.get_json() == {"rooms": {}, "retry_in_ms": 5000}
+    assert answer.headers["Preference-Applied"] == "wait=25"
+
+
 def test_rooms_come_and_go(app: Flask) -> None:
     """A room that is kept keeps its position; a new one begins at `from`; a room that is left out is forgotten."""
     boss = owner(app)

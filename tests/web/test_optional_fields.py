@@ -16,7 +16,8 @@ from people import Browser, joined, owner
 
 from quotechat import create_app
 from quotechat.config import Settings
-from quotechat.protocol.errors import RateLimited
+from quotechat.protocol.errors import Overloaded, RateLimited
+from quotechat.store.accounts import accounts, bans
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +128,23 @@ def test_no_room_has_the_name_of_the_log(admin: Browser, member: Browser) -> Non
     """`@audit` is no name that a room can have, for anybody."""
     for browser in (admin, member):
         assert outcome(browser.ask("POST", "/rooms", {"name": "@audit"})) == (422, "invalid", "name")
+
+
+def test_a_poll_of_the_inbox_that_cannot_be_held_says_when_to_come_back(app: Flask, member: Browser) -> None:
+    """As one of a room does: without that a client would ask again at once, of a server that has no place left."""
+    limits, taken = app.extensions["quotechat"].limits, 0
+    cursor = member.ask("GET", "/inbox").get_json()["cursor"]
+    try:
+        with pytest.raises(Overloaded):
+            while True:
+                limits.enter("poll", f"other {taken}")
+                taken += 1
+        found = member.ask("GET", f"/inbox?after={cursor}&wait=25").get_json()
+    finally:
+        for number in range(taken):
+            limits.leave("poll", f"other {number}")
+    assert found.pop("retry_in_ms") > 0
+    assert found == {"cursor": cursor, "rooms": {}}
 
 
 def test_a_direct_room_that_is_there_costs_nothing(app: Flask, admin: Browser, member: Browser) -> None:

@@ -250,6 +250,8 @@ class Client:
                 if found.get("complete"):
                     yield found
                 after = found["cursor"]
+                if "retry_in_ms" in found:  # it was answered early
+                    self._sleep(found["retry_in_ms"] / 1000)
 
     def cursor(self, name: str, rooms: list[str] | str | None = None, *, start: str = "now") -> NamedCursor:
         """Return the events after the positions that the server keeps under `name`, without end; see `NamedCursor`.

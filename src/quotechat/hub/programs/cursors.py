@@ -31,6 +31,9 @@ _LOOK_AGAIN = 1.0
 ALL = "all"
 """Stands for the rooms that the account has joined, and will join."""
 
+_WITHOUT_ROOMS = 5.0
+"""Seconds after which a held poll is asked again that follows no room now."""
+
 
 class Named(NamedTuple):
     """A named cursor, with its position in each room that its account may read now."""
@@ -144,7 +147,9 @@ class Cursors:
         order = sorted(places, key=lambda room: places[room].head <= places[room].cursor.seq)
         chosen = {room: places[room] for room in order[:MOST_AT_ONCE]}
         starts = {room: place.cursor if place.gap is None else Cursor(place.floor) for room, place in chosen.items()}
-        pages, hint = self._chat.wait_any(by, starts, limit, seconds, gone) if starts else ({}, None)
+        if not starts:  # there is nothing to wait for, and a client that asked again at once would never rest
+            return {}, int(min(seconds, _WITHOUT_ROOMS) * 1000) if seconds else None
+        pages, hint = self._chat.wait_any(by, starts, limit, seconds, gone)
         return {room: Part(page, chosen[room].gap) for room, page in pages.items()}, hint
 
     def move(self, by: Principal, name: str, cursors: Mapping[str, str], *, back: bool = False) -> Named:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from .fields import At, Count, Cursor, Room
+from .fields import At, Count, Cursor, Retry, Room
 from .room_types import Level, Person, ReadPosition
 
 
@@ -43,6 +43,7 @@ class Inbox(msgspec.Struct, kw_only=True):
     complete: bool | UnsetType = UNSET
     rooms: dict[Room, InboxRoom]
     notices: list[Notice] | UnsetType = UNSET
+    retry_in_ms: Retry | UnsetType = UNSET
 
 
 class Counts(msgspec.Struct):

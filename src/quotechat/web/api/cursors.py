@@ -83,7 +83,7 @@ def events(cursor_name: str) -> Response:
     chat = _chat()
     chat.check_accepting(access.first_byte_at())
     principal, name = authentication.need_account(), _known(cursor_name)
-    limit, (seconds, _) = parameters.limit(_DEFAULT_LIMIT, _MOST), parameters.wait()
+    limit, (seconds, preferred) = parameters.limit(_DEFAULT_LIMIT, _MOST), parameters.wait()
     if request.method == "HEAD":
         seconds = 0.0
     watch = revocation.watch(_cursors().one(principal, name).positions) if seconds else None
@@ -98,6 +98,8 @@ def events(cursor_name: str) -> Response:
     )
     answer = Response(body, content_type="application/json")
     answer.headers["Cache-Control"] = "no-store"
+    if preferred:
+        polling.applied(answer, seconds)
     return answer
 
 

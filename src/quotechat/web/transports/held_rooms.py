@@ -44,6 +44,11 @@ def body(pages: Mapping[str, Page], retry_in_ms: int | None = None, inbox: bytes
     return b'{"rooms":{' + rooms + b"}" + told + retry + b"}"
 
 
+def of_inbox(inbox: bytes, retry_in_ms: int | None = None) -> bytes:
+    """Return the answer to a poll of the inbox alone."""
+    return inbox if retry_in_ms is None else b'%b,"retry_in_ms":%d}' % (inbox[:-1], retry_in_ms)
+
+
 def hold(
     places: Places,
     limit: int,
@@ -201,8 +206,9 @@ class RoomsPoll(KeptConnection):
         if inbox is None and self._who is not None:
             inbox = nothing(str(self.inbox_after))
         self._rooms_polls.leave(self)
-        retry = retry_in_ms() if self._early and not any(page.events for page in pages.values()) else None
-        self.answer(inbox or b"{}" if self._alone else body(pages, retry, inbox))
+        has_news = self._tag is not None or any(page.events for page in pages.values())
+        retry = retry_in_ms() if self._early and not has_news else None
+        self.answer(of_inbox(inbox or b"{}", retry) if self._alone else body(pages, retry, inbox))
 
 
 class RoomsPolls:

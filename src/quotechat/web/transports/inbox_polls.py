@@ -83,7 +83,7 @@ def _held(
         chat.limits.enter("poll", *who)
     except Overloaded:
         part = None if after is None else encoded(read(chat, principal), after)
-        return of_json(part if alone and part is not None else held_rooms.body(pages, retry_in_ms(), part))
+        return of_json(_body(pages, retry_in_ms(), part, alone=alone))
     left = partial(chat.limits.leave, "poll", *who)
     if parking.can_park():
         return held_rooms.hold(places, limit, seconds, left, None if after is None else (principal, after), alone)
@@ -122,4 +122,10 @@ def _on_thread(
     if watch is not None:
         watch.check()
     part = None if state is None or after is None else encoded(state, after)
-    return of_json(part if alone and part is not None else held_rooms.body(pages, retry, part))
+    return of_json(_body(pages, retry, part, alone=alone))
+
+
+def _body(pages: Mapping[str, Page], retry: int | None, part: bytes | None, *, alone: bool) -> bytes:
+    if alone and part is not None:
+        return held_rooms.of_inbox(part, retry)
+    return held_rooms.body(pages, retry, part)
