@@ -87,6 +87,12 @@ def test_null_is_as_if_an_optional_field_were_left_out(admin: Browser, member: B
     assert member.ask("PATCH", "/me", {"name": None, "settings": None}).status_code == 200
     assert member.ask("PATCH", "/me", {"settings": {"presence": None}}).status_code == 200
     assert member.ask("POST", "/directs", {"members": None}).status_code == 201
+    assert admin.ask("PATCH", "/site", {"title": None, "contact": None}).status_code == 200
+    assert member.ask("PUT", "/rooms/tea/read", {"id": 0, "back": None}).status_code == 200
+    assert admin.ask("PATCH", "/rooms/tea", {"topic": "Green"}).status_code == 200
+    assert member.ask("PUT", "/cursors/nil", {"rooms": ["tea"], "from": None}).status_code == 201
+    assert member.ask("PUT", "/cursors/nil/position", {"rooms": {"tea": "0"}, "back": None}).status_code == 409
+    assert outcome(member.ask("PUT", "/rooms/tea/read", {"id": None})) == (422, "invalid", "id")
     assert outcome(admin.ask("POST", "/accounts", {"name": None})) == (422, "invalid", "name")
 
 

@@ -175,6 +175,10 @@ def test_who_may_have_webhooks(app: Flask, boss: Browser, receiver: Receiver) ->
     assert moved["made_by"] != made["made_by"]
     assert member.ask("PATCH", f"/webhooks/{made['id']}", {"name": "still mine"}).status_code == 200
     assert code(member.ask("PATCH", f"/webhooks/{made['id']}", {"url": receiver.url("/x")})) == (422, "invalid", "url")
+    free = {**body, "name": "null", **dict.fromkeys(("rooms", "commands", "mentions"))}
+    left_out = member.ask("POST", "/webhooks", free).get_json()["webhook"]
+    assert left_out["all"] and left_out["commands"] == ["message-sent"]
+    assert member.ask("PATCH", f"/webhooks/{left_out['id']}", {"name": None}).get_json()["name"] == "null"
     bearer = {"Authorization": f"Bearer {hook.token}"}
     assert app.test_client().get("/api/v1/webhooks", headers=bearer).status_code == 403
     assert app.test_client().get("/api/v1/webhooks").status_code == 401

@@ -383,6 +383,9 @@ def decode(envelope: Any, name: str | None = None) -> Command:
     said = envelope.get("message")
     if kind is SendMessage and isinstance(said, dict):
         envelope = {**envelope, "message": decoding.completed(said, name)}
+    read = envelope.get("read")
+    if kind is MarkRead and isinstance(read, dict):
+        envelope = {**envelope, "read": decoding.without_nulls(read)}
     try:
         command = msgspec.convert(envelope, kind)
     except msgspec.ValidationError as fault:

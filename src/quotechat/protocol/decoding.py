@@ -35,6 +35,11 @@ def completed(said: dict[str, Any], name: str | None) -> dict[str, Any]:
     return {**said, **missing} if missing else said
 
 
+def without_nulls(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return `fields` without those that are null, which are as if left out."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
 def refusal(fault: str) -> Invalid:
     """Return the refusal for the words of msgspec: "Expected `str`, got `int` - at `$.message.user`" is of ``user``.
 

@@ -45,7 +45,7 @@ def put(cursor_name: str) -> Response:
 
     It begins at `from` in rooms that are new to it, `now` if that is left out.
     """
-    principal, fields = authentication.need_account(), parameters.json_object()
+    principal, fields = authentication.need_account(), parameters.fields()
     start = fields.get("from", "now")
     if not isinstance(start, str):
         raise Invalid("from", "from is a cursor, 0 or now.")
@@ -113,7 +113,7 @@ def events(cursor_name: str) -> Response:
 )
 def move(cursor_name: str) -> Response:
     """Acknowledge: {`rooms`: {name: cursor}, `back`?}; all of them or none. `back` allows a step back."""
-    principal, fields = authentication.need_account(), parameters.json_object()
+    principal, fields = authentication.need_account(), parameters.fields()
     found, back = fields.get("rooms"), fields.get("back", False)
     if not isinstance(found, dict) or not all(isinstance(each, str) for each in found.values()):
         raise Invalid("rooms", "rooms is an object: a cursor for each room.")

@@ -47,8 +47,9 @@ def make() -> Response:
 
     It begins with the next event of each room. The secret is shown once.
     """
-    principal, fields = authentication.need_account(), parameters.json_object()
+    principal = authentication.need_account()
     _webhooks().check(principal)
+    fields = parameters.fields()
     account = _text(fields, "account")
     _text(fields, "name"), _text(fields, "url")
     webhook, secret = _webhooks().make(principal, account, _wanted({"rooms": ALL, **fields}))
@@ -70,7 +71,7 @@ def one(webhook_id: str) -> Response:
 )
 def change(webhook_id: str) -> Response:
     """Change name, address, rooms or events; in rooms that are new to it, it begins with the next event."""
-    principal, fields = authentication.need_account(), parameters.json_object()
+    principal, fields = authentication.need_account(), parameters.fields()
     return live(shown(_webhooks().change(principal, webhook_id, _wanted(fields))))
 
 

@@ -255,7 +255,7 @@ def site() -> Response:
 @described(answers={200: types.Site}, body=types.SiteBody, problems=_ADMIN, writes=True, identity="needed")
 def change_site() -> Response:
     """Set some of it; all as it is then."""
-    return live(_people().change_site(_admin(), parameters.json_object()))
+    return live(_people().change_site(_admin(), parameters.fields()))
 
 
 # --- Inside -----------------------------------------------------------------------------------------
