@@ -117,12 +117,39 @@ def test_an_account_is_shown_all_of_itself(admin: Browser, member: Browser) -> N
     assert made["made_by"] == key(admin)
     assert admin.ask("GET", f"/accounts/{made['id']}").get_json()["made_by"] == key(admin)
     own = member.ask("GET", f"/accounts/{key(member)}").get_json()
+    assert own["made_by"] == key(admin)
+    assert member.ask("GET", "/me").get_json()["account"] == own
+    assert member.ask("PATCH", "/me", {"settings": {}}).get_json() == own
+    bot = admin.ask("POST", "/bots", {"name": "Kept"}).get_json()
+    bearer = {"Authorization": f"Bearer {bot['token']}"}
+    assert admin.client.get("/api/v1/me", headers=bearer).get_json()["account"]["keeper"] == key(admin)
     assert own["password"] is True
     assert own["seen_at"]
     listed = {each["id"]: each for each in member.ask("GET", "/accounts").get_json()["accounts"]}
     assert listed[key(member)] == own
     for each in (listed[made["id"]], member.ask("GET", f"/accounts/{made['id']}").get_json()):
         assert not each.keys() & {"password", "seen_at", "made_by"}
+
+
+def test_a_ban_that_is_over_is_none(app: Flask, admin: Browser) -> None:
+    """The account is shown as active, and as one that can be written to, though nobody has lifted the ban."""
+    made, chat = admin.ask("POST", "/accounts", {"name": "Over"}).get_json()["id"], app.extensions["quotechat"]
+
+    def banned(until: int) -> tuple[str | None, bool]:
+        chat.write_with(lambda sql: bans.ban(sql, accounts.by_key(sql, made), until))
+        shown = admin.ask("GET", f"/accounts/{made}").get_json()
+        assert ("until" in shown) == ("state" in shown)
+        return shown.get("state"), made in admin.client.get("/directs").get_data(as_text=True)
+
+    assert banned(chat.now() + 60_000) == ("banned", False)
+    assert banned(chat.now() - 1) == (None, True)
+
+
+def test_accounts_are_found_by_a_name_in_any_form(admin: Browser) -> None:
+    """Names are in NFC; what is looked for may be decomposed."""
+    made = admin.ask("POST", "/accounts", {"name": "Zoé"}).get_json()["id"]
+    found = admin.client.get("/api/v1/accounts", query_string={"q": "zoe\u0301"}).get_json()["accounts"]
+    assert [each["id"] for each in found] == [made]
 
 
 def test_a_right_is_looked_at_before_the_fields(member: Browser) -> None:

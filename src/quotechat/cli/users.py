@@ -79,7 +79,7 @@ def base_of(settings: Settings) -> str:
 
 def _shown(account: Any) -> dict[str, Any]:
     at = datetime.fromtimestamp(account.made_at / 1000, UTC).isoformat(timespec="seconds")
-    return {"id": account.key, "name": account.name, "role": account.role, "state": account.state, "at": at}
+    return {"id": account.key, "name": account.name, "role": account.role, "state": account.state_at(now()), "at": at}
 
 
 @click.group()
@@ -111,7 +111,8 @@ def add(name: str, role: str, password_stdin: bool, data: str | None) -> None:
     with _people(data) as (people, settings):
         if password_stdin:
             passwords = Passwords(settings.password_chars)
-            hash_ = passwords.hash(passwords.check(sys.stdin.readline().rstrip("\r\n"), name, "quotechat"))
+            known = (name, people.site()["title"], "quotechat")
+            hash_ = passwords.hash(passwords.check(sys.stdin.readline().rstrip("\r\n"), *known))
         account, made = people.make(None, name, role, hash_)
         if password_stdin:
             click.echo(f"{account.name} is {role}.")

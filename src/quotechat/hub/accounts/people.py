@@ -26,6 +26,8 @@ RESET_MS = DAY_MS
 LEAST_MS, MOST_MS = 3_600_000, 30 * DAY_MS
 """For how long an invitation may last."""
 MOST_USES = 1000
+MOST_NOTE = 200
+"""Characters of what an invitation is for."""
 _MOST_SHOWN = 200
 _GIVEN = ("owner", "admin", "member", "guest")
 """Roles that an account can be given: bots come with their tokens."""
@@ -112,6 +114,8 @@ class People:
         if not 1 <= uses <= (1 if self._access == "private" else MOST_USES):
             raise Invalid("uses", "On a private server an invitation is for one." if self._access == "private"
                           else f"An invitation has 1 to {MOST_USES} uses.")  # fmt: skip
+        if note is not None and len(note) > MOST_NOTE:
+            raise Invalid("note", f"A note is a text of at most {MOST_NOTE} characters.")
         if not LEAST_MS <= lasts_ms <= MOST_MS:
             raise Invalid("expires_in", "An invitation lasts between an hour and 30 days.")
         made_by = None if by is None else by.account

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+import unicodedata
 from typing import Any, NamedTuple
 
 from ...protocol import names
@@ -67,6 +68,10 @@ class Account(NamedTuple):
         """Return True if the account may act at the time `at`: a ban may be over."""
         return is_active(self.state, self.until, at)
 
+    def state_at(self, at: int) -> str:
+        """Return its state at the time `at`: that of an account whose ban is over is ``active``."""
+        return "active" if self.is_active(at) else self.state
+
 
 def is_active(state: str, until: int | None, at: int) -> bool:
     """Return True if an account in `state` may act at the time `at`."""
@@ -121,7 +126,7 @@ def listed(
         f"SELECT {_COLUMNS} FROM account WHERE state <> 'closed' AND id < ?{shared} ORDER BY id DESC",
         2**62 if before is None else before, *values,
     )  # fmt: skip
-    wanted = search.casefold()
+    wanted = unicodedata.normalize("NFC", search).casefold()  # as names are
     return [each for each in map(_account, list(rows)) if wanted in each.name.casefold()][:limit]
 
 

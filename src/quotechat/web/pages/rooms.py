@@ -112,7 +112,8 @@ def _direct(refused: Refused | None = None) -> Response:
     principal = authentication.need_account()
     search = request.values.get("q", "")[:100]
     found = authentication.services().people.listed(search, _SHOWN, None, principal)
-    others = [each for each in found[:_SHOWN] if each.key != principal.id and each.state == "active"]
+    now = services().chat.now()
+    others = [each for each in found[:_SHOWN] if each.key != principal.id and each.is_active(now)]
     return page(
         "direct.html", refused, heading="Message somebody", search=search, people=others, has_more=len(found) > _SHOWN,
         chosen=request.form.getlist("member"), can_write_to=authentication.may(principal, BEGIN_DIRECT),

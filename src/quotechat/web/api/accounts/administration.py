@@ -223,8 +223,8 @@ def invite() -> Response:
     rooms = (token_fields.rooms(fields) or ()) if fields.get("rooms") != [] else ()
     lasts = showing.span(fields.get("expires_in", "+7d"), "expires_in", _chat().now())
     note = fields.get("note")
-    if note is not None and (not isinstance(note, str) or len(note) > 200):
-        raise Invalid("note", "A note is a text of at most 200 characters.")
+    if note is not None and not isinstance(note, str):
+        raise Invalid("note", "note is no text.")
     _chat().limits.allow("invitation", principal.identity or "")
     role = _text(fields, "role", "member")
     made = _people().invite(principal, role=role, uses=uses, lasts_ms=min(lasts, 3650 * DAY_MS), note=note, rooms=rooms)
@@ -263,7 +263,7 @@ def change_site() -> Response:
 
 def _shown(found: list[Account], principal: Principal) -> list[dict[str, Any]]:
     """Return accounts as `principal` sees them: all of its own, and of everybody's if it is an administrator."""
-    ids = _people().ids({key for each in found for key in (each.keeper, each.made_by) if key is not None})
+    ids = showing.makers_of(found)
     return [
         showing.account(each, whole=principal.is_admin or each.id == principal.account, ids=ids) for each in found
     ]

@@ -51,7 +51,7 @@ def _session_fields(caller: authentication.Caller) -> dict[str, Any]:
     principal, session = caller.principal, caller.session
     account = _own(principal)
     shown: dict[str, Any] = {
-        "account": showing.account(account, whole=True),
+        "account": showing.own(account),
         "scopes": [each for each in SCOPES if each in principal.scopes],
         "settings": json.loads(account.settings.encode()),
     }
@@ -80,7 +80,7 @@ def change() -> Response:
         _chat().limits.allow("guest", principal.identity or "", security.address())
     if "name" in fields or settings:
         _accounts().change(principal, fields.get("name", principal.name), settings, security.visitor())
-    return live(showing.account(_own(principal), whole=True))
+    return live(showing.own(_own(principal)))
 
 
 @blueprint.put("/me/password")
@@ -195,7 +195,9 @@ def dismiss(notice_id: int) -> Response:
 @described(answers={200: types.Blocked}, problems=("scope-missing",), identity="needed")
 def blocks() -> Response:
     """{`blocked`}: the accounts that one does not want to hear of."""
-    return live({"blocked": [showing.account(each) for each in blocked_by(authentication.need_account())]})
+    found = blocked_by(authentication.need_account())
+    keepers = showing.makers_of(found)
+    return live({"blocked": [showing.account(each, ids=keepers) for each in found]})
 
 
 @blueprint.put("/me/blocks/<account_id>")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,7 +16,7 @@ from ....store.accounts.accounts import Account
 from ....store.accounts.bars import Bar
 from ....store.accounts.sessions import Session, Token
 from ....store.accounts.tickets import Ticket
-from ...http import site
+from ...http import authentication, site
 from ...http.services import services
 
 
@@ -27,17 +27,29 @@ def account(found: Account, *, whole: bool = False, ids: Mapping[int, str] = {})
         shown["bot"] = True
     if found.keeper is not None and found.keeper in ids:
         shown["keeper"] = ids[found.keeper]
-    if found.state != "active":
-        shown["state"] = found.state
+    state = found.state_at(services().chat.now())
+    if state != "active":
+        shown["state"] = state
     if whole:
         shown["password"] = found.password is not None
         if found.made_by is not None and found.made_by in ids:
             shown["made_by"] = ids[found.made_by]
         if found.seen_at is not None:
             shown["seen_at"] = rfc3339(found.seen_at)
-        if found.state == "banned" and found.until is not None:
+        if state == "banned" and found.until is not None:
             shown["until"] = rfc3339(found.until)
     return shown
+
+
+def own(found: Account) -> dict[str, Any]:
+    """Return an account as it is shown to itself, with who made it and who keeps it."""
+    return account(found, whole=True, ids=makers_of([found]))
+
+
+def makers_of(found: Iterable[Account]) -> Mapping[int, str]:
+    """Return the public ids of the keepers and makers of accounts, by store key."""
+    keys = {key for each in found for key in (each.keeper, each.made_by) if key is not None}
+    return authentication.services().people.ids(keys) if keys else {}
 
 
 def session(found: Session, this: bytes | None = None) -> dict[str, Any]:
@@ -54,7 +66,7 @@ def session(found: Session, this: bytes | None = None) -> dict[str, Any]:
 
 def signed_in(found: SignedIn) -> dict[str, Any]:
     """Return the answer with which a session begins."""
-    return {"account": account(found.account, whole=True), "session": session(found.session, found.session.hash)}
+    return {"account": own(found.account), "session": session(found.session, found.session.hash)}
 
 
 def token(found: Token) -> dict[str, Any]:
