@@ -106,12 +106,16 @@ def test_without_a_room_a_poll_is_not_held(app: Flask) -> None:
     """It says when to come back, so a client does not ask without a pause; what `Prefer` asked for is told."""
     boss = owner(app)
     member = joined(app, boss, "Bo")
+    assert list(member.ask("PUT", "/cursors/grader", {"rooms": "all"}).get_json()["rooms"]) == ["lobby"]
     assert member.ask("DELETE", "/rooms/lobby/members/me").status_code == 204
-    assert member.ask("PUT", "/cursors/grader", {"rooms": "all"}).status_code == 201
     assert member.ask("GET", "/cursors/grader/events").get_json() == {"rooms": {}}
     answer = member.ask("GET", "/cursors/grader/events", Prefer="wait=25")
     assert answer.get_json() == {"rooms": {}, "retry_in_ms": 5000}
     assert answer.headers["Preference-Applied"] == "wait=25"
+    say(boss, "between")
+    assert member.ask("PUT", "/rooms/lobby/members/me").status_code == 200
+    say(boss, "since")
+    assert texts(member) == {"lobby": ["since"]}
 
 
 def test_rooms_come_and_go(app: Flask) -> None:

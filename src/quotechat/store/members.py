@@ -49,6 +49,7 @@ def add(sql: Sql, room_id: int, account: int, role: str, read: tuple[int, int], 
 
 def remove(sql: Sql, room_id: int, account: int) -> None:
     """Remove a member."""
+    subscribers.left(sql, account, room_id)
     sql.run("DELETE FROM member WHERE account_id = ? AND room_id = ?", account, room_id)
 
 

@@ -140,6 +140,14 @@ def joined(sql: Sql, account_id: int, room_id: int, seq: int) -> None:
     )  # fmt: skip
 
 
+def left(sql: Sql, account_id: int, room_id: int) -> None:
+    """Let the subscribers that follow all rooms of an account follow one no longer that it leaves."""
+    sql.run(
+        "DELETE FROM subscribed WHERE room_id = ? AND subscriber_id IN"
+        " (SELECT id FROM subscriber WHERE account_id = ? AND all_rooms = 1)", room_id, account_id,
+    )  # fmt: skip
+
+
 def joined_rooms(sql: Sql, account_id: int) -> list[str]:
     """Return the rooms that an account has joined, by name."""
     rows = sql.all(
