@@ -61,13 +61,17 @@ def test_programs_do_not_talk_for_ever(boss: Browser, receiver: Receiver) -> Non
     assert (len(one.seqs()), len(other.seqs())) == (2, 2)
 
 
-def test_mentions_alone(boss: Browser, receiver: Receiver) -> None:
-    """With `mentions` only what calls the bot."""
+def test_mentions_alone(app: Flask, boss: Browser, receiver: Receiver) -> None:
+    """With `mentions` only what calls the bot, by its name or by an answer."""
     hook = Hooked(boss, receiver, mentions=True)
-    hook.say("Nobody in particular")
+    first = hook.say("Nobody in particular")
     called = hook.say(f"@{hook.name} look")
+    bearer, messages = {"Authorization": f"Bearer {hook.token}"}, f"/api/v1/rooms/{hook.room}/messages"
+    own = app.test_client().post(messages, json={"message": "I see"}, headers=bearer).get_json()["seq"]
+    hook.say("To somebody else", reply_to=first)
+    answer = hook.say("Do you?", reply_to=own)
     until(hook.done)
-    assert hook.seqs() == [called]
+    assert hook.seqs() == [called, answer]
 
 
 def test_an_ended_session_makes_and_changes_nothing(app: Flask, boss: Browser, receiver: Receiver) -> None:

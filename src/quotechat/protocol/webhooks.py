@@ -55,17 +55,18 @@ class EventFilter(NamedTuple):
     mentions: bool = False
 
 
-def wants(event_filter: EventFilter, event: Event, *, direct: bool) -> bool:
+def wants(event_filter: EventFilter, event: Event, *, direct: bool, answers: bool = False) -> bool:
     """Return True if `event` is for that webhook; the messages of its own bot are not.
 
-    Those of another bot are for it only if they call it, so that two programs do not talk to each other for ever.
+    One that `answers` the bot calls it, as one that names it does. Those of another bot are for it only if they call
+    it, so that two programs do not talk to each other for ever.
     """
     if event.command not in event_filter.commands:
         return False
     message = _message(event)
     if message.get("by") == event_filter.bot:
         return False
-    called = event_filter.bot in mentions.of(message.get("runs"))
+    called = answers or event_filter.bot in mentions.of(message.get("runs"))
     if message.get("bot"):
         return called
     return called or direct or not event_filter.mentions
@@ -73,9 +74,13 @@ def wants(event_filter: EventFilter, event: Event, *, direct: bool) -> bool:
 
 def replied_to(event: Event) -> int | None:
     """Return the message that a bot answers in `event`, by which a chain of bots is followed."""
-    message = _message(event)
-    parent: dict[str, Any] | None = message.get("reply_to")
-    return parent["id"] if parent is not None and message.get("bot") else None
+    return answered(event) if _message(event).get("bot") else None
+
+
+def answered(event: Event) -> int | None:
+    """Return the message that the message of `event` answers."""
+    parent: dict[str, Any] | None = _message(event).get("reply_to")
+    return None if parent is None else parent["id"]
 
 
 def message_of(event: Event) -> int | None:

@@ -290,13 +290,22 @@ class Sender:
         for event in events:
             if self._ended.is_set() or time.monotonic() > until:
                 break
-            if wire.wants(event_filter, event, direct=lane.kind == DIRECT) and not self._is_echo(job, lane, event):
+            answers = event_filter.mentions and self._answers(job, lane, event)
+            is_wanted = wire.wants(event_filter, event, direct=lane.kind == DIRECT, answers=answers)
+            if is_wanted and not self._is_echo(job, lane, event):
                 called = calls.call(wire.identifier(event.cursor), wire.body(event), self._chat.now())
                 tries.append(_try(called, self._chat.now(), lane.room_id, event.seq))
                 if called.status is None or not wire.is_done(called.status) or not self._say(job, event, called):
                     return Done(lane, cursor, tries, failed=called)
             cursor = cursor_of(event.cursor)
         return Done(lane, cursor, tries)
+
+    def _answers(self, job: Job, lane: Lane, event: Event) -> bool:
+        """Return True if `event` answers a message of the bot, and so mentions it."""
+        parent = wire.answered(event)
+        if parent is None:
+            return False
+        return self._chat.read_with(lambda sql: rows.is_by(sql, lane.room_id, parent, job.bot.identity))
 
     def _tell_gap(self, calls: Calls, lane: Lane) -> Done:
         """Tell the receiver which events retention deleted before they were sent; the lane goes on after them."""

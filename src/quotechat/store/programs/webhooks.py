@@ -314,6 +314,12 @@ def failing(sql: Sql, webhook_id: int) -> tuple[int, int, int] | None:
     return None if row is None or row[0] is None else (row[0], row[1], row[2] or 0)
 
 
+def is_by(sql: Sql, room_id: int, message_id: int, identity: str) -> bool:
+    """Return True if `identity` sent that message."""
+    wanted = (room_id, message_id, identity)
+    return sql.one("SELECT 1 FROM message WHERE room_id = ? AND id = ? AND identity = ?", *wanted) is not None
+
+
 def bots_before(sql: Sql, room_id: int, message_id: int, identity: str) -> bool:
     """Return True if a bot of that `identity` has spoken before in a chain of bots that answer each other."""
     at: int | None = message_id
