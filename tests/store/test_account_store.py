@@ -16,6 +16,7 @@ from quotechat.hub.accounts.bots import Bots
 from quotechat.hub.accounts.credentials import Rules, principal_of
 from quotechat.hub.accounts.passwords import Passwords
 from quotechat.hub.accounts.people import People
+from quotechat.protocol.commands import CancelScheduled, ScheduledId
 from quotechat.protocol.cursor import START
 from quotechat.protocol.errors import (
     AccountUnknown,
@@ -28,7 +29,7 @@ from quotechat.protocol.errors import (
     TokenUnknown,
     Unauthenticated,
 )  # fmt: skip
-from quotechat.store.accounts import accounts, attempts, bans, sessions, tickets
+from quotechat.store.accounts import accounts, attempts, bans, bars, closing, sessions, tickets
 from quotechat.store.accounts.accounts import Account
 from quotechat.store.accounts.sessions import Session, Token, hashed
 from quotechat.store.administration import site
@@ -293,6 +294,32 @@ def test_claimed_reactions_are_ones_own(store: Store) -> None:
     assert left == {"id": 1, "likes": 1, "dislikes": 0, "reactions": {"🎉": 1}}
     assert "mine" not in store.snapshot("lobby", 9, account.identity)
     assert store.snapshot("lobby", 9, other)["mine"] == own
+
+
+def test_claimed_messages_that_wait_are_ones_own(store: Store) -> None:
+    """The account sees and cancels what it scheduled as a visitor, and it is sent under its name; or ends with it."""
+    visitor = "ab" * 16
+    waits = [do(store, said("Azin", text, send_at="+1s"), who=visitor).scheduled["id"] for text in "abc"]
+    account, other = made(store, "Azin"), made(store, "Bo")
+    store.write_with(lambda sql: accounts.claim(sql, account, visitor))
+    assert [each["id"] for each in store.scheduled("lobby", account.identity)] == waits
+    cancel = CancelScheduled(scheduled=ScheduledId(waits[0]))
+    with pytest.raises(Forbidden):
+        do(store, cancel, who=other.identity)
+    do(store, cancel, who=account.identity)
+    message = do(store, Deliver(waits[1]), None, T0 + 1000).event.envelope["message"]
+    assert (message["user"], message["by"], message["message"]) == ("Azin", account.key, "b")
+    store.write_with(lambda sql: closing.close(sql, account, T0 + 1000))
+    assert isinstance(store.commit([Write(Deliver(waits[2]), T0 + 1000)])[0], Nothing)
+
+
+def test_a_barred_visitor_sends_nothing_that_it_has_scheduled(store: Store) -> None:
+    """The bar is looked at again when the message is due; it goes back to its sender."""
+    visitor = "ab" * 16
+    waits = do(store, said("Azin", "later", send_at="+1s"), who=visitor).scheduled["id"]
+    store.write_with(lambda sql: bars.put(sql, bars.Bar(bars.key_of(visitor), T0 + DAY, 0, None)))
+    assert isinstance(store.commit([Write(Deliver(waits), T0 + 1000)])[0], Nothing)
+    assert [each["code"] for each in store.scheduled("lobby", visitor)] == ["forbidden"]
 
 
 # --- Sessions and tokens ----------------------------------------------------------------------------

@@ -157,12 +157,11 @@ def _quotes_between(sql: BoundedSql, room_id: int, start: int, end: int, limit: 
 
 
 def _mine(sql: Sql, room_id: int, identity: str, rows: list[Row]) -> dict[str, Any]:
-    identities = {identity} | callers.claimed(sql, identity)
+    identities = _own(sql, identity)
     own = [row[0] for row in rows if row[1] in identities]
     reacted = sql.all(
         "SELECT message_id, value, identity FROM reaction WHERE room_id = ? AND message_id BETWEEN ? AND ?"
-        f" AND identity IN ({', '.join('?' * len(identities))})",
-        room_id, rows[0][0], rows[-1][0], *sorted(identities),
+        f" AND identity IN ({_marks(identities)})", room_id, rows[0][0], rows[-1][0], *identities,
     )  # fmt: skip
     # What the account itself has set goes before what a visitor had that it has claimed.
     in_order = sorted(reacted, key=lambda row: (row[2] == identity, row[2]))
@@ -173,13 +172,12 @@ def _mine(sql: Sql, room_id: int, identity: str, rows: list[Row]) -> dict[str, A
     }
 
 
-def _own_emoji(sql: Sql, room_id: int, identities: set[str], first: int, last: int) -> dict[str, list[str]]:
+def _own_emoji(sql: Sql, room_id: int, identities: list[str], first: int, last: int) -> dict[str, list[str]]:
     """Return the emoji with which `identities` reacted to the messages `first` to `last`: {id: emoji}."""
     found: dict[str, list[str]] = {}
     rows = sql.all(
         "SELECT DISTINCT message_id, emoji FROM emoji_reaction WHERE room_id = ? AND message_id BETWEEN ? AND ?"
-        f" AND identity IN ({', '.join('?' * len(identities))}) ORDER BY message_id, emoji",
-        room_id, first, last, *sorted(identities),
+        f" AND identity IN ({_marks(identities)}) ORDER BY message_id, emoji", room_id, first, last, *identities,
     )  # fmt: skip
     for message_id, emoji in rows:
         found.setdefault(str(message_id), []).append(emoji)
@@ -198,22 +196,31 @@ def rooms(sql: Sql, reader: Principal | None = None) -> list[dict[str, Any]]:
 
 def scheduled(sql: Sql, room: str, identity: str, reader: Principal | None = None) -> list[dict[str, Any]]:
     """Return the scheduled messages that wait."""
+    room_id, own = visibility.room(sql, "r.id", room, reader)[0], _own(sql, identity)
     rows = sql.all(
-        "SELECT id, due_at, message, client_id, code FROM scheduled"
-        " WHERE room_id = ? AND identity = ? AND state IN ('waiting', 'refused') ORDER BY due_at, id",
-        visibility.room(sql, "r.id", room, reader)[0], identity,
+        f"SELECT id, due_at, message, client_id, code FROM scheduled WHERE room_id = ? AND identity IN ({_marks(own)})"
+        " AND state IN ('waiting', 'refused') ORDER BY due_at, id", room_id, *own,
     )  # fmt: skip
     return [waiting_message(row[0], row[1], room, json.own(row[2]), row[3], row[4]) for row in rows]
 
 
 def scheduled_anywhere(sql: Sql, identity: str) -> list[dict[str, Any]]:
     """Return the scheduled messages that wait, of all rooms."""
+    own = _own(sql, identity)
     rows = sql.all(
         "SELECT s.id, s.due_at, r.name, s.message, s.client_id, s.code FROM scheduled s JOIN room r ON r.id = s.room_id"
-        " WHERE s.identity = ? AND s.state IN ('waiting', 'refused') ORDER BY s.due_at, s.id",
-        identity,
-    )
+        f" WHERE s.identity IN ({_marks(own)}) AND s.state IN ('waiting', 'refused') ORDER BY s.due_at, s.id", *own,
+    )  # fmt: skip
     return [waiting_message(row[0], row[1], row[2], json.own(row[3]), row[4], row[5]) for row in rows]
+
+
+def _own(sql: Sql, identity: str) -> list[str]:
+    """Return `identity` and, of an account, those of the visitors that it has claimed."""
+    return [identity, *sorted(callers.claimed(sql, identity))]
+
+
+def _marks(values: Collection[str]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def due(sql: Sql, now: int, limit: int) -> list[Due]:

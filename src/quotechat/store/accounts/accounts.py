@@ -263,15 +263,16 @@ def close(sql: Sql, account: Account, at: int, *, claims: bool = False) -> None:
     keep_an_owner(sql, account)
     for bot in bots_of(sql, account.id):
         close(sql, bot, at)
+    # Scheduled messages of the account would never be sent, and could not be cancelled.
+    sql.run(
+        "UPDATE scheduled SET state = 'cancelled', message = '{}', code = NULL, source = NULL WHERE state IN"
+        " ('waiting', 'refused') AND (identity = ? OR identity IN (SELECT identity FROM claim WHERE account_id = ?))",
+        account.identity, account.id,
+    )  # fmt: skip
     for table in (*_OWN, *(() if claims else ("claim",))):
         sql.run(f"DELETE FROM {table} WHERE account_id = ?", account.id)
     subscribers.remove_all(sql, account.id)
     sql.run("DELETE FROM ticket WHERE account_id = ? OR made_by = ?", account.id, account.id)
-    # Scheduled messages of the account would never be sent, and could not be cancelled.
-    sql.run(
-        "UPDATE scheduled SET state = 'cancelled', message = '{}', code = NULL, source = NULL"
-        " WHERE identity = ? AND state IN ('waiting', 'refused')", account.identity,
-    )  # fmt: skip
     sql.run(
         "UPDATE account SET state = 'closed', until = ?, password = NULL, settings = '{}', revision = revision + 1"
         " WHERE id = ?", at + KEPT_NAME_MS, account.id,

@@ -10,7 +10,7 @@ from ...protocol.commands import SendMessage
 from ...protocol.errors import RateLimited, Refused
 from ...protocol.markup import mentions
 from ...protocol.rights.principal import account_id
-from ..accounts import held_names
+from ..accounts import bars, callers, held_names
 from ..base import Deliver, Nothing, Outcome, Write
 from ..files import attaching
 from ..ledger import Ledger
@@ -38,14 +38,16 @@ def deliver(ledger: Ledger, command: Deliver, write: Write, settings: Settings) 
         return Nothing()
     kept = json.own(row[3])
     runs = kept.pop("runs", None)
-    send = SendMessage(message=msgspec.convert(kept, commands.NewMessage), room=row[0], client_id=row[2])
+    scheduled = SendMessage(message=msgspec.convert(kept, commands.NewMessage), room=row[0], client_id=row[2])
+    identity = callers.claimant(sql, row[1])
     try:
-        asked = ask(ledger, row[0], replace(write, identity=row[1]), settings)
-        send = _signed(asked, send)
+        asked = ask(ledger, row[0], replace(write, identity=identity), settings)
+        bars.check(sql, asked.write)
+        send = _signed(asked, scheduled)
         # The conditions of a send hold now: a right may have ended, or the name become another's since.
         rights.check(asked, send)
         rights.check_pace(asked)
-        files = attaching.waiting(sql, asked.room.id, row[1], send.message.files, command.id)
+        files = attaching.waiting(sql, asked.room.id, identity, send.message.files, command.id)
         held_names.hold(ledger, asked.room, asked.write, send.message.user, settings.name_hold_ms)
     except RateLimited:
         raise  # later it is sent
@@ -64,7 +66,7 @@ def deliver(ledger: Ledger, command: Deliver, write: Write, settings: Settings) 
     if send.client_id is not None:
         sql.run(
             "UPDATE sent SET seq = ? WHERE room_id = ? AND sender = ? AND client_id = ? AND scheduled = ?",
-            stored.seq, room.id, send.sender(row[1]), send.client_id, command.id,
+            stored.seq, room.id, scheduled.sender(row[1]), send.client_id, command.id,
         )  # fmt: skip
     join_by_speaking(asked)
     return stored

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...protocol import json
 from ...protocol.commands import CancelScheduled, SendMessage
 from ...protocol.errors import Forbidden, RateLimited, ScheduledUnknown
+from ..accounts import callers
 from ..base import Cancelled, Scheduled
 from ..files import attaching
 from ..shapes import content_of
@@ -54,9 +55,10 @@ def cancel(asked: Asked, command: CancelScheduled) -> Cancelled:
     row = asked.ledger.sql.one(
         "SELECT identity, state FROM scheduled WHERE id = ? AND room_id = ?", scheduled_id, asked.room.id
     )
-    if row is None or (row[0] == identity and row[1] not in ("waiting", "refused")):
+    own = row is not None and callers.owns(asked.ledger.sql, identity, row[0])
+    if row is None or (own and row[1] not in ("waiting", "refused")):
         raise ScheduledUnknown(scheduled_id)
-    if row[0] != identity:
+    if not own:
         raise Forbidden()
     cancelled = Cancelled(asked.ledger.waiting(scheduled_id))
     asked.ledger.cancel(scheduled_id, keep=command.client_id is not None)
