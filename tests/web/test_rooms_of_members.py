@@ -79,6 +79,9 @@ def test_a_closed_room_from_its_making_to_its_end(people: People) -> None:
     assert put.get_json()["seq"] == 2
     snapshot = cai.ask("GET", T + room).get_json()
     assert snapshot["about"]["title"] == "Staff" and snapshot["about"]["you"]["role"] == "member"
+    added = [bea.ask("PUT", f"{T}{room}/members/{people.ids['Azin']}", {}, **{"Idempotency-Key": "k"}) for _ in "ab"]
+    assert [each.get_json().get("duplicate") for each in added] == [None, True]
+    bea.ask("DELETE", f"{T}{room}/members/{people.ids['Azin']}")
     names = [each["user"] for each in cai.ask("GET", f"{T}{room}/members").get_json()["members"]]
     assert names == ["Bea", "Cai"]
     assert cai.ask("PATCH", T + room, {"topic": "x"}).status_code == 403

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from ..commands import AboutChange, AccountId, ClientId, MemberRole
-from .fields import At, Count, Cursor, MessageId, Room, Seq
+from .fields import At, Count, Cursor, Duplicate, MessageId, Room, Seq
 
 Level = Literal["everything", "mentions", "nothing", "hidden"]
 
@@ -103,6 +103,7 @@ class MemberAnswer(msgspec.Struct, kw_only=True):
     member: Member
     seq: Seq | UnsetType = UNSET
     cursor: Cursor | UnsetType = UNSET
+    duplicate: Duplicate | UnsetType = UNSET
 
 
 class DirectBody(msgspec.Struct):
