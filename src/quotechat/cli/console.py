@@ -1,4 +1,4 @@
-"""Input and output of commands: time spans, progress on a terminal, a fault in one line with exit code 1."""
+"""Input and output of commands: times, progress on a terminal, a fault in one line with exit code 1."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import re
 import sqlite3
 import sys
+import time
 from collections.abc import Callable, Iterator
 
 import click
@@ -42,6 +43,11 @@ def progress(label: str, *, quiet: bool = False) -> Iterator[Callable[[int, int]
             bar.update(done - bar.pos)
 
         yield follow
+
+
+def now_ms() -> int:
+    """Return the milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
 
 
 def age(text: str) -> int:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 from typing import Any
 
 import click
 
-from .console import reporting_faults
+from .console import now_ms, reporting_faults
 from .operating.figures import rooms
 from .options import option, settings_of
 
@@ -80,6 +79,6 @@ def _do(command: Any, data: str | None) -> None:
     from ..store.open import open_store
 
     with reporting_faults(), contextlib.closing(open_store(settings_of(data=data), make=False)) as store:
-        outcome = store.commit([Write(command, time.time_ns() // 1_000_000, operator=True)])[0]
+        outcome = store.commit([Write(command, now_ms(), operator=True)])[0]
         if isinstance(outcome, Refused):
             raise click.ClickException(outcome.detail)

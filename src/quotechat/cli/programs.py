@@ -9,8 +9,8 @@ import click
 
 from ..protocol.errors import Invalid
 from ..protocol.rights.principal import SCOPES
-from .console import age
-from .users import account_of, data_option, now, opened
+from .console import age, now_ms
+from .users import account_of, data_option, opened
 
 _OPTIONS = {"expires_in": "--for", "name": "--note", "rooms": "--room"}
 """The options of a token, by the fields of the API that are the same."""
@@ -100,7 +100,7 @@ def add_token(
         wanted = tuple(each for each in SCOPES if each in scopes) or SCOPES
         account = account_of(at_hand.people, name)
         try:
-            token, text = mint(account.id, note, now(), wanted, _rooms(rooms), span)
+            token, text = mint(account.id, note, now_ms(), wanted, _rooms(rooms), span)
         except Invalid as fault:
             raise click.BadParameter(fault.detail, param_hint=_OPTIONS.get(fault.field or "")) from None
 
@@ -124,7 +124,7 @@ def revoke_token(token_id: str, data: str | None) -> None:
 
         def work(sql: Any) -> None:
             key = accounts.by_id(sql, sessions.revoke_any(sql, token_id)).key
-            audit.tell(sql, now(), "token-revoked", account=key, detail=token_id)
+            audit.tell(sql, now_ms(), "token-revoked", account=key, detail=token_id)
 
         at_hand.store.write_with(work)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -14,15 +13,10 @@ import click
 
 from ..config import Settings
 from ..protocol.errors import Refused
-from .console import age, reporting_faults
+from .console import age, now_ms, reporting_faults
 from .options import option, settings_of
 
 _ROLES = ("owner", "admin", "member", "guest")
-
-
-def now() -> int:
-    """Return the milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
 
 
 class Opened(NamedTuple):
@@ -44,7 +38,7 @@ def opened(data: str | None) -> Iterator[Opened]:
     settings = settings_of(data=data)
     with reporting_faults(), contextlib.closing(open_store(settings)) as store:
         try:
-            yield Opened(store, People(store, now, access=settings.access), Bots(store, now), settings)
+            yield Opened(store, People(store, now_ms, access=settings.access), Bots(store, now_ms), settings)
         except Refused as refused:
             raise click.ClickException(refused.detail) from refused
 
@@ -79,7 +73,8 @@ def base_of(settings: Settings) -> str:
 
 def _shown(account: Any) -> dict[str, Any]:
     at = datetime.fromtimestamp(account.made_at / 1000, UTC).isoformat(timespec="seconds")
-    return {"id": account.key, "name": account.name, "role": account.role, "state": account.state_at(now()), "at": at}
+    state = account.state_at(now_ms())
+    return {"id": account.key, "name": account.name, "role": account.role, "state": state, "at": at}
 
 
 @click.group()
@@ -176,7 +171,7 @@ def _ban(people: Any, settings: Settings, account: Any, until: str | None, delet
     from ..protocol.moments import due
 
     try:
-        ends = None if until is None else due(until, now(), 3650)
+        ends = None if until is None else due(until, now_ms(), 3650)
     except Refused as refused:
         raise click.ClickException(refused.detail.replace("send_at", "--until")) from refused
     people.ban(None, account.key, ends, erase=delete_messages)
@@ -227,5 +222,5 @@ def new_setup_code(settings: Settings) -> str | None:
     from ..store.open import open_store
 
     with contextlib.closing(open_store(settings, patience=20.0)) as store:
-        people = People(store, now)
+        people = People(store, now_ms)
         return None if people.has_owner() else str(people.setup_link().code)

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from .users import account_of, base_of, data_option, now, opened
+from .console import now_ms
+from .users import account_of, base_of, data_option, opened
 
 
 @click.group()
@@ -30,10 +31,10 @@ def add_hook(room: str, name: str, data: str | None) -> None:
 
     with opened(data) as at_hand:
         kind = at_hand.store.read_with(lambda sql: _kind(sql, room))
-        hook, secret = at_hand.store.write_with(lambda sql: make_hook(sql, None, room, name, now()))
+        hook, secret = at_hand.store.write_with(lambda sql: make_hook(sql, None, room, name, now_ms()))
         if kind != "open":
             joins = commands.AddMember(member=commands.NewMember(id=hook.account.key), room=room)
-            outcome = at_hand.store.commit([Write(joins, now(), operator=True)])[0]
+            outcome = at_hand.store.commit([Write(joins, now_ms(), operator=True)])[0]
             if isinstance(outcome, Refused):
                 at_hand.bots.close(None, hook.account.key)
                 raise outcome
@@ -130,7 +131,7 @@ def _opened(data: str | None) -> Iterator[tuple[Any, Any]]:
             return found
 
         settings = at_hand.settings
-        yield at_hand, Webhooks(at_hand.store, placed, policy(settings.webhooks, settings.webhook_networks), now)
+        yield at_hand, Webhooks(at_hand.store, placed, policy(settings.webhooks, settings.webhook_networks), now_ms)
 
 
 def _kind(sql: Any, room: str) -> str:

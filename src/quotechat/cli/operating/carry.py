@@ -7,7 +7,6 @@ import dataclasses
 import os
 import re
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -17,7 +16,7 @@ import click
 from ...config import Settings, SettingsError
 from ...store.base import Census, Impossible
 from ...store.disk.files import part_of
-from ..console import counted, progress, reporting_faults
+from ..console import counted, now_ms, progress, reporting_faults
 from ..options import option, settings_of
 
 
@@ -36,9 +35,8 @@ def backup(file: Path, data: str | None) -> None:
 
     settings = _of_sqlite(settings_of(data=data), "backup")
     with reporting_faults(), progress("pages") as follow:
-        now = time.time_ns() // 1_000_000
         found = back_up(
-            database_path(settings), secret_path(settings), file, follow, now, places_of(settings)
+            database_path(settings), secret_path(settings), file, follow, now_ms(), places_of(settings)
         )
     click.echo(f"{file} holds {_described(found)}. Every chain is whole.")
 

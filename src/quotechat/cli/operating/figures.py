@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import click
 
-from ..console import reporting_faults
+from ..console import now_ms, reporting_faults
 from ..options import option, settings_of
 
 _COLUMNS = {
@@ -56,7 +55,7 @@ def stats(as_json: bool, data: str | None) -> None:
     with reporting_faults(), look(settings) as sql:
         found = {
             "store": "PostgreSQL" if settings.database else str(settings.data),
-            **inventory.totals(sql, time.time_ns() // 1_000_000, settings.session_idle_days * 86_400_000),
+            **inventory.totals(sql, now_ms(), settings.session_idle_days * 86_400_000),
         }
         found["disk_bytes"] = size(settings, sql)
     if as_json:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import time
 
 import click
 
-from ..console import counted, progress, reporting_faults
+from ..console import counted, now_ms, progress, reporting_faults
 from ..options import option, settings_of
 
 
@@ -52,5 +51,5 @@ def sweep(data: str | None) -> None:
 
     settings = settings_of(data=data)
     with reporting_faults(), contextlib.closing(open_store(settings, make=False)) as store:
-        count = sweeping.remove_all(places_of(settings), store, time.time_ns() // 1_000_000)
+        count = sweeping.remove_all(places_of(settings), store, now_ms())
     click.echo(f"{counted(count, 'rest')} removed.")

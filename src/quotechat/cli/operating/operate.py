@@ -10,7 +10,7 @@ from collections.abc import Callable
 import click
 
 from ...config import Settings
-from ..console import age, counted, progress, reporting_faults
+from ..console import age, counted, now_ms, progress, reporting_faults
 from ..options import option, settings_of
 
 _EVENTS_A_STEP = 500
@@ -108,7 +108,7 @@ def retain(rooms: tuple[str, ...], keep: int, dry_run: bool, data: str | None) -
     from ...store.open import look
     from ...store.transfer import copying
 
-    settings, before = settings_of(data=data), time.time_ns() // 1_000_000 - keep
+    settings, before = settings_of(data=data), now_ms() - keep
     with reporting_faults(), look(settings) as sql:
         prefixes = {room.name: retention.older(sql, room.name, before) for room in copying.rooms(sql, rooms)}
     gone = {room: prefix.last - prefix.first + 1 for room, prefix in prefixes.items()}

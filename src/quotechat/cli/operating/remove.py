@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import click
 
-from ..console import counted, progress, reporting_faults
+from ..console import counted, now_ms, progress, reporting_faults
 from ..options import option, settings_of
 from .figures import rooms
 
@@ -43,7 +43,7 @@ def remove_messages(room: str, ids: tuple[int, ...], yes: bool, data: str | None
     with reporting_faults(), contextlib.closing(open_store(settings_of(data=data), make=False)) as store:
         for number in ids:
             command = commands.DeleteMessage(room=room, message=commands.MessageId(number))
-            outcome = store.commit([Write(command, _now(), operator=True)])[0]
+            outcome = store.commit([Write(command, now_ms(), operator=True)])[0]
             if isinstance(outcome, Refused):
                 failed = True
                 click.echo(f"{room}: message {number}: {outcome.detail}", err=True)
@@ -75,7 +75,7 @@ def remove_rooms(names: tuple[str, ...], yes: bool, data: str | None) -> None:
     _confirm(f"Remove {', '.join(room.name for room in found)} with {counted(events, 'event')} for good?", yes)
     with reporting_faults(), contextlib.closing(open_store(settings, make=False)) as store:
         for room in found:
-            store.remove_room(room.name, _now())
+            store.remove_room(room.name, now_ms())
             click.echo(f"{room.name}: removed.")
         _finish(store.redact)
 
@@ -96,7 +96,3 @@ def _finish(step: Callable[[], bool]) -> None:
             follow(done, done + more)
             if more:
                 time.sleep(_SHARE * (time.monotonic() - began))
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
