@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from flask import Flask
 from people import ORIGIN, Browser, joined, owner
 from test_audit import app as app
 from test_audit import number, told
+
+from quotechat.protocol.errors import Unauthenticated
+from quotechat.protocol.rights.principal import Principal
+from quotechat.store.accounts.sessions import hashed
+from quotechat.web.api import moderation
 
 
 def code(answer: Any) -> tuple[int, str]:
@@ -75,6 +81,8 @@ def test_a_report_is_closed_by_those_who_see_it(app: Flask) -> None:
     key = listed(boss)[0]["id"]
     assert code(bo.ask("PATCH", f"/reports/{key}", {"state": "done"})) == (404, "not-found")
     assert boss.ask("PATCH", f"/reports/{key}", {"state": "open"}).get_json()["field"] == "state"
+    with app.app_context(), pytest.raises(Unauthenticated):  # its session has ended while it waited
+        moderation.closed(Principal("account:x", 1, role="admin", proof=hashed("ended")), key, "done")
     closed = boss.ask("PATCH", f"/reports/{key}", {"state": "dismissed"}).get_json()
     assert (closed["state"], closed["closed_by"]) == ("dismissed", number(boss))
     assert listed(boss) == [] and [each["id"] for each in listed(boss, "?state=dismissed")] == [key]
