@@ -208,7 +208,8 @@ def test_one_range(server: Running, asked: str, status: int, first: int, last: i
     ("path", "page"),
     [("/rooms/lobby/", "/rooms/lobby"), ("/rooms/lobby/?before=9&x=%C3%A9", "/rooms/lobby?before=9&x=%C3%A9"),
     ("/quotes/", "/quotes"), ("/rooms/", "/rooms"),
-     ("/polling/?mode=short", "/polling?mode=short"), ("/websocket/", "/websocket"), ("/lab/", "/lab")],
+     ("/polling/?mode=short", "/polling?mode=short"), ("/websocket/", "/websocket"), ("/lab/", "/lab"),
+     ("/search/?q=tea", "/search?q=tea"), ("/me/", "/me"), ("/reference/", "/reference"), ("/sign-in/", "/sign-in")],
 )  # fmt: skip
 def test_a_slash_too_many_leads_to_the_page(server: Running, path: str, page: str) -> None:
     """And to nothing but a page of ours."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from posixpath import dirname, normpath
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from flask import Flask
@@ -109,6 +110,24 @@ def test_a_conversation_begins_by_a_form(app: Flask, boss: Browser, bo: Browser)
     assert post(Browser(app), "/directs", member=identity(boss)).headers["Location"].startswith("/sign-in")
 
 
+def test_a_search_for_others_keeps_those_who_are_chosen(app: Flask, boss: Browser, bo: Browser) -> None:
+    """A group may be of people whom no one search finds; nobody is chosen who is not there."""
+    joined(app, boss, "Cleo")
+    html = get(boss, f"/directs?q=Cleo&member={identity(bo)}&member=aaaaaaaaaaaa&member={identity(boss)}")
+    boxes = re.findall(r'<input type="checkbox" name="member"[^>]*>', html)
+    assert len(boxes) == 2 and f'value="{identity(bo)}" checked' in boxes[0] and "checked" not in boxes[1]
+    assert 'formaction="/directs"' in html and 'name="q" value="Cleo"' in html
+
+
+def test_a_notice_is_taken_away_by_a_form(app: Flask, boss: Browser, bo: Browser) -> None:
+    """By its account alone; twice is as good as once."""
+    Browser(app).sign_in("Azin")
+    action = re.search(r'action="(/inbox/notices/\d+)"', get(boss, "/inbox"))[1]  # type: ignore[index]
+    for browser, there in ((bo, True), (boss, False), (boss, False)):
+        assert post(browser, action).headers["Location"] == "/inbox"
+        assert (action in get(boss, "/inbox")) == there
+
+
 def test_a_closed_room_from_its_form_to_its_end(app: Flask, boss: Browser, bo: Browser) -> None:
     """Made by a form; its manager lets people in, changes what they may do, and those outside find nothing there."""
     made = post(boss, "/rooms", name="staff", title="Staff", kind="closed")
@@ -192,6 +211,18 @@ def test_what_a_page_loads_is_kept_for_good(app: Flask) -> None:
             later = re.findall(r'(?:^import[^"]*from |(?<!{)import\()"(\.[^"]+)"', text, re.M)
             found = {normpath(f"{dirname(file)}/{name}") for name in later}
             named.extend(found.difference(named))
+
+
+def test_an_installed_page_opens_at_the_lobby(app: Flask) -> None:
+    """What the manifest names is relative to its own address, which names its content."""
+    client = app.test_client()
+    address = re.search(r'rel="manifest" href="([^"]+)"', client.get("/").get_data(as_text=True))[1]  # type: ignore[index]
+    with client.get(address) as answer:
+        manifest = json.loads(answer.get_data())
+    assert urljoin(address, manifest["start_url"]) == "/"
+    for icon in manifest["icons"]:
+        with client.get(urljoin(address, icon["src"])) as answer:
+            assert answer.status_code == 200
 
 
 def test_a_room_is_fetched_when_the_pointer_rests_on_its_link(app: Flask) -> None:

@@ -14,7 +14,7 @@ from ...live import detach
 from ...protocol.errors import OriginRefused, ScopeMissing, Unauthenticated
 from ...protocol.rights.principal import Principal
 from ...protocol.rooms import AUDIT
-from . import authentication, same_origin, security, site
+from . import authentication, problems, same_origin, security, site
 from .services import services
 
 _FOR_ALL = frozenset({
@@ -81,11 +81,10 @@ def _is_for_all() -> bool:
 
 
 def _refused(*, whole: bool) -> Response:
-    if site.path().startswith("/api/") or not whole:
+    # A text is shown again, and not lost on the way.
+    if site.path().startswith("/api/") or not whole or (problems.for_a_person() and problems.typed()):
         raise Unauthenticated("Sign in first: this server is for people who have an account.")
-    there = site.path() if request.method in _SAFE else "/"
-    if request.query_string and request.method in _SAFE:
-        there += f"?{request.query_string.decode('latin-1')}"
+    there = site.here()
     to = site.url_for("account_pages.sign_in")
     answer = redirect(to if there == "/" else f"{to}?{urlencode({'next': there})}", 303)
     answer.headers["Cache-Control"] = "no-store"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import threading
@@ -69,6 +70,9 @@ _CODES = {400: "parameter-invalid", 401: "unauthenticated", 403: "forbidden", 40
 
 _counts: Counter[str] = Counter()
 _counting = threading.Lock()
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+_TEXTS = ("message", "quote", "author", "title", "topic", "reason", "note")
+"""Fields of our forms that hold more than a word."""
 _FOR_PROGRAMS = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/asyncapi.json")
 
 
@@ -146,13 +150,25 @@ def response(refused: Refused) -> Response:
 
 
 def _answer(problem: dict[str, Any]) -> Response:
-    if _for_a_person():
+    if for_a_person():
         answer = Response(site.render_template("error.html", problem=problem), status=problem["status"])
     else:
         problem["request_id"] = request.environ["quotechat.request_id"]
         answer = Response(json.dumps(problem), problem["status"], content_type="application/problem+json")
     answer.headers["Cache-Control"] = "no-store"
     return answer
+
+
+def typed() -> list[str]:
+    """Return the texts of the form that this request has sent, for a page without that form: they are not lost then."""
+    if request.method != "POST" or request.mimetype not in _FORMS:
+        return []
+    with contextlib.suppress(HTTPException, ParseException, NoMoreData, OSError):  # too large, or broken off
+        return [text for name in _TEXTS if (text := request.form.get(name, "").strip())]
+    return []
+
+
+site.template_global("typed", typed)
 
 
 def install(scope: Scaffold) -> None:
@@ -199,7 +215,8 @@ def _of_anything(fault: Exception) -> Response:
     return response(Refused("internal", "Something broke here; it has been logged."))
 
 
-def _for_a_person() -> bool:
+def for_a_person() -> bool:
+    """Return True if the answer is read by a person, and not by a program."""
     path = site.path()
     if path.startswith("/api/") or path in _FOR_PROGRAMS:
         return False

@@ -52,6 +52,14 @@ def path() -> str:
     return request.path.removeprefix(_prefix())
 
 
+def here() -> str:
+    """Return path and query of this request below `base`, to come back to; "/" for a form, which nobody can read."""
+    if request.method not in ("GET", "HEAD"):
+        return "/"
+    query = request.query_string.decode("latin-1")
+    return path() + (f"?{query}" if query else "")
+
+
 def render_template(template: str, **context: Any) -> str:
     """Render a page of ours."""
     return _environment().get_template(template).render(context)

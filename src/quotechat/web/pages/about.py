@@ -173,14 +173,20 @@ def _about(name: str, part: str = "", refused: Refused | None = None, *, hook_ur
     present = chat().presence.of_room(principal, name) if seen else {}
     can_manage = kind != "direct" and allows(principal, MANAGE, kind, place.get("role"))
     found = authentication.services().hooks.listed(principal, name) if can_manage else []
-    shown = {**room, **request.form} if part == "settings" else room
     return page(
         "about.html", refused, heading=faces.called(room, name), room=name,
-        current=name, about=shown, kind=kind, part=part, people=people, place=place, present=present, levels=LEVELS,
+        current=name, about=room, asked=_asked(room) if part == "settings" else room, kind=kind, part=part,
+        people=people, place=place, present=present, levels=LEVELS,
         level=place.get("level", inbox.default_level(kind)), has_account=principal.has_account, me=principal.id,
         is_admin=principal.is_admin, can_manage=can_manage,
         hooks=[hooks.shown(each) for each in found], hook_url=hook_url,
     )  # fmt: skip
+
+
+def _asked(room: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings as the form has them, for a form that was refused. A box that is not ticked is not sent."""
+    form = request.form
+    return {**room, **form, **{field: field in form for field in _CHECKED if f"has-{field}" in form}}
 
 
 def _read(chat: Chat, principal: Principal, name: str) -> tuple[dict[str, Any], list[dict[str, Any]] | None]:

@@ -150,7 +150,7 @@ def _page(kind: str, refused: Refused | None = None) -> Response:
         heading=about.heading,
         said=about.said,
         fields=about.fields,
-        action=request.path if kind != "sign-in" else site.url_for("account_pages.begin"),
+        action=request.script_root + request.path if kind != "sign-in" else site.url_for("account_pages.begin"),
         # The password is never sent back.
         draft={name: request.form.get(name, "") for name in ("code", "name")},
         next=_next(request.values.get("next"), default=""),

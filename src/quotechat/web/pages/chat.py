@@ -7,7 +7,6 @@ The scripts then read on from the cursor that the page carries.
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -22,7 +21,7 @@ from ...protocol.errors import ClientIdReused, Refused
 from ...protocol.names import COLORS
 from ...protocol.rights.permissions import CREATE_ROOM
 from ..api.quotes import MOST_SEARCHED, searched
-from ..http import access, authentication, problems, reads, security, site
+from ..http import access, authentication, reads, security, site
 from ..http.services import services
 from ..http.site import render_template, url_for
 from .parts import answers, faces, first_minute, sent_files
@@ -248,13 +247,13 @@ def _polling_mode(args: Mapping[str, str]) -> str:
     return "short" if args.get("mode") == "short" else "long"
 
 
-def _address(way: str, room: str, anchor: str | None = None) -> str:
+def _address(way: str, room: str, anchor: str | None = None, before: int | None = None) -> str:
     """Return the address of a room over this transport; the lobby needs no name."""
     named: dict[str, Any] = {} if room == "lobby" else {"room": room}
     mode: dict[str, Any] = {"mode": "short"} if way == "short" else {}
     if way == "auto" and named:
-        return url_for("pages.room", name=room, _anchor=anchor)
-    return url_for(WAYS[way].endpoint, **named, **mode, _anchor=anchor)
+        return url_for("pages.room", name=room, before=before, _anchor=anchor)
+    return url_for(WAYS[way].endpoint, **named, **mode, before=before, _anchor=anchor)
 
 
 def _chat_page(
@@ -297,9 +296,8 @@ def _chat_page(
         signed_in=security.given_name() is not None,
         has_account=security.principal().has_account and site.has("own_pages.me"),
         can_sign_in=site.has("account_pages.sign_in"),
-        # A form that is sent twice is stored once; after a refusal the same number still holds.
-        client_id=(draft or {}).get("client_id") or secrets.token_hex(16),
-        problem=_problem(refused),
+        client_id=answers.form_id(refused),
+        problem=answers.told(refused),
     )
     return _page(html, refused)
 
@@ -325,11 +323,12 @@ def _quotes_page(
     refused: Refused | None = None, draft: Mapping[str, str] | None = None, *, sharing: bool = False
 ) -> Response:
     chat = _chat()
-    chosen_id = _number(request.args.get("id"))
+    form: Mapping[str, str] = request.form if sharing else {}
+    chosen_id = _number((form or request.args).get("id"))
     try:
         chosen = chat.random_quote() if chosen_id is None else chat.quote(chosen_id)
     except Refused:
-        # There is none yet.
+        # There is none yet, or it was taken back.
         chosen = None
     search = request.args.get("q", "")[:MOST_SEARCHED]
     before = _number(request.args.get("before"))
@@ -338,30 +337,29 @@ def _quotes_page(
         "quotes.html",
         bounds=chat.bounds,
         chosen=chosen,
+        asked=chosen_id is not None,
         search=search,
         rooms=chat.rooms(security.principal()),
-        user=_signs_as(),
+        room=form.get("room", "lobby"),
+        user=form.get("user") or _signs_as(),
         quotes=page["quotes"],
         has_more=page["has_more"],
         added="added" in request.args,
         draft=draft or {},
-        client_id=secrets.token_hex(16),
-        problem=None if sharing else _problem(refused),
-        not_posted=_problem(refused) if sharing else None,
+        client_id=answers.form_id(None if sharing else refused),
+        share_id=answers.form_id(refused if sharing else None),
+        problem=None if sharing else answers.told(refused),
+        not_posted=answers.told(refused) if sharing else None,
     )
     return _page(html, refused)
 
 
 def _no_room(name: str, refused: Refused) -> Response:
     html = render_template(
-        "error.html", problem=_problem(refused), room=name,
+        "error.html", problem=answers.told(refused), room=name,
         can_create=authentication.may(security.principal(), CREATE_ROOM),
     )  # fmt: skip
     return _page(html, refused)
-
-
-def _problem(refused: Refused | None) -> dict[str, Any] | None:
-    return None if refused is None else dict(problems.body(refused))
 
 
 def _page(html: str, refused: Refused | None) -> Response:

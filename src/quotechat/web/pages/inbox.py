@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from flask import Blueprint, Response, request
 
 from ...hub.chat import Chat
 from ...protocol import commands
-from ...protocol.errors import Refused, Unauthenticated
+from ...protocol.errors import NotFound, Refused, Unauthenticated
 from ...protocol.rights.principal import Principal
+from ...store.accounts import personal
 from ...store.following.inbox import Entry, State
 from ..http import access, authentication, security, site
 from ..http.services import services
@@ -39,6 +41,15 @@ def read() -> Response:
 def level() -> Response:
     """Set the notification level of the form's room."""
     return _did("set-level", request.form.get("room", ""), level=request.form.get("level"))
+
+
+@blueprint.post("/inbox/notices/<int(max=9007199254740991):notice_id>")
+def dismiss(notice_id: int) -> Response:
+    """Remove a notice; another page may have done so."""
+    number = authentication.need_session()[1].account_id
+    with contextlib.suppress(NotFound):
+        _chat().write_with(lambda sql: personal.dismiss(sql, number, notice_id))
+    return to(site.url_for("inbox_page.page"))
 
 
 @blueprint.post("/inbox/all")

@@ -230,7 +230,7 @@ def invite() -> Response:
         uses = form.get("uses", "1")
         if not uses.isascii() or not uses.isdigit() or len(uses) > 6:
             raise Invalid("uses", "uses is a whole number.")
-        note = form.get("note", "").strip()[:200] or None
+        note = form.get("note", "").strip() or None
         _chat().limits.allow("invitation", principal.identity or "")
         rooms = token_fields.rooms({"rooms": form.get("rooms", "").split() or None}) or ()
         role = form.get("role", "member")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flask import Blueprint, Response, request
 
 from ...hub.chat import Chat
-from ...protocol.errors import Invalid, Refused, Unauthenticated
+from ...protocol.errors import AccountUnknown, Invalid, Refused, Unauthenticated
 from ...protocol.rights.permissions import BEGIN_DIRECT, CREATE_CLOSED, CREATE_ROOM
 from ...protocol.rights.principal import Principal
+from ...store.accounts.accounts import Account
 from ...store.base import BeginDirect
 from ..http import access, authentication, security, site
 from ..http.services import services
@@ -113,11 +115,20 @@ def _direct(refused: Refused | None = None) -> Response:
     search = request.values.get("q", "")[:100]
     found = authentication.services().people.listed(search, _SHOWN, None, principal)
     now = services().chat.now()
-    others = [each for each in found[:_SHOWN] if each.key != principal.id and each.is_active(now)]
+    chosen = {each.key: each for each in _chosen(principal)}
+    others = chosen | {each.key: each for each in found[:_SHOWN]}
+    people = [each for each in others.values() if each.key != principal.id and each.is_active(now)]
     return page(
-        "direct.html", refused, heading="Message somebody", search=search, people=others, has_more=len(found) > _SHOWN,
-        chosen=request.form.getlist("member"), can_write_to=authentication.may(principal, BEGIN_DIRECT),
+        "direct.html", refused, heading="Message somebody", search=search, people=people, has_more=len(found) > _SHOWN,
+        chosen=chosen, can_write_to=authentication.may(principal, BEGIN_DIRECT),
     )  # fmt: skip
+
+
+def _chosen(principal: Principal) -> Iterator[Account]:
+    """Yield those who are chosen already: a search for others keeps them."""
+    for key in dict.fromkeys(request.values.getlist("member")[: 2 * _MOST_OTHERS]):
+        with contextlib.suppress(AccountUnknown):
+            yield authentication.services().people.one(key, principal)
 
 
 # --- Inside -----------------------------------------------------------------------------------------

@@ -17,7 +17,10 @@ from ..transports import websocket_handshake
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 #: Blueprints of pages to which an address with a trailing slash redirects.
-_LED_TO = ("pages", "lessons", "room_pages", "about_page")
+_LED_TO = (
+    "pages", "lessons", "room_pages", "about_page", "account_pages", "own_pages", "people_pages", "inbox_page",
+    "moderation_pages", "webhook_pages", "search_page", "reference",
+)  # fmt: skip
 
 
 def install(scope: Flask | Blueprint) -> None:

@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Response, make_response, redirect, request
 
-from ....protocol.errors import Refused, Unauthenticated
+from ....protocol.errors import ClientIdReused, Refused, Unauthenticated
 from ...http import problems, site
 
 
 def page(template: str, refused: Refused | None = None, **about: Any) -> Response:
     """Render a page; if the server refused a form, with its problem and the fields as they were typed."""
-    problem = None if refused is None else problems.body(refused)
-    return answered(site.render_template(template, **{"problem": problem, "draft": request.form, **about}), refused)
+    problem = told(refused)
+    draft: Mapping[str, str] = {} if refused is None else request.form
+    return answered(site.render_template(template, **{"problem": problem, "draft": draft, **about}), refused)
+
+
+def told(refused: Refused | None) -> dict[str, Any] | None:
+    """Return what a page says of a refusal."""
+    if refused is None:
+        return None
+    # Such as a form that a browser has gone back to, and that was filled in anew.
+    again = "This form has sent something else before. Send it again: it is another one now."
+    return problems.body(refused) | ({"detail": again} if isinstance(refused, ClientIdReused) else {})
+
+
+def form_id(refused: Refused | None) -> str:
+    """Return the number under which what a form sends is stored once.
+
+    After a refusal it is the same, since the server may not know if it has stored it; but not if something else is
+    stored under it, since it would be refused for ever.
+    """
+    kept = "" if refused is None or isinstance(refused, ClientIdReused) else request.form.get("client_id", "")
+    return kept or secrets.token_hex(16)
 
 
 def answered(html: str, refused: Refused | None = None) -> Response:
@@ -37,7 +59,8 @@ def to(path: str) -> Response:
 
 
 def to_sign_in(refused: Unauthenticated) -> Response:
-    """Redirect a caller without an account to the page to sign in, if there is one."""
-    if not site.has("account_pages.sign_in"):
+    """Redirect a caller without an account to the page to sign in, if there is one, unless that would lose a text."""
+    if not site.has("account_pages.sign_in") or (problems.for_a_person() and problems.typed()):
         return problems.response(refused)
-    return to(site.url_for("account_pages.sign_in", next=site.path()))
+    there = site.here()
+    return to(site.url_for("account_pages.sign_in", next=None if there == "/" else there))
