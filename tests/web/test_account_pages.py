@@ -149,7 +149,7 @@ def test_ones_own_page(app: Flask) -> None:
 
 
 def test_a_visitor_is_asked_about_messages_from_before(tmp_path: Path, new_database: Callable[[], str]) -> None:
-    """Who wrote without an account comes to the page that makes those messages theirs, once."""
+    """Who wrote without an account comes to the page that makes those messages theirs, once; each answer knows it."""
     app = create_app(Settings(data=tmp_path / "open", database=new_database(), limits=False))
     try:
         browser = Browser(app)
@@ -158,7 +158,10 @@ def test_a_visitor_is_asked_about_messages_from_before(tmp_path: Path, new_datab
         made = post(browser, "/setup", code=setup_code(app), name="Azin", password=PASSWORD)
         assert made.headers["Location"] == "/me"
         assert "One message was written in this browser" in browser.client.get("/me").get_data(as_text=True)
+        tags = {path: browser.ask("GET", path).headers["ETag"] for path in ("/rooms/lobby", "/rooms/lobby/messages")}
         assert post(browser, "/me/claims").status_code == 200
+        for path, tag in tags.items():
+            assert browser.ask("GET", path, **{"If-None-Match": tag}).get_json()["mine"]["messages"] == [1], path
         assert "Make them mine" not in browser.client.get("/me").get_data(as_text=True)
         assert browser.ask("GET", "/rooms/lobby").get_json()["mine"]["messages"] == [1]
     finally:

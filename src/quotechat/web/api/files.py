@@ -137,7 +137,10 @@ def remove(file_id: str) -> Response:
 
 
 @blueprint.get("/files/<file_id>")
-@described(answers={200: str, 204: None, 206: str}, problems=_READ, media=_MEDIA, identity="optional")
+@described(
+    answers={200: str, 204: None, 206: str}, problems=_READ, media=_MEDIA, conditional=True, ranges=True,
+    identity="optional",
+)
 def read(file_id: str) -> Response:
     """Read a file of a room that one may read; one that waits for its message, if one uploaded it.
 
@@ -159,7 +162,10 @@ def read(file_id: str) -> Response:
 
 
 @blueprint.get("/files/<file_id>/thumb")
-@described(answers={200: str, 206: str}, problems=_READ, media=("image/webp",), identity="optional")
+@described(
+    answers={200: str, 206: str}, problems=_READ, media=("image/webp",), conditional=True, ranges=True,
+    identity="optional",
+)
 def thumb(file_id: str) -> Response:
     """Read the small picture of a file."""
     return _content(*_files().open(security.principal(), file_id, thumb=True), "image/webp")

@@ -98,7 +98,8 @@ class Call:
     `answers` has a type for each status; `media` names the types of the body, if it is not JSON alone.
     With `optional_body` a request without a body is as one with `{}`.
     `binary` is the type of a request's body that is plain bytes.
-    `limit` is the bucket that it takes from; with `conditional` it has a tag and answers 304.
+    `limit` is the bucket that it takes from; with `conditional` it has a tag and answers 304; with `ranges` also
+    416.
     `identity` is True if a token changes anything; `needed` means 401 without one.
     """
 
@@ -113,6 +114,7 @@ class Call:
     writes: bool = False
     limit: str | None = None
     conditional: bool = False
+    ranges: bool = False
     identity: Literal["none", "optional", "needed"] = "none"
     examples: tuple[Example, ...] = ()
 

@@ -39,7 +39,7 @@ INBOX: tuple[type, ...] = (inbox_types.InboxChanged, inbox_types.News, typing_ty
 
 
 @blueprint.get("/openapi.json")
-@described(answers={200: dict[str, Any]})
+@described(answers={200: dict[str, Any]}, conditional=True)
 def openapi() -> Response:
     """The HTTP API, as OpenAPI 3.1."""
     # The paths begin with our prefix; if the whole application is under one, only the request knows.
@@ -47,7 +47,7 @@ def openapi() -> Response:
 
 
 @blueprint.get("/asyncapi.json")
-@described(answers={200: dict[str, Any]})
+@described(answers={200: dict[str, Any]}, conditional=True)
 def asyncapi() -> Response:
     """WebSocket and streams, as AsyncAPI 3."""
     return _document(asyncapi_document(request.host, site.base(), secure=request.is_secure))
@@ -188,6 +188,9 @@ def _responses(call: Call, kinds: _Kinds) -> dict[str, Any]:
     if call.conditional:
         found["200"]["headers"] = {"ETag": _header("For `If-None-Match`: 304 while nothing has changed.")}
         found["304"] = {"description": "What the client has is what there is."}
+    if call.ranges:
+        found["206"]["headers"] = {"Content-Range": _header("Which bytes these are, and of how many.")}
+        found["416"] = _beyond_the_end()
     if call.limit is not None:
         for status in call.answers:
             found[str(status)]["headers"] = {
@@ -197,6 +200,19 @@ def _responses(call: Call, kinds: _Kinds) -> dict[str, Any]:
     for status, codes in problems.by_status(call.all_problems()).items():
         found[str(status)] = _problem(status, codes)
     return found
+
+
+def _beyond_the_end() -> dict[str, Any]:
+    """Return the answer to a range that a file does not have: a problem that no code is for."""
+    fields = {name: {"type": "string"} for name in ("type", "title", "detail", "request_id")}
+    properties = fields | {"type": {"const": "about:blank"}, "status": {"const": 416}}
+    return {
+        "description": "The range begins beyond the end.",
+        "headers": {"Content-Range": _header("How many bytes there are.")},
+        "content": {"application/problem+json": {"schema": {
+            "type": "object", "required": ["type", "title", "status", "detail"], "properties": properties,
+        }}},
+    }  # fmt: skip
 
 
 def _header(said: str) -> dict[str, Any]:
