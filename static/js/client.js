@@ -309,12 +309,14 @@ export class Connection extends EventTarget {
   /** Resolves after the milliseconds, or sooner: on `wake`, or when the signal aborts. */
   pause(milliseconds, signal = undefined) {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, milliseconds);
-      this.#nudge = () => {
+      const end = () => {
         clearTimeout(timer);
+        signal?.removeEventListener("abort", end); // it lives on: there are many pauses within it
         resolve();
       };
-      signal?.addEventListener("abort", this.#nudge, { once: true });
+      const timer = setTimeout(end, milliseconds);
+      this.#nudge = end;
+      signal?.addEventListener("abort", end);
     });
   }
 }

@@ -39,7 +39,8 @@ export function panel(element, options) {
   return loaded;
 }
 
-/** The files of a message: {take(message)} answers it with them, `isEmpty` is true while there is none. */
+/** The files of a message: {take(message)} answers it with them, `isEmpty` is true while there is none, and `areHere` if
+ *  the server has some. */
 export function attachments(form, options) {
   let files = null;
   const loaded = once(async () => {
@@ -52,6 +53,9 @@ export function attachments(form, options) {
   soon(loaded);
   return {
     take: (message) => (files ? files.take(message) : message),
+    get areHere() {
+      return Boolean(files?.areHere);
+    },
     get isEmpty() {
       return files ? files.isEmpty : !form.elements.file?.files.length;
     },
@@ -108,10 +112,10 @@ export function timeField(input, offset) {
 }
 
 /** What this person has scheduled, if there is something: {refresh()} asks the server. */
-export function tray(element, { api, outbox, edit, life }) {
+export function tray(element, { api, outbox, edit, freed, life }) {
   let refresh = null;
   const loaded = once(
-    async () => new (await import("./outbox/scheduled.js")).Scheduled(element, { outbox, refresh, edit, life }),
+    async () => new (await import("./outbox/scheduled.js")).Scheduled(element, { outbox, refresh, edit, freed, life }),
   );
   let shown = false;
   refresh = async () => {

@@ -89,6 +89,8 @@ $("add-quote").addEventListener("submit", async (event) => {
     choose(added);
   } catch (error) {
     $("added").textContent = "";
+    // The number stands for another text: the server would refuse this one under it for ever.
+    if (error.code === "client-id-reused") id.value = newId();
     refuse(error.field?.endsWith("author") ? "author" : "quote", reasonOf(error));
   }
 });

@@ -14,6 +14,9 @@ from test_pages import waits
 from test_quality import violations
 
 PASSWORD = "correct horse battery 9"
+RENAME = """name => fetch("/api/v1/me", {
+  method: "PATCH", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ name }),
+})"""
 Open = Callable[..., Any]
 
 
@@ -77,10 +80,22 @@ def test_two_people_from_a_link(invite: Server, chromium: Any) -> None:
     boss.wait_for_selector("#composer")
     boss.goto(f"{invite.url}/admin")
     expect(boss.locator("main")).to_contain_text("Too short")
-    # Signed out by the owner: the page goes to the sign-in.
+    # A name that was changed elsewhere: what is sent under the old one is refused, and can be sent under the new one.
+    guest.goto(f"{invite.url}/polling")
+    guest.wait_for_selector("#pill[data-state=live]")
+    guest.evaluate(RENAME, "Bob")
+    guest.fill("textarea[name=message]", "Who am I?")
+    guest.press("textarea[name=message]", "Enter")
+    expect(guest.locator("#outbox .why")).to_contain_text("signed in as")
+    expect(guest.locator("[name=user]")).to_have_value("Bob")
+    guest.click("#outbox >> text=Retry")
+    expect(guest.locator("#log article .user").last).to_have_text("Bob")
+    # Signed out by the owner: the page goes to the sign-in, and from there back to its room.
+    guest.goto(f"{invite.url}/rooms/lobby")
+    guest.wait_for_selector("#pill[data-state=live]")
     boss.goto(f"{invite.url}/people")
     boss.click("li:has-text('Bo') button:has-text('Sign out')")
-    guest.wait_for_url(f"{invite.url}/sign-in*")
+    guest.wait_for_url(f"{invite.url}/sign-in?next=%2Frooms%2Flobby")
     for context in (desk, phone):
         context.close()
 

@@ -392,9 +392,22 @@ def test_a_session_by_keyboard_alone(server: Server, open_page: Open) -> None:
 
 
 def test_enter_while_composing_sends_nothing(server: Server, open_page: Open) -> None:
-    """The Enter that ends a word of an input method is not the one that sends."""
+    """The Enter that ends a word of an input method does not send, join or go to a room, and arrows choose among its
+    words. Safari tells that Enter by its number alone."""
     page = open_page("/")
-    sign(page, "Ada")
+    composed = """(field, about) => field.dispatchEvent(
+        new KeyboardEvent("keydown", { bubbles: true, cancelable: true, ...about }))"""
+    enter = {"key": "Enter", "keyCode": 229}
+    page.fill("[name=user]", "Ada")
+    assert page.eval_on_selector("[name=user]", composed, enter)  # not prevented: the browser has it
+    expect(page.locator("#composer[data-who=first]")).to_be_attached()
+    page.press("[name=user]", "Enter")
+    page.keyboard.press("ControlOrMeta+k")
+    page.fill("#switcher input", "lobby")
+    for keys in (enter, {"key": "ArrowDown", "isComposing": True}):
+        assert page.eval_on_selector("#switcher input", composed, keys)
+        expect(page.locator("#switcher")).to_be_visible()
+    page.keyboard.press("Escape")
     page.fill("[name=message]", "にほん")
     page.eval_on_selector("[name=message]", """field => field.dispatchEvent(
         new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true, isComposing: true }))""")

@@ -106,6 +106,24 @@ def test_the_socket_is_kept(server: Server, rooms: list[str], open_page: Open) -
     assert is_kept(page) and opened == []
 
 
+def test_keys_that_change_the_room_do_nothing_else(server: Server, rooms: list[str], open_page: Open) -> None:
+    """In an empty composer Up alone edits one's last message: the room that one leaves with Alt+Up is as it was."""
+    one, other = rooms
+    page = stays(open_page(f"/rooms/{other}"))
+    write(page, "my own", "Ada")
+    expect(page.locator("#log article.own")).to_have_count(1)
+    for key, room in (("Alt+ArrowUp", one), ("Alt+ArrowDown", other)):
+        page.press(FIELD, key)
+        seen(page, room)
+    expect(page.locator("#context")).to_be_hidden()
+    expect(page.locator(FIELD)).to_have_value("")
+    for key in ("Shift+ArrowUp", "ControlOrMeta+ArrowUp"):
+        page.press(FIELD, key)
+        expect(page.locator("#context")).to_be_hidden()
+    page.press(FIELD, "ArrowUp")
+    expect(page.locator(FIELD)).to_have_value("my own")
+
+
 def test_nothing_is_missed_or_repeated(server: Server, rooms: list[str], open_page: Open) -> None:
     """While another client writes to both rooms, each shows what was said there from the first on, once, in order."""
     page = stays(open_page(f"/rooms/{rooms[0]}"))

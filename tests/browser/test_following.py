@@ -104,6 +104,8 @@ def test_typing_is_shown_and_goes(server: Server, devices: Any) -> None:
     assert line.get_attribute("role") == "status"
     assert here.locator("#typing").text_content() == ""
     typed = field.input_value()
+    there.evaluate("localStorage.setItem('quotechat:user', '\"Ann\"')")  # a name from before it had an account
     field.press("Enter")
     expect(there.locator("#log article .text").last).to_have_text(typed)
+    assert "own" not in (there.locator("#log article").last.get_attribute("class") or "").split()
     expect(line).to_have_text("")

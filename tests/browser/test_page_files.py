@@ -12,7 +12,8 @@ import requests
 from hostile_files import HOSTILE, photo
 from playwright.sync_api import Error, expect
 from server import Server
-from test_pages import loads, sign, waits
+from test_features import act
+from test_pages import later, loads, sign, waits
 
 Open = Callable[..., Any]
 DROP = """([name, text]) => {
@@ -44,7 +45,8 @@ def server(tmp_path: Path, driver: Any, port: int) -> Iterator[Server]:
 
 
 def test_a_page_sends_and_shows_files(open_page: Open) -> None:
-    """Chosen and dropped, sent without a text; a picture has its place before it is there, all else is a link."""
+    """Chosen and dropped, sent without a text; a picture has its place before it is there, all else is a link.
+    Without a text too it is sent when, and as the answer, that was chosen."""
     ada, bo = open_page("/"), open_page("/polling")
     sign(ada, "Ada")
     loads(ada, "field", "upload")
@@ -67,6 +69,18 @@ def test_a_page_sends_and_shows_files(open_page: Open) -> None:
     ada.set_input_files("[name=file]", {"name": "no.txt", "mimeType": "", "buffer": b"no"})
     ada.click(".files-waiting button")
     expect(ada.locator(".files-waiting")).to_be_hidden()
+    act(ada, 1, "reply")
+    later(ada, "+1h")
+    ada.set_input_files("[name=file]", {"name": "later.txt", "mimeType": "", "buffer": b"later"})
+    expect(ada.locator(".files-waiting li")).to_have_count(1)
+    expect(ada.locator(".files-waiting progress")).to_have_count(0)
+    ada.press("[name=message]", "Enter")
+    expect(ada.locator("#scheduled-count")).to_have_text("1 scheduled")  # and not sent at once
+    expect(ada.locator("#context")).to_be_hidden()
+    expect(ada.locator("#later")).to_be_hidden()
+    (waiting,) = ada.evaluate("fetch('/api/v1/rooms/lobby/scheduled').then((answer) => answer.json())")["scheduled"]
+    assert len(waiting["message"]["files"]) == 1
+    assert waiting["message"]["reply_to"] == 1
 
 
 def test_a_form_sends_one_file_without_javascript(open_page: Open) -> None:

@@ -155,10 +155,14 @@ def test_a_reply_waits_for_the_name(server: Server, open_page: Open) -> None:
     page.keyboard.press("Enter")
     expect(page.locator(FIELD)).to_be_focused()
     page.click("[popovertarget=format]")
-    expect(page.locator("#format")).to_be_visible()
-    page.focus("#format select")
+    for place in ("[popovertarget=format]", "#format select"):  # what opens a panel keeps the focus
+        expect(page.locator("#format")).to_be_visible()
+        page.focus(place)
+        page.keyboard.press("Escape")
+        expect(page.locator("#format")).to_be_hidden()
+        expect(page.locator("#context")).to_be_visible()
+        page.click("[popovertarget=format]")
     page.keyboard.press("Escape")
-    expect(page.locator("#format")).to_be_hidden()
     page.fill(FIELD, "I am")
     page.press(FIELD, "Enter")
     expect(page.locator("#m2 .answers-text")).to_contain_text("who is there?")
@@ -221,7 +225,7 @@ def test_nothing_is_wrong_after_what_one_does(width: int, scheme: str, server: S
 
 
 def test_a_reaction_by_keyboard(server: Server, open_page: Open) -> None:
-    """From the message: its menu, the search by a name, Enter; the focus is on the message again."""
+    """From the message: its menu, the search by a name, Enter; the focus is on the message again, after Esc too."""
     create(server, "react")
     say(server, "react", "hello")
     page = open_page("/rooms/react")
@@ -236,6 +240,52 @@ def test_a_reaction_by_keyboard(server: Server, open_page: Open) -> None:
     page.keyboard.press("Enter")
     expect(page.locator("#m1 .chip[data-emoji='🎉']")).to_have_text("🎉 1")
     expect(page.locator("#m1")).to_be_focused()
+    page.keyboard.press("m")
+    expect(page.locator("#message-menu [data-action=like]")).to_be_focused()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    expect(page.locator("#emoji input")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#emoji .emoji-grid button").first).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.locator("#emoji")).to_be_hidden()
+    expect(page.locator("#m1")).to_be_focused()
+
+
+def test_the_focus_is_given_on(server: Server, open_page: Open) -> None:
+    """By who uses the keyboard: what has it may go with what it does. And a link with Ctrl opens a tab of its own."""
+    create(server, "focus")
+    say(server, "focus", *(f"word {number}" for number in range(30)))
+    page = open_page("/rooms/focus", viewport={"width": 800, "height": 400})
+    sign(page, "Ada")
+    act(page, 30, "reply")
+    page.focus("#cancel-context")
+    page.keyboard.press("Enter")
+    expect(page.locator("#context")).to_be_hidden()
+    expect(page.locator(FIELD)).to_be_focused()
+    page.evaluate("document.getElementById('scroller').scrollTop = 0")
+    page.focus("#newer")
+    page.keyboard.press("Enter")
+    expect(page.locator("#newer")).to_be_hidden()
+    expect(page.locator(FIELD)).to_be_focused()
+    sign(page, "Ada\u202e")
+    write(page, "refused")
+    page.focus("#outbox >> text=Discard")
+    page.keyboard.press("Enter")
+    expect(page.locator("#outbox article")).to_have_count(0)
+    expect(page.locator(FIELD)).to_be_focused()
+    is_free = """([selector, ctrlKey]) => {
+      let free = null;
+      addEventListener("click", (event) => {
+        free = !event.defaultPrevented;
+        event.preventDefault();
+      }, { once: true });
+      const click = new MouseEvent("click", { ctrlKey, bubbles: true, cancelable: true });
+      document.querySelector(selector).dispatchEvent(click);
+      return free;
+    }"""
+    for selector in ("#m30 .number", "#earlier"):
+        assert [page.evaluate(is_free, [selector, ctrl]) for ctrl in (True, False)] == [True, False], selector
 
 
 def test_few_stops_of_tab_lead_to_the_composer(server: Server, open_page: Open) -> None:

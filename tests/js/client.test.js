@@ -1,5 +1,6 @@
 // The promise of the pages: every event once and in order, whatever happens to the transport.
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { afterEach, test } from "node:test";
 import { Api, connect } from "../../static/js/client.js";
 import { cursorOf, sent, Server, until } from "./fakes.js";
@@ -291,6 +292,15 @@ test("long polling needs no AbortSignal.any", async () => {
   } finally {
     AbortSignal.any = any;
   }
+});
+
+test("a pause leaves nothing behind in what outlives it", async () => {
+  const server = new Server();
+  const signals = new Set();
+  const api = { ...server.api, events: (after, about) => (signals.add(about.signal), server.api.events(after, about)) };
+  reader(server, { api, transports: ["short-poll"], interval: 1 });
+  await until(() => server.asked.length > 20);
+  for (const signal of signals) assert.ok(getEventListeners(signal, "abort").length < 5);
 });
 
 const oneLock = { request: (_name, _options, run) => run() };

@@ -1,8 +1,9 @@
 // The inbox as a client keeps it: absolute values, over a socket and beside polls.
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { afterEach, test } from "node:test";
 import { connect } from "../../static/js/client.js";
-import { Inbox } from "../../static/js/reader/inbox.js";
+import { followInbox, Inbox } from "../../static/js/reader/inbox.js";
 import { cursorOf, Server, until } from "./fakes.js";
 
 let open = [];
@@ -24,6 +25,20 @@ test("whole ones replace, parts and news change, and what is gone goes", () => {
   assert.deepEqual(Object.keys(inbox.rooms), ["tea", "cake"]);
   assert.equal(inbox.apply({ cursor: "2.b", rooms: {} }), false);
   assert.equal(inbox.cursor, "2.b");
+});
+
+test("while it cannot be asked for, nothing piles up", async () => {
+  const control = new AbortController();
+  let asked = 0;
+  const inbox = async () => {
+    asked += 1;
+    throw new TypeError("fetch failed");
+  };
+  const done = followInbox({ api: { inbox }, interval: 1, inboxCursor: () => "0" }, control.signal);
+  await until(() => asked > 20);
+  assert.ok(getEventListeners(control.signal, "abort").length < 3);
+  control.abort();
+  await done;
 });
 
 const follow = (server, api, transport) => {

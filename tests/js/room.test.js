@@ -12,7 +12,8 @@ import { commandOf, neighbourOf } from "../../static/js/reader/keys.js";
 import { fitting } from "../../static/js/reader/switcher.js";
 import { leftOver } from "../../static/js/composer/lengths.js";
 import { goesOn } from "../../static/js/entries/log.js";
-import { missedOf } from "../../static/js/reader/unread.js";
+import { missedOf, Unread } from "../../static/js/reader/unread.js";
+import { load, save } from "../../static/js/page/store.js";
 import { isSignedIn } from "../../static/js/room/open.js";
 
 const read = (path) => readFileSync(new URL(path, import.meta.url), "utf-8");
@@ -131,4 +132,19 @@ test("a page that is told of the end of its session asks if the browser has anot
   assert.equal(await isSignedIn(says([{ account: { name: "Azin" } }]), 1), true);
   assert.equal(await isSignedIn(says([{}, { account: { name: "Azin" } }]), 1), true, "the answer came a moment later");
   assert.equal(await isSignedIn(says([]), 1), false);
+});
+
+test("what was read of a log that has begun anew is forgotten", () => {
+  globalThis.addEventListener ??= () => {}; // of a page
+  for (const [head, before] of [
+    [1_000, 1_000],
+    [1_001, 1_000],
+    [3, Infinity],
+  ]) {
+    for (const [key, value] of Object.entries({ read: 1_000, "read-n": 900, "read-at": "2026-01-01" }))
+      save(`${key}:tea`, value);
+    const unread = new Unread("tea", () => true, { head, messages: 3 });
+    assert.equal(unread.before, before);
+    assert.equal(load("read-n:tea"), before === Infinity ? null : 900);
+  }
 });

@@ -1,11 +1,12 @@
 // The form that people write in: its keys, its draft, and what it answers to, edits or mends.
 import { dayAndTime } from "../page/dates.js";
 import { inOrder } from "../page/direction.js";
-import { opensBeside } from "../entries/place.js";
-import { replace, replaceAll } from "./fields.js";
+import { isAnythingOpen, opensBeside } from "../entries/place.js";
+import { composes, replace, replaceAll } from "./fields.js";
 import { timeField } from "../later.js";
 import { watchLengths } from "./lengths.js";
 import { mark } from "./markup.js";
+import { keepFocus } from "../page/focus.js";
 import { Name } from "../person/name.js";
 import { onLeaving } from "../page/life.js";
 import { load, save } from "../page/store.js";
@@ -20,9 +21,10 @@ export class Composer {
   #left = {}; // changed texts of edits that were left: id → text
 
   /** `send(message)` takes a new message on, `edit(id, text)` a changed one, `mend(id, message)` a refused one;
-   *  `message(id)` is what the page shows, `article(id)` where; `refused(id)` what the outbox keeps; `editLast()` is Up. */
-  constructor(form, { drafts, send, edit, mend, editLast, message, article, refused, tell, life }) {
-    Object.assign(this, { form, drafts, send, edit, mend, editLast, message, article, refused, tell });
+   *  `message(id)` is what the page shows, `article(id)` where; `refused(id)` what the outbox keeps; `editLast()` is Up.
+   *  `hasFiles()` is true if a new message may be without a text. */
+  constructor(form, { drafts, send, edit, mend, editLast, message, article, refused, hasFiles, tell, life }) {
+    Object.assign(this, { form, drafts, send, edit, mend, editLast, message, article, refused, hasFiles, tell });
     this.home = form.parentElement;
     this.field = form.elements.message;
     this.#time = timeField(form.querySelector("#at-time input"), form.querySelector("#at-offset"));
@@ -46,7 +48,12 @@ export class Composer {
       const sign = target.closest("[data-mark]")?.dataset.mark;
       if (sign) mark(this.field, sign);
     });
-    form.querySelector("#cancel-context").addEventListener("click", () => this.leave());
+    const cancels = () =>
+      keepFocus(
+        () => this.leave(),
+        () => this.focus(),
+      );
+    form.querySelector("#cancel-context").addEventListener("click", cancels);
     this.field.addEventListener("input", ({ inputType }) => this.#typed(inputType));
     // Another tab may have taken up what this one keeps for the next.
     onLeaving(life, () => this.#keep());
@@ -198,11 +205,12 @@ export class Composer {
   }
 
   #submit() {
-    const text = this.text;
-    if (!text.trim() || !this.#isReady()) return;
+    const text = this.text.trim() && this.text;
+    const about = this.#about;
+    const isNew = !about || about.kind === "reply";
+    if (!(text || (isNew && this.hasFiles())) || !this.#isReady()) return;
     this.refuse();
     this.name.take(this.name.value);
-    const about = this.#about;
     const message = this.#message(text);
     this.#exit();
     if (about) delete this.#left[about.id];
@@ -259,12 +267,11 @@ export class Composer {
 
   #pressed(event) {
     const { key, target } = event;
-    // Enter also ends the composition of a word in Japanese, Chinese, Korean.
-    if (event.isComposing || event.keyCode === 229) return;
+    if (composes(event)) return;
     const command = event.ctrlKey || event.metaKey;
     const touch = matchMedia("(pointer: coarse)").matches;
-    // In a panel it closes the panel.
-    if (key === "Escape") return target.closest("[popover]") ? undefined : this.leave();
+    // It closes what is open, wherever the focus is: what opens a panel keeps it.
+    if (key === "Escape") return isAnythingOpen() ? undefined : this.leave();
     if (target !== this.field) return undefined;
     if (key === "Enter" && !event.shiftKey && (command || !touch)) {
       event.preventDefault();
@@ -274,7 +281,7 @@ export class Composer {
       event.preventDefault();
       return mark(this.field, MARKS[key.toLowerCase()]);
     }
-    if (key === "ArrowUp" && !this.text) {
+    if (key === "ArrowUp" && !this.text && !command && !event.altKey && !event.shiftKey) {
       event.preventDefault();
       return this.editLast();
     }

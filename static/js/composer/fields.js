@@ -1,4 +1,8 @@
-// Changes the text of a field as if it was typed, so that Ctrl+Z takes it back.
+// Changes the text of a field as if it was typed, so that Ctrl+Z takes it back; and tells keys that belong to a word.
+
+/** Whether a key is part of a word that is being composed (Japanese, Chinese, Korean): Enter ends it, arrows choose. Safari
+ *  tells the Enter that ends one by its number alone. */
+export const composes = ({ isComposing, keyCode }) => isComposing || keyCode === 229;
 
 /** Replaces what stands between `start` and `end`. Leaves the cursor behind it. */
 export function replace(field, start, end, text) {

@@ -1,4 +1,5 @@
 // The emoji to react with: some at hand, all others by their names (CLDR short names), which are fetched when needed.
+import { composes } from "../composer/fields.js";
 import { openBeside } from "./place.js";
 
 const MOST = 48; // shown at once
@@ -77,6 +78,7 @@ export class Picker {
   }
 
   #pressed(event) {
+    if (composes(event)) return undefined;
     const all = [...this.grid.children];
     const at = all.indexOf(document.activeElement);
     const inField = document.activeElement === this.field;

@@ -1,4 +1,5 @@
 // Older entries, fetched as the reader comes near the top, or as somebody wants to see one of them.
+import { keepFocus } from "../page/focus.js";
 
 const NEAR = 300; // px
 const AT_ONCE = 200; // entries in a request, when many are wanted
@@ -21,6 +22,7 @@ export class History {
   constructor({ scroller, link, oldest, newest, past, older, show, life }) {
     Object.assign(this, { link, oldest, newest, past, older, show, life });
     link.addEventListener("click", (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return; // a tab of its own
       event.preventDefault();
       this.load();
     });
@@ -62,7 +64,11 @@ export class History {
     try {
       const page = await this.older(this.oldest(), limit);
       this.show(page);
-      this.link.hidden = !page.has_more;
+      const show = () => {
+        this.link.hidden = !page.has_more;
+      };
+      const byKey = this.link.matches(":focus-visible");
+      keepFocus(show, () => byKey && this.scroller.querySelector("article")?.focus({ preventScroll: true }));
       this.link.textContent = "Earlier messages";
     } catch {
       this.link.textContent = "Earlier messages could not be loaded. Try again";

@@ -12,7 +12,7 @@ export function jumps(log, { reach, missing, life, begins = true }) {
   };
   log.addEventListener("click", (event) => {
     const link = event.target.closest("a.answers, a.number");
-    if (!link) return;
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return; // a tab of its own
     event.preventDefault();
     history.replaceState(history.state, "", link.hash);
     go(idIn(link.hash));

@@ -2,6 +2,10 @@
 // sheet at the bottom.
 
 const GAP = 4; // px
+const OPEN = "dialog[open], [popover]:popover-open";
+
+/** Whether something lies over the page, which Esc closes before it does anything else. */
+export const isAnythingOpen = () => document.querySelector(OPEN) !== null;
 
 /** The corner for a box of `width` and `height` beside `anchor`, in a window; below it if there is room. Pure. */
 export function corner(anchor, { width, height }, space) {

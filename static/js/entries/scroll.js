@@ -1,4 +1,5 @@
 // Stick to the bottom, or hold the reader's place and count what is new below.
+import { keepFocus } from "../page/focus.js";
 import { atEnd } from "../page/life.js";
 
 const NEAR = 80; // px
@@ -10,12 +11,14 @@ export class Scroll {
   #top = 0;
   #height = 0;
 
-  /** `latest` is the address of the newest, on a page that shows the past; `reached()` is called at the newest. */
-  constructor(scroller, button, { latest, reached = () => {}, life } = {}) {
+  /** `latest` is the address of the newest, on a page that shows the past; `reached()` is called at the newest,
+   *  and `freed()` if the way there had the focus. */
+  constructor(scroller, button, { latest, reached = () => {}, freed = () => {}, life } = {}) {
     Object.assign(this, { scroller, button, latest, reached });
     this.stuck = !latest;
     scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
-    button.addEventListener("click", () => (latest ? location.assign(latest) : this.toBottom()));
+    const down = () => (latest ? location.assign(latest) : this.toBottom());
+    button.addEventListener("click", () => keepFocus(down, freed));
     // Pictures of letters, phone keyboards, long composers and a last row that grows change the heights.
     const sizes = new ResizeObserver(() => this.stuck && this.toBottom());
     for (const each of [scroller, ...scroller.children]) sizes.observe(each);

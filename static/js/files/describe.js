@@ -1,4 +1,5 @@
 // The form in which a person says what the files of a message show, after it was sent. Loaded when it is asked for.
+import { tooLong } from "../composer/lengths.js";
 import { inOrder } from "../page/direction.js";
 import { atEnd } from "../page/life.js";
 
@@ -67,10 +68,12 @@ export class Describer {
     const input = made("input", {
       type: "text",
       value: alt,
-      maxLength: MOST_ALT,
       placeholder: "What it shows",
       dir: "auto",
     });
+    input.addEventListener("input", () =>
+      input.setCustomValidity(tooLong(input.value.trim(), MOST_ALT, "The description")),
+    );
     label.append(made("bdi", { textContent: inOrder(name) }), input);
     return label;
   }

@@ -1,4 +1,5 @@
 // The files of the message that is being written: chosen, dropped or pasted, on their way or here, and described.
+import { tooLong } from "../composer/lengths.js";
 import { newId } from "../page/ids.js";
 import { atEnd } from "../page/life.js";
 import { reasonOf } from "../problem.js";
@@ -13,10 +14,9 @@ const MOST_ALT = 500;
 export class Files {
   #items = []; // {id, row, control, file, alt}; `file` is the server's as soon as it has all of it
 
-  /** `send(message)` sends one without a text, `user()` is its author; `refuse(text)` says what is wrong; `place` is
-   *  what this browser keeps for the room. */
-  constructor(form, { api, place, user, send, refuse, life, kept = new Kept(place) }) {
-    Object.assign(this, { form, api, user, send, refuse, life, kept });
+  /** `user()` is the author; `refuse(text)` says what is wrong; `place` is what this browser keeps for the room. */
+  constructor(form, { api, place, user, refuse, life, kept = new Kept(place) }) {
+    Object.assign(this, { form, api, user, refuse, life, kept });
     this.input = form.querySelector("[name=file]");
     this.list = form.querySelector(".files-waiting");
     if (!this.input) return;
@@ -29,7 +29,7 @@ export class Files {
     for (const name of ["dragover", "drop"]) {
       document.addEventListener(name, (event) => this.#dragged(event), { signal: life });
     }
-    // Before the composer: it sends texts.
+    // Before the composer, which sends.
     form.addEventListener("submit", (event) => this.#submit(event), { capture: true });
     atEnd(life, () => kept.end());
     this.#resume();
@@ -37,6 +37,11 @@ export class Files {
 
   get isEmpty() {
     return !this.#items.length;
+  }
+
+  /** True if there is one that the server has. */
+  get areHere() {
+    return this.#items.some(({ file }) => file);
   }
 
   /** Goes on with what a page before this one left. */
@@ -123,13 +128,17 @@ export class Files {
     const field = document.createElement("input");
     Object.assign(field, {
       type: "text",
-      maxLength: MOST_ALT,
       value: item.alt,
       placeholder: "What it shows",
       dir: "auto",
     });
     field.setAttribute("aria-label", `What ${name} shows, for those who do not see it`);
-    field.addEventListener("input", () => (item.alt = field.value.trim()));
+    field.addEventListener("input", () => {
+      item.alt = field.value.trim();
+      const words = tooLong(item.alt, MOST_ALT, "The description");
+      if (words !== field.validationMessage) this.refuse(words);
+      field.setCustomValidity(words);
+    });
     field.addEventListener("change", keep);
     return field;
   }
@@ -153,18 +162,9 @@ export class Files {
   }
 
   #submit(event) {
-    if (!this.#items.length) return;
-    const stop = () => {
-      event.preventDefault();
-      event.stopImmediatePropagation();
-    };
-    if (this.#items.some(({ file, failed }) => !file && !failed)) {
-      stop();
-      this.refuse("Your files are still on their way. Send when they are here, or remove them.");
-    } else if (!this.form.elements.message.value.trim() && this.user() && this.#items.some(({ file }) => file)) {
-      stop();
-      this.refuse();
-      this.send({ user: this.user(), message: "" });
-    }
+    if (this.#items.every(({ file, failed }) => file || failed)) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    this.refuse("Your files are still on their way. Send when they are here, or remove them.");
   }
 }

@@ -55,7 +55,11 @@ export class Network {
   async fetch(url, options = {}, sizeOf = () => 0) {
     const control = new AbortController();
     const lost = () => control.abort(new TypeError("The network is cut."));
-    const forget = this.#whenCut(lost);
+    const unhook = this.#whenCut(lost);
+    const forget = () => {
+      unhook();
+      options.signal?.removeEventListener("abort", stop); // it lives on: there are many requests within it
+    };
     const stop = () => {
       forget();
       control.abort(options.signal.reason);

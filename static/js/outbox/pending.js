@@ -1,5 +1,6 @@
 // The rows of the outbox: on their way, or refused with a choice.
 import { fold } from "../entries/fold.js";
+import { keepFocus } from "../page/focus.js";
 import { blank, showMessage } from "../entries/message.js";
 import { nextName } from "../person/name.js";
 
@@ -23,9 +24,9 @@ export class Pending {
   #timers = new Map(); // client_id → when to show its row
 
   /** `message(id)` is what the page shows, `edit(item)` puts a text back into the field, `retry(item)` sends it, and
-   *  `rename(item, name)` under another name. */
-  constructor(element, outbox, { message, edit, retry, rename, life }) {
-    Object.assign(this, { element, outbox, message, edit, retry, rename });
+   *  `rename(item, name)` under another name; `freed()` is called if that takes away what had the focus. */
+  constructor(element, outbox, { message, edit, retry, rename, freed, life }) {
+    Object.assign(this, { element, outbox, message, edit, retry, rename, freed });
     for (const item of outbox.items) this.#changed(item);
     outbox.addEventListener("changed", ({ detail: { item, was } }) => this.#changed(item, was), { signal: life });
     outbox.addEventListener("removed", ({ detail: { item, answer } }) => this.#removed(item, answer), { signal: life });
@@ -91,7 +92,7 @@ export class Pending {
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = label;
-      button.addEventListener("click", act);
+      button.addEventListener("click", () => keepFocus(act, this.freed));
       return button;
     };
     const why = document.createElement("span");

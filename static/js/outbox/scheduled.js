@@ -1,25 +1,34 @@
 // This person's messages that wait for their time, and those that were refused when it came.
 import { dayAndTime } from "../page/dates.js";
+import { keepFocus } from "../page/focus.js";
 import { inOrder } from "../page/direction.js";
 import { atEnd } from "../page/life.js";
 
 const REASONS = { conflict: "somebody else has the name" };
 
 export class Scheduled {
-  /** `refresh()` asks for them anew; `edit(message)` takes one back into the field, and answers if it could. */
-  constructor(element, { outbox, refresh, edit, life }) {
-    Object.assign(this, { element, outbox, refresh, edit, list: element.querySelector("ul") });
+  /** `refresh()` asks for them anew; `edit(message)` takes one back into the field, and answers if it could;
+   *  `freed()` is called if what had the focus is gone. */
+  constructor(element, { outbox, refresh, edit, freed, life }) {
+    Object.assign(this, { element, outbox, refresh, edit, freed, list: element.querySelector("ul") });
     atEnd(life, () => clearTimeout(this.timer));
   }
 
   show(all) {
     const waiting = all.filter((item) => item.state !== "refused");
     const refused = all.length - waiting.length;
-    this.element.hidden = all.length === 0;
     this.element.querySelector("#scheduled-count").textContent =
       `${waiting.length} scheduled` + (refused ? `, ${refused} not sent` : "");
-    this.list.replaceChildren(...all.map((item) => this.#row(item)));
+    const show = () => {
+      this.element.hidden = all.length === 0;
+      this.list.replaceChildren(...all.map((item) => this.#row(item)));
+    };
+    keepFocus(show, () => (all.length ? this.#summary.focus() : this.freed()));
     this.#comeBack(waiting);
+  }
+
+  get #summary() {
+    return this.element.querySelector("summary");
   }
 
   /** The message itself arrives as an event; the tray only has to forget it. */
@@ -59,6 +68,8 @@ export class Scheduled {
   }
 
   #cancel(row, id) {
+    // What is disabled has no focus.
+    if (row.contains(document.activeElement)) this.#summary.focus();
     this.#disable(row);
     this.outbox.add({ command: "cancel-scheduled", scheduled: { id } });
   }

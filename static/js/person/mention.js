@@ -1,5 +1,5 @@
 // "@" and some letters in the composer: names of people in the room, to be called. Loaded with the first "@".
-import { replace } from "../composer/fields.js";
+import { composes, replace } from "../composer/fields.js";
 
 const MOST = 6;
 
@@ -67,7 +67,7 @@ export class Mentions {
   }
 
   #pressed(event) {
-    if (this.list.hidden || event.isComposing) return;
+    if (this.list.hidden || composes(event)) return;
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step) {
       this.#at = (this.#at + step + this.#names.length) % this.#names.length;

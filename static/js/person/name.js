@@ -1,4 +1,5 @@
 // Who writes: asked for before anything is written, on a line of its own; then it can be changed behind "Aa".
+import { composes } from "../composer/fields.js";
 import { load, save } from "../page/store.js";
 
 /** The next free name to offer for one that is taken: "Bo 2" for "Bo". Pure. */
@@ -17,7 +18,7 @@ export class Name {
     this.#asks = !this.value;
     this.field.addEventListener("change", () => save("user", this.field.value));
     this.field.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.isComposing || !isEmpty()) return;
+      if (event.key !== "Enter" || composes(event) || !isEmpty()) return;
       event.preventDefault();
       this.#join();
     });

@@ -28,12 +28,13 @@ function counted({ unread: _, ...entry }) {
 
 const rest = (milliseconds, signal) =>
   new Promise((resolve) => {
-    const timer = setTimeout(resolve, milliseconds);
     const end = () => {
       clearTimeout(timer);
+      signal.removeEventListener("abort", end); // it lives on: there are many pauses within it
       resolve();
     };
-    signal.addEventListener("abort", end, { once: true });
+    const timer = setTimeout(end, milliseconds);
+    signal.addEventListener("abort", end);
   });
 
 /** Asks for the inbox again and again, held by the server, until `signal` ends it. */

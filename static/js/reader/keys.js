@@ -1,8 +1,8 @@
 // The keyboard: from message to message, one letter per action, and to other rooms.
+import { isAnythingOpen } from "../entries/place.js";
 import { neighbour, newest } from "../entries/stretches.js";
 import { load, save } from "../page/store.js";
 
-const OPEN = "dialog[open], [popover]:popover-open";
 const ACTIONS = { r: "reply", e: "edit", l: "like", d: "dislike", m: "more", Delete: "delete" };
 
 /** What a key with modifiers does; null for all others. Pure. */
@@ -51,7 +51,7 @@ export function keyboard({ log, sheet, field, run, undo, open, done, life }) {
     const modified = event.ctrlKey || event.metaKey || event.altKey;
     const types = modified || target.closest("input, textarea, select");
     // What is open is looked for last: that is a look at each element of the page.
-    if (event.isComposing || (types && !command) || document.querySelector(OPEN)) return;
+    if (event.isComposing || (types && !command) || isAnythingOpen()) return;
     if (command) {
       event.preventDefault();
       go(command);

@@ -1,13 +1,14 @@
 // How much came since the last visit, and since when: a way to the first of it, and one to be done with it.
 import { sinceWhen } from "../page/dates.js";
+import { keepFocus } from "../page/focus.js";
 import { missedOf } from "./unread.js";
 
 const AT_ONCE = 400; // that are loaded without being asked for
 
 export class Missed {
   /** `unread` says what was read, `first()` is the first new entry that is loaded; `go(article)` shows it, `done()` marks
-   *  all of it as read. */
-  constructor(bar, { unread, timeline, history, first, go, done }) {
+   *  all of it as read, and `freed()` is called if what had the focus is gone. */
+  constructor(bar, { unread, timeline, history, first, go, done, freed }) {
     Object.assign(this, { bar, unread, timeline, history, first, go });
     bar.querySelector("[data-go]").addEventListener("click", async () => {
       const article = await history.reach(unread.before + 1, () => !this.#more && first(), { anchor: false });
@@ -15,8 +16,10 @@ export class Missed {
       this.show();
     });
     bar.querySelector("[data-done]").addEventListener("click", () => {
-      this.done();
-      done();
+      keepFocus(() => {
+        this.done();
+        done();
+      }, freed);
     });
   }
 

@@ -1,4 +1,5 @@
 // Ctrl+K: to a room, to a person, or to a search, by a few letters. Loaded when it is asked for.
+import { composes } from "../composer/fields.js";
 import { roomsShown } from "./keys.js";
 
 /** Those whose names fit, the best first: the whole name, its beginning, the beginning of a word, anywhere. Pure. */
@@ -77,10 +78,11 @@ export class Switcher {
   }
 
   #pressed(event) {
+    if (composes(event)) return;
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step && this.#shown.length) this.#at = (this.#at + step + this.#shown.length) % this.#shown.length;
     if (step) this.#mark();
-    else if (event.key === "Enter" && !event.isComposing) this.#take(this.#shown[this.#at]);
+    else if (event.key === "Enter") this.#take(this.#shown[this.#at]);
     else return;
     event.preventDefault();
   }

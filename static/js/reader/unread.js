@@ -17,11 +17,13 @@ export class Unread {
   #timer = null;
   #marked = 0;
 
-  /** `looks()` is true while the newest message is in view; `messages` were sent so far. Of an account `read` is what
-   *  the server has, and `mark(seq)` tells it. */
-  constructor(room, looks, { messages = 0, read = null, mark = null, life } = {}) {
+  /** `looks()` is true while the newest message is in view; `messages` were sent so far, and `head` is the number of the
+   *  newest event. Of an account `read` is what the server has, and `mark(seq)` tells it. */
+  constructor(room, looks, { messages = 0, read = null, mark = null, head = Infinity, life } = {}) {
     Object.assign(this, { key: `read:${room}`, timeKey: `read-at:${room}`, countKey: `read-n:${room}` });
     Object.assign(this, { looks, messages, mark });
+    // A log that has begun anew, such as after its data was lost: nothing of it was read.
+    if (load(this.key, 0) > head) for (const key of [this.key, this.timeKey, this.countKey]) save(key, null);
     /** The number that was read last at the visit before; Infinity at the first one. */
     this.before = read?.id ?? load(this.key, Infinity);
     /** How many messages that were. */

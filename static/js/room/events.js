@@ -127,9 +127,10 @@ function handlesAnswers(page, expected) {
         scheduled.refresh();
         return tell(reason);
       case "edit-message":
-        if (composer.isFree && nowhereElse) page.editAgain(item);
+        if (envelope.message.message !== undefined && composer.isFree && nowhereElse) page.editAgain(item);
         return composer.refuse(reason);
       case "send-message":
+        if (item.code === "forbidden") page.learnName();
         return composer.refuse(reason);
       default:
         return tell(reason);

@@ -22,6 +22,12 @@ export async function isSignedIn(api, pause = 500) {
   return isSignedIn(api, 0);
 }
 
+/** The address to sign in at, which leads back to this page; `base` is that of the API. */
+function signInFrom(signIn, base) {
+  const next = location.pathname.slice(base.length - "/api/v1".length) + location.search;
+  return `${signIn}?${new URLSearchParams({ next })}`;
+}
+
 /** The beginning of the parts of a room, which live as long as `life`; `inbox` is that of the room before. Whatever
  *  hears the connection has to listen within the same task. */
 export function openRoom({ life, inbox = $("rooms").dataset.inbox !== undefined }) {
@@ -45,7 +51,7 @@ export function openRoom({ life, inbox = $("rooms").dataset.inbox !== undefined 
   connection.addEventListener("signed-out", async () => {
     if (!signIn) return;
     if (await isSignedIn(api)) location.reload();
-    else location.assign(signIn);
+    else location.assign(signInFrom(signIn, base));
   });
   // What this browser keeps for a room: one origin may hold several chats.
   const place = base === "/api/v1" ? room : `${base}:${room}`;

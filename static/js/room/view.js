@@ -7,9 +7,16 @@ import { Mine } from "../person/mine.js";
 import { Missed } from "../reader/missed.js";
 import { Scroll } from "../entries/scroll.js";
 import { load } from "../page/store.js";
+import { hasKeyboard } from "../page/viewport.js";
 import { entriesOf, Timeline } from "../entries/timeline.js";
 import { Unread } from "../reader/unread.js";
 import { $ } from "./open.js";
+
+/** The name that this page writes under: the account's, else what this browser keeps. */
+function ownName() {
+  const { user } = $("composer").elements;
+  return user.readOnly ? user.value : load("user", "");
+}
 
 /** The entries, as the server rendered them and as events change them. */
 export function wireEntries(page) {
@@ -33,14 +40,16 @@ export function wireEntries(page) {
     const article = log.article(id);
     if (article) log.decorate(article, timeline.get(id));
   };
-  return { timeline, mine, me: () => load("user", ""), reaction, hasEmoji, log, repaint };
+  return { timeline, mine, me: ownName, reaction, hasEmoji, log, repaint };
 }
 
 /** Where the reader is: at the newest, at the first that is new, or at what is older. */
 export function wirePlace(page) {
   const { life, api, place, latest, connection, timeline, mine, log } = page;
+  const freed = () => hasKeyboard() && page.composer.focus(); // as with Esc
   const scroll = new Scroll($("scroller"), $("newer"), {
     latest,
+    freed,
     reached: () => {
       unread.reached(connection.seq);
       missed.done();
@@ -51,6 +60,7 @@ export function wirePlace(page) {
   const unread = new Unread(place, () => scroll.stuck && !latest, {
     ...position,
     life,
+    head: connection.seq,
     mark: position.read && ((id, keepalive) => api.markRead(id, { keepalive }).catch(() => {})),
   });
   log.read = unread.before;
@@ -85,6 +95,7 @@ export function wirePlace(page) {
       article.focus({ preventScroll: true });
     },
     done: markRead,
+    freed,
   });
   return { scroll, unread, history, missed, markRead };
 }
@@ -134,9 +145,8 @@ export function arrive(page, { fromAnotherRoom = false, place = null } = {}) {
   missed.show();
   if (place) goBack(page, place);
   else if (!jumping) readOn(page);
-  // With a keyboard one writes at once; on a phone it would cover half of the room.
-  const writes = matchMedia("(hover: hover) and (pointer: fine)").matches;
-  if (writes && !jumping) page.composer.focus();
+  // With a keyboard one writes at once.
+  if (hasKeyboard() && !jumping) page.composer.focus();
   else if (fromAnotherRoom) heading().focus();
 }
 

@@ -4,6 +4,7 @@ import { Drafts } from "../outbox/drafts.js";
 import { attachments, tray } from "../later.js";
 import { Pending } from "../outbox/pending.js";
 import { save } from "../page/store.js";
+import { hasKeyboard } from "../page/viewport.js";
 import { $ } from "./open.js";
 
 export function wireWriting(page) {
@@ -40,6 +41,7 @@ export function wireWriting(page) {
     message,
     article: (id) => log.article(id),
     refused: (id) => outbox.find(id),
+    hasFiles: () => files.areHere,
     send,
     mend: resend,
     edit: (id, text) => outbox.add({ command: "edit-message", message: { id, message: text } }),
@@ -53,11 +55,19 @@ export function wireWriting(page) {
   const files = attachments(composer.form, {
     api,
     place,
-    send,
     user: () => composer.user,
     refuse: (text) => composer.refuse(text),
     life,
   });
+
+  /** An account may have another name by now, given in another tab: it is the one to send again under. */
+  const learnName = async () => {
+    const { account } = $("composer").elements.user.readOnly ? await api.get("/me").catch(() => ({})) : {};
+    if (account && !life.aborted) composer.name.take(account.name);
+  };
+
+  /** What had the focus is gone. */
+  const freed = () => hasKeyboard() && composer.focus();
 
   const pending = new Pending($("outbox"), outbox, {
     message,
@@ -75,6 +85,7 @@ export function wireWriting(page) {
       if (envelope.command === "send-message") resend(id, { ...envelope.message, user });
       else outbox.retry(id);
     },
+    freed,
     life,
   });
   /** A scheduled message, written on instead of what it was. */
@@ -84,6 +95,6 @@ export function wireWriting(page) {
     return composer.text === message.message;
   };
 
-  const scheduled = tray($("scheduled"), { api, outbox, edit: takeBack, life });
-  return { composer, files, pending, editAgain, scheduled };
+  const scheduled = tray($("scheduled"), { api, outbox, edit: takeBack, freed, life });
+  return { composer, files, pending, editAgain, learnName, scheduled };
 }
