@@ -14,7 +14,7 @@ from stage import Played
 
 #: Those that another one holds for the most part, with other faults or another database: `make long` and `make faults`.
 LONG = {
-    "slow-hangup", "kill-worker", "bells-lost", "many-polls", "clock-jumps", "quiet-room", "connections-cut",
+    "slow-hangup", "kill-worker", "wake-ups-lost", "many-polls", "clock-jumps", "quiet-room", "connections-cut",
     "notices-lost", "failover",
     "flush-skipped", "mark-forgotten", "number-from-a-sequence",
 }  # fmt: skip
