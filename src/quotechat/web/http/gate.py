@@ -14,7 +14,7 @@ from ...live import detach
 from ...protocol.errors import OriginRefused, ScopeMissing, Unauthenticated
 from ...protocol.rights.principal import Principal
 from ...protocol.rooms import AUDIT
-from . import authentication, problems, same_origin, security, site
+from . import authentication, same_origin, security, site
 from .services import services
 
 _FOR_ALL = frozenset({
@@ -81,8 +81,7 @@ def _is_for_all() -> bool:
 
 
 def _refused(*, whole: bool) -> Response:
-    # A text is shown again, and not lost on the way.
-    if site.path().startswith("/api/") or not whole or (problems.for_a_person() and problems.typed()):
+    if site.path().startswith("/api/") or not whole:
         raise Unauthenticated("Sign in first: this server is for people who have an account.")
     there = site.here()
     to = site.url_for("account_pages.sign_in")

@@ -150,7 +150,7 @@ def response(refused: Refused) -> Response:
 
 
 def _answer(problem: dict[str, Any]) -> Response:
-    if for_a_person():
+    if _for_a_person():
         answer = Response(site.render_template("error.html", problem=problem), status=problem["status"])
     else:
         problem["request_id"] = request.environ["quotechat.request_id"]
@@ -215,8 +215,7 @@ def _of_anything(fault: Exception) -> Response:
     return response(Refused("internal", "Something broke here; it has been logged."))
 
 
-def for_a_person() -> bool:
-    """Return True if the answer is read by a person, and not by a program."""
+def _for_a_person() -> bool:
     path = site.path()
     if path.startswith("/api/") or path in _FOR_PROGRAMS:
         return False

@@ -59,8 +59,8 @@ def to(path: str) -> Response:
 
 
 def to_sign_in(refused: Unauthenticated) -> Response:
-    """Redirect a caller without an account to the page to sign in, if there is one, unless that would lose a text."""
-    if not site.has("account_pages.sign_in") or (problems.for_a_person() and problems.typed()):
+    """Redirect a caller without an account to the page to sign in, if there is one."""
+    if not site.has("account_pages.sign_in"):
         return problems.response(refused)
     there = site.here()
     return to(site.url_for("account_pages.sign_in", next=None if there == "/" else there))
