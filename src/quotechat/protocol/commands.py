@@ -380,12 +380,10 @@ def decode(envelope: Any, name: str | None = None) -> Command:
         raise MalformedEnvelope(
             f"There is no command {asked[:40]!r}." if isinstance(asked, str) else "An envelope needs a command."
         )
-    said = envelope.get("message")
-    if kind is SendMessage and isinstance(said, dict):
-        envelope = {**envelope, "message": decoding.completed(said, name)}
-    read = envelope.get("read")
-    if kind is MarkRead and isinstance(read, dict):
-        envelope = {**envelope, "read": decoding.without_nulls(read)}
+    if kind is SendMessage:
+        envelope = decoding.with_inner(envelope, "message", lambda message: decoding.completed(message, name))
+    elif kind is MarkRead:
+        envelope = decoding.with_inner(envelope, "read", decoding.without_nulls)
     try:
         command = msgspec.convert(envelope, kind)
     except msgspec.ValidationError as fault:

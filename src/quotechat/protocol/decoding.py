@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -38,6 +38,14 @@ def completed(said: dict[str, Any], name: str | None) -> dict[str, Any]:
 def without_nulls(fields: dict[str, Any]) -> dict[str, Any]:
     """Return `fields` without those that are null, which are as if left out."""
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def with_inner(
+    envelope: dict[str, Any], name: str, change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> dict[str, Any]:
+    """Return `envelope` with the object `name` in it as `change` returns it; as it is if there is no such object."""
+    inner = envelope.get(name)
+    return {**envelope, name: change(inner)} if isinstance(inner, dict) else envelope
 
 
 def refusal(fault: str) -> Invalid:
