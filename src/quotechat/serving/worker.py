@@ -238,10 +238,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
             self._fault("a connection failed in the loop of the worker")
             self._abandon(conn)
 
-    def _safely(self, callback: Callable[..., None], *arguments: Any) -> None:
+    def _safely(self, callback: Callable[..., None], *arguments: Any, **named: Any) -> None:
         """Call `callback` for no connection in particular; an exception ends this call and nothing else."""
         try:
-            callback(*arguments)
+            callback(*arguments, **named)
         except Exception:
             self._fault("the loop of the worker met a fault")
 
@@ -288,17 +288,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         for key, _ in self.poller.select(timeout if self.alive else min(timeout, LINGER_SECONDS / 4)):
             self._safely(key.data, key.fileobj)
 
-    def murder_keepalived(self, force: bool = False) -> None:
+    def murder_keepalived(self, **force: bool) -> None:  # gunicorn 26 has no argument, 27 has `force`
         """Close connections that were kept for long enough; if no new one could be accepted, also the oldest."""
         now = time.monotonic()
         if self.alive and self.nr_conns >= self.worker_connections and self.keepalived_conns:
             self.keepalived_conns[0].timeout = now
         for conn in list(self.keepalived_conns):
-            if conn.timeout > now or force:
+            if conn.timeout > now or force.get("force"):
                 break
             if readable(conn.sock):  # bytes have come since the loop polled
                 self.on_client_socket_readable(conn, conn.sock)
-        self._safely(super().murder_keepalived, force)
+        self._safely(super().murder_keepalived, **force)
 
     # --- Answering, on a thread of the pool -------------------------------------------------------
 
