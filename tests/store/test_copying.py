@@ -7,6 +7,7 @@ import copy
 import dataclasses
 import json
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from quotechat.store.administration import site
 from quotechat.store.base import CreateRoom, Deliver, Impossible
 from quotechat.store.disk.lock import InUse
 from quotechat.store.open import look, open_store, secret_of
+from quotechat.store.postgres import connections
 from quotechat.store.shapes import Sql
 from quotechat.store.transfer import carrying, copying, exports, loading, moving
 
@@ -429,6 +431,22 @@ def test_beside_a_server_all_but_the_end_is_copied(source: Settings, database: s
         moving.move(one, other, quiet)
         assert contents(other) == contents(one)
         moving.move(one, other, quiet)
+
+
+def test_a_connection_that_closes_just_now_is_waited_for(
+    source: Settings, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL lists the connection of a server that has just stopped for a moment more."""
+    monkeypatch.setattr(connections, "_LEAVING_SECONDS", 60.0)
+    there = dataclasses.replace(source, database=database)
+    peopled(there)
+    server = connections.connect(database)
+    server.execute("SELECT 1")
+    leaving = threading.Timer(0.3, server.close)
+    leaving.start()
+    with look(there, alone=True):
+        assert server.closed
+    leaving.join()
 
 
 def test_nothing_is_moved_onto_something_else(source: Settings, database: str, tmp_path: Path) -> None:

@@ -44,6 +44,15 @@ ENDED = ("57P01", "57P02", "57P03")
 """Codes of PostgreSQL with which it ends a connection."""
 
 
+OTHERS = (
+    "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'quotechat'"
+    " AND pid <> pg_backend_pid() LIMIT 1"
+)
+"""Gives a row if another quotechat is connected to the database."""
+_LEAVING_SECONDS = 5.0
+"""For how long PostgreSQL may go on listing a connection that its client has closed."""
+
+
 class PostgresUnavailable(Overloaded):
     """PostgreSQL does not answer now; nothing was stored. The reason goes to the log, not to the client."""
 
@@ -91,6 +100,13 @@ def connect(url: str, **more: str) -> Connection:
     connection.adapters.register_dumper(Array, _ArrayDumper)
     connection.patience = PATIENCE
     return connection
+
+
+def wait_for_leaving(connection: Connection) -> None:
+    """Wait, outside a transaction, while others are connected, for 5 s at most: they may have closed a moment ago."""
+    deadline = time.monotonic() + _LEAVING_SECONDS
+    while connection.execute(OTHERS).fetchone() and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 class _ArrayDumper(Dumper):

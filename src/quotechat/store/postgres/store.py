@@ -40,7 +40,7 @@ from ..reads import Reads
 from ..rules import Settings
 from ..shapes import BoundedSql, Sql
 from .batched_sql import BatchedSql, PlainSql, Read
-from .connections import ENDED, Connection, Pool, PostgresUnavailable, connect, lost
+from .connections import ENDED, OTHERS, Connection, Pool, PostgresUnavailable, connect, lost, wait_for_leaving
 from .statements import sendable
 
 log = logging.getLogger(__name__)
@@ -69,10 +69,6 @@ _COUNT_ON = (
 _HOLD_ACCOUNTS = "SELECT 1 FROM account WHERE identity = ANY(%s) ORDER BY id FOR SHARE"
 _WITHOUT_ROOM = CreateRoom | BeginDirect | Deliver
 _EMPTY = "this database holds no quotechat yet"
-_OTHERS = (
-    "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'quotechat'"
-    " AND pid <> pg_backend_pid() LIMIT 1"
-)
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
@@ -204,7 +200,7 @@ class PostgresStore(Reads):
             sql.alone("schema")
             if sql.one("SELECT 1 FROM meta WHERE key = 'secret' AND value = ?", secret):
                 return
-            if sql.one(_OTHERS):
+            if sql.one(OTHERS):
                 raise InUse("a server or another command uses this database")
             sql.run("UPDATE meta SET value = ? WHERE key = 'secret'", secret)
 
@@ -361,6 +357,8 @@ def look(url: str, *, alone: bool = False) -> Iterator[PlainSql]:
     """
     with contextlib.closing(connect(url, application_name="quotechat-look")) as connection:
         connection.patience = None
+        if alone:
+            wait_for_leaving(connection)
         connection.execute(_READ)
         sql = PlainSql(connection, scan=True)
         there = sql.one("SELECT to_regclass('meta')")
@@ -369,7 +367,7 @@ def look(url: str, *, alone: bool = False) -> Iterator[PlainSql]:
         row = sql.one("SELECT value FROM meta WHERE key = 'schema'")
         if migrate.pending("postgres", int(row[0]) if row else 0):
             raise Impossible("this database is of an older version: `quotechat migrate` brings it up to date")
-        if alone and connection.execute(_OTHERS).fetchone():
+        if alone and connection.execute(OTHERS).fetchone():
             raise InUse("a server or another command uses this database")
         try:
             yield sql
