@@ -207,12 +207,12 @@ class World:
 
     def _places(self) -> None:
         """What each account has of its own: a notice, a cursor. Proofs are those of managers and administrators."""
+        now = self.chat.now()  # an old notice is forgotten at any time
         for number, name in self.chat.read_with(lambda sql: list(sql.all("SELECT id, name FROM account"))):
-            self._run("INSERT INTO notice (account_id, at, what, text) VALUES (?, 0, 'muted', '')", number)
+            self._run("INSERT INTO notice (account_id, at, what, text) VALUES (?, ?, 'muted', '')", number, now)
             reader = Principal(f"acct:{self.id(name)}", number, self.id(name), name, self._role(name))
             self.services.cursors.put(reader, "grader", ["elsewhere"] if reader.role not in ("guest",) else "all")
         proved = [self.id(name) for name in ("Max", "Ada", "Abe")]
-        now = self.chat.now()
         marks = ", ".join("?" for _ in proved)
         self._run("UPDATE session SET proved_at = NULL")
         self._run(
