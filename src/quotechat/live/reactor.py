@@ -265,7 +265,7 @@ class Reactor:
 
     def _ready(self, number: int, mask: int) -> None:
         if number == self._wake_fd:
-            os.eventfd_read(self._wake_fd)  # epoll says that it will not block, and nobody else reads
+            os.eventfd_read(self._wake_fd)  # it does not block: epoll reported it, and only this thread reads
             # Before the calls are taken: a call appended from here on wakes it again.
             self._is_woken = False
             return

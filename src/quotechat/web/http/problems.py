@@ -160,7 +160,7 @@ def _answer(problem: dict[str, Any]) -> Response:
 
 
 def typed() -> list[str]:
-    """Return the texts of the form that this request has sent, for a page without that form: they are not lost then."""
+    """Return the texts of the submitted form, for an error page to show, so that the user does not lose them."""
     if request.method != "POST" or request.mimetype not in _FORMS:
         return []
     with contextlib.suppress(HTTPException, ParseException, NoMoreData, OSError):  # too large, or broken off
