@@ -218,6 +218,25 @@ def test_a_held_poll_ends_empty_in_its_time(server: Running) -> None:
     assert answer == {"events": [], "cursor": after, "more": False}
 
 
+def test_each_poll_of_a_connection_waits_its_own_time(server: Running) -> None:
+    """News ends the first one; the next waits for its own 0.8 to 1.0 of what it asked, not for the rest of that."""
+    after, found = head(server), []
+    with requests.Session() as session:
+
+        def poll() -> dict[str, Any]:
+            return session.get(f"{server.url}{EVENTS}?after={after}&wait=2", timeout=60).json()
+
+        waiting = threading.Thread(target=lambda: found.append(poll()))
+        waiting.start()
+        until(lambda: "held_polls 1" in requests.get(f"{server.url}/metrics").text, what="a held poll")
+        time.sleep(0.7)  # more of its time than the next may end early
+        post(server, "news")
+        waiting.join(30)
+        after, began = found[0]["cursor"], time.monotonic()
+        assert poll() == {"events": [], "cursor": after, "more": False}
+        assert 1.55 < time.monotonic() - began < 30
+
+
 def test_a_hold_for_several_rooms_ends_with_news_of_any(server: Running) -> None:
     """One place, one wake-up; the room without news keeps its cursor."""
     requests.post(f"{server.url}/api/v1/rooms", json={"name": "tea"})

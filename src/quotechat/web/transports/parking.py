@@ -56,6 +56,10 @@ class Place(NamedTuple):
     after: str
     limit: int
 
+    def at(self, cursor: str) -> Place:
+        """Return the place at `cursor` in the same room."""
+        return Place(self.room, cursor, self.limit)
+
 
 def can_park() -> bool:
     """Return True if this request's socket can be taken from the server and given back."""
@@ -107,10 +111,14 @@ class ParkedPoll(KeptConnection):
         self._link = link
         self._more = False
         self._parked_polls = parked_polls
-        self._seconds = seconds
+        # Jitter: polls that one event wakes together do not come back together for ever.
+        self._seconds = seconds * random.uniform(0.8, 1.0)
+        self._until = 0.0
+        """The time at which the newest poll ends without news (time.monotonic)."""
+        self._has_timer = False
+        """True if a timer runs. One that fires for a later poll is set anew, so that not every poll sets one."""
         self._headers = repeats.Reader(given.peer)
         self._key = None if is_guarded(environ) else repeats.key(given.raw, given.peer)
-        self._number = 0
         self._began_at = 0
         self._repeats = False
         """True from the first poll on that the application has not seen."""
@@ -146,23 +154,26 @@ class ParkedPoll(KeptConnection):
         return True
 
     def _wait(self) -> None:
-        self._number += 1
         self.handling_since = time.perf_counter()
         self._began_at = time.time_ns() // 1_000_000
         self._parked_polls.enter(self)
         if self.busy and self._leaving:
             self._end(early)
         elif self.busy:
-            # Jitter: polls that one event wakes together do not come back together for ever.
-            until = time.monotonic() + self._seconds * random.uniform(0.8, 1.0)
-            self.reactor.later(until, partial(self._nothing, self._number), self)
+            self._until = time.monotonic() + self._seconds
+            self._set_timer()
 
-    def found(self, answer: bytes, cursor: str, *, more: bool = False) -> None:
-        """Answer with this page, which leads to `cursor`; `more` is True if there are events beyond it."""
+    def _set_timer(self) -> None:
+        if not self._has_timer:
+            self._has_timer = True
+            self.reactor.later(self._until, self._nothing, self)
+
+    def found(self, answer: bytes, place: Place, *, more: bool = False) -> None:
+        """Answer with this page, which leads to `place`; `more` is True if there are events beyond it."""
         if self.busy and not self.ending:
             self.ends = None
             self._parked_polls.leave(self)
-            self.place = self.place._replace(after=cursor)
+            self.place = place
             self._more = more
             self.answer(answer)
 
@@ -175,16 +186,21 @@ class ParkedPoll(KeptConnection):
             self.refuse(RoomUnknown(self.place.room))
             return
         own = self.handle.ended(found)
-        self.found(encoded if own is found else body(own), own.cursor, more=own.more)
+        self.found(encoded if own is found else body(own), self.place.at(own.cursor), more=own.more)
 
     def refuse(self, refused: Refused) -> None:
         self._parked_polls.leave(self)
         super().refuse(refused)
 
-    def _nothing(self, number: int) -> None:
-        """End the poll with that number without news: its time is up."""
-        if number == self._number and self.busy:
+    def _nothing(self) -> None:
+        """End the newest poll without news if its time is up; the timer was set for it or for one before it."""
+        self._has_timer = False
+        if not self.busy or self.ending:
+            return
+        if time.monotonic() >= self._until:
             self._end(as_it_is)
+        else:
+            self._set_timer()
 
     def _end(self, ending: Ending) -> None:
         # A repeated poll skips the first look in the store, and the wake-up of another worker's commit may be late: so
@@ -317,7 +333,7 @@ class ParkedPolls:
             return True
         except Refused:  # the store is unavailable; the next look asks again
             return False
-        return place.after not in (there, there.partition(".")[0])
+        return place.after != there and place.after != there.partition(".")[0]
 
     def _read(self, place: Place) -> None:
         """Answer all at `place`, with one page for all; read elsewhere, since it may take the disk."""
@@ -342,11 +358,12 @@ class ParkedPolls:
         if isinstance(found, Page) and found.events:
             encoded = body(found)
             changes = found.events[-1].command in readership.CHANGES
+            there = place.at(found.cursor)
             for parked in waiting:
                 if changes:
                     parked.reactor.guard(parked, parked.found_change, found, encoded)
                 else:
-                    parked.reactor.guard(parked, partial(parked.found, encoded, found.cursor, more=found.more))
+                    parked.reactor.guard(parked, partial(parked.found, encoded, there, more=found.more))
         elif isinstance(found, Refused):
             for parked in waiting:
                 parked.reactor.guard(parked, parked.refuse, found)
@@ -363,7 +380,7 @@ def _end(place: Place, waiting: list[ParkedPoll], found: object) -> None:
     for parked in waiting:
         if parked.ends is not None:
             page = parked.ends(found) if isinstance(found, Page) else early(Page([], place.after))
-            parked.reactor.guard(parked, parked.found, body(page), place.after)
+            parked.reactor.guard(parked, parked.found, body(page), place)
 
 
 def install(app: Flask, chat: Chat) -> None:
