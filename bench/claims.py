@@ -159,18 +159,18 @@ def workers() -> None:
 
 
 def appends() -> None:
-    """Sixteen senders as fast as they are answered, without readers."""
-    for count in (1, 4):
+    """Sixteen senders, then 64, as fast as they are answered, without readers."""
+    for many, count in ((16, 1), (16, 4), (64, 1), (64, 4)):
         with tempfile.TemporaryDirectory() as data:
             port = free_port()
             with serving(data, port, QUOTECHAT_WORKERS=str(count)):
                 time.sleep(1)
-                senders = Senders(port, MESSAGES, count=16, rate=0, seconds=SECONDS)
+                senders = Senders(port, MESSAGES, count=many, rate=0, seconds=SECONDS)
                 senders.start()
                 while not senders.ended():
                     time.sleep(0.1)
                 found = f"{senders.sent / SECONDS:,.0f} a second, slowest answer {ms(senders.slowest)}"
-                line(f"16 senders by POST, {count} worker{'s' if count > 1 else ''}", "slowest < 1 s", found)
+                line(f"{many} senders by POST, {count} worker{'s' if count > 1 else ''}", "slowest < 1 s", found)
 
 
 def long_room() -> None:
