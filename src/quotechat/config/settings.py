@@ -84,7 +84,7 @@ class Settings:
     )
     held_polls: int = setting(
         0,
-        "Long-polls that one worker holds in its threads, those for several rooms; more are answered at once"
+        "Long-polls that one worker holds in its threads, those of named cursors; more are answered at once"
         " with `retry_in_ms`. 0 means automatic: all threads but a quarter (and at least 4), but never fewer"
         " than a third.",
         low=0,
