@@ -228,7 +228,7 @@ class EditMessage(_Command, frozen=True, tag="edit-message"):
 
 
 class DeleteMessage(_Command, frozen=True, tag="delete-message"):
-    """Take one's own message back."""
+    """Take one's own message back; managers of the room delete any."""
 
     message: MessageId
 
@@ -261,7 +261,7 @@ class AddQuote(_Command, frozen=True, tag="add-quote"):
 
 
 class RemoveQuote(_Command, frozen=True, tag="remove-quote"):
-    """Take one's own quote out of the collection; its room hears of it."""
+    """Take one's own quote out of the collection, or, as a manager of its room, any; the room hears of it."""
 
     quote: QuoteId
 

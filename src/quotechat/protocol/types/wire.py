@@ -148,7 +148,7 @@ class MessageEdited(_Event, tag="message-edited"):
 
 
 class MessageDeleted(_Event, tag="message-deleted"):
-    """Its sender took it back."""
+    """Its sender took it back, or, if it is `moderated`, somebody else removed it."""
 
     message: DeletedMessage
 
@@ -166,7 +166,7 @@ class QuoteAdded(_Event, tag="quote-added"):
 
 
 class QuoteRemoved(_Event, tag="quote-removed"):
-    """Its sender took the quote back; its stub stays."""
+    """The quote was taken back, or removed by a manager; its stub stays."""
 
     quote: Quote
 

@@ -79,7 +79,7 @@ def take(token_id: str, secret: str) -> Response:
 @posted.post("/hooks/<token_id>")
 @_taken
 def take_with_header(token_id: str) -> Response:
-    """As above; the secret of the address is the bearer token, so no log has it."""
+    """Say something in the room of the hook; its secret is the bearer token here, so no log of a proxy has it."""
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         raise TokenUnknown("There is no such hook, or it was revoked.")

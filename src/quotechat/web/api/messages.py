@@ -78,7 +78,7 @@ def edit(room: str, message_id: int) -> Response:
     examples=(Example(_LOBBY + "messages/1"),),
 )
 def delete(room: str, message_id: int) -> Response:
-    """Take one's own message back."""
+    """Take one's own message back; managers of the room delete any."""
     return answer_to(_submit("delete-message", room, {}, message={"id": message_id}))
 
 

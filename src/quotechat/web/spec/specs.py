@@ -156,8 +156,7 @@ def _unwrapped(said: str) -> str:
 #: Parameters that mean another thing than elsewhere under their name.
 _NAMES = {
     "rooms": "after", "before_account": "before", "before_mention": "before", "before_hit": "before", "asked": "q",
-    "present_in": "room",
-    "file_name": "name",
+    "present_in": "room", "file_name": "name", "name_part": "q",
 }  # fmt: skip
 
 

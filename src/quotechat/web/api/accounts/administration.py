@@ -34,7 +34,7 @@ _ADMIN = ("forbidden", "scope-missing")
 @blueprint.get("/accounts")
 @described(
     answers={200: types.Accounts},
-    query=("q", "limit", "before_account"),
+    query=("name_part", "limit", "before_account"),
     problems=("account-unknown", "scope-missing"),
     identity="needed",
 )
