@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from servers import until
 
+from quotechat.hub import passthrough
 from quotechat.hub.background.watcher import Watcher
 from quotechat.hub.budgets.limits import Budget, Limits, Rate
 from quotechat.hub.chat import Chat
@@ -476,8 +477,11 @@ def test_a_scheduled_message_that_cannot_be_read_is_told_of_once(
     assert sum("could not be delivered yet" in record.message for record in caplog.records) == 1
 
 
-def test_changes_that_wait_leave_threads_for_readers(opened: Opened, tmp_path: Path) -> None:
+def test_changes_that_wait_leave_threads_for_readers(
+    opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """While another process has the lock, a change of an account is `overloaded`, as a message is, before all wait."""
+    monkeypatch.setattr(passthrough, "ANSWER_SECONDS", 600.0)
     chat, done = opened(threads=2), list[str]()
     waiting = threading.Thread(target=lambda: done.append(chat.write_with(lambda sql: "changed")))
     with open(tmp_path / "quotechat.lock", "r+b") as lock:
@@ -498,7 +502,7 @@ def test_a_transaction_that_breaks_is_a_refusal(
     """As for a message: 503 if nothing is stored, or if nobody knows; what broke stands in the log."""
     chat = opened()
 
-    def broken(work: object) -> None:
+    def broken(work: object, **_: object) -> None:
         raise CommitFailed("the database has gone", certain=certain)
 
     monkeypatch.setattr(chat._store, "write_with", broken)

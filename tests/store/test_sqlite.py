@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import resource
 import sqlite3
@@ -209,6 +210,18 @@ def test_a_lock_of_somebody_else_refuses_the_whole_batch_at_once(
         assert [event.seq for event in store.read("lobby", START, 9).events] == [1]
         other.execute("ROLLBACK")
     assert do(store, said(text="after")).seq == 2
+
+
+def test_a_change_waits_for_another_process_only_so_long(open_store: Open, path: Path) -> None:
+    """While that holds the lock, each is refused in time; when it is free again, what was refused does not hold it."""
+    store = open_store()
+    with open(path.with_suffix(".lock")) as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        for _ in range(2):
+            with pytest.raises(Overloaded):
+                store.write_with(lambda sql: sql.run("DELETE FROM account"), patience=0.05)
+    assert store.write_with(lambda sql: sql.one("SELECT 1"), patience=60.0) == (1,)
+    assert do(store, said(text="after")).seq == 1
 
 
 def test_after_a_failed_flush_nothing_is_written(open_store: Open, monkeypatch: pytest.MonkeyPatch) -> None:

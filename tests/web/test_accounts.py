@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import prepared
+import psycopg
 import pytest
 from argon2 import PasswordHasher, extract_parameters
 from conforming import check_answers
@@ -18,6 +21,7 @@ from people import ORIGIN, PASSWORD, Browser, joined, owner, setup_code
 
 from quotechat import create_app
 from quotechat.config import Settings
+from quotechat.hub.accounts import credentials
 from quotechat.hub.accounts.passwords import Passwords
 
 
@@ -423,6 +427,39 @@ def test_a_token_is_shown_once_and_does_what_its_scopes_say(app: Flask) -> None:
     listed = browser.ask("GET", "/tokens").get_json()["tokens"]
     assert len(listed) == 3 and not [each for each in listed if "token" in each]
     assert all("used_at" in each for each in listed)
+
+
+@contextlib.contextmanager
+def busy(app: Flask) -> Iterator[None]:
+    """Another process writes for long."""
+    settings = app.extensions["quotechat.services"].settings
+    if settings.database:
+        with psycopg.connect(settings.database) as other:
+            other.execute("SELECT 1 FROM session FOR UPDATE")
+            other.execute("SELECT 1 FROM token FOR UPDATE")
+            yield
+    else:
+        with open(settings.data / "quotechat.lock") as other:
+            fcntl.flock(other, fcntl.LOCK_EX)
+            yield
+
+
+def test_reading_goes_on_while_nothing_can_be_stored(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session and a token are let in, though that they are used cannot be noted now: the next request notes it."""
+    monkeypatch.setattr(credentials, "_TOUCH_SECONDS", 0.05)
+    browser = owner(app)
+    bearer = {"Authorization": f"Bearer {browser.token()}"}
+    chat = app.extensions["quotechat"]
+    chat.write_with(lambda sql: sql.run("UPDATE session SET used_at = used_at - 7200000"))
+    with busy(app):
+        assert browser.ask("GET", "/me").status_code == 200
+        assert app.test_client().get("/api/v1/me", headers=bearer).status_code == 200
+    monkeypatch.setattr(credentials, "_TOUCH_SECONDS", 60.0)
+    (token,) = browser.ask("GET", "/tokens").get_json()["tokens"]
+    assert "used_at" not in token
+    assert app.test_client().get("/api/v1/me", headers=bearer).status_code == 200
+    (token,) = browser.ask("GET", "/tokens").get_json()["tokens"]
+    assert "used_at" in token
 
 
 def test_a_token_for_rooms_knows_no_others(app: Flask) -> None:

@@ -11,6 +11,7 @@ from ..protocol.errors import OutcomeUnknown, Overloaded, RoomUnknown
 from ..protocol.rights.principal import Principal
 from ..store.base import CommitFailed, Store
 from ..store.shapes import Sql
+from .writer import ANSWER_SECONDS
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -26,10 +27,13 @@ class Passthrough:
         """See `Transactions`."""
         return self._store.read_with(work)
 
-    def write_with(self, work: Callable[[Sql], T]) -> T:
-        """See `Transactions`. Raises Overloaded if it broke, OutcomeUnknown if it may be stored all the same."""
+    def write_with(self, work: Callable[[Sql], T], *, patience: float | None = None) -> T:
+        """See `Transactions`; without `patience` it waits no longer than a sender.
+
+        Raises Overloaded if it broke, OutcomeUnknown if it may be stored all the same.
+        """
         try:
-            return self._store.write_with(work)
+            return self._store.write_with(work, patience=ANSWER_SECONDS if patience is None else patience)
         except CommitFailed as fault:
             log.error("a transaction failed: %s", fault)
             raise (Overloaded(detail="It could not be stored.") if fault.certain else OutcomeUnknown()) from fault

@@ -75,10 +75,10 @@ class Submissions(Passthrough):
         assert not isinstance(outcome, Created | Nothing)
         return outcome
 
-    def write_with(self, work: Callable[[Sql], T]) -> T:
+    def write_with(self, work: Callable[[Sql], T], *, patience: float | None = None) -> T:
         """See `Transactions`. It holds a place, as it may wait like a sender, and others ask only to read."""
         with self._places.sending():
-            return super().write_with(work)
+            return super().write_with(work, patience=patience)
 
     def submit_then(
         self,

@@ -276,8 +276,11 @@ class Transactions(Protocol):
     def read_with(self, work: Callable[[Sql], T]) -> T:
         """Return the result of `work`, in one read transaction."""
 
-    def write_with(self, work: Callable[[Sql], T]) -> T:
-        """Return the result of `work`, in one durable write transaction, which a refusal undoes."""
+    def write_with(self, work: Callable[[Sql], T], *, patience: float | None = None) -> T:
+        """Return the result of `work`, in one durable write transaction, which a refusal undoes.
+
+        Raises Overloaded if other processes keep it waiting for `patience` seconds; None leaves that to the store.
+        """
 
 
 class Store(Transactions, Protocol):

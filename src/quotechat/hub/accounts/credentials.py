@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import secrets
 from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
-from ...protocol.errors import Invalid, Unauthenticated
+from ...protocol.errors import Invalid, Refused, Unauthenticated
 from ...protocol.limits import MOST_ROOMS
 from ...protocol.names import clean_name
 from ...protocol.rights.principal import SCOPES, Principal
@@ -16,10 +17,13 @@ from ...store.accounts import accounts, sessions
 from ...store.accounts.accounts import Account
 from ...store.accounts.sessions import Session, Token, hashed
 from ...store.base import Transactions
+from ...store.shapes import Sql
 
 DAY_MS = 86_400_000
 TOUCH_MS = 3_600_000
 """Milliseconds between two updates of the time at which a session or token was used."""
+_TOUCH_SECONDS = 0.5
+"""Seconds for which such an update waits for other writers: the next request tries it again."""
 TOKEN_PREFIX = "qct_"
 LEAST_MS, MOST_MS = 3_600_000, 2 * 365 * DAY_MS
 """Milliseconds for which a token lasts that does not last for good."""
@@ -66,7 +70,7 @@ class Credentials:
         if (token.ends_at is not None and now >= token.ends_at) or not account.is_active(now):
             raise Unauthenticated("This token is not valid, or not any more.")
         if token.used_at is None or now - token.used_at >= TOUCH_MS:
-            self._store.write_with(lambda sql: sessions.touch_token(sql, token.id, now))
+            touch(self._store, lambda sql: sessions.touch_token(sql, token.id, now))
         return principal_of(account, token.hash, token.ends_at)._replace(
             scopes=frozenset(token.scopes.split()),
             rooms=None if token.rooms is None else frozenset(token.rooms.split()),
@@ -76,7 +80,7 @@ class Credentials:
         """Note, at most once an hour, that a session is used."""
         now = self._clock()
         if now - session.used_at >= TOUCH_MS:
-            self._store.write_with(lambda sql: sessions.touch(sql, session.hash, now, address))
+            touch(self._store, lambda sql: sessions.touch(sql, session.hash, now, address))
 
     def revision(self) -> int:
         """Return a number that changes whenever a session, token, account or guest loses a right."""
@@ -110,6 +114,12 @@ class Credentials:
         if not any(visibility.is_silent(principal, room) for principal, rooms in held.items() for room in rooms):
             return {}
         return self._store.read_with(lambda sql: visibility.lost(sql, held))
+
+
+def touch(store: Transactions, work: Callable[[Sql], None]) -> None:
+    """Note that a session or token is used, unless nothing can be stored now: that refuses no request to read."""
+    with contextlib.suppress(Refused):
+        store.write_with(work, patience=_TOUCH_SECONDS)
 
 
 def mint(

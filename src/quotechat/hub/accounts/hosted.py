@@ -17,7 +17,7 @@ from ...store.accounts.sessions import Session, hashed
 from ...store.administration import audit
 from ...store.base import Transactions
 from ...store.shapes import Sql
-from .credentials import DAY_MS, TOUCH_MS, principal_of
+from .credentials import DAY_MS, TOUCH_MS, principal_of, touch
 
 LABEL = "host"
 """The label of the row among the sessions."""
@@ -58,8 +58,11 @@ class Hosted:
         if missing:
             self._store.write_with(lambda sql: self._let_in(sql, user, identity, now))
             found = None
-        if found is None or _differs(found[0], user) or found[1] is None or now - found[1].used_at >= TOUCH_MS:
+        if found is None or _differs(found[0], user) or found[1] is None:
             found = self._store.write_with(lambda sql: self._keep(sql, user, identity, now))
+        elif now - found[1].used_at >= TOUCH_MS:
+            digest = found[1].hash
+            touch(self._store, lambda sql: sessions.touch(sql, digest, now, ""))
         account, session = found
         if not account.is_active(now):
             raise Unauthenticated("This account may not be used any more.")

@@ -12,7 +12,9 @@ import contextlib
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 
@@ -38,6 +40,43 @@ class FileLock:
     def __exit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+        self._threads.release()
+
+    def take(self, seconds: float) -> bool:
+        """Take the lock, and return True; False if that takes longer than `seconds`. `free` gives it back."""
+        until = time.monotonic() + seconds
+        if not self._threads.acquire(timeout=seconds):
+            return False
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._threads.release()
+            raise
+        # flock(2) has no time limit, and one that polls is overtaken by those that wait: so another thread waits.
+        turn: Future[None] = Future()
+        threading.Thread(target=self._wait, args=(turn,), name="lock", daemon=True).start()
+        try:
+            turn.result(max(0.0, until - time.monotonic()))
+        except TimeoutError:
+            if turn.cancel():
+                return False
+            turn.result()  # it has come this moment
+        return True
+
+    def _wait(self, turn: Future[None]) -> None:
+        """Take the lock for `turn`, and give it back at once if that was cancelled meanwhile."""
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        if turn.set_running_or_notify_cancel():
+            turn.set_result(None)
+        else:
+            self.free()
+
+    def free(self) -> None:
+        """Give back what `take` has taken."""
         fcntl.flock(self._file, fcntl.LOCK_UN)
         self._threads.release()
 

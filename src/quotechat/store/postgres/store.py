@@ -54,6 +54,8 @@ _HOLD = (
     " WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true), set_config('lock_timeout', '5s', true),"
     " set_config('idle_in_transaction_session_timeout', '8s', true)"
 )
+_LOCK_SECONDS = 5
+"""As in `_HOLD`."""
 _CLAIM = "SELECT id FROM scheduled WHERE id = ANY(%s) AND state = 'waiting' ORDER BY id FOR UPDATE SKIP LOCKED"
 _HOLD_SCHEDULED = "SELECT id FROM scheduled WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
 _HOLD_ROOMS = (
@@ -152,9 +154,9 @@ class PostgresStore(Reads):
         except psycopg.Error as fault:
             raise _translated(fault) from fault
 
-    def write_with(self, work: Callable[[Sql], T]) -> T:
+    def write_with(self, work: Callable[[Sql], T], *, patience: float | None = None) -> T:
         try:
-            return self._apart(work)
+            return self._apart(work, patience)
         except psycopg.Error as fault:
             raise _translated(fault) from fault
 
@@ -322,10 +324,12 @@ class PostgresStore(Reads):
 
     # --- Other transactions -----------------------------------------------------------------------
 
-    def _apart(self, work: Callable[[Sql], T]) -> T:
-        """Run a write transaction beside the writer's, for rare work."""
+    def _apart(self, work: Callable[[Sql], T], patience: float | None = None) -> T:
+        """Run a write transaction beside the writer's, for rare work; it waits no longer for locks than `patience`."""
         with self._pool.connection() as connection, connection.transaction():
             connection.execute(_HOLD)
+            if patience is not None and patience < _LOCK_SECONDS:
+                connection.execute("SELECT set_config('lock_timeout', %s, true)", [f"{int(patience * 1000)}ms"])
             return work(PlainSql(connection))
 
     def _migrate(self, make: bool) -> None:

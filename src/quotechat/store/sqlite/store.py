@@ -127,9 +127,17 @@ class SqliteStore(Reads):
         with self._lock, self._transaction as sql:
             yield sql
 
-    def write_with(self, work: Callable[[Sql], T]) -> T:
-        with self.writing() as sql:
-            return work(sql)
+    def write_with(self, work: Callable[[Sql], T], *, patience: float | None = None) -> T:
+        if patience is None:
+            with self.writing() as sql:
+                return work(sql)
+        if not self._lock.take(patience):
+            raise Overloaded(detail="Another process writes for long; nothing was stored.")
+        try:
+            with self._transaction as sql:
+                return work(sql)
+        finally:
+            self._lock.free()
 
     def rebuild(self, progress: Callable[[int, int], None]) -> int:
         """Make the projections anew from the log (see `store.rebuild`); return the number of replayed events."""
