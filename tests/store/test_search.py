@@ -21,11 +21,13 @@ from postgres import Server
 from servers import until
 
 from quotechat.config import Settings
+from quotechat.hub.accounts.credentials import principal_of
 from quotechat.protocol import commands
 from quotechat.protocol.errors import Invalid
 from quotechat.protocol.events import rfc3339
 from quotechat.protocol.rights.principal import Principal
 from quotechat.protocol.search import question
+from quotechat.store.accounts import accounts
 from quotechat.store.base import CreateRoom
 from quotechat.store.maintenance import retention
 from quotechat.store.open import open_index, open_store
@@ -372,6 +374,26 @@ def test_own_messages_are_found_by_identity(both: Both) -> None:
         assert both.texts("from:me", Principal("a" * 32)) == ["tea two", "tea one"]
         assert both.texts("tea -from:me", Principal("a" * 32)) == ["tea three"]
         assert both.texts("from:me") == []
+        both.follow()
+
+
+def test_answers_to_ones_messages_mention_one(both: Both) -> None:
+    """`mentions:me` finds them, which no term and no text says; one's own answers are none."""
+    bea = both.store.write_with(lambda sql: accounts.make(sql, "Bea", "member", T0))
+    cai = both.store.write_with(lambda sql: accounts.make(sql, "Cai", "member", T0))
+    me = principal_of(bea, None, None)
+    do(both.store, said("Bea", "tea?"), bea.identity, T0 + 1)
+    for number, (account, text, parent) in enumerate(
+        [(cai, "yes, tea", 1), (cai, "coffee", 1), (cai, "green tea", 1), (cai, "no tea", None), (bea, "my tea", 1)]
+    ):
+        do(both.store, said(account.name, text, reply_to=parent), account.identity, T0 + 2 + number)
+    for _ in range(2):
+        assert both.texts("mentions:me", me) == ["green tea", "coffee", "yes, tea"]
+        assert both.texts("tea mentions:me", me) == ["green tea", "yes, tea"]
+        assert both.texts("tea -mentions:me", me) == ["my tea", "no tea", "tea?"]
+        first = both.ask("mentions:me", me, limit=1)
+        assert both.texts("mentions:me", me, limit=9, before=first["before"]) == ["coffee", "yes, tea"]
+        assert both.texts("mentions:me", principal_of(cai, None, None)) == both.texts("mentions:me") == []
         both.follow()
 
 

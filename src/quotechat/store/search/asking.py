@@ -28,7 +28,7 @@ from .. import presenting, visibility
 from ..accounts import callers
 from ..base import PAGE_BYTES, Transactions
 from ..shapes import Row, Sql, counted
-from . import behind, documents
+from . import behind, documents, replies
 from .following import rooms_of
 from .index import Hit, Index, Match, Place, Reader, first_number
 from .visible import Seen, visible
@@ -101,6 +101,7 @@ class Search:
         self.late = False
         """True if the index lacks messages that were not looked through either."""
         self._ended: Hit | None = None
+        self._replies: frozenset[Hit] = frozenset()
 
     def newest(self, before: Before | None, limit: int, enough: Callable[[], bool]) -> dict[str, Any]:
         """Return the newest hits after the page that ends at `before`."""
@@ -197,6 +198,10 @@ class Search:
         # Of other rooms not even the time of a hit may be revealed, by the point at which a search ends.
         only = None if rooms.keys() <= seen.keys() else frozenset(seen)
         news, self.late = behind.messages(sql, [room for key, room in rooms.items() if key in seen], places)
+        if "mentions:me" in self._asked.flags | self._asked.not_flags:
+            self._replies = replies.hits(sql, self._asker.principal.account, seen, MOST_LOOKED)
+        if "mentions:me" in self._asked.flags:
+            news = sorted({*news, *self._replies}, reverse=True)
         return seen, only, [hit for hit in news if self._asked.at(hit.at)]
 
     def _indexed(
@@ -279,7 +284,7 @@ class Search:
         if not self._reacted(any(reactions)):
             return None
         message = json.own(body)
-        if not self._fits(identity, message):
+        if not self._fits(hit, identity, message):
             return None
         found = question.found(self._asked, documents.searched(message))
         if found is None:
@@ -302,7 +307,7 @@ class Search:
             return False
         return not ("has:reaction" in self._asked.not_flags and reacted)
 
-    def _fits(self, identity: str | None, message: dict[str, Any]) -> bool:
+    def _fits(self, hit: Hit, identity: str | None, message: dict[str, Any]) -> bool:
         """Return True if the operators about sender, time and content are met."""
         asked = self._asked
         if asked.people and not self._is_from(asked.people, identity, message):
@@ -312,7 +317,8 @@ class Search:
         if (asked.dated or asked.not_days) and not asked.at(documents.ms(message["at"])):
             return False
         flags = {f"has:{each}" for each in documents.holds(message)}
-        if documents.mentions(message) & {self._asker.principal.id or "", "room"} and self._asker.principal.id:
+        own = self._asker.principal.id
+        if hit in self._replies or (own and documents.mentions(message) & {own, "room"}):
             flags.add("mentions:me")
         known = {"has:link", "has:file", "has:image", "mentions:me"}
         return asked.flags & known <= flags and not asked.not_flags & flags
