@@ -97,6 +97,18 @@ def test_a_closed_room_from_its_making_to_its_end(people: People) -> None:
     assert bea.ask("GET", T + room).get_json()["code"] == "room-unknown"
 
 
+def test_a_member_is_added_and_muted_by_one_request(people: People) -> None:
+    """Under one idempotency key too; a repeat gets the same event, and neither is half done."""
+    room = closed(people)
+    path, body, key = f"{T}{room}/members/{people.ids['Dee']}", {"muted_until": "+1h"}, {"Idempotency-Key": "k"}
+    first, again = (people["Bea"].ask("PUT", path, body, **key).get_json() for _ in "ab")
+    assert first["seq"] == 2 and again == {**first, "duplicate": True}
+    assert people["Dee"].ask("POST", f"{T}{room}/messages", {"message": "hi"}).status_code == 403
+    changed = people["Bea"].ask("PUT", path, {"role": "manager", "muted_until": None}, **{"Idempotency-Key": "k2"})
+    assert (changed.get_json()["seq"], changed.get_json()["member"]["role"]) == (3, "manager")
+    assert people["Dee"].ask("POST", f"{T}{room}/messages", {"message": "hi"}).status_code == 201
+
+
 def test_a_direct_room_is_one(people: People) -> None:
     """201 at first, 200 from then on, whoever begins it; it is listed with the others in it."""
     asked = {"members": [people.ids["Cai"]]}

@@ -19,7 +19,7 @@ from ..http import access, authentication, parameters, security
 from ..http.services import services
 from ..http.site import url_for
 from ..spec.described import described
-from .messages import answer_to, live, submit
+from .messages import answer_to, live, submit, submit_besides
 
 blueprint = Blueprint("members", __name__, url_prefix="/api/v1")
 
@@ -107,10 +107,10 @@ def put(room: str, account_id: str) -> Response:
     given: dict[str, Any] = {"id": account_id}
     if fields.get("role") is not None:
         given["role"] = fields["role"]
-    outcome = added = submit("add-member", room, {}, member=given)
+    outcome = submit("add-member", room, {}, member=given)
     if "muted_until" in fields:
-        outcome = submit("set-member", room, {}, member=given | {"muted_until": fields["muted_until"]})
-    told = next((each.ack() for each in (outcome, added) if isinstance(each, Stored)), {})
+        submit_besides("set-member", room, member={"id": account_id, "muted_until": fields["muted_until"]})
+    told = outcome.ack() if isinstance(outcome, Stored) else {}
     return live({"member": _member(principal, room, account_id), **told})
 
 

@@ -186,6 +186,11 @@ def submit(command: str, room: str, fields: dict[str, Any], **inner: Any) -> Any
     return _submit(command, room, fields, **inner)
 
 
+def submit_besides(command: str, room: str, **inner: Any) -> Any:
+    """Store a further command of the same request: the `Idempotency-Key` is that of the first one. Raises Refused."""
+    return _submitted(_decoded(command, room, None, {}, **inner))
+
+
 def live(value: Any, status: int = 200) -> Response:
     """Return an answer that no cache may keep."""
     answer = Response(json.dumps(value), status, content_type="application/json")
