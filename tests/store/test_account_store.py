@@ -33,7 +33,7 @@ from quotechat.store.accounts import accounts, attempts, bans, bars, closing, se
 from quotechat.store.accounts.accounts import Account
 from quotechat.store.accounts.sessions import Session, Token, hashed
 from quotechat.store.administration import site
-from quotechat.store.base import Deliver, Nothing, Store, Stored, Write
+from quotechat.store.base import CreateRoom, Deliver, Nothing, Store, Stored, Write
 from quotechat.store.open import open_store
 from quotechat.store.shapes import Sql
 from quotechat.store.transfer import inventory
@@ -134,6 +134,45 @@ def test_a_closed_account_keeps_its_name_for_a_year(store: Store) -> None:
         made(store, "ann")
     later = T0 + accounts.KEPT_NAME_MS + 1
     assert store.write_with(lambda sql: accounts.make(sql, "ann", "member", later)).key != account.key
+
+
+class Noting:
+    """A store that notes the changes of rows, in order."""
+
+    def __init__(self, store: Store) -> None:
+        self.read_with = store.read_with
+        self.noted: list[tuple[str, tuple[Any, ...]]] = []
+        self._store = store
+
+    def write_with(self, work: Callable[[Any], Any], *, patience: float | None = None) -> Any:
+        noted = self.noted
+
+        def inside(sql: Sql) -> Any:
+            class Noted:
+                one, all, alone = sql.one, sql.all, sql.alone
+
+                def run(self, statement: str, *values: Any) -> None:
+                    noted.append((statement, values))
+                    sql.run(statement, *values)
+
+            return work(Noted())
+
+        return self._store.write_with(inside, patience=patience)
+
+
+def test_closing_locks_rooms_before_accounts_and_in_one_order(store: Store) -> None:
+    """Those of its bots too, as a batch of writes does: neither waits for the other while that waits for it."""
+    boss, ann = made(store, "Boss", "owner"), made(store, "Ann")
+    bot = made(store, "Robo", "bot", keeper=ann.id)
+    for name, member in (("robots", bot), ("people", ann)):
+        do(store, CreateRoom(name, kind="closed", members=(member.key,)), boss.identity)
+    keys = [row[0] for row in store.read_with(lambda sql: list(sql.all("SELECT id FROM room WHERE kind = 'closed'")))]
+    store.write_with(lambda sql: sessions.start(sql, session(ann)))
+    noting = Noting(store)
+    Accounts(noting, Passwords(), Rules(), lambda: T0).close(principal_of(ann, hashed("s"), None))
+    first = next(place for place, (statement, _) in enumerate(noting.noted) if "UPDATE account" in statement)
+    held = [values[0] for statement, values in noting.noted[:first] if "room SET floor = floor WHERE id" in statement]
+    assert held == sorted(keys)
 
 
 def test_a_name_that_a_visitor_holds_is_that_visitors(store: Store) -> None:

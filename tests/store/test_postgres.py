@@ -25,7 +25,7 @@ from quotechat.protocol.cursor import START, Cursor
 from quotechat.protocol.errors import Overloaded, StorageFull
 from quotechat.store import rules
 from quotechat.store.accounts import accounts
-from quotechat.store.base import CommitFailed, CreateRoom, Store, Stored, Write
+from quotechat.store.base import BeginDirect, CommitFailed, CreateRoom, Store, Stored, Write
 from quotechat.store.ledger import Ledger
 from quotechat.store.migrate import SchemaTooNew
 from quotechat.store.postgres import connections
@@ -157,6 +157,20 @@ def test_machines_share_one_log(open_store: Open) -> None:
     assert not [step for step in stores[0].verify() if step.problem]
     ids = [quote["id"] for quote in stores[0].quotes(None, 500)["quotes"]]
     assert sorted(ids) == list(range(1, len(ids) + 1))
+
+
+def test_a_batch_locks_direct_rooms_before_quotes(open_store: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever of its writes comes first: two batches that want both never wait for each other."""
+    store, taken = open_store(), list[str]()
+    ann = store.write_with(lambda sql: accounts.make(sql, "Ann", "member", T0))
+    alone = BatchedSql.alone
+    monkeypatch.setattr(BatchedSql, "alone", lambda sql, table: (taken.append(table), alone(sql, table))[1])
+    batch = [Write(commands.AddQuote(quote=commands.NewQuote("q", "w")), T0, ann.identity),
+             Write(BeginDirect(()), T0, ann.identity)]  # fmt: skip
+    for order in (batch, batch[::-1]):
+        taken.clear()
+        store.commit(order)
+        assert taken[:2] == ["direct", "quote"]
 
 
 def test_rebuilding_knows_every_event(open_store: Open, tables: str) -> None:

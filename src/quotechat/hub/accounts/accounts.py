@@ -247,6 +247,7 @@ class Accounts(OwnTokens):
         def work(sql: Sql) -> None:
             sql.alone("account")  # as others that close or rename: before the account's row
             account = accounts.by_id(sql, number)
+            closing.hold(sql, account)
             if principal.proof is not None:
                 sessions.hold(sql, number, principal.proof, now)
             closing.close(sql, account, now, claims=erase)

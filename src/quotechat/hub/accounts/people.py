@@ -186,6 +186,8 @@ class People:
             _check_role(by, role)
 
         def work(sql: Sql, account: Account) -> None:
+            if closed:
+                closing.hold(sql, account)
             if role is not None:
                 _check_role(callers.present(sql, by, self._clock()), role)
                 _give_role(sql, account, role)

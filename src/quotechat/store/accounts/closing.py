@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from ..rules.members import leave_all
+from ..rules.members import hold_rooms, leave_all
 from ..shapes import Sql
 from . import accounts
 from .accounts import Account
+
+
+def hold(sql: Sql, account: Account) -> None:
+    """Lock the rooms that `close` changes: all at once, and before any account, as a batch of writes does.
+
+    A transaction that changes the account's row before it closes the account calls this first.
+    """
+    hold_rooms(sql, account, *accounts.bots_of(sql, account.id))
 
 
 def close(sql: Sql, account: Account, at: int, *, claims: bool = False) -> None:
@@ -13,7 +21,7 @@ def close(sql: Sql, account: Account, at: int, *, claims: bool = False) -> None:
 
     Raises Conflict for the last owner, and then all is undone.
     """
-    # Rooms are locked before accounts, as by a batch of writes.
+    hold(sql, account)
     for each in (account, *accounts.bots_of(sql, account.id)):
         leave_all(sql, each, at, nameless=claims and each is account)
     accounts.close(sql, account, at, claims=claims)

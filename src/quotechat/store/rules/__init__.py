@@ -51,6 +51,10 @@ __all__ = ["STILL_WAITING", "WAITING", "Settings", "apply", "apply_all", "likely
 
 def apply_all(ledger: Ledger, writes: Sequence[Write], settings: Settings) -> list[Outcome | Refused]:
     """Do a batch, in order; one outcome or refusal for each."""
+    if {type(write.command) for write in writes} >= {AddQuote, BeginDirect}:
+        # In one order, whichever comes first: else two batches could wait for each other.
+        ledger.sql.alone("direct")
+        ledger.sql.alone("quote")
     outcomes: list[Outcome | Refused] = []
     for write in writes:
         try:

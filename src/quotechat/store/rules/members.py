@@ -125,16 +125,22 @@ def check_joined(sql: Sql, *numbers: int) -> None:
         raise Conflict(f"An account is in at most {members.MOST_JOINED:,} rooms.")
 
 
-def leave_all(sql: Sql, account: Account, at: int, *, nameless: bool = False) -> None:
-    """End every membership of an account that closes, in one open write transaction; `nameless` if its name goes."""
-    user = DELETED_ACCOUNT if nameless else account.name
+def hold_rooms(sql: Sql, *people: Account) -> list[str]:
+    """Lock the private rooms of these accounts, all in the order of a batch of writes; return their names."""
     found = "SELECT r.id, r.name, r.kind FROM member m JOIN room r ON r.id = m.room_id WHERE m.account_id = ?"
-    private = [(row[0], row[1]) for row in sql.all(f"{found} ORDER BY r.id", account.id) if rooms.is_private(row[2])]
+    rows = {tuple(row) for account in people for row in list(sql.all(found, account.id))}
+    private = [(room_id, name) for room_id, name, kind in sorted(rows) if rooms.is_private(kind)]
     for room_id, _ in private:
         # It locks the room, in every dialect.
         sql.run("UPDATE room SET floor = floor WHERE id = ?", room_id)
-    ledger = Ledger(sql)
-    for _, name in private:
+    return [name for _, name in private]
+
+
+def leave_all(sql: Sql, account: Account, at: int, *, nameless: bool = False) -> None:
+    """End every membership of an account that closes, in one open write transaction; `nameless` if its name goes."""
+    user = DELETED_ACCOUNT if nameless else account.name
+    names, ledger = hold_rooms(sql, account), Ledger(sql)
+    for name in names:
         command = RemoveMember(member=commands.MemberId(account.key), room=name)
         write = Write(command, at, operator=True)
         asked = Asked(ledger, ledger.room(name), write, Settings(), Standing(Principal(None)))
