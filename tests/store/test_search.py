@@ -23,7 +23,7 @@ from servers import until
 from quotechat.config import Settings
 from quotechat.hub.accounts.credentials import principal_of
 from quotechat.protocol import commands
-from quotechat.protocol.errors import Invalid
+from quotechat.protocol.errors import Invalid, Overloaded
 from quotechat.protocol.events import rfc3339
 from quotechat.protocol.rights.principal import Principal
 from quotechat.protocol.search import question
@@ -31,6 +31,7 @@ from quotechat.store.accounts import accounts
 from quotechat.store.base import CreateRoom
 from quotechat.store.maintenance import retention
 from quotechat.store.open import open_index, open_store
+from quotechat.store.postgres.connections import PostgresUnavailable
 from quotechat.store.postgres.store import PostgresStore
 from quotechat.store.search import asking, behind, following, fts, quotes
 from quotechat.store.search import postgres as in_postgres
@@ -605,6 +606,25 @@ def test_a_search_without_hits_ends_after_a_part(
     nothing = both.ask("oldest", enough=lambda: True)
     assert nothing["hits"] == [] and nothing["has_more"] and "searched" in nothing
     assert both.ask("oldest", before=nothing["before"])["hits"]
+
+
+def test_postgres_gives_up_a_statement_that_takes_too_long(
+    new_tables: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends there too, so it costs neither the connection nor a second try; the search is refused for now."""
+    monkeypatch.setattr(in_postgres, "_MOST_MS", 100)
+    with contextlib.closing(PostgresStore(new_tables())) as store:
+        store.found(T0)
+        both = alone(store, PostgresIndex(store))
+        do(store, said(text="tea"))
+        both.follow()
+        with monkeypatch.context() as slow:
+            slow.setattr(in_postgres, "_rows", lambda sql, *_: list(sql.all("SELECT pg_sleep(60)")))
+            with pytest.raises(Overloaded) as refused:
+                both.ask("tea")
+        assert not isinstance(refused.value, PostgresUnavailable)
+        monkeypatch.undo()
+        assert both.texts("tea") == ["tea"]
 
 
 def test_a_search_reads_less_at_a_time_the_longer_that_takes() -> None:

@@ -181,7 +181,10 @@ class PostgresStore(Reads):
             connection.execute("COMMIT")
             return found
 
-        return self._pool.use(inside)
+        try:
+            return self._pool.use(inside)
+        except errors.QueryCanceled as fault:
+            raise _translated(fault) from fault
 
     def _single(self, work: Callable[[BoundedSql], T]) -> T:
         return self._pool.use(lambda connection: work(PlainSql(connection)))
@@ -388,7 +391,7 @@ def _translated(fault: psycopg.Error) -> Exception:
     if isinstance(fault, errors.DiskFull):
         return StorageFull()
     if isinstance(fault, errors.LockNotAvailable | errors.QueryCanceled | errors.InsufficientResources):
-        log.warning("a batch was put off: %s", fault)
+        log.warning("a transaction was put off: %s", fault)
         return Overloaded()
     # Without a code of PostgreSQL the connection was lost, perhaps during the commit.
     ended = isinstance(fault, psycopg.OperationalError) and fault.sqlstate in (None, *ENDED)

@@ -41,6 +41,8 @@ T = TypeVar("T")
 
 _FIRST, _MOST = 200, 3200
 """Hits of the first look and of the largest one."""
+_MOST_MS = 5_000
+"""Milliseconds after which PostgreSQL gives up a statement: before we would give up the connection, and it go on."""
 _LOOK_SECONDS = 0.02
 """Seconds on the clock after which a look asks no further part."""
 _SHARE = 20
@@ -143,7 +145,8 @@ class _Reader:
             most = min(_MOST, 4 * most)
 
     def _some(self, match: Match, left: list[_Range], most: int, sql: Sql) -> tuple[list[Hit], list[_Range]]:
-        """Return hits of the first ranges, with a mark behind each, and the ranges that are left."""
+        """Return hits of the first ranges, with a mark behind each, and the ranges that are left. Raises Overloaded."""
+        sql.one("SELECT set_config('statement_timeout', ?, true)", f"{_MOST_MS}ms")
         found: list[Hit] = []
         end = time.monotonic() + _LOOK_SECONDS
         share = 1 if any(is_beginning for group in match.groups for _, is_beginning in group) else _SHARE
