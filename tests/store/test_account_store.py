@@ -34,7 +34,9 @@ from quotechat.store.accounts.accounts import Account
 from quotechat.store.accounts.sessions import Session, Token, hashed
 from quotechat.store.administration import site
 from quotechat.store.base import CreateRoom, Deliver, Nothing, Store, Stored, Write
+from quotechat.store.maintenance import erasing
 from quotechat.store.open import open_store
+from quotechat.store.programs import subscribers, webhooks
 from quotechat.store.shapes import Sql
 from quotechat.store.transfer import inventory
 
@@ -509,6 +511,32 @@ def test_a_clock_that_is_set_back_locks_nobody_out(store: Store) -> None:
     assert own.change_name(principal_of(ann, None, None), "Annie", None).name == "Annie"
     with pytest.raises(RateLimited):
         own.change_name(principal_of(ann, None, None), "Anni", None)
+
+
+def test_a_lease_from_before_the_clock_was_set_back_is_none(store: Store) -> None:
+    """Its worker may have ended: others go on at once, and not an hour later. Clocks of machines may differ a little."""
+    ann, bot = made(store, "Ann"), made(store, "Robo", "bot")
+    do(store, said("Ann", "hi"), ann.identity)
+
+    def make(sql: Sql) -> int:
+        webhook = webhooks.make(sql, "deploy", bot.id, "https://example.org", "whsec_", T0, made_by=None,
+                                all_rooms=False, commands=["message-sent"], mentions=False)  # fmt: skip
+        subscribers.place(sql, webhook.subscriber, "lobby", START)
+        return webhook.id
+
+    number = store.write_with(make)
+
+    def lease(worker: str, now: int) -> bool:
+        due = store.read_with(lambda sql: webhooks.due(sql, now, worker, 9))
+        got = store.write_with(lambda sql: webhooks.lease(sql, number, worker, now, now + 30_000))
+        assert got == bool(due)
+        return got
+
+    assert lease("a", T0) and not lease("b", T0 + 1) and not lease("b", T0 - 20_000)
+    assert lease("b", T0 - 3_600_000) and not lease("a", T0 - 3_600_000 + 1)
+    store.write_with(lambda sql: erasing.begin(sql, ann, T0, nameless=False))
+    taken = [store.write_with(lambda sql, at=at: erasing.take(sql, at)) for at in (T0, T0 - 10_000, T0 - 3_600_000)]
+    assert [each is not None for each in taken] == [True, False, True]
 
 
 def test_the_site_has_defaults(store: Store) -> None:

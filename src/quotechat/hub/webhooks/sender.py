@@ -194,7 +194,7 @@ class Sender:
         The store says which: in SQLite a new webhook may have the number of one that was removed a moment ago.
         """
         least = now + self._lease_ms * 2 // 3
-        held = {lane.webhook for lane in lanes if lane.held_until >= least}
+        held = {lane.webhook for lane in lanes if least <= lane.held_until <= now + self._lease_ms}
         needed = sorted({lane.webhook for lane in lanes} - held)
         if needed:
 

@@ -53,9 +53,11 @@ def is_left(sql: Sql) -> bool:
 
 def take(sql: Sql, now: int) -> Erasure | None:
     """Return one that no other process is doing, and keep others from it for a while."""
+    # One that ends far ahead is from before the clock was set back.
+    free, ends = "(lease_until <= ? OR lease_until > ?)", (now, now + 2 * LEASE_MS)
     row = sql.one(
-        "UPDATE erasure SET lease_until = ? WHERE account_id = (SELECT account_id FROM erasure WHERE lease_until <= ?"
-        f" ORDER BY at, account_id LIMIT 1) AND lease_until <= ? RETURNING {_COLUMNS}", now + LEASE_MS, now, now,
+        f"UPDATE erasure SET lease_until = ? WHERE account_id = (SELECT account_id FROM erasure WHERE {free}"
+        f" ORDER BY at, account_id LIMIT 1) AND {free} RETURNING {_COLUMNS}", now + LEASE_MS, *ends, *ends,
     )  # fmt: skip
     return None if row is None else Erasure(row[0], bool(row[1]), row[2], row[3])
 

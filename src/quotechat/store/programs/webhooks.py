@@ -21,6 +21,9 @@ MOST = 200
 """Webhooks of all."""
 TRIES = 20
 """Tries that are kept of each."""
+LONGEST_LEASE_MS = 60_000
+"""Milliseconds ahead: a lease that ends later is from before the clock was set back. Twice what a worker takes, for
+clocks that differ."""
 ON, DISABLED = "on", "disabled"
 _COLUMNS = (
     "s.id, w.key, s.name, s.account_id, s.url, s.secret, s.old_secret, s.old_until, s.all_rooms, s.commands,"
@@ -196,9 +199,9 @@ def due(sql: Sql, now: int, worker: str, of_each: int) -> list[Lane]:
         " row_number() OVER (PARTITION BY s.id ORDER BY r.moved_at, r.id) AS place"
         f" {_FROM} JOIN subscribed p ON p.subscriber_id = s.id JOIN room r ON r.id = p.room_id"
         " WHERE s.state = 'on' AND r.head > p.seq AND (p.try_at IS NULL OR p.try_at <= ?)"
-        " AND (s.lease_until IS NULL OR s.lease_until <= ? OR s.lease_by = ?)) AS found"
+        " AND (s.lease_until IS NULL OR s.lease_until <= ? OR s.lease_until > ? OR s.lease_by = ?)) AS found"
         " WHERE place <= ? ORDER BY place, moved_at, webhook",
-        worker, now, now, worker, of_each,
+        worker, now, now, now + LONGEST_LEASE_MS, worker, of_each,
     )  # fmt: skip
     return [
         Lane(number, room_id, room, kind, Cursor(seq, tag or None), floor, head, failures, since, url, until)
@@ -224,7 +227,8 @@ def lease(sql: Sql, webhook_id: int, worker: str, now: int, until: int) -> bool:
     """Let `worker` alone send for a webhook until a time; False if another one does."""
     sql.run(
         "UPDATE subscriber SET lease_by = ?, lease_until = ? WHERE id = ?"
-        " AND (lease_until IS NULL OR lease_until <= ? OR lease_by = ?)", worker, until, webhook_id, now, worker,
+        " AND (lease_until IS NULL OR lease_until <= ? OR lease_until > ? OR lease_by = ?)",
+        worker, until, webhook_id, now, now + LONGEST_LEASE_MS, worker,
     )  # fmt: skip
     return holds(sql, webhook_id, worker)
 
