@@ -514,7 +514,7 @@ def test_a_clock_that_is_set_back_locks_nobody_out(store: Store) -> None:
 
 
 def test_a_lease_from_before_the_clock_was_set_back_is_none(store: Store) -> None:
-    """Its worker may have ended: others go on at once, and not an hour later. Clocks of machines may differ a little."""
+    """Its worker may have ended: others go on at once, not an hour later. Clocks of machines may differ a little."""
     ann, bot = made(store, "Ann"), made(store, "Robo", "bot")
     do(store, said("Ann", "hi"), ann.identity)
 

@@ -191,6 +191,20 @@ def test_a_page_of_an_account_leads_back_to_where_one_was(visitor: Browser) -> N
         assert visitor.client.post(path, data={"topic": "Tea"}, headers=PAGE).headers["Location"] == "/sign-in", path
 
 
+def test_the_address_of_a_form_leads_to_its_page(boss: Browser) -> None:
+    """For a browser that opens a refused form again; a program is told of the method, as at a form without a page."""
+    pages = {
+        "/rooms/lobby/messages": "/rooms/lobby", "/rooms/lobby/join": "/rooms/lobby/about", "/quotes/post": "/quotes",
+        "/rooms/lobby/members/x": "/rooms/lobby/about", "/me/name": "/me", "/me/tokens/x/revoke": "/me",
+        "/inbox/notices/3": "/inbox", "/admin/reports/3": "/admin", "/admin/webhooks/x": "/admin/webhooks",
+    }  # fmt: skip
+    for path, page in pages.items():
+        answer = boss.client.get(path, headers=PAGE)
+        assert (answer.status_code, answer.headers.get("Location")) == (303, page), path
+    for path, headers in (("/sign-out", PAGE), ("/me/name", {}), ("/me/name", {"Accept": "application/json"})):
+        assert boss.client.get(path, headers=headers).status_code == 405
+
+
 def test_a_text_for_a_room_that_is_gone_is_shown_again(boss: Browser, visitor: Browser) -> None:
     """Also if it is closed to its writer meanwhile; but not to a page of another origin."""
     made = boss.client.post("/rooms", data={"name": "den", "kind": "closed"}, headers=PAGE).headers["Location"]

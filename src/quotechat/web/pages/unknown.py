@@ -1,4 +1,4 @@
-"""Answer unknown addresses: the address of a page with a trailing slash redirects to the page.
+"""Answer unknown addresses: that of a page with a trailing slash, and that of a form, redirect to the page.
 
 Under a prefix the application around us would answer in its own way.
 """
@@ -11,8 +11,9 @@ from flask import Blueprint, Flask, Response, current_app, request, url_for
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import WebsocketMismatch
 
-from ..http import problems, site
+from ..http import parameters, problems, site
 from ..transports import websocket_handshake
+from .parts.answers import to
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
@@ -27,6 +28,7 @@ def install(scope: Flask | Blueprint) -> None:
     """Answer for every unknown address of `scope`."""
     if isinstance(scope, Flask):
         scope.register_error_handler(NotFound, without_slash)
+        scope.register_error_handler(MethodNotAllowed, of_a_form)
         return
     scope.add_url_rule("/<path:rest>", "unknown", _unknown, methods=_METHODS)
 
@@ -36,13 +38,41 @@ def without_slash(fault: NotFound) -> Response:
     return _to_page() or problems.of_http(fault)
 
 
+def of_a_form(fault: MethodNotAllowed) -> Response:
+    """Redirect a browser from the address of a form to the page with the form; else refuse the method."""
+    return _to_form() or problems.of_http(fault)
+
+
+def _to_form() -> Response | None:
+    """Redirect to the page with the form: it shows a refusal at the form's address, and may be opened again there."""
+    adapter = current_app.create_url_adapter(request)
+    person = parameters.accepted("application/json", "text/html") == "text/html"
+    if adapter is None or request.method not in ("GET", "HEAD") or not person:
+        return None
+    with contextlib.suppress(HTTPException):
+        endpoint, values = adapter.match(method="POST")
+        if _blueprint(endpoint) == "about_page":
+            return to(site.url_for("about_page.about", name=values["name"]))
+        path = request.path if _blueprint(endpoint) in _LED_TO else ""
+        while path := path.rpartition("/")[0]:
+            with contextlib.suppress(HTTPException):
+                above, values = adapter.match(path, method="GET")
+                if _blueprint(above) in _LED_TO:
+                    return to(url_for(above, **values))
+    return None
+
+
+def _blueprint(endpoint: str) -> str:
+    return endpoint.removeprefix(f"{site.NAME}.").partition(".")[0]
+
+
 def _to_page() -> Response | None:
     adapter = current_app.create_url_adapter(request)
     if adapter is None or request.method not in ("GET", "HEAD") or not request.path.endswith("/"):
         return None
     with contextlib.suppress(HTTPException):
         endpoint, values = adapter.match(request.path.rstrip("/"), method="GET")
-        if endpoint.removeprefix(f"{site.NAME}.").partition(".")[0] in _LED_TO:
+        if _blueprint(endpoint) in _LED_TO:
             query = request.query_string.decode("ascii", "replace")
             address = url_for(endpoint, **values) + (f"?{query}" if query else "")
             return Response(status=308, headers={"Location": address})
@@ -50,7 +80,7 @@ def _to_page() -> Response | None:
 
 
 def _unknown(rest: str) -> Response:
-    page = _to_page()
+    page = _to_page() or _to_form()
     if page is not None:
         return page
     adapter = current_app.create_url_adapter(request)
