@@ -20,6 +20,8 @@ from quotechat.hub.programs import cursors
 from quotechat.protocol.errors import Unauthenticated
 from quotechat.store.accounts import accounts
 from quotechat.store.accounts.sessions import hashed
+from quotechat.store.programs import subscribers
+from quotechat.store.shapes import Sql
 
 
 @pytest.fixture
@@ -153,6 +155,28 @@ def test_a_position_is_checked(app: Flask) -> None:
     for body in ({}, {"rooms": []}, {"rooms": {}}, {"rooms": {"lobby": 1}}, {"rooms": {"lobby": "1"}, "back": 1}):
         assert code(boss.ask("PUT", "/cursors/grader/position", body)) == (422, "invalid")
     assert texts(boss)["lobby"] == ["one"]
+
+
+def test_of_two_moves_at_once_the_one_ahead_holds(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if it comes between the look and the change of the other."""
+    boss, chat = owner(app), app.extensions["quotechat"]
+    say(boss, "one", "two")
+    boss.ask("PUT", "/cursors/grader", {"rooms": ["lobby"], "from": "0"})
+    by = principal_of(chat.read_with(lambda sql: accounts.by_name(sql, "Azin")), None, None)
+    ours, positions = cursors.Cursors(chat), subscribers.positions
+    ahead = threading.Thread(target=ours.move, args=(by, "grader", {"lobby": "2"}))
+
+    def overtaken(sql: Sql, subscriber: subscribers.Subscriber) -> dict[str, subscribers.Position]:
+        found = positions(sql, subscriber)
+        if ahead.ident is None:
+            ahead.start()
+            ahead.join(0.2)  # it comes to its end only if nothing keeps it out
+        return found
+
+    monkeypatch.setattr(subscribers, "positions", overtaken)
+    ours.move(by, "grader", {"lobby": "1"})
+    ahead.join(60)
+    assert ours.one(by, "grader").positions["lobby"].cursor.seq == 2
 
 
 def test_cut_events_are_told_as_a_gap(app: Flask) -> None:

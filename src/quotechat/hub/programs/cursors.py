@@ -95,6 +95,7 @@ class Cursors:
                 found = subscribers.make(sql, _account(by), name, now, all_rooms=rooms == ALL and by.rooms is None)
             else:
                 found = known[name]
+                subscribers.hold(sql, found)
                 if by.rooms is None:
                     subscribers.follow_all(sql, found, rooms == ALL)
             there = subscribers.positions(sql, found)
@@ -166,6 +167,7 @@ class Cursors:
         def work(sql: Sql) -> None:
             callers.present(sql, by, self._chat.now())
             found = subscribers.find(sql, _account(by), name)
+            subscribers.hold(sql, found)
             there = subscribers.positions(sql, found)
             for room, cursor in places.items():
                 with about(room):

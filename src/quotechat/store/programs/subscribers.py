@@ -78,6 +78,11 @@ def make(sql: Sql, account_id: int, name: str, at: int, *, all_rooms: bool, kind
     return find(sql, account_id, name, kind)
 
 
+def hold(sql: Sql, subscriber: Subscriber) -> None:
+    """Keep other changes of its positions out until the commit; those are read after this."""
+    sql.run("UPDATE subscriber SET at = at WHERE id = ?", subscriber.id)
+
+
 def follow_all(sql: Sql, subscriber: Subscriber, all_rooms: bool) -> None:
     """Set whether it follows every room that its account has joined."""
     sql.run("UPDATE subscriber SET all_rooms = ? WHERE id = ?", int(all_rooms), subscriber.id)
