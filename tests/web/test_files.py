@@ -22,6 +22,7 @@ from servers import until
 
 from quotechat import create_app
 from quotechat.config import Settings
+from quotechat.hub.files import Files
 from quotechat.store.files import moving, uploads
 from quotechat.store.files.blobs import Directory
 from quotechat.store.files.contents import Places, path_of
@@ -462,6 +463,22 @@ def test_a_form_describes_its_file(app: Flask) -> None:
     assert (shown["files"][0]["name"], shown["files"][0]["alt"]) == ("door.png", 'A "red" door')
     refused = client.post("/rooms/lobby/messages", data={**form, "color": "no", "file": (BytesIO(b"x"), "x")})
     assert 'value="A &#34;red&#34; door"' in refused.get_data(as_text=True)
+
+
+def test_a_form_holds_a_place_until_its_file_is_complete(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As every upload: while it comes, and while it is looked at; the places bound how long others wait for that."""
+    chat, client, held = app.extensions["quotechat"], app.test_client(), list[int]()
+    finish = Files.finish
+
+    def counted(files: Files, *given: Any, **about: Any) -> Any:
+        held.append(chat.limits.held("upload"))
+        return finish(files, *given, **about)
+
+    monkeypatch.setattr(Files, "finish", counted)
+    client.get("/")
+    form = {"user": f"Form {next(_numbers)}", "message": "here", "file": (BytesIO(png(2, 2)), "door.png")}
+    assert client.post("/rooms/lobby/messages", data=form).status_code == 303
+    assert (held, chat.limits.held("upload")) == ([1], 0)
 
 
 def test_only_own_files_that_wait_are_sent(app: Flask, azin: Sender) -> None:

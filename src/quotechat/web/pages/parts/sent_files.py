@@ -24,15 +24,22 @@ def reading() -> Iterator[None]:
     if request.mimetype != "multipart/form-data":
         yield
         return
-    settings, chat = services().settings, _chat()
-    who = security.client()
-    chat.limits.enter("upload", *who)
-    try:
+    settings = services().settings
+    with _place():
         request.max_content_length = settings.file_bytes + settings.body_bytes
         request.max_form_memory_size, request.max_form_parts = settings.body_bytes, _MOST_PARTS
         yield
+
+
+@contextlib.contextmanager
+def _place() -> Iterator[None]:
+    """Hold one of the places for uploads. Raises RateLimited, Overloaded."""
+    limits, who = _chat().limits, security.client()
+    limits.enter("upload", *who)
+    try:
+        yield
     finally:
-        chat.limits.leave("upload", *who)
+        limits.leave("upload", *who)
 
 
 class Uploaded(NamedTuple):
@@ -51,6 +58,12 @@ def upload(room: str) -> Uploaded | None:
     found = request.files.get("file")
     if found is None or not (found.filename or "").strip():
         return None
+    with _place():  # a picture may be looked at for long
+        return Uploaded(_completed(room, found), request.form.get("alt", ""))
+
+
+def _completed(room: str, found: FileStorage) -> str:
+    """Return the id of the file, which is complete. Raises Refused, and then nothing of it is left."""
     files, by = authentication.services().files, security.principal()
     file_id = files.begin(
         by, room, found.filename or "", None, address=security.address(), proof=authentication.proof()
@@ -61,7 +74,7 @@ def upload(room: str) -> Uploaded | None:
     except Refused:
         _remove(file_id)
         raise
-    return Uploaded(file_id, request.form.get("alt", ""))
+    return file_id
 
 
 def take_back(uploaded: Uploaded | None) -> None:
