@@ -6,6 +6,7 @@ import itertools
 import math
 import os
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -187,6 +188,26 @@ def test_there_are_bounds_for_each_and_for_all(app: Flask) -> None:
     assert (refused["code"], refused["field"]) == ("quota-full", "account")
     eve.remove(*small)
     assert kept(app) == 0
+
+
+def test_uploads_that_begin_at_once_are_bounded_together(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each counts from its beginning, by the length that it announces."""
+    azin, answers, check = Sender(app, "Two"), list[Any](), uploads.check_quota
+    headers = {**azin.headers, "Upload-Complete": "?0", "Upload-Length": "1000000"}
+    other = threading.Thread(target=lambda: answers.append(app.test_client().post(FILES, headers=headers)))
+
+    def overtaken(*given: Any) -> None:
+        check(*given)
+        if other.ident is None:
+            other.start()
+            other.join(0.2)  # it comes to its end only if nothing keeps it out
+
+    monkeypatch.setattr(uploads, "check_quota", overtaken)
+    answers.append(app.test_client().post(FILES, headers=headers))
+    other.join(60)
+    assert sorted(answer.status_code for answer in answers) == [201, 409]
+    begun = next(answer for answer in answers if answer.status_code == 201)
+    azin.remove({"id": begun.headers["Location"].rpartition("/")[2]})
 
 
 def test_bytes_of_unknown_length_count_as_they_come(app: Flask) -> None:

@@ -88,6 +88,7 @@ def begin(sql: Sql, write: Write, name: str, length: int | None, bounds: Bounds)
     Raises as that message sent now, Unauthenticated without an identity, TooLarge, QuotaFull.
     """
     asked, identity = check(sql, write)
+    sql.alone("file")  # of two at once the second one counts the first
     check_quota(sql, identity, length or 0, bounds)
     waiting = "SELECT count(*) FROM file WHERE identity = ? AND message_id IS NULL AND scheduled IS NULL"
     row = sql.one(waiting, identity)
@@ -131,6 +132,7 @@ def check_quota(sql: Sql, identity: str, more: int, bounds: Bounds, without: str
 
 def grow(sql: Sql, file: File, received: int, bounds: Bounds) -> None:
     """Count the bytes that have come of an upload whose length nobody has told. Raises QuotaFull."""
+    sql.alone("file")
     check_quota(sql, file.identity, received, bounds, file.id)
     sql.run("UPDATE file SET size = ? WHERE id = ? AND hash IS NULL", received, file.id)
 
