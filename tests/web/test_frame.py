@@ -17,6 +17,7 @@ from people import ORIGIN, Browser, joined, owner
 
 from quotechat import assets, create_app
 from quotechat.config import Settings
+from quotechat.web.pages import rooms
 from quotechat.web.pages.parts import frame
 
 
@@ -167,6 +168,24 @@ def test_a_refused_room_keeps_what_was_typed(boss: Browser) -> None:
     refused = post(boss, "/rooms", name="lobby", title="My hall")
     html = refused.get_data(as_text=True)
     assert refused.status_code == 409 and 'value="My hall"' in html and 'aria-invalid="true"' in html
+
+
+def test_a_room_whose_form_is_sent_twice_is_made_once(
+    app: Flask, boss: Browser, bo: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a double click, which shows the second answer; somebody else, and another title, get a refusal."""
+    monkeypatch.setattr(rooms, "_MOMENT_MS", 3_600_000)
+    visitor = Browser(app)
+    visitor.client.get("/")
+    for browser, name in ((boss, "twice"), (visitor, "thrice")):
+        made = [post(browser, "/rooms", name=name, title="Here") for _ in "ab"]
+        assert [(each.status_code, each.headers.get("Location")) for each in made] == [(303, f"/rooms/{name}")] * 2
+    assert post(bo, "/rooms", name="twice", title="Here").status_code == 409
+    assert post(boss, "/rooms", name="twice", title="There").status_code == 409
+    visitor.ask("POST", "/rooms/thrice/messages", {"user": "Ada", "message": "hi"})
+    assert post(visitor, "/rooms", name="thrice", title="Here").status_code == 409
+    monkeypatch.setattr(rooms, "_MOMENT_MS", 0)
+    assert post(boss, "/rooms", name="twice", title="Here").status_code == 409
 
 
 def test_many_rooms_are_cut_to_those_with_news(boss: Browser, bo: Browser, monkeypatch: pytest.MonkeyPatch) -> None:

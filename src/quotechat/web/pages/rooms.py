@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, Response, request
 
 from ...hub.chat import Chat
-from ...protocol.errors import AccountUnknown, Invalid, Refused, Unauthenticated
+from ...protocol.errors import AccountUnknown, Conflict, Invalid, Refused, Unauthenticated
 from ...protocol.rights.permissions import BEGIN_DIRECT, CREATE_CLOSED, CREATE_ROOM
 from ...protocol.rights.principal import Principal
+from ...store import listing
 from ...store.accounts.accounts import Account
 from ...store.base import BeginDirect
 from ..http import access, authentication, security, site
@@ -23,6 +25,8 @@ blueprint = Blueprint("room_pages", __name__)
 
 _SHOWN = 100
 _MOST_OTHERS = 9
+_MOMENT_MS = 10_000
+"""Milliseconds after which a form for a room is not the same one again."""
 
 
 blueprint.register_error_handler(Unauthenticated, to_sign_in)
@@ -69,8 +73,27 @@ def create() -> Response:
             kind=kind, proof=authentication.proof(),
         )  # fmt: skip
     except Refused as refused:
+        if isinstance(refused, Conflict) and kind == "open" and _has_just_made(principal):
+            return to(site.url_for("pages.room", name=form["name"]))
         return _new(refused)
     return to(site.url_for("pages.room", name=room["name"]))
+
+
+def _has_just_made(principal: Principal) -> bool:
+    """Return True if the caller has made the form's open room this moment, as by a double click.
+
+    Who made a room is known of accounts; a visitor is led to one that has that title, and in which nothing was said.
+    """
+    name, title = request.form.get("name", ""), request.form.get("title", "")
+    try:
+        chat().open(principal, name)
+        room = chat().read_with(lambda sql: listing.one(sql, name, principal.account))
+    except Refused:
+        return False
+    manages = room.get("you", {}).get("role") == "manager"
+    is_own = manages if principal.has_account else room["cursor"].startswith("0.")
+    age = chat().now() - datetime.fromisoformat(room["at"]).timestamp() * 1000
+    return is_own and room.get("title", "") == title and abs(age) < _MOMENT_MS
 
 
 def _new(refused: Refused | None = None) -> Response:
