@@ -74,7 +74,7 @@ export class Api {
     return this.request("GET", `${this.roomUrl}/events?${query}`, { signal });
   }
 
-  /** What is new in the rooms of the account behind the cursor `after`: {cursor, complete?, rooms}. */
+  /** What is new in the rooms of the account behind the cursor `after`: {cursor, complete?, rooms, retry_in_ms?}. */
   inbox(after = "0", { wait = 0, signal } = {}) {
     return this.get("/inbox", { after, wait }, { signal });
   }

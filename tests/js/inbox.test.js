@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { afterEach, test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
 import { connect } from "../../static/js/client.js";
 import { followInbox, Inbox } from "../../static/js/reader/inbox.js";
 import { cursorOf, Server, until } from "./fakes.js";
@@ -39,6 +40,21 @@ test("while it cannot be asked for, nothing piles up", async () => {
   assert.ok(getEventListeners(control.signal, "abort").length < 3);
   control.abort();
   await done;
+});
+
+test("after an early answer it is not asked for again before the server says so", async () => {
+  const control = new AbortController();
+  let asked = 0;
+  const inbox = async () => {
+    await turn();
+    asked += 1;
+    return { cursor: "0", rooms: {}, retry_in_ms: 600_000 };
+  };
+  const done = followInbox({ api: { inbox }, inboxCursor: () => "0", inboxTold: () => {} }, control.signal);
+  for (let turns = 0; turns < 20; turns += 1) await turn();
+  control.abort();
+  await done;
+  assert.equal(asked, 1);
 });
 
 const follow = (server, api, transport) => {

@@ -1,4 +1,5 @@
 // What is new in the rooms of an account: told over the socket, or asked for beside a poll. Every value is absolute.
+import { jittered } from "../backoff.js";
 
 /** What a client knows of its inbox. `apply` takes an envelope, or the answer to a poll. */
 export class Inbox {
@@ -41,7 +42,9 @@ const rest = (milliseconds, signal) =>
 export async function followInbox(link, signal) {
   while (!signal.aborted) {
     try {
-      link.inboxTold(await link.api.inbox(link.inboxCursor(), { wait: 25, signal }));
+      const answer = await link.api.inbox(link.inboxCursor(), { wait: 25, signal });
+      link.inboxTold(answer);
+      if (answer.retry_in_ms) await rest(jittered(answer.retry_in_ms), signal); // it was answered early
     } catch (error) {
       if (signal.aborted || error.final) return; // the events' own transport says why
       await rest(Math.max(link.interval, error.retryIn ?? 0), signal);
