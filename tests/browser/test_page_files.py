@@ -201,7 +201,8 @@ def test_a_description_is_given_after_sending(open_page: Open) -> None:
 
 
 def test_an_upload_goes_on_after_a_reload(open_page: Open, server: Server) -> None:
-    """At the offset of the server, with what was written about it; once it is sent, nothing of it is left."""
+    """At the offset of the server, with what was written about it; once it is sent, nothing of it is left. It is not
+    sent while that is too long."""
     page = open_page("/")
     sign(page, "Ada")
     loads(page, "field", "kept", "upload")
@@ -217,16 +218,22 @@ def test_an_upload_goes_on_after_a_reload(open_page: Open, server: Server) -> No
     page.route("**/api/v1/files/*", only_the_first_piece)
     picture = photo() + bytes(2_500_000)
     page.set_input_files("[name=file]", {"name": "large.jpg", "mimeType": "image/jpeg", "buffer": picture})
-    page.fill(".files-waiting input", "A heron")
+    long = "A heron" + " and another" * 50
+    page.fill(".files-waiting input", long)
     page.locator(".files-waiting input").blur()
     waits(page, lambda: len(asked) > 1, "the second piece, which is lost")
     page.unroute("**/api/v1/files/*")
     begun: list[str] = []
     page.on("request", lambda each: begun.append(each.url) if each.method == "POST" and "/files" in each.url else None)
-    waits(page, lambda: page.evaluate(KEPT) == ["A heron"], "what is kept")
+    waits(page, lambda: page.evaluate(KEPT) == [long], "what is kept")
     page.reload()
-    expect(page.locator(".files-waiting input")).to_have_value("A heron")
+    expect(page.locator(".files-waiting input")).to_have_value(long)
     expect(page.locator(".files-waiting progress")).to_have_count(0)
+    page.evaluate("document.getElementById('composer').requestSubmit()")
+    expect(page.locator(".files-waiting input")).to_be_focused()
+    expect(page.locator("#refusal")).to_contain_text("107 characters too many")
+    page.fill(".files-waiting input", "A heron")
+    page.locator(".files-waiting input").blur()
     page.evaluate("document.getElementById('composer').requestSubmit()")
     expect(page.locator("#m1 .picture img")).to_have_attribute("alt", "A heron")
     assert asked[0] == ("PATCH", "0") and begun == []

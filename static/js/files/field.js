@@ -133,13 +133,17 @@ export class Files {
       dir: "auto",
     });
     field.setAttribute("aria-label", `What ${name} shows, for those who do not see it`);
-    field.addEventListener("input", () => {
-      item.alt = field.value.trim();
+    const check = () => {
       const words = tooLong(item.alt, MOST_ALT, "The description");
       if (words !== field.validationMessage) this.refuse(words);
       field.setCustomValidity(words);
+    };
+    field.addEventListener("input", () => {
+      item.alt = field.value.trim();
+      check();
     });
     field.addEventListener("change", keep);
+    check(); // what a page before this one left
     return field;
   }
 
