@@ -46,7 +46,7 @@ def server(tmp_path: Path, driver: Any, port: int) -> Iterator[Server]:
 
 def test_a_page_sends_and_shows_files(open_page: Open) -> None:
     """Chosen and dropped, sent without a text; a picture has its place before it is there, all else is a link.
-    Without a text too it is sent when, and as the answer, that was chosen."""
+    Without a text too it is sent when, and as the answer, that was chosen; refused, it is corrected like any other."""
     ada, bo = open_page("/"), open_page("/polling")
     sign(ada, "Ada")
     loads(ada, "field", "upload")
@@ -81,6 +81,17 @@ def test_a_page_sends_and_shows_files(open_page: Open) -> None:
     (waiting,) = ada.evaluate("fetch('/api/v1/rooms/lobby/scheduled').then((answer) => answer.json())")["scheduled"]
     assert len(waiting["message"]["files"]) == 1
     assert waiting["message"]["reply_to"] == 1
+    sign(ada, "Ada\u202e")
+    ada.set_input_files("[name=file]", {"name": "again.txt", "mimeType": "", "buffer": b"again"})
+    expect(ada.locator(".files-waiting li")).to_have_count(1)
+    expect(ada.locator(".files-waiting progress")).to_have_count(0)
+    ada.press("[name=message]", "Enter")
+    ada.click("#outbox .choices >> text=Edit")
+    expect(ada.locator("[name=user]")).to_be_focused()
+    ada.fill("[name=user]", "Ada")
+    ada.press("[name=user]", "Enter")
+    ada.press("[name=message]", "Enter")
+    expect(ada.locator("#m2 a.file")).to_have_text("again.txt5 B")
 
 
 def test_a_form_sends_one_file_without_javascript(open_page: Open) -> None:

@@ -207,8 +207,7 @@ export class Composer {
   #submit() {
     const text = this.text.trim() && this.text;
     const about = this.#about;
-    const isNew = !about || about.kind === "reply";
-    if (!(text || (isNew && this.hasFiles())) || !this.#isReady()) return;
+    if (!(text || this.#withFiles(about)) || !this.#isReady()) return;
     this.refuse();
     this.name.take(this.name.value);
     const message = this.#message(text);
@@ -226,13 +225,21 @@ export class Composer {
     this.field.focus();
   }
 
-  /** Whether all fields are right; else it goes to the one that is not. */
+  /** Whether what is sent needs no text: a new message has the files that are here, a refused one its own. */
+  #withFiles(about) {
+    if (about?.kind === "mend") return Boolean(this.refused(about.id)?.envelope.message.files);
+    return about?.kind !== "edit" && this.hasFiles();
+  }
+
+  /** Whether all fields are right, but for a missing text; else it goes to the one that is not. */
   #isReady() {
     if (!this.name.value) {
       this.name.ask();
       return false;
     }
-    const wrong = [...this.form.elements].find((field) => field.willValidate && !field.checkValidity());
+    const lacksText = (field) => field === this.field && field.validity.valueMissing;
+    const isWrong = (field) => field.willValidate && !field.checkValidity() && !lacksText(field);
+    const wrong = [...this.form.elements].find(isWrong);
     if (wrong) this.#show(wrong);
     return !wrong;
   }
