@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socket
@@ -220,21 +221,27 @@ def test_a_held_poll_ends_empty_in_its_time(server: Running) -> None:
 
 def test_each_poll_of_a_connection_waits_its_own_time(server: Running) -> None:
     """News ends the first one; the next waits for its own 0.8 to 1.0 of what it asked, not for the rest of that."""
-    after, found = head(server), []
-    with requests.Session() as session:
 
-        def poll() -> dict[str, Any]:
+    def two_polls(session: requests.Session) -> tuple[dict[str, Any], dict[str, Any], float]:
+        def poll(after: str) -> dict[str, Any]:
             return session.get(f"{server.url}{EVENTS}?after={after}&wait=2", timeout=60).json()
 
-        waiting = threading.Thread(target=lambda: found.append(poll()))
+        after, found = head(server), []
+        waiting = threading.Thread(target=lambda: found.append(poll(after)))
         waiting.start()
-        until(lambda: "held_polls 1" in requests.get(f"{server.url}/metrics").text, what="a held poll")
+        until(lambda: found or "held_polls 1" in requests.get(f"{server.url}/metrics").text, what="a held poll")
         time.sleep(0.7)  # more of its time than the next may end early
         post(server, "news")
-        waiting.join(30)
-        after, began = found[0]["cursor"], time.monotonic()
-        assert poll() == {"events": [], "cursor": after, "more": False}
-        assert 1.55 < time.monotonic() - began < 30
+        waiting.join(60)
+        began = time.monotonic()
+        return found[0], poll(found[0]["cursor"]), time.monotonic() - began
+
+    first: dict[str, Any] = {"events": []}
+    while not first["events"]:  # on a busy machine it may end before the news, or the connection before the second
+        with contextlib.suppress(requests.ConnectionError), requests.Session() as session:
+            first, second, seconds = two_polls(session)
+    assert second == {"events": [], "cursor": first["cursor"], "more": False}
+    assert 1.55 < seconds < 30
 
 
 def test_a_hold_for_several_rooms_ends_with_news_of_any(server: Running) -> None:
