@@ -296,6 +296,8 @@ def test_all_that_came_is_answered(tmp_path: Path) -> None:
         (worker,) = server.workers()
         os.kill(worker, signal.SIGSTOP)  # or it may have answered them all before it is told
         try:
+            # A SIGTERM that came before it stands would be taken first.
+            until(lambda: is_stopped(worker), what="a worker that stands")
             connection.sock.sendall(b"".join(many))
             until(lambda: delivered(connection.sock), what="bytes that have arrived")
             server.process.send_signal(signal.SIGTERM)
@@ -305,6 +307,12 @@ def test_all_that_came_is_answered(tmp_path: Path) -> None:
         found = [connection.answer() for _ in many]
         assert [status for status, _, _ in found] == [201] * 150
         assert found[-1][1]["Connection"] == "close" and connection.sock.recv(10) == b""
+
+
+def is_stopped(process: int) -> bool:
+    """Whether each thread of it stands still (proc(5), /proc/PID/stat)."""
+    states = [each.read_text().rpartition(") ")[2][0] for each in Path(f"/proc/{process}/task").glob("*/stat")]
+    return set(states) == {"T"}
 
 
 def is_told(worker: int) -> bool:
