@@ -320,6 +320,17 @@ class RulesOfRoomsContract:
                 do(store, said(name, room=there), who, T0 + 4000)
             assert refused.value.retry_in_ms == 6000
 
+    def test_of_two_at_once_a_slow_room_takes_one(self, store: Store, people: list[accounts.Account]) -> None:
+        """The one that was sent first may be stored last: it has waited for the other, or its clock is behind."""
+        _, bea, cai, _ = people
+        room = room_of(store, bea, "staff", cai)
+        do(store, settings(room, slow=10), bea.identity)
+        do(store, settings("lobby", slow=10), people[0].identity)
+        for name, there, who in (("Cai", room, cai.identity), ("Zed", "lobby", "visitor")):
+            do(store, said(name, room=there), who, T0 + 2000)
+            with pytest.raises(RateLimited):
+                do(store, said(name, room=there), who, T0)
+
     def test_a_muted_member_says_nothing(self, store: Store, people: list[accounts.Account]) -> None:
         """Until the time is over: 403 with the rest of it. It is told to the member alone."""
         _, bea, cai, _ = people

@@ -539,6 +539,16 @@ def test_a_lease_from_before_the_clock_was_set_back_is_none(store: Store) -> Non
     assert [each is not None for each in taken] == [True, False, True]
 
 
+def test_tries_in_another_order_are_no_more(store: Store) -> None:
+    """Of those at once, the one that came first may be counted last: it finds no bucket that is full again."""
+    address = attempts.key("address", "192.0.2.1")
+
+    def take(at: int) -> int:
+        return store.write_with(lambda sql: attempts.take(sql, address, at, at_once=2, every_ms=20_000))
+
+    assert [take(T0 + 5), take(T0 + 5), take(T0)] == [0, 0, 20_005]
+
+
 def test_the_site_has_defaults(store: Store) -> None:
     """What was never set is as the contract says."""
     assert store.read_with(site.all_of)["rooms_by"] == "all"

@@ -38,6 +38,8 @@ from .shapes import Sql
 T = TypeVar("T")
 
 
+CLOCKS_MS = 60_000
+"""Milliseconds by which a request may be dated before one that was stored earlier: it waited, or clocks differ."""
 PAGE_BYTES = 256 * 1024
 """Bytes of one answer to a reader: it ends with the item that reaches them, even if the reader asked for more items.
 

@@ -26,7 +26,7 @@ from ...store.accounts.accounts import Account
 from ...store.accounts.sessions import Session, hashed
 from ...store.accounts.tickets import Ticket
 from ...store.administration import audit, site
-from ...store.base import Transactions
+from ...store.base import CLOCKS_MS, Transactions
 from ...store.maintenance import erasing
 from ...store.shapes import Sql
 from .clients import AGENT_CHARS, Client, SignedIn, label_of, text_of
@@ -226,7 +226,7 @@ class Accounts(OwnTokens):
             account = accounts.by_id(sql, number)
             if text != account.name:
                 left = (account.named_at or 0) + accounts.RENAME_EVERY_MS - now
-                if 0 < left <= accounts.RENAME_EVERY_MS:  # more, if the clock was set back
+                if 0 < left <= accounts.RENAME_EVERY_MS + CLOCKS_MS:  # more, if the clock was set back
                     raise RateLimited(left, "A name can be changed once a day.")
                 accounts.rename(sql, account, text, now, held=self._held(visitor))
             if text != account.name:

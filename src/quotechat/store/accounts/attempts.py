@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
+from ..base import CLOCKS_MS
 from ..shapes import Sql
 
 FREE_FAILURES = 5
@@ -43,7 +44,7 @@ def begin(sql: Sql, of: bytes, now: int) -> int:
     sql.alone("attempt")
     row = sql.one("SELECT failures, try_at FROM attempt WHERE key = ?", of)
     failures = 0 if row is None or now - row[1] > _FORGOTTEN_MS else int(row[0])
-    if row is not None and failures >= FREE_FAILURES and now < _in_reach(row[1], now, 2 * LONGEST_WAIT_MS):
+    if row is not None and failures >= FREE_FAILURES and now < _in_reach(row[1], now, LONGEST_WAIT_MS):
         return int(row[1] - now)
     count_now = failures + 1
     pause = 0 if count_now < FREE_FAILURES else min(LONGEST_WAIT_MS, 1000 * 2 ** min(count_now - FREE_FAILURES, 6))
@@ -72,11 +73,8 @@ def gather(sql: Sql, of: bytes, now: int, every_ms: int) -> int:
 
 
 def _in_reach(at: int, now: int, most_ms: int) -> int:
-    """Return a kept time that is at most so far ahead; 0 for another one, since the clock was wrong then.
-
-    Clocks of several machines may differ by some seconds.
-    """
-    return at if at <= now + most_ms else 0
+    """Return a kept time that is at most so far ahead; 0 for another one, since the clock was wrong then."""
+    return at if at <= now + most_ms + CLOCKS_MS else 0
 
 
 def _set(sql: Sql, of: bytes, failures: int, try_at: int) -> None:

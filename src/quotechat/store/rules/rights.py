@@ -26,6 +26,7 @@ from ...protocol.commands import (
 )
 from ...protocol.errors import Conflict, Forbidden, RateLimited, ScopeMissing, Unauthenticated
 from ...protocol.rights.permissions import CHANGE_OWN, MANAGE, READ, WRITE, WRITE_RESTRICTED
+from ..base import CLOCKS_MS
 from .asked import Asked
 
 _NEEDS: dict[type, str] = {
@@ -110,7 +111,7 @@ def check_pace(asked: Asked) -> None:
     # A member that has left and come back has no time of its own.
     spoke_at = asked.standing.spoke_at or _spoke_at(asked, slow_ms)
     left = (spoke_at or 0) + slow_ms - asked.write.at
-    if 0 < left <= slow_ms:  # more, if the clock was set back
+    if 0 < left <= slow_ms + CLOCKS_MS:  # more, if the clock was set back
         raise RateLimited(left, f"This room is slow: one message in {asked.about.slow} s.")
 
 
@@ -125,9 +126,8 @@ def _spoke_at(asked: Asked, slow_ms: int) -> int | None:
     """Return the time of the sender's last message among the newest events; senders without identity count as one."""
     identity = asked.write.identity
     of_it, values = (" IS NULL", ()) if identity is None else (" = ?", (identity,))
-    row = asked.ledger.sql.one(
-        _SPOKE + of_it, asked.room.id, asked.room.head - _LOOKS_BACK, asked.write.at - slow_ms, asked.write.at, *values
-    )
+    now, before = asked.write.at, asked.room.head - _LOOKS_BACK
+    row = asked.ledger.sql.one(_SPOKE + of_it, asked.room.id, before, now - slow_ms, now + CLOCKS_MS, *values)
     return None if row is None else row[0]
 
 
