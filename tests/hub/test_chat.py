@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import sqlite3
 import threading
 import time
@@ -16,6 +17,7 @@ import pytest
 from servers import until
 
 from quotechat.hub import passthrough
+from quotechat.hub.background.delivery import Delivery
 from quotechat.hub.background.watcher import Watcher
 from quotechat.hub.budgets.limits import Budget, Limits, Rate
 from quotechat.hub.chat import Chat
@@ -32,7 +34,7 @@ from quotechat.protocol.errors import (
     Refused,
     StorageFull,
 )  # fmt: skip
-from quotechat.store.base import CommitFailed
+from quotechat.store.base import CommitFailed, Due
 from quotechat.store.sqlite.store import SqliteStore
 
 Opened = Callable[..., Chat]
@@ -475,6 +477,19 @@ def test_a_scheduled_message_that_cannot_be_read_is_told_of_once(
     assert time.monotonic() - began > 1.0, "it did not wait between them"
     assert [event.envelope["message"]["message"] for event in chat.trusted("lobby").read(START).events] == ["good"]
     assert sum("could not be delivered yet" in record.message for record in caplog.records) == 1
+
+
+def test_scheduled_messages_of_a_slow_room_keep_their_order(opened: Opened) -> None:
+    """Though the room takes the next one from a moment on that falls between two of them."""
+    clock = Clock()
+    chat = opened(clock)
+    chat.operate(commands.SetRoom(about=commands.AboutChange(slow=10)))
+    chat.submit(said(), identity="ann")
+    waiting = [chat.submit(said(text, send_at="+1d"), identity="ann") for text in ("one", "two")]
+    ids = [outcome.scheduled["id"] for outcome in waiting]  # type: ignore[union-attr]
+    times = itertools.count(clock.now + 9_999)
+    refused = Delivery(chat._writer, chat.limits, lambda: next(times)).deliver([Due(each, "ann") for each in ids])
+    assert refused == dict.fromkeys(ids, "rate-limited")
 
 
 def test_changes_that_wait_leave_threads_for_readers(

@@ -29,9 +29,10 @@ class Delivery:
     def deliver(self, due: list[Due]) -> dict[int, str]:
         """Store those scheduled messages; which could not be stored now, with the code."""
         answers: list[tuple[Due, PendingOutcome]] = []
+        now = self._clock()  # one time for all: in a slow room none overtakes another
         for each in due:
             answers.append((each, PendingOutcome()))
-            self._writer.submit(Write(Deliver(each.id), self._clock()), answers[-1][1].done)
+            self._writer.submit(Write(Deliver(each.id), now), answers[-1][1].done)
         refused: dict[int, str] = {}
         for each, answer in answers:
             outcome = answer.wait()
