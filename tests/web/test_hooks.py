@@ -10,6 +10,12 @@ import pytest
 from flask import Flask
 from people import Browser, joined, owner
 
+from quotechat.hub.accounts.credentials import principal_of
+from quotechat.hub.programs.hooks import Hooks
+from quotechat.protocol.errors import Unauthenticated
+from quotechat.store.accounts import accounts
+from quotechat.store.accounts.sessions import hashed
+
 
 def code(answer: Any) -> tuple[int, str]:
     return answer.status_code, answer.get_json()["code"]
@@ -178,3 +184,14 @@ def test_in_a_closed_room_the_hook_is_a_member_that_all_see(app: Flask) -> None:
     told = boss.ask("GET", "/rooms/@audit/events?after=0").get_json()["events"]
     for what in ("hook-made", "token-revoked"):
         assert room == next(each["audit"]["room"] for each in told if each["audit"]["what"] == what)
+
+
+def test_a_session_that_has_ended_removes_no_hook(app: Flask) -> None:
+    """It ended while the request waited: the hook goes on."""
+    boss = owner(app)
+    hook_id = hook(boss).split("/")[2]
+    chat = app.extensions["quotechat"]
+    account = chat.read_with(lambda sql: accounts.by_name(sql, "Azin"))
+    with pytest.raises(Unauthenticated):
+        Hooks(chat).remove(principal_of(account, hashed("ended"), None), "lobby", hook_id)
+    assert [each["id"] for each in boss.ask("GET", "/rooms/lobby/hooks").get_json()["hooks"]] == [hook_id]

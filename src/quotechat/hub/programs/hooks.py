@@ -78,9 +78,11 @@ class Hooks:
         self._managed(by, room)
 
         def work(sql: Sql) -> None:
+            now = self._chat.now()
+            _check_manager(sql, callers.present(sql, by, now), room)
             for hook in _of_room(sql, room):
                 if hook.token.id == hook_id:
-                    now, key = self._chat.now(), hook.account.key
+                    key = hook.account.key
                     closing.close(sql, hook.account, now)
                     return audit.tell(sql, now, "token-revoked", by=by, account=key, room=room, detail=hook_id)
             raise TokenUnknown("There is no such hook.")
