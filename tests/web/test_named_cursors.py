@@ -120,6 +120,24 @@ def test_without_a_room_a_poll_is_not_held(app: Flask) -> None:
     assert texts(member) == {"lobby": ["since"]}
 
 
+def test_a_look_opens_the_rooms_of_one_answer(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A poll of a cursor of many rooms looks each second, and costs no more for each of them than one statement."""
+    monkeypatch.setattr(cursors, "MOST_AT_ONCE", 1)
+    boss = owner(app)
+    for room in ("tea", "jam", "cake"):
+        boss.ask("POST", "/rooms", {"name": room})
+    boss.ask("PUT", "/cursors/grader", {"rooms": ["lobby", "tea", "jam", "cake"]})
+    say(boss, "hi", room="jam")
+    chat: Chat = app.extensions["quotechat"]
+    account = chat.read_with(lambda sql: accounts.by_name(sql, "Azin"))
+    assert account is not None
+    opened: list[str] = []
+    real = chat.open
+    monkeypatch.setattr(chat, "open", lambda by, room: opened.append(room) or real(by, room))
+    parts, _ = cursors.Cursors(chat).read(principal_of(account, None, None), "grader", 10, 0)
+    assert list(parts) == ["jam"] and set(opened) == {"jam"}
+
+
 def test_rooms_come_and_go(app: Flask) -> None:
     """A room that is kept keeps its position; a new one begins at `from`; a room that is left out is forgotten."""
     boss = owner(app)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from ...protocol import names
@@ -66,12 +67,7 @@ class Cursors:
 
     def one(self, by: Principal, name: str) -> Named:
         """Return one cursor of the account."""
-
-        def work(sql: Sql) -> tuple[Subscriber, dict[str, Position]]:
-            found = subscribers.find(sql, _account(by), name)
-            return found, subscribers.positions(sql, found)
-
-        subscriber, positions = self._chat.read_with(work)
+        subscriber, positions = self._found(by, name)
         return Named(subscriber, self._readable(by, positions))
 
     def put(
@@ -132,7 +128,7 @@ class Cursors:
         """
         until = time.monotonic() + seconds
         while True:
-            places = self.one(by, name).positions
+            _, places = self._found(by, name)
             left = max(0.0, until - time.monotonic())
             # Of more rooms than one hold is for, the others are looked at now and then.
             longest = left if len(places) <= MOST_AT_ONCE else min(left, _LOOK_AGAIN)
@@ -144,9 +140,10 @@ class Cursors:
     def _once(
         self, by: Principal, places: Mapping[str, Position], limit: int, seconds: float, gone: Gone | None
     ) -> tuple[dict[str, Part], int | None]:
-        """As `read`, of the rooms that one hold is for: those with news first."""
+        """As `read`, of the rooms that one hold is for: those that `by` may read now, with news first."""
         order = sorted(places, key=lambda room: places[room].head <= places[room].cursor.seq)
-        chosen = {room: places[room] for room in order[:MOST_AT_ONCE]}
+        readable = (room for room in order if self._may_read(by, room))
+        chosen = {room: places[room] for room in islice(readable, MOST_AT_ONCE)}
         starts = {room: place.cursor if place.gap is None else Cursor(place.floor) for room, place in chosen.items()}
         if not starts:  # there is nothing to wait for, and a client that asked again at once would never rest
             return {}, int(min(seconds, _WITHOUT_ROOMS) * 1000) if seconds else None
@@ -182,6 +179,15 @@ class Cursors:
         return self.one(by, name)
 
     # --- Inside -------------------------------------------------------------------------------------
+
+    def _found(self, by: Principal, name: str) -> tuple[Subscriber, dict[str, Position]]:
+        """Return a cursor with all its positions, also in rooms that `by` may not read."""
+
+        def work(sql: Sql) -> tuple[Subscriber, dict[str, Position]]:
+            found = subscribers.find(sql, _account(by), name)
+            return found, subscribers.positions(sql, found)
+
+        return self._chat.read_with(work)
 
     def _wanted(self, by: Principal, rooms: Sequence[str] | str) -> list[str]:
         if rooms != ALL:
