@@ -354,6 +354,18 @@ def test_claimed_messages_that_wait_are_ones_own(store: Store) -> None:
     assert isinstance(store.commit([Write(Deliver(waits[2]), T0 + 1000)])[0], Nothing)
 
 
+def test_a_claimed_visitor_does_not_speak_for_the_account(store: Store) -> None:
+    """Its cookie may be in other hands by now: what it schedules after the claim is its own, under its own name."""
+    visitor = "ab" * 16
+    first = do(store, said("Gil", "mine", key="k", send_at="+1s"), who=visitor).scheduled["id"]
+    account = made(store, "Azin")
+    store.write_with(lambda sql: accounts.claim(sql, account, visitor))
+    second = do(store, said("Gil", "not hers", send_at="+1s"), who=visitor).scheduled["id"]
+    by = [do(store, Deliver(each), None, T0 + 1000).event.envelope["message"] for each in (first, second)]
+    assert [(each["user"], each.get("by")) for each in by] == [("Azin", account.key), ("Gil", None)]
+    assert do(store, said("Gil", "mine", key="k", send_at="+1s"), who=visitor).seq == 1
+
+
 def test_a_barred_visitor_sends_nothing_that_it_has_scheduled(store: Store) -> None:
     """The bar is looked at again when the message is due; it goes back to its sender."""
     visitor = "ab" * 16

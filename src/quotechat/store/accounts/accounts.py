@@ -289,6 +289,12 @@ def claim(sql: Sql, account: Account, identity: str) -> int:
         count = sql.one("SELECT count(*) FROM claim WHERE account_id = ?", account.id)
         if count is not None and count[0] >= MOST_CLAIMS:
             raise Conflict(f"An account may claim the messages of {MOST_CLAIMS} visitors.")
+    # Those that wait now; later ones stay the visitor's, whose cookie may be in other hands by then.
+    sql.run(
+        "UPDATE scheduled SET identity = ? WHERE identity = ? AND state IN ('waiting', 'refused')",
+        account.identity, identity,
+    )  # fmt: skip
+    if row is None:
         sql.run("INSERT INTO claim (identity, account_id) VALUES (?, ?)", identity, account.id)
         # What is its own is part of answers with a tag, which the revision moves.
         sql.run("UPDATE account SET revision = revision + 1 WHERE id = ?", account.id)

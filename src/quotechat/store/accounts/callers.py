@@ -119,16 +119,6 @@ def owns(sql: Sql, identity: str, owner: str | None) -> bool:
     return owner is not None and account_id(identity) is not None and sql.one(_CLAIMED, owner, identity) is not None
 
 
-def claimant(sql: Sql, identity: str) -> str:
-    """Return the identity of the account that has claimed the visitor `identity`; `identity` if none has."""
-    if may_have_account(identity):
-        return identity
-    row = sql.one(
-        "SELECT a.identity FROM claim c JOIN account a ON a.id = c.account_id WHERE c.identity = ?", identity
-    )
-    return identity if row is None else str(row[0])
-
-
 def claimed(sql: Sql, identity: str) -> set[str]:
     """Return the identities of visitors that the account `identity` has claimed."""
     if account_id(identity) is None:

@@ -10,7 +10,7 @@ from ...protocol.commands import SendMessage
 from ...protocol.errors import RateLimited, Refused
 from ...protocol.markup import mentions
 from ...protocol.rights.principal import account_id
-from ..accounts import bars, callers, held_names
+from ..accounts import bars, held_names
 from ..base import Deliver, Nothing, Outcome, Write
 from ..files import attaching
 from ..ledger import Ledger
@@ -39,15 +39,14 @@ def deliver(ledger: Ledger, command: Deliver, write: Write, settings: Settings) 
     kept = json.own(row[3])
     runs = kept.pop("runs", None)
     scheduled = SendMessage(message=msgspec.convert(kept, commands.NewMessage), room=row[0], client_id=row[2])
-    identity = callers.claimant(sql, row[1])
     try:
-        asked = ask(ledger, row[0], replace(write, identity=identity), settings)
+        asked = ask(ledger, row[0], replace(write, identity=row[1]), settings)
         bars.check(sql, asked.write)
         send = _signed(asked, scheduled)
         # The conditions of a send hold now: a right may have ended, or the name become another's since.
         rights.check(asked, send)
         rights.check_pace(asked)
-        files = attaching.waiting(sql, asked.room.id, identity, send.message.files, command.id)
+        files = attaching.waiting(sql, asked.room.id, row[1], send.message.files, command.id)
         held_names.hold(ledger, asked.room, asked.write, send.message.user, settings.name_hold_ms)
     except RateLimited:
         raise  # later it is sent
@@ -62,12 +61,14 @@ def deliver(ledger: Ledger, command: Deliver, write: Write, settings: Settings) 
         "UPDATE scheduled SET state = 'sent', seq = ?, message = '{}', source = NULL WHERE id = ?",
         stored.seq, command.id,
     )  # fmt: skip
-    # Its client_id now answers with the event, unless that was forgotten and used for something else since.
     if send.client_id is not None:
-        sql.run(
-            "UPDATE sent SET seq = ? WHERE room_id = ? AND sender = ? AND client_id = ? AND scheduled = ?",
-            stored.seq, room.id, scheduled.sender(row[1]), send.client_id, command.id,
-        )  # fmt: skip
+        # It now answers with the event, unless it was forgotten and used for something else since. It is a client_id of
+        # the account, or of the visitor whose message the account has claimed.
+        for sender in {scheduled.sender(row[1]), scheduled.message.user}:
+            sql.run(
+                "UPDATE sent SET seq = ? WHERE room_id = ? AND sender = ? AND client_id = ? AND scheduled = ?",
+                stored.seq, room.id, sender, send.client_id, command.id,
+            )  # fmt: skip
     join_by_speaking(asked)
     return stored
 
