@@ -25,6 +25,7 @@ from quotechat.protocol.commands import NewMessage, SendMessage
 from quotechat.protocol.cursor import Cursor, cursor_of
 from quotechat.store.programs import webhooks as rows
 from quotechat.store.programs.webhooks import Lane
+from quotechat.store.shapes import Sql
 
 POLICY = policy("admins", ["127.0.0.0/8"])
 OK = Answer()
@@ -163,6 +164,22 @@ def test_a_webhook_made_anew_gets_each_event_once(world: World) -> None:
     sent = [world.say(room), world.say(room)]
     until(lambda: world.done(anew), what="what the second one gets")
     assert world.receiver.seqs("/anew", room) == sent
+
+
+def test_a_clock_that_was_ahead_stops_no_webhook(world: World) -> None:
+    """The next try, and the lease of a worker that has ended, are of a time that is long to come."""
+    room = world.room("red")
+    late = world.webhook("late", [room])
+    said, ahead = world.say(room), world.chat.now() + 86_400_000
+
+    def work(sql: Sql) -> None:
+        sql.run("UPDATE subscriber SET lease_by = 'another', lease_until = ?", ahead)
+        sql.run("UPDATE subscribed SET failures = 1, failing_since = ?, try_at = ?", ahead, ahead)
+
+    world.chat.write_with(work)
+    Sender(world.chat, POLICY).start()
+    until(lambda: world.done(late), what="what it gets")
+    assert world.receiver.seqs("/late", room) == [said]
 
 
 # --- Which lanes begin, as a table --------------------------------------------------------------------

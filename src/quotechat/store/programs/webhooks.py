@@ -24,6 +24,8 @@ TRIES = 20
 LONGEST_LEASE_MS = 60_000
 """Milliseconds ahead: a lease that ends later is from before the clock was set back. Twice what a worker takes, for
 clocks that differ."""
+_LONGEST_PAUSE_MS = 12 * 3_600_000
+"""Milliseconds ahead, likewise: a later try is of a wrong clock. The longest pause is six hours, and some more."""
 ON, DISABLED = "on", "disabled"
 _COLUMNS = (
     "s.id, w.key, s.name, s.account_id, s.url, s.secret, s.old_secret, s.old_until, s.all_rooms, s.commands,"
@@ -198,10 +200,10 @@ def due(sql: Sql, now: int, worker: str, of_each: int) -> list[Lane]:
         " p.failing_since, s.url, CASE WHEN s.lease_by = ? THEN s.lease_until ELSE 0 END AS held_until, r.moved_at,"
         " row_number() OVER (PARTITION BY s.id ORDER BY r.moved_at, r.id) AS place"
         f" {_FROM} JOIN subscribed p ON p.subscriber_id = s.id JOIN room r ON r.id = p.room_id"
-        " WHERE s.state = 'on' AND r.head > p.seq AND (p.try_at IS NULL OR p.try_at <= ?)"
+        " WHERE s.state = 'on' AND r.head > p.seq AND (p.try_at IS NULL OR p.try_at <= ? OR p.try_at > ?)"
         " AND (s.lease_until IS NULL OR s.lease_until <= ? OR s.lease_until > ? OR s.lease_by = ?)) AS found"
         " WHERE place <= ? ORDER BY place, moved_at, webhook",
-        worker, now, now, now + LONGEST_LEASE_MS, worker, of_each,
+        worker, now, now + _LONGEST_PAUSE_MS, now, now + LONGEST_LEASE_MS, worker, of_each,
     )  # fmt: skip
     return [
         Lane(number, room_id, room, kind, Cursor(seq, tag or None), floor, head, failures, since, url, until)
