@@ -16,6 +16,7 @@ from ..store.base import (
     Cancelled,
     Created,
     CreateRoom,
+    FlushFailed,
     Nothing,
     Outcome,
     Scheduled,
@@ -78,7 +79,12 @@ class Submissions(Passthrough):
     def write_with(self, work: Callable[[Sql], T], *, patience: float | None = None) -> T:
         """See `Transactions`. It holds a place, as it may wait like a sender, and others ask only to read."""
         with self._places.sending():
-            return super().write_with(work, patience=patience)
+            try:
+                return super().write_with(work, patience=patience)
+            except Refused as refused:
+                if isinstance(refused.__cause__, FlushFailed):
+                    self._writer.lost = True  # as after the flush of a message: another process replaces this one
+                raise
 
     def submit_then(
         self,
