@@ -229,6 +229,7 @@ def test_a_reaction_by_keyboard(server: Server, open_page: Open) -> None:
     create(server, "react")
     say(server, "react", "hello")
     page = open_page("/rooms/react")
+    sign(page, "Ada")
     page.focus("#m1")
     page.keyboard.press("m")
     expect(page.locator("#message-menu [data-action=like]")).to_be_focused()

@@ -85,6 +85,7 @@ export class Picker {
     // In a field for searches Esc would only empty it.
     if (event.key === "Escape") {
       event.preventDefault();
+      event.stopPropagation(); // for the page, where nothing is open any more, it means that all is read
       return this.element.hidePopover();
     }
     if (inField && event.key === "Enter") {
