@@ -69,7 +69,13 @@ class FileLock:
 
     def _wait(self, turn: Future[None]) -> None:
         """Take the lock for `turn`, and give it back at once if that was cancelled meanwhile."""
-        fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+        except OSError as fault:
+            self._threads.release()
+            if turn.set_running_or_notify_cancel():
+                turn.set_exception(fault)
+            return
         if turn.set_running_or_notify_cancel():
             turn.set_result(None)
         else:
