@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import resource
@@ -25,6 +26,7 @@ from quotechat.protocol import commands
 from quotechat.protocol.cursor import START
 from quotechat.protocol.errors import Overloaded, StorageFull
 from quotechat.store.base import Deliver, FlushFailed, Impossible, Write
+from quotechat.store.disk.lock import FileLock
 from quotechat.store.migrate import SchemaTooNew
 from quotechat.store.shapes import Sql
 from quotechat.store.sqlite import store as sqlite
@@ -194,6 +196,22 @@ def test_rebuilding_knows_every_event(open_store: Open) -> None:
     assert projections() != before
     assert store.rebuild(lambda done, all_there_are: None) == 8
     assert projections() == before
+
+
+def test_a_file_that_cannot_be_locked_keeps_no_thread_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fault is the caller's, and the next one takes the lock."""
+    lock = FileLock(tmp_path / "lock")
+
+    def refused(file: int, how: int) -> None:
+        raise BlockingIOError if how & fcntl.LOCK_NB else OSError(errno.ENOLCK, "none is left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", refused)
+        with pytest.raises(OSError, match="none is left"):
+            lock.take(60)
+    assert lock.take(1)
+    lock.free()
+    lock.close()
 
 
 def test_a_lock_of_somebody_else_refuses_the_whole_batch_at_once(

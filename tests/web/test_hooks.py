@@ -186,6 +186,19 @@ def test_in_a_closed_room_the_hook_is_a_member_that_all_see(app: Flask) -> None:
         assert room == next(each["audit"]["room"] for each in told if each["audit"]["what"] == what)
 
 
+def test_a_hook_ends_with_its_room(app: Flask) -> None:
+    """It does not write into another room that gets the name."""
+    boss = owner(app)
+    assert boss.ask("POST", "/rooms", {"name": "builds"}).status_code == 201
+    path, other = hook(boss, "builds"), hook(boss, name="Elsewhere")
+    chat = app.extensions["quotechat"]
+    chat._store.remove_room("builds", chat.now())
+    assert boss.ask("POST", "/rooms", {"name": "builds"}).status_code == 201
+    assert code(boss.client.post(path, json={"text": "late"})) == (404, "token-unknown")
+    assert said(boss, "builds") == [] and boss.ask("GET", "/rooms/builds/hooks").get_json() == {"hooks": []}
+    assert boss.client.post(other, json={"text": "on"}).status_code == 200
+
+
 def test_a_session_that_has_ended_removes_no_hook(app: Flask) -> None:
     """It ended while the request waited: the hook goes on."""
     boss = owner(app)

@@ -139,12 +139,7 @@ def make_hook(sql: Sql, by: Principal | None, room: str, name: str, now: int) ->
 
 def _of_room(sql: Sql, room: str) -> list[Hook]:
     """Return the hooks of a room, the newest first."""
-    rows = list(sql.all(
-        "SELECT t.id FROM token t JOIN account a ON a.id = t.account_id WHERE a.settings = ? AND t.rooms = ?"
-        " ORDER BY t.at DESC, t.id", accounts.HOOK, room,
-    ))  # fmt: skip
-    found = [sessions.find_token(sql, row[0]) for row in rows]
-    return [Hook(account, token) for each in found if each is not None for token, account in (each,)]
+    return [Hook(account, token) for token, account in sessions.hooks_of(sql, room)]
 
 
 def split(text: str, most: int) -> list[str]:

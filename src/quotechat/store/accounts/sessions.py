@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ...protocol.errors import Conflict, TokenUnknown, Unauthenticated
 from ..shapes import Row, Sql
-from .accounts import Account
+from .accounts import HOOK, Account
 
 MOST = 50
 """The most sessions of one account, and the most tokens."""
@@ -149,6 +149,15 @@ def find_token(sql: Sql, token_id: str) -> tuple[Token, Account] | None:
         " JOIN account a ON a.id = t.account_id WHERE t.id = ?", token_id,
     )  # fmt: skip
     return None if row is None else (_token(row[:9]), Account(*row[9:]))
+
+
+def hooks_of(sql: Sql, room: str) -> list[tuple[Token, Account]]:
+    """Return the tokens of the hooks of `room` and their bots, the newest first."""
+    rows = list(sql.all(
+        "SELECT t.id FROM token t JOIN account a ON a.id = t.account_id WHERE a.settings = ? AND t.rooms = ?"
+        " ORDER BY t.at DESC, t.id", HOOK, room,
+    ))  # fmt: skip
+    return [found for row in rows if (found := find_token(sql, row[0])) is not None]
 
 
 def tokens_of(sql: Sql, account_id: int) -> list[Token]:

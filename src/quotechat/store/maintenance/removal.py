@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ...protocol.commands import LOBBY
 from ...protocol.errors import RoomUnknown
+from ..accounts import closing, sessions
 from ..base import CreateRoom, Write
 from ..files.attaching import drop
 from ..ledger import Ledger
@@ -27,7 +28,12 @@ _ROWS = {
 
 
 def remove(sql: Sql, room: str, at: int) -> None:
-    """Remove the room, in one open write transaction; `sweep` deletes its rows later. Raises RoomUnknown."""
+    """Remove the room, in one open write transaction; `sweep` deletes its rows later. Raises RoomUnknown.
+
+    Its hooks end: they would write into the next room of that name.
+    """
+    if hooks := sessions.hooks_of(sql, room):
+        sql.alone("account")  # as others that close accounts: before the room's row
     # It locks the room, in every dialect.
     sql.run("UPDATE room SET floor = floor WHERE name = ?", room)
     row = sql.one("SELECT id FROM room WHERE name = ?", room)
@@ -36,6 +42,8 @@ def remove(sql: Sql, room: str, at: int) -> None:
     # The same people may begin another one at once.
     sql.run("UPDATE room SET name = ?, pair = NULL WHERE id = ?", f"{REMOVED}{row[0]}", row[0])
     sql.run("DELETE FROM member WHERE room_id = ?", row[0])
+    for _, bot in hooks:
+        closing.close(sql, bot, at)
     if room == LOBBY:
         lobby = CreateRoom(LOBBY)
         create_room(Ledger(sql), lobby, Write(lobby, at), 2**31)
