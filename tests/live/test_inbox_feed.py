@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sqlite3
 import sys
 import threading
@@ -19,14 +20,17 @@ from quotechat.app import open_chat
 from quotechat.config import Settings
 from quotechat.hub.chat import Chat
 from quotechat.live import inbox_feed
+from quotechat.live.handoff import Handoff
 from quotechat.live.inbox_feed import InboxFeed
 from quotechat.live.reactor import Reactor, open_reactor
 from quotechat.protocol import commands
-from quotechat.protocol.cursor import START
+from quotechat.protocol.cursor import START, Now
 from quotechat.protocol.rights.principal import Principal
 from quotechat.store.accounts import accounts
 from quotechat.store.base import CreateRoom, Write
 from quotechat.store.shapes import Sql
+from quotechat.web.transports.held_rooms import RoomsPoll, RoomsPolls
+from quotechat.web.transports.kept import AnswerParts, Head
 
 ROOMS, PEOPLE = 300, 8
 BESIDE = ("watcher", "scheduler", "housekeeper")
@@ -204,3 +208,41 @@ def test_what_was_read_for_those_who_have_gone_is_nobodys(worker: Worker, monkey
     worker.say("room1")
     until(lambda: "news" in back.commands(), what="the news of its room")
     assert gone.told == []
+
+
+def test_a_poll_with_news_of_a_room_has_the_cursor_of_its_inbox(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if the news comes before the inbox was read once: `now` is no cursor to go on from."""
+    person, *_ = worker.chat.write_with(filled)
+    found, gate = threading.Event(), threading.Event()
+    read, take = worker.feed._read, RoomsPoll._found
+
+    def taking(poll: RoomsPoll, pages: object) -> None:
+        take(poll, pages)
+        found.set()
+
+    monkeypatch.setattr(worker.feed, "_read", lambda *tasks, **about: gate.wait(60) and read(*tasks, **about))
+    monkeypatch.setattr(RoomsPoll, "_found", taking)
+    polls, handle = RoomsPolls(worker.reactor, worker.chat), worker.chat.open(person, "lobby")
+    worker.chat.listen(polls.news)
+    ours, other = socket.socketpair()
+    ours.setblocking(False)
+    other.settimeout(60)
+    with other:
+        given, parts = Handoff(ignored, "", lambda: True, None, 0, None), AnswerParts(Head({}, []), None)
+        places, inbox = {handle: handle.follow().cursor()}, (person, Now())
+        poll = RoomsPoll(ours, ignored, given, parts, polls, places, 10, 50.0, inbox, False)
+        worker.reactor.add(poll)
+        worker.on_reactor(lambda: None)
+        worker.say()
+        assert found.wait(60)
+        gate.set()
+        answer = json.loads(other.recv(65_536).partition(b"\r\n\r\n")[2])
+        worker.on_reactor(partial(worker.reactor.forget, poll))
+    assert len(answer["rooms"]["lobby"]["events"]) == 1
+    assert answer["inbox"]["rooms"] == {} and answer["inbox"]["cursor"] != "now"
+
+
+def ignored(*_: Any) -> None:
+    """What becomes of a connection is not looked at."""

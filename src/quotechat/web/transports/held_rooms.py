@@ -197,7 +197,10 @@ class RoomsPoll(KeptConnection):
         if isinstance(found, Refused):
             self.refuse(found)
         elif isinstance(found, dict) and (self._ends or any(page.events for page in found.values())):
-            self._say(found)
+            if self._who is not None and isinstance(self.inbox_after, Now) and not self._ends:
+                self.reactor.inbox.end(self)  # its cursor is not known yet, and the answer has one
+            else:
+                self._say(found)
         elif again:
             self.look()
 
