@@ -145,8 +145,11 @@ def test_quotes_over_http(client: FlaskClient) -> None:
     assert client.get("/api/v1/quotes?limit=1").get_json()["quotes"] == [quote.get_json()]
     assert client.get(f"{EVENTS}?after=0").get_json()["events"][0]["quote"] == quote.get_json()
     assert client.get(f"/api/v1/quotes/{quote.get_json()['id']}").get_json() == quote.get_json()
-    unknown = client.get("/api/v1/quotes/999").get_json()
-    assert (unknown["code"], unknown["detail"]) == ("quote-unknown", "There is no such quote.")
+    mine = {"Authorization": f"Bearer {client.post('/api/v1/guests', json={'user': 'Azin'}).get_json()['token']}"}
+    for number in (999, 2**53, 10**16 - 1):  # the last ones are more than any client counts exactly
+        for ask in (client.get, client.delete):
+            unknown = ask(f"/api/v1/quotes/{number}", headers=mine).get_json()
+            assert (unknown["code"], unknown["detail"]) == ("quote-unknown", "There is no such quote.")
     assert client.get("/api/v1/quotes?q=w.+BE").get_json() == {"quotes": [quote.get_json()], "has_more": False}
     assert client.get(f"/api/v1/quotes?q={'x' * 101}").get_json()["field"] == "q"
     line = client.get("/api/v1/quotes/random", headers={"Accept": "text/plain"})

@@ -59,7 +59,7 @@ def searched(search: str, before: int | None, limit: int) -> dict[str, Any]:
     return {"quotes": found.quotes, "has_more": found.has_more}
 
 
-@blueprint.get("/quotes/<int(max=9007199254740991):quote_id>")
+@blueprint.get("/quotes/<int:quote_id>")
 @described(
     answers={200: wire.Quote},
     conditional=True,
@@ -73,7 +73,7 @@ def one(quote_id: int) -> Response:
     return conditional.unchanged(tag) or conditional.marked(live(found), tag)
 
 
-@blueprint.delete("/quotes/<int(max=9007199254740991):quote_id>")
+@blueprint.delete("/quotes/<int:quote_id>")
 @described(
     answers={200: wire.QuoteRemoved},
     problems=("quote-unknown", "not-found", "forbidden", "conflict", "client-id-reused", "rate-limited", "room-unknown",
