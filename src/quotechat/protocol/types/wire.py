@@ -148,7 +148,7 @@ class MessageEdited(_Event, tag="message-edited"):
 
 
 class MessageDeleted(_Event, tag="message-deleted"):
-    """Its sender took it back, or, if it is `moderated`, somebody else removed it."""
+    """Its sender deleted it, or, if `moderated` is true, a manager, an administrator or the operator."""
 
     message: DeletedMessage
 

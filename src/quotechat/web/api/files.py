@@ -73,7 +73,7 @@ def create(room: str) -> Response:
     name = parameters.one("name") or ""
     files, by = _files(), security.principal()
     _chat().check_accepting(access.first_byte_at())
-    with _place():
+    with upload_place():
         file_id = files.begin(by, room, name, length, address=security.address(), proof=authentication.proof())
         try:
             received = _receive(file_id, 0)
@@ -112,7 +112,7 @@ def append(file_id: str) -> Response:
     if (request.content_length or 0) > (files.bounds.file if file.length is None else file.length) - offset:
         raise TooLarge("That is more than was announced, or than a file may have.")
     try:
-        with _place():
+        with upload_place():
             received = _receive(file_id, offset)
             if complete:
                 return _finished(file_id)
@@ -225,7 +225,7 @@ def _located(answer: Response, file_id: str, received: int, *, complete: bool) -
 
 
 @contextlib.contextmanager
-def _place() -> Iterator[None]:
+def upload_place() -> Iterator[None]:
     """Hold one of the places for uploads, each of which has a thread. Raises RateLimited, Overloaded."""
     limits, who = _chat().limits, security.client()
     limits.enter("upload", *who)

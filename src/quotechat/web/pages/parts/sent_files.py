@@ -11,6 +11,7 @@ from werkzeug.datastructures import FileStorage
 
 from ....hub.chat import Chat
 from ....protocol.errors import Refused
+from ...api.files import upload_place
 from ...http import authentication, security
 from ...http.services import services
 
@@ -25,21 +26,10 @@ def reading() -> Iterator[None]:
         yield
         return
     settings = services().settings
-    with _place():
+    with upload_place():
         request.max_content_length = settings.file_bytes + settings.body_bytes
         request.max_form_memory_size, request.max_form_parts = settings.body_bytes, _MOST_PARTS
         yield
-
-
-@contextlib.contextmanager
-def _place() -> Iterator[None]:
-    """Hold one of the places for uploads. Raises RateLimited, Overloaded."""
-    limits, who = _chat().limits, security.client()
-    limits.enter("upload", *who)
-    try:
-        yield
-    finally:
-        limits.leave("upload", *who)
 
 
 class Uploaded(NamedTuple):
@@ -58,7 +48,7 @@ def upload(room: str) -> Uploaded | None:
     found = request.files.get("file")
     if found is None or not (found.filename or "").strip():
         return None
-    with _place():  # a picture may be looked at for long
+    with upload_place():  # a picture may be looked at for long
         return Uploaded(_completed(room, found), request.form.get("alt", ""))
 
 
