@@ -17,6 +17,7 @@ FLOORS = {
     "quotechat.refusal": 0,
     "quotechat.supervision": 0,
     "quotechat.outbound": 0,
+    "quotechat.in_turn": 0,
     "quotechat.lab": 0,
     "quotechat.client": 0,
     "quotechat.doctor": 0,
@@ -51,9 +52,11 @@ FLOORS = {
     "quotechat.__main__": 19,
 }
 TRANSPORTS = {f"quotechat.web.transports.{name}" for name in ("polling", "websocket_peer", "streams")}
+#: A decorator, which those that stand alone may use.
+IN_TURN = "quotechat.in_turn"
 ALONE = {
     *("quotechat.config", "quotechat.assets", "quotechat.logs", "quotechat.refusal"),
-    *("quotechat.supervision", "quotechat.outbound"),
+    *("quotechat.supervision", "quotechat.outbound", IN_TURN),
     *("quotechat.lab", "quotechat.client", "quotechat.doctor"),
 }
 #: Not for the ground floor, which knows no I/O, no clock and no thread.
@@ -121,7 +124,7 @@ def faults(source: Path) -> list[str]:
                 if module.startswith("quotechat.live") and target.split(".")[0] in FRAMEWORKS:
                     found.append(f"{module} imports {target}: live readers need no framework")
             elif top_of(module) in ALONE:
-                if top_of(target) != top_of(module):
+                if top_of(target) not in (top_of(module), IN_TURN):
                     found.append(f"{module} imports {target}: it stands alone")
             elif floor_of(target) > floor_of(module):
                 found.append(f"{module} imports {target}: that is up")

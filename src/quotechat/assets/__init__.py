@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
+from ..in_turn import in_turn
 from . import joining
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -48,6 +49,7 @@ JOINED = "joined"
 _FRAME = "js/frame.js"
 
 
+@in_turn
 @cache
 def version() -> str:
     """Return a name for the static files as they are: another one if any of them is another.
@@ -74,6 +76,7 @@ def made(name: str) -> bytes | None:
     return _module(f"js/{page}.js", module)
 
 
+@in_turn
 @lru_cache(maxsize=512)
 def zipped(name: str) -> bytes:
     """Return a static file as `gzip` makes it, once. Raises FileNotFoundError."""
@@ -92,6 +95,7 @@ def joined(script: str | None) -> str:
     return f"{JOINED}/{script.removeprefix('js/').removesuffix('.js')}/{script}"
 
 
+@in_turn
 @cache
 def _sheet() -> bytes:
     css = static_dir() / "css"
@@ -101,11 +105,13 @@ def _sheet() -> bytes:
     return re.sub(r"/\*.*?\*/|(?<=\n)\s+", "", whole, flags=re.S).encode()
 
 
+@in_turn
 @cache
 def _modules() -> frozenset[str]:
     return frozenset(path.relative_to(static_dir()).as_posix() for path in static_dir().glob("js/**/*.js"))
 
 
+@in_turn
 @lru_cache(maxsize=512)
 def _module(page: str, name: str) -> bytes:
     """Return all modules of a page as one, or one that it loads later."""

@@ -6,6 +6,7 @@ with an environment of our own: its templates may have the same names as ours.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -15,6 +16,7 @@ from flask import current_app, request
 from jinja2 import Environment, FileSystemLoader
 
 from ... import assets
+from ...in_turn import in_turn
 from ...protocol import json
 from .services import services
 
@@ -23,6 +25,9 @@ NAME = "quotechat"
 
 _filters: dict[str, Callable[..., Any]] = {}
 _globals: dict[str, Callable[..., Any]] = {}
+_rendered: set[str] = set()
+"""The templates that this process has rendered, and thus compiled."""
+_first_rendering = threading.RLock()
 
 
 def url_for(endpoint: str, **values: Any) -> str:
@@ -62,7 +67,13 @@ def here() -> str:
 
 def render_template(template: str, **context: Any) -> str:
     """Render a page of ours."""
-    return _environment().get_template(template).render(context)
+    if template in _rendered:
+        return _environment().get_template(template).render(context)
+    # The first time it is compiled, with all that it includes: one thread does so, and the others wait for it.
+    with _first_rendering:
+        text = _environment().get_template(template).render(context)
+    _rendered.add(template)
+    return text
 
 
 def template_filter(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -80,6 +91,7 @@ def template_global(name: str, function: Callable[..., Any]) -> None:
     _globals[name] = function
 
 
+@in_turn
 @cache
 def _environment() -> Environment:
     environment = Environment(autoescape=True, loader=FileSystemLoader(assets.templates_dir()))

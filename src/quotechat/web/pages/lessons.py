@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from flask import Blueprint, Response, abort
 
 from ...assets import static_dir
+from ...in_turn import in_turn
 from ...protocol import json
 from ..http import security
 from ..http.site import render_template
@@ -73,6 +74,7 @@ def step(step: str) -> Response:
     ))  # fmt: skip
 
 
+@in_turn
 @cache
 def _steps() -> list[dict[str, Any]]:
     """Return the steps in their order (tools/learn.py), each with its stories if it has a fault

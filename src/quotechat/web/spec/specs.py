@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 from flask import Blueprint, Response, current_app, request
 
+from ...in_turn import in_turn
 from ...live.connection import CLOSE_CODES
 from ...protocol import commands, json
 from ...protocol.types import inbox_types, schemas, typing_types, wire
@@ -251,6 +252,7 @@ def asyncapi_document(host: str, base: str = "", *, secure: bool) -> dict[str, A
     }
 
 
+@in_turn
 @cache
 def _channels() -> dict[str, Any]:
     """Return all but the parts that depend on the host."""
