@@ -144,7 +144,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="quotechat-bench-", dir=".") as name:
-        chat = open_chat(Settings(data=Path(name) / "data", limits=False))
+        # Of 80 threads 70 may send at once: 64 producers all find a place.
+        chat = open_chat(Settings(data=Path(name) / "data", limits=False, threads=80))
         chat.start()
         seconds = options.seconds
         cells: dict[str, Callable[[], float]] = {
