@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bad_disk import failing_commits
 from servers import until
 
 from quotechat.hub import passthrough
@@ -480,24 +481,10 @@ def test_a_scheduled_message_that_cannot_be_read_is_told_of_once(
     assert sum("could not be delivered yet" in record.message for record in caplog.records) == 1
 
 
-def test_a_flush_that_fails_for_an_account_ends_the_process_too(
-    opened: Opened, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_flush_that_fails_for_an_account_ends_the_process_too(opened: Opened) -> None:
     """As one that fails for a message: nothing that it writes from then on can be trusted."""
     chat = opened()
-    transaction: Any = chat._store._transaction  # type: ignore[attr-defined]
-    execute = transaction._execute
-
-    def broken(statement: str) -> Any:
-        """Fail at COMMIT as on a bad disk; the real disk is broken in tests/faults."""
-        if statement == "COMMIT":
-            fault = sqlite3.OperationalError("disk I/O error")
-            fault.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
-            raise fault
-        return execute(statement)
-
-    monkeypatch.setattr(transaction, "_execute", broken)
-    with pytest.raises(OutcomeUnknown):
+    with failing_commits(chat._store), pytest.raises(OutcomeUnknown):
         chat.write_with(lambda sql: sql.run("UPDATE room SET floor = floor"))
     assert chat.lost
     with pytest.raises(Draining):

@@ -14,9 +14,9 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
+from bad_disk import failing_commits
 from belonging import BelongingContract, RulesOfRoomsContract
 from contract import T0, Open, StoreContract, delete, do, edit, react, said
 from reading_rights import ReadingRights
@@ -242,25 +242,13 @@ def test_a_change_waits_for_another_process_only_so_long(open_store: Open, path:
     assert do(store, said(text="after")).seq == 1
 
 
-def test_after_a_failed_flush_nothing_is_written(open_store: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_failed_flush_nothing_is_written(open_store: Open) -> None:
     """The first commit is of unknown outcome; later ones are certainly not stored; reading goes on."""
     store = open_store()
     assert isinstance(store, SqliteStore)
     do(store, said(text="before"))
-    execute = store._transaction._execute
-
-    def broken(statement: str) -> Any:
-        """Fail at COMMIT as on a bad disk; the real disk is broken in tests/faults."""
-        if statement == "COMMIT":
-            fault = sqlite3.OperationalError("disk I/O error")
-            fault.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
-            raise fault
-        return execute(statement)
-
-    monkeypatch.setattr(store._transaction, "_execute", broken)
-    with pytest.raises(FlushFailed) as first:
+    with failing_commits(store), pytest.raises(FlushFailed) as first:
         do(store, said(text="unknown"))
-    monkeypatch.setattr(store._transaction, "_execute", execute)
     with pytest.raises(FlushFailed) as later:
         do(store, said(text="later"))
     assert (first.value.certain, later.value.certain) == (False, True)
