@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import postgres
@@ -24,8 +25,8 @@ from quotechat.protocol import commands
 from quotechat.protocol.cursor import START, Cursor
 from quotechat.protocol.errors import Overloaded, StorageFull
 from quotechat.store import rules
-from quotechat.store.accounts import accounts
-from quotechat.store.base import BeginDirect, CommitFailed, CreateRoom, Store, Stored, Write
+from quotechat.store.accounts import accounts, closing
+from quotechat.store.base import BeginDirect, CommitFailed, CreateRoom, Deliver, Nothing, Store, Stored, Write
 from quotechat.store.ledger import Ledger
 from quotechat.store.migrate import SchemaTooNew
 from quotechat.store.postgres import connections
@@ -171,6 +172,35 @@ def test_a_batch_locks_direct_rooms_before_quotes(open_store: Open, monkeypatch:
         taken.clear()
         store.commit(order)
         assert taken[:2] == ["direct", "quote"]
+
+
+def waits_for_a_lock(tables: str) -> bool:
+    """Return True if a transaction on the database waits for another one."""
+    waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with psycopg.connect(tables, autocommit=True) as look:
+        return look.execute(waits).fetchone() is not None
+
+
+def test_an_account_is_closed_beside_a_delivery_of_its_own(open_store: Open, tables: str) -> None:
+    """The delivery comes when the rooms of the account are locked: neither waits for the other's end."""
+    store, other = open_store(), open_store()
+    boss, ann = (
+        store.write_with(lambda sql, name=name: accounts.make(sql, name, "member", T0))  # type: ignore[misc]
+        for name in ("Boss", "Ann")
+    )
+    tea = do(store, CreateRoom("tea", kind="closed", members=(ann.key,)), boss.identity).room["name"]
+    due = do(store, said("Ann", room=tea, send_at="+1s"), ann.identity).scheduled["id"]
+    deliveries: list[Future[Any]] = []
+
+    def close(sql: Sql) -> None:
+        closing.hold(sql, ann)
+        deliveries.append(pool.submit(do, other, Deliver(due), None, T0 + 1000))
+        until(lambda: waits_for_a_lock(tables), what="the delivery, which waits for the room")
+        closing.close(sql, ann, T0)
+
+    with ThreadPoolExecutor(1) as pool:
+        store.write_with(close)
+        assert isinstance(deliveries[0].result(60), Nothing)
 
 
 def test_rebuilding_knows_every_event(open_store: Open, tables: str) -> None:

@@ -39,6 +39,10 @@ _DIRECT_WITH = (
     "SELECT o.account_id FROM member m JOIN room r ON r.id = m.room_id AND r.kind = 'direct'"
     " JOIN member o ON o.room_id = m.room_id AND o.account_id <> m.account_id WHERE m.account_id = ?"
 )
+_WAITS = (
+    "state IN ('waiting', 'refused')"
+    " AND (identity = ? OR identity IN (SELECT identity FROM claim WHERE account_id = ?))"
+)
 _SHARING = (
     "SELECT o.account_id FROM member m JOIN member o ON o.room_id = m.room_id WHERE m.account_id = ?"
 )
@@ -265,8 +269,7 @@ def close(sql: Sql, account: Account, at: int, *, claims: bool = False) -> None:
         close(sql, bot, at)
     # Scheduled messages of the account would never be sent, and could not be cancelled.
     sql.run(
-        "UPDATE scheduled SET state = 'cancelled', message = '{}', code = NULL, source = NULL WHERE state IN"
-        " ('waiting', 'refused') AND (identity = ? OR identity IN (SELECT identity FROM claim WHERE account_id = ?))",
+        f"UPDATE scheduled SET state = 'cancelled', message = '{{}}', code = NULL, source = NULL WHERE {_WAITS}",
         account.identity, account.id,
     )  # fmt: skip
     for table in (*_OWN, *(() if claims else ("claim",))):
@@ -277,6 +280,11 @@ def close(sql: Sql, account: Account, at: int, *, claims: bool = False) -> None:
         "UPDATE account SET state = 'closed', until = ?, password = NULL, settings = '{}', revision = revision + 1"
         " WHERE id = ?", at + KEPT_NAME_MS, account.id,
     )  # fmt: skip
+
+
+def hold_scheduled(sql: Sql, account: Account) -> None:
+    """Lock the scheduled messages that `close` cancels, as a delivery does before it locks a room or an account."""
+    sql.run(f"UPDATE scheduled SET state = state WHERE {_WAITS}", account.identity, account.id)
 
 
 def claim(sql: Sql, account: Account, identity: str) -> int:

@@ -9,11 +9,14 @@ from .accounts import Account
 
 
 def hold(sql: Sql, account: Account) -> None:
-    """Lock the rooms that `close` changes: all at once, and before any account, as a batch of writes does.
+    """Lock the scheduled messages and the rooms that `close` changes, before any account, as a batch of writes does.
 
     A transaction that changes the account's row before it closes the account calls this first.
     """
-    hold_rooms(sql, account, *accounts.bots_of(sql, account.id))
+    closing = (account, *accounts.bots_of(sql, account.id))
+    for each in closing:
+        accounts.hold_scheduled(sql, each)
+    hold_rooms(sql, *closing)
 
 
 def close(sql: Sql, account: Account, at: int, *, claims: bool = False) -> None:
