@@ -203,6 +203,20 @@ def test_an_account_is_closed_beside_a_delivery_of_its_own(open_store: Open, tab
         assert isinstance(deliveries[0].result(60), Nothing)
 
 
+def test_a_delivery_waits_for_a_ban_that_comes_first(open_store: Open, tables: str) -> None:
+    """As a message that is sent now does: nothing is stored of an account after its ban."""
+    store = open_store()
+    ann = store.write_with(lambda sql: accounts.make(sql, "Ann", "member", T0))
+    due = do(store, said("Ann", send_at="+1s"), ann.identity).scheduled["id"]
+    with psycopg.connect(tables) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("UPDATE account SET state = 'banned' WHERE id = %s", [ann.id])
+        delivery = pool.submit(do, store, Deliver(due), None, T0 + 1000)
+        until(lambda: delivery.done() or waits_for_a_lock(tables), what="the delivery, or that it waits")
+        other.commit()
+        assert isinstance(delivery.result(60), Nothing)
+    assert store.read("lobby", START, 9).events == []
+
+
 def test_rebuilding_knows_every_event(open_store: Open, tables: str) -> None:
     """The projections made anew are those that were."""
     store = open_store()

@@ -54,8 +54,7 @@ _HOLD = (
     " WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true), set_config('lock_timeout', '5s', true),"
     " set_config('idle_in_transaction_session_timeout', '8s', true)"
 )
-_LOCK_SECONDS = 5
-"""As in `_HOLD`."""
+_LOCK_SECONDS = 5  # as in `_HOLD`
 _CLAIM = "SELECT id FROM scheduled WHERE id = ANY(%s) AND state = 'waiting' ORDER BY id FOR UPDATE SKIP LOCKED"
 _HOLD_SCHEDULED = "SELECT id FROM scheduled WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
 _HOLD_ROOMS = (
@@ -68,7 +67,10 @@ _COUNT_ON = (
     " FROM scheduled UNION ALL SELECT pg_get_serial_sequence('subscriber', 'id'), max(id) FROM subscriber) AS s"
     " WHERE most > coalesce(pg_sequence_last_value(own::regclass), 0)"
 )
-_HOLD_ACCOUNTS = "SELECT 1 FROM account WHERE identity = ANY(%s) ORDER BY id FOR SHARE"
+_HOLD_ACCOUNTS = (
+    "SELECT 1 FROM account WHERE identity = ANY(%s::text[] || ARRAY(SELECT identity FROM scheduled WHERE id = ANY(%s)))"
+    " ORDER BY id FOR SHARE"
+)
 _WITHOUT_ROOM = CreateRoom | BeginDirect | Deliver
 _EMPTY = "this database holds no quotechat yet"
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -274,9 +276,9 @@ class PostgresStore(Reads):
             if cancelled:
                 connection.execute(_HOLD_SCHEDULED, [cancelled])
             rooms = connection.execute(_HOLD_ROOMS, [sendable(names), delivered])
-            if accounts:
+            if accounts or delivered:
                 # After the rooms, and read below: a ban that is committed meanwhile is seen.
-                connection.execute(_HOLD_ACCOUNTS, [accounts])
+                connection.execute(_HOLD_ACCOUNTS, [accounts, delivered])
             sql.prefetch(self._likely_reads(writes))
         found = rooms.fetchall()
         self._remember_rooms(sql, names, found)
