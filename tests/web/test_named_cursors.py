@@ -197,6 +197,28 @@ def test_of_two_moves_at_once_the_one_ahead_holds(app: Flask, monkeypatch: pytes
     assert ours.one(by, "grader").positions["lobby"].cursor.seq == 2
 
 
+def test_of_two_that_make_a_cursor_at_once_both_succeed(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if one comes between the look and the change of the other; it is new for one, and the last one counts."""
+    boss, chat = owner(app), app.extensions["quotechat"]
+    boss.ask("POST", "/rooms", {"name": "tea"})
+    by = principal_of(chat.read_with(lambda sql: accounts.by_name(sql, "Azin")), None, None)
+    ours, of_account, made = cursors.Cursors(chat), subscribers.of_account, list[bool]()
+    second = threading.Thread(target=lambda: made.append(ours.put(by, "grader", ["tea"])[1]))
+
+    def overtaken(sql: Sql, account_id: int, kind: str = subscribers.PULL) -> list[subscribers.Subscriber]:
+        found = of_account(sql, account_id, kind)
+        if second.ident is None:
+            second.start()
+            second.join(0.2)  # it comes to its end only if nothing keeps it out
+        return found
+
+    monkeypatch.setattr(subscribers, "of_account", overtaken)
+    made.append(ours.put(by, "grader", ["lobby"])[1])
+    second.join(60)
+    assert sorted(made) == [False, True]
+    assert list(ours.one(by, "grader").positions) == ["tea"]
+
+
 def test_cut_events_are_told_as_a_gap(app: Flask) -> None:
     """Until it is acknowledged; the events behind it come all the same."""
     boss, chat = owner(app), app.extensions["quotechat"]

@@ -85,6 +85,8 @@ class Cursors:
 
         def work(sql: Sql) -> bool:
             callers.present(sql, by, now)
+            # Before the look-up: of two that make the same cursor at once, the second finds what the first has made.
+            sql.alone("subscriber")
             known = {each.name: each for each in subscribers.of_account(sql, _account(by))}
             new = name not in known
             if new:
@@ -110,6 +112,7 @@ class Cursors:
 
         def work(sql: Sql) -> None:
             callers.present(sql, by, self._chat.now())
+            sql.alone("subscriber")  # as `put`, which would place positions of one that is gone
             found = subscribers.find(sql, _account(by), name)
             rooms = subscribers.positions(sql, found)
             if by.rooms is not None and (found.all_rooms or not by.rooms.issuperset(rooms)):
