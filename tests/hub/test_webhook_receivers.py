@@ -153,7 +153,7 @@ def test_receivers_that_hang_do_not_slow_others(world: World) -> None:
 
 
 def test_a_webhook_made_anew_gets_each_event_once(world: World) -> None:
-    """SQLite gives it the number of one that was removed a moment ago, and for that this worker had the lease."""
+    """Also after one that was removed a moment ago, and of which this worker had the lease."""
     room = world.room("red")
     Sender(world.chat, POLICY).start()
     removed = world.webhook("removed", [room])
@@ -164,6 +164,23 @@ def test_a_webhook_made_anew_gets_each_event_once(world: World) -> None:
     sent = [world.say(room), world.say(room)]
     until(lambda: world.done(anew), what="what the second one gets")
     assert world.receiver.seqs("/anew", room) == sent
+
+
+def test_a_call_of_a_removed_webhook_is_a_try_of_no_other(world: World) -> None:
+    """It ends when the next webhook has been made."""
+    room = world.room("red")
+    removed = world.webhook("removed", [room])
+    world.receiver.scripts["/removed"] = [Answer(hang=True)]
+    world.say(room)
+    with closing(Sender(world.chat, POLICY)) as ours:
+        ours.step()
+        until(lambda: world.receiver.of("/removed"), what="the call")
+        world.made.remove(None, removed)
+        anew = world.webhook("anew", [room])
+        world.receiver.released.set()
+        until(lambda: ours._done, what="its end")
+        ours.step()
+        assert not ours._done and world.made.tries(None, anew) == []
 
 
 def test_a_clock_that_was_ahead_stops_no_webhook(world: World) -> None:

@@ -551,6 +551,27 @@ def test_a_lease_from_before_the_clock_was_set_back_is_none(store: Store) -> Non
     assert [each is not None for each in taken] == [True, False, True]
 
 
+def test_a_webhook_has_nothing_of_one_that_was_removed(store: Store) -> None:
+    """A call may end after its webhook was removed: it leaves no row, and no other webhook ever has that number."""
+    bot = made(store, "Robo", "bot")
+
+    def make(sql: Sql) -> webhooks.Webhook:
+        return webhooks.make(sql, "deploy", bot.id, "https://example.org", "whsec_", T0, made_by=None,
+                             all_rooms=False, commands=["message-sent"], mentions=False)  # fmt: skip
+
+    def note(webhook: webhooks.Webhook) -> None:
+        store.write_with(lambda sql: webhooks.note(sql, webhook.id, [webhooks.Try(T0, 0, 0, 200, 1)]))
+
+    gone = store.write_with(make)
+    note(gone)
+    store.write_with(lambda sql: subscribers.remove(sql, gone.subscriber))
+    note(gone)
+    assert store.read_with(lambda sql: sql.one("SELECT count(*) FROM delivery")) == (0,)
+    anew = store.write_with(make)
+    note(gone)
+    assert anew.id > gone.id and store.read_with(lambda sql: webhooks.tries(sql, anew.id)) == []
+
+
 def test_tries_in_another_order_are_no_more(store: Store) -> None:
     """Of those at once, the one that came first may be counted last: it finds no bucket that is full again."""
     address = attempts.key("address", "192.0.2.1")

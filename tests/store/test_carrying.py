@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from quotechat.config import Settings
 from quotechat.store.accounts import accounts
@@ -44,16 +45,19 @@ def test_webhooks_go_along(tmp_path: Path) -> None:
             store.close()
 
 
-def test_more_can_be_made_where_they_have_come(tmp_path: Path, new_tables: Callable[[], str]) -> None:
-    """In PostgreSQL too, whose sequences have given none of the numbers that came along."""
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_more_can_be_made_where_they_have_come(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """In PostgreSQL too, whose sequences have given none of the numbers that came along; and none of them again."""
+    database = "" if kind == "sqlite" else request.getfixturevalue("new_tables")()
     source = Settings(data=tmp_path / "here")
-    here, there = open_store(source), open_store(Settings(data=tmp_path / "there", database=new_tables()))
+    here, there = open_store(source), open_store(Settings(data=tmp_path / "there", database=database))
     try:
         here.found(1)
         webhook = here.write_with(made)
         with look(source) as sql:
             loading.load(there, copying.dump(sql, None), lambda done, of: None, 0)
         assert there.read_with(webhooks.listed) == [webhook]
+        there.write_with(lambda sql: subscribers.remove(sql, webhook.subscriber))
         cursor = there.write_with(lambda sql: subscribers.make(sql, webhook.account, "new", 3, all_rooms=False))
         assert cursor.id > webhook.id
     finally:

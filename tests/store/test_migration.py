@@ -20,6 +20,7 @@ from quotechat.store.accounts import accounts
 from quotechat.store.migrate import SchemaTooNew, migrations
 from quotechat.store.open import open_store
 from quotechat.store.postgres.batched_sql import PlainSql
+from quotechat.store.programs import subscribers
 from quotechat.store.shapes import Sql
 from quotechat.store.sqlite.transaction import SqlOn
 from quotechat.store.transfer import backup, moving
@@ -110,6 +111,19 @@ def test_an_old_database_is_counted_once(old: Settings) -> None:
         assert counts() == expected
         store.rebuild(lambda done, of: None)
         assert counts() == expected
+
+
+def test_an_old_database_gives_no_number_of_a_subscriber_again(old: Settings) -> None:
+    """Not even that of the last one, which was removed."""
+    with contextlib.closing(open_store(old)) as store:
+        bot = store.write_with(lambda sql: accounts.make(sql, "Robo", "bot", T0))
+
+        def make(sql: Sql) -> subscribers.Subscriber:
+            return subscribers.make(sql, bot.id, "grader", T0, all_rooms=False)
+
+        gone = store.write_with(make)
+        store.write_with(lambda sql: subscribers.remove(sql, gone))
+        assert store.write_with(make).id > gone.id
 
 
 def test_an_older_program_leaves_the_newer_schema_alone(old: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

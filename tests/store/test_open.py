@@ -13,6 +13,8 @@ import pytest
 from servers import environment
 
 from quotechat.store import migrate
+from quotechat.store.programs import subscribers
+from quotechat.store.shapes import Sql
 from quotechat.store.sqlite import store as sqlite
 from quotechat.store.sqlite.store import SqliteStore
 
@@ -110,3 +112,35 @@ def test_an_older_database_keeps_its_scheduled_messages(tmp_path: Path) -> None:
     store.close()
     assert row is not None and row[0] == 3
     store.close()
+
+
+def test_an_older_database_keeps_its_webhooks(tmp_path: Path) -> None:
+    """With all that they have; the number of one that left a call behind is not given again, and the call is gone."""
+    path = tmp_path / "quotechat.db"
+    old = sqlite3.connect(path)
+    old.execute("CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT")
+    for step in migrate.migrations("sqlite"):
+        for statement in step.statements if step.number < 20 else ():
+            old.execute(statement)
+    old.execute("INSERT INTO meta VALUES ('schema', '19')")
+    columns = (
+        "id, account_id, kind, name, all_rooms, commands, mentions, url, secret, old_secret, old_until, state,"
+        " lease_by, lease_until, at"
+    )
+    row = (3, 1, "webhook", "grades", 1, "message-sent", 1, "https://a.example", "s", "o", 4, "disabled", "w", 5, 6)
+    old.execute(f"INSERT INTO subscriber ({columns}) VALUES ({', '.join('?' * len(row))})", row)
+    old.execute("INSERT INTO webhook (subscriber_id, key) VALUES (3, 'abc')")
+    old.executemany("INSERT INTO delivery (subscriber_id, at, room_id, seq, ms) VALUES (?, 1, 1, 1, 1)", [(3,), (7,)])
+    old.commit()
+    old.close()
+    store = SqliteStore(path)
+
+    def found(sql: Sql) -> list[object]:
+        return [list(sql.all(statement)) for statement in (
+            f"SELECT {columns} FROM subscriber", "SELECT subscriber_id FROM delivery",
+        )]  # fmt: skip
+
+    assert store.read_with(found) == [[row], [(3,)]]
+    made = store.write_with(lambda sql: subscribers.make(sql, 1, "grader", 7, all_rooms=False))
+    store.close()
+    assert made.id == 8

@@ -189,10 +189,7 @@ class Sender:
         self._pool.start_threads()
 
     def _held(self, lanes: Iterable[Lane], now: int) -> set[int]:
-        """Return the webhooks of the lanes of which this worker has the lease, for long enough for a lane.
-
-        The store says which: in SQLite a new webhook may have the number of one that was removed a moment ago.
-        """
+        """Return the webhooks of the lanes of which this worker has the lease, for long enough for a lane."""
         least = now + self._lease_ms * 2 // 3
         held = {lane.webhook for lane in lanes if least <= lane.held_until <= now + self._lease_ms}
         needed = sorted({lane.webhook for lane in lanes} - held)

@@ -279,9 +279,12 @@ class Try(NamedTuple):
 
 
 def note(sql: Sql, webhook_id: int, tries: Iterable[Try]) -> None:
-    """Keep `tries`, and of all the last `TRIES`. Of two in one millisecond the second counts as a moment later."""
+    """Keep `tries`, and of all the last `TRIES`. Of two in one millisecond the second counts as a moment later.
+
+    Nothing is kept of a webhook that was removed during the call.
+    """
     noted = list(tries)[-TRIES:]
-    if not noted:
+    if not noted or by_id(sql, webhook_id) is None:
         return
     row = sql.one("SELECT max(at) FROM delivery WHERE subscriber_id = ?", webhook_id)
     last = 0 if row is None else row[0] or 0
