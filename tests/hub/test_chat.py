@@ -18,6 +18,7 @@ from bad_disk import failing_commits
 from servers import until
 
 from quotechat.hub import passthrough
+from quotechat.hub.background import scheduler
 from quotechat.hub.background.delivery import Delivery
 from quotechat.hub.background.watcher import Watcher
 from quotechat.hub.budgets.limits import Budget, Limits, Rate
@@ -502,6 +503,27 @@ def test_scheduled_messages_of_a_slow_room_keep_their_order(opened: Opened) -> N
     times = itertools.count(clock.now + 9_999)
     refused = Delivery(chat._writer, chat.limits, lambda: next(times)).deliver([Due(each, "ann") for each in ids])
     assert refused == dict.fromkeys(ids, "rate-limited")
+
+
+def test_messages_that_wait_for_a_slow_room_hide_no_other(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More senders wait there than one look has messages."""
+    monkeypatch.setattr(scheduler, "MOST_AT_ONCE", 2)
+    clock = Clock()
+    chat = opened(clock)
+    chat.create_room("tea", None)
+    chat.operate(commands.SetRoom(about=commands.AboutChange(slow=3600)))
+
+    def send(name: str, room: str = "lobby", send_at: str | None = None) -> None:
+        message = commands.NewMessage(name, "hi", send_at=send_at)
+        chat.submit(commands.SendMessage(message=message, room=room), identity=name.lower())
+
+    for name in ("Ann", "Bo", "Cy"):
+        send(name)
+        send(name, send_at="+10m")
+    send("Dee", "tea", "+11m")
+    clock.now += 12 * 60_000
+    until(lambda: chat.trusted("tea").read(START).events, what="the message for the other room")
+    assert chat.waiting() == 3
 
 
 def test_changes_that_wait_leave_threads_for_readers(

@@ -143,3 +143,48 @@ def test_what_a_slow_room_puts_off_holds_up_no_other() -> None:
 
     assert scheduler(Shelf(due), deliver=deliver).deliver_due() == 100
     assert handed == due
+
+
+@pytest.mark.parametrize("reason", ["room", "sender"])
+def test_many_that_wait_hide_no_other(reason: str, caplog: pytest.LogCaptureFixture) -> None:
+    """More than one look has, for slow rooms or for their rates: one that is due after them goes at the next look.
+
+    No look tries more than before, they are tried in turn, and no refusal is logged twice.
+    """
+    waiting = [Due(number, f"sender-{number}", room_id=1) for number in range(module.MOST_AT_ONCE + 100)]
+    other = Due(999, "other", room_id=2)
+    tried: list[Due] = []
+
+    def may(each: Due) -> bool:
+        if reason == "sender":
+            tried.append(each)
+        return reason == "room" or each == other
+
+    def deliver(portion: list[Due]) -> dict[int, str]:
+        if reason == "room":
+            tried.extend(portion)
+        return {each.id: "rate-limited" for each in portion if each != other}
+
+    looking = scheduler(Shelf([*waiting, other]), may, deliver)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            looking.deliver_due()
+        assert other in tried and len(tried) <= 2 * module.MOST_AT_ONCE
+        looking.deliver_due()
+    assert {*waiting} <= {*tried} and len(tried) <= 3 * module.MOST_AT_ONCE
+    assert len(caplog.records) == (len(waiting) if reason == "room" else 0)
+
+
+def test_what_a_slow_room_puts_off_is_not_overtaken() -> None:
+    """The second message of each sender for the room is in a later portion, and is not tried at this look."""
+    first, second = (
+        [Due(start + number, f"sender-{number}", room_id=1) for number in range(module._PORTION)] for start in (0, 1000)
+    )
+    handed: list[Due] = []
+
+    def deliver(portion: list[Due]) -> dict[int, str]:
+        handed.extend(portion)
+        return {each.id: "rate-limited" for each in portion if each in first}
+
+    scheduler(Shelf(first + second), deliver=deliver).deliver_due()
+    assert handed == first

@@ -389,7 +389,8 @@ class StoreContract:
         first = do(store, later)
         assert isinstance(first, Scheduled) and isinstance(do(store, later), Scheduled)
         assert store.head("lobby").seq == 0 and (store.next_due(), store.waiting()) == (T0 + 10_000, 1)
-        assert store.due(T0 + 9_999, 9) == [] and store.due(T0 + 10_000, 9) == [Due(1, "ann")]
+        assert store.due(T0 + 9_999, 9) == []
+        assert [each._replace(room_id=0) for each in store.due(T0 + 10_000, 9)] == [Due(1, "ann")]
         due = Write(Deliver(1), T0 + 10_000)
         delivered, again = store.commit([due, due])
         assert isinstance(delivered, Stored) and isinstance(again, Nothing)
@@ -469,12 +470,16 @@ class StoreContract:
         return True
 
     def test_due_messages_of_one_sender_do_not_stand_before_all(self, store: Store) -> None:
-        """The first of each sender comes before the second of any, and no sender fills a page."""
+        """The first of each sender comes before the second of any, and no sender fills a page, nor one of its rooms."""
         for number in range(30):
             do(store, said("Ann", f"{number}", send_at="+10s"))
         do(store, said("Bob", send_at="+11s"), who="bob")
         due = store.due(T0 + 20_000, 500)
         assert [each.identity for each in due[:3]] == ["ann", "bob", "ann"] and len(due) == 21
+        do(store, CreateRoom("tea"))
+        do(store, said("Ann", room="tea", send_at="+12s"))
+        rooms = [each.room_id for each in store.due(T0 + 20_000, 500)]
+        assert len(rooms) == 22 and rooms.count(rooms[-1]) == 1
 
     def test_an_address_has_few_waiting_messages(self, store: Store) -> None:
         """Five hundred, whatever identities it has; what was delivered or cancelled does not count."""

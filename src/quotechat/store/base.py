@@ -226,6 +226,7 @@ class Due(NamedTuple):
     id: int
     identity: str
     source: str | None = None
+    room_id: int = 0
 
 
 class Head(NamedTuple):

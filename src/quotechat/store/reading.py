@@ -35,7 +35,7 @@ from .shapes import (
 
 _MOST_NAMED = 1000
 _MOST_OF_ONE = 20
-"""Due messages of one sender that one look returns."""
+"""Due messages of one sender in one room that one look returns."""
 
 
 def head(sql: Sql, room: str, reader: Principal | None = None) -> Head:
@@ -224,11 +224,13 @@ def _marks(values: Collection[str]) -> str:
 
 
 def due(sql: Sql, now: int, limit: int) -> list[Due]:
-    """Return scheduled messages that are due, a few of each sender, so that one sender does not hold up the others."""
+    """Return scheduled messages that are due, a few of each sender in each room, so that none holds up the others."""
     rows = sql.all(
-        "SELECT id, identity, source FROM (SELECT id, identity, source, due_at, row_number() OVER"
-        " (PARTITION BY identity ORDER BY due_at, id) AS place FROM scheduled WHERE state = 'waiting' AND due_at <= ?)"
-        " AS d WHERE place <= ? ORDER BY place, due_at, id LIMIT ?",
+        "SELECT id, identity, source, room_id FROM (SELECT id, identity, source, room_id, due_at,"
+        " row_number() OVER (PARTITION BY identity ORDER BY due_at, id) AS place,"
+        " row_number() OVER (PARTITION BY identity, room_id ORDER BY due_at, id) AS place_in_room"
+        " FROM scheduled WHERE state = 'waiting' AND due_at <= ?) AS d"
+        " WHERE place_in_room <= ? ORDER BY place, due_at, id LIMIT ?",
         now, _MOST_OF_ONE, limit,
     )  # fmt: skip
     return [Due(*row) for row in rows]
