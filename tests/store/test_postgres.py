@@ -33,6 +33,7 @@ from quotechat.store.postgres import connections
 from quotechat.store.postgres import store as module
 from quotechat.store.postgres.batched_sql import BatchedSql
 from quotechat.store.postgres.store import PostgresStore
+from quotechat.store.programs import subscribers, webhooks
 from quotechat.store.shapes import Sql
 
 
@@ -215,6 +216,27 @@ def test_a_delivery_waits_for_a_ban_that_comes_first(open_store: Open, tables: s
         other.commit()
         assert isinstance(delivery.result(60), Nothing)
     assert store.read("lobby", START, 9).events == []
+
+
+def test_leases_go_by_the_clock_of_the_database(open_store: Open) -> None:
+    """Of two machines whose clocks differ by an hour, one alone sends for a webhook."""
+    store, hour = open_store(), 3_600_000
+    bot = store.write_with(lambda sql: accounts.make(sql, "Robo", "bot", T0))
+
+    def make(sql: Sql) -> int:
+        webhook = webhooks.make(sql, "deploy", bot.id, "https://example.org", "whsec_", T0, made_by=None,
+                                all_rooms=False, commands=["message-sent"], mentions=False)  # fmt: skip
+        subscribers.place(sql, webhook.subscriber, "lobby", START)
+        return webhook.id
+
+    number = store.write_with(make)
+    do(store, said())
+    assert store.write_with(lambda sql: webhooks.lease(sql, number, "a", T0, 30_000))
+    for now in (T0 - hour, T0, T0 + hour):
+        assert store.read_with(lambda sql, now=now: webhooks.due(sql, now, "b", 9)) == []
+        assert not store.write_with(lambda sql, now=now: webhooks.lease(sql, number, "b", now, 30_000))
+        (lane,) = store.read_with(lambda sql, now=now: webhooks.due(sql, now, "a", 9))
+        assert 0 < lane.held_ms <= 30_000
 
 
 def test_rebuilding_knows_every_event(open_store: Open, tables: str) -> None:

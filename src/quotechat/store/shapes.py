@@ -26,6 +26,12 @@ class Sql(Protocol):
     def alone(self, table: str) -> None:
         """Lock `table` for inserts until the commit, against other callers of this method."""
 
+    def clock(self, now: int) -> int:
+        """Return the time by a clock that all processes share (milliseconds since 1970); `now` is this process's own.
+
+        The processes of SQLite are on one machine, those of PostgreSQL share the clock of the database.
+        """
+
 
 ROW_BYTES = 220
 """The most that the envelope of an event adds to its body; counted for every row."""

@@ -190,13 +190,12 @@ class Sender:
 
     def _held(self, lanes: Iterable[Lane], now: int) -> set[int]:
         """Return the webhooks of the lanes of which this worker has the lease, for long enough for a lane."""
-        least = now + self._lease_ms * 2 // 3
-        held = {lane.webhook for lane in lanes if least <= lane.held_until <= now + self._lease_ms}
+        held = {lane.webhook for lane in lanes if self._lease_ms * 2 // 3 <= lane.held_ms <= self._lease_ms}
         needed = sorted({lane.webhook for lane in lanes} - held)
         if needed:
 
             def work(sql: Sql) -> list[int]:
-                return [each for each in needed if rows.lease(sql, each, self._worker, now, now + self._lease_ms)]
+                return [each for each in needed if rows.lease(sql, each, self._worker, now, self._lease_ms)]
 
             held.update(self._chat.write_with(work))
             self._has_leases = True

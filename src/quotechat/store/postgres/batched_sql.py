@@ -32,6 +32,7 @@ from .statements import (
 )  # fmt: skip
 
 Read = tuple[str, Values]
+_CLOCK = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 _MOST_WRITTEN = 5000
 """Rows written that are kept in memory; a rebuild writes millions."""
 
@@ -84,6 +85,9 @@ class BatchedSql:
     def alone(self, table: str) -> None:
         # Lock order: rooms first, then this lock, held until the commit; so there is no deadlock.
         self._ask(shape(""), "SELECT pg_advisory_xact_lock(hashtext(?))", (f"quotechat.{table}",))
+
+    def clock(self, now: int) -> int:
+        return int(self._ask(shape(""), _CLOCK, ())[0][0])
 
     # --- Round trips ------------------------------------------------------------------------------
 
@@ -201,6 +205,11 @@ class PlainSql:
 
     def alone(self, table: str) -> None:
         self.one("SELECT pg_advisory_xact_lock(hashtext(?))", f"quotechat.{table}")
+
+    def clock(self, now: int) -> int:
+        row = self.one(_CLOCK)
+        assert row is not None
+        return int(row[0])
 
 
 def _scan(connection: psycopg.Connection[Any], statement: str, values: Values) -> Iterator[Row]:

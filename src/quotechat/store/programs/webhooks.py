@@ -22,8 +22,7 @@ MOST = 200
 TRIES = 20
 """Tries that are kept of each."""
 LONGEST_LEASE_MS = 60_000
-"""Milliseconds ahead: a lease that ends later is from before the clock was set back. Twice what a worker takes, for
-clocks that differ."""
+"""Milliseconds ahead: a lease that ends later is from before the clock was set back. Twice what a worker takes."""
 _LONGEST_PAUSE_MS = 12 * 3_600_000
 """Milliseconds ahead, likewise: a later try is of a wrong clock. The longest pause is six hours, and some more."""
 ON, DISABLED = "on", "disabled"
@@ -172,7 +171,7 @@ class Lane(NamedTuple):
     """A room of a webhook in which something is new: one event after the other goes through it.
 
     The events between `cursor` and `floor` were cut. `failing_since` is when the tries that failed began. The worker
-    that asked has the lease until `held_until`, 0 if it has none.
+    that asked has the lease for `held_ms` more milliseconds, 0 if it has none.
     """
 
     webhook: int
@@ -185,7 +184,7 @@ class Lane(NamedTuple):
     failures: int
     failing_since: int | None
     url: str
-    held_until: int = 0
+    held_ms: int = 0
 
 
 def due(sql: Sql, now: int, worker: str, of_each: int) -> list[Lane]:
@@ -194,20 +193,21 @@ def due(sql: Sql, now: int, worker: str, of_each: int) -> list[Lane]:
     Of one webhook there are `of_each` at most, the room with the oldest newest event first. Those that another worker
     holds, or that are to be tried later, are left out.
     """
+    at = sql.clock(now)
     rows = sql.all(
-        "SELECT webhook, room_id, room, kind, seq, tag, floor, head, failures, failing_since, url, held_until FROM ("
+        "SELECT webhook, room_id, room, kind, seq, tag, floor, head, failures, failing_since, url, held_ms FROM ("
         "SELECT s.id AS webhook, r.id AS room_id, r.name AS room, r.kind, p.seq, p.tag, r.floor, r.head, p.failures,"
-        " p.failing_since, s.url, CASE WHEN s.lease_by = ? THEN s.lease_until ELSE 0 END AS held_until, r.moved_at,"
+        " p.failing_since, s.url, CASE WHEN s.lease_by = ? THEN s.lease_until - ? ELSE 0 END AS held_ms, r.moved_at,"
         " row_number() OVER (PARTITION BY s.id ORDER BY r.moved_at, r.id) AS place"
         f" {_FROM} JOIN subscribed p ON p.subscriber_id = s.id JOIN room r ON r.id = p.room_id"
         " WHERE s.state = 'on' AND r.head > p.seq AND (p.try_at IS NULL OR p.try_at <= ? OR p.try_at > ?)"
         " AND (s.lease_until IS NULL OR s.lease_until <= ? OR s.lease_until > ? OR s.lease_by = ?)) AS found"
         " WHERE place <= ? ORDER BY place, moved_at, webhook",
-        worker, now, now + _LONGEST_PAUSE_MS, now, now + LONGEST_LEASE_MS, worker, of_each,
+        worker, at, now, now + _LONGEST_PAUSE_MS, at, at + LONGEST_LEASE_MS, worker, of_each,
     )  # fmt: skip
     return [
-        Lane(number, room_id, room, kind, Cursor(seq, tag or None), floor, head, failures, since, url, until)
-        for number, room_id, room, kind, seq, tag, floor, head, failures, since, url, until in list(rows)
+        Lane(number, room_id, room, kind, Cursor(seq, tag or None), floor, head, failures, since, url, held)
+        for number, room_id, room, kind, seq, tag, floor, head, failures, since, url, held in list(rows)
     ]
 
 
@@ -225,12 +225,16 @@ def any_there(sql: Sql) -> bool:
     return sql.one("SELECT 1 FROM webhook LIMIT 1") is not None
 
 
-def lease(sql: Sql, webhook_id: int, worker: str, now: int, until: int) -> bool:
-    """Let `worker` alone send for a webhook until a time; False if another one does."""
+def lease(sql: Sql, webhook_id: int, worker: str, now: int, ms: int) -> bool:
+    """Let `worker` alone send for a webhook, for `ms` milliseconds; False if another one does.
+
+    By the clock that all workers share: of two whose own differ, one would take the lease of the other for over.
+    """
+    at = sql.clock(now)
     sql.run(
         "UPDATE subscriber SET lease_by = ?, lease_until = ? WHERE id = ?"
         " AND (lease_until IS NULL OR lease_until <= ? OR lease_until > ? OR lease_by = ?)",
-        worker, until, webhook_id, now, now + LONGEST_LEASE_MS, worker,
+        worker, at + ms, webhook_id, at, at + LONGEST_LEASE_MS, worker,
     )  # fmt: skip
     return holds(sql, webhook_id, worker)
 

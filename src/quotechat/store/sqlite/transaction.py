@@ -44,6 +44,9 @@ class SqlOn:
     def alone(self, table: str) -> None:
         pass  # the file lock sees to it
 
+    def clock(self, now: int) -> int:
+        return now
+
 
 class Transaction:
     """``with transaction as sql:`` – one durable write transaction after the other, under the lock.
