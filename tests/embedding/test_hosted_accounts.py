@@ -144,3 +144,64 @@ def test_the_application_manages_who_is_in_a_room(chat: QuoteChat) -> None:
         assert ask(chat, bo, "GET", f"/rooms/{room}").status_code == 404
         until(lambda: len(told) == 2)
     assert [each[0] for each in told] == ["member-joined", "member-left"]
+
+
+@pytest.fixture
+def open_chat(tmp_path: Path) -> Iterator[QuoteChat]:
+    """As `chat`, in which visitors write too."""
+    app, chat = Flask("host"), QuoteChat(settings=Settings(data=tmp_path, limits=False))
+    chat.identify(lambda: User(**json.loads(request.headers["X-User"])) if "X-User" in request.headers else None)
+    chat.init_app(app)
+    yield chat
+    app.extensions["quotechat"].close()
+
+
+def visitor(chat: QuoteChat, name: str) -> dict[str, str]:
+    """The header of a visitor with that name, who has said something in the lobby, and likes it."""
+    client = client_of(chat)
+    token = client.post(f"{API}/guests", json={"user": name}).get_json()["token"]
+    bearer = {"Authorization": f"Bearer {token}"}
+    sent = client.post(f"{API}/rooms/lobby/messages", json={"user": name, "message": "kettle"}, headers=bearer)
+    number = sent.get_json()["seq"]
+    liked = {"reaction": "like"}
+    client.put(f"{API}/rooms/lobby/messages/{number}/reaction", json=liked, headers=bearer)
+    return {"token": token, "number": str(number)}
+
+
+def test_a_user_claims_what_it_wrote_as_a_visitor(open_chat: QuoteChat) -> None:
+    """As every account: it edits and finds these messages, and does not like one twice."""
+    before, ada = visitor(open_chat, "Vi"), {"id": "7", "name": "Ada"}
+    path = f"/rooms/lobby/messages/{before['number']}"
+    assert ask(open_chat, ada, "PATCH", path, {"message": "x"}).status_code == 403
+    claimed = ask(open_chat, ada, "POST", "/me/claims", {"token": before["token"]})
+    assert claimed.get_json() == {"messages": 1}
+    again = ask(open_chat, ada, "PUT", f"{path}/reaction", {"reaction": "like"}).get_json()
+    assert (again["message"]["likes"], again["duplicate"]) == (1, True)
+    assert ask(open_chat, ada, "PATCH", path, {"message": "pot"}).status_code == 200
+    hits = ask(open_chat, ada, "GET", "/search?q=from:me").get_json()["hits"]
+    assert [each["message"]["message"] for each in hits] == ["pot"]
+    assert ask(open_chat, ada, "GET", "/rooms/lobby").get_json()["mine"]["messages"] == [int(before["number"])]
+    assert '"pot"' in ask(open_chat, ada, "GET", "/me/export").get_data(as_text=True)
+
+
+def test_a_user_writes_under_its_name_whatever_visitors_used(open_chat: QuoteChat) -> None:
+    """The name of an account is its own in every room, for a message, typing and what is scheduled."""
+    visitor(open_chat, "Cleo")
+    cleo = {"id": "9", "name": "Cleo"}
+    for later in ({}, {"send_at": "+1h"}):
+        sent = ask(open_chat, cleo, "POST", "/rooms/lobby/messages", {"message": "hi", **later})
+        assert sent.status_code == (202 if later else 201), sent.get_json()
+    assert me(open_chat, **cleo)["name"] == "Cleo"
+
+
+def test_a_scheduled_message_has_the_name_of_now(open_chat: QuoteChat) -> None:
+    """The application may have renamed its sender since."""
+    body = {"message": "later", "send_at": "+1s"}
+    assert ask(open_chat, {"id": "11", "name": "Eve"}, "POST", "/rooms/lobby/messages", body).status_code == 202
+    assert me(open_chat, id="11", name="Eva")["name"] == "Eva"
+
+    def said() -> list[str]:
+        found = ask(open_chat, {"id": "11"}, "GET", "/rooms/lobby").get_json()["messages"]
+        return [each["user"] for each in found]
+
+    assert until(said) == ["Eva"]

@@ -105,23 +105,28 @@ def may_have_account(identity: str | None) -> bool:
     return identity is not None and identity.startswith((ACCOUNT, HOST))
 
 
-def check_free(sql: Sql, user: str, at: int, identity: str | None = None) -> None:
-    """Raise Conflict if `user` looks like the name of an account, other than that of `identity`."""
+def check_free(sql: Sql, user: str, at: int, identity: str | None = None) -> bool:
+    """Return True if `user` is the name of the account of `identity`. Raises Conflict if it is that of another one."""
     row = sql.one(_TAKEN, names.skeleton(user))
-    if row is not None and (identity is None or row[2] != identity) and (row[0] != "closed" or (row[1] or 0) > at):
+    if row is None:
+        return False
+    if identity is not None and row[2] == identity:
+        return True
+    if row[0] != "closed" or (row[1] or 0) > at:
         raise Conflict(f"{user} is the name of an account: sign in, or choose another name.", "user")
+    return False
 
 
 def owns(sql: Sql, identity: str, owner: str | None) -> bool:
     """Return True if `owner` is `identity`, or a visitor whose messages the account `identity` has claimed."""
     if owner == identity:
         return True
-    return owner is not None and account_id(identity) is not None and sql.one(_CLAIMED, owner, identity) is not None
+    return owner is not None and may_have_account(identity) and sql.one(_CLAIMED, owner, identity) is not None
 
 
 def claimed(sql: Sql, identity: str) -> set[str]:
     """Return the identities of visitors that the account `identity` has claimed."""
-    if account_id(identity) is None:
+    if not may_have_account(identity):
         return set()
     rows = sql.all(
         "SELECT c.identity FROM claim c JOIN account a ON a.id = c.account_id WHERE a.identity = ?", identity

@@ -22,9 +22,8 @@ NAME = "SELECT identity, at FROM name WHERE room_id = ? AND skeleton = ?"
 
 def check(ledger: Ledger, room: Room, write: Write, user: str, hold_ms: int) -> Row | None:
     """Return the row of a name: its last user's identity, and the time. Refuse a name that another identity holds."""
-    if account_id(write.identity) is not None:
-        return None  # its name is its own in every room
-    callers.check_free(ledger.sql, user, write.at, write.identity)
+    if account_id(write.identity) is not None or callers.check_free(ledger.sql, user, write.at, write.identity):
+        return None  # the name of an account is its own in every room
     row = ledger.sql.one(NAME, room.id, names.skeleton(user))
     if row and row[0] != write.identity and write.at - row[1] < hold_ms:
         raise Conflict(f"The name {user} is in use in this room: choose another, or sign in if it is yours.", "user")

@@ -9,7 +9,6 @@ from ...protocol import commands, json
 from ...protocol.commands import SendMessage
 from ...protocol.errors import RateLimited, Refused
 from ...protocol.markup import mentions
-from ...protocol.rights.principal import account_id
 from ..accounts import bars, held_names
 from ..base import Deliver, Nothing, Outcome, Write
 from ..files import attaching
@@ -76,7 +75,7 @@ def deliver(ledger: Ledger, command: Deliver, write: Write, settings: Settings) 
 def _signed(asked: Asked, send: SendMessage) -> SendMessage:
     """Return the message under the name that its account has by now."""
     principal = asked.standing.principal
-    if account_id(principal.identity) is None or principal.name is None:
+    if not principal.has_account or principal.name is None:
         return send
     return replace(send, message=replace(send.message, user=principal.name))
 
