@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,6 +12,8 @@ import pytest
 from flask import Flask
 from people import Browser, joined, owner
 
+from quotechat import create_app
+from quotechat.config import Settings
 from quotechat.hub.accounts.credentials import principal_of
 from quotechat.hub.programs.hooks import Hooks
 from quotechat.protocol.errors import Unauthenticated
@@ -101,6 +105,41 @@ def test_a_long_text_is_split_at_its_lines(app: Flask) -> None:
     for text in ("y" * 4001, "\n".join([line] * 11)):
         assert code(client.post(path, data=text)) == (422, "invalid")
     assert len(said(boss)) == 3
+
+
+def test_a_long_text_is_one_message_to_limits_and_slow_rooms(tmp_path: Path, new_database: Callable[[], str]) -> None:
+    """It is said whole or not at all; the next one waits."""
+    settings = Settings(
+        data=tmp_path, database=new_database(), messages_burst=5, messages_per_second=0.001, clients_per_address=1000
+    )
+    app = create_app(settings)
+    boss, client, text = owner(app), app.test_client(), "\n".join(["x" * 3000] * 5)
+    for room in ("quick", "slow"):
+        assert boss.ask("POST", "/rooms", {"name": room}).status_code == 201
+    quick, slow = hook(boss, "quick"), hook(boss, "slow", "Slow")
+    assert boss.ask("PATCH", "/rooms/slow", {"slow": 3600}).status_code == 200
+    assert [client.post(quick, data=text).status_code for _ in range(2)] == [200, 200]
+    assert (client.post(slow, data=text).status_code, len(said(boss, "slow"))) == (200, 5)
+    assert code(client.post(slow, data=text)) == (429, "rate-limited")
+    assert (len(said(boss, "quick")), len(said(boss, "slow"))) == (10, 5)
+    app.extensions["quotechat"].close()
+
+
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize(
+    ("media", "headers"),
+    [(FORM, {"Content-Encoding": "gzip"}), ("text/plain", {"Content-Encoding": "gzip"}),
+     ("application/json", {"Content-Encoding": "gzip"}), (f"{FORM}; charset=latin-1", {})],
+)  # fmt: skip
+def test_a_body_in_another_form_is_refused(app: Flask, media: str, headers: dict[str, str]) -> None:
+    """As by all calls, whatever the type of the body is: 415, and nothing is said."""
+    boss = owner(app)
+    body = urlencode({"payload": json.dumps({"text": "hi"})}) if media.startswith(FORM) else '{"text": "hi"}'
+    refused = app.test_client().post(hook(boss), data=body, content_type=media, headers=headers)
+    assert code(refused) == (415, "unsupported-media-type")
+    assert said(boss) == []
 
 
 def test_long_keys_that_begin_alike_are_different(app: Flask) -> None:

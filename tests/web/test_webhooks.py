@@ -106,6 +106,16 @@ def test_an_answer_is_said_once(boss: Browser, receiver: Receiver) -> None:
     assert answer["reply_to"]["id"] == asked and answer["bot"] and answer["by"] == hook.bot
 
 
+def test_a_long_answer_in_a_slow_room_is_said_whole(boss: Browser, receiver: Receiver) -> None:
+    """Its parts are one message."""
+    hook = Hooked(boss, receiver)
+    assert boss.ask("PATCH", f"/rooms/{hook.room}", {"slow": 3600}).status_code == 200
+    receiver.scripts[hook.path] = [says("\n".join(["x" * 3000] * 3))]
+    hook.say("How much?")
+    until(hook.done)
+    assert [len(text) for _, text in hook.said()[1:]] == [3000] * 3
+
+
 def test_gone_disables_and_enabling_goes_on(boss: Browser, receiver: Receiver) -> None:
     """After 410 nothing is sent; the keeper and `@audit` are told; enabled, the same event comes again."""
     hook = Hooked(boss, receiver)

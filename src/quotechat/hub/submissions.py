@@ -60,17 +60,20 @@ class Submissions(Passthrough):
         address: str = "",
         first_byte_at: float | None = None,
         proof: bytes | None = None,
+        continues: bool = False,
     ) -> Stored | Scheduled | Cancelled | Accepted:
         """Store `command` and return when it is on the disk. Raises Refused.
 
         `identity` owns the messages; `address` stands for the client if there is no identity. `first_byte_at` is the
         time at which the request began (time.monotonic), None for now: a request that was on its way when the drain
-        began is still stored. `proof` is the hash of the session or token that it rests on.
+        began is still stored. `proof` is the hash of the session or token that it rests on. A message that `continues`
+        the one before is a further part of the same text, for which the limits of its sender are charged once.
         """
         with self._places.sending():
             outcome = PendingOutcome().of(
                 lambda done: self.submit_then(
-                    command, done, identity=identity, address=address, first_byte_at=first_byte_at, proof=proof
+                    command, done, identity=identity, address=address, first_byte_at=first_byte_at, proof=proof,
+                    continues=continues,
                 )
             )
         assert not isinstance(outcome, Created | Nothing)
@@ -96,6 +99,7 @@ class Submissions(Passthrough):
         first_byte_at: float | None = None,
         proof: bytes | None = None,
         wake: bool = True,
+        continues: bool = False,
     ) -> None:
         """As `submit`, without waiting: `done` gets the outcome or the refusal, on another thread, after the commit.
 
@@ -109,9 +113,12 @@ class Submissions(Passthrough):
         source = self._source(address)
         if isinstance(clean, commands.ReportMessage):
             self.limits.allow("report", identity or address)
-        self.limits.allow("mark" if isinstance(clean, _MARKS) else "message", identity or address, source)
+        if not continues:
+            self.limits.allow("mark" if isinstance(clean, _MARKS) else "message", identity or address, source)
         self.presence.active(identity)
-        write = Write(clean, self._clock(), identity, proof, source=source or None, address=address or None)
+        write = Write(
+            clean, self._clock(), identity, proof, source=source or None, address=address or None, continues=continues
+        )
         self._writer.submit(write, done, wake=wake)
 
     def typist(

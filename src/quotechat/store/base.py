@@ -37,7 +37,6 @@ from .shapes import Sql
 
 T = TypeVar("T")
 
-
 CLOCKS_MS = 60_000
 """Milliseconds by which a request may be dated before one that was stored earlier: it waited, or clocks differ."""
 PAGE_BYTES = 256 * 1024
@@ -124,6 +123,8 @@ class Write(msgspec.Struct, frozen=True):
     runs: list[text.Run] | None = None
     candidates: Sequence[mentions.Candidate] = ()
     """Possible mentions in its text."""
+    continues: bool = False
+    """True for a further part of a text that is too long for one message: a room's slow mode counts only the first."""
 
     def __post_init__(self) -> None:
         if isinstance(self.command, commands.SendMessage | commands.EditMessage):

@@ -19,4 +19,5 @@ def say(chat: Chat, bot: Account, event: Event, text: str) -> None:
     for number, part in enumerate(split(text, chat.bounds.message), 1):
         message = NewMessage(user=bot.name, message=part, reply_to=webhooks.message_of(event) if number == 1 else None)
         key = client_id if number == 1 else f"{client_id}_{number}"
-        chat.submit(SendMessage(message=message, room=event.room, client_id=key), identity=bot.identity)
+        command = SendMessage(message=message, room=event.room, client_id=key)
+        chat.submit(command, identity=bot.identity, continues=number > 1)

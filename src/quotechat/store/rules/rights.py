@@ -106,7 +106,7 @@ def check_pace(asked: Asked) -> None:
     Looked up after repeats: the same message again is no second one.
     """
     slow_ms = asked.about.slow * 1000
-    if not slow_ms or asked.may(MANAGE):
+    if not slow_ms or asked.write.continues or asked.may(MANAGE):
         return
     # A member that has left and come back has no time of its own.
     spoke_at = asked.standing.spoke_at or _spoke_at(asked, slow_ms)

@@ -100,7 +100,7 @@ def _take(token_id: str, secret: str) -> Response:
         command = commands.SendMessage(message=message, room=room, client_id=key if number == 1 else _next(key, number))
         outcome = chat.submit(
             command, identity=principal.identity, address=security.address(), first_byte_at=access.first_byte_at(),
-            proof=principal.proof,
+            proof=principal.proof, continues=number > 1,
         )  # fmt: skip
         assert isinstance(outcome, Stored)
         stored.append(outcome)
@@ -114,13 +114,13 @@ def _take(token_id: str, secret: str) -> Response:
 
 def _text() -> str:
     """Return the text of the body. Raises Invalid, MalformedJson, UnsupportedMediaType, TooLarge."""
-    if request.mimetype == "application/x-www-form-urlencoded":
-        body = parameters.text_body()
-        payload = _payload(body)
-        return body if payload is None else _text_of(json.loads(payload.encode()) if payload else None)
-    if parameters.is_text() or not request.mimetype:
-        return parameters.text_body()
-    return _text_of(parameters.json_body())
+    if not parameters.is_text() and request.mimetype:
+        return _text_of(parameters.json_body())
+    body = parameters.text_body()
+    if request.mimetype != "application/x-www-form-urlencoded":
+        return body
+    payload = _payload(body)
+    return body if payload is None else _text_of(json.loads(payload.encode()) if payload else None)
 
 
 def _payload(body: str) -> str | None:
