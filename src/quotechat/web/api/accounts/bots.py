@@ -74,7 +74,7 @@ def close(account_id: str) -> Response:
 
 
 @blueprint.get("/bots/<account_id>/tokens")
-@described(answers={200: types.Tokens}, problems=("proof-needed", *_ONE), identity="needed")
+@described(answers={200: types.Tokens}, problems=_ONE, identity="needed")
 def tokens(account_id: str) -> Response:
     """{`tokens`} of a bot, the newest first, without their secrets."""
     principal = authentication.need_person()
