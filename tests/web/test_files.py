@@ -104,6 +104,21 @@ def kept(app: Flask) -> int:
     return int(rows[0])
 
 
+def test_its_uploader_is_told_that_a_file_is_complete(app: Flask, azin: Sender) -> None:
+    """Before and after it was sent: the answer to the last piece may be lost. Others are told of no upload."""
+    found = azin.upload(b"sent")
+    for _ in range(2):
+        head = azin.ask("HEAD", f"/api/v1/files/{found['id']}")
+        assert (head.status_code, head.headers["Upload-Complete"], head.headers["Content-Length"]) == (200, "?1", "4")
+        body = {"user": azin.user, "files": [found["id"]], "client_id": "once"}
+        sent = azin.client.post("/api/v1/rooms/lobby/messages", json=body, headers=azin.headers)
+        assert sent.status_code in (200, 201)
+    other = Sender(app, "Two").ask("HEAD", f"/api/v1/files/{found['id']}")
+    assert other.status_code == 200 and "Upload-Complete" not in other.headers
+    assert azin.ask("DELETE", f"/api/v1/rooms/lobby/messages/{sent.get_json()['seq']}").status_code == 200
+    app.extensions["quotechat.services"].accounts.files.step()
+
+
 def test_a_file_comes_whole_or_in_pieces(app: Flask, azin: Sender) -> None:
     """The same bytes in one POST, or in pieces that go on where they were; the last answer may be asked for again."""
     data = bytes(range(256)) * 3000

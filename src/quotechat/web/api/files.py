@@ -154,9 +154,8 @@ def read(file_id: str) -> Response:
                 if file.length is not None:
                     answer.headers["Upload-Length"] = str(file.length)
                 return _located(answer, file_id, received, complete=False)
-            if not file.is_sent:
-                answer = _content(*_files().open(security.principal(), file_id), file.type)
-                return _located(answer, file_id, received, complete=True)
+            answer = _content(*_files().open(security.principal(), file_id), file.type)
+            return _located(answer, file_id, received, complete=True)
     file, content = _files().open(security.principal(), file_id)
     return _content(file, content, file.type)
 
