@@ -15,6 +15,7 @@ import pytest
 import requests
 from flask import Flask
 from flask.testing import FlaskClient
+from people import owner
 from servers import Running
 
 from quotechat import create_app
@@ -170,6 +171,24 @@ def test_limited_writes_tell_what_is_left(tmp_path: Path) -> None:
     assert _parsed(client.post(f"{API}/rooms", json={"name": "tea"}))[0] == ("room", "10", "3600")
     assert _parsed(client.post(f"{API}/guests", json={"user": "Cy"}))[1][1] == "48"
     assert "RateLimit" not in client.get(LOBBY).headers
+    app.extensions["quotechat"].close()
+
+
+def test_each_command_tells_of_its_own_limit(tmp_path: Path) -> None:
+    """That from which it takes, at the address of all commands too."""
+    app = create_app(Settings(data=tmp_path))
+    boss = owner(app)
+    mark, said = {"command": "mark-read", "read": {"id": 0}}, {"command": "send-message", "message": {"message": "x"}}
+    for answer, kind in (
+        (boss.ask("PUT", "/rooms/lobby/members/me"), "mark"),
+        (boss.ask("PUT", "/rooms/lobby/read", {"id": 0}), "mark"),
+        (boss.ask("POST", "/rooms/lobby/commands", mark), "mark"),
+        (boss.ask("POST", "/rooms/lobby/commands", {"command": "join"}), "mark"),
+        (boss.ask("POST", "/rooms/lobby/commands", said), "message"),
+    ):
+        assert answer.status_code == 200
+        assert (_parsed(answer)[0][0], _parsed(answer)[1][0]) == (kind, kind)
+    assert int(_parsed(boss.ask("PUT", "/rooms/lobby/read", {"id": 0}))[1][1]) < 60
     app.extensions["quotechat"].close()
 
 

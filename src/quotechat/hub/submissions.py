@@ -39,6 +39,11 @@ _MARKS = (commands.MarkRead, commands.SetLevel, commands.Join)
 """Commands that pages send by themselves: they take from a bucket of their own."""
 
 
+def bucket_of(command: commands.Command) -> str:
+    """Return the kind of the limit that a command takes from."""
+    return "mark" if isinstance(command, _MARKS) else "message"
+
+
 class Submissions(Passthrough):
     """The commands of `Chat`, which makes the parts."""
 
@@ -114,7 +119,7 @@ class Submissions(Passthrough):
         if isinstance(clean, commands.ReportMessage):
             self.limits.allow("report", identity or address)
         if not continues:
-            self.limits.allow("mark" if isinstance(clean, _MARKS) else "message", identity or address, source)
+            self.limits.allow(bucket_of(clean), identity or address, source)
         self.presence.active(identity)
         write = Write(
             clean, self._clock(), identity, proof, source=source or None, address=address or None, continues=continues

@@ -71,7 +71,7 @@ def members(room: str) -> Response:
     answers={200: room_types.MemberAnswer},
     problems=_CHANGES,
     writes=True,
-    limit="message",
+    limit="mark",
     identity="needed",
 )
 def join(room: str) -> Response:

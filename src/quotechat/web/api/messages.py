@@ -8,10 +8,11 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from ...hub.chat import Cancelled, Chat, Scheduled, Stored
+from ...hub.submissions import bucket_of
 from ...protocol import commands, json
 from ...protocol.errors import Invalid, MalformedEnvelope, ParameterInvalid
 from ...protocol.types import body_types, wire
-from ..http import access, authentication, parameters, security
+from ..http import access, authentication, parameters, quota, security
 from ..http.services import services
 from ..spec.described import COMMANDS, FOR_MANAGERS, OWN_MESSAGE, Example, described, envelope
 from ..transports import sending
@@ -164,6 +165,7 @@ def command(room: str) -> Response:
     if isinstance(asked, commands.Ping):
         _chat().open(security.principal(), room)  # nothing is there if there is no such room
         return live({"command": "pong", **_client_id(asked.client_id)})
+    quota.taken_from(bucket_of(asked))
     outcome = _submitted(asked)
     return live({"command": "ack", **_client_id(asked.client_id), **outcome.ack()})
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from flask import Response, current_app, request
+from flask import Response, current_app, g, request
 from flask.sansio.scaffold import Scaffold
 
 from ...hub.budgets.limits import Rate
@@ -26,10 +26,15 @@ def install(scope: Scaffold) -> None:
     @scope.after_request
     def tell(answer: Response) -> Response:
         view = current_app.view_functions.get(request.endpoint or "")
-        kind: str | None = getattr(getattr(view, "call", None), "limit", None)
+        kind: str | None = g.pop("quotechat_bucket", None) or getattr(getattr(view, "call", None), "limit", None)
         if kind is not None:
             _tell(answer, kind)
         return answer
+
+
+def taken_from(kind: str) -> None:
+    """Tell the rest of another limit than that of the call: commands of one address take from several."""
+    g.quotechat_bucket = kind
 
 
 def _tell(answer: Response, kind: str) -> None:
