@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 import requests
+from people import owner
 from servers import Running, environment, quotechat, running
 from websockets.sync.client import connect
+
+from quotechat import create_app
+from quotechat.config import Settings
 
 TARGETS = {
     "events": "/api/v1/rooms/lobby/events?after=0",
@@ -45,6 +49,18 @@ def reader(server: Running) -> dict[str, str]:
     """The header of a client that has read nothing yet."""
     token = requests.post(f"{server.url}/api/v1/guests", json={"user": "Bo"}).json()["token"]
     return {"Authorization": f"Bearer {token}"}
+
+
+def test_mentions_are_limited_as_messages_are(tmp_path: Path) -> None:
+    """They are messages: whoever has read too much of these waits for them too."""
+    app = create_app(Settings(data=tmp_path, reads_burst=1000, reads_per_second=1))
+    boss = owner(app)
+    assert boss.ask("GET", "/mentions").status_code == 200
+    identity = f"acct:{boss.ask('GET', '/me').get_json()['account']['id']}"
+    app.extensions["quotechat"].limits.spend("read", identity, "", 2000)
+    answer = boss.ask("GET", "/mentions")
+    assert (answer.status_code, answer.get_json()["code"]) == (429, "rate-limited")
+    app.extensions["quotechat"].close()
 
 
 def test_each_way_of_reading_is_limited(limited: Running) -> None:

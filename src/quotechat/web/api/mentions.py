@@ -11,7 +11,7 @@ from ...protocol.errors import ParameterInvalid
 from ...protocol.types import mention_types as types
 from ...store.following import mentions
 from ...store.following.mentions import Before
-from ..http import authentication, parameters
+from ..http import authentication, parameters, reads
 from ..http.services import services
 from ..spec.described import described
 from .messages import live
@@ -25,14 +25,16 @@ _DEFAULT_LIMIT, _MOST = 50, 200
 @described(
     answers={200: types.Mentions},
     query=("before_mention", "limit"),
-    problems=("parameter-invalid", "scope-missing"),
+    problems=("parameter-invalid", "scope-missing", "rate-limited"),
     identity="needed",
 )
 def mentioned() -> Response:
     """{`mentions`, `has_more`}: messages that mention or answer the caller, the newest first."""
     principal, before = authentication.need_account(), _before()
     limit = parameters.limit(_DEFAULT_LIMIT, _MOST)
-    return live(_chat().read_with(lambda sql: mentions.read(sql, principal, before, limit)))
+    found = _chat().read_with(lambda sql: mentions.read(sql, principal, before, limit))
+    reads.count(len(found["mentions"]))
+    return live(found)
 
 
 def _before() -> Before | None:

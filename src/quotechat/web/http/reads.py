@@ -21,7 +21,7 @@ LOOKED_THROUGH = 5
 """Rows of a search that are not in its answer, at the cost of one that is."""
 MOST_BEGUN = 500
 """Rows for which a stream or a subscription pays at most, when it begins."""
-_READING = {"rooms", "messages", "quotes", "polling", "pages", "cursors", "presence"}
+_READING = {"rooms", "messages", "quotes", "polling", "pages", "cursors", "presence", "mentions"}
 """Blueprints whose GETs read the log."""
 
 
