@@ -208,6 +208,13 @@ def test_what_is_refused(boss: Browser, receiver: Receiver, field: str, value: A
     assert len(boss.ask("GET", "/webhooks").get_json()["webhooks"]) == before
 
 
+def test_a_replay_that_names_no_room_is_refused(boss: Browser, receiver: Receiver) -> None:
+    """The refusal names the field."""
+    hook = Hooked(boss, receiver)
+    refused = boss.ask("POST", f"/webhooks/{hook.id}/replay", {"room": "No room", "after": "0"}).get_json()
+    assert (refused["code"], refused["field"]) == ("invalid", "room")
+
+
 def test_a_banned_maker_has_none(app: Flask, boss: Browser, receiver: Receiver) -> None:
     """While it is banned nothing is sent; afterwards it goes on where it was."""
     hook = Hooked(boss, receiver)

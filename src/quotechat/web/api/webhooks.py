@@ -103,7 +103,7 @@ def test(webhook_id: str) -> Response:
 def replay(webhook_id: str) -> Response:
     """Send the events after a cursor again, or for the first time: {`room`, `after`}."""
     principal, fields = authentication.need_account(), parameters.json_object()
-    room, after = names.clean_room(_text(fields, "room")), cursor.parse(_text(fields, "after"))
+    room, after = names.clean_room(_text(fields, "room"), "room"), cursor.parse(_text(fields, "after"))
     return live(shown(_webhooks().replay(principal, webhook_id, room, after)))
 
 
