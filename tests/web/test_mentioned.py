@@ -100,6 +100,27 @@ def test_a_page_of_mentions_does_not_tell_of_other_rooms(azin: Browser, bea: Bro
     assert bea.ask("GET", "/mentions?before=lobby:%D9%A1").status_code == 400
 
 
+def test_a_page_of_mentions_is_bounded_in_bytes(azin: Browser, bea: Browser) -> None:
+    """It ends with the message that brings it to 256 KiB and says that there is more; a token for a room likewise."""
+    name, other = room(azin, "large"), room(azin, "besides")
+    numbers = []
+    for _ in range(20):
+        numbers.append(say(azin, name, "@Bea " + "\U0001f600" * 3990))
+        say(azin, other, "@Bea hi")
+    for headers in ({}, {"Authorization": f"Bearer {bea.token(rooms=[name])}"}):
+        found: list[dict[str, Any]] = []
+        path = "/mentions?limit=200"
+        while path:
+            answer = bea.ask("GET", path, **headers)
+            assert len(answer.data) < 300_000
+            page = answer.get_json()
+            found += page["mentions"]
+            last = found[-1]
+            path = f"/mentions?limit=200&before={last['room']}:{last['message']['id']}" if page["has_more"] else ""
+        assert [each["message"]["id"] for each in found if each["room"] == name] == numbers[::-1]
+        assert bool(headers) == ({each["room"] for each in found} == {name})
+
+
 def test_a_blocked_person_calls_nobody_by_calling_all(azin: Browser, bea: Browser, cai: Browser) -> None:
     """`@room` by somebody who is blocked is no mention, as the name itself is none; for others it is."""
     name = room(azin, "called")
