@@ -10,6 +10,7 @@ import resource
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from bad_disk import failing_commits
 from belonging import BelongingContract, RulesOfRoomsContract
 from contract import T0, Open, StoreContract, delete, do, edit, react, said
 from reading_rights import ReadingRights
+from servers import until
 from taking_back import TakingBack
 
 from quotechat.protocol import commands
@@ -308,3 +310,25 @@ def test_two_threads_may_ask_for_the_version_at_once(open_store: Open) -> None:
     finally:
         sys.setswitchinterval(interval)
     assert all(isinstance(each, int) for numbers in found for each in numbers)
+
+
+def test_a_batch_waits_for_few_changes_of_accounts(open_store: Open) -> None:
+    """However many threads change accounts at once: they wait for each other, and messages for one of them or two."""
+    store = open_store()
+    done: list[str] = []
+    inside, go = threading.Event(), threading.Event()
+
+    def first(sql: Sql) -> None:
+        inside.set()
+        go.wait(60)
+
+    with ThreadPoolExecutor(22) as pool:
+        results = [pool.submit(store.write_with, first)]
+        assert inside.wait(60)
+        results += [pool.submit(store.write_with, lambda sql: done.append("account")) for _ in range(20)]
+        results.append(pool.submit(lambda: (do(store, said("hi")), done.append("message"))))
+        until(lambda: pool._work_queue.empty(), what="all of them waiting")
+        go.set()
+        for each in results:
+            each.result(60)
+    assert done.index("message") < 10

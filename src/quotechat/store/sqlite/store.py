@@ -59,6 +59,8 @@ class SqliteStore(Reads):
         self._settings = settings or Settings()
         self._presence = Presence(path.parent)
         self._lock = _lock_of(path)
+        # Of all threads that change accounts one waits for the lock: a batch of messages waits for one of them.
+        self._turn = threading.Lock()
         self._idle: deque[sqlite3.Connection] = deque()
         self._closed = False
         self._warned_at = 0.0
@@ -129,9 +131,18 @@ class SqliteStore(Reads):
 
     def write_with(self, work: Callable[[Sql], T], *, patience: float | None = None) -> T:
         if patience is None:
-            with self.writing() as sql:
+            with self._turn, self.writing() as sql:
                 return work(sql)
-        if not self._lock.take(patience):
+        until = time.monotonic() + patience
+        if not self._turn.acquire(timeout=patience):
+            raise Overloaded(detail="Others write for long; nothing was stored.")
+        try:
+            return self._write_soon(work, until - time.monotonic())
+        finally:
+            self._turn.release()
+
+    def _write_soon(self, work: Callable[[Sql], T], patience: float) -> T:
+        if not self._lock.take(max(0.0, patience)):
             raise Overloaded(detail="Another process writes for long; nothing was stored.")
         try:
             with self._transaction as sql:
