@@ -198,6 +198,41 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors(found), f"{page.name}: {target}"
 
 
+KINDS = ("src/**/*.py", "src/**/*.sql", "static/js/**/*.js", "templates/*.html", "deploy/*", "setup.cfg", "Makefile")
+TEXTS = [*PAGES, *(path for kind in KINDS for path in ROOT.glob(kind) if path.is_file())]
+MADE = {"tests/web/test_pin.py", "greeter.py"}
+"""Modules that the reader of a page writes."""
+
+
+def test_files_of_modules_that_are_named_are_there() -> None:
+    """In pages, comments and settings, each by its path or the end of it."""
+    folders = ("src", "tests", "tools", "bench", "examples", "docs", "deploy")
+    modules = [path.relative_to(ROOT) for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    modules += [path.relative_to(ROOT) for path in ROOT.glob("*.py")]
+    ends = {"/".join(path.parts[start:]) for path in modules for start in range(len(path.parts))}
+    missing = set()
+    for path in TEXTS:
+        text = re.sub(r"^(?:---|\+\+\+) .*$", "", path.read_text("utf-8"), flags=re.M)  # the files of a difference
+        named = set(re.findall(r"(?<![\w./*-])(?:\./)?([A-Za-z_][\w/-]*\.py)\b", text))
+        missing |= {(path.relative_to(ROOT).as_posix(), name) for name in named - ends - MADE}
+    assert missing == set()
+
+
+def test_modules_that_are_named_are_there() -> None:
+    """With their layer, such as `store.base`, and what is named in them."""
+    missing = set()
+    for path in TEXTS:
+        text = path.read_text("utf-8")
+        for name in re.findall(r"`(?:quotechat\.)?((?:store|hub|live|web|serving|cli)(?:\.\w+)+)", text):
+            *parents, last = name.split(".")
+            home = ROOT / "src" / "quotechat" / "/".join(parents)
+            inside = [each for each in (home.with_suffix(".py"), home / "__init__.py") if each.is_file()]
+            is_there = (home / last).is_dir() or (home / f"{last}.py").is_file()
+            if not is_there and not any(last in each.read_text("utf-8") for each in inside):
+                missing.add((path.relative_to(ROOT).as_posix(), name))
+    assert missing == set()
+
+
 def test_the_index_lists_every_page() -> None:
     """Whoever looks for a page finds it there."""
     index = (ROOT / "docs" / "index.md").read_text("utf-8")

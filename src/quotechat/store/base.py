@@ -369,7 +369,7 @@ class Store(Transactions, Protocol):
     def cut(self, room: str, before: int, limit: int) -> int:
         """Delete at most `limit` of the oldest events of `room`, of before the time `before`; return their number.
 
-        `store.retention` lists all that goes with them. Raises RoomUnknown; Impossible if the history is not complete.
+        `store.maintenance.retention` lists what goes. Raises RoomUnknown; Impossible if the history is not complete.
         """
 
     def redact(self) -> bool:

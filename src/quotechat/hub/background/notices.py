@@ -42,7 +42,7 @@ _MOST_PAYLOAD = 7500
 
 
 class Channel(Protocol):
-    """The methods of `store.channel.Channel` that this needs."""
+    """The methods of `store.postgres.channel.Channel` that this needs."""
 
     def fileno(self) -> int: ...
     def notify(self, payload: str) -> None: ...

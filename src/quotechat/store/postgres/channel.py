@@ -1,4 +1,4 @@
-"""PostgreSQL's LISTEN and NOTIFY, as `hub.notices` needs them. Passive: nothing here waits for a notice."""
+"""PostgreSQL's LISTEN and NOTIFY, as `hub.background.notices` needs them. Passive: nothing here waits for a notice."""
 
 from __future__ import annotations
 

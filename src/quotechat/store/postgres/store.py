@@ -163,7 +163,7 @@ class PostgresStore(Reads):
             raise _translated(fault) from fault
 
     def rebuild(self, progress: Callable[[int, int], None]) -> int:
-        """Make the projections anew from the log (see `store.rebuild`); return the number of replayed events.
+        """Make the projections anew from the log (`store.maintenance.rebuild`); return the number of replayed events.
 
         No other process writes meanwhile.
         """

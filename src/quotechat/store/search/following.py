@@ -3,7 +3,7 @@
 The index takes each message as it is now, and moves its position in the same transaction. An event that comes later
 brings the message again, so nothing depends on when it is read.
 
-A position is that of any subscriber (`store.subscribers`): seq and tag for each room, and `reading.checked`
+A position is that of any subscriber (`store.programs.subscribers`): seq and tag for each room, and `reading.checked`
 says if it still holds. It alone is stored elsewhere, beside the documents: those of SQLite are in another file, two
 files do not commit together, and a step must take neither the lock nor the flush of a sender.
 """

@@ -151,7 +151,7 @@ class SqliteStore(Reads):
             self._lock.free()
 
     def rebuild(self, progress: Callable[[int, int], None]) -> int:
-        """Make the projections anew from the log (see `store.rebuild`); return the number of replayed events."""
+        """Make the projections anew from the log (`store.maintenance.rebuild`); return the number of events."""
         with self._lock, self._transaction as sql:
             return rebuild.rebuild(sql, progress)
 

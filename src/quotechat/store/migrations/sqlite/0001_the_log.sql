@@ -11,7 +11,7 @@ CREATE TABLE room (
     created_at  INTEGER NOT NULL
 ) STRICT;
 
--- The log. `message`, `reaction` and `quote` are projections of it (store/rebuild.py).
+-- The log. `message`, `reaction` and `quote` are projections of it (store/maintenance/rebuild.py).
 CREATE TABLE event (
     room_id  INTEGER NOT NULL,
     seq      INTEGER NOT NULL,

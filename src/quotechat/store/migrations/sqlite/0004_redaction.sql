@@ -1,5 +1,5 @@
--- Messages whose words stand in the log still (store/redaction.py), and how far that has come: event `seq` of the
--- message `holder`, which is the one that goes or a reply to it.
+-- Messages whose words stand in the log still (store/maintenance/redaction.py), and how far that has come: event `seq`
+-- of the message `holder`, which is the one that goes or a reply to it.
 CREATE TABLE redaction (
     room_id    INTEGER NOT NULL,
     message_id INTEGER NOT NULL,

@@ -1,4 +1,4 @@
--- What is forgotten in parts is found without a look at all of it (store/pruning.py).
+-- What is forgotten in parts is found without a look at all of it (store/maintenance/pruning.py).
 CREATE INDEX name_at ON name (at);
 CREATE INDEX sent_scheduled ON sent (scheduled) WHERE scheduled IS NOT NULL;
 

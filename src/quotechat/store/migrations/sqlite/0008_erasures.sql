@@ -1,5 +1,5 @@
--- Accounts whose messages are being deleted (store/erasing.py), and how far that has come: message `message_id` of
--- the room of that name. With `nameless` the messages lose the name of their author too.
+-- Accounts whose messages are being deleted (store/maintenance/erasing.py), and how far that has come: message
+-- `message_id` of the room of that name. With `nameless` the messages lose the name of their author too.
 CREATE TABLE erasure (
     account_id  INTEGER PRIMARY KEY,
     at          INTEGER NOT NULL,

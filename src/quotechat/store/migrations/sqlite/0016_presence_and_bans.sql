@@ -4,7 +4,7 @@ CREATE TABLE presence (
     seen_at    INTEGER NOT NULL
 ) STRICT;
 
--- The bans of bots themselves, beside those of their keepers (store/bans.py); without a time, for good.
+-- The bans of bots themselves, beside those of their keepers (store/accounts/bans.py); without a time, for good.
 CREATE TABLE own_ban (
     account_id INTEGER PRIMARY KEY,
     until      INTEGER
