@@ -13,6 +13,7 @@ from people import ORIGIN, PASSWORD, Browser, joined, owner, setup_code
 
 from quotechat import create_app
 from quotechat.config import Settings
+from quotechat.web.http import gate
 from quotechat.web.spec.described import calls
 
 NEW = "another horse 77 battery"
@@ -287,6 +288,17 @@ def told(answer: Any, room: str) -> tuple[Any, ...]:
     body = answer.get_data(as_text=True)
     body = re.sub(r'"request_id":"[^"]*"', "", body).replace(room, "ROOM")
     return answer.status_code, [(name, value.replace(room, "ROOM")) for name, value in headers], body
+
+
+def test_only_what_is_served_needs_no_account(app: Flask) -> None:
+    """Each exception names an address that is there: for one that is not, a stranger gets the answer for all others."""
+    rules = [rule.rule for rule in app.url_map.iter_rules()]
+    assert {*rules, "/favicon.ico"} >= gate._FOR_ALL | gate._OWN_GUARD | gate._TO_SIGN_IN
+    for each in gate._FOR_ALL_BELOW:
+        assert any(rule.startswith(each) for rule in rules), each
+    for path in ("/sw.js", "/.well-known/security.txt", "/none"):
+        answer = app.test_client().get(path, headers={"Accept": "text/html"})
+        assert answer.status_code == 303 and answer.headers["Location"].startswith("/sign-in?next="), path
 
 
 def test_a_stranger_gets_the_same_answer_everywhere(app: Flask) -> None:

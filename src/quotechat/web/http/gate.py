@@ -17,11 +17,12 @@ from ...protocol.rooms import AUDIT
 from . import authentication, same_origin, security, site
 from .services import services
 
+#: Each is served, but for /favicon.ico: browsers ask for it by themselves, and a 404 costs less than a page to sign in.
 _FOR_ALL = frozenset({
-    "/sign-in", "/join", "/reset", "/setup", "/device", "/api/v1/seen", "/sw.js", "/healthz", "/readyz",
+    "/sign-in", "/join", "/reset", "/setup", "/device", "/api/v1/seen", "/healthz", "/readyz",
     "/openapi.json", "/asyncapi.json", "/reference", "/learn", "/robots.txt", "/favicon.ico",
 })  # fmt: skip
-_FOR_ALL_BELOW = ("/static/", "/hooks/", "/.well-known/", "/learn/")
+_FOR_ALL_BELOW = ("/static/", "/hooks/", "/learn/")
 _TO_SIGN_IN = frozenset({"/api/v1/sessions", "/api/v1/setup", "/api/v1/joins", "/api/v1/resets", "/api/v1/devices/use"})
 _OWN_GUARD = frozenset({"/metrics"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
