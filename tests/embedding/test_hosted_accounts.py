@@ -83,6 +83,14 @@ def test_which_of_two_credentials_counts(tmp_path: Path) -> None:
     app.extensions["quotechat"].close()
 
 
+def test_numbers_beyond_all_ids_are_answered_here(chat: QuoteChat) -> None:
+    """Not by the application around, in its own way."""
+    boss = {"id": "1", "name": "Boss", "role": "admin"}
+    for method, path, body in (("DELETE", "/me/notices", None), ("PATCH", "/reports", {"state": "done"})):
+        answer = ask(chat, boss, method, f"{path}/{2**53}", body)
+        assert (answer.status_code, (answer.get_json(silent=True) or {}).get("code")) == (404, "not-found"), path
+
+
 def test_roles_are_the_application_s_to_give(chat: QuoteChat) -> None:
     """Up to administrator, and taken away again; the application asks for passwords, so calls need no proof here."""
     boss = {"id": "1", "name": "Boss", "role": "admin"}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
+from people import ORIGIN, owner
 
 from quotechat.web.http import problems
 
@@ -183,6 +187,21 @@ def test_numbers_that_are_no_ids(client: FlaskClient, number: str) -> None:
     assert client.patch(f"{MESSAGES}/{number}", json={"message": "x"}).status_code in (401, 404, 422)
     for path in ("/", "/polling", "/quotes"):
         assert client.get(path, query_string={"before": number, "id": number}).status_code == 200
+
+
+def test_numbers_beyond_all_ids_name_nothing(app: Flask) -> None:
+    """In the path of every route that has a number, for each of its methods; no method is refused for its number."""
+    boss, walked = owner(app), 0
+    for rule in app.url_map.iter_rules():
+        if "<int" not in rule.rule:
+            continue
+        for number, method in itertools.product((2**53, 10**16 - 1), (rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            path = re.sub(r"<(room|name)>", "lobby", re.sub(r"<int[^>]*>", str(number), rule.rule))
+            answer = boss.client.open(path, method=method, json={}, headers={**ORIGIN, "Accept": "text/html"})
+            # 303: a notice that is not there was dismissed; 422: a body without what it needs, or the number itself.
+            assert answer.status_code in (303, 404, 422), (method, path)
+            walked += 1
+    assert walked > 20
 
 
 def test_http_itself(client: FlaskClient) -> None:

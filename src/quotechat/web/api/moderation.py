@@ -48,7 +48,7 @@ def reports() -> Response:
     return live({"reports": [shown(each) for each in found[:limit]], "has_more": len(found) > limit})
 
 
-@blueprint.patch("/reports/<int(max=9007199254740991):report_id>")
+@blueprint.patch("/reports/<int:report_id>")
 @described(
     answers={200: types.Report},
     body=types.ReportBody,

@@ -43,7 +43,7 @@ def level() -> Response:
     return _did("set-level", request.form.get("room", ""), level=request.form.get("level"))
 
 
-@blueprint.post("/inbox/notices/<int(max=9007199254740991):notice_id>")
+@blueprint.post("/inbox/notices/<int:notice_id>")
 def dismiss(notice_id: int) -> Response:
     """Remove a notice; another page may have done so."""
     number = authentication.need_session()[1].account_id

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from ...protocol import commands, events, json
-from ...protocol.errors import Refused, Unauthenticated
+from ...protocol.errors import MessageUnknown, Refused, Unauthenticated
 from ...protocol.rooms import AUDIT
 from ...store.accounts import accounts
 from ...store.shapes import Sql
@@ -49,13 +49,15 @@ def audit() -> Response:
     )  # fmt: skip
 
 
-@blueprint.get("/rooms/<name>/messages/<int(max=9007199254740991):message_id>/report")
+@blueprint.get("/rooms/<name>/messages/<int:message_id>/report")
 def report(name: str, message_id: int) -> Response:
     """Show the form that reports a message."""
+    if message_id >= 2**53:
+        raise MessageUnknown(message_id)
     return _report(name, message_id)
 
 
-@blueprint.post("/rooms/<name>/messages/<int(max=9007199254740991):message_id>/report")
+@blueprint.post("/rooms/<name>/messages/<int:message_id>/report")
 def reported(name: str, message_id: int) -> Response:
     """Report a message."""
     chat = services().chat

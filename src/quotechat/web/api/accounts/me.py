@@ -182,7 +182,7 @@ def claim() -> Response:
 # --- Notices and blocks -----------------------------------------------------------------------------
 
 
-@blueprint.delete("/me/notices/<int(max=9007199254740991):notice_id>")
+@blueprint.delete("/me/notices/<int:notice_id>")
 @described(answers={204: None}, problems=("not-found", "scope-missing"), writes=True, identity="needed")
 def dismiss(notice_id: int) -> Response:
     """Take a notice of the inbox away."""
