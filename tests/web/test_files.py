@@ -501,6 +501,31 @@ def test_a_form_describes_its_file(app: Flask) -> None:
     assert 'value="A &#34;red&#34; door"' in refused.get_data(as_text=True)
 
 
+def test_a_form_with_a_file_that_was_changed_is_another_message(app: Flask) -> None:
+    """A browser that goes back shows the form with its old number: only what is the same altogether is sent once."""
+    client = app.test_client()
+    client.get("/")
+    form = {"user": f"Form {next(_numbers)}", "message": "first", "alt": "A door", "client_id": "form-back"}
+
+    def sent(file: tuple[bytes, str] | None, **changed: str) -> int:
+        """The number of messages after the form was sent."""
+        fields = {} if file is None else {"file": (BytesIO(file[0]), file[1])}
+        answer = client.post("/rooms/lobby/messages", data={**form, **changed, **fields})
+        assert answer.status_code == 303, answer.get_data(as_text=True)
+        about: dict[str, int] = client.get("/api/v1/rooms/lobby").get_json()["about"]
+        return about["messages"]
+
+    door = (png(2, 2), "door.png")
+    before = sent(None)  # without a file, then with one
+    counts = [
+        sent(door), sent(door), sent(door, message="second"), sent(door, message="second"), sent(door, alt="The door"),
+        sent((png(3, 3), "door.png")), sent((png(2, 2), "gate.png")), sent(door), sent(None),
+    ]  # fmt: skip
+    assert [count - before for count in counts] == [1, 1, 2, 2, 3, 4, 5, 5, 5]
+    texts = [each["message"] for each in client.get("/api/v1/rooms/lobby?limit=5").get_json()["messages"]]
+    assert texts == ["first", "second", "first", "first", "first"]
+
+
 def test_a_form_holds_a_place_until_its_file_is_complete(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """As every upload: while it comes, and while it is looked at; the places bound how long others wait for that."""
     chat, client, held = app.extensions["quotechat"], app.test_client(), list[int]()

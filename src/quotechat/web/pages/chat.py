@@ -155,7 +155,8 @@ def send(name: str) -> BaseResponse:
     try:
         uploaded = sent_files.upload(name)
         said = {"message": "", **fields, **uploaded.fields()} if uploaded else fields
-        outcome = _submit({"command": "send-message", "room": name, **_client_id(form), "message": said})
+        key = uploaded.client_id(form) if uploaded else _client_id(form)
+        outcome = _submit({"command": "send-message", "room": name, **key, "message": said})
     except Refused as refused:
         sent_files.take_back(uploaded)
         if uploaded and isinstance(refused, ClientIdReused):  # the same form again, whose file has another id

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from flask import request
@@ -37,6 +39,18 @@ class Uploaded(NamedTuple):
 
     id: str
     alt: str
+    contents: str
+    """A hash of its contents, as they came."""
+
+    def client_id(self, form: Mapping[str, str]) -> dict[str, object]:
+        """Return the `client_id` of its message, which only the same form has: with the same words and the same file.
+
+        The number of the form alone does not tell: a browser that goes back shows it again, to be changed.
+        """
+        if not form.get("client_id"):
+            return {}
+        typed = [sorted(form.items()), request.files["file"].filename, self.contents]
+        return {"client_id": hashlib.blake2b(json.dumps(typed).encode(), digest_size=16).hexdigest()}
 
     def fields(self) -> dict[str, Any]:
         """Return the field `files` of its message."""
@@ -48,18 +62,20 @@ def upload(room: str) -> Uploaded | None:
     found = request.files.get("file")
     if found is None or not (found.filename or "").strip():
         return None
+    contents = hashlib.blake2b(digest_size=16)
     with upload_place():  # a picture may be looked at for long
-        return Uploaded(_completed(room, found), request.form.get("alt", ""))
+        file_id = _completed(room, found, contents)
+    return Uploaded(file_id, request.form.get("alt", ""), contents.hexdigest())
 
 
-def _completed(room: str, found: FileStorage) -> str:
+def _completed(room: str, found: FileStorage, contents: hashlib.blake2b) -> str:
     """Return the id of the file, which is complete. Raises Refused, and then nothing of it is left."""
     files, by = authentication.services().files, security.principal()
     file_id = files.begin(
         by, room, found.filename or "", None, address=security.address(), proof=authentication.proof()
     )
     try:
-        files.write(by, file_id, 0, _blocks(found))
+        files.write(by, file_id, 0, _blocks(found, contents))
         files.finish(by, file_id, address=security.address(), proof=authentication.proof())
     except Refused:
         _remove(file_id)
@@ -84,8 +100,9 @@ def _remove(file_id: str) -> None:
         authentication.services().files.remove(security.principal(), file_id)
 
 
-def _blocks(found: FileStorage) -> Iterator[bytes]:
+def _blocks(found: FileStorage, contents: hashlib.blake2b) -> Iterator[bytes]:
     while block := found.stream.read(_BLOCK):
+        contents.update(block)
         yield block
 
 
