@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -155,6 +156,30 @@ class RulesOfRoomsContract:
                     ledger.flush()
                 ran.append(recording.written)
             assert ran[0] == ran[1] and len(ran[0]) < 10
+
+    def test_a_form_for_a_closed_room_makes_one(self, open_store: Open, people: list[accounts.Account]) -> None:
+        """Sent again in one batch, later, or at once at two machines; not of another account, nor once one has left."""
+        ann, bea, *_ = people
+        one, two = open_store(), open_store()
+        command = CreateRoom("staff", "Staff", "closed", form=b"first form !")
+        first: Any = one.commit([Write(command, T0, ann.identity)] * 2)
+        names = [each.room["name"] for each in first]
+        again = do(two, command, ann.identity, T0 + 99_000_000)
+        assert {*names, again.room["name"]} == {names[0]} and again.duplicate and again.room["you"]["role"] == "manager"
+        assert re.fullmatch("staff-[a-z2-7]{6}", names[0])
+        other = do(one, command, bea.identity).room["name"]
+        assert other not in names
+        do(one, add(names[0], bea, role="manager"), ann.identity)
+        do(one, put_out(names[0], ann), ann.identity)
+        assert do(one, command, ann.identity).room["name"] not in (names[0], other)
+        forms = [CreateRoom("both", None, "closed", form=bytes([number]) * 12) for number in range(20)]
+
+        def made(store: Store) -> list[str]:
+            return [do(store, each, ann.identity).room["name"] for each in forms]
+
+        with ThreadPoolExecutor(2) as pool:
+            here, there = pool.map(made, (one, two))
+        assert here == there and len(set(here)) == 20
 
     def test_a_closed_room_is_unknown_to_others(self, store: Store, people: list[accounts.Account]) -> None:
         """Whatever others ask of it, they get the answer for a name that nobody uses, a repeat of their own too."""

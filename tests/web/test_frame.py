@@ -6,6 +6,7 @@ import gzip
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from posixpath import dirname, normpath
 from typing import Any
@@ -186,6 +187,37 @@ def test_a_room_whose_form_is_sent_twice_is_made_once(
     assert post(visitor, "/rooms", name="thrice", title="Here").status_code == 409
     monkeypatch.setattr(rooms, "_MOMENT_MS", 0)
     assert post(boss, "/rooms", name="twice", title="Here").status_code == 409
+
+
+def test_a_closed_room_whose_form_is_sent_twice_is_made_once(app: Flask, boss: Browser, bo: Browser) -> None:
+    """Its name has a tail of its own each time, so the number of the form tells; another form makes another room."""
+
+    def form_id(browser: Browser) -> str:
+        return str(re.search(r'name="client_id" value="([0-9a-f]{32})"', get(browser, "/new-room"))[1])  # type: ignore[index]
+
+    def made(browser: Browser, **changed: str) -> str:
+        answer = post(browser, "/rooms", **{"name": "den", "title": "Den", "kind": "closed", **changed})
+        assert answer.status_code == 303
+        return str(answer.headers["Location"])
+
+    number, other = form_id(boss), form_id(boss)
+    with ThreadPoolExecutor(4) as pool:  # at once, as two clicks are
+        browsers = [Browser(app) for _ in range(4)]
+        for each in browsers:
+            assert each.sign_in("Azin").status_code == 201
+        rooms_made = set(pool.map(lambda each: made(each, client_id=number), browsers))
+    (room,) = rooms_made
+    assert re.fullmatch("/rooms/den-[a-z2-7]{6}", room)
+    others = [
+        made(boss, client_id=other), made(boss, client_id=number, title="Cave"), made(bo, client_id=number),
+        made(boss), made(boss, client_id=""),
+    ]  # fmt: skip
+    assert len({room, *others}) == 6
+    acts = boss.ask("GET", "/rooms/@audit/events?after=0&limit=500").get_json()["events"]
+    assert [each["audit"]["room"] for each in acts if each["audit"]["what"] == "room-made"].count(room[7:]) == 1
+    for path, form in (("members", {"member": "Bo"}), (f"members/{identity(bo)}", {"do": "manager"}), ("leave", {})):
+        assert post(boss, f"{room}/{path}", **form).status_code == 303
+    assert made(boss, client_id=number) not in (room, *others), "it is not there any more for those who have left"
 
 
 def test_many_rooms_are_cut_to_those_with_news(boss: Browser, bo: Browser, monkeypatch: pytest.MonkeyPatch) -> None:

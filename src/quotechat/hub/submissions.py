@@ -157,13 +157,18 @@ class Submissions(Passthrough):
         kind: str = "open",
         members: tuple[str, ...] = (),
         proof: bytes | None = None,
+        form: str = "",
     ) -> dict[str, Any]:
         """Create a new room, as the API shows it; `first_byte_at` and `proof` as in `submit`.
 
-        Raises Invalid, Conflict, Forbidden, AccountUnknown, RateLimited.
+        `form` is the number of a form: if the same one for a closed room comes again, return the room that it has
+        made. Raises Invalid, Conflict, Forbidden, AccountUnknown, RateLimited.
         """
         self.check_accepting(first_byte_at)
-        room = CreateRoom(names.clean_room(name), names.clean_title(title) if title else None, kind, members)
+        name, title = names.clean_room(name), names.clean_title(title) if title else None
+        # Keyed: nobody else finds out the name that comes of it.
+        number = self._keyed("\n".join((identity or "", name, title or "", form))) if form else None
+        room = CreateRoom(name, title, kind, members, number)
         self.limits.allow("room", identity or address, self._source(address))
         return self._make(Write(room, self._clock(), identity, proof, address=address or None)).room
 
@@ -207,8 +212,10 @@ class Submissions(Passthrough):
 
     def _source(self, address: str) -> str:
         """Return the limits' name of an address: a keyed hash, as a scheduled message keeps it while it waits."""
-        if not address or not self.limits.per_client:
-            return ""
+        return self._keyed(address).hex() if address and self.limits.per_client else ""
+
+    def _keyed(self, text: str) -> bytes:
+        """Return a hash that is the same in all processes, and that nobody else can make."""
         if self._key is None:
             self._key = self._store.secret().encode()[:64]
-        return hashlib.blake2b(address.encode(), digest_size=12, key=self._key).hexdigest()
+        return hashlib.blake2b(text.encode(), digest_size=12, key=self._key).digest()

@@ -12,8 +12,7 @@
 * **Deletion.** From the commit on, nothing of a deleted message is read, copied or exported, however many events and
   replies hold its words. Those are redacted in the same transaction if they are few, else in later ones (`redact`).
 * **Excerpts.** A reply shows its parent as it is when it is read, in messages and in events.
-* **Never silently.** A cursor that cannot be served exactly raises CursorExpired, CursorAhead or
-  HistoryChanged.
+* **Never silently.** A cursor that cannot be served exactly raises CursorExpired, CursorAhead or HistoryChanged.
 
 Times are milliseconds since 1970 (UTC), given by the caller: there is no clock here.
 """
@@ -77,6 +76,7 @@ class CreateRoom:
     title: str | None = None
     kind: str = "open"
     members: tuple[str, ...] = ()
+    form: bytes | None = None  # a keyed hash of the form for a closed room, which makes one room however often it comes
 
 
 @dataclass(frozen=True, slots=True)

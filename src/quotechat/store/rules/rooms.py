@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from base64 import b32encode
 from typing import Any
 
 from msgspec import UNSET, structs
@@ -29,14 +30,19 @@ _LONGEST_WISH = 63 - 1 - _TAIL
 
 
 def create(ledger: Ledger, command: CreateRoom, write: Write, settings: Settings) -> Created:
-    """Make a room; its creator is its manager, and the members of a closed one are its first events."""
+    """Make a room; its creator is its manager, and the members of a closed one are its first events.
+
+    Return the room that the same form has made, as of a double click, if its creator is still in it.
+    """
     standing = callers.standing(ledger.sql, write, 0)
     closed = command.kind == rooms.CLOSED
     _need_right(ledger.sql, standing, write, CREATE_CLOSED if closed else CREATE_ROOM)
     creator = _own(ledger.sql, standing)
     invited = [each for each in _accounts(ledger.sql, command.members, write.at) if each != creator]
+    name, is_there = _closed_name(ledger, command, creator) if closed else (_open_name(command.name), False)
+    if is_there and creator is not None:
+        return Created(listing.one(ledger.sql, name, creator.id), duplicate=True)
     check_joined(ledger.sql, *[each.id for each in (creator, *invited) if each is not None])
-    name = _tailed(command.name) if closed else _open_name(command.name)
     room = make_room(ledger, name, command.title, write.at, most=settings.most_rooms, kind=command.kind)
     asked = Asked(ledger, room, write, settings, standing)
     if creator is not None:
@@ -174,11 +180,23 @@ def _open_name(name: str) -> str:
     return name
 
 
-def _tailed(wish: str) -> str:
+def _closed_name(ledger: Ledger, command: CreateRoom, creator: Account | None) -> tuple[str, bool]:
+    """Return the name of a closed room, and True if its form has made it before and its creator is still in it."""
+    if command.form is not None and creator is not None:
+        name = _tailed(command.name, b32encode(command.form).decode().lower()[:_TAIL])
+        # The lock keeps another transaction from making it at the same moment.
+        ledger.sql.alone(f"room {name}")
+        found = members.membership(ledger.sql, name, creator.id)
+        if found is None or found.role is not None:
+            return name, found is not None
+    return _tailed(command.name, random_tail(_TAIL)), False
+
+
+def _tailed(wish: str, tail: str) -> str:
     """Return the name of a closed room: neither the name nor a refusal reveals other rooms."""
     if len(wish) > _LONGEST_WISH:
         raise Invalid("name", f"The name of a closed room has at most {_LONGEST_WISH} characters; a tail is added.")
-    return f"{_open_name(wish)}-{random_tail(_TAIL)}"
+    return f"{_open_name(wish)}-{tail}"
 
 
 def _people(sql: Sql, standing: Standing, command: BeginDirect, write: Write) -> tuple[Account, list[Account]]:

@@ -70,7 +70,7 @@ def create() -> Response:
         room = chat().create_room(
             form.get("name", ""), form.get("title", ""), security.identity(), security.address(),
             access.first_byte_at(),
-            kind=kind, proof=authentication.proof(),
+            kind=kind, proof=authentication.proof(), form=form.get("client_id", ""),
         )  # fmt: skip
     except Refused as refused:
         if isinstance(refused, Conflict) and kind == "open" and _has_just_made(principal):
@@ -100,7 +100,7 @@ def _new(refused: Refused | None = None) -> Response:
     principal = security.principal()
     return page(
         "new_room.html", refused, heading="New room", can_create=_can_create(principal),
-        can_close=authentication.may(principal, CREATE_CLOSED),
+        can_close=authentication.may(principal, CREATE_CLOSED), client_id=answers.form_id(refused),
     )  # fmt: skip
 
 
