@@ -62,6 +62,24 @@ def test_the_first_sight_of_a_user_makes_an_account(chat: QuoteChat) -> None:
     assert ask(chat, None, "GET", "/rooms/lobby").status_code == 401
 
 
+@pytest.mark.parametrize("known", ["an account", "a pair"])
+def test_a_repeat_after_a_change_of_name_is_a_repeat(tmp_path: Path, known: str) -> None:
+    """The id of a user is the sender of a client_id, whatever its name is by then."""
+    app, chat = Flask("host"), QuoteChat(settings=Settings(data=tmp_path, limits=False))
+    chat.identify(lambda: (User if known == "an account" else lambda *pair: pair)("7", request.headers["X-Name"]))
+    chat.init_app(app)
+    client = app.test_client()
+
+    def sent(name: str) -> Any:
+        body = {"message": "hi", "client_id": "k"}
+        return client.post(f"{API}/rooms/lobby/messages", json=body, headers={"X-Name": name})
+
+    first, again = sent("Ada"), sent("Ada Lovelace")
+    assert (first.status_code, again.status_code, again.get_json().get("duplicate")) == (201, 200, True)
+    assert again.get_json()["seq"] == first.get_json()["seq"]
+    app.extensions["quotechat"].close()
+
+
 def test_which_of_two_credentials_counts(tmp_path: Path) -> None:
     """The token of an account before the application's user, a bad one not at all; a guest's token behind it."""
     app, chat = Flask("host"), QuoteChat(settings=Settings(data=tmp_path, limits=False))

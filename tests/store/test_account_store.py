@@ -207,6 +207,26 @@ def test_an_account_writes_under_its_name_and_is_named(store: Store) -> None:
     assert "by" not in do(store, said("Bo", "guest"), who="ab" * 16).event.envelope["message"]
 
 
+def test_a_user_of_the_host_repeats_itself_under_another_name(store: Store) -> None:
+    """Its id is the sender of a client_id, of a scheduled message too; what earlier versions stored is still found."""
+    who = "host:7"
+    first, waiting = (do(store, said("Ada", key=key, send_at=at), who) for key, at in (("k", None), ("later", "+1h")))
+    for name in ("Ada", "Ada Lovelace"):
+        again, still = (do(store, said(name, key=key, send_at=at), who) for key, at in (("k", None), ("later", "+1h")))
+        assert (again.duplicate, again.seq, still.duplicate) == (True, first.seq, True)
+        assert still.scheduled["id"] == waiting.scheduled["id"]
+    with pytest.raises(Refused) as reused:
+        do(store, said("Ada Lovelace", "other", key="k"), who)
+    assert reused.value.code == "client-id-reused"
+    assert not do(store, said("Bo", key="k"), "host:8").duplicate
+    do(store, Deliver(waiting.scheduled["id"]), at=T0 + 3_600_000)
+    assert do(store, said("Lady Ada", key="later", send_at="+1h"), who).seq
+    # Under its name, as earlier versions stored it.
+    before = do(store, said("Eve", key="old"), None)
+    assert do(store, said("Eve", key="old"), "host:9").seq == before.seq
+    assert do(store, said("Eve", "other", key="old"), "host:9").seq > before.seq
+
+
 @pytest.mark.parametrize("who", [None, "ab" * 16])
 def test_nobody_else_writes_under_the_name_of_an_account(store: Store, who: str | None) -> None:
     """Nor under one that looks like it."""

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from . import decoding, emoji, names, rooms
 from .errors import Invalid, MalformedEnvelope
 from .markup import text
-from .rights.principal import account_id
+from .rights.principal import has_own_id
 from .types.file_types import Descriptions, FileIds, attached, described
 
 LOBBY = "lobby"
@@ -203,8 +203,7 @@ class SendMessage(_Command, frozen=True, tag="send-message"):
         return text.clean_message(said.message, bounds.message)
 
     def sender(self, identity: str | None) -> str:
-        # An account is the sender even if its name changes.
-        return identity if identity is not None and account_id(identity) else self.message.user
+        return identity if identity is not None and has_own_id(identity) else self.message.user
 
     def content(self) -> bytes:
         """As `_Command.content`; without files it is that of the versions before there were any."""

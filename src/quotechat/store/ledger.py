@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from ..protocol import commands, cursor, events, json, rooms
 from ..protocol.errors import ClientIdReused, Conflict, RoomUnknown
-from ..protocol.rights.principal import account_id
+from ..protocol.rights.principal import HOST, has_own_id
 from . import presenting
 from .base import Cancelled, CreateRoom, Outcome, Scheduled, Stored, Write
 from .maintenance.redaction import Budget
@@ -172,8 +172,11 @@ class Ledger:
             return None
         row = self.sql.one(SENT, room.id, command.sender(write.identity), command.client_id)
         if row is None:
-            return None
-        if row[0] != _hash(command, write):
+            name = former_sender(command, write)
+            row = None if name is None else self.sql.one(SENT, room.id, name, command.client_id)
+            if row is None or row[0] != _digest(command):
+                return None  # it is new, though somebody else with that name may have used the client_id
+        elif row[0] != _hash(command, write):
             raise ClientIdReused()
         if row[1] is not None:
             return self.stored(room, row[1])
@@ -226,8 +229,18 @@ class Ledger:
         return waiting_message(row[0], row[1], row[2], json.own(row[3]), row[4], row[5])
 
 
+def former_sender(command: commands.Write, write: Write) -> str | None:
+    """Return the sender of a message in rows of earlier versions, in which the name of a user of the host was it."""
+    is_of_host = (write.identity or "").startswith(HOST)
+    return command.message.user if is_of_host and isinstance(command, commands.SendMessage) else None
+
+
 def _hash(command: commands.Write, write: Write) -> bytes:
-    """Return a hash of the content, without the name of an account, which may change between two sends."""
-    if isinstance(command, commands.SendMessage) and account_id(write.identity) is not None:
+    """Return a hash of the content, without the name of a sender with an id: it may change between two sends."""
+    if isinstance(command, commands.SendMessage) and has_own_id(write.identity):
         command = replace(command, message=replace(command.message, user=""))
+    return _digest(command)
+
+
+def _digest(command: commands.Write) -> bytes:
     return hashlib.blake2b(command.content(), digest_size=16).digest()

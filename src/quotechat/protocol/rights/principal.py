@@ -61,6 +61,11 @@ def account_id(identity: str | None) -> str | None:
     return identity[len(ACCOUNT) :] if identity is not None and identity.startswith(ACCOUNT) else None
 
 
+def has_own_id(identity: str | None) -> bool:
+    """Return True for an account, and for a user of the application around us: its name may change, the id does not."""
+    return identity is not None and identity.startswith((ACCOUNT, HOST))
+
+
 def outranks(role: str, other: str) -> bool:
     """Return True if `role` may change an account that has the role `other`: an owner any, an admin those below it."""
     return role == "owner" or (role == "admin" and other not in ("admin", "owner"))

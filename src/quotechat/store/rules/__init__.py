@@ -40,7 +40,7 @@ from ..base import (
     Stored,
     Write,
 )
-from ..ledger import SENT, Ledger
+from ..ledger import SENT, Ledger, former_sender
 from ..maintenance import erasing
 from . import delivery, members, mentioning, messages, positions, quotes, reactions, reports, rights, rooms, waiting
 from .asked import Asked, Settings, ask
@@ -117,7 +117,9 @@ def likely_reads(command: commands.Write, write: Write, room_id: int) -> Iterato
     yield from bars.likely_reads(write)
     yield from callers.likely_reads(command, write, room_id)
     if command.client_id is not None:
-        yield SENT, (room_id, command.sender(write.identity), command.client_id)
+        for sender in (command.sender(write.identity), former_sender(command, write)):
+            if sender is not None:
+                yield SENT, (room_id, sender, command.client_id)
     if isinstance(command, SendMessage):
         yield held_names.NAME, (room_id, names.skeleton(command.message.user))
         if command.message.reply_to is not None:

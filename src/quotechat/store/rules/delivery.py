@@ -62,7 +62,7 @@ def deliver(ledger: Ledger, command: Deliver, write: Write, settings: Settings) 
     )  # fmt: skip
     if send.client_id is not None:
         # It now answers with the event, unless it was forgotten and used for something else since. It is a client_id of
-        # the account, or of the visitor whose message the account has claimed.
+        # the account, or of the name: a visitor's whose message the account has claimed, or of an earlier version.
         for sender in {scheduled.sender(row[1]), scheduled.message.user}:
             sql.run(
                 "UPDATE sent SET seq = ? WHERE room_id = ? AND sender = ? AND client_id = ? AND scheduled = ?",
