@@ -286,6 +286,33 @@ def test_levels(ann: Person, bo: Person, room: str) -> None:
     assert requests.put(f"{ann.url}/rooms/{room}/read", json={"id": 1}).status_code == 401
 
 
+def test_the_level_for_rooms_without_one_of_their_own(ann: Person, bo: Person, room: str) -> None:
+    """From the settings, at once, also in what is followed; a direct room is told of in full, a level of one's own
+    holds."""
+    direct = bo.ask("POST", "/directs", {"members": [ann.id]}).json()["name"]
+    own = next(_rooms)
+    requests.post(f"{ann.url}/rooms", json={"name": own})
+    ann.command("join", own)
+    ann.command("set-level", own, level="mentions")
+    with connect(ann.url.replace("http", "ws") + "/ws", additional_headers=ann.cookie) as ws:
+        ws.send(json.dumps({"command": "subscribe", "room": "@inbox"}))
+        heard(ws, "caught-up")
+        assert ann.ask("PATCH", "/me", {"settings": {"level": "nothing"}}).status_code == 200
+        told = heard(ws, "inbox")
+    assert told["rooms"][room]["level"] == "nothing" and not {own, direct} & told["rooms"].keys()
+    assert ann.entry(room)["level"] == "nothing" and "level" not in bo.entry(room)
+    assert "level" not in ann.entry(own) and "level" not in ann.entry(direct)
+    page = ann.session.get(f"{ann.url.removesuffix('/api/v1')}/rooms/{room}/about").text
+    assert 'value="nothing" checked' in page
+    other = next(_rooms)
+    requests.post(f"{ann.url}/rooms", json={"name": other})
+    assert ann.command("join", other)["inbox"]["level"] == "nothing"
+    bo.say(other, "@Ann")
+    assert ann.entry(other)["mentions"] == 1 and ann.entry(other)["level"] == "nothing"
+    assert ann.ask("PATCH", "/me", {"settings": {"level": "mentions"}}).status_code == 200
+    assert "level" not in ann.entry(room) and "level" not in ann.entry(other)
+
+
 # --- The page and the clients -----------------------------------------------------------------------
 
 

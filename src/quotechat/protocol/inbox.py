@@ -33,9 +33,9 @@ def unread(last: int, messages: int, read_id: int, read_messages: int) -> int:
     return 0 if last <= read_id else max(1, messages - read_messages)
 
 
-def default_level(kind: str) -> str:
-    """Return the level of a room of that kind, if its member has set none."""
-    return EVERYTHING if kind == "direct" else MENTIONS
+def default_level(kind: str, wanted: str | None = None) -> str:
+    """Return the level of a room of that kind, if its member has set none; `wanted` is that in its settings."""
+    return EVERYTHING if kind == "direct" else wanted or MENTIONS
 
 
 def cursor(revision: int, news: Sequence[tuple[int, int]]) -> str:

@@ -50,6 +50,10 @@ _MOVED = "SELECT id, name, last, messages, news, moved_at FROM room"
 _REVISIONS = (
     "SELECT a.id, a.revision + coalesce(i.revision, 0) FROM account a LEFT JOIN inbox_revision i ON i.account_id = a.id"
 )
+_OWN = (
+    "SELECT a.revision + coalesce(i.revision, 0), a.settings FROM account a"
+    " LEFT JOIN inbox_revision i ON i.account_id = a.id WHERE a.id = ?"
+)
 _SENDERS = (
     "SELECT DISTINCT a.id FROM message g JOIN account a ON a.identity = g.identity WHERE g.room_id = ? AND g.id > ?"
 )
@@ -118,6 +122,13 @@ class Entry(NamedTuple):
         found: dict[str, Any] = msgspec.to_builtins(self._shown())
         return found
 
+    def with_level(self, wanted: str | None) -> Entry:
+        """Return it with the level that the settings of its member give it, if the room has none of its own."""
+        level = inbox.default_level(self.kind, wanted)
+        if self.level is not None or self.read_id is None or level == inbox.default_level(self.kind):
+            return self
+        return self._replace(level=level)
+
     def _shown(self) -> _Shown:
         _, _, title, kind, last, messages, _, read_id, read_n, level, mentions, people = self
         shown = _Shown(None, None, title or None, last, messages)
@@ -169,7 +180,7 @@ def read(sql: Sql, account: int, only: Collection[str] | None = None, known: Roo
 
     `known` are the rooms that were read before in this transaction; missing ones are added.
     """
-    revision = revisions(sql, (account,)).get(account, 0)
+    revision, settings = sql.one(_OWN, account) or (0, "{}")
     mentions = dict(_pairs(sql.all(_MENTIONS, account, account, account, account)))
     entries = [Entry(*row) for row in sql.all(_JOINED, account)] if known is None else _joined(sql, account, known)
     if any(each[3] == rooms.DIRECT for each in entries):
@@ -177,9 +188,23 @@ def read(sql: Sql, account: int, only: Collection[str] | None = None, known: Roo
         entries = [each._replace(people=tuple(people[each.room])) if each.room in people else each for each in entries]
     if mentions:
         entries = _mentioned(sql, account, entries, mentions)
+    level = _level_in(settings)
+    if level is not None:
+        entries = [each.with_level(level) for each in entries]
     kept = [each for each in entries if (only is None or each.name in only) and PART not in each.name]
     # Notices name other rooms, and tell of sessions: they are not for a token for some rooms.
     return State(revision, kept, _notices(sql, account) if only is None else [])
+
+
+def wanted_level(sql: Sql, account: int) -> str | None:
+    """Return the level that an account wants for rooms without one of their own; None if it has set none."""
+    row = sql.one("SELECT settings FROM account WHERE id = ?", account)
+    return None if row is None else _level_in(row[0])
+
+
+def _level_in(settings: str) -> str | None:
+    found = None if settings == "{}" else json.own(settings).get("level")
+    return found if found in inbox.LEVELS else None
 
 
 def _joined(sql: Sql, account: int, known: Rooms) -> list[Entry]:

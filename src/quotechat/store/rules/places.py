@@ -22,8 +22,9 @@ def entry(asked: Asked, account: int) -> inbox.Entry:
     room, counts, sql = asked.room, asked.room.counts, asked.ledger.sql
     title = sql.one("SELECT title FROM room WHERE id = ?", room.id)
     (read_id, read_n), level = place(asked, account) or ((None, None), None)
-    return inbox.Entry(
+    found = inbox.Entry(
         room.id, room.name, title[0] if title else None, room.kind, counts.last, counts.messages, counts.news,
         read_id, read_n, level, 0 if read_id is None else inbox.mentions_in(sql, account, room.id, read_id),
         tuple(inbox.people_of(sql, account).get(room.id, ())) if room.kind == rooms.DIRECT else (),
     )  # fmt: skip
+    return found.with_level(inbox.wanted_level(sql, account))

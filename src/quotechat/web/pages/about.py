@@ -13,6 +13,7 @@ from ...protocol.errors import Invalid, Refused, Unauthenticated
 from ...protocol.rights.permissions import LIST_MEMBERS, MANAGE, allows
 from ...protocol.rights.principal import Principal
 from ...store import listing, members
+from ...store.following import inbox as stored
 from ...store.shapes import Sql
 from ..api import hooks
 from ..http import access, authentication, security, site
@@ -177,10 +178,16 @@ def _about(name: str, part: str = "", refused: Refused | None = None, *, hook_ur
         "about.html", refused, heading=faces.called(room, name), room=name,
         current=name, about=room, asked=_asked(room) if part == "settings" else room, kind=kind, part=part,
         people=people, place=place, present=present, levels=LEVELS,
-        level=place.get("level", inbox.default_level(kind)), has_account=principal.has_account, me=principal.id,
+        level=place.get("level") or _usual_level(principal, kind), has_account=principal.has_account, me=principal.id,
         is_admin=principal.is_admin, can_manage=can_manage,
         hooks=[hooks.shown(each) for each in found], hook_url=hook_url,
     )  # fmt: skip
+
+
+def _usual_level(principal: Principal, kind: str) -> str:
+    """Return the level of a room for which the caller has set none."""
+    wanted = chat().read_with(lambda sql: stored.wanted_level(sql, principal.account or 0))
+    return inbox.default_level(kind, wanted)
 
 
 def _asked(room: Mapping[str, Any]) -> dict[str, Any]:
