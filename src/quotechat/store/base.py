@@ -293,8 +293,7 @@ class Store(Transactions, Protocol):
     def commit(self, writes: Sequence[Write]) -> list[Outcome | Refused]:
         """Store a batch, in order, in one transaction; one outcome or refusal for each.
 
-        Raises CommitFailed, and Refused if nothing can be stored now. Only one thread of a process may call it
-        at a time.
+        Raises CommitFailed, and Refused if nothing can be stored now. One thread of a process calls it at a time.
         """
 
     def head(self, room: str, reader: Principal | None = None) -> Head:
