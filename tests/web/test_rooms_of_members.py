@@ -15,7 +15,7 @@ from quotechat import create_app
 from quotechat.config import Settings
 from quotechat.protocol.rights import permissions as p
 from quotechat.protocol.rights.principal import Principal
-from quotechat.store.accounts import accounts
+from quotechat.store.accounts import accounts, bans
 from quotechat.store.base import CreateRoom, Write
 
 T = "/rooms/"
@@ -107,6 +107,41 @@ def test_a_member_is_added_and_muted_by_one_request(people: People) -> None:
     changed = people["Bea"].ask("PUT", path, {"role": "manager", "muted_until": None}, **{"Idempotency-Key": "k2"})
     assert (changed.get_json()["seq"], changed.get_json()["member"]["role"]) == (3, "manager")
     assert people["Dee"].ask("POST", f"{T}{room}/messages", {"message": "hi"}).status_code == 201
+
+
+def test_a_mute_that_cannot_be_changes_nothing(people: People) -> None:
+    """The role beside it is not given either; who may not mute is told that first."""
+    room = closed(people, "Bea", "Cai", "Dee")
+    body = {"role": "manager", "muted_until": "yesterday"}
+    for until in ("yesterday", "2020-01-01T00:00:00Z", 5):
+        refused = people["Bea"].ask("PUT", f"{T}{room}/members/{people.ids['Dee']}", {**body, "muted_until": until})
+        assert (refused.status_code, refused.get_json()["field"]) == (422, "muted_until")
+    assert people["Cai"].ask("PUT", f"{T}{room}/members/{people.ids['Dee']}", body).status_code == 403
+    assert people["Azin"].ask("PUT", f"{T}{room}/members/{people.ids['Dee']}", body).status_code == 404
+    found = people["Bea"].ask("GET", f"{T}{room}/members").get_json()["members"]
+    assert {each["user"]: each["role"] for each in found} == {"Bea": "manager", "Cai": "member", "Dee": "member"}
+
+
+def test_a_banned_manager_is_put_out(people: People) -> None:
+    """The last manager is the last that can act: one that is banned is in nobody's way, and counts after the ban."""
+    chat, room = people.app.extensions["quotechat"], closed(people, "Bea", "Cai", "Dee")
+    now = chat.now()
+    for name in ("Cai", "Dee"):
+        assert people["Bea"].ask("PUT", f"{T}{room}/members/{people.ids[name]}", {"role": "manager"}).status_code == 200
+
+    def ban(name: str, until: int | None) -> None:
+        chat.write_with(lambda sql: bans.ban(sql, accounts.by_key(sql, people.ids[name]), until))
+
+    try:
+        ban("Cai", None)
+        ban("Dee", None)
+        assert people["Bea"].ask("DELETE", f"{T}{room}/members/me").status_code == 409
+        assert people["Bea"].ask("DELETE", f"{T}{room}/members/{people.ids['Cai']}").status_code == 204
+        ban("Dee", now - 1)
+        assert people["Bea"].ask("DELETE", f"{T}{room}/members/me").status_code == 204
+    finally:
+        for name in ("Cai", "Dee"):
+            chat.write_with(lambda sql, name=name: bans.unban(sql, accounts.by_key(sql, people.ids[name])))
 
 
 def test_a_direct_room_is_one(people: People) -> None:

@@ -95,13 +95,13 @@ def listed(sql: Sql, room_id: int) -> list[Member]:
     return [Member(*row) for row in sql.all(f"{_MEMBERS} ORDER BY a.name, a.id", room_id)]
 
 
-def managers(sql: Sql, room_id: int) -> int:
-    """Count the managers of a room whose accounts can act."""
-    row = sql.one(
-        "SELECT count(*) FROM member m JOIN account a ON a.id = m.account_id WHERE m.room_id = ? AND m.role = 'manager'"
-        " AND a.state = 'active'", room_id,
-    )  # fmt: skip
-    return 0 if row is None else int(row[0])
+def has_manager(sql: Sql, room_id: int, at: int, but: int = 0) -> bool:
+    """Return True if a room has a manager, other than the account `but`, that can act at the time `at`."""
+    return sql.one(
+        "SELECT 1 FROM member m JOIN account a ON a.id = m.account_id WHERE m.room_id = ? AND m.role = 'manager'"
+        " AND m.account_id <> ? AND (a.state = 'active' OR (a.state = 'banned' AND a.until <= ?)) LIMIT 1",
+        room_id, but, at,
+    ) is not None  # fmt: skip
 
 
 def joined(sql: Sql, account: int) -> int:

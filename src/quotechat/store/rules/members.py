@@ -241,5 +241,7 @@ def _check_role(account_role: str, role: str) -> None:
 
 def _keep_a_manager(asked: Asked, member: Member) -> None:
     """Raise Conflict if the room would have no manager any more."""
-    if member.role == "manager" and members.managers(asked.ledger.sql, asked.room.id) <= 1:
+    if member.role != "manager":
+        return
+    if not members.has_manager(asked.ledger.sql, asked.room.id, asked.write.at, but=member.account):
         raise Conflict("This is the only manager of the room; make another one first.")

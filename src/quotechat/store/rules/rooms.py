@@ -136,7 +136,7 @@ def _changed(about: rooms.About, wanted: AboutChange) -> rooms.About:
 
 def _keep_a_manager(asked: Asked) -> None:
     """Make the account that closes a room its manager, if it has none. Raises Conflict."""
-    if members.managers(asked.ledger.sql, asked.room.id):
+    if members.has_manager(asked.ledger.sql, asked.room.id, asked.write.at):
         return
     own = _own(asked.ledger.sql, asked.standing)
     if own is None:
