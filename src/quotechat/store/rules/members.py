@@ -19,7 +19,7 @@ from ..shapes import DELETED_ACCOUNT, Sql
 from . import places, rights
 from .asked import Asked, Settings
 
-_MOST_MUTED_DAYS = 365
+MOST_MUTED_DAYS = 365
 
 
 def join(asked: Asked, command: Join) -> Accepted:
@@ -199,7 +199,7 @@ def _mute(asked: Asked, member: Member, until: int | None) -> None:
 def _muted_until(asked: Asked, wanted: commands.MemberChange) -> int | None:
     if not isinstance(wanted.muted_until, str):
         return None
-    return moments.due(wanted.muted_until, asked.write.at, _MOST_MUTED_DAYS, "muted_until")
+    return moments.due(wanted.muted_until, asked.write.at, MOST_MUTED_DAYS, "muted_until")
 
 
 def _insert(asked: Asked, account: int, role: str) -> None:

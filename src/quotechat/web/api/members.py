@@ -8,12 +8,14 @@ from flask import Blueprint, Response, request
 
 from ...hub.chat import Chat
 from ...live.detach import has_body
+from ...protocol import moments
 from ...protocol.errors import Forbidden, Invalid, Unauthenticated
-from ...protocol.rights.permissions import LIST_MEMBERS, allows
+from ...protocol.rights.permissions import LIST_MEMBERS, MANAGE, allows
 from ...protocol.rights.principal import Principal
 from ...protocol.types import room_types, wire
 from ...store import members as rows
 from ...store.base import BeginDirect, Stored
+from ...store.rules.members import MOST_MUTED_DAYS
 from ...store.shapes import Sql
 from ..http import access, authentication, parameters, security
 from ..http.services import services
@@ -107,6 +109,8 @@ def put(room: str, account_id: str) -> Response:
     given: dict[str, Any] = {"id": account_id}
     if fields.get("role") is not None:
         given["role"] = fields["role"]
+    if "muted_until" in fields:
+        _check_mute(principal, room, fields["muted_until"])  # before the role is given: nothing is half done
     outcome = submit("add-member", room, {}, member=given)
     if "muted_until" in fields:
         submit_besides("set-member", room, member={"id": account_id, "muted_until": fields["muted_until"]})
@@ -151,6 +155,16 @@ def ids(fields: dict[str, Any], most: int) -> tuple[str, ...]:
     if not isinstance(found, list) or len(found) > most or not all(isinstance(each, str) for each in found):
         raise Invalid("members", f"members is a list of at most {most} ids of accounts.")
     return tuple(found)
+
+
+def _check_mute(principal: Principal, room: str, until: object) -> None:
+    """Raise Invalid if `until` is no end of a mute; nothing for a caller that may set none, who is refused anyway."""
+    found = _chat().read_with(lambda sql: rows.membership(sql, room, principal.account))
+    if until is None or found is None or not allows(principal, MANAGE, found.kind, found.role):
+        return
+    if not isinstance(until, str):
+        raise Invalid("muted_until", "muted_until is no text.")
+    moments.due(until, _chat().now(), MOST_MUTED_DAYS, "muted_until")
 
 
 def _member(principal: Principal, room: str, account_id: str) -> dict[str, Any]:
