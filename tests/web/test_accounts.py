@@ -530,6 +530,16 @@ def test_an_account_signs_with_its_name(app: Flask) -> None:
     assert app.test_client().get("/api/v1/rooms/lobby", headers=headers).get_json()["mine"]["messages"] == [1, 2, 3, 4]
 
 
+def test_an_account_signs_with_a_long_name(make_app: Callable[..., Flask]) -> None:
+    """Names of accounts have a bound of their own; that of the settings is for all others."""
+    app = make_app(user_chars=10)
+    boss = owner(app, "Azin, the first owner of this server")
+    sent = boss.ask("POST", "/rooms/lobby/messages", {"message": "hi"})
+    assert sent.status_code == 201, sent.get_json()
+    refused = Browser(app).ask("POST", "/rooms/lobby/messages", {"user": "Bartholomew", "message": "hi"})
+    assert (refused.status_code, refused.get_json()["field"]) == (422, "user")
+
+
 def test_a_bad_token_is_refused_beside_a_good_cookie(make_app: Callable[..., Flask]) -> None:
     """In every access: the client would take itself for an account, or for a visitor, that it is not."""
     for access in ("open", "invite"):

@@ -161,7 +161,7 @@ class Settings:
 
     # Sizes of requests.
     message_chars: int = setting(4000, "Characters of a message.", low=1, high=100_000)
-    user_chars: int = setting(40, "Characters of a user's name.", low=1, high=200)
+    user_chars: int = setting(40, "Characters of the name of a visitor; accounts have up to 40.", low=1, high=200)
     quote_chars: int = setting(1000, "Characters of a quote.", low=1, high=100_000)
     author_chars: int = setting(100, "Characters of a quote's author.", low=1, high=200)
     body_bytes: int = setting(65_536, "Bytes of a request body; more get 413.", low=1024, high=16_777_216)

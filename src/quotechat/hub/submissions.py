@@ -6,10 +6,12 @@ import contextlib
 import hashlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from ..protocol import commands, names
 from ..protocol.errors import Draining, MalformedEnvelope, RateLimited, Refused
+from ..store.accounts.accounts import NAME_CHARS
 from ..store.base import (
     Accepted,
     BeginDirect,
@@ -114,7 +116,7 @@ class Submissions(Passthrough):
         if isinstance(command, commands.Subscribe | commands.Unsubscribe | commands.Ping | commands.Typing):
             raise MalformedEnvelope("This command belongs on a WebSocket.")
         self.check_accepting(first_byte_at)
-        clean = command.normalised(self.bounds)
+        clean = command.normalised(self.bounds if proof is None else self._bounds_of_accounts())
         source = self._source(address)
         if isinstance(clean, commands.ReportMessage):
             self.limits.allow("report", identity or address)
@@ -209,6 +211,10 @@ class Submissions(Passthrough):
         """Raise Draining if the request began after the drain; None stands for now (time.monotonic)."""
         if self._feeds.ended and (time.monotonic() if first_byte_at is None else first_byte_at) > self._drained_at:
             raise Draining()
+
+    def _bounds_of_accounts(self) -> commands.Bounds:
+        """Return the bounds of what an account sends, whose name has a bound of its own."""
+        return self.bounds if self.bounds.user >= NAME_CHARS else replace(self.bounds, user=NAME_CHARS)
 
     def _source(self, address: str) -> str:
         """Return the limits' name of an address: a keyed hash, as a scheduled message keeps it while it waits."""
