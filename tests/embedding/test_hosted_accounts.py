@@ -14,6 +14,7 @@ from servers import until
 
 from quotechat import QuoteChat, User, signals
 from quotechat.config import Settings
+from quotechat.store.accounts import accounts, bans
 
 API = "/chat/api/v1"
 
@@ -231,3 +232,14 @@ def test_a_scheduled_message_has_the_name_of_now(open_chat: QuoteChat) -> None:
         return [each["user"] for each in found]
 
     assert until(said) == ["Eva"]
+
+
+def test_rooms_are_given_after_a_ban(chat: QuoteChat) -> None:
+    """A user whose ban is over is let into its rooms, as any other."""
+    boss, ada = {"id": "1", "name": "Boss", "role": "admin"}, {"id": "7", "name": "Ada"}
+    room = ask(chat, boss, "POST", "/rooms", {"name": "staff", "kind": "closed"}).get_json()["name"]
+    key = me(chat, **ada)["id"]
+    assert chat._app is not None
+    hub = chat._app.extensions["quotechat"]
+    hub.write_with(lambda sql: bans.ban(sql, accounts.by_key(sql, key), hub.now() - 1))
+    assert ask(chat, {**ada, "rooms": [room]}, "GET", f"/rooms/{room}").status_code == 200

@@ -111,7 +111,7 @@ class Hosted:
 
     def _let_in(self, sql: Sql, user: User, identity: str, now: int) -> None:
         account, _ = self._keep(sql, user, identity, now)
-        if account.state == "active":
+        if account.is_active(now):
             entering.let_in(sql, account, _missing(sql, account.id, user.rooms), now)
 
     def _make(self, sql: Sql, user: User, identity: str, now: int) -> Account:
