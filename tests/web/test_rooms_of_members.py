@@ -213,6 +213,16 @@ def test_a_token_leaves_and_does_not_manage(people: People) -> None:
 # --- The table ----------------------------------------------------------------------------------------
 
 
+def test_a_token_leaves_by_its_own_id(people: People) -> None:
+    """As by `me`: with the scope `write`, and nobody else."""
+    bearer = {"Authorization": f"Bearer {people['Dee'].token(scopes=['write'])}"}
+    room = closed(people, "Bea", "Cai", "Dee")
+    other = Browser(people.app).ask("DELETE", f"{T}{room}/members/{people.ids['Cai']}", **bearer)
+    assert (other.status_code, other.get_json()["field"]) == (403, "manage")
+    assert Browser(people.app).ask("DELETE", f"{T}{room}/members/{people.ids['Dee']}", **bearer).status_code == 204
+    assert people["Dee"].ask("GET", f"{T}{room}").status_code == 404
+
+
 def test_each_cell_of_the_table_holds(people: People) -> None:
     """For each standing, kind of room and action: the server does what the table allows, and nothing else."""
     chat = people.app.extensions["quotechat"]

@@ -31,6 +31,7 @@ _WRITES = frozenset({
     "messages", "files", "quotes", "pages", "members.join", "members.leave", "inbox.read", "inbox.level",
     "about_page.join", "about_page.leave", "about_page.level",
 })  # fmt: skip
+_REMOVES = frozenset({"members.remove"})
 #: Calls, and blueprints, that need a session: a token with any scopes is refused.
 _NEED_SESSION = frozenset({
     "signing_in", "own_pages", "people_pages", "inbox_page", "moderation_pages", "webhook_pages",
@@ -133,7 +134,12 @@ def _scope(principal: Principal) -> str:
         return "read"
     if _is_one_of(_COMMANDS) and "manage" in principal.scopes:
         return "manage"
-    return "write" if _is_one_of(_WRITES) else "manage"
+    return "write" if _is_one_of(_WRITES) or _leaves(principal) else "manage"
+
+
+def _leaves(principal: Principal) -> bool:
+    """Return True if the call removes the caller itself from a room, by its id."""
+    return _is_one_of(_REMOVES) and (request.view_args or {}).get("account_id") == principal.id
 
 
 def _is_one_of(calls: frozenset[str]) -> bool:
