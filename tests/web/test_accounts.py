@@ -226,6 +226,21 @@ def test_the_cookie_of_a_session_is_kept_from_scripts_and_other_sites(app: Flask
     assert "Secure" in host and "HttpOnly" in host and "Path=/;" in host and "Domain" not in host
 
 
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("203.0.113.9", "203.0.113.0"), ("2001:db8:1:2::7", "2001:db8:1::"), ("2001:db8::7", "2001:db8::"),
+        ("::1", "::"),
+    ],
+)  # fmt: skip
+def test_the_list_of_sessions_shows_networks(app: Flask, address: str, shown: str) -> None:
+    """The /24 of an address, and the /48 of one of IPv6, however that is written."""
+    owner(app)
+    asked = {"json": {"name": "Azin", "password": PASSWORD}, "environ_base": {"REMOTE_ADDR": address}}
+    answer = app.test_client().post("/api/v1/sessions", **asked)
+    assert answer.get_json()["session"]["address"] == shown
+
+
 def test_a_write_with_a_session_comes_from_our_page(app: Flask) -> None:
     """With neither Origin nor Sec-Fetch-Site it is refused: a browser sends one. Programs use a token."""
     browser = owner(app)

@@ -7,6 +7,7 @@ Visitors, and users of the application around us, are recognised in `security`.
 from __future__ import annotations
 
 import secrets
+from ipaddress import ip_network
 from typing import NamedTuple, cast
 
 from flask import Flask, Response, after_this_request, g, request
@@ -308,11 +309,9 @@ def end(answer: Response) -> Response:
 
 
 def short_address() -> str:
-    """Return the address without its last part, /24 or /48, as lists of sessions show it."""
-    found = proxies.address()
-    if ":" in found:
-        return ":".join(found.split("/")[0].split(":")[:3]) + "::"
-    return ".".join([*found.split(".")[:3], "0"]) if found.count(".") == 3 else found
+    """Return the address without its last part, /24 or /48, as lists of sessions show it; "" if there is none."""
+    found = proxies.address().partition("/")[0]
+    return str(ip_network((found, 48 if ":" in found else 24), strict=False).network_address) if found else ""
 
 
 def _device() -> tuple[str | None, list[str]]:
