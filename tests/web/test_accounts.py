@@ -375,6 +375,13 @@ def test_passwords_are_hashed_at_full_cost() -> None:
         assert Passwords().hash(PASSWORD).startswith("$argon2id$v=19$m=19456,t=2,p=1$")
 
 
+def test_a_password_counts_to_its_last_byte() -> None:
+    """One that is longer than the longest is wrong, though all that would be hashed of it is right."""
+    passwords, longest = Passwords(), "x" * 1000
+    kept = passwords.hash(longest)
+    assert passwords.matches(kept, longest) and not passwords.matches(kept, f"{longest}x")
+
+
 def test_a_name_that_is_guessed_waits(app: Flask) -> None:
     """After five wrong passwords a strange device waits, with the right one too; a known device never does."""
     own = owner(app)

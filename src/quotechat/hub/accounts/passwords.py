@@ -51,12 +51,13 @@ class Passwords:
         """Return True if `kept` was made of `password`; None takes as long as any. Raises Overloaded."""
         from argon2.exceptions import Argon2Error, InvalidHashError
 
+        given = _encoded(password)
         with self._place():
             try:
-                right = bool(_hasher().verify(kept or _of_nobody(), _encoded(password)[:MOST_BYTES]))
+                right = bool(_hasher().verify(kept or _of_nobody(), given[:MOST_BYTES]))
             except (Argon2Error, InvalidHashError):
                 right = False
-        return right and kept is not None
+        return right and kept is not None and len(given) <= MOST_BYTES
 
     def is_weak(self, kept: str) -> bool:
         """Return True if it was hashed with weaker parameters than new ones are."""
