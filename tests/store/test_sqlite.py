@@ -26,10 +26,11 @@ from taking_back import TakingBack
 
 from quotechat.protocol import commands
 from quotechat.protocol.cursor import START
-from quotechat.protocol.errors import Overloaded, StorageFull
+from quotechat.protocol.errors import Conflict, Overloaded, StorageFull
 from quotechat.store.base import Deliver, FlushFailed, Impossible, Write
 from quotechat.store.disk.lock import FileLock
 from quotechat.store.migrate import SchemaTooNew
+from quotechat.store.rules import Settings
 from quotechat.store.shapes import Sql
 from quotechat.store.sqlite import store as sqlite
 from quotechat.store.sqlite.store import SqliteStore
@@ -310,6 +311,22 @@ def test_two_threads_may_ask_for_the_version_at_once(open_store: Open) -> None:
     finally:
         sys.setswitchinterval(interval)
     assert all(isinstance(each, int) for numbers in found for each in numbers)
+
+
+def test_a_name_is_held_from_its_last_use(path: Path) -> None:
+    """Also for seconds: one that is in use all the while is not another's, neither now nor by a scheduled message."""
+    with contextlib.closing(SqliteStore(path, Settings(name_hold_ms=3000))) as store:
+        store.found(T0)
+        do(store, said("Ann", "later", send_at="+5s"), "bo", at=T0)
+        for second in range(6):
+            do(store, said("Ann", str(second)), "ann", at=T0 + second * 1000)
+            with pytest.raises(Conflict):
+                do(store, said("Ann"), "bo", at=T0 + second * 1000 + 900)
+        (due,) = store.due(T0 + 5100, 9)
+        do(store, Deliver(due.id), None, at=T0 + 5100)
+        (waiting,) = store.scheduled("lobby", "bo")
+        assert (waiting["state"], waiting["code"]) == ("refused", "conflict")
+        assert do(store, said("Ann"), "bo", at=T0 + 9000).seq == 7
 
 
 def test_a_batch_waits_for_few_changes_of_accounts(open_store: Open) -> None:

@@ -16,7 +16,8 @@ from . import callers
 MOST_NAMES = 5
 """Names that one identity may hold in a room; a further name replaces the one that it used longest ago."""
 _TOUCH = 60_000
-"""Milliseconds for which a held name is not written again."""
+"""Milliseconds for which a held name is not written again; of a short hold only a part, or it would end in use."""
+_TOUCH_SHARE = 20
 NAME = "SELECT identity, at FROM name WHERE room_id = ? AND skeleton = ?"
 
 
@@ -36,7 +37,7 @@ def hold(ledger: Ledger, room: Room, write: Write, user: str, hold_ms: int) -> N
     if who is None or account_id(who) is not None:
         return
     own = row if row is not None and row[0] == who else None
-    if own is not None and write.at - own[1] < _TOUCH:
+    if own is not None and write.at - own[1] < min(_TOUCH, hold_ms // _TOUCH_SHARE):
         return
     ledger.sql.run(
         "INSERT INTO name (room_id, skeleton, identity, at) VALUES (?, ?, ?, ?) ON CONFLICT"
