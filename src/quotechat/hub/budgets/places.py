@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator
 
 from ...protocol.errors import Overloaded
 
 PATIENCE = 0.5
-"""Seconds that a sender waits for a place; while the disk answers, one is free again within milliseconds."""
+"""Seconds that a sender waits for a place, since one was taken or given back: while the disk answers, one is free
+again within milliseconds, and while it does not, those that wait would take the threads of readers one after the other.
+"""
 
 
 class Places:
@@ -19,6 +22,7 @@ class Places:
         self._most_polls = polls
         self._most = max(1, threads - max(1, threads // 8))
         self._polls = self._senders = 0
+        self._moved_at = time.monotonic()
         self._free = threading.Condition()
 
     def take_for_poll(self) -> bool:
@@ -39,12 +43,15 @@ class Places:
     def sending(self) -> Iterator[None]:
         """Hold a place for a sender that waits for the disk. Raises Overloaded, at once or after `PATIENCE`."""
         with self._free:
-            if not self._free.wait_for(lambda: self._polls + self._senders < self._most, PATIENCE):
+            left = max(0.0, self._moved_at + PATIENCE - time.monotonic())
+            if not self._free.wait_for(lambda: self._polls + self._senders < self._most, left):
                 raise Overloaded()
+            self._moved_at = time.monotonic()
             self._senders += 1
         try:
             yield
         finally:
             with self._free:
+                self._moved_at = time.monotonic()
                 self._senders -= 1
                 self._free.notify()
