@@ -148,6 +148,10 @@ def _ban(boss: Person, member: Person) -> None:
     assert boss.ask("PUT", f"/accounts/{member.id}/ban", {}).status_code == 204
 
 
+def _close(boss: Person, member: Person) -> None:
+    assert boss.ask("PATCH", f"/accounts/{member.id}", {"state": "closed"}).status_code == 200
+
+
 def _new_password(boss: Person, member: Person) -> None:
     other = Person(boss.url, member.name)
     assert other.ask("PUT", "/me/password", {"password": "another horse 77 battery"}).status_code == 204
@@ -190,6 +194,28 @@ def test_what_is_held_is_told_within_a_second(
         assert held.came[-1]["command"] == "reset" and held.came[-1]["error"]["code"] == "unauthenticated"
     assert ws.came[-1] == 4401
     assert not any("said later" in json.dumps(held.came) for held in (*streams, ws))
+
+
+@pytest.mark.parametrize("path", ["/inbox?after={at}&wait=20", "/events?after=lobby:now&after=@inbox:{at}&wait=20"])
+@pytest.mark.parametrize("end", [_ban, _close])
+def test_an_account_that_ends_is_not_answered_with_its_inbox(
+    pair: tuple[Person, Person], end: Callable[[Person, Person], None], path: str
+) -> None:
+    """Its end moves the inbox, and a poll that is held there gets 401 all the same."""
+    boss, member = pair
+    at = member.ask("GET", "/inbox").json()["cursor"]
+
+    def work(held: Held) -> None:
+        held.begun.set()
+        url = f"{member.url}/api/v1{path.format(at=at)}"
+        answer = requests.get(url, headers=member.cookie(), timeout=60)
+        held.came += [answer.status_code, answer.json().get("code")]
+
+    held = Held(work)
+    time.sleep(0.5)  # it has to be on its way
+    end(boss, member)
+    held.within(time.monotonic())
+    assert held.came == [401, "unauthenticated"]
 
 
 def test_a_connection_that_sends_ends_with_its_session(pair: tuple[Person, Person]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from flask import Flask, Response
 
+from ...hub.accounts.credentials import Credentials
 from ...hub.chat import Chat, Page
 from ...hub.held_polls import retry_in_ms
 from ...hub.room_handle import RoomHandle
@@ -182,12 +183,10 @@ class RoomsPoll(KeptConnection):
     def _read_rooms(self) -> None:
         if self._reading:
             self._again = True
-        elif not self.places:
-            self._found({})
         else:
             self._reading = True
             positions = {handle: cursor_of(after) for handle, after in self.places.items()}
-            self.reactor.read(partial(self._rooms_polls.chat.read_on, positions, self.limit), self._found, self)
+            self.reactor.read(partial(self._rooms_polls.read_on, self._who, positions, self.limit), self._found, self)
 
     def _found(self, found: object) -> None:
         self._reading = False
@@ -215,14 +214,29 @@ class RoomsPoll(KeptConnection):
 
 
 class RoomsPolls:
-    """All held polls of several rooms in a worker. Its methods run on the reactor's thread, but for `news`."""
+    """All held polls of several rooms in a worker.
 
-    def __init__(self, reactor: Reactor, chat: Chat) -> None:
+    Its methods run on the reactor's thread, but for `news` and `read_on`.
+    """
+
+    def __init__(self, reactor: Reactor, chat: Chat, credentials: Credentials) -> None:
         self.reactor = reactor
         self.chat = chat
+        self._credentials = credentials
         self._held: dict[str, set[RoomsPoll]] = {}
         self._all: set[RoomsPoll] = set()
         self._news: set[str] = set()
+
+    def read_on(
+        self, who: Principal | None, positions: Mapping[RoomHandle, Cursor], limit: int
+    ) -> dict[str, Page]:
+        """As `Chat.read_on`, for the account `who` if its inbox is answered too; on a thread that may wait.
+
+        What ends an account moves its inbox as well, so it is asked about before the answer. Raises Unauthenticated.
+        """
+        if who is not None and self._credentials.current([who])[who] is None:
+            raise Unauthenticated("This session has ended: sign in again.")
+        return self.chat.read_on(positions, limit) if positions else {}
 
     def enter(self, held: RoomsPoll) -> None:
         """Hold `held` until there is news for it."""
@@ -279,7 +293,7 @@ def install(app: Flask, chat: Chat) -> None:
     """Let the reactor of `app` hold polls of several rooms."""
     ours = services_of(app)
     reactor = ours.reactor
-    rooms_polls = ours.rooms_polls = RoomsPolls(reactor, chat)
+    rooms_polls = ours.rooms_polls = RoomsPolls(reactor, chat, ours.accounts.credentials)
     chat.listen(rooms_polls.news)
     chat.followed_by(rooms_polls.has_waiting)
     reactor.every_sweep(rooms_polls.look)
