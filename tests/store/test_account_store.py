@@ -29,11 +29,14 @@ from quotechat.protocol.errors import (
     TokenUnknown,
     Unauthenticated,
 )  # fmt: skip
+from quotechat.protocol.rights.principal import Principal
+from quotechat.store import listing, members
 from quotechat.store.accounts import accounts, attempts, bans, bars, closing, sessions, tickets
 from quotechat.store.accounts.accounts import Account
 from quotechat.store.accounts.sessions import Session, Token, hashed
 from quotechat.store.administration import site
-from quotechat.store.base import CreateRoom, Deliver, Nothing, Store, Stored, Write
+from quotechat.store.base import BeginDirect, Created, CreateRoom, Deliver, Nothing, Store, Stored, Write
+from quotechat.store.following import inbox
 from quotechat.store.maintenance import erasing
 from quotechat.store.open import open_store
 from quotechat.store.programs import subscribers, webhooks
@@ -225,6 +228,34 @@ def test_a_user_of_the_host_repeats_itself_under_another_name(store: Store) -> N
     before = do(store, said("Eve", key="old"), None)
     assert do(store, said("Eve", key="old"), "host:9").seq == before.seq
     assert do(store, said("Eve", "other", key="old"), "host:9").seq > before.seq
+
+
+def test_members_are_in_one_order_on_every_database(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """By name, character by character, also if the database sorts by the rules of a language."""
+    server = request.getfixturevalue("postgres_server")
+    server.sql("CREATE DATABASE in_english TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en'")
+    store = open_store(Settings(data=tmp_path / "data", database=server.database("in_english")))
+    try:
+        store.found(T0)
+        people = [made(store, name) for name in ("ann", "Zoe", "bo", "Cy")]
+        others = tuple(each.key for each in people[1:])
+        writes = [Write(CreateRoom("staff", None, "closed", others), T0, people[0].identity),
+                  Write(BeginDirect(others), T0, people[0].identity)]  # fmt: skip
+        closed, direct = (outcome.room["name"] for outcome in store.commit(writes) if isinstance(outcome, Created))
+
+        def read(sql: Any) -> tuple[list[str], list[list[str]]]:
+            room = members.membership(sql, closed, None)
+            assert room is not None
+            reader = Principal(people[0].identity, people[0].id, people[0].key, role="member")
+            listed = next(each for each in listing.visible(sql, reader) if each["name"] == direct)["with"]
+            followed = next(iter(inbox.people_of(sql, people[0].id).values()))
+            names = [each.name for each in members.listed(sql, room.room_id)]
+            return names, [[each["name"] for each in listed], [name for _, name in followed]]
+
+        assert store.read_with(read) == (["Cy", "Zoe", "ann", "bo"], [["Cy", "Zoe", "bo"]] * 2)
+    finally:
+        store.close()
+        server.drop("in_english")
 
 
 @pytest.mark.parametrize("who", [None, "ab" * 16])

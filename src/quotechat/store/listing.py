@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from ..protocol import events, rooms
@@ -32,7 +33,7 @@ _COUNTS = (
 _PEOPLE = (
     "SELECT o.room_id, a.key, a.name FROM member m JOIN room r ON r.id = m.room_id JOIN member o ON o.room_id ="
     " m.room_id JOIN account a ON a.id = o.account_id WHERE m.account_id = ? AND r.kind = 'direct'"
-    " AND o.account_id <> m.account_id ORDER BY a.name"
+    " AND o.account_id <> m.account_id"
 )
 _PLACE = 10
 """The column at which the caller's own membership begins."""
@@ -116,4 +117,4 @@ def _people(rows: Iterable[Row]) -> dict[int, list[tuple[str, str]]]:
     found: dict[int, list[tuple[str, str]]] = {}
     for room_id, key, name in rows:
         found.setdefault(room_id, []).append((key, name))
-    return found
+    return {room_id: sorted(people, key=itemgetter(1)) for room_id, people in found.items()}

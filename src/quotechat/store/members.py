@@ -92,7 +92,8 @@ def needed(sql: Sql, room: str, asker: int | None, key: str) -> Member:
 
 def listed(sql: Sql, room_id: int) -> list[Member]:
     """Return all members, by name."""
-    return [Member(*row) for row in sql.all(f"{_MEMBERS} ORDER BY a.name, a.id", room_id)]
+    found = [Member(*row) for row in sql.all(_MEMBERS, room_id)]
+    return sorted(found, key=lambda each: (each.name, each.account))  # a database may sort by its language
 
 
 def has_manager(sql: Sql, room_id: int, at: int, but: int = 0) -> bool:

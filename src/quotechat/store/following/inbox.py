@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Iterable, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -44,7 +45,7 @@ _MENTIONS_IN = (
 _PEOPLE = (
     "SELECT o.room_id, a.key, a.name FROM member m JOIN room r ON r.id = m.room_id AND r.kind = 'direct'"
     " JOIN member o ON o.room_id = m.room_id AND o.account_id <> m.account_id JOIN account a ON a.id = o.account_id"
-    " WHERE m.account_id = ? ORDER BY a.name, a.id"
+    " WHERE m.account_id = ?"
 )
 _MOVED = "SELECT id, name, last, messages, news, moved_at FROM room"
 _REVISIONS = (
@@ -284,7 +285,7 @@ def people_of(sql: Sql, account: int) -> dict[int, list[tuple[str, str]]]:
     found: dict[int, list[tuple[str, str]]] = {}
     for room_id, key, name in sql.all(_PEOPLE, account):
         found.setdefault(room_id, []).append((key, name))
-    return found
+    return {room_id: sorted(people, key=itemgetter(1)) for room_id, people in found.items()}
 
 
 def _notices(sql: Sql, account: int) -> list[dict[str, Any]]:
