@@ -31,7 +31,7 @@ from quotechat.protocol.errors import (
 )  # fmt: skip
 from quotechat.protocol.rights.principal import Principal
 from quotechat.store import listing, members
-from quotechat.store.accounts import accounts, attempts, bans, bars, closing, sessions, tickets
+from quotechat.store.accounts import accounts, attempts, bans, bars, closing, personal, sessions, tickets
 from quotechat.store.accounts.accounts import Account
 from quotechat.store.accounts.sessions import Session, Token, hashed
 from quotechat.store.administration import site
@@ -627,6 +627,23 @@ def test_a_webhook_has_nothing_of_one_that_was_removed(store: Store) -> None:
     anew = store.write_with(make)
     note(gone)
     assert anew.id > gone.id and store.read_with(lambda sql: webhooks.tries(sql, anew.id)) == []
+
+
+def test_notices_go_after_thirty_days(store: Store) -> None:
+    """However long client_ids are remembered; a reader of the inbox learns of it by its cursor."""
+    ann = made(store, "Ann")
+    for at in (T0, T0 + DAY):
+        store.write_with(lambda sql, at=at: personal.notify(sql, ann.id, at, "signed-in", "A program"))
+
+    def inbox_now() -> tuple[str, int]:
+        state = store.read_with(lambda sql: inbox.read(sql, ann.id))
+        return state.cursor, len(state.notices)
+
+    cursor, count = inbox_now()
+    store.prune(T0 + 30 * DAY, T0 + 30 * DAY)
+    assert count == 2 and inbox_now() == (cursor, 2)
+    store.prune(0, T0 + 30 * DAY + 1)
+    assert inbox_now()[1] == 1 and inbox_now()[0] != cursor
 
 
 def test_tries_in_another_order_are_no_more(store: Store) -> None:

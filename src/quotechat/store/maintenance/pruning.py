@@ -5,10 +5,13 @@ A transaction is bounded; it is done again until nothing is left.
 
 from __future__ import annotations
 
+from ..ledger import Ledger
 from ..shapes import Sql
 
 AT_ONCE = 500
 """Rows of each table that one transaction forgets."""
+NOTICE_MS = 30 * 86_400_000
+"""Milliseconds after which a notice goes by itself."""
 _OLD = "SELECT room_id, sender, client_id, scheduled FROM sent WHERE at < ? ORDER BY at LIMIT ?"
 _FREE = "SELECT room_id, skeleton FROM name WHERE at < ? ORDER BY at LIMIT ?"
 _OVER = (
@@ -24,14 +27,15 @@ _PUT_AWAY = (
 )
 _ENDED = {
     "session": ("hash", "ends_at"), "token": ("id", "ends_at"), "ticket": ("hash", "ends_at"),
-    "attempt": ("key", "try_at"), "notice": ("id", "at"), "bar": ("key", "until"),
+    "attempt": ("key", "try_at"), "bar": ("key", "until"),
 }  # fmt: skip
 """Tables of rows that end: the primary key, and the time of the end."""
 
 
-def prune(sql: Sql, sent_before: int, held_before: int) -> bool:
+def prune(sql: Sql, sent_before: int, held_before: int, now: int) -> bool:
     """Forget some client_ids that were used, and names that were last used, before those times; whether there is more.
 
+    Notices go `NOTICE_MS` after they were made, whatever those times are.
     A scheduled message that is over goes with the last client_id that is answered with it; one that has none, or was
     refused when it was due, once that is as long ago.
     """
@@ -47,7 +51,19 @@ def prune(sql: Sql, sent_before: int, held_before: int) -> bool:
     for room_id, skeleton in free:
         # It may have been used since, if other processes write beside this.
         sql.run("DELETE FROM name WHERE room_id = ? AND skeleton = ? AND at < ?", room_id, skeleton, held_before)
-    return _forget_ended(sql, sent_before) or AT_ONCE in (len(old), len(past), len(free))
+    notices = _forget_notices(sql, now - NOTICE_MS)
+    return _forget_ended(sql, sent_before) or AT_ONCE in (len(old), len(past), len(free), notices)
+
+
+def _forget_notices(sql: Sql, before: int) -> int:
+    """Forget some notices that were made before that; return how many. They are gone from inboxes too."""
+    rows = list(sql.all("SELECT id, account_id FROM notice WHERE at < ? LIMIT ?", before, AT_ONCE))
+    ledger = Ledger(sql)
+    for number, account in rows:
+        sql.run("DELETE FROM notice WHERE id = ?", number)
+        ledger.move_inbox(account)
+    ledger.flush()
+    return len(rows)
 
 
 def _forget_ended(sql: Sql, before: int) -> bool:

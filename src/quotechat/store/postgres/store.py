@@ -123,7 +123,7 @@ class PostgresStore(Reads):
 
     def prune(self, before: int, now: int) -> bool:
         with self.writing() as sql:
-            return pruning.prune(sql, before, now - self._settings.name_hold_ms)
+            return pruning.prune(sql, before, now - self._settings.name_hold_ms, now)
 
     def cut(self, room: str, before: int, limit: int) -> int:
         with self.writing() as sql:
