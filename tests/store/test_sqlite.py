@@ -329,6 +329,24 @@ def test_a_name_is_held_from_its_last_use(path: Path) -> None:
         assert do(store, said("Ann"), "bo", at=T0 + 9000).seq == 7
 
 
+def test_an_old_message_costs_what_a_new_one_does(tmp_path: Path) -> None:
+    """To delete it, and to react as one has reacted: as many steps of SQLite, however much came later in the room."""
+
+    def steps(later: int) -> int:
+        with contextlib.closing(SqliteStore(tmp_path / f"{later}.db")) as store:
+            store.found(T0)
+            do(store, said(), "ann")
+            do(store, react(1, "like"), "bo")
+            store.commit([Write(said(text=str(number)), T0, "ann") for number in range(later)])
+            taken: list[None] = []
+            store._writer.set_progress_handler(lambda: taken.append(None), 10)
+            assert do(store, react(1, "like"), "bo").duplicate
+            do(store, delete(1), "ann")
+            return len(taken)
+
+    assert steps(2000) < 2 * steps(20)
+
+
 def test_a_batch_waits_for_few_changes_of_accounts(open_store: Open) -> None:
     """However many threads change accounts at once: they wait for each other, and messages for one of them or two."""
     store = open_store()

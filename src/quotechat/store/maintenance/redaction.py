@@ -38,7 +38,13 @@ _END = 2**62
 _Change = Callable[[dict[str, Any]], dict[str, Any]]
 _REPLIES = (
     "SELECT m.id, m.body, e.seq, e.body, e.digest FROM message m JOIN event e ON e.room_id = m.room_id AND e.seq = m.id"
-    " WHERE m.room_id = ? AND m.reply_to = ? AND m.id > ? ORDER BY m.id LIMIT ?"
+    " WHERE m.room_id = ? AND m.id IN (SELECT id FROM message WHERE room_id = ? AND reply_to = ? AND id > ?"
+    " ORDER BY id LIMIT ?) ORDER BY m.id"
+)
+"""The numbers by the index first: in one statement SQLite would rather look through all that came later in the room."""
+_OF_TARGET = (
+    "SELECT seq, body, digest FROM event WHERE room_id = ? AND seq IN (SELECT seq FROM event WHERE room_id = ?"
+    " AND target = ? AND seq > ? ORDER BY seq LIMIT ?) ORDER BY seq"
 )
 
 
@@ -165,7 +171,7 @@ def _held(
         for row in list(sql.all("SELECT seq, body, digest FROM event WHERE room_id = ? AND seq = ?", room_id, holder)):
             yield _Place(holder, row[0]), row
     yield from _changes(sql, room_id, place)
-    while replies := list(sql.all(_REPLIES, room_id, message_id, holder, _AT_ONCE)):
+    while replies := list(sql.all(_REPLIES, room_id, room_id, message_id, holder, _AT_ONCE)):
         for holder, shown, seq, body, digest in replies:
             _strip(sql, room_id, holder, shown, nameless=nameless)
             yield _Place(holder, seq), (seq, body, digest)
@@ -177,12 +183,7 @@ def _changes(sql: Sql, room_id: int, place: _Place) -> Iterator[tuple[_Place, Ro
     """Yield the later events that target `place.holder`: its edits hold text, reactions do not."""
     holder, seq = place
     while seq < _END:
-        rows = list(
-            sql.all(
-                "SELECT seq, body, digest FROM event WHERE room_id = ? AND target = ? AND seq > ?"
-                " ORDER BY seq LIMIT ?", room_id, holder, seq, _AT_ONCE,
-            )
-        )  # fmt: skip
+        rows = list(sql.all(_OF_TARGET, room_id, room_id, holder, seq, _AT_ONCE))
         for row in rows:
             seq = row[0]
             yield _Place(holder, seq), row

@@ -68,8 +68,10 @@ def _holder(asked: Asked, said: Reaction) -> str:
 def _last(asked: Asked, message_id: int) -> Stored:
     """It is so already: the answer names the event that last touched the message, and none is added."""
     row = asked.ledger.sql.one(
-        "SELECT max(seq) FROM event WHERE room_id = ? AND target = ? AND command = ?",
-        asked.room.id, message_id, events.REACTIONS_CHANGED,
+        # The numbers by the index first: else SQLite looks through all that came later in the room.
+        "SELECT max(seq) FROM event WHERE room_id = ? AND command = ?"
+        " AND seq IN (SELECT seq FROM event WHERE room_id = ? AND target = ?)",
+        asked.room.id, events.REACTIONS_CHANGED, asked.room.id, message_id,
     )  # fmt: skip
     return asked.ledger.stored(asked.room, row[0] if row and row[0] is not None else message_id)
 
