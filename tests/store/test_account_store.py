@@ -358,7 +358,8 @@ def test_claimed_messages_are_ones_own(store: Store) -> None:
     account, other = made(store, "Ann"), made(store, "Bo")
     with pytest.raises(Forbidden):
         do(store, edit(1, "mine"), who=account.identity)
-    assert store.write_with(lambda sql: accounts.claim(sql, account, visitor)) == 1
+    store.write_with(lambda sql: accounts.claim(sql, account, visitor))
+    assert store.read_with(lambda sql: accounts.written_by(sql, visitor)) == 1
     with pytest.raises(Conflict):
         store.write_with(lambda sql: accounts.claim(sql, other, visitor))
     assert store.snapshot("lobby", 9, account.identity)["mine"]["messages"] == [1]

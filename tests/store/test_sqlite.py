@@ -27,6 +27,7 @@ from taking_back import TakingBack
 from quotechat.protocol import commands
 from quotechat.protocol.cursor import START
 from quotechat.protocol.errors import Conflict, Overloaded, StorageFull
+from quotechat.store.accounts import accounts
 from quotechat.store.base import Deliver, FlushFailed, Impossible, Write
 from quotechat.store.disk.lock import FileLock
 from quotechat.store.migrate import SchemaTooNew
@@ -342,6 +343,22 @@ def test_an_old_message_costs_what_a_new_one_does(tmp_path: Path) -> None:
             store._writer.set_progress_handler(lambda: taken.append(None), 10)
             assert do(store, react(1, "like"), "bo").duplicate
             do(store, delete(1), "ann")
+            return len(taken)
+
+    assert steps(2000) < 2 * steps(20)
+
+
+def test_a_claim_counts_nothing_while_others_wait(tmp_path: Path) -> None:
+    """As many steps of SQLite in its transaction, however many messages there are."""
+
+    def steps(messages: int) -> int:
+        with contextlib.closing(SqliteStore(tmp_path / f"{messages}.db")) as store:
+            store.found(T0)
+            store.commit([Write(said(text=str(number)), T0, "visitor") for number in range(messages)])
+            account = store.write_with(lambda sql: accounts.make(sql, "Bo", "member", T0))
+            taken: list[None] = []
+            store._writer.set_progress_handler(lambda: taken.append(None), 10)
+            store.write_with(lambda sql: accounts.claim(sql, account, "visitor"))
             return len(taken)
 
     assert steps(2000) < 2 * steps(20)

@@ -264,11 +264,12 @@ class Accounts(OwnTokens):
         assert principal.account is not None
         number = principal.account
 
-        def work(sql: Sql) -> int:
+        def work(sql: Sql) -> None:
             callers.present(sql, principal, self.clock())
-            return accounts.claim(sql, accounts.by_id(sql, number), visitor)
+            accounts.claim(sql, accounts.by_id(sql, number), visitor)
 
-        return self.store.write_with(work)
+        self.store.write_with(work)
+        return self.store.read_with(lambda sql: accounts.written_by(sql, visitor))
 
     def exported(self, principal: Principal) -> None:
         """Record in the audit log that the caller has exported its data."""

@@ -287,8 +287,11 @@ def hold_scheduled(sql: Sql, account: Account) -> None:
     sql.run(f"UPDATE scheduled SET state = state WHERE {_WAITS}", account.identity, account.id)
 
 
-def claim(sql: Sql, account: Account, identity: str) -> int:
-    """Make a visitor's identity the account's own; return the number of its messages. Raises Conflict."""
+def claim(sql: Sql, account: Account, identity: str) -> None:
+    """Make a visitor's identity the account's own. Raises Conflict.
+
+    Its messages are not counted here: that takes a look at all there are, and everybody waits for a transaction.
+    """
     sql.alone("account")
     row = sql.one("SELECT account_id FROM claim WHERE identity = ?", identity)
     if row is not None and row[0] != account.id:
@@ -306,7 +309,6 @@ def claim(sql: Sql, account: Account, identity: str) -> int:
         sql.run("INSERT INTO claim (identity, account_id) VALUES (?, ?)", identity, account.id)
         # What is its own is part of answers with a tag, which the revision moves.
         sql.run("UPDATE account SET revision = revision + 1 WHERE id = ?", account.id)
-    return written_by(sql, identity)
 
 
 def unclaimed(sql: Sql, identity: str) -> int:
