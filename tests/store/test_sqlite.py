@@ -364,6 +364,19 @@ def test_a_claim_counts_nothing_while_others_wait(tmp_path: Path) -> None:
     assert steps(2000) < 2 * steps(20)
 
 
+def test_reading_writes_only_mentions_that_change(path: Path) -> None:
+    """Of an account that was mentioned often, one row for each that it had not seen, and a few."""
+    with contextlib.closing(SqliteStore(path)) as store:
+        store.found(T0)
+        ann, bo = (store.write_with(lambda sql, n=n: accounts.make(sql, n, "member", T0)) for n in ("Ann", "Bo"))
+        store.commit([Write(said("Ann", "@Bo hi"), T0, ann.identity) for _ in range(100)])
+        for newest in (100, 101):
+            before = store._writer.total_changes
+            do(store, commands.MarkRead(commands.ReadMark(newest)), bo.identity)
+            do(store, said("Ann", "@Bo hi"), ann.identity)
+        assert store._writer.total_changes - before < 30
+
+
 def test_a_batch_waits_for_few_changes_of_accounts(open_store: Open) -> None:
     """However many threads change accounts at once: they wait for each other, and messages for one of them or two."""
     store = open_store()

@@ -10,6 +10,8 @@ from .asked import Asked
 from .places import place
 
 _UNSEEN = "SELECT 1 FROM mention WHERE account_id = ? AND room_id = ? AND message_id <= ? AND seen = 0 LIMIT 1"
+_SET_SEEN = "UPDATE mention SET seen = ? WHERE account_id = ? AND room_id = ?"
+"""Of those alone that change: an account may have thousands of mentions in a room."""
 
 
 def mark_read(asked: Asked, command: MarkRead) -> Accepted:
@@ -74,7 +76,7 @@ def _see(asked: Asked, account: int, read_id: int, *, back: bool) -> None:
     """Mark the mentions up to the position seen, and with `back` those above it unseen."""
     sql, key = asked.ledger.sql, (account, asked.room.id, read_id)
     if sql.one(_UNSEEN, *key) is not None:
-        sql.run("UPDATE mention SET seen = 1 WHERE account_id = ? AND room_id = ? AND message_id <= ?", *key)
+        sql.run(f"{_SET_SEEN} AND message_id <= ? AND seen = 0", 1, *key)
         asked.ledger.move_inbox(account)
     if back:
-        sql.run("UPDATE mention SET seen = 0 WHERE account_id = ? AND room_id = ? AND message_id > ?", *key)
+        sql.run(f"{_SET_SEEN} AND message_id > ? AND seen = 1", 0, *key)
