@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -134,6 +135,29 @@ def test_a_held_poll_hears_of_both(ann: Person, bo: Person, room: str) -> None:
     other.command("mark-read", room, read={"id": number})
     thread.join(60)
     assert "unread" not in found[1]["rooms"][room] and found[1]["complete"]
+
+
+def test_answers_to_one_account_keep_their_distance(ann: Person, bo: Person, room: str) -> None:
+    """Half a second from one to the next, also for a reader that comes back at once and finds news."""
+    polls, ended = 4, threading.Event()
+
+    def talk() -> None:
+        while not ended.wait(0.02):
+            bo.say(room)
+
+    talker = threading.Thread(target=talk)
+    cursor = ann.inbox()["cursor"]
+    began = time.monotonic()
+    talker.start()
+    try:
+        for _ in range(polls):
+            found = ann.inbox(f"?after={cursor}&wait=25")
+            assert found["complete"]
+            cursor = found["cursor"]
+    finally:
+        ended.set()
+        talker.join()
+    assert time.monotonic() - began >= (polls - 1) * 0.5
 
 
 def test_one_poll_for_a_room_and_the_inbox(ann: Person, bo: Person, room: str) -> None:

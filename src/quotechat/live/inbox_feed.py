@@ -22,7 +22,7 @@ from ..protocol.rights.principal import Principal
 from ..store.following.inbox import Moved
 from ..store.shapes import Sql
 from . import inbox_reads
-from .inbox_readers import Follower, Key, Reading, Waiter
+from .inbox_readers import PACE_OF_MANY, Follower, Key, Reading, Waiter
 from .inbox_reads import Found, InboxUpdate, Task, envelope
 from .reactor import Reactor
 
@@ -45,6 +45,8 @@ class InboxFeed:
         self._chat = chat
         self._readings: dict[Key, Reading] = {}
         self._keys: dict[Follower | Waiter, Key] = {}
+        self._answered: dict[Key, float] = {}
+        """The times of the last answers to held polls of inboxes that have no reader now (time.monotonic)."""
         self._known: dict[int, Moved] = {}
         """The rooms of all readings, as sent to their readers."""
         self._since: int | None = None
@@ -110,13 +112,18 @@ class InboxFeed:
 
     def look(self) -> None:
         """Read for news, soon. Called once a second, too: a signal may have been lost."""
+        if self._answered:
+            since = time.monotonic() - PACE_OF_MANY
+            self._answered = {key: at for key, at in self._answered.items() if at > since}
         if self._readings:
             self._stale = True
             self._schedule()
 
     def _reading(self, reader: Follower | Waiter, principal: Principal) -> Reading:
         key = self._keys[reader] = Key(principal.account or 0, principal.rooms)
-        return self._readings.setdefault(key, Reading())
+        if key not in self._readings:
+            self._readings[key] = Reading(self._answered.pop(key, 0.0))
+        return self._readings[key]
 
     def _of(self, reader: Follower | Waiter) -> Reading | None:
         key = self._keys.get(reader)
@@ -126,6 +133,8 @@ class InboxFeed:
         key = self._keys.pop(reader)
         if not reading.used:
             del self._readings[key]
+            if reading.answered_at:
+                self._answered[key] = reading.answered_at
         if not self._readings:
             self._known = {}  # a new one: a read that is under way uses the old one
             self._since = None

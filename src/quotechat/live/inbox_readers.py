@@ -48,7 +48,7 @@ class Reading:
 
     __slots__ = ("answered_at", "at", "begins", "bits", "followers", "late", "own", "revision", "rooms", "waiters")
 
-    def __init__(self) -> None:
+    def __init__(self, answered_at: float = 0.0) -> None:
         self.revision = -1
         self.rooms = array("q")
         """Keys of the rooms, in order."""
@@ -62,7 +62,7 @@ class Reading:
         self.late: set[Follower] = set()
         """Followers with full sockets: they begin anew when the sockets have room."""
         self.waiters: set[Waiter] = set()
-        self.answered_at = 0.0
+        self.answered_at = answered_at
         self.at: str | None = None
         """The cursor; None if it has to be made, since something has moved."""
 
