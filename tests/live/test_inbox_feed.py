@@ -18,6 +18,7 @@ from servers import until
 
 from quotechat.app import open_chat
 from quotechat.config import Settings
+from quotechat.hub.accounts.credentials import Credentials, Rules
 from quotechat.hub.chat import Chat
 from quotechat.live import inbox_feed
 from quotechat.live.handoff import Handoff
@@ -224,7 +225,8 @@ def test_a_poll_with_news_of_a_room_has_the_cursor_of_its_inbox(
 
     monkeypatch.setattr(worker.feed, "_read", lambda *tasks, **about: gate.wait(60) and read(*tasks, **about))
     monkeypatch.setattr(RoomsPoll, "_found", taking)
-    polls, handle = RoomsPolls(worker.reactor, worker.chat), worker.chat.open(person, "lobby")
+    credentials = Credentials(worker.chat, Rules(), worker.chat.now)
+    polls, handle = RoomsPolls(worker.reactor, worker.chat, credentials), worker.chat.open(person, "lobby")
     worker.chat.listen(polls.news)
     ours, other = socket.socketpair()
     ours.setblocking(False)
