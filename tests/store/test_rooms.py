@@ -9,10 +9,11 @@ import pytest
 from contract import T0, do, said
 
 from quotechat.config import Settings
+from quotechat.hub.programs import hooks
 from quotechat.protocol import commands
 from quotechat.protocol.cursor import Cursor
 from quotechat.protocol.errors import Conflict, RoomUnknown
-from quotechat.store.accounts import accounts
+from quotechat.store.accounts import accounts, sessions
 from quotechat.store.base import Created, CreateRoom, Store, Stored, Write
 from quotechat.store.open import open_store
 from quotechat.store.programs import subscribers
@@ -35,7 +36,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 
 
 def names(store: Store) -> list[str]:
-    return [room["name"] for room in store.rooms()]
+    return [room["name"] for room in store.rooms() if room["name"] != "@audit"]
 
 
 def test_a_room_that_is_used_or_new_keeps_its_place(store: Store) -> None:
@@ -59,6 +60,16 @@ def test_an_empty_room_that_nobody_came_back_to_gives_its_place(store: Store) ->
         do(store, said(room="c"))
     with pytest.raises(Conflict):
         do(store, CreateRoom("e"), at=T0 + DAY + 9)
+
+
+def test_a_room_with_a_hook_keeps_its_place(store: Store) -> None:
+    """The hook would write into the next room of that name."""
+    made, _ = store.write_with(lambda sql: hooks.make_hook(sql, None, "a", "Builds", T0))
+    do(store, CreateRoom("d"), at=T0 + DAY + 9)
+    assert names(store) == ["a", "c", "d", "lobby"]
+    store.write_with(lambda sql: sessions.revoke_any(sql, made.token.id))
+    do(store, CreateRoom("e"), at=T0 + DAY + 9)
+    assert names(store) == ["c", "d", "e", "lobby"]
 
 
 def test_what_the_same_batch_says_keeps_the_room(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""Make rooms, up to a bound. A room without a message within a day gives its place to a new one."""
+"""Make rooms, up to a bound. A room without a message or a hook within a day gives its place to a new one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import secrets
 
 from ..protocol import commands, cursor, rooms
 from ..protocol.errors import Conflict
+from .accounts.accounts import HOOK
 from .base import Created, CreateRoom, Write
 from .ledger import Ledger, Room
 from .shapes import room_info
@@ -18,6 +19,9 @@ _EMPTY_FOR = 86_400_000
 _ABANDONED = (
     "SELECT id, name FROM room WHERE head = 0 AND created_at <= ? AND name <> ? AND kind = 'open' AND NOT EXISTS"
     " (SELECT 1 FROM scheduled s WHERE s.room_id = room.id AND s.state IN ('waiting', 'refused'))"
+    # A hook would write into the next room of that name.
+    " AND NOT EXISTS (SELECT 1 FROM token t JOIN account a ON a.id = t.account_id"
+    " WHERE a.settings = ? AND t.rooms = room.name)"
     " ORDER BY created_at, id LIMIT 50"
 )
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
@@ -66,7 +70,7 @@ def _make_place(ledger: Ledger, at: int, most: int) -> None:
     row = sql.one("SELECT count(*) FROM room WHERE kind IN ('open', 'closed')")
     if row is None or row[0] < most:
         return
-    unused = sql.all(_ABANDONED, at - _EMPTY_FOR, commands.LOBBY)
+    unused = sql.all(_ABANDONED, at - _EMPTY_FOR, commands.LOBBY, HOOK)
     # The events of this transaction are not in the room's row yet.
     free = [number for number, name in unused if not ledger.has_locked(name)]
     if not free:
