@@ -57,6 +57,24 @@ def test_a_report_is_seen_by_those_who_manage_the_room(app: Flask) -> None:
     assert (shown["room"], shown["message"], shown["reason"]) == (direct, {"id": private}, "he said: private")
 
 
+def test_a_page_of_reports_is_bounded_in_bytes(app: Flask) -> None:
+    """It ends with the message that brings it to 256 KiB and says that there is more; page by page each comes once."""
+    azin = owner(app)
+    bea = joined(app, azin, "Bea")
+    numbers = [say(azin, "lobby", "\U0001f600" * 4000) for _ in range(20)]
+    for each in numbers:
+        assert report(bea, "lobby", each).status_code == 200
+    found: list[dict[str, Any]] = []
+    more = True
+    while more:
+        before = f"&before={found[-1]['id']}" if found else ""
+        answer = azin.ask("GET", f"/reports?limit=200{before}")
+        assert len(answer.data) < 300_000
+        found += answer.get_json()["reports"]
+        more = answer.get_json()["has_more"]
+    assert [each["message"]["id"] for each in found] == numbers[::-1]
+
+
 def test_what_cannot_be_reported(app: Flask) -> None:
     """What is not there, not for one's eyes, deleted, or without a reason; and nobody without an account reports."""
     boss = owner(app)

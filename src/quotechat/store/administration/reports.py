@@ -11,13 +11,13 @@ from typing import NamedTuple
 from ...protocol import rooms
 from ...protocol.errors import Forbidden, NotFound
 from ...protocol.rights.principal import Principal
+from ..base import PAGE_BYTES
 from ..shapes import Row, Sql
 
 _MOST_LOOKED_AT = 2000
 """Rows among which one look finds those that the asker may see."""
-_COLUMNS = (
-    "r.id, o.name, o.kind, r.message_id, r.reason, r.at, r.state, a.key, a.name, c.key, m.role, b.body"
-)
+_KEYS = "r.id, o.name, o.kind, r.message_id, r.reason, r.at, r.state, a.key, a.name, c.key, m.role"
+_COLUMNS = f"{_KEYS}, b.body"
 _FROM = (
     "FROM report r JOIN room o ON o.id = r.room_id LEFT JOIN account a ON a.id = r.account_id"
     " LEFT JOIN account c ON c.id = r.closed_by"
@@ -51,13 +51,27 @@ def add(sql: Sql, room_id: int, message_id: int, account: int, reason: str, at: 
     return True
 
 
-def listed(sql: Sql, reader: Principal, state: str, before: int | None, limit: int) -> list[Report]:
-    """Return reports in `state` that `reader` may see, the newest first, with ids below `before`."""
+def listed(sql: Sql, reader: Principal, state: str, before: int | None, limit: int) -> tuple[list[Report], bool]:
+    """Return reports in `state` that `reader` may see, the newest first, with ids below `before`; if there are more.
+
+    At most `limit`, up to the one whose message brings them to `PAGE_BYTES`.
+    """
+    found: list[Report] = []
+    size = 0
+    # Without the texts: of thousands only those of one page are read.
     rows = sql.all(
-        f"SELECT {_COLUMNS} {_FROM} WHERE r.state = ? AND r.id < ? ORDER BY r.id DESC LIMIT ?",
+        f"SELECT {_KEYS}, r.room_id {_FROM} WHERE r.state = ? AND r.id < ? ORDER BY r.id DESC LIMIT ?",
         reader.account or 0, state, 2**53 if before is None else before, _MOST_LOOKED_AT,
     )  # fmt: skip
-    return [_report(row) for row in rows if _may_see(reader, row)][:limit]
+    for *row, room_id in rows:
+        if not _may_see(reader, row):
+            continue
+        if len(found) == limit or size >= PAGE_BYTES:
+            return found, True
+        body = sql.one("SELECT body FROM message WHERE room_id = ? AND id = ?", room_id, row[3])
+        found.append(_report([*row, None if body is None else body[0]]))
+        size += len((found[-1].body or "").encode())
+    return found, False
 
 
 def close(sql: Sql, reader: Principal, report_id: int, state: str) -> Report:

@@ -44,8 +44,8 @@ def reports() -> Response:
     if state not in STATES:
         raise ParameterInvalid(f"A state is one of: {', '.join(STATES)}.", "state")
     limit, before = parameters.limit(_DEFAULT, _MOST), parameters.before()
-    found = _chat().read_with(lambda sql: rows.listed(sql, principal, state, before, limit + 1))
-    return live({"reports": [shown(each) for each in found[:limit]], "has_more": len(found) > limit})
+    found, more = _chat().read_with(lambda sql: rows.listed(sql, principal, state, before, limit))
+    return live({"reports": [shown(each) for each in found], "has_more": more})
 
 
 @blueprint.patch("/reports/<int:report_id>")
@@ -80,7 +80,7 @@ def closed(principal: Principal, report_id: int, state: object) -> Report:
 
 def listed(principal: Principal) -> list[dict[str, Any]]:
     """Return the open reports that `principal` may see, for a page; each has the `beginning` of the message."""
-    found = _chat().read_with(lambda sql: rows.listed(sql, principal, "open", None, _DEFAULT))
+    found, _ = _chat().read_with(lambda sql: rows.listed(sql, principal, "open", None, _DEFAULT))
     return [shown(each) | {"beginning": _beginning(each)} for each in found]
 
 
