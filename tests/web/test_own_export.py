@@ -10,7 +10,7 @@ import random
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import requests
@@ -21,7 +21,8 @@ from servers import Running, environment, finished, quotechat, running
 from quotechat import create_app
 from quotechat.config import Settings
 from quotechat.live import downloads
-from quotechat.store.accounts import own
+from quotechat.store.accounts import accounts, own
+from quotechat.store.base import Transactions
 
 PASSWORD = "correct horse battery 9"
 
@@ -96,10 +97,33 @@ def test_nothing_is_left_out_between_two_transactions(app: Flask, monkeypatch: p
     for number in range(5):
         sent(admin, "lobby", f"{number}", bytes([number]))
     whole = admin.ask("GET", "/me/export").get_data()
-    monkeypatch.setattr(own, "_AT_ONCE", 2)
+    for name in ("_MESSAGES", "_REACTIONS", "_EMOJI", "_FILES"):
+        monkeypatch.setattr(own, name, getattr(own, name)._replace(at_once=2))
     assert admin.ask("GET", "/me/export").get_data() == whole
     assert [each["message"].get("message") for each in told(whole, "message")][:7] == [f"m{n}" for n in range(7)]
     assert len(told(whole, "file")) == 5
+
+
+def test_one_transaction_reads_a_bounded_number_of_bytes(app: Flask) -> None:
+    """Many exports at once take little memory, however large the messages are."""
+    admin = owner(app)
+    for _ in range(60):
+        assert admin.ask("POST", "/rooms/lobby/messages", {"message": "*a* " * 900}).status_code == 201
+    store, read = app.extensions["quotechat"]._store, []
+
+    class Counting:
+        """The store, which counts the bytes of what each transaction returns."""
+
+        def read_with(self, work: Any) -> Any:
+            found = store.read_with(work)
+            read.append(sum(len(str(row)) for row in found))
+            return found
+
+    account = admin.ask("GET", "/me").get_json()["account"]["id"]
+    number = store.read_with(lambda sql: accounts.by_key(sql, account)).id
+    lines = list(own.lines(cast(Transactions, Counting()), number))
+    assert sum(line["command"] == "message" for line in lines) == 60
+    assert 2 * max(read) < sum(read)
 
 
 def test_it_is_asked_for_twice_an_hour(tmp_path: Path) -> None:

@@ -63,6 +63,21 @@ def test_mentions_are_limited_as_messages_are(tmp_path: Path) -> None:
     app.extensions["quotechat"].close()
 
 
+@pytest.mark.parametrize("path", ["/reference", "/rooms", "/api/v1/rooms"])
+def test_long_pages_are_limited_too(tmp_path: Path, path: str) -> None:
+    """The reference costs as much as many rows, and a list of rooms a row for each of them."""
+    app = create_app(Settings(data=tmp_path, reads_burst=1000, reads_per_second=1))
+    chat, boss = app.extensions["quotechat"], owner(app)
+    identity = f"acct:{boss.ask('GET', '/me').get_json()['account']['id']}"
+    before = chat.limits.left("read", identity)[1]
+    assert boss.client.get(path).status_code == 200
+    # A second gives one back.
+    assert before - chat.limits.left("read", identity)[1] > (1990 if path == "/reference" else 4)
+    chat.limits.spend("read", identity, "", 2000)
+    assert boss.client.get(path).status_code == 429
+    chat.close()
+
+
 def test_each_way_of_reading_is_limited(limited: Running) -> None:
     """429 with the time after which it goes on; then it does. Another client, and writing, go on all the while."""
     for name, target in TARGETS.items():

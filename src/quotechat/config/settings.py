@@ -131,7 +131,8 @@ class Settings:
     reads_burst: int = setting(
         20_000,
         "Rows (messages, events, quotes) that a client may read at once. A request costs 4 rows besides, a search in"
-        " the quotes 20 and one for each 5 that it looks through. An address has 10 times as much.",
+        " the quotes 20 and one for each 5 that it looks through, a list of rooms one for each, `/reference` 2,000."
+        " An address has 10 times as much.",
         low=1000, high=1_000_000_000,
     )  # fmt: skip
     reads_per_second: float = setting(

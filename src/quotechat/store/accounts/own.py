@@ -14,6 +14,8 @@ from .accounts import Account
 VERSION = 1
 _AT_ONCE = 200
 """Rows of one transaction: no reader holds one open while the lines go out."""
+_MESSAGES_AT_ONCE = 20
+"""Those of messages, which are up to 44 kB each."""
 _OWN_ROOMS = " UNION ".join(
     f"SELECT room_id FROM {table} WHERE identity IN ({{marks}})"
     for table in ("message", "reaction", "emoji_reaction", "file")
@@ -27,9 +29,10 @@ class _Part(NamedTuple):
     order: str
     columns: str
     condition: str = ""
+    at_once: int = _AT_ONCE
 
 
-_MESSAGES = _Part("message", "id", "body", " AND deleted IS NULL")
+_MESSAGES = _Part("message", "id", "body", " AND deleted IS NULL", _MESSAGES_AT_ONCE)
 _REACTIONS = _Part("reaction", "message_id, identity", "value")
 _EMOJI = _Part("emoji_reaction", "message_id, emoji, identity", "1")
 _FILES = _Part("file", "at, id", "name, type, size, message_id, hash", " AND hash IS NOT NULL")
@@ -116,11 +119,11 @@ def _rows(store: Transactions, part: _Part, room_id: int, identities: list[str])
         beyond = f" AND ({part.order}) > ({_marks(order)})" if last else ""
         found = store.read_with(
             lambda sql, beyond=beyond, last=last: list(  # type: ignore[misc]  # bound as they are now
-                sql.all(f"{select}{beyond} ORDER BY {part.order} LIMIT {_AT_ONCE}", room_id, *identities, *last)
+                sql.all(f"{select}{beyond} ORDER BY {part.order} LIMIT {part.at_once}", room_id, *identities, *last)
             )
         )
         yield from found
-        if len(found) < _AT_ONCE:
+        if len(found) < part.at_once:
             return
         last = tuple(found[-1][: len(order)])
 

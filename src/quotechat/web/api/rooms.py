@@ -41,6 +41,7 @@ def rooms() -> Response:
     Archived ones are left out.
     """
     found = _chat().rooms(security.principal(), joined=parameters.flag("joined"))
+    reads.count(len(found))
     tag = conditional.tag(found)
     return conditional.unchanged(tag) or conditional.marked(live({"rooms": found}), tag)
 

@@ -19,10 +19,15 @@ SEARCH = 20
 """Rows that a search costs besides."""
 LOOKED_THROUGH = 5
 """Rows of a search that are not in its answer, at the cost of one that is."""
+REFERENCE = 2000
+"""Rows at whose cost the page of the reference is made."""
 MOST_BEGUN = 500
 """Rows for which a stream or a subscription pays at most, when it begins."""
-_READING = {"rooms", "messages", "quotes", "polling", "pages", "cursors", "presence", "mentions"}
-"""Blueprints whose GETs read the log."""
+_READING = {
+    *("rooms", "messages", "quotes", "polling", "pages", "cursors", "presence", "mentions"),
+    *("room_pages", "reference"),
+}
+"""Blueprints whose GETs read the log, or make long pages."""
 
 
 def install(scope: Scaffold) -> None:

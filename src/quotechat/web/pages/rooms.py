@@ -16,7 +16,7 @@ from ...protocol.rights.principal import Principal
 from ...store import listing
 from ...store.accounts.accounts import Account
 from ...store.base import BeginDirect
-from ..http import access, authentication, security, site
+from ..http import access, authentication, reads, security, site
 from ..http.services import services
 from .parts import answers
 from .parts.answers import to, to_sign_in
@@ -39,6 +39,7 @@ def all_rooms() -> Response:
     """Show all rooms that the caller may read, with their titles and topics."""
     principal = security.principal()
     found = chat().rooms(principal)
+    reads.count(len(found))
     words = request.args.get("q", "")[:100]
     shown = [each for each in found if each.get("kind") != "direct" and _has(each, words)]
     return page("rooms.html", heading="All rooms", search=words, rooms=shown, can_create=_can_create(principal))

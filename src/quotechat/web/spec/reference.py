@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from flask import Blueprint, Response, current_app, make_response, request
 
-from ..http import problems, site
+from ..http import problems, reads, site
 from . import specs
 from .described import Call, Example, calls
 
@@ -21,6 +21,7 @@ blueprint = Blueprint("reference", __name__)
 @blueprint.get("/reference")
 def page() -> Response:
     """Show every call and every envelope, with this server's own address."""
+    reads.count(reads.REFERENCE)
     html = site.render_template("reference.html", reference=Reference(request.host_url.rstrip("/") + site.base()))
     answer = make_response(html)
     answer.headers["Cache-Control"] = "no-store"
