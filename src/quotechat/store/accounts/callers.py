@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ...protocol import commands, names
 from ...protocol.errors import Conflict, Forbidden, Unauthenticated
-from ...protocol.rights.principal import ACCOUNT, HOST, Principal, account_id
+from ...protocol.rights.principal import Principal, account_id, has_own_id
 from ..base import Write
 from ..shapes import Sql
 from .accounts import is_active
@@ -46,7 +46,7 @@ def standing(sql: Sql, write: Write, room_id: int) -> Standing:
     The same is looked up for a room that is not there, with the id 0.
     """
     identity = write.identity
-    if not may_have_account(identity):
+    if not has_own_id(identity):
         return Standing(Principal(identity))
     row = sql.one(STANDING, room_id, identity)
     if row is None and account_id(identity) is None:
@@ -100,11 +100,6 @@ def check_name(standing: Standing, command: object) -> None:
         raise Forbidden(f"You are signed in as {name}.")
 
 
-def may_have_account(identity: str | None) -> bool:
-    """Return True if there may be an account with that identity."""
-    return identity is not None and identity.startswith((ACCOUNT, HOST))
-
-
 def check_free(sql: Sql, user: str, at: int, identity: str | None = None) -> bool:
     """Return True if `user` is the name of the account of `identity`. Raises Conflict if it is that of another one."""
     row = sql.one(_TAKEN, names.skeleton(user))
@@ -121,12 +116,12 @@ def owns(sql: Sql, identity: str, owner: str | None) -> bool:
     """Return True if `owner` is `identity`, or a visitor whose messages the account `identity` has claimed."""
     if owner == identity:
         return True
-    return owner is not None and may_have_account(identity) and sql.one(_CLAIMED, owner, identity) is not None
+    return owner is not None and has_own_id(identity) and sql.one(_CLAIMED, owner, identity) is not None
 
 
 def claimed(sql: Sql, identity: str) -> set[str]:
     """Return the identities of visitors that the account `identity` has claimed."""
-    if not may_have_account(identity):
+    if not has_own_id(identity):
         return set()
     rows = sql.all(
         "SELECT c.identity FROM claim c JOIN account a ON a.id = c.account_id WHERE a.identity = ?", identity
@@ -136,7 +131,7 @@ def claimed(sql: Sql, identity: str) -> set[str]:
 
 def likely_reads(command: commands.Write, write: Write, room_id: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """Yield the reads of `standing` and `check_free`, as (statement, values)."""
-    if may_have_account(write.identity):
+    if has_own_id(write.identity):
         yield STANDING, (room_id, write.identity)
         if write.proof is not None:
             yield _PROOF, (write.proof, write.proof)

@@ -20,8 +20,8 @@ from psycopg import errors
 
 from ...protocol import commands, cursor
 from ...protocol.errors import Overloaded, Refused, StorageFull
+from ...protocol.rights.principal import has_own_id
 from .. import founding, ledger, migrate, reading, rules
-from ..accounts import callers
 from ..base import (
     BeginDirect,
     CommitFailed,
@@ -267,7 +267,7 @@ class PostgresStore(Reads):
         cancelled = [
             write.command.scheduled.id for write in writes if isinstance(write.command, commands.CancelScheduled)
         ]
-        accounts = list({write.identity for write in writes if callers.may_have_account(write.identity)})
+        accounts = list({write.identity for write in writes if has_own_id(write.identity)})
         with connection.pipeline():
             connection.execute(_BEGIN)
             connection.execute(_HOLD)

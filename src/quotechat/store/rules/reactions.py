@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from ...protocol import events, json
 from ...protocol.commands import React, Reaction
 from ...protocol.errors import Conflict, MessageUnknown
-from ..accounts import callers
+from ...protocol.rights.principal import has_own_id
 from ..base import Stored
 from ..shapes import Sql
 from .asked import Asked
@@ -57,7 +57,7 @@ def _holder(asked: Asked, said: Reaction) -> str:
     So a person who had an account only later does not count twice, and takes back what it set before.
     """
     identity, sql = asked.need_identity(), asked.ledger.sql
-    if not callers.may_have_account(identity) or sql.one(_HAS_CLAIMED, identity) is None:
+    if not has_own_id(identity) or sql.one(_HAS_CLAIMED, identity) is None:
         return identity
     own, claimed, emoji = (_EMOJI, _CLAIMED_EMOJI, (said.reaction,)) if said.is_emoji else (_LIKE, _CLAIMED_LIKE, ())
     values = (asked.room.id, said.id, identity, *emoji)
@@ -121,7 +121,7 @@ def _body(message_id: int, likes: int, dislikes: int, counts: dict[str, int]) ->
 def likely_reads(asked: Reaction, identity: str, room_id: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """Yield the single-row reads that `react` makes, as (statement, values)."""
     yield _COUNTS, (room_id, asked.id)
-    if callers.may_have_account(identity):
+    if has_own_id(identity):
         yield _HAS_CLAIMED, (identity,)
     if asked.is_emoji:
         yield _EMOJI, (room_id, asked.id, identity, asked.reaction)
