@@ -168,7 +168,7 @@ class Submissions(Passthrough):
         """
         self.check_accepting(first_byte_at)
         name, title = names.clean_room(name), names.clean_title(title) if title else None
-        # Keyed: nobody else finds out the name that comes of it.
+        # Keyed: clients cannot compute the name that is made of it.
         number = self._keyed("\n".join((identity or "", name, title or "", form))) if form else None
         room = CreateRoom(name, title, kind, members, number)
         self.limits.allow("room", identity or address, self._source(address))
@@ -221,7 +221,7 @@ class Submissions(Passthrough):
         return self._keyed(address).hex() if address and self.limits.per_client else ""
 
     def _keyed(self, text: str) -> bytes:
-        """Return a hash that is the same in all processes, and that nobody else can make."""
+        """Return a keyed hash, the same in all processes; without the key of the store it cannot be computed."""
         if self._key is None:
             self._key = self._store.secret().encode()[:64]
         return hashlib.blake2b(text.encode(), digest_size=12, key=self._key).digest()

@@ -175,7 +175,7 @@ class Ledger:
             name = former_sender(command, write)
             row = None if name is None else self.sql.one(SENT, room.id, name, command.client_id)
             if row is None or row[0] != _digest(command):
-                return None  # it is new, though somebody else with that name may have used the client_id
+                return None  # it is new; another user with that name may have used the client_id
         elif row[0] != _hash(command, write):
             raise ClientIdReused()
         if row[1] is not None:

@@ -158,7 +158,7 @@ def ids(fields: dict[str, Any], most: int) -> tuple[str, ...]:
 
 
 def _check_mute(principal: Principal, room: str, until: object) -> None:
-    """Raise Invalid if `until` is no end of a mute; nothing for a caller that may set none, who is refused anyway."""
+    """Raise Invalid if `until` is no end of a mute; a caller without the right to mute is refused by the command."""
     found = _chat().read_with(lambda sql: rows.membership(sql, room, principal.account))
     if until is None or found is None or not allows(principal, MANAGE, found.kind, found.role):
         return
