@@ -24,7 +24,10 @@ from quotechat.protocol.errors import (
     ScheduledUnknown,
     Unauthenticated,
 )  # fmt: skip
+from quotechat.store.accounts.accounts import Account
 from quotechat.store.base import Cancelled, CreateRoom, Deliver, Due, Nothing, Scheduled, Store, Stored, Write
+from quotechat.store.programs import subscribers, webhooks
+from quotechat.store.shapes import Sql
 
 T0 = 1_800_000_000_000
 """Milliseconds since 1970: the tests' own clock."""
@@ -43,6 +46,18 @@ def do(store: Store, command: Any, who: str | None = "ann", at: int = T0) -> Any
     if isinstance(outcome, Refused):
         raise outcome
     return outcome
+
+
+def webhook_of(store: Store, bot: Account) -> int:
+    """A webhook for the messages of `lobby`, from its beginning; return its number."""
+
+    def make(sql: Sql) -> int:
+        webhook = webhooks.make(sql, "deploy", bot.id, "https://example.org", "whsec_", T0, made_by=None,
+                                all_rooms=False, commands=["message-sent"], mentions=False)  # fmt: skip
+        subscribers.place(sql, webhook.subscriber, "lobby", START)
+        return webhook.id
+
+    return store.write_with(make)
 
 
 def edit(number: int, text: str, **more: Any) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract import T0, delete, do, edit, react, said
+from contract import T0, delete, do, edit, react, said, webhook_of
 
 from quotechat.config import Settings
 from quotechat.hub.accounts.accounts import Accounts
@@ -582,13 +582,7 @@ def test_a_lease_from_before_the_clock_was_set_back_is_none(store: Store) -> Non
     ann, bot = made(store, "Ann"), made(store, "Robo", "bot")
     do(store, said("Ann", "hi"), ann.identity)
 
-    def make(sql: Sql) -> int:
-        webhook = webhooks.make(sql, "deploy", bot.id, "https://example.org", "whsec_", T0, made_by=None,
-                                all_rooms=False, commands=["message-sent"], mentions=False)  # fmt: skip
-        subscribers.place(sql, webhook.subscriber, "lobby", START)
-        return webhook.id
-
-    number = store.write_with(make)
+    number = webhook_of(store, bot)
 
     def lease(worker: str) -> bool:
         due = store.read_with(lambda sql: webhooks.due(sql, T0, worker, 9))

@@ -15,7 +15,7 @@ import postgres
 import psycopg
 import pytest
 from belonging import BelongingContract, RulesOfRoomsContract
-from contract import T0, Open, StoreContract, delete, do, edit, react, said
+from contract import T0, Open, StoreContract, delete, do, edit, react, said, webhook_of
 from msgspec.structs import replace
 from reading_rights import ReadingRights
 from servers import until
@@ -33,7 +33,7 @@ from quotechat.store.postgres import connections
 from quotechat.store.postgres import store as module
 from quotechat.store.postgres.batched_sql import BatchedSql
 from quotechat.store.postgres.store import PostgresStore
-from quotechat.store.programs import subscribers, webhooks
+from quotechat.store.programs import webhooks
 from quotechat.store.shapes import Sql
 
 
@@ -223,13 +223,7 @@ def test_leases_go_by_the_clock_of_the_database(open_store: Open) -> None:
     store, hour = open_store(), 3_600_000
     bot = store.write_with(lambda sql: accounts.make(sql, "Robo", "bot", T0))
 
-    def make(sql: Sql) -> int:
-        webhook = webhooks.make(sql, "deploy", bot.id, "https://example.org", "whsec_", T0, made_by=None,
-                                all_rooms=False, commands=["message-sent"], mentions=False)  # fmt: skip
-        subscribers.place(sql, webhook.subscriber, "lobby", START)
-        return webhook.id
-
-    number = store.write_with(make)
+    number = webhook_of(store, bot)
     do(store, said())
     assert store.write_with(lambda sql: webhooks.lease(sql, number, "a", T0, 30_000))
     for now in (T0 - hour, T0, T0 + hour):
