@@ -180,6 +180,25 @@ def test_unknown(client: FlaskClient) -> None:
     refused(client.get("/api/v1/nothing"), 404, "not-found")
 
 
+@pytest.mark.parametrize("number", [0, 99, 2**53, 10**16 - 1])
+def test_unknown_ids_in_an_address(client: FlaskClient, number: int) -> None:
+    """404 with the same code, whatever the number; in a body one that can be no id is 422."""
+    token = client.post("/api/v1/guests", json={"user": "Bob"}).get_json()["token"]
+    mine, message = {"Authorization": f"Bearer {token}"}, f"{MESSAGES}/{number}"
+    refused(client.patch(message, json={"message": "x"}, headers=mine), 404, "message-unknown")
+    refused(client.delete(message, headers=mine), 404, "message-unknown")
+    refused(client.put(f"{message}/reaction", json={"reaction": "like"}, headers=mine), 404, "message-unknown")
+    refused(client.delete(f"{message}/reaction", headers=mine), 404, "message-unknown")
+    refused(client.delete(f"/api/v1/rooms/lobby/scheduled/{number}", headers=mine), 404, "scheduled-unknown")
+    refused(client.delete(f"/api/v1/rooms/none/messages/{number}", headers=mine), 404, "room-unknown", "room")
+    envelope = {"command": "delete-message", "message": {"id": number}}
+    answer = client.post(COMMANDS, json=envelope, headers=mine)
+    if number == 99:
+        refused(answer, 404, "message-unknown")
+    else:
+        refused(answer, 422, "invalid", "id")
+
+
 @pytest.mark.parametrize("number", ["9" * 20, "9" * 5000, "-1", "x"])
 def test_numbers_that_are_no_ids(client: FlaskClient, number: str) -> None:
     """In an address they name nothing; as a page's parameter they are passed over."""

@@ -26,8 +26,9 @@ MOST_REASON = 500
 
 CLIENT_ID = re.compile(r"\A[A-Za-z0-9_-]{1,64}\Z")
 ClientId = Annotated[str, msgspec.Meta(pattern=CLIENT_ID.pattern)]
-# Beyond it neither SQLite nor JavaScript counts exactly.
-Id = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
+LARGEST_ID = 2**53 - 1
+"""Beyond it JavaScript does not count exactly."""
+Id = Annotated[int, msgspec.Meta(ge=1, le=LARGEST_ID)]
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ Level = Literal["everything", "mentions", "nothing", "hidden"]
 class ReadMark(msgspec.Struct, frozen=True):
     """The inner object of `MarkRead`: everything up to `id` is read; with `back` it may be less than before."""
 
-    id: Annotated[int, Meta(ge=0, le=2**53 - 1)]
+    id: Annotated[int, Meta(ge=0, le=LARGEST_ID)]
     back: bool = False
 
 

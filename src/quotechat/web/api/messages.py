@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,7 @@ from flask import Blueprint, Response, request
 from ...hub.chat import Cancelled, Chat, Scheduled, Stored
 from ...hub.submissions import bucket_of
 from ...protocol import commands, json
-from ...protocol.errors import Invalid, MalformedEnvelope, ParameterInvalid
+from ...protocol.errors import Invalid, MalformedEnvelope, MessageUnknown, ParameterInvalid, Refused, ScheduledUnknown
 from ...protocol.types import body_types, wire
 from ..http import access, authentication, parameters, quota, security
 from ..http.services import services
@@ -66,7 +67,7 @@ def send(room: str) -> Response:
 def edit(room: str, message_id: int) -> Response:
     """Change the text of one's own message, or what its files show: {`message`?, `files`?: [{`id`, `alt`?}]}."""
     fields = parameters.json_object()
-    return answer_to(_submit("edit-message", room, fields, message={**fields, "id": message_id}))
+    return answer_to(_submit("edit-message", room, fields, message={**fields, "id": _id(room, message_id)}))
 
 
 @blueprint.delete("/rooms/<room>/messages/<int:message_id>")
@@ -80,7 +81,7 @@ def edit(room: str, message_id: int) -> Response:
 )
 def delete(room: str, message_id: int) -> Response:
     """Take one's own message back; managers of the room delete any."""
-    return answer_to(_submit("delete-message", room, {}, message={"id": message_id}))
+    return answer_to(_submit("delete-message", room, {}, message={"id": _id(room, message_id)}))
 
 
 @blueprint.put("/rooms/<room>/messages/<int:message_id>/reaction")
@@ -96,7 +97,7 @@ def delete(room: str, message_id: int) -> Response:
 def react(room: str, message_id: int) -> Response:
     """Like or dislike: {`reaction`}; or an emoji, which `on`: false takes back."""
     fields = parameters.json_object()
-    return answer_to(_submit("react", room, fields, message={**fields, "id": message_id}))
+    return answer_to(_submit("react", room, fields, message={**fields, "id": _id(room, message_id)}))
 
 
 @blueprint.delete("/rooms/<room>/messages/<int:message_id>/reaction")
@@ -110,7 +111,7 @@ def react(room: str, message_id: int) -> Response:
 )
 def unreact(room: str, message_id: int) -> Response:
     """Take one's like or dislike back."""
-    return answer_to(_submit("react", room, {}, message={"id": message_id, "reaction": "none"}))
+    return answer_to(_submit("react", room, {}, message={"id": _id(room, message_id), "reaction": "none"}))
 
 
 @blueprint.get("/rooms/<room>/scheduled")
@@ -137,7 +138,7 @@ def waiting(room: str) -> Response:
 )  # fmt: skip
 def cancel(room: str, scheduled_id: int) -> Response:
     """Do not send a waiting message."""
-    return answer_to(_submit("cancel-scheduled", room, {}, scheduled={"id": scheduled_id}))
+    return answer_to(_submit("cancel-scheduled", room, {}, scheduled={"id": _id(room, scheduled_id, ScheduledUnknown)}))
 
 
 @blueprint.post("/rooms/<room>/commands")
@@ -229,6 +230,14 @@ def _message_command(room: str, key: str | None, value: Any, *, name: str | None
 def _decoded(command: str, room: str, key: str | None, fields: dict[str, Any], **inner: Any) -> commands.Command:
     outer: dict[str, Any] = {name: fields[name] for name in ("client_id", "room") if name in fields}
     return commands.decode(_in_room(_keyed({**outer, "command": command, **inner}, key), room))
+
+
+def _id(room: str, number: int, unknown: Callable[[int], Refused] = MessageUnknown) -> int:
+    """Return `number`, an id of `room` in an address. Raises RoomUnknown, and `unknown` if it can be no id."""
+    if not 1 <= number <= commands.LARGEST_ID:
+        _chat().open(security.principal(), room)  # as ever, the room is looked up first
+        raise unknown(number)
+    return number
 
 
 def _in_room(envelope: dict[str, Any], room: str) -> dict[str, Any]:
