@@ -241,5 +241,5 @@ def test_rooms_are_given_after_a_ban(chat: QuoteChat) -> None:
     key = me(chat, **ada)["id"]
     assert chat._app is not None
     hub = chat._app.extensions["quotechat"]
-    hub.write_with(lambda sql: bans.ban(sql, accounts.by_key(sql, key), hub.now() - 1))
+    hub.write_with(lambda sql: bans.ban(sql, accounts.by_key(sql, key), hub.now() - 1, hub.now()))
     assert ask(chat, {**ada, "rooms": [room]}, "GET", f"/rooms/{room}").status_code == 200

@@ -101,8 +101,8 @@ def test_there_is_always_an_owner(store: Store) -> None:
     """The only owner cannot be lowered, banned or closed; with a second one, it can."""
     first = made(store, "Ann", "owner")
     changes: list[Callable[[Any], None]] = [
-        lambda sql: accounts.set_role(sql, first, "admin"),
-        lambda sql: bans.ban(sql, first, None),
+        lambda sql: accounts.set_role(sql, first, "admin", T0),
+        lambda sql: bans.ban(sql, first, None, T0),
         lambda sql: accounts.close(sql, first, T0),
     ]
     for change in changes:
@@ -113,15 +113,40 @@ def test_there_is_always_an_owner(store: Store) -> None:
     assert store.read_with(lambda sql: accounts.by_key(sql, first.key)).role == "admin"
 
 
+def test_an_owner_whose_ban_is_over_is_one(store: Store) -> None:
+    """Beside it another owner may go, and then it is the only one: before the end of the ban neither holds."""
+    first, other = made(store, "Ann", "owner"), made(store, "Bo", "owner")
+    over = T0 + 1000
+    store.write_with(lambda sql: bans.ban(sql, first, over, T0))
+    first = store.read_with(lambda sql: accounts.by_key(sql, first.key))
+
+    def ways(account: Account, at: int) -> list[Callable[[Sql], None]]:
+        return [
+            lambda sql: accounts.set_role(sql, account, "admin", at),
+            lambda sql: bans.ban(sql, account, None, at),
+            lambda sql: accounts.close(sql, account, at),
+        ]
+
+    for way in ways(other, over - 1):
+        with pytest.raises(Conflict):
+            store.write_with(way)
+    store.write_with(ways(other, over)[0])
+    for at, there in ((over - 1, False), (over, True)):
+        assert store.read_with(lambda sql, at=at: accounts.has_owner(sql, at)) is there  # type: ignore[misc]
+    for way in ways(first, over):
+        with pytest.raises(Conflict):
+            store.write_with(way)
+
+
 def test_every_change_of_rights_moves_the_revision(store: Store) -> None:
     """Renaming, roles, passwords, bans and closing are seen by workers that look at the revision."""
     made(store, "Owner", "owner")
     account = made(store, "Ann")
     for change in (
         lambda sql: accounts.rename(sql, account, "Anna", T0),
-        lambda sql: accounts.set_role(sql, account, "admin"),
+        lambda sql: accounts.set_role(sql, account, "admin", T0),
         lambda sql: accounts.set_password(sql, account, "x"),
-        lambda sql: bans.ban(sql, account, None),
+        lambda sql: bans.ban(sql, account, None, T0),
         lambda sql: bans.unban(sql, account),
         lambda sql: accounts.close(sql, account, T0),
     ):
@@ -273,7 +298,7 @@ def test_nothing_of_a_banned_account_is_stored(store: Store) -> None:
     account = made(store, "Ann")
     do(store, said("Ann", "hi", key="k"), who=account.identity)
     waits = do(store, said("Ann", "later", send_at="+1s"), who=account.identity).scheduled["id"]
-    store.write_with(lambda sql: bans.ban(sql, account, T0 + 1000))
+    store.write_with(lambda sql: bans.ban(sql, account, T0 + 1000, T0))
     for command in (said("Ann", "hi", key="k"), said("Ann", "no"), edit(1, "no"), delete(1)):
         with pytest.raises(Unauthenticated):
             do(store, command, who=account.identity)
@@ -448,7 +473,7 @@ def test_what_is_held_is_looked_up_at_once(store: Store) -> None:
     store.write_with(lambda sql: sessions.start(sql, session(ann)))
     token = Token("abcdefgh", hashed("t"), bo.id, "laptop", "read", None, T0, None, T0 + 5)
     store.write_with(lambda sql: sessions.add_token(sql, token))
-    store.write_with(lambda sql: bans.ban(sql, bo, None))
+    store.write_with(lambda sql: bans.ban(sql, bo, None, T0))
     standing = store.read_with(lambda sql: sessions.standings(sql, [ann.id, bo.id, 77]))
     assert {key: each.state for key, each in standing.items()} == {ann.id: "active", bo.id: "banned"}
     proofs = [hashed("s"), hashed("t"), hashed("none")]
@@ -675,7 +700,7 @@ def test_what_there_is_of_accounts_is_counted(store: Store) -> None:
     """`stats` counts accounts that are not closed, and the sessions and tokens that are valid now."""
     azin, bo = made(store, "Azin", "owner"), made(store, "Bo")
     store.write_with(lambda sql: accounts.close(sql, accounts.make(sql, "Cy", "member", T0), T0))
-    store.write_with(lambda sql: bans.ban(sql, bo, None))
+    store.write_with(lambda sql: bans.ban(sql, bo, None, T0))
 
     def fill(sql: Any) -> None:
         sessions.start(sql, session(azin, "valid"))

@@ -136,7 +136,7 @@ def test_a_ban_that_is_over_is_none(app: Flask, admin: Browser) -> None:
     made, chat = admin.ask("POST", "/accounts", {"name": "Over"}).get_json()["id"], app.extensions["quotechat"]
 
     def banned(until: int) -> tuple[str | None, bool]:
-        chat.write_with(lambda sql: bans.ban(sql, accounts.by_key(sql, made), until))
+        chat.write_with(lambda sql: bans.ban(sql, accounts.by_key(sql, made), until, chat.now()))
         shown = admin.ask("GET", f"/accounts/{made}").get_json()
         assert ("until" in shown) == ("state" in shown)
         return shown.get("state"), made in admin.client.get("/directs").get_data(as_text=True)

@@ -130,7 +130,7 @@ def test_a_banned_manager_is_put_out(people: People) -> None:
         assert people["Bea"].ask("PUT", f"{T}{room}/members/{people.ids[name]}", {"role": "manager"}).status_code == 200
 
     def ban(name: str, until: int | None) -> None:
-        chat.write_with(lambda sql: bans.ban(sql, accounts.by_key(sql, people.ids[name]), until))
+        chat.write_with(lambda sql: bans.ban(sql, accounts.by_key(sql, people.ids[name]), until, now))
 
     try:
         ban("Cai", None)

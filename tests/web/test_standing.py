@@ -241,8 +241,8 @@ def test_the_number_moves_with_whatever_ends_a_right(world: World) -> None:
         lambda sql: sessions.revoke_tokens(sql, person.id),
         lambda sql: members.remove(sql, lobby[0], guest.id),
         lambda sql: accounts.rename(sql, person, "Azin 2", now),
-        lambda sql: accounts.set_role(sql, person, "guest"),
-        lambda sql: bans.ban(sql, person, None),
+        lambda sql: accounts.set_role(sql, person, "guest", now),
+        lambda sql: bans.ban(sql, person, None, now),
         lambda sql: accounts.close(sql, guest, now),
     ]
     for act in quiet:

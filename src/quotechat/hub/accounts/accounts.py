@@ -85,7 +85,7 @@ class Accounts(OwnTokens):
         def work(sql: Sql, hash_: str) -> Account:
             sql.alone("account")
             tickets.use(sql, "setup", text_of(code, "code"), self.clock())
-            if accounts.has_owner(sql):
+            if accounts.has_owner(sql, self.clock()):
                 raise LinkUnknown()
             made = self._make(sql, text_of(name, "name"), "owner", hash_, client)
             tickets.revoke_kind(sql, "setup")

@@ -96,7 +96,7 @@ class Hosted:
             return account, None
         if _differs(account, user):
             if _has_other_role(account, user):
-                accounts.set_role(sql, account, user.role)
+                accounts.set_role(sql, account, user.role, now)
                 audit.tell(sql, now, "role-changed", account=account.key, detail=user.role)
             if user.name is not None and not _is_named(account, user.name):
                 _named(user.name, account.key, lambda name: accounts.rename(sql, account, name, now))

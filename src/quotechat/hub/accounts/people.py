@@ -81,8 +81,8 @@ class People:
         return self._store.read_with(accounts.any_there)
 
     def has_owner(self) -> bool:
-        """Return True if there is an owner."""
-        return self._store.read_with(accounts.has_owner)
+        """Return True if there is an owner that can act."""
+        return self._store.read_with(lambda sql: accounts.has_owner(sql, self._clock()))
 
     def ids(self, keys: set[int]) -> dict[int, str]:
         """Public ids by the store's own keys."""
@@ -94,7 +94,7 @@ class People:
         """Make a link that makes the first owner. Raises Conflict if there is one."""
 
         def work(sql: Sql) -> Invited:
-            if accounts.has_owner(sql):
+            if accounts.has_owner(sql, self._clock()):
                 raise Conflict("There is an owner already.")
             return Invited(*tickets.make(sql, "setup", self._clock(), SETUP_MS))
 
@@ -190,7 +190,7 @@ class People:
                 closing.hold(sql, account)
             if role is not None:
                 _check_role(callers.present(sql, by, self._clock()), role)
-                _give_role(sql, account, role)
+                _give_role(sql, account, role, self._clock())
             if name is not None:
                 accounts.rename(sql, account, name, self._clock())
             if closed:
@@ -233,7 +233,7 @@ class People:
         def work(sql: Sql, account: Account) -> None:
             # With an invitation of its own it could come back at once, under another name.
             tickets.revoke_made_by(sql, account.id)
-            bans.ban(sql, account, until)
+            bans.ban(sql, account, until, self._clock())
             sessions.end_all(sql, account.id)
             if erase:
                 erasing.begin(sql, account, self._clock(), nameless=False)
@@ -308,13 +308,13 @@ class People:
         return Invited(*made)
 
 
-def _give_role(sql: Sql, account: Account, role: str) -> None:
+def _give_role(sql: Sql, account: Account, role: str, at: int) -> None:
     # Links first, then the account: the order in which a reset link that is used right now locks them.
     # An administrator may have made it for a member who now becomes an owner.
     tickets.revoke_kind(sql, "reset", account.id)
     if ROLES.index(role) < ROLES.index(account.role):
         tickets.revoke_made_by(sql, account.id)
-    accounts.set_role(sql, account, role)
+    accounts.set_role(sql, account, role, at)
 
 
 def _seen_by(by: Principal | None) -> int | None:

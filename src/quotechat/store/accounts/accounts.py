@@ -168,9 +168,12 @@ def any_there(sql: Sql) -> bool:
     return sql.one("SELECT 1 FROM account LIMIT 1") is not None
 
 
-def has_owner(sql: Sql) -> bool:
-    """Return True if there is an owner that can sign in."""
-    return _owners(sql) > 0
+def has_owner(sql: Sql, at: int, but: int = 0) -> bool:
+    """Return True if there is an owner, other than the account `but`, that can act at the time `at`."""
+    return sql.one(
+        "SELECT 1 FROM account WHERE role = 'owner' AND id <> ?"
+        " AND (state = 'active' OR (state = 'banned' AND until <= ?)) LIMIT 1", but, at,
+    ) is not None  # fmt: skip
 
 
 def names_of(sql: Sql, ids: set[int]) -> dict[int, str]:
@@ -232,13 +235,13 @@ def rename(sql: Sql, account: Account, name: str, at: int, *, held: tuple[str | 
     sql.run(f"UPDATE account SET revision = revision + 1 WHERE id IN ({_DIRECT_WITH})", account.id)
 
 
-def set_role(sql: Sql, account: Account, role: str) -> None:
-    """Give it another role. Raises Conflict for a bot, and if there would be no owner."""
+def set_role(sql: Sql, account: Account, role: str, at: int) -> None:
+    """Give it another role. Raises Conflict for a bot, and if there would be no owner at the time `at`."""
     sql.alone("account")
     if account.role == "bot":
         raise Conflict("A bot stays a bot.")
     if role != "owner":
-        keep_an_owner(sql, account)
+        keep_an_owner(sql, account, at)
     sql.run("UPDATE account SET role = ?, revision = revision + 1 WHERE id = ?", role, account.id)
 
 
@@ -264,7 +267,7 @@ def close(sql: Sql, account: Account, at: int, *, claims: bool = False) -> None:
     With `claims` it keeps those, by which the messages that it wrote as a visitor are found.
     """
     sql.alone("account")
-    keep_an_owner(sql, account)
+    keep_an_owner(sql, account, at)
     for bot in bots_of(sql, account.id):
         close(sql, bot, at)
     # Scheduled messages of the account would never be sent, and could not be cancelled.
@@ -340,15 +343,10 @@ def _free_name(sql: Sql, name: str, at: int, held: tuple[str | None, int]) -> No
         raise Conflict(f"The name {name} is in use by a visitor.", "name")
 
 
-def keep_an_owner(sql: Sql, account: Account) -> None:
-    """Raise Conflict if `account` is the only owner that can act."""
-    if account.role == "owner" and account.state == "active" and _owners(sql) == 1:
+def keep_an_owner(sql: Sql, account: Account, at: int) -> None:
+    """Raise Conflict if `account` is the only owner that can act at the time `at`."""
+    if account.role == "owner" and account.is_active(at) and not has_owner(sql, at, but=account.id):
         raise Conflict("This is the only owner; make another one first.")
-
-
-def _owners(sql: Sql) -> int:
-    row = sql.one("SELECT count(*) FROM account WHERE role = 'owner' AND state = 'active'")
-    return 0 if row is None else int(row[0])
 
 
 def _account(row: Row) -> Account:

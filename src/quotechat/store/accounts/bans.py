@@ -18,10 +18,13 @@ _OF_BOT = (
 )
 
 
-def ban(sql: Sql, account: Account, until: int | None) -> None:
-    """Ban an account and its bots, until a time or for good. Raises Conflict if there would be no owner."""
+def ban(sql: Sql, account: Account, until: int | None, at: int) -> None:
+    """Ban an account and its bots, until a time or for good. Raises Conflict if there would be no owner.
+
+    `at` is the time now. Times are milliseconds since 1970.
+    """
     sql.alone("account")
-    accounts.keep_an_owner(sql, account)
+    accounts.keep_an_owner(sql, account, at)
     if account.role == "bot":
         sql.run(
             "INSERT INTO own_ban (account_id, until) VALUES (?, ?)"
