@@ -2,6 +2,9 @@
 
 The limits are token buckets: `q` is how much comes at once, `w` the seconds in which all of it comes back, `r` the
 rest, `t` the seconds until nothing is missing. If `r` is 0, `Retry-After` says when the next one may come.
+
+A limit is told only of a room that the caller may read: else the room is unknown, as without a limit (docs/protocol.md,
+Accounts, order of checks).
 """
 
 from __future__ import annotations
@@ -12,8 +15,10 @@ from flask import Response, current_app, g, request
 from flask.sansio.scaffold import Scaffold
 
 from ...hub.budgets.limits import Rate
-from ...protocol.errors import Refused
-from . import security
+from ...hub.chat import Chat
+from ...protocol.errors import RateLimited, Refused, RoomUnknown
+from ...protocol.rights.principal import Principal
+from . import problems, security
 from .services import services
 
 POLICY = "RateLimit-Policy"
@@ -21,7 +26,8 @@ STATE = "RateLimit"
 
 
 def install(scope: Scaffold) -> None:
-    """Add the rest of the limit to answers to limited writes."""
+    """Add the rest of the limit to answers to limited writes, and tell no limit of a room that is unknown."""
+    scope.register_error_handler(RateLimited, _refused)
 
     @scope.after_request
     def tell(answer: Response) -> Response:
@@ -30,6 +36,24 @@ def install(scope: Scaffold) -> None:
         if kind is not None:
             _tell(answer, kind)
         return answer
+
+
+def after_the_room(chat: Chat, principal: Principal, room: str, limit: RateLimited) -> Refused:
+    """Return `limit`, or RoomUnknown if `principal` may not read `room`; waits for the store."""
+    try:
+        chat.open(principal, room)
+    except RoomUnknown as unknown:
+        return unknown
+    except Refused:  # the store is unavailable
+        pass
+    return limit
+
+
+def _refused(limit: RateLimited) -> Response:
+    room = (request.view_args or {}).get("room")
+    if room is None:
+        return problems.response(limit)
+    return problems.response(after_the_room(services().chat, security.principal(), room, limit))
 
 
 def taken_from(kind: str) -> None:

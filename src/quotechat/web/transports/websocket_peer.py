@@ -18,13 +18,13 @@ from ...live.connection import POLICY, RESTART, SIGNED_OUT, TOO_FAR_BEHIND, Conn
 from ...live.peer import Peer, Subscription
 from ...protocol import commands, cursor, json
 from ...protocol.cursor import Cursor, Now, cursor_of
-from ...protocol.errors import CursorAhead, CursorExpired, HistoryChanged, Invalid, Refused
+from ...protocol.errors import CursorAhead, CursorExpired, HistoryChanged, Invalid, RateLimited, Refused
 from ...protocol.events import Event
 from ...protocol.inbox import INBOX
 from ...protocol.limits import MOST_PENDING, MOST_ROOMS, SOCKET_HEARTBEAT
 from ...protocol.rights.principal import Principal
 from ...store.base import Typist
-from ..http import access, authentication, problems, reads, security
+from ..http import access, authentication, problems, quota, reads, security
 from .websocket_client import Client, First, client_id_of
 
 PONG_SECONDS = 60.0
@@ -261,7 +261,15 @@ class Socket(Peer):
                 address=self._client.address,
             )
         except Refused as refused:
-            done(refused)
+            self._tell_refusal(refused, command.room, done)
+
+    def _tell_refusal(self, refused: Refused, room: str, then: Callable[[Any], None]) -> None:
+        """Call `then` with the refusal: an unknown room comes before a limit."""
+        if isinstance(refused, RateLimited):
+            ask = partial(quota.after_the_room, self.reactor.chat, self._client.principal, room, refused)
+            self.reactor.read(ask, then, self)
+        else:
+            then(refused)
 
     def _submitted(self, client_id: str | None, outcome: Any) -> None:
         self._pending -= 1
@@ -283,7 +291,7 @@ class Socket(Peer):
             signed = security.signed(command.normalised(chat.bounds), client.name)
             chat.limits.allow("mark", *self._reader())
         except Refused as refused:
-            self._typed(command.client_id, refused)
+            self._tell_refusal(refused, command.room, partial(self._typed, command.client_id))
             return
         if signed.user is None and client.name is not None:
             signed = replace(signed, user=client.name)
@@ -334,21 +342,13 @@ class Socket(Peer):
         if len(self.subscriptions) >= MOST_ROOMS and command.room not in self.subscriptions:
             self._refuse(Invalid("room", f"At most {MOST_ROOMS} rooms over one socket."), command.client_id)
             return
-        try:
-            self.reactor.chat.limits.afford("read", *self._reader())
-        except Refused as refused:
-            self._refuse(refused, command.client_id)
-            return
         # The next command on this socket may depend on it, so it waits.
         self._busy = True
-        self.reactor.read(
-            partial(self._open, command.room, after),
-            partial(self._subscribed, command),
-            self,
-        )
+        self.reactor.read(partial(self._open, command.room, after), partial(self._subscribed, command), self)
 
     def _open(self, room: str, after: Cursor | Now) -> tuple[RoomHandle, Feed, Page]:
         handle = self.reactor.chat.open(self._client.principal, room)
+        self.reactor.chat.limits.afford("read", *self._reader())
         return handle, handle.follow(), handle.place(after)
 
     def _reader(self) -> tuple[str, str]:
