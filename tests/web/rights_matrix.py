@@ -271,15 +271,12 @@ def commands(world: World) -> Iterator[Cell]:
 
 
 def _command(
-    world: World, caller: Caller, command: str, kind: str, own: bool, send: Callable[[Caller, str, Any, set[str]], str],
-    *, over_socket: bool = False,
+    world: World, caller: Caller, command: str, kind: str, own: bool, send: Callable[[Caller, str, Any, set[str]], str]
 ) -> Cell:  # fmt: skip
     row = COMMANDS[command]
     own = own and (command not in _OWNED or _may_make(caller, _OWNED[command], kind))
     asked = None if command in WITHOUT_ROOM else kind
-    # `/commands` is for tokens with `write` or `manage`; then each command asks for its own.
-    door = () if over_socket or "manage" in (caller.scopes or ()) else ("write",)
-    scopes = () if command in WITHOUT_ROOM else (*door, scope_of(command))
+    scopes = () if command in WITHOUT_ROOM else (scope_of(command),)
     writes = command != "subscribe"
     outcomes = expected(world, caller, row, scopes=scopes, kind=asked, own=own, writes=writes)
     outcomes = _refined(command, caller, kind, own, outcomes)
@@ -361,7 +358,7 @@ def sockets(world: World, at: tuple[str, int], part: tuple[int, int] = (0, 1)) -
                 continue
             for command in DESCRIBED:
                 for own in (True, False) if command in _OWNED else (True,):
-                    cell = _command(world, caller, command, kind, own, spoken(world, ws), over_socket=True)
+                    cell = _command(world, caller, command, kind, own, spoken(world, ws))
                     yield cell._replace(name=f"{cell.name} over a WebSocket")
 
 

@@ -55,12 +55,36 @@ def test_every_address_asks_for_its_scope(app: Flask, boss: Browser) -> None:
             if (method, path) in NOBODY or path == "/tokens/this":
                 continue
             found, asked = lacks(client.open(f"/api/v1{path}", method=method, headers=bearer)), needed(method, path)
-            # Each command has a scope of its own.
-            wanted = None if scope in (asked, "manage" if path.endswith("/commands") else "") else asked
+            # Each command has a scope of its own, which is asked for when it is read.
+            wanted = None if scope == asked or path.endswith("/commands") else asked
             if (scope, method, path) == ("write", "DELETE", "/quotes/1"):
                 wanted = "manage"  # that quote is nobody's own
             if found != wanted:
                 wrong.append((scope, method, path, found, asked))
+    assert wrong == []
+
+
+def test_every_command_asks_for_its_scope(app: Flask, boss: Browser) -> None:
+    """A token that lacks it is told which one the command needs, whatever other scopes it has."""
+    client, boss_id = app.test_client(), boss.ask("GET", "/me").get_json()["account"]["id"]
+    needs: dict[str, tuple[str, dict[str, Any]]] = {
+        "send-message": ("write", {"message": {"message": "hi"}}), "join": ("write", {}),
+        "react": ("write", {"message": {"id": 1, "reaction": "like"}}),
+        "mark-read": ("write", {"read": {"id": 1}}), "set-level": ("write", {"level": "nothing"}),
+        "set-room": ("manage", {"about": {"title": "x"}}), "add-member": ("manage", {"member": {"name": "Bo"}}),
+        "set-member": ("manage", {"member": {"id": "k3v7aaaabbbb", "role": "manager"}}),
+        "remove-member": ("manage", {"member": {"id": "k3v7aaaabbbb"}}),
+        "report-message": ("manage", {"message": {"id": 1}, "reason": "x"}),
+    }  # fmt: skip
+    wrong = []
+    for scopes in (["read"], ["write"], ["manage"], ["read", "write"], ["read", "manage"]):
+        bearer = {"Authorization": f"Bearer {boss.token(scopes=scopes)}"}
+        leaves = ("write", {"member": {"id": boss_id}})
+        for command, (scope, body) in [*needs.items(), ("remove-member", leaves)]:
+            answer = client.post("/api/v1/rooms/lobby/commands", json={"command": command, **body}, headers=bearer)
+            if lacks(answer) != (None if scope in scopes else scope):
+                wrong.append((scopes, command, lacks(answer), scope))
+        assert client.post("/api/v1/rooms/lobby/commands", json={"command": "ping"}, headers=bearer).status_code == 200
     assert wrong == []
 
 

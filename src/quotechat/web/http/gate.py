@@ -45,10 +45,8 @@ _FOR_SOME_ROOMS = frozenset({
 })  # fmt: skip
 #: Blueprints whose calls count as presence of a person; clients make other calls, such as polls, by themselves.
 _BY_HAND = frozenset({"rooms", "messages", "pages", "mentions", "search"})
-_COMMANDS = frozenset({"messages.command"})
-"""Each command has its own scope, which is checked when it is read: here one of `write` and `manage` is enough."""
-_ANY_SCOPE = frozenset({"me.revoke_this"})
-"""A token may always end itself."""
+_ANY_SCOPE = frozenset({"me.revoke_this", "messages.command"})
+"""A token may always end itself; each command has its own scope, which is checked when it is read."""
 
 
 def install(scope: Scaffold, *, whole: bool) -> None:
@@ -132,8 +130,6 @@ def _check_rooms(principal: Principal) -> None:
 def _scope(principal: Principal) -> str:
     if request.method in _SAFE:
         return "read"
-    if _is_one_of(_COMMANDS) and "manage" in principal.scopes:
-        return "manage"
     return "write" if _is_one_of(_WRITES) or _leaves(principal) else "manage"
 
 
