@@ -11,7 +11,7 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from datetime import date
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +33,7 @@ from quotechat.store.maintenance import retention
 from quotechat.store.open import open_index, open_store
 from quotechat.store.postgres.connections import PostgresUnavailable
 from quotechat.store.postgres.store import PostgresStore
-from quotechat.store.search import asking, behind, following, fts, quotes
+from quotechat.store.search import asking, behind, following, fts, position, quotes
 from quotechat.store.search import postgres as in_postgres
 from quotechat.store.search.following import follow
 from quotechat.store.search.index import Index, first_number, free_number
@@ -78,7 +78,7 @@ def ask(
     best: bool = False, enough: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
     search = asking.Search(both.store, both.index, question.parse(typed), principal)
-    after = None if before is None else asking.before_of(before)
+    after = None if before is None else position.before_of(before)
     return (search.best if best else search.newest)(after, limit, enough)
 
 
@@ -226,6 +226,37 @@ def test_the_best_come_first(both: Both) -> None:
     second = both.ask("quick brown in:lobby", best=True, limit=3, before=first["before"])
     assert [hit["message"]["message"] for hit in [*first["hits"], *second["hits"]]] == expected
     assert not second["has_more"]
+
+
+def _pages(both: Both, typed: str, **more: Any) -> list[list[str]]:
+    """The texts of each page of the best, up to the last."""
+    found, before = [], None
+    for _ in range(20):
+        answer = both.ask(typed, best=True, before=before, **more)
+        found.append([hit["message"]["message"] for hit in answer["hits"]])
+        assert ("before" in answer) == answer["has_more"]
+        assert answer["has_more"] or "searched" not in answer
+        if not answer["has_more"]:
+            return found
+        before = answer["before"]
+    raise AssertionError("the pages have no end")
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_a_search_for_the_best_goes_on_where_it_ended(
+    both: Both, indexed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The best of the newest come first, page by page, then those of the next; `searched` never without more."""
+    texts = ["a tea", "teapot", "the tea", "teacup", "tea"]
+    for at, text in enumerate(texts):
+        do(both.store, said(text=text), at=T0 + at)
+    if indexed:
+        both.follow()
+    assert [*chain(*_pages(both, "tea in:lobby", enough=lambda: True))] == texts[::-1]
+    assert [*chain(*_pages(both, "nothing in:lobby", enough=lambda: True))] == []
+    monkeypatch.setattr(asking, "MOST_BEST", 3)
+    assert _pages(both, "tea in:lobby", limit=2) == [["tea", "the tea"], ["teacup"], ["a tea", "teapot"]]
+    assert _pages(both, "tea in:lobby", limit=1) == [["tea"], ["the tea"], ["teacup"], ["a tea"], ["teapot"]]
 
 
 def test_what_changes_is_found_as_it_is(both: Both) -> None:

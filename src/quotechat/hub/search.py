@@ -10,7 +10,7 @@ from ..protocol.errors import Invalid, NotFound
 from ..protocol.rights.principal import Principal
 from ..protocol.search import question
 from ..store.base import Store
-from ..store.search import asking, quotes
+from ..store.search import asking, position, quotes
 from ..store.search.index import Index
 
 MOST_WORK = 0.06
@@ -49,7 +49,7 @@ class Search:
         if order == "best" and not (parsed.rooms or parsed.dated):
             raise Invalid("order", "The best come first only with in: or a date.")
         search = asking.Search(self._store, self._index, parsed, principal)
-        after = None if before is None else asking.before_of(before)
+        after = None if before is None else position.before_of(before)
         return (search.best if order == "best" else search.newest)(after, limit, _clock(search))
 
     def quotes(self, before: int | None, limit: int, asked: str) -> quotes.Found:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-import re
 import sqlite3
 import time
 from collections import defaultdict
@@ -18,7 +17,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from ...protocol import events, json
-from ...protocol.errors import ParameterInvalid, RoomUnknown
+from ...protocol.errors import RoomUnknown
 from ...protocol.markup import text
 from ...protocol.names import skeleton
 from ...protocol.rights.principal import Principal
@@ -31,6 +30,7 @@ from ..shapes import Row, Sql, counted
 from . import behind, documents, replies
 from .following import rooms_of
 from .index import Hit, Index, Match, Place, Reader, first_number
+from .position import Before
 from .visible import Seen, visible
 
 MOST_LOOKED = 10_000
@@ -45,16 +45,6 @@ _ROOMS_AT_ONCE = 50
 """Rooms whose messages are read with one statement."""
 _QUICK, _SLOW = 0.01, 0.04
 """Seconds of the thread's time for a chunk, below which the next one is larger, and above which it is smaller."""
-_BEFORE = re.compile(r"(?:([0-2])\.)?([0-9]{1,15})\.([a-z0-9][a-z0-9-]{0,62})\.([0-9]{1,16})", re.ASCII)
-
-
-class Before(NamedTuple):
-    """The last hit of the page before: its rank if the best come first, its time, room and id."""
-
-    rank: int | None
-    at: int
-    room: str
-    id: int
 
 
 class Asker(NamedTuple):
@@ -73,14 +63,6 @@ class _Shown(NamedTuple):
     message: dict[str, Any]
     marks: list[tuple[int, int]]
     size: int
-
-
-def before_of(value: str) -> Before:
-    """Read the position after a page. Raises ParameterInvalid."""
-    found = _BEFORE.fullmatch(value)
-    if found is None:
-        raise ParameterInvalid("before is that of the page before.", "before")
-    return Before(None if found[1] is None else int(found[1]), int(found[2]), found[3], int(found[4]))
 
 
 class Search:
@@ -118,21 +100,23 @@ class Search:
         return self._answer(shown, None)
 
     def best(self, before: Before | None, limit: int, enough: Callable[[], bool]) -> dict[str, Any]:
-        """Return the best of the newest hits: phrase before words, whole words before beginnings, then newer."""
+        """Return the best of the newest hits: phrase before words, whole words before beginnings, then newer.
+
+        When all of them were told, the next page has the best of those that are older, looked through anew.
+        """
         shown: list[_Shown] = []
-        through: int | None = None
+        ended: Hit | None = None
+        start = before if before is None or before.rank is None else before.start
         with self._looking() as reader:
-            for found in self._matches(reader, None, _FIRST, enough):
+            for found in self._matches(reader, start, _FIRST, enough):
                 shown.append(found)
                 if len(shown) >= MOST_BEST:
-                    through = found.hit.at
+                    ended = found.hit
                     break
-        if self._ended is not None:
-            through = self._ended.at
+        ended = self._ended or ended
         shown.sort(key=lambda each: each.key)
-        if before is not None:
-            rank, room_id = before.rank or 0, self._room_id(before.room)
-            after = (rank, -before.at, -room_id, -before.id)
+        if before is not None and before.rank is not None:
+            after = (before.rank, -before.at, -self._room_id(before.room), -before.id)
             shown = [each for each in shown if each.key > after]
         page, size = [], 0
         for each in shown[:limit]:
@@ -140,8 +124,11 @@ class Search:
                 break
             page.append(each)
             size += each.size
-        more = f"{page[-1].key[0]}.{_after(page[-1])}" if len(page) < len(shown) else None
-        return self._answer(page, more, through=through)
+        more = None if ended is None else self._position(ended)
+        if len(page) < len(shown):
+            last = page[-1]
+            more = str(Before(last.key[0], last.hit.at, last.room, last.hit.id, start))
+        return self._answer(page, more, through=None if ended is None else ended.at)
 
     @property
     def read(self) -> int:
