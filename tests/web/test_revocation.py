@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from http.client import HTTPResponse
+from socket import create_connection
 from typing import Any
 
 import pytest
@@ -230,6 +232,29 @@ def test_a_connection_that_sends_ends_with_its_session(pair: tuple[Person, Perso
         assert kept.post(send, json={"message": "after"}, timeout=60).status_code == 401
     found = boss.ask("GET", "/rooms/lobby").json()["messages"]
     assert [each["message"] for each in found if each["user"] == member.name] == [f"m{number}" for number in range(5)]
+
+
+@pytest.mark.parametrize("method", ["GET /api/v1/me", "POST /api/v1/rooms/lobby/messages"])
+@pytest.mark.parametrize("end", [_sign_out, _ban])
+def test_a_connection_at_rest_ends_with_its_session(
+    pair: tuple[Person, Person], end: Callable[[Person, Person], None], method: str
+) -> None:
+    """After a request that was answered whole; without an end it would be kept for a minute."""
+    boss, member = pair
+    host, port = member.url.removeprefix("http://").split(":")
+    body = b'{"message": "Hello"}' if method.startswith("POST") else b""
+    with create_connection((host, int(port)), timeout=60) as conn:
+        conn.sendall(
+            f"{method} HTTP/1.1\r\nHost: {host}:{port}\r\nOrigin: {member.url}\r\nCookie: {member.cookie()['Cookie']}"
+            f"\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            + body
+        )
+        answer = HTTPResponse(conn, method=method.split()[0])
+        answer.begin()
+        assert answer.status in (200, 201) and answer.read() and not answer.will_close
+        conn.settimeout(WITHIN)
+        end(boss, member)
+        assert conn.recv(1) == b""
 
 
 def test_a_socket_whose_account_is_banned_stores_nothing(pair: tuple[Person, Person]) -> None:

@@ -1,4 +1,4 @@
-"""Pass a request's socket between a server and the live layer, and back."""
+"""Pass a request's socket between a server and the live layer, and back; end one that is between two requests."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from ..protocol.rights.principal import Principal
 
 _KEY = "quotechat.handoff"
 
@@ -56,3 +58,48 @@ Shortcut = Callable[[socket.socket, Handoff], bool]
 """Takes the socket of a request that the application need not see; returns False if it must."""
 SHORTCUT = "quotechat.shortcut"
 """Its key in the extensions of an application."""
+
+
+IDLE = "quotechat.idle"
+"""The key of an application's `IdleConnections` in its extensions."""
+PRINCIPAL = "quotechat.principal"
+"""The key of the calling account in a request's environment, for the next owner of the socket."""
+
+
+@dataclass(slots=True, eq=False)
+class Idle:
+    """A connection of an account that the server keeps for its next request."""
+
+    principal: Principal
+    end: Callable[[Idle], None]
+    """Ends it, soon, if its next request has not begun; from any thread."""
+    revision: int | None = None
+    """The revision of the store at which the account was looked up last."""
+
+
+class IdleConnections:
+    """Those of one process. The server tells which it keeps; `Revocation` ends those whose account has ended.
+
+    `begin` is called for each, so that somebody looks after it.
+    """
+
+    def __init__(self, begin: Callable[[], None] = lambda: None) -> None:
+        self._begin = begin
+        self._kept: dict[int, Idle] = {}
+
+    def keep(self, conn: object, principal: Principal, end: Callable[[Idle], None]) -> None:
+        """Add `conn`, which is kept from now on."""
+        self._kept[id(conn)] = Idle(principal, end)
+        self._begin()
+
+    def forget(self, conn: object) -> Idle | None:
+        """Take `conn` out, which has a request or is closed."""
+        return self._kept.pop(id(conn), None)
+
+    def has(self, conn: object, idle: Idle) -> bool:
+        """Return True if `conn` has had no request since it was kept as `idle`."""
+        return self._kept.get(id(conn)) is idle
+
+    def all(self) -> list[Idle]:
+        """Return those that are kept now; for any thread."""
+        return list(self._kept.values())

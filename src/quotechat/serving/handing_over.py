@@ -8,7 +8,7 @@ import threading
 from functools import partial
 from typing import Any, Protocol
 
-from ..live.handoff import Handoff
+from ..live.handoff import PRINCIPAL, Handoff
 from .arrival import Arrival
 
 #: The connection that this thread of the pool serves.
@@ -35,7 +35,9 @@ class HandingOver:
         conn = here.conn
         handoff_of(conn, self._worker).put(environ)
         conn.raw = None
-        return self.app(environ, start_response)
+        answer = self.app(environ, start_response)
+        conn.principal = environ.get(PRINCIPAL)
+        return answer
 
 
 def handoff_of(conn: Any, worker: Taker) -> Handoff:

@@ -11,17 +11,18 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from typing import Any
 
-from gunicorn.http import errors
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from .. import supervision
 from ..config import variable
 from ..hub.budgets import descriptors
-from ..live.handoff import SHORTCUT, Shortcut
+from ..live.handoff import IDLE, SHORTCUT, Idle, IdleConnections, Shortcut
 from ..refusal import refusal
+from . import unparsed
 from .arrival import Arrival
 from .handing_over import HandingOver, find, handoff_of, here
 from .handover import LINGER_SECONDS, STOP_SECONDS
@@ -49,6 +50,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
     wsgi: Any
     sockets: list[Any]
     _take_known: Shortcut
+    _idle: IdleConnections
 
     def init_process(self) -> None:
         # After the fork: threads do not survive one.
@@ -122,11 +124,20 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
 
     def on_client_socket_readable(self, conn: Any, client: Any) -> None:
         """Receive the next request on a connection that was kept."""
+        self._idle.forget(conn)
         self._guard(conn, super().on_client_socket_readable, conn, client)
 
     def finish_request(self, conn: Any, future: Any) -> None:
         """Keep or close a connection whose request the pool has answered."""
         self._guard(conn, super().finish_request, conn, future)
+        principal = getattr(conn, "principal", None)
+        if principal is not None and self.keepalived_conns and self.keepalived_conns[-1] is conn:
+            self._idle.keep(conn, principal, partial(self.method_queue.defer, self._end_idle, conn))
+
+    def _end_idle(self, conn: Any, idle: Idle) -> None:
+        """Close a connection that was kept for an account, unless its next request has come."""
+        if self._idle.has(conn, idle) and not readable(conn.sock):
+            self._abandon(conn)
 
     def _receive(self, conn: Any, data: bytes, first_byte_at: float | None = None) -> None:
         if not isinstance(conn.sock, Answering):
@@ -251,6 +262,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
 
     def _abandon(self, conn: Any) -> None:
         """Close `conn`, whatever state a fault has left it in."""
+        self._idle.forget(conn)
         if self._arriving.pop(id(conn), None) is not None:
             self._buffered -= len(conn.arrival.data)
         with contextlib.suppress(ValueError):
@@ -326,13 +338,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
         """Answer a request that never reached the application. No part of it is echoed or logged."""
-        if isinstance(exc, errors.ParseException):
-            status = next((line for kind, line in _REFUSALS.items() if isinstance(exc, kind)), "400 Bad Request")
-            self.log.info("refused what is no HTTP: %s", type(exc).__name__)
-        else:
-            status = "500 Internal Server Error"
-            supervision.count("worker")
-            self.log.error("a request failed outside the application", exc_info=exc)
+        status = unparsed.status(exc, self.log)
         with contextlib.suppress(OSError):
             client.settimeout(1.0)
             client.sendall(refusal(status))
@@ -358,6 +364,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         """Load the application, which may take a request's socket and give it back later."""
         super().load_wsgi()
         self._take_known = find(self.wsgi, SHORTCUT) or (lambda sock, given: False)
+        self._idle = find(self.wsgi, IDLE) or IdleConnections()
         self.wsgi = HandingOver(self.wsgi, self)
 
     def stop_listening(self) -> None:
@@ -380,6 +387,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
             self.nr_conns += 1
 
     def _close(self, conn: Any, graceful: bool) -> None:
+        self._idle.forget(conn)
         # gunicorn counts a connection out before it closes it, and once more after an error here.
         try:
             if graceful:
@@ -389,11 +397,3 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         except Exception:
             self._fault("a connection could not be closed")
             conn.sock.close()
-
-
-#: Faults that gunicorn's parser refuses with another status than 400.
-_REFUSALS: dict[type[Exception], str] = {
-    errors.LimitRequestLine: "414 URI Too Long",
-    errors.LimitRequestHeaders: "431 Request Header Fields Too Large",
-    errors.ExpectationFailed: "417 Expectation Failed",
-}

@@ -40,8 +40,6 @@ from . import proxies, site
 from .services import services as of_application
 from .services import services_of
 
-PRINCIPAL = "quotechat.principal"
-"""The key of the calling account in a request's environment, for the new owner of the socket."""
 _SESSION = "quotechat-session"
 _DEVICE = "quotechat-device"
 _DEVICE_SECONDS = 400 * 24 * 3600

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from flask import Response, redirect, request
 from flask.sansio.scaffold import Scaffold
 
-from ...live import detach
+from ...live import detach, handoff
 from ...protocol.errors import OriginRefused, ScopeMissing, Unauthenticated
 from ...protocol.rights.principal import Principal
 from ...protocol.rooms import AUDIT
@@ -60,7 +60,7 @@ def install(scope: Scaffold, *, whole: bool) -> None:
         if caller is not None:
             _check_session(caller)
             _check_token(caller)
-            request.environ[authentication.PRINCIPAL] = caller.principal
+            request.environ[handoff.PRINCIPAL] = caller.principal
             if (request.blueprint or "").rpartition(".")[2] in _BY_HAND:
                 services().chat.presence.active(caller.principal.identity)
             if request.method in _SAFE:

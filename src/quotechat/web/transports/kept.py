@@ -24,7 +24,7 @@ from ...live.peer import Peer
 from ...protocol import json
 from ...protocol.errors import Refused
 from ...protocol.rights.principal import Principal
-from ..http import access, authentication, measure, problems, quota
+from ..http import access, measure, problems, quota
 from ..http.services import services
 
 IDLE_SECONDS = 2.0
@@ -148,7 +148,7 @@ class AnswerParts(NamedTuple):
         """Return the parts for a request; `headers` are those of the application's answer."""
         return cls(
             Head(environ, headers), access.of(environ), environ["quotechat.request_id"],
-            environ.get(authentication.PRINCIPAL), closes(environ), bool(services().settings.trusted_proxies),
+            environ.get(handoff.PRINCIPAL), closes(environ), bool(services().settings.trusted_proxies),
         )  # fmt: skip
 
 

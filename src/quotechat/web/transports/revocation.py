@@ -12,12 +12,15 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Collection
+from functools import partial
 from typing import NamedTuple
 
 from flask import Flask, request
 
 from ...hub.accounts.credentials import Credentials
 from ...hub.chat import Chat
+from ...live import handoff
+from ...live.handoff import IdleConnections
 from ...live.peer import Confirmed, Peer
 from ...live.reactor import Reactor
 from ...protocol.errors import Refused, RoomUnknown, Unauthenticated
@@ -28,17 +31,24 @@ from ..http.services import services_of
 
 LOOK_SECONDS = 0.4
 """Protocol: told within 1 s of the commit, made by any worker."""
+IDLE_SECONDS = 0.3
+"""Seconds for which a connection without a request is left: one that comes now is told that the session has ended,
+where a connection that is closed under it would look like a fault."""
 
 Held = dict[Principal, set[str]]
 """The connected principals, each with the rooms that it follows."""
 
 
 class Revocation:
-    """Looks after the peers of accounts. Its methods run on the reactor's thread, but for `changed`."""
+    """Looks after the peers of accounts, and after the connections that the server keeps between their requests.
 
-    def __init__(self, reactor: Reactor, credentials: Credentials) -> None:
+    Its methods run on the reactor's thread, but for `changed`.
+    """
+
+    def __init__(self, reactor: Reactor, credentials: Credentials, idle: IdleConnections) -> None:
         self._reactor = reactor
         self._credentials = credentials
+        self._idle = idle
         self._revision = 0
         """The store's number, as it was read last."""
         self._looking = self._again = self._armed = False
@@ -90,7 +100,7 @@ class Revocation:
             self._look()
 
     def _any_held(self) -> bool:
-        return any(peer.principal is not None for peer in self._reactor.peers())
+        return bool(self._idle.all()) or any(peer.principal is not None for peer in self._reactor.peers())
 
     def _doubted(self) -> Held:
         held: Held = defaultdict(set)
@@ -99,9 +109,11 @@ class Revocation:
             principal = peer.principal
             if principal is None or peer.ending:
                 continue
-            is_over = principal.ends_at is not None and principal.ends_at <= now
-            if is_over or not _is_confirmed(peer, principal, self._revision):
+            if _is_over(principal, now) or not _is_confirmed(peer, principal, self._revision):
                 held[principal].update(peer.rooms())
+        for idle in self._idle.all():
+            if idle.revision != self._revision or _is_over(idle.principal, now):
+                held[idle.principal].update()
         return held
 
     def _found(self, found: object) -> None:
@@ -123,6 +135,12 @@ class Revocation:
             self._reactor.guard(peer, peer.principal_changed, now)
             for room in found.lost.get(now, set()).intersection(peer.rooms()) if now is not None else ():
                 self._reactor.guard(peer, peer.room_lost, room)
+        for idle in self._idle.all():
+            if idle.principal not in found.current:
+                continue
+            idle.revision = found.revision
+            if found.current[idle.principal] is None:
+                self._reactor.later(time.monotonic() + IDLE_SECONDS, partial(idle.end, idle))
 
 
 class Answers(NamedTuple):
@@ -132,6 +150,11 @@ class Answers(NamedTuple):
     held: Held
     current: dict[Principal, Principal | None]
     lost: dict[Principal, set[str]]
+
+
+def _is_over(principal: Principal, now: int) -> bool:
+    """Return True if its session or token has ended by time."""
+    return principal.ends_at is not None and principal.ends_at <= now
 
 
 def _is_confirmed(peer: Peer, principal: Principal, revision: int) -> bool:
@@ -188,7 +211,7 @@ def _unknown(room: str, rooms: Collection[str]) -> RoomUnknown:
 
 def watch(rooms: Collection[str]) -> Watch | None:
     """Return the check for the account that asks for `rooms`; None if the caller has no account."""
-    principal = request.environ.get(authentication.PRINCIPAL)
+    principal = request.environ.get(handoff.PRINCIPAL)
     return None if principal is None else Watch(authentication.services().credentials, principal, rooms)
 
 
@@ -196,6 +219,7 @@ def install(app: Flask, chat: Chat) -> None:
     """Look after the peers of the reactor of `app`."""
     ours = services_of(app)
     reactor = ours.reactor
-    revocation = Revocation(reactor, ours.accounts.credentials)
+    idle = app.extensions[handoff.IDLE] = IdleConnections(reactor.begin)
+    revocation = Revocation(reactor, ours.accounts.credentials, idle)
     chat.on_access(revocation.changed)
     reactor.every_sweep(revocation.begin)
