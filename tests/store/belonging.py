@@ -13,7 +13,15 @@ from reading_rights import Recording
 
 from quotechat.protocol import commands
 from quotechat.protocol.cursor import START
-from quotechat.protocol.errors import AccountUnknown, Conflict, Forbidden, Invalid, RateLimited, RoomUnknown
+from quotechat.protocol.errors import (
+    AccountUnknown,
+    Conflict,
+    Forbidden,
+    Invalid,
+    RateLimited,
+    RoomUnknown,
+    ScheduledUnknown,
+)  # fmt: skip
 from quotechat.protocol.rights.principal import VISITOR, Principal
 from quotechat.store import listing, members, reading
 from quotechat.store.accounts import accounts, closing
@@ -106,6 +114,10 @@ def add(room: str, who: accounts.Account, **more: Any) -> Any:
 
 def put_out(room: str, who: accounts.Account) -> Any:
     return commands.RemoveMember(member=commands.MemberId(who.key), room=room)
+
+
+def cancel(room: str, number: int, key: str | None = None) -> Any:
+    return commands.CancelScheduled(scheduled=commands.ScheduledId(number), room=room, client_id=key)
 
 
 def settings(room: str, **about: Any) -> Any:
@@ -432,6 +444,50 @@ class RulesOfRoomsContract:
         assert store.head(room).seq == 3
         (returned,) = store.read_with(lambda sql: reading.scheduled_anywhere(sql, cai.identity))
         assert (returned["state"], returned["code"]) == ("refused", "room-unknown")
+
+    def test_what_one_scheduled_is_put_away_without_the_room(
+        self, store: Store, people: list[accounts.Account]
+    ) -> None:
+        """Refused or waiting, by its author alone; a repeat is answered alike. All else is an unknown room."""
+        ann, bea, cai, dee = people
+        room = room_of(store, bea, "staff", cai)
+
+        def later(text: str, by: accounts.Account = cai) -> int:
+            found = do(store, said(by.name, text=text, room=room, send_at="+10s"), by.identity)
+            return int(found.scheduled["id"])
+
+        due, waits, of_bea, gone = later("due"), later("waits"), later("of Bea", bea), later("gone")
+        do(store, cancel(room, gone), cai.identity)
+        do(store, put_out(room, cai), bea.identity)
+        assert isinstance(do(store, Deliver(due), None, T0 + 10_000), Nothing)
+        others = [(who, number) for who in (ann.identity, dee.identity, "visitor", None) for number in (due, waits)]
+        for who, number in [*others, (cai.identity, of_bea), (cai.identity, gone), (cai.identity, 99)]:
+            with pytest.raises(RoomUnknown):
+                do(store, cancel(room, number), who)
+        for other in ("lobby", "none-aaaaaa"):
+            with pytest.raises((RoomUnknown, ScheduledUnknown)):
+                do(store, cancel(other, due), cai.identity)
+        taken = [do(store, cancel(room, due, key="c1"), cai.identity, T0 + 10_000 + each) for each in range(2)]
+        assert [each.duplicate for each in taken] == [False, True]
+        assert taken[0].scheduled["message"]["message"] == "due" and taken[0].scheduled["code"] == "room-unknown"
+        assert do(store, cancel(room, waits), cai.identity).scheduled["message"]["message"] == "waits"
+        assert store.read_with(lambda sql: reading.scheduled_anywhere(sql, cai.identity)) == []
+        assert [each["id"] for each in store.scheduled(room, bea.identity)] == [of_bea]
+
+    def test_what_another_scheduled_tells_of_no_room(self, store: Store, people: list[accounts.Account]) -> None:
+        """To cancel a message that waits in a closed room costs a stranger what it costs for an unused name."""
+        ann, bea, cai, _ = people
+        room = room_of(store, bea)
+        number = do(store, said("Bea", room=room, send_at="+10s"), bea.identity).scheduled["id"]
+        for who in (ann.identity, cai.identity, "visitor", None):
+            ran = []
+            for name in (room, "none-aaaaaa"):
+                with store.writing() as sql:  # type: ignore[attr-defined]  # a command's, not the hub's
+                    recording = Recording(sql)
+                    outcome = apply_all(Ledger(recording), [Write(cancel(name, number), T0, who)], Settings())
+                ran.append(recording.ran)
+                assert isinstance(outcome[0], RoomUnknown)
+            assert ran[0] == ran[1] and len(ran[0]) <= 3
 
     def test_a_right_ends_within_a_batch(self, store: Store, people: list[accounts.Account]) -> None:
         """What stands before a command in its own transaction counts: in, muted, out, closed."""

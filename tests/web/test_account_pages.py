@@ -149,6 +149,34 @@ def test_ones_own_page(app: Flask) -> None:
     assert post(boss, "/me/close", old=PASSWORD).status_code == 409
 
 
+def test_what_one_scheduled_is_put_away_by_the_page(app: Flask) -> None:
+    """Also of a room that one was put out of, by the form and by the call; a second click changes nothing."""
+    boss = owner(app)
+    guest = joined(app, boss, "Bo")
+    there = {"name": "staff", "kind": "closed", "members": [id_of(guest)]}
+    room = boss.ask("POST", "/rooms", there).get_json()["name"]
+    numbers = [
+        guest.ask("POST", f"/rooms/{room}/messages", {"message": text, "send_at": "+1h"}).get_json()["scheduled"]["id"]
+        for text in ("*one*", "two", "three")
+    ]
+    assert boss.ask("DELETE", f"/rooms/{room}/members/{id_of(guest)}").status_code < 300
+    app.extensions["quotechat"].write_with(
+        lambda sql: sql.run("UPDATE scheduled SET state = 'refused', code = 'room-unknown' WHERE id = ?", numbers[0])
+    )
+    page = guest.client.get("/me").get_data(as_text=True)
+    assert page.count(">Cancel</button>") == 2 and page.count(">Dismiss</button>") == 1
+    assert "not sent: the room is not there for you any more" in page and ">one<" in page
+    for _ in range(2):
+        answer = post(guest, f"/me/scheduled/{numbers[0]}/cancel", room=room)
+        assert (answer.status_code, answer.headers["Location"]) == (303, "/me")
+    taken = guest.ask("DELETE", f"/rooms/{room}/scheduled/{numbers[1]}")
+    assert taken.status_code == 200 and taken.get_json()["scheduled"]["message"]["message"] == "two"
+    assert [each["id"] for each in guest.ask("GET", "/me/scheduled").get_json()["scheduled"]] == numbers[2:]
+    assert post(boss, f"/me/scheduled/{numbers[2]}/cancel", room=room).status_code == 403
+    for path in (f"/rooms/{room}/scheduled", f"/rooms/{room}"):
+        assert guest.ask("GET", path).get_json()["code"] == "room-unknown"
+
+
 def test_a_visitor_is_asked_about_messages_from_before(tmp_path: Path, new_database: Callable[[], str]) -> None:
     """Who wrote without an account comes to the page that makes those messages theirs, once; each answer knows it."""
     app = create_app(Settings(data=tmp_path / "open", database=new_database(), limits=False))

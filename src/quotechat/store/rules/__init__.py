@@ -26,7 +26,7 @@ from ...protocol.commands import (
     SetMember,
     SetRoom,
 )
-from ...protocol.errors import Refused
+from ...protocol.errors import Refused, RoomUnknown
 from ..accounts import bars, callers, held_names
 from ..base import (
     Accepted,
@@ -76,9 +76,15 @@ def apply(ledger: Ledger, write: Write, settings: Settings) -> Outcome:
         return delivery.deliver(ledger, command, write, settings)
     if isinstance(command, EraseMessage):
         return erasing.erase(ledger, command, write)
-    asked = ask(ledger, command.room, write, settings)
-    callers.check_name(asked.standing, command)
-    rights.check(asked, command)
+    try:
+        asked = ask(ledger, command.room, write, settings)
+    except RoomUnknown:
+        if not isinstance(command, CancelScheduled):
+            raise
+        asked = waiting.without_room(ledger, command, write, settings)
+    else:
+        callers.check_name(asked.standing, command)
+        rights.check(asked, command)
     earlier = ledger.earlier(asked.room, command, write)
     if earlier is not None:
         return earlier

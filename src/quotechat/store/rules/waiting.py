@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from ...protocol import json
 from ...protocol.commands import CancelScheduled, SendMessage
-from ...protocol.errors import Forbidden, RateLimited, ScheduledUnknown
+from ...protocol.errors import Forbidden, RateLimited, RoomUnknown, ScheduledUnknown
+from ...protocol.rights.principal import Principal
 from ..accounts import callers
-from ..base import Cancelled, Scheduled
+from ..accounts.callers import Standing
+from ..base import Cancelled, Scheduled, Write
 from ..files import attaching
+from ..ledger import Ledger
 from ..shapes import content_of
-from .asked import Asked
+from .asked import Asked, Settings
 
 MOST_WAITING = 100
 """Scheduled messages of one identity that may wait, those that were refused included."""
 MOST_WAITING_OF_ADDRESS = 500
 """Scheduled messages from one address that may wait, over all its identities."""
+
+_OWN = (
+    "SELECT 1 FROM scheduled s JOIN room r ON r.id = s.room_id WHERE s.id = ? AND r.name = ?"
+    " AND (s.identity = ? OR s.identity IN"
+    " (SELECT c.identity FROM claim c JOIN account a ON a.id = c.account_id WHERE a.identity = ?))"
+    " AND (s.state IN ('waiting', 'refused')"
+    " OR EXISTS (SELECT 1 FROM sent WHERE sent.scheduled = s.id AND sent.client_id = ?))"
+)
+"""One statement, so that a room that its sender may not see costs what a name costs that nobody uses."""
 
 
 def check(asked: Asked) -> None:
@@ -49,8 +61,20 @@ def schedule(asked: Asked, command: SendMessage, due: int) -> Scheduled:
     return Scheduled(asked.ledger.waiting(row[0]))
 
 
+def without_room(ledger: Ledger, command: CancelScheduled, write: Write, settings: Settings) -> Asked:
+    """Return a command that cancels a message of its sender in a room which that may not see any more.
+
+    Raises RoomUnknown unless the message waits, was refused, or was cancelled by the same `client_id`.
+    """
+    identity = write.identity
+    values = (command.scheduled.id, command.room, identity, identity, command.client_id)
+    if identity is None or ledger.sql.one(_OWN, *values) is None:
+        raise RoomUnknown(command.room)
+    return Asked(ledger, ledger.room(command.room), write, settings, Standing(Principal(identity)))
+
+
 def cancel(asked: Asked, command: CancelScheduled) -> Cancelled:
-    """Cancel a message that waits."""
+    """Cancel a message that waits, or put one away that was refused."""
     identity, scheduled_id = asked.need_identity(), command.scheduled.id
     row = asked.ledger.sql.one(
         "SELECT identity, state FROM scheduled WHERE id = ? AND room_id = ?", scheduled_id, asked.room.id

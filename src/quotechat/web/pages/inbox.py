@@ -8,12 +8,10 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from ...hub.chat import Chat
-from ...protocol import commands
 from ...protocol.errors import NotFound, Refused, Unauthenticated
-from ...protocol.rights.principal import Principal
 from ...store.accounts import personal
 from ...store.following.inbox import Entry, State
-from ..http import access, authentication, security, site
+from ..http import authentication, site
 from ..http.services import services
 from ..transports import inbox_polls
 from . import own
@@ -58,7 +56,7 @@ def read_all() -> Response:
     principal, _ = authentication.need_session()
     try:
         for entry in filter(_has_news, _shown(inbox_polls.read(_chat(), principal))):
-            _submit(principal, "mark-read", entry.name, read={"id": entry.last})
+            own.submit(principal, "mark-read", entry.name, read={"id": entry.last})
     except Refused as refused:
         return _page(refused)
     return to(site.url_for("inbox_page.page"))
@@ -67,17 +65,10 @@ def read_all() -> Response:
 def _did(command: str, room: str, **inner: Any) -> Response:
     principal, _ = authentication.need_session()
     try:
-        _submit(principal, command, room, **inner)
+        own.submit(principal, command, room, **inner)
     except Refused as refused:
         return _page(refused)
     return to(site.url_for("inbox_page.page"))
-
-
-def _submit(principal: Principal, command: str, room: str, **inner: Any) -> None:
-    _chat().submit(
-        commands.decode({"command": command, "room": room, **inner}), identity=principal.identity,
-        address=security.address(), first_byte_at=access.first_byte_at(), proof=principal.proof,
-    )  # fmt: skip
 
 
 def _page(refused: Refused | None = None) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -9,24 +10,33 @@ from flask import Blueprint, Response, request
 
 from ...hub.accounts.people import Invited
 from ...hub.chat import Chat
-from ...protocol.errors import Forbidden, Invalid, Refused, Unauthenticated
+from ...protocol import commands
+from ...protocol.errors import Forbidden, Invalid, Refused, RoomUnknown, ScheduledUnknown, Unauthenticated
+from ...protocol.markup import text
 from ...protocol.names import clean_name
 from ...protocol.rights.permissions import CREATE_BOT
 from ...protocol.rights.principal import Principal
+from ...store import reading
 from ...store.accounts import accounts, sessions
 from ...store.accounts.sessions import Session
 from ...store.administration import figures
 from ..api import moderation
 from ..api.accounts import me as me_calls
 from ..api.accounts import showing, token_fields
-from ..http import authentication, security, site
+from ..http import access, authentication, security, site
 from ..http.services import services
 from .parts import answers
 from .parts.answers import to, to_sign_in
 
 blueprint = Blueprint("own_pages", __name__)
 
-_SHOWN = 100
+_REASONS = {
+    "conflict": "somebody else has the name", "forbidden": "you may not write there any more",
+    "room-unknown": "the room is not there for you any more",
+}  # fmt: skip
+"""Why a scheduled message was refused when it was due, by the code of the problem."""
+_LOOKED_AT = 400
+"""Characters of a scheduled message of which its excerpt is made."""
 
 
 @site.template_filter("clock_day")
@@ -153,6 +163,18 @@ def close_bot(account_id: str) -> Response:
     return _own("bot", lambda: _services().bots.close(principal, account_id), "The bot is closed.")
 
 
+@blueprint.post("/me/scheduled/<int:scheduled_id>/cancel")
+def cancel(scheduled_id: int) -> Response:
+    """Cancel a message that waits in the form's room, or put one away that was refused; it may be gone already."""
+    principal, _ = authentication.need_session()
+    try:
+        with contextlib.suppress(RoomUnknown, ScheduledUnknown):
+            submit(principal, "cancel-scheduled", request.form.get("room", ""), scheduled={"id": scheduled_id})
+    except Refused as refused:
+        return _me("scheduled", refused)
+    return to(site.url_for("own_pages.me"))
+
+
 @blueprint.post("/me/claims")
 def claim() -> Response:
     """Take over the messages written in this browser without an account."""
@@ -190,10 +212,11 @@ def _me(
 ) -> Response:  # fmt: skip
     principal, session = authentication.need_session()
     chat, number, visitor = _chat(), session.account_id, security.visitor()
-    found, tokens, written = chat.read_with(
+    found, tokens, written, waiting = chat.read_with(
         lambda sql: (
             sessions.of_account(sql, number), sessions.tokens_of(sql, number),
             accounts.unclaimed(sql, visitor) if visitor else 0,
+            reading.scheduled_anywhere(sql, principal.identity or ""),
         )
     )  # fmt: skip
     return page(
@@ -202,8 +225,27 @@ def _me(
         tokens=[showing.token(each) for each in tokens], claimable=written,
         bots=[showing.account(each) for each in _services().bots.own(number)],
         can_make_bots=authentication.may(principal, CREATE_BOT),
+        scheduled=[_scheduled(each) for each in waiting],
         blocked=[showing.account(each) for each in me_calls.blocked_by(principal)],
         **shown_link("device", link, "With this link you sign in on another device, within ten minutes."),
+    )  # fmt: skip
+
+
+def _scheduled(each: dict[str, Any]) -> dict[str, Any]:
+    """Return a scheduled message as the page shows it: {`id`, `room`, `at`, `text`, `refused`: why, or None}."""
+    code = each.get("code")
+    return {
+        "id": each["id"], "room": each["room"], "at": each["send_at"],
+        "text": text.excerpt(each["message"]["message"][:_LOOKED_AT]) or "Files",
+        "refused": None if code is None else _REASONS.get(code, code),
+    }  # fmt: skip
+
+
+def submit(principal: Principal, command: str, room: str, **inner: Any) -> None:
+    """Store a command of the account that is signed in, with those inner objects. Raises Refused."""
+    _chat().submit(
+        commands.decode({"command": command, "room": room, **inner}), identity=principal.identity,
+        address=security.address(), first_byte_at=access.first_byte_at(), proof=principal.proof,
     )  # fmt: skip
 
 
