@@ -43,6 +43,7 @@ FLOORS = {
     "quotechat.serving.reliance": 0,
     "quotechat.serving.lingering": 13,
     "quotechat.serving.pacing": 13,
+    "quotechat.serving.unparsed": 13,
     "quotechat.serving.draining": 14,
     "quotechat.serving.worker": 14,
     "quotechat.serving.hooks": 15,

@@ -50,7 +50,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
     wsgi: Any
     sockets: list[Any]
     _take_known: Shortcut
-    _idle: IdleConnections
+    _idle = IdleConnections()  # that of the application, from `_load` on
 
     def init_process(self) -> None:
         # After the fork: threads do not survive one.
@@ -364,7 +364,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         """Load the application, which may take a request's socket and give it back later."""
         super().load_wsgi()
         self._take_known = find(self.wsgi, SHORTCUT) or (lambda sock, given: False)
-        self._idle = find(self.wsgi, IDLE) or IdleConnections()
+        self._idle = find(self.wsgi, IDLE) or self._idle
         self.wsgi = HandingOver(self.wsgi, self)
 
     def stop_listening(self) -> None:
