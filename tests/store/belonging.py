@@ -506,16 +506,29 @@ class RulesOfRoomsContract:
             RoomUnknown, Stored, Stored, Accepted, Forbidden, Stored, RoomUnknown, Stored, Stored, RoomUnknown, Stored,
         ]  # fmt: skip
 
-    def test_what_was_refused_goes_after_a_time(self, store: Store, people: list[accounts.Account]) -> None:
-        """A scheduled message that came back to its sender is kept as long as a client_id, and then forgotten."""
+    @pytest.mark.parametrize("forgets", [False, True])
+    def test_what_was_refused_is_kept_for_30_days(
+        self, store: Store, people: list[accounts.Account], forgets: bool
+    ) -> None:
+        """From when it was due, whether client_ids are forgotten earlier or later; then a repeat has no refusal."""
         _, bea, cai, _ = people
-        room = room_of(store, bea, "staff", cai)
-        number = do(store, said("Cai", room=room, send_at="+10s"), cai.identity).scheduled["id"]
+        room, end = room_of(store, bea, "staff", cai), T0 + 10_000 + 30 * 86_400_000
+        keyed = said("Cai", room=room, send_at="+10s", key="k")
+        numbers = [
+            do(store, each, cai.identity).scheduled["id"] for each in (said("Cai", room=room, send_at="+10s"), keyed)
+        ]
         do(store, put_out(room, cai), bea.identity)
-        do(store, Deliver(number), None, T0 + 10_000)
-        for before, left in ((T0 + 10_000, 1), (T0 + 10_001, 0)):
-            store.prune(before, T0)
+        for number in numbers:
+            assert isinstance(do(store, Deliver(number), None, T0 + 10_000), Nothing)
+        for now, left in ((end, 2), (end + 1, 0)):
+            store.prune(now if forgets else T0, now)
             assert len(store.read_with(lambda sql: reading.scheduled_anywhere(sql, cai.identity))) == left
+        do(store, add(room, cai), bea.identity)
+        if not forgets:
+            again = do(store, keyed, cai.identity, end + 1)
+            assert again.duplicate and again.scheduled["id"] == numbers[1] and "state" not in again.scheduled
+        store.prune(end + 1, end + 1)
+        assert store.read_with(lambda sql: sql.one("SELECT count(*) FROM scheduled"))[0] == 0  # type: ignore[index]
 
     def test_guests_are_let_in(self, store: Store, people: list[accounts.Account]) -> None:
         """A guest knows no room before that, makes none, and writes directly to people whom it shares a room with."""

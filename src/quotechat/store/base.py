@@ -385,7 +385,7 @@ class Store(Transactions, Protocol):
         """
 
     def prune(self, before: int, now: int) -> bool:
-        """Delete some client_ids of before `before`, and names no longer held `now`; return True if there is more."""
+        """Delete some client_ids of before `before`, and what else is no longer kept `now`; return True if more is."""
 
     def secret(self) -> str:
         """Return the secret that signs identities: the same for all processes on this store, made with it."""

@@ -12,6 +12,8 @@ AT_ONCE = 500
 """Rows of each table that one transaction forgets."""
 NOTICE_MS = 30 * 86_400_000
 """Milliseconds after which a notice goes by itself."""
+REFUSED_MS = 30 * 86_400_000
+"""Milliseconds for which a scheduled message that was refused stays with its sender, from when it was due."""
 _OLD = "SELECT room_id, sender, client_id, scheduled FROM sent WHERE at < ? ORDER BY at LIMIT ?"
 _FREE = "SELECT room_id, skeleton FROM name WHERE at < ? ORDER BY at LIMIT ?"
 _OVER = (
@@ -19,11 +21,16 @@ _OVER = (
     " AND NOT EXISTS (SELECT 1 FROM sent WHERE sent.scheduled = ?)"
 )
 _PAST = (
-    "SELECT id, state FROM scheduled WHERE state <> 'waiting' AND due_at < ?"
+    "SELECT id, state FROM scheduled WHERE state NOT IN ('waiting', 'refused') AND due_at < ?"
     " AND NOT EXISTS (SELECT 1 FROM sent WHERE sent.scheduled = scheduled.id) ORDER BY due_at LIMIT ?"
 )
-_PUT_AWAY = (
+_REFUSED = "SELECT id, state FROM scheduled WHERE state = 'refused' AND due_at < ? ORDER BY due_at LIMIT ?"
+_FORGET = (
     "DELETE FROM scheduled WHERE id = ? AND state = ? AND NOT EXISTS (SELECT 1 FROM sent WHERE sent.scheduled = ?)"
+)
+_PUT_AWAY = (
+    "UPDATE scheduled SET state = 'cancelled', message = '{}', code = NULL, source = NULL"
+    " WHERE id = ? AND state = 'refused'"
 )
 _ENDED = {
     "session": ("hash", "ends_at"), "token": ("id", "ends_at"), "ticket": ("hash", "ends_at"),
@@ -35,9 +42,10 @@ _ENDED = {
 def prune(sql: Sql, sent_before: int, held_before: int, now: int) -> bool:
     """Forget some client_ids that were used, and names that were last used, before those times; whether there is more.
 
-    Notices go `NOTICE_MS` after they were made, whatever those times are.
-    A scheduled message that is over goes with the last client_id that is answered with it; one that has none, or was
-    refused when it was due, once that is as long ago.
+    Notices go `NOTICE_MS` after they were made, and scheduled messages that were refused `REFUSED_MS` after they were
+    due, whatever those times are.
+    A scheduled message that is over goes with the last client_id that is answered with it; one that has none, once it
+    was due as long ago.
     """
     old = list(sql.all(_OLD, sent_before, AT_ONCE))
     for room_id, sender, client_id, scheduled in old:
@@ -45,14 +53,20 @@ def prune(sql: Sql, sent_before: int, held_before: int, now: int) -> bool:
         if scheduled is not None:
             sql.run(_OVER, scheduled, scheduled)
     past = list(sql.all(_PAST, sent_before, AT_ONCE))
-    for number, state in past:
-        sql.run(_PUT_AWAY, number, state, number)
+    refused = list(sql.all(_REFUSED, now - REFUSED_MS, AT_ONCE))
+    for number, state in (*past, *refused):
+        sql.run(_FORGET, number, state, number)
+    for number, _ in refused:
+        # A client_id is still answered with it: as if its sender had put it away.
+        sql.run(_PUT_AWAY, number)
     free = list(sql.all(_FREE, held_before, AT_ONCE))
     for room_id, skeleton in free:
         # It may have been used since, if other processes write beside this.
         sql.run("DELETE FROM name WHERE room_id = ? AND skeleton = ? AND at < ?", room_id, skeleton, held_before)
     notices = _forget_notices(sql, now - NOTICE_MS)
-    return _forget_ended(sql, sent_before) or AT_ONCE in (len(old), len(past), len(free), notices)
+    return _forget_ended(sql, sent_before) or AT_ONCE in (
+        len(old), len(past), len(refused), len(free), notices
+    )  # fmt: skip
 
 
 def _forget_notices(sql: Sql, before: int) -> int:
