@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -21,11 +21,14 @@ from reading_rights import ReadingRights
 from servers import until
 from taking_back import TakingBack
 
+from quotechat.hub.webhooks.calls import Policy
+from quotechat.hub.webhooks.webhooks import Wanted, Webhooks
 from quotechat.protocol import commands
 from quotechat.protocol.cursor import START, Cursor
-from quotechat.protocol.errors import Overloaded, StorageFull
-from quotechat.store import rules
+from quotechat.protocol.errors import Overloaded, StorageFull, WebhookUnknown
+from quotechat.store import members, rules
 from quotechat.store.accounts import accounts, closing
+from quotechat.store.accounts.accounts import Account
 from quotechat.store.base import BeginDirect, CommitFailed, CreateRoom, Deliver, Nothing, Store, Stored, Write
 from quotechat.store.ledger import Ledger
 from quotechat.store.migrate import SchemaTooNew
@@ -33,7 +36,7 @@ from quotechat.store.postgres import connections
 from quotechat.store.postgres import store as module
 from quotechat.store.postgres.batched_sql import BatchedSql
 from quotechat.store.postgres.store import PostgresStore
-from quotechat.store.programs import webhooks
+from quotechat.store.programs import subscribers, webhooks
 from quotechat.store.shapes import Sql
 
 
@@ -202,6 +205,115 @@ def test_an_account_is_closed_beside_a_delivery_of_its_own(open_store: Open, tab
     with ThreadPoolExecutor(1) as pool:
         store.write_with(close)
         assert isinstance(deliveries[0].result(60), Nothing)
+
+
+def beside(first: Store, second: Store, tables: str, held: Callable[[Sql], Any], act: Callable[[], Any]) -> Any:
+    """Return what `act` gives, or the refusal, if it comes when a transaction of `held` is about to be committed."""
+    acts: list[Future[Any]] = []
+
+    def hold(sql: Sql) -> None:
+        held(sql)
+        acts.append(pool.submit(act))
+        until(lambda: acts[0].done() or waits_for_a_lock(tables), what="the other, or that it waits")
+
+    with ThreadPoolExecutor(1) as pool:
+        first.write_with(hold)
+        fault = acts[0].exception(60)
+        return acts[0].result() if fault is None else fault
+
+
+def left_behind(store: Store) -> list[tuple[Any, ...]]:
+    """The rows in tables of subscribers that belong to none."""
+    return store.read_with(lambda sql: [
+        row for table in ("subscribed", "delivery", "webhook")
+        for row in sql.all(f"SELECT * FROM {table} WHERE subscriber_id NOT IN (SELECT id FROM subscriber)")
+    ])  # fmt: skip
+
+
+def test_a_webhook_that_is_removed_is_changed_no_more(open_store: Open, tables: str) -> None:
+    """A change that comes meanwhile finds none, and leaves no position without its webhook."""
+    store, other = open_store(), open_store()
+    bot = store.write_with(lambda sql: accounts.make(sql, "Robo", "bot", T0))
+    ours = Webhooks(other, lambda reader, room, after: START, Policy("members"), lambda: T0)
+    for change in (
+        lambda key: ours.change(None, key, Wanted(rooms=["lobby"])), lambda key: ours.enable(None, key),
+        lambda key: ours.replay(None, key, "lobby", START), lambda key: ours.change(None, key, Wanted(name="new")),
+        lambda key: ours.change_secret(None, key), lambda key: ours.remove(None, key),
+    ):  # fmt: skip
+        number = webhook_of(store, bot)
+        webhook = store.read_with(lambda sql, number=number: webhooks.by_id(sql, number))
+        assert webhook is not None
+        found = beside(
+            store, other, tables, lambda sql, webhook=webhook: subscribers.remove(sql, webhook.subscriber),
+            lambda change=change, webhook=webhook: change(webhook.key),
+        )  # fmt: skip
+        assert isinstance(found, WebhookUnknown)
+        assert left_behind(store) == []
+
+
+def test_a_webhook_is_closed_with_its_bot_beside_a_change(open_store: Open, tables: str) -> None:
+    """Whichever comes first: neither waits for the other's end, and no position is left."""
+    store, other = open_store(), open_store()
+    boss = store.write_with(lambda sql: accounts.make(sql, "Boss", "member", T0))
+    ours = Webhooks(other, lambda reader, room, after: START, Policy("members"), lambda: T0)
+    for place, closes_first in enumerate((True, False)):
+        bot = store.write_with(lambda sql, place=place: accounts.make(sql, f"Robo{place}", "bot", T0))
+        do(store, CreateRoom(f"tea{place}", kind="closed", members=(bot.key,)), boss.identity)
+        number = webhook_of(store, bot)
+        webhook = store.read_with(lambda sql, number=number: webhooks.by_id(sql, number))
+        assert webhook is not None
+
+        def close(sql: Sql, bot: Account = bot) -> None:
+            closing.close(sql, bot, T0)
+
+        if closes_first:
+            found = beside(
+                store, other, tables, close,
+                lambda webhook=webhook: ours.change(None, webhook.key, Wanted(rooms=["lobby"])),
+            )  # fmt: skip
+            assert isinstance(found, WebhookUnknown)
+        else:
+            found = beside(
+                store, other, tables, lambda sql, webhook=webhook: subscribers.hold(sql, webhook.id),
+                lambda close=close: other.write_with(close),
+            )  # fmt: skip
+            assert found is None
+        assert left_behind(store) == []
+
+
+@pytest.mark.parametrize("all_rooms", [True, False])
+def test_a_place_is_set_beside_a_join(open_store: Open, tables: str, all_rooms: bool) -> None:
+    """Of a subscriber that follows all rooms the join sets one too: both succeed, and what was asked for holds."""
+    store, other = open_store(), open_store()
+    do(store, CreateRoom("tea"))
+    ann = store.write_with(lambda sql: accounts.make(sql, "Ann", "member", T0))
+    reader = store.write_with(lambda sql: subscribers.make(sql, ann.id, "reader", T0, all_rooms=all_rooms))
+
+    def join(sql: Sql) -> None:
+        row = sql.one("SELECT id FROM room WHERE name = 'tea'")
+        assert row is not None
+        members.add(sql, row[0], ann.id, "member", (0, 0), T0)
+
+    place = Cursor(3, "a" * 16)
+    act = lambda: other.write_with(lambda sql: subscribers.place(sql, reader, "tea", place))  # noqa: E731  # a value
+    assert beside(store, other, tables, join, act) is None
+    assert store.read_with(lambda sql: subscribers.positions(sql, reader))["tea"].cursor == place
+
+
+def test_an_acknowledgement_beside_a_leave_follows_no_more(open_store: Open, tables: str) -> None:
+    """The position of a room that was left does not come back with it."""
+    store, other = open_store(), open_store()
+    ann = store.write_with(lambda sql: accounts.make(sql, "Ann", "member", T0))
+    reader = store.write_with(lambda sql: subscribers.make(sql, ann.id, "reader", T0, all_rooms=True))
+    do(store, CreateRoom("tea"))
+    do(store, said("Ann", room="tea"), ann.identity)
+    there = store.read_with(lambda sql: subscribers.positions(sql, reader))["tea"]
+
+    def move() -> None:
+        other.write_with(lambda sql: subscribers.move(sql, reader, there, Cursor(1, "a" * 16)))
+
+    assert beside(store, other, tables, lambda sql: members.remove(sql, there.room_id, ann.id), move) is None
+    assert store.read_with(lambda sql: subscribers.positions(sql, reader)) == {}
 
 
 def test_a_delivery_waits_for_a_ban_that_comes_first(open_store: Open, tables: str) -> None:

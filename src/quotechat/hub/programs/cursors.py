@@ -93,7 +93,8 @@ class Cursors:
                 found = subscribers.make(sql, _account(by), name, now, all_rooms=rooms == ALL and by.rooms is None)
             else:
                 found = known[name]
-                subscribers.hold(sql, found)
+                subscribers.hold(sql, found.id)
+                subscribers.find(sql, _account(by), name)  # its account may have been closed a moment ago
                 if by.rooms is None:
                     subscribers.follow_all(sql, found, rooms == ALL)
             there = subscribers.positions(sql, found)
@@ -166,8 +167,8 @@ class Cursors:
 
         def work(sql: Sql) -> None:
             callers.present(sql, by, self._chat.now())
+            subscribers.hold(sql, subscribers.find(sql, _account(by), name).id)
             found = subscribers.find(sql, _account(by), name)
-            subscribers.hold(sql, found)
             there = subscribers.positions(sql, found)
             for room, cursor in places.items():
                 with about(room):
@@ -176,7 +177,7 @@ class Cursors:
                     if cursor.seq < there[room].cursor.seq and not back:
                         raise Conflict("A position moves back only with back.", "back")
             for room, cursor in places.items():
-                subscribers.place(sql, found, room, cursor)
+                subscribers.move(sql, found, there[room], cursor)
 
         self._chat.write_with(work)
         return self.one(by, name)

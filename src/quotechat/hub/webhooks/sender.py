@@ -36,6 +36,7 @@ from ...store.accounts import accounts, personal
 from ...store.accounts.accounts import Account
 from ...store.administration import audit
 from ...store.base import CommitFailed
+from ...store.programs import subscribers
 from ...store.programs import webhooks as rows
 from ...store.programs.webhooks import Lane, Try, Webhook
 from ...store.shapes import Sql
@@ -209,8 +210,13 @@ class Sender:
             done, self._done = self._done, []
         if not done:
             return
+
+        def work(sql: Sql) -> list[Done]:
+            subscribers.hold(sql, *(each.lane.webhook for each in done))
+            return [each for each in done if self._note_one(sql, each)]
+
         try:
-            disabled = self._chat.write_with(lambda sql: [each for each in done if self._note_one(sql, each)])
+            disabled = self._chat.write_with(work)
         except BaseException:
             with self._lock:
                 self._done = done + self._done

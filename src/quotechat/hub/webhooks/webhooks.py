@@ -133,7 +133,8 @@ class Webhooks:
         starts = self._starts(found.bot, wanted) if follows else {}
 
         def work(sql: Sql) -> None:
-            webhook = self._changeable(sql, by, key)
+            sql.alone("subscriber")  # before the webhook is locked, as a new one is made
+            webhook = self._held(sql, by, key)
             if name is not None:
                 rows.rename(sql, webhook, name)
             if url is not None:
@@ -154,7 +155,7 @@ class Webhooks:
         self.check(by)
 
         def work(sql: Sql) -> None:
-            webhook = self._changeable(sql, by, key)
+            webhook = self._held(sql, by, key)
             bot = accounts.by_id(sql, webhook.account)
             subscribers.remove(sql, webhook.subscriber)
             audit.tell(sql, self._clock(), "webhook-removed", by=by, account=bot.key, detail=key)
@@ -167,7 +168,7 @@ class Webhooks:
         secret = _new_secret()
 
         def work(sql: Sql) -> None:
-            rows.change_secret(sql, self._changeable(sql, by, key), secret, self._clock() + OLD_SECRET_MS)
+            rows.change_secret(sql, self._held(sql, by, key), secret, self._clock() + OLD_SECRET_MS)
 
         self._store.write_with(work)
         return self.one(by, key), secret
@@ -175,7 +176,7 @@ class Webhooks:
     def enable(self, by: Principal | None, key: str) -> Shown:
         """Let it go on from its position, without waiting for the next try. Raises Forbidden, WebhookUnknown."""
         self.check(by)
-        self._store.write_with(lambda sql: rows.enable(sql, self._changeable(sql, by, key)))
+        self._store.write_with(lambda sql: rows.enable(sql, self._held(sql, by, key)))
         self._access_changed()
         return self.one(by, key)
 
@@ -192,7 +193,7 @@ class Webhooks:
             cursor = self._placed(_reader(found.bot), room, after)
 
         def work(sql: Sql) -> None:
-            subscribers.place(sql, self._changeable(sql, by, key).subscriber, room, cursor)
+            subscribers.move(sql, self._held(sql, by, key).subscriber, found.positions[room], cursor)
 
         self._store.write_with(work)
         self._access_changed()
@@ -216,7 +217,12 @@ class Webhooks:
         content = webhooks.test_body(rfc3339(now))
         called = call(webhook, f"test_{secrets.token_hex(8)}", content, self.policy.networks_of(maker), now)
         made = Try(now, 0, 0, called.status, called.ms, called.error)
-        self._store.write_with(lambda sql: rows.note(sql, webhook.id, [made]))
+
+        def note(sql: Sql) -> None:
+            subscribers.hold(sql, webhook.id)
+            rows.note(sql, webhook.id, [made])
+
+        self._store.write_with(note)
         return made
 
     # --- Inside -------------------------------------------------------------------------------------
@@ -234,6 +240,11 @@ class Webhooks:
         if by is not None and not by.is_admin and accounts.by_id(sql, webhook.account).keeper != by.account:
             raise WebhookUnknown()
         return webhook
+
+    def _held(self, sql: Sql, by: Principal | None, key: str) -> Webhook:
+        """As `_changeable`, locked until the commit: one that is removed meanwhile is not changed any more."""
+        subscribers.hold(sql, self._changeable(sql, by, key).id)
+        return self._changeable(sql, by, key)
 
     def _bot(self, sql: Sql, by: Principal | None, key: str) -> Account:
         """Return a bot for which `by` may make a webhook. Raises AccountUnknown, Invalid, Forbidden."""

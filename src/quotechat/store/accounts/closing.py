@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..programs import subscribers
 from ..rules.members import hold_rooms, leave_all
 from ..shapes import Sql
 from . import accounts
@@ -9,7 +10,7 @@ from .accounts import Account
 
 
 def hold(sql: Sql, account: Account) -> None:
-    """Lock the scheduled messages and the rooms that `close` changes, before any account, as a batch of writes does.
+    """Lock the scheduled messages, rooms and subscribers that `close` changes, before any account, as others do.
 
     A transaction that changes the account's row before it closes the account calls this first.
     """
@@ -17,6 +18,7 @@ def hold(sql: Sql, account: Account) -> None:
     for each in closing:
         accounts.hold_scheduled(sql, each)
     hold_rooms(sql, *closing)
+    subscribers.hold_all(sql, *(each.id for each in closing))
 
 
 def close(sql: Sql, account: Account, at: int, *, claims: bool = False) -> None:

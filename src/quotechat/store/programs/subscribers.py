@@ -78,9 +78,20 @@ def make(sql: Sql, account_id: int, name: str, at: int, *, all_rooms: bool, kind
     return find(sql, account_id, name, kind)
 
 
-def hold(sql: Sql, subscriber: Subscriber) -> None:
-    """Keep other changes of its positions out until the commit; those are read after this."""
-    sql.run("UPDATE subscriber SET at = at WHERE id = ?", subscriber.id)
+def hold(sql: Sql, *ids: int) -> None:
+    """Lock subscribers until the commit: whether they are there, and their positions, is read after this.
+
+    They are locked after rooms, before accounts and the rows that belong to them, so no two transactions wait for each
+    other's end.
+    """
+    for each in sorted(set(ids)):
+        sql.run("UPDATE subscriber SET at = at WHERE id = ?", each)
+
+
+def hold_all(sql: Sql, *account_ids: int) -> None:
+    """Lock all subscribers of some accounts, as `hold` does."""
+    found = "SELECT id FROM subscriber WHERE account_id = ?"
+    hold(sql, *(row[0] for each in account_ids for row in list(sql.all(found, each))))
 
 
 def follow_all(sql: Sql, subscriber: Subscriber, all_rooms: bool) -> None:
@@ -90,6 +101,7 @@ def follow_all(sql: Sql, subscriber: Subscriber, all_rooms: bool) -> None:
 
 def remove(sql: Sql, subscriber: Subscriber) -> None:
     """Forget it, with all positions."""
+    hold(sql, subscriber.id)
     for table in _OF_SUBSCRIBERS:
         sql.run(f"DELETE FROM {table} WHERE subscriber_id = ?", subscriber.id)
     sql.run("DELETE FROM subscriber WHERE id = ?", subscriber.id)
@@ -97,6 +109,7 @@ def remove(sql: Sql, subscriber: Subscriber) -> None:
 
 def remove_all(sql: Sql, account_id: int) -> None:
     """Forget all subscribers of an account."""
+    hold_all(sql, account_id)
     for table in _OF_SUBSCRIBERS:
         sql.run(
             f"DELETE FROM {table} WHERE subscriber_id IN (SELECT id FROM subscriber WHERE account_id = ?)", account_id
@@ -120,14 +133,22 @@ def positions(sql: Sql, subscriber: Subscriber) -> dict[str, Position]:
 
 
 def place(sql: Sql, subscriber: Subscriber, room: str, cursor: Cursor) -> None:
-    """Set its position in `room`, which it follows from here on. The room is there."""
-    row = sql.one("SELECT id FROM room WHERE name = ?", room)
-    assert row is not None
-    key = (subscriber.id, row[0])
-    sql.run("DELETE FROM subscribed WHERE subscriber_id = ? AND room_id = ?", *key)
+    """Set its position in `room`, which it follows from here on; nothing if the room is there no more."""
+    # In one statement: a join may set a position at the same moment.
     sql.run(
-        "INSERT INTO subscribed (subscriber_id, room_id, seq, tag) VALUES (?, ?, ?, ?)",
-        *key, cursor.seq, cursor.tag or "",
+        "INSERT INTO subscribed (subscriber_id, room_id, seq, tag) SELECT ?, id, ?, ? FROM room WHERE name = ?"
+        " ON CONFLICT (subscriber_id, room_id) DO UPDATE SET seq = excluded.seq, tag = excluded.tag, failures = 0,"
+        " failing_since = NULL, try_at = NULL",
+        subscriber.id, cursor.seq, cursor.tag or "", room,
+    )  # fmt: skip
+
+
+def move(sql: Sql, subscriber: Subscriber, position: Position, cursor: Cursor) -> None:
+    """Move `position` to `cursor`, unless it is in a room that the subscriber does not follow any more."""
+    sql.run(
+        "UPDATE subscribed SET seq = ?, tag = ?, failures = 0, failing_since = NULL, try_at = NULL"
+        " WHERE subscriber_id = ? AND room_id = ?",
+        cursor.seq, cursor.tag or "", subscriber.id, position.room_id,
     )  # fmt: skip
 
 
