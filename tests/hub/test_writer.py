@@ -66,6 +66,54 @@ def test_a_batch_is_bounded_in_characters() -> None:
     assert stored([COMMANDS[2]] * 200) == [200]
 
 
+def parts(count: int) -> list[Write]:
+    """The writes of one text that makes several messages."""
+    return [Write(COMMANDS[0], 0, "ann", continues=number > 0) for number in range(count)]
+
+
+def outcomes_of(store: Any, texts: list[list[Write]]) -> list[Any]:
+    """The outcomes of writes that are queued before the first batch."""
+    found, done = list[Any](), threading.Semaphore(0)
+    writer = Writer(cast(Store, store), lambda outcomes: None)
+    for text in texts:
+        writer.submit_all([(each, lambda outcome: (found.append(outcome), done.release())) for each in text])
+    writer.start()
+    for text in texts:
+        for _ in text:
+            assert done.acquire(timeout=60)
+    writer.close()
+    return found
+
+
+def test_the_parts_of_a_text_share_a_batch() -> None:
+    """Wherever a batch ends by its characters, or by its number of writes."""
+    store = Batches()
+    store.go.set()
+    outcomes_of(store, [parts(3) for _ in range(80)])
+    assert sum(store.sizes) == 240 and len(store.sizes) > 1 and all(size % 3 == 0 for size in store.sizes)
+    store.sizes.clear()
+    outcomes_of(store, [[Write(COMMANDS[2], 0, "ann", continues=number > 0) for number in range(5)]] * 120)
+    assert sum(store.sizes) == 600 and len(store.sizes) > 1 and all(size % 5 == 0 for size in store.sizes)
+
+
+class Broken(Batches):
+    """A store in which a batch breaks that has a write of Eve's."""
+
+    def commit(self, writes: Sequence[Write]) -> list[Outcome | Refused]:
+        self.sizes.append(len(writes))
+        if any(write.identity == "eve" for write in writes):
+            raise RuntimeError("it breaks")
+        return [Nothing()] * len(writes)
+
+
+def test_the_parts_of_a_text_break_together() -> None:
+    """If a batch breaks, each text is tried alone, and of the one that broke it nothing is stored."""
+    store, text = Broken(), [*parts(2), Write(COMMANDS[0], 0, "eve", continues=True)]
+    outcomes = outcomes_of(store, [parts(2), text, parts(3)])
+    assert store.sizes == [8, 2, 3, 3]
+    assert [type(each) for each in outcomes] == [Nothing] * 2 + [Overloaded] * 3 + [Nothing] * 3
+
+
 @pytest.mark.parametrize(
     ("command", "most"), [(COMMANDS[2], MOST_WAITING), (COMMANDS[0], MOST_CHARS_WAITING // len(TEXT))]
 )

@@ -92,6 +92,27 @@ class StoreContract:
         assert [event.seq for event in page.events] == [1, 2, 3]
         assert page.cursor == str(outcomes[-1].cursor) and not page.more  # type: ignore[union-attr]
 
+    def test_the_parts_of_a_text_are_stored_together(self, store: Store) -> None:
+        """If the first is refused, or the client_id of any was used for other content, nothing of it is stored."""
+
+        def send(*texts: str, keys: str = "", room: str = "lobby") -> list[Any]:
+            parts = [said(text=text, room=room, key=f"{keys}{place}" if keys else None)
+                     for place, text in enumerate(texts)]  # fmt: skip
+            writes = [Write(part, T0, "ann", continues=place > 0) for place, part in enumerate(parts)]
+            return [getattr(outcome, "seq", type(outcome)) for outcome in store.commit(writes)]
+
+        assert send("one", "two", "three", keys="k") == [1, 2, 3]
+        assert send("one", "two", "three", keys="k") == [1, 2, 3]
+        assert send("four", "five", room="none") == [RoomUnknown] * 2
+        store.commit([Write(commands.SetRoom(about=commands.AboutChange(slow=60)), T0, operator=True)])
+        assert send("six", "seven") == [RateLimited] * 2
+        store.commit([Write(commands.SetRoom(about=commands.AboutChange(slow=0)), T0, operator=True)])
+        do(store, said(text="other", key="m2"))
+        assert send("eight", "nine", "ten", keys="m") == [ClientIdReused] * 3
+        found = [event.envelope["message"]["message"] for event in store.read("lobby", START, 99).events
+                 if event.envelope["command"] == "message-sent"]  # fmt: skip
+        assert found == ["one", "two", "three", "other"]
+
     def test_another_opening_sees_what_is_committed(self, open_store: Open) -> None:
         """What `commit` returned is there for everyone, and after a restart."""
         one, two = open_store(), open_store()

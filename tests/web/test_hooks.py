@@ -16,7 +16,7 @@ from quotechat import create_app
 from quotechat.config import Settings
 from quotechat.hub.accounts.credentials import principal_of
 from quotechat.hub.programs.hooks import Hooks
-from quotechat.protocol.errors import Unauthenticated
+from quotechat.protocol.errors import StorageFull, Unauthenticated
 from quotechat.store.accounts import accounts
 from quotechat.store.accounts.sessions import hashed
 
@@ -123,6 +123,29 @@ def test_a_long_text_is_one_message_to_limits_and_slow_rooms(tmp_path: Path, new
     assert code(client.post(slow, data=text)) == (429, "rate-limited")
     assert (len(said(boss, "quick")), len(said(boss, "slow"))) == (10, 5)
     app.extensions["quotechat"].close()
+
+
+def test_a_long_text_is_refused_whole(app: Flask) -> None:
+    """Whatever its last part has that no message may have: nothing of it is said."""
+    boss, client = owner(app), app.test_client()
+    path = hook(boss)
+    for last in ("\a" + "z" * 3000, "\u200b" * 3000):
+        answer = client.post(path, json={"text": "\n".join(["x" * 3000, "y" * 3000, last])})
+        assert code(answer) == (422, "invalid")
+        assert said(boss) == []
+
+
+def test_a_long_text_is_stored_in_one_transaction(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So nothing comes between its parts, and a right that ends, or a full disk, keeps out all of them."""
+    boss, client, chat = owner(app), app.test_client(), app.extensions["quotechat"]
+    path, batches, commit = hook(boss), list[int](), chat._store.commit
+    monkeypatch.setattr(chat._store, "commit", lambda writes: (batches.append(len(writes)), commit(writes))[1])
+    text = "\n".join(["x" * 3000] * 5)
+    assert client.post(path, data=text, headers={"Idempotency-Key": "k1"}).status_code == 200
+    assert client.post(path, data=text, headers={"Idempotency-Key": "k1"}).status_code == 200
+    assert (batches, len(said(boss))) == ([5, 5], 5)
+    monkeypatch.setattr(chat._store, "commit", lambda writes: [StorageFull()] * len(writes))
+    assert code(client.post(path, data=text)) == (507, "storage-full")
 
 
 FORM = "application/x-www-form-urlencoded"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -67,24 +67,50 @@ class Submissions(Passthrough):
         address: str = "",
         first_byte_at: float | None = None,
         proof: bytes | None = None,
-        continues: bool = False,
     ) -> Stored | Scheduled | Cancelled | Accepted:
         """Store `command` and return when it is on the disk. Raises Refused.
 
         `identity` owns the messages; `address` stands for the client if there is no identity. `first_byte_at` is the
         time at which the request began (time.monotonic), None for now: a request that was on its way when the drain
-        began is still stored. `proof` is the hash of the session or token that it rests on. A message that `continues`
-        the one before is a further part of the same text, for which the limits of its sender are charged once.
+        began is still stored. `proof` is the hash of the session or token that it rests on.
         """
         with self._places.sending():
             outcome = PendingOutcome().of(
                 lambda done: self.submit_then(
-                    command, done, identity=identity, address=address, first_byte_at=first_byte_at, proof=proof,
-                    continues=continues,
+                    command, done, identity=identity, address=address, first_byte_at=first_byte_at, proof=proof
                 )
             )
         assert not isinstance(outcome, Created | Nothing)
         return outcome
+
+    def submit_parts(
+        self,
+        parts: Sequence[commands.SendMessage],
+        *,
+        identity: str | None,
+        address: str = "",
+        first_byte_at: float | None = None,
+        proof: bytes | None = None,
+    ) -> Stored:
+        """Store one text, split into messages of one room, and return the first: all are stored, or none.
+
+        The limits of the sender are charged once. The rest as in `submit`. Raises Refused.
+        """
+        self.check_accepting(first_byte_at)
+        clean = [part.normalised(self._bounds(proof)) for part in parts]
+        source = self._source(address)
+        self.limits.allow(bucket_of(clean[0]), identity or address, source)
+        self.presence.active(identity)
+        now, answers = self._clock(), [PendingOutcome() for _ in clean]
+        writes = [
+            Write(part, now, identity, proof, source=source or None, address=address or None, continues=number > 0)
+            for number, part in enumerate(clean)
+        ]
+        with self._places.sending():
+            self._writer.submit_all(zip(writes, (each.done for each in answers), strict=True))
+            first, *_ = [each.of(lambda done: None) for each in answers]
+        assert isinstance(first, Stored)
+        return first
 
     def write_with(self, work: Callable[[Sql], T], *, patience: float | None = None) -> T:
         """See `Transactions`. It holds a place, as it may wait like a sender, and others ask only to read."""
@@ -106,7 +132,6 @@ class Submissions(Passthrough):
         first_byte_at: float | None = None,
         proof: bytes | None = None,
         wake: bool = True,
-        continues: bool = False,
     ) -> None:
         """As `submit`, without waiting: `done` gets the outcome or the refusal, on another thread, after the commit.
 
@@ -116,16 +141,13 @@ class Submissions(Passthrough):
         if isinstance(command, commands.Subscribe | commands.Unsubscribe | commands.Ping | commands.Typing):
             raise MalformedEnvelope("This command belongs on a WebSocket.")
         self.check_accepting(first_byte_at)
-        clean = command.normalised(self.bounds if proof is None else self._bounds_of_accounts())
+        clean = command.normalised(self._bounds(proof))
         source = self._source(address)
         if isinstance(clean, commands.ReportMessage):
             self.limits.allow("report", identity or address)
-        if not continues:
-            self.limits.allow(bucket_of(clean), identity or address, source)
+        self.limits.allow(bucket_of(clean), identity or address, source)
         self.presence.active(identity)
-        write = Write(
-            clean, self._clock(), identity, proof, source=source or None, address=address or None, continues=continues
-        )
+        write = Write(clean, self._clock(), identity, proof, source=source or None, address=address or None)
         self._writer.submit(write, done, wake=wake)
 
     def typist(
@@ -212,9 +234,9 @@ class Submissions(Passthrough):
         if self._feeds.ended and (time.monotonic() if first_byte_at is None else first_byte_at) > self._drained_at:
             raise Draining()
 
-    def _bounds_of_accounts(self) -> commands.Bounds:
-        """Return the bounds of what an account sends, whose name has a bound of its own."""
-        return self.bounds if self.bounds.user >= NAME_CHARS else replace(self.bounds, user=NAME_CHARS)
+    def _bounds(self, proof: bytes | None) -> commands.Bounds:
+        """Return the bounds of what is sent; with a proof an account sends it, whose name has a bound of its own."""
+        return self.bounds if proof is None or self.bounds.user >= NAME_CHARS else replace(self.bounds, user=NAME_CHARS)
 
     def _source(self, address: str) -> str:
         """Return the limits' name of an address: a keyed hash, as a scheduled message keeps it while it waits."""

@@ -12,7 +12,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from ..protocol import commands
@@ -82,16 +82,15 @@ class Writer:
         Without `wake` it may wait until `wake` is called. Raises Draining after `close` and after a flush that failed,
         Overloaded if too much waits.
         """
-        queued = _Queued(write, _chars(write), done, time.perf_counter())
-        with self._lock:
-            if self._closing or self.lost:
-                raise Draining()
-            if len(self._queue) >= MOST_WAITING or self._chars >= MOST_CHARS_WAITING:
-                raise Overloaded()
-            self._chars += queued.chars
-            self._queue.append(queued)
-            if wake:
-                self._wake()
+        self._put([_Queued(write, _chars(write), done, time.perf_counter())], wake=wake)
+
+    def submit_all(self, parts: Iterable[tuple[Write, Done]]) -> None:
+        """Queue the parts of one text, of which all but the first continue it: all are stored, in one batch, or none.
+
+        Raises as `submit`.
+        """
+        at = time.perf_counter()
+        self._put([_Queued(write, _chars(write), done, at) for write, done in parts], wake=True)
 
     def wake(self) -> None:
         """Let the thread store the queued writes."""
@@ -106,6 +105,17 @@ class Writer:
         self.thread.join(seconds)
         if not self.thread.alive:
             self._give_up()  # after a fault writes may be left
+
+    def _put(self, queued: list[_Queued], *, wake: bool) -> None:
+        with self._lock:
+            if self._closing or self.lost:
+                raise Draining()
+            if len(self._queue) >= MOST_WAITING or self._chars >= MOST_CHARS_WAITING:
+                raise Overloaded()
+            self._chars += sum(each.chars for each in queued)
+            self._queue += queued
+            if wake:
+                self._wake()
 
     def _run(self) -> None:
         while not self.lost:
@@ -126,16 +136,16 @@ class Writer:
         self._give_up()
 
     def _take(self) -> list[_Queued]:
-        """Take the next batch, bounded in writes and in characters; the lock is held."""
+        """Take the next batch, bounded in writes and in characters, with all parts of a text; the lock is held."""
         if len(self._queue) <= MOST_IN_A_BATCH and self._chars <= MOST_CHARS_IN_A_BATCH:
             batch, self._queue, self._chars = self._queue, [], 0
             return batch
         count = chars = 0
-        for queued in self._queue[:MOST_IN_A_BATCH]:
+        for queued in self._queue:
+            if (count >= MOST_IN_A_BATCH or chars >= MOST_CHARS_IN_A_BATCH) and not queued.write.continues:
+                break
             count += 1
             chars += queued.chars
-            if chars >= MOST_CHARS_IN_A_BATCH:
-                break
         self._chars -= chars
         batch, self._queue = self._queue[:count], self._queue[count:]
         return batch
@@ -215,9 +225,21 @@ class Writer:
         except Exception:
             log.exception("a batch of %d broke", len(batch))
         # Certainly nothing is stored. One write may be the cause: the others are stored without it.
-        if len(batch) > 1:
-            return [outcome for queued in batch for outcome in self._commit([queued])]
-        return [Overloaded(detail="It could not be stored.")]
+        texts = _texts(batch)
+        if len(texts) > 1:
+            return [outcome for text in texts for outcome in self._commit(text)]
+        return [Overloaded(detail="It could not be stored.")] * len(batch)
+
+
+def _texts(batch: Iterable[_Queued]) -> list[list[_Queued]]:
+    """Return the writes of a batch, those together that are the parts of one text."""
+    found: list[list[_Queued]] = []
+    for queued in batch:
+        if found and queued.write.continues:
+            found[-1].append(queued)
+        else:
+            found.append([queued])
+    return found
 
 
 def _chars(write: Write) -> int:

@@ -124,7 +124,7 @@ class Write(msgspec.Struct, frozen=True):
     candidates: Sequence[mentions.Candidate] = ()
     """Possible mentions in its text."""
     continues: bool = False
-    """True for a further part of a text that is too long for one message: a room's slow mode counts only the first."""
+    """True for a further part of a long text: it is stored with the parts before, or not at all, and is not slowed."""
 
     def __post_init__(self) -> None:
         if isinstance(self.command, commands.SendMessage | commands.EditMessage):

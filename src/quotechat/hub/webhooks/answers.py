@@ -15,9 +15,9 @@ def say(chat: Chat, bot: Account, event: Event, text: str) -> None:
 
     The `webhook-id` is the client_id, so the answer to a further try of the same event is a repeat.
     """
-    client_id = webhooks.identifier(event.cursor)
+    client_id, parts = webhooks.identifier(event.cursor), list[SendMessage]()
     for number, part in enumerate(split(text, chat.bounds.message), 1):
         message = NewMessage(user=bot.name, message=part, reply_to=webhooks.message_of(event) if number == 1 else None)
         key = client_id if number == 1 else f"{client_id}_{number}"
-        command = SendMessage(message=message, room=event.room, client_id=key)
-        chat.submit(command, identity=bot.identity, continues=number > 1)
+        parts.append(SendMessage(message=message, room=event.room, client_id=key))
+    chat.submit_parts(parts, identity=bot.identity)

@@ -6,6 +6,7 @@ A rule checks all before it changes anything, so a refusal leaves no trace in th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice, takewhile
 from typing import Any
 
 from ...protocol import commands, names
@@ -50,22 +51,34 @@ __all__ = ["STILL_WAITING", "WAITING", "Settings", "apply", "apply_all", "likely
 
 
 def apply_all(ledger: Ledger, writes: Sequence[Write], settings: Settings) -> list[Outcome | Refused]:
-    """Do a batch, in order; one outcome or refusal for each."""
+    """Do a batch, in order; one outcome or refusal for each. Of the parts of one text all are refused, or none."""
     if {type(write.command) for write in writes} >= {AddQuote, BeginDirect}:
         # In one order, whichever comes first: else two batches could wait for each other.
         ledger.sql.alone("direct")
         ledger.sql.alone("quote")
     outcomes: list[Outcome | Refused] = []
-    for write in writes:
+    for place, write in enumerate(writes):
+        if write.continues and outcomes and isinstance(outcomes[-1], Refused):
+            outcomes.append(outcomes[-1])
+            continue
         try:
-            outcomes.append(apply(ledger, write, settings))
+            outcomes.append(apply(ledger, write, settings, list(_parts_after(writes, place))))
         except Refused as refused:
             outcomes.append(refused)
     return outcomes
 
 
-def apply(ledger: Ledger, write: Write, settings: Settings) -> Outcome:
-    """Do one thing. Raises Refused, and then nothing has changed."""
+def _parts_after(writes: Sequence[Write], place: int) -> Iterator[Write]:
+    """Yield the parts that continue the text of which the write at `place` is the first part."""
+    if not writes[place].continues:
+        yield from takewhile(lambda write: write.continues, islice(writes, place + 1, None))
+
+
+def apply(ledger: Ledger, write: Write, settings: Settings, parts: Sequence[Write] = ()) -> Outcome:
+    """Do one thing. Raises Refused, and then nothing has changed.
+
+    `parts` continue its text. All but their repeats is checked with it: they have its sender, time and room.
+    """
     command = write.command
     bars.check(ledger.sql, write)
     if isinstance(command, CreateRoom):
@@ -86,6 +99,9 @@ def apply(ledger: Ledger, write: Write, settings: Settings) -> Outcome:
         callers.check_name(asked.standing, command)
         rights.check(asked, command)
     earlier = ledger.earlier(asked.room, command, write)
+    for part in parts:
+        assert isinstance(part.command, SendMessage)
+        ledger.earlier(asked.room, part.command, part)  # refused with this one, if its client_id was used
     if earlier is not None:
         return earlier
     outcome = _RULES[type(command)](asked, command)

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 from flask import Blueprint, Response, request
 
-from ...hub.chat import Chat, Stored
+from ...hub.chat import Chat
 from ...hub.programs.hooks import Hook, Hooks, split
 from ...protocol import commands, json
 from ...protocol.errors import Invalid, ParameterInvalid, TokenUnknown
@@ -93,20 +93,18 @@ def _take(token_id: str, secret: str) -> Response:
     chat = _chat()
     principal, room = _hooks().open(token_id, secret)
     chat.limits.allow("hook", principal.identity or "", security.address())
-    key = _key()
-    stored: list[Stored] = []
+    key, parts = _key(), list[commands.SendMessage]()
     for number, part in enumerate(split(_text(), chat.bounds.message), 1):
         message = commands.NewMessage(user=principal.name or "", message=part)
-        command = commands.SendMessage(message=message, room=room, client_id=key if number == 1 else _next(key, number))
-        outcome = chat.submit(
-            command, identity=principal.identity, address=security.address(), first_byte_at=access.first_byte_at(),
-            proof=principal.proof, continues=number > 1,
-        )  # fmt: skip
-        assert isinstance(outcome, Stored)
-        stored.append(outcome)
+        client_id = key if number == 1 else _next(key, number)
+        parts.append(commands.SendMessage(message=message, room=room, client_id=client_id))
+    stored = chat.submit_parts(
+        parts, identity=principal.identity, address=security.address(), first_byte_at=access.first_byte_at(),
+        proof=principal.proof,
+    )  # fmt: skip
     if parameters.accepted("text/plain", "application/json") == "application/json":
-        repeated = {"duplicate": True} if stored[0].duplicate else {}
-        return live(json.own(stored[0].event.encoded) | repeated)
+        repeated = {"duplicate": True} if stored.duplicate else {}
+        return live(json.own(stored.event.encoded) | repeated)
     answer = Response("ok", content_type="text/plain; charset=utf-8")
     answer.headers["Cache-Control"] = "no-store"
     return answer
