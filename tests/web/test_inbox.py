@@ -287,6 +287,27 @@ def test_edits_and_deletions_change_mentions(ann: Person, bo: Person, room: str)
     assert "mentions" not in ann.entry(room) and mentioned(ann, room) == []
 
 
+def test_an_edit_calls_everybody(ann: Person, bo: Person, room: str) -> None:
+    """`@room` edited in is a mention with its run, seen by those who have read so far; edited out it is none."""
+    number = bo.say(room, "hello")
+    cursor = ann.inbox()["cursor"]
+    address = f"/rooms/{room}/messages/{number}"
+    event = bo.ask("PATCH", address, {"message": "hello @room"}).json()
+    assert event["message"]["runs"] == [{"text": "hello "}, {"text": "@room", "mention": "room"}]
+    there = ann.inbox(f"?after={cursor}&wait=25")
+    assert there["rooms"][room]["mentions"] == 1
+    assert mentioned(ann, room) == [(number, "room", True)] and mentioned(bo, room) == []
+    bo.ask("PATCH", address, {"message": "hello @room and @Ann"})
+    assert mentioned(ann, room) == [(number, "name", True)] and ann.entry(room)["mentions"] == 1
+    bo.ask("PATCH", address, {"message": "hello"})
+    assert mentioned(ann, room) == []
+    ann.command("mark-read", room, read={"id": number})
+    bo.ask("PATCH", address, {"message": "hello @room"})
+    assert mentioned(ann, room) == [(number, "room", False)] and "mentions" not in ann.entry(room)
+    bo.ask("PATCH", address, {"message": "hello"})
+    assert "mentions" not in ann.entry(room) and mentioned(ann, room) == []
+
+
 def test_a_mention_shows_a_room_that_one_has_not_joined(ann: Person, bo: Person) -> None:
     """It is in the inbox while the mention is unread; reading joins."""
     other = next(_rooms)
