@@ -9,13 +9,14 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 from flask import Flask
 from flask.testing import FlaskClient
-from people import owner
+from people import joined, owner
 from servers import Running
 
 from quotechat import create_app
@@ -189,6 +190,38 @@ def test_each_command_tells_of_its_own_limit(tmp_path: Path) -> None:
         assert answer.status_code == 200
         assert (_parsed(answer)[0][0], _parsed(answer)[1][0]) == (kind, kind)
     assert int(_parsed(boss.ask("PUT", "/rooms/lobby/read", {"id": 0}))[1][1]) < 60
+    app.extensions["quotechat"].close()
+
+
+def test_changes_of_ones_own_have_a_limit(tmp_path: Path) -> None:
+    """All of them take from `mark`; who acknowledges a named cursor reads, and may do so far more often."""
+    app = create_app(Settings(data=tmp_path))
+    boss = owner(app)
+    bo = joined(app, boss, "Bo").ask("GET", "/me").get_json()["account"]["id"]
+    limits = app.extensions["quotechat"].limits
+    moment = limits._clock()
+    limits._clock = lambda: moment  # nothing is filled up again
+    boss.prove()
+    changes = [
+        ("PATCH", "/me", {"settings": {"presence": "on"}}), ("PUT", "/cursors/grader", {"rooms": ["lobby"]}),
+        ("PUT", f"/me/blocks/{bo}", None), ("DELETE", f"/me/blocks/{bo}", None), ("DELETE", "/me/notices/1", None),
+        ("POST", "/me/claims", {"token": "none"}), ("POST", "/tokens", {"name": "laptop"}), ("POST", "/devices", None),
+        ("POST", "/bots", {"name": "Tea"}), ("DELETE", "/cursors/other", None),
+    ]  # fmt: skip
+    for number, (method, path, body) in enumerate(changes, 1):
+        answer = boss.ask(method, path, body)
+        assert answer.status_code < 500 and _parsed(answer) == (("mark", "60", "30"), ("mark", str(60 - number), ANY))
+    acknowledged = {"rooms": {"lobby": boss.ask("GET", "/rooms/lobby").get_json()["cursor"]}}
+    for _ in range(100):
+        assert boss.ask("PUT", "/cursors/grader/position", acknowledged).status_code == 200
+    for _ in range(60 - len(changes)):
+        assert boss.ask(*changes[0]).status_code == 200
+    for method, path, body in changes:
+        answer = boss.ask(method, path, body)
+        assert (answer.status_code, answer.get_json()["code"]) == (429, "rate-limited"), path
+    assert boss.ask("PUT", "/cursors/grader/position", acknowledged).status_code == 200
+    limits.spend("read", f"acct:{boss.ask('GET', '/me').get_json()['account']['id']}", "", 50_000)
+    assert boss.ask("PUT", "/cursors/grader/position", acknowledged).status_code == 429
     app.extensions["quotechat"].close()
 
 

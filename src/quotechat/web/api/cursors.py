@@ -13,7 +13,7 @@ from ...protocol import cursor, names
 from ...protocol.errors import CursorUnknown, Invalid
 from ...protocol.events import rfc3339
 from ...protocol.types import program_types as types
-from ..http import access, authentication, parameters, reads, security
+from ..http import access, authentication, parameters, quota, reads, security
 from ..http.services import services
 from ..spec.described import CURSORS, described
 from ..transports import poll_bytes, polling, revocation
@@ -36,8 +36,9 @@ def listed() -> Response:
 @described(
     answers={200: types.Named, 201: types.Named},
     body=types.NamedBody,
-    problems=("room-unknown", "conflict", *CURSORS),
+    problems=("room-unknown", "conflict", "rate-limited", *CURSORS),
     writes=True,
+    limit="mark",
     identity="needed",
 )
 def put(cursor_name: str) -> Response:
@@ -46,6 +47,7 @@ def put(cursor_name: str) -> Response:
     It begins at `from` in rooms that are new to it, `now` if that is left out.
     """
     principal, fields = authentication.need_account(), parameters.fields()
+    quota.mark()
     start = fields.get("from", "now")
     if not isinstance(start, str):
         raise Invalid("from", "from is a cursor, 0 or now.")
@@ -61,10 +63,14 @@ def one(cursor_name: str) -> Response:
 
 
 @blueprint.delete("/cursors/<cursor_name>")
-@described(answers={204: None}, problems=("cursor-unknown",), writes=True, identity="needed")
+@described(
+    answers={204: None}, problems=("cursor-unknown", "rate-limited"), writes=True, limit="mark", identity="needed"
+)
 def remove(cursor_name: str) -> Response:
     """Forget a cursor and its positions."""
-    _cursors().remove(authentication.need_account(), _known(cursor_name))
+    principal = authentication.need_account()
+    quota.mark()
+    _cursors().remove(principal, _known(cursor_name))
     return Response(status=204)
 
 
@@ -107,13 +113,14 @@ def events(cursor_name: str) -> Response:
 @described(
     answers={200: types.Named},
     body=types.PositionBody,
-    problems=("cursor-unknown", "room-unknown", "conflict", *CURSORS),
+    problems=("cursor-unknown", "room-unknown", "conflict", "rate-limited", *CURSORS),
     writes=True,
     identity="needed",
 )
 def move(cursor_name: str) -> Response:
     """Acknowledge: {`rooms`: {name: cursor}, `back`?}; all of them or none. `back` allows a step back."""
     principal, fields = authentication.need_account(), parameters.fields()
+    reads.ask()  # it belongs to reading: `mark` would be too narrow for a program that acknowledges each event
     found, back = fields.get("rooms"), fields.get("back", False)
     if not isinstance(found, dict) or not all(isinstance(each, str) for each in found.values()):
         raise Invalid("rooms", "rooms is an object: a cursor for each room.")

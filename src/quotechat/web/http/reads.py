@@ -41,6 +41,12 @@ def count(rows: int) -> None:
     g.quotechat_rows = g.get("quotechat_rows", 0) + rows
 
 
+def ask() -> None:
+    """Charge this request as one that reads. Raises RateLimited if its client has read too much."""
+    _limits().afford("read", *security.client())
+    count(REQUEST)
+
+
 def count_search(looked: int) -> None:
     """Charge this request for a search that has looked through so many quotes."""
     count(SEARCH + looked // LOOKED_THROUGH)
@@ -58,8 +64,7 @@ def _limits() -> Limits:
 
 def _look() -> None:
     if request.method in ("GET", "HEAD") and (request.blueprint or "").rpartition(".")[2] in _READING:
-        _limits().afford("read", *security.client())
-        count(REQUEST)
+        ask()
 
 
 def _pay(answer: Response) -> Response:

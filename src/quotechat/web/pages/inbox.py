@@ -11,7 +11,7 @@ from ...hub.chat import Chat
 from ...protocol.errors import NotFound, Refused, Unauthenticated
 from ...store.accounts import personal
 from ...store.following.inbox import Entry, State
-from ..http import authentication, site
+from ..http import authentication, quota, site
 from ..http.services import services
 from ..transports import inbox_polls
 from . import own
@@ -46,6 +46,7 @@ def dismiss(notice_id: int) -> Response:
     """Remove a notice; another page may have done so."""
     number = authentication.need_session()[1].account_id
     with contextlib.suppress(NotFound):
+        quota.mark()
         _chat().write_with(lambda sql: personal.dismiss(sql, number, notice_id))
     return to(site.url_for("inbox_page.page"))
 

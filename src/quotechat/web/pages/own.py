@@ -23,7 +23,7 @@ from ...store.administration import figures
 from ..api import moderation
 from ..api.accounts import me as me_calls
 from ..api.accounts import showing, token_fields
-from ..http import access, authentication, security, site
+from ..http import access, authentication, quota, security, site
 from ..http.services import services
 from .parts import answers
 from .parts.answers import to, to_sign_in
@@ -112,6 +112,7 @@ def device() -> Response:
     """Make a link for another device, and show it once."""
     authentication.need_session()
     try:
+        quota.mark()
         session = prove()
         made = Invited(*_services().accounts.device_link(session))
     except Refused as refused:
@@ -126,6 +127,7 @@ def new_token() -> Response:
     made: list[str] = []
 
     def make() -> None:
+        quota.mark()
         name = clean_name(request.form.get("name", ""), "name", 100)
         session = prove()
         made.append(_services().accounts.new_token(session.account_id, name, proof=session.hash)[1])
@@ -147,6 +149,7 @@ def new_bot() -> Response:
     made: list[str] = []
 
     def make() -> None:
+        quota.mark()
         authentication.need_right(principal, CREATE_BOT)
         given = request.form.get("rooms", "").split()
         rooms = token_fields.rooms({"rooms": given or None})
@@ -180,7 +183,13 @@ def claim() -> Response:
     """Take over the messages written in this browser without an account."""
     principal, _ = authentication.need_session()
     visitor = security.visitor()
-    return _own("claim", lambda: visitor and _services().accounts.claim(principal, visitor), "They are yours now.")
+
+    def take() -> None:
+        quota.mark()
+        if visitor:
+            _services().accounts.claim(principal, visitor)
+
+    return _own("claim", take, "They are yours now.")
 
 
 @blueprint.post("/me/close")

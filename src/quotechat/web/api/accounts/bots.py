@@ -9,7 +9,7 @@ from ....hub.chat import Chat
 from ....protocol.errors import Invalid
 from ....protocol.rights.permissions import CREATE_BOT
 from ....protocol.types import account_types as types
-from ...http import authentication, parameters
+from ...http import authentication, parameters, quota
 from ...http.services import services
 from ...spec.described import described
 from ..messages import live
@@ -33,13 +33,15 @@ def listed() -> Response:
 @described(
     answers={201: types.NewBot},
     body=types.BotBody,
-    problems=("account-unknown", "conflict", "forbidden", "scope-missing"),
+    problems=("account-unknown", "conflict", "forbidden", "rate-limited", "scope-missing"),
     writes=True,
+    limit="mark",
     identity="needed",
 )
 def make() -> Response:
     """Make a bot: {`name`, `rooms`?, `scopes`?, `keeper`?} → 201 {`account`, `token`}, the secret shown once."""
     principal, fields = authentication.need_account(), parameters.fields()
+    quota.mark()
     authentication.need_right(principal, CREATE_BOT)
     name, keeper = fields.get("name"), fields.get("keeper")
     if not isinstance(name, str):
@@ -53,11 +55,13 @@ def make() -> Response:
 
 @blueprint.patch("/bots/<account_id>")
 @described(
-    answers={200: types.Account}, body=types.BotChange, problems=("conflict", *_ONE), writes=True, identity="needed"
-)
+    answers={200: types.Account}, body=types.BotChange, problems=("conflict", "rate-limited", *_ONE), writes=True,
+    limit="mark", identity="needed",
+)  # fmt: skip
 def hand_over(account_id: str) -> Response:
     """Give a bot another keeper: {`keeper`} → the bot."""
     principal, keeper = authentication.need_account(), parameters.json_object().get("keeper")
+    quota.mark()
     if not isinstance(keeper, str):
         raise Invalid("keeper", "keeper is missing, or no text.")
     found = _bots().hand_over(principal, account_id, keeper)
@@ -85,13 +89,15 @@ def tokens(account_id: str) -> Response:
 @described(
     answers={201: types.NewToken},
     body=types.TokenBody,
-    problems=("proof-needed", "conflict", *_ONE),
+    problems=("proof-needed", "conflict", "rate-limited", *_ONE),
     writes=True,
+    limit="mark",
     identity="needed",
 )
 def new_token(account_id: str) -> Response:
     """Make a token of a bot: {`name`, `scopes`?, `rooms`?, `expires_in`?} → 201, once with its secret."""
     principal = authentication.need_person("token")
+    quota.mark()
     fields, chat = parameters.fields(), _chat()
     found, text = _bots().add_token(
         principal, account_id, token_fields.name(fields), token_fields.scopes(fields), token_fields.rooms(fields),

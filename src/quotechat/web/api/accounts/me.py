@@ -18,7 +18,7 @@ from ....protocol.types import wire
 from ....store import reading
 from ....store.accounts import accounts, personal, sessions
 from ....store.accounts.accounts import Account
-from ...http import authentication, parameters, security
+from ...http import authentication, parameters, quota, security
 from ...http.services import services
 from ...spec.described import described
 from ...transports import downloading
@@ -69,11 +69,13 @@ def _session_fields(caller: authentication.Caller) -> dict[str, Any]:
     body=types.MeBody,
     problems=("conflict", "rate-limited", "scope-missing"),
     writes=True,
+    limit="mark",
     identity="needed",
 )
 def change() -> Response:
     """Change name or settings: {`name`?, `settings`?} → the account. A name once a day; 50 tries an hour."""
     principal, fields = authentication.need_account(), parameters.fields()
+    quota.mark()
     settings = _settings(fields.get("settings", {}))
     if "name" in fields:
         # A refused name counts too: a guest learns from a refusal which accounts there are.
@@ -163,13 +165,15 @@ def scheduled() -> Response:
     answers={200: types.Claimed},
     body=types.ClaimBody,
     optional_body=True,
-    problems=("conflict", "scope-missing"),
+    problems=("conflict", "rate-limited", "scope-missing"),
     writes=True,
+    limit="mark",
     identity="needed",
 )
 def claim() -> Response:
     """Take over the messages that the caller wrote as a visitor: {`token`}, or the visitor's cookie → {`messages`}."""
     principal, fields = authentication.need_account(), parameters.fields(needed=False)
+    quota.mark()
     token = fields.get("token")
     if token is not None and not isinstance(token, str):
         raise Invalid("token", "token is no text.")
@@ -183,10 +187,14 @@ def claim() -> Response:
 
 
 @blueprint.delete("/me/notices/<int:notice_id>")
-@described(answers={204: None}, problems=("not-found", "scope-missing"), writes=True, identity="needed")
+@described(
+    answers={204: None}, problems=("not-found", "rate-limited", "scope-missing"), writes=True, limit="mark",
+    identity="needed",
+)  # fmt: skip
 def dismiss(notice_id: int) -> Response:
     """Take a notice of the inbox away."""
     number = authentication.need_account().account or 0
+    quota.mark()
     _chat().write_with(lambda sql: personal.dismiss(sql, number, notice_id))
     return Response(status=204)
 
@@ -202,8 +210,9 @@ def blocks() -> Response:
 
 @blueprint.put("/me/blocks/<account_id>")
 @described(
-    answers={204: None}, problems=("account-unknown", "conflict", "scope-missing"), writes=True, identity="needed"
-)
+    answers={204: None}, problems=("account-unknown", "conflict", "rate-limited", "scope-missing"), writes=True,
+    limit="mark", identity="needed",
+)  # fmt: skip
 def block(account_id: str) -> Response:
     """Block an account: its direct messages are refused, its mentions make no news."""
     set_block(authentication.need_account(), account_id, on=True)
@@ -211,7 +220,10 @@ def block(account_id: str) -> Response:
 
 
 @blueprint.delete("/me/blocks/<account_id>")
-@described(answers={204: None}, problems=("account-unknown", "scope-missing"), writes=True, identity="needed")
+@described(
+    answers={204: None}, problems=("account-unknown", "rate-limited", "scope-missing"), writes=True, limit="mark",
+    identity="needed",
+)  # fmt: skip
 def unblock(account_id: str) -> Response:
     """Block it no longer."""
     set_block(authentication.need_account(), account_id, on=False)
@@ -219,7 +231,8 @@ def unblock(account_id: str) -> Response:
 
 
 def set_block(principal: Principal, account_id: str, *, on: bool) -> None:
-    """Block an account, or block it no longer. Raises AccountUnknown, Conflict."""
+    """Block an account, or block it no longer. Raises AccountUnknown, Conflict, RateLimited."""
+    quota.mark()
     number = principal.account or 0
     if on:
         authentication.services().people.one(account_id, principal)  # a guest is not told who else is here
@@ -250,13 +263,15 @@ def tokens() -> Response:
 @described(
     answers={201: types.NewToken},
     body=types.TokenBody,
-    problems=("scope-missing", "proof-needed", "conflict"),
+    problems=("scope-missing", "proof-needed", "conflict", "rate-limited"),
     writes=True,
+    limit="mark",
     identity="needed",
 )
 def new_token() -> Response:
     """Make a token for a program: {`name`, `scopes`?, `rooms`?, `expires_in`?} → 201, once with its secret."""
     principal = authentication.need_person("token")
+    quota.mark()
     fields = parameters.fields()
     found, text = _accounts().new_token(
         principal.account or 0, token_fields.name(fields), token_fields.scopes(fields), token_fields.rooms(fields),

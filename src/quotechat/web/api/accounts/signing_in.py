@@ -11,7 +11,7 @@ from ....protocol.errors import NotFound
 from ....protocol.events import rfc3339
 from ....protocol.types import account_types as types
 from ....store.accounts import sessions
-from ...http import authentication, parameters, security
+from ...http import authentication, parameters, quota, security
 from ...http.services import services
 from ...spec.described import described
 from ..messages import live
@@ -125,11 +125,13 @@ def reset() -> Response:
 
 @blueprint.post("/devices")
 @described(
-    answers={201: types.ResetLink}, problems=("scope-missing", "proof-needed"), writes=True, identity="needed"
-)
+    answers={201: types.ResetLink}, problems=("scope-missing", "proof-needed", "rate-limited"), writes=True,
+    limit="mark", identity="needed",
+)  # fmt: skip
 def device() -> Response:
     """Make a link for another device of one's own: 201 {`link`, `expires_at`}, ten minutes, once. Needs a proof."""
     _, session = authentication.need_proof("device")
+    quota.mark()
     ticket, code = _accounts().device_link(session)
     return live({"link": showing.link("device", code), "expires_at": rfc3339(ticket.ends_at)}, 201)
 
