@@ -7,7 +7,9 @@ import hashlib
 import io
 import json
 import random
+import resource
 import tarfile
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -189,3 +191,22 @@ def test_a_long_archive_goes_out_whole(served: tuple[Running, requests.Session])
     assert unpacked(found)[f"files/{file['id']}-long.bin"] == data
     head = boss.head(f"{server.url}/api/v1/me/export", params={"files": 1}, timeout=60)
     assert head.headers["Content-Length"] == answer.headers["Content-Length"]
+
+
+def test_without_a_descriptor_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """503, also at the first export, for which Python has not yet looked for a directory; it counts as none."""
+    app = create_app(Settings(data=tmp_path))
+    admin = owner(app)
+    admin.ask("GET", "/me")
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for query in ("", "?files=1", ""):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, most[1]))
+        try:
+            answer = admin.ask("GET", f"/me/export{query}")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, most)
+        assert (answer.status_code, answer.get_json()["code"]) == (503, "overloaded")
+        assert int(answer.headers["Retry-After"]) > 0
+    assert admin.ask("GET", "/me/export").status_code == 200
+    app.extensions["quotechat"].close()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from ...protocol import json
-from ...protocol.errors import StorageFull
+from ...protocol.errors import Overloaded, StorageFull
 from ...store.accounts import own
 from ...store.base import Transactions
 from ...store.files.contents import Content
@@ -45,8 +45,8 @@ class OwnExport:
     """Blocks are made by threads that may wait."""
 
     def __init__(self, store: Transactions, account_id: int, find: Find | None = None) -> None:
-        """With `find` it is an archive with the account's files, else only the lines. Raises StorageFull."""
-        self._lines: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # see close
+        """With `find` it is an archive with the files, else the lines alone. Raises Overloaded, StorageFull."""
+        self._lines = _temporary()
         self._members: list[_Member] = []
         try:
             for line in own.lines(store, account_id):
@@ -97,6 +97,19 @@ class OwnExport:
             return
         line["path"] = f"files/{file['id']}-{_end_of(file['name'])}"
         self._members.append(_Member(_head(line["path"], content.size), content))
+
+
+def _temporary() -> IO[bytes]:
+    """Open the file of the lines. Raises Overloaded if there is no descriptor for it, StorageFull."""
+    try:
+        return tempfile.TemporaryFile()
+    except OSError as fault:
+        if fault.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFull() from fault
+        # ENOENT is what Python says, before it knows a directory, if it could open no file in any.
+        if fault.errno in (errno.EMFILE, errno.ENFILE, errno.ENOENT):
+            raise Overloaded() from fault
+        raise
 
 
 def _whole(content: Content) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ from ....hub.accounts.accounts import Accounts
 from ....hub.accounts.own_export import OwnExport
 from ....hub.chat import Chat
 from ....protocol import json
-from ....protocol.errors import Invalid, ParameterInvalid, Unauthenticated
+from ....protocol.errors import Invalid, Overloaded, ParameterInvalid, Unauthenticated
 from ....protocol.events import rfc3339
 from ....protocol.rights.principal import SCOPES, Principal
 from ....protocol.types import account_types as types
@@ -141,8 +141,17 @@ def export() -> Response:
     principal = authentication.need_account()
     with_files = parameters.flag("files")
     _chat().limits.allow("export", principal.identity or "")
-    _accounts().exported(principal)
-    found = OwnExport(_chat(), principal.account or 0, authentication.services().files.content if with_files else None)
+    find = authentication.services().files.content if with_files else None
+    try:
+        found = OwnExport(_chat(), principal.account or 0, find)
+    except Overloaded:
+        _chat().limits.refund("export", principal.identity or "")
+        raise
+    try:
+        _accounts().exported(principal)
+    except BaseException:
+        found.close()
+        raise
     kind, name = ("x-tar", "quotechat.tar") if with_files else ("x-ndjson", "quotechat.ndjson")
     headers = {
         "Content-Type": f"application/{kind}",
