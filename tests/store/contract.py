@@ -24,6 +24,7 @@ from quotechat.protocol.errors import (
     ScheduledUnknown,
     Unauthenticated,
 )  # fmt: skip
+from quotechat.protocol.markup import text as markup
 from quotechat.store.accounts.accounts import Account
 from quotechat.store.base import Cancelled, CreateRoom, Deliver, Due, Nothing, Scheduled, Store, Stored, Write
 from quotechat.store.programs import subscribers, webhooks
@@ -80,6 +81,24 @@ class StoreContract:
         return open_store()
 
     # --- Order and durability ---------------------------------------------------------------------
+
+    def test_texts_are_parsed_before_the_transaction(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A text that takes long to parse keeps no other sender waiting, whether it is sent, edited or scheduled."""
+        send = Write(said(text="**one**"), T0, "ann")
+        wait = Write(said(text="**two**", send_at="+10s"), T0, "ann")
+        change = Write(edit(1, "**three**"), T0, "ann")
+        deliver = Write(Deliver(1), T0 + 10_000)
+
+        def late(_: str) -> None:
+            raise AssertionError("parsed in the transaction")
+
+        monkeypatch.setattr(markup, "runs", late)
+        monkeypatch.setattr(markup, "parse", late)
+        for write, kind in ((send, Stored), (wait, Scheduled), (change, Stored), (deliver, Stored)):
+            assert isinstance(store.commit([write])[0], kind)
+        assert [each["runs"] for each in store.snapshot("lobby", 9)["messages"]] == [
+            [{"text": "three", "bold": True}], [{"text": "two", "bold": True}],
+        ]  # fmt: skip
 
     def test_numbers_have_no_hole(self, store: Store) -> None:
         """Accepted writes get 1, 2, 3 … in the order of the batch; refused ones take no number."""
