@@ -149,6 +149,30 @@ def test_ones_own_page(app: Flask) -> None:
     assert post(boss, "/me/close", old=PASSWORD).status_code == 409
 
 
+def test_ones_settings_are_changed_by_the_page(app: Flask) -> None:
+    """The level of all rooms without one of their own, and presence; each alone too. What is set already is marked."""
+    boss = owner(app)
+
+    def marked() -> list[str]:
+        page = boss.client.get("/me").get_data(as_text=True)
+        form = page[page.index('action="/me/settings"') :].partition("</form>")[0]
+        return re.findall(r'name="(?:level|presence)" value="([a-z]+)" checked', form)
+
+    def stored() -> Any:
+        return boss.ask("GET", "/me").get_json()["settings"]
+
+    assert marked() == ["mentions", "on"] and stored() == {}
+    answer = post(boss, "/me/settings", level="nothing", presence="off")
+    assert answer.status_code == 200 and "Saved." in answer.get_data(as_text=True)
+    assert marked() == ["nothing", "off"] and stored() == {"level": "nothing", "presence": "off"}
+    assert boss.ask("GET", "/inbox").get_json()["rooms"]["lobby"]["level"] == "nothing"
+    post(boss, "/me/settings", level="everything")
+    assert marked() == ["everything", "off"]
+    wrong = post(boss, "/me/settings", level="hidden", presence="on")
+    assert wrong.status_code == 422 and 'role="alert"' in wrong.get_data(as_text=True)
+    assert marked() == ["everything", "off"] and boss.ask("GET", "/me").get_json()["account"]["name"] == "Azin"
+
+
 def test_what_one_scheduled_is_put_away_by_the_page(app: Flask) -> None:
     """Also of a room that one was put out of, by the form and by the call; a second click changes nothing."""
     boss = owner(app)

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 
 from ...hub.accounts.people import Invited
 from ...hub.chat import Chat
-from ...protocol import commands
+from ...protocol import commands, json
 from ...protocol.errors import Forbidden, Invalid, Refused, RoomUnknown, ScheduledUnknown, Unauthenticated
 from ...protocol.markup import text
 from ...protocol.names import clean_name
@@ -25,6 +25,7 @@ from ..api.accounts import me as me_calls
 from ..api.accounts import showing, token_fields
 from ..http import access, authentication, quota, security, site
 from ..http.services import services
+from .about import LEVELS
 from .parts import answers
 from .parts.answers import to, to_sign_in
 
@@ -80,6 +81,19 @@ def password() -> Response:
         )
 
     return _own("password", change, "Your password is changed, and every other device is signed out.")
+
+
+@blueprint.post("/me/settings")
+def settings() -> Response:
+    """Change one's own level and presence, those that the form has."""
+    principal, _ = authentication.need_session()
+    given = {name: request.form[name] for name in ("level", "presence") if name in request.form}
+
+    def change() -> None:
+        quota.mark()
+        _services().accounts.change(principal, principal.name, me_calls.clean_settings(given), security.visitor())
+
+    return _own("settings", change, "Saved.")
 
 
 @blueprint.post("/me/sessions/<session_id>/end")
@@ -221,11 +235,11 @@ def _me(
 ) -> Response:  # fmt: skip
     principal, session = authentication.need_session()
     chat, number, visitor = _chat(), session.account_id, security.visitor()
-    found, tokens, written, waiting = chat.read_with(
+    found, tokens, written, waiting, account = chat.read_with(
         lambda sql: (
             sessions.of_account(sql, number), sessions.tokens_of(sql, number),
             accounts.unclaimed(sql, visitor) if visitor else 0,
-            reading.scheduled_anywhere(sql, principal.identity or ""),
+            reading.scheduled_anywhere(sql, principal.identity or ""), accounts.by_id(sql, number),
         )
     )  # fmt: skip
     return page(
@@ -234,6 +248,7 @@ def _me(
         tokens=[showing.token(each) for each in tokens], claimable=written,
         bots=[showing.account(each) for each in _services().bots.own(number)],
         can_make_bots=authentication.may(principal, CREATE_BOT),
+        settings=json.own(account.settings), levels={name: LEVELS[name] for name in me_calls.SETTINGS["level"]},
         scheduled=[_scheduled(each) for each in waiting],
         blocked=[showing.account(each) for each in me_calls.blocked_by(principal)],
         **shown_link("device", link, "With this link you sign in on another device, within ten minutes."),

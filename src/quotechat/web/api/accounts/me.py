@@ -27,7 +27,8 @@ from . import showing, token_fields
 
 blueprint = Blueprint("me", __name__, url_prefix="/api/v1")
 
-_SETTINGS = {"presence": ("on", "off"), "level": ("everything", "mentions", "nothing"), "notify": ("on", "off")}
+SETTINGS = {"presence": ("on", "off"), "level": ("everything", "mentions", "nothing"), "notify": ("on", "off")}
+"""The settings of an account and their values. `notify` is kept for clients: the server and its pages do not use it."""
 
 
 @blueprint.get("/me")
@@ -76,7 +77,7 @@ def change() -> Response:
     """Change name or settings: {`name`?, `settings`?} → the account. A name once a day; 50 tries an hour."""
     principal, fields = authentication.need_account(), parameters.fields()
     quota.mark()
-    settings = _settings(fields.get("settings", {}))
+    settings = clean_settings(fields.get("settings", {}))
     if "name" in fields:
         # A refused name counts too: a guest learns from a refusal which accounts there are.
         _chat().limits.allow("guest", principal.identity or "", security.address())
@@ -314,13 +315,14 @@ def revoke(token_id: str) -> Response:
 # --- Inside -----------------------------------------------------------------------------------------
 
 
-def _settings(found: Any) -> dict[str, Any]:
+def clean_settings(found: Any) -> dict[str, Any]:
+    """Return the settings in `found` that are to be changed. Raises Invalid with the field `settings`."""
     if not isinstance(found, dict):
         raise Invalid("settings", "settings is an object.")
     given = {name: value for name, value in found.items() if value is not None}
     for name, value in given.items():
-        if name not in _SETTINGS or value not in _SETTINGS[name]:
-            raise Invalid("settings", f"Settings are: {', '.join(f'{n} {v}' for n, v in _SETTINGS.items())}.")
+        if name not in SETTINGS or value not in SETTINGS[name]:
+            raise Invalid("settings", f"Settings are: {', '.join(f'{n} {v}' for n, v in SETTINGS.items())}.")
     return given
 
 
