@@ -28,7 +28,7 @@ from quotechat.protocol.events import rfc3339
 from quotechat.protocol.rights.principal import Principal
 from quotechat.protocol.search import question
 from quotechat.store.accounts import accounts
-from quotechat.store.base import CreateRoom
+from quotechat.store.base import CreateRoom, Stored, Write
 from quotechat.store.maintenance import retention
 from quotechat.store.open import open_index, open_store
 from quotechat.store.postgres.connections import PostgresUnavailable
@@ -448,6 +448,22 @@ def test_quotes_are_found_by_the_same_terms(both: Both) -> None:
     for _ in range(2):
         assert found("cafe") == []
         both.follow()
+
+
+def test_only_quotes_of_the_index_are_looked_through(both: Both) -> None:
+    """A word that few quotes have costs few of them, however many there are; what is not indexed yet is read."""
+    texts = [f"tea number {number}" for number in range(120)]
+    adds = [commands.AddQuote(quote=commands.NewQuote(text, "Ann"), room="lobby") for text in texts]
+    assert all(isinstance(each, Stored) for each in both.store.commit([Write(add, T0, "ann") for add in adds]))
+
+    def looked(words: str) -> int:
+        return quotes.search(both.store, both.index, question.words(words), None, 50).looked
+
+    assert looked("zzzz") >= len(texts)
+    both.follow()
+    assert (looked("zzzz"), looked("tea 77")) == (0, 1)
+    do(both.store, commands.AddQuote(quote=commands.NewQuote("coffee", "Ann"), room="lobby"))
+    assert (looked("zzzz"), looked("tea 77")) == (1, 2)
 
 
 def test_hostile_questions_are_answered_or_refused(both: Both) -> None:

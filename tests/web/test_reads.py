@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator
@@ -15,6 +16,9 @@ from websockets.sync.client import connect
 
 from quotechat import create_app
 from quotechat.config import Settings
+from quotechat.protocol import commands
+from quotechat.store.base import Write
+from quotechat.store.open import open_store
 
 TARGETS = {
     "events": "/api/v1/rooms/lobby/events?after=0",
@@ -75,6 +79,31 @@ def test_long_pages_are_limited_too(tmp_path: Path, path: str) -> None:
     assert before - chat.limits.left("read", identity)[1] > (1990 if path == "/reference" else 4)
     chat.limits.spend("read", identity, "", 2000)
     assert boss.client.get(path).status_code == 429
+    chat.close()
+
+
+@pytest.mark.parametrize("path", ["/quotes?q=tea", "/api/v1/quotes?q=tea&limit=1"])
+def test_a_search_pays_for_what_it_looks_through(tmp_path: Path, path: str) -> None:
+    """Quotes that it looks through and does not show cost as well, and a search more than a list."""
+    settings = Settings(data=tmp_path, reads_burst=1000, reads_per_second=1)
+    with contextlib.closing(open_store(settings)) as store:
+        store.found(0)
+        add = commands.AddQuote(quote=commands.NewQuote("a cup of tea", "Ann"), room="lobby")
+        store.commit([Write(add, 1000, "ann")] * 200)
+    app = create_app(settings)
+    chat, boss = app.extensions["quotechat"], owner(app)
+    identity = f"acct:{boss.ask('GET', '/me').get_json()['account']['id']}"
+
+    moment = chat.limits._clock()
+    chat.limits._clock = lambda: moment  # nothing is filled up again
+
+    def cost(asked: str) -> float:
+        before = chat.limits.left("read", identity)[1]
+        assert boss.client.get(asked).status_code == 200
+        return float(before - chat.limits.left("read", identity)[1])
+
+    # As much as 20 rows more, and one for each five of the two hundred that it looked through.
+    assert cost(path) - cost(path.replace("q=tea", "")) == pytest.approx(60, abs=1)
     chat.close()
 
 
