@@ -506,6 +506,16 @@ class RulesOfRoomsContract:
             RoomUnknown, Stored, Stored, Accepted, Forbidden, Stored, RoomUnknown, Stored, Stored, RoomUnknown, Stored,
         ]  # fmt: skip
 
+    def test_what_one_scheduled_goes_with_its_room(self, store: Store, people: list[accounts.Account]) -> None:
+        """At once for its sender, though its rows are deleted later: no name of a removed room is told."""
+        _, bea, _, _ = people
+        room = room_of(store, bea)
+        do(store, said("Bea", room=room, send_at="+10s"), bea.identity)
+        do(store, said("Bea", send_at="+20s"), bea.identity)
+        store.remove_room(room, T0)
+        found = store.read_with(lambda sql: reading.scheduled_anywhere(sql, bea.identity))
+        assert [each["room"] for each in found] == ["lobby"]
+
     @pytest.mark.parametrize("forgets", [False, True])
     def test_what_was_refused_is_kept_for_30_days(
         self, store: Store, people: list[accounts.Account], forgets: bool

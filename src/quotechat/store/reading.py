@@ -205,13 +205,15 @@ def scheduled(sql: Sql, room: str, identity: str, reader: Principal | None = Non
 
 
 def scheduled_anywhere(sql: Sql, identity: str) -> list[dict[str, Any]]:
-    """Return the scheduled messages that wait, of all rooms."""
+    """Return the scheduled messages that wait, of all rooms that were not removed."""
     own = _own(sql, identity)
     rows = sql.all(
         "SELECT s.id, s.due_at, r.name, s.message, s.client_id, s.code FROM scheduled s JOIN room r ON r.id = s.room_id"
         f" WHERE s.identity IN ({_marks(own)}) AND s.state IN ('waiting', 'refused') ORDER BY s.due_at, s.id", *own,
     )  # fmt: skip
-    return [waiting_message(row[0], row[1], row[2], json.own(row[3]), row[4], row[5]) for row in rows]
+    return [
+        waiting_message(row[0], row[1], row[2], json.own(row[3]), row[4], row[5]) for row in rows if PART not in row[2]
+    ]
 
 
 def _own(sql: Sql, identity: str) -> list[str]:
