@@ -34,7 +34,7 @@ from quotechat.store.ledger import Ledger
 from quotechat.store.migrate import SchemaTooNew
 from quotechat.store.postgres import connections
 from quotechat.store.postgres import store as module
-from quotechat.store.postgres.batched_sql import BatchedSql
+from quotechat.store.postgres.batched_sql import BatchedSql, PlainSql
 from quotechat.store.postgres.store import PostgresStore
 from quotechat.store.programs import subscribers, webhooks
 from quotechat.store.shapes import Sql
@@ -314,6 +314,32 @@ def test_an_acknowledgement_beside_a_leave_follows_no_more(open_store: Open, tab
 
     assert beside(store, other, tables, lambda sql: members.remove(sql, there.room_id, ann.id), move) is None
     assert store.read_with(lambda sql: subscribers.positions(sql, reader)) == {}
+
+
+def test_an_account_in_many_rooms_is_closed_with_few_statements(
+    open_store: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three for each room, since its senders wait meanwhile: lock it, append the event, move its head."""
+    store, counts, asked = open_store(), list[int](), list[str]()
+    boss = store.write_with(lambda sql: accounts.make(sql, "Boss", "member", T0))
+    for name in ("run", "one", "all"):
+        ask = getattr(PlainSql, name)
+        monkeypatch.setattr(PlainSql, name, lambda sql, *given, ask=ask: (asked.append(given[0]), ask(sql, *given))[1])
+    for name, rooms in (("Ann", 5), ("Bea", 25)):
+        account = store.write_with(lambda sql, name=name: accounts.make(sql, name, "member", T0))
+        made = [do(store, CreateRoom(f"{name}{number}".lower(), kind="closed", members=(account.key,)), boss.identity)
+                for number in range(rooms)]  # fmt: skip
+        asked.clear()
+        store.write_with(lambda sql, account=account: closing.close(sql, account, T0))
+        counts.append(len(asked))
+        for room in made:
+            (*_, last) = store.read(room.room["name"], START, 9).events
+            assert (last.envelope["command"], last.envelope["member"]["id"]) == ("member-left", account.key)
+    assert counts[1] - counts[0] == 3 * 20
+    for table in ("member", "mention", "subscribed"):
+        assert store.read_with(lambda sql, table=table: sql.one(f"SELECT count(*) FROM {table}")) == (
+            (31 if table == "member" else 0),
+        )
 
 
 def test_a_delivery_waits_for_a_ban_that_comes_first(open_store: Open, tables: str) -> None:

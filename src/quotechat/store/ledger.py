@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,10 +76,15 @@ class Ledger:
             row = self.sql.one(ROOM, name)
             if row is None:
                 return None
-            room = self._rooms[name] = Room(
-                row[0], name, row[1], bytes(row[2]), row[3], row[4], Counts(row[5], row[6], row[7])
-            )
+            room = self._rooms[name] = _room(name, row)
         return room
+
+    def read_rooms(self, names: Collection[str]) -> None:
+        """Read many rooms, which are locked already, with one statement."""
+        if names:
+            marks = ", ".join("?" * len(names))
+            rows = self.sql.all(f"SELECT name, {ROOM_COLUMNS} FROM room WHERE name IN ({marks})", *names)
+            self._rooms |= {name: _room(name, row) for name, *row in list(rows) if name not in self._rooms}
 
     def touch(self, account: int) -> None:
         """Move the revision of an account: its rights have changed."""
@@ -227,6 +233,11 @@ class Ledger:
         )  # fmt: skip
         assert row is not None
         return waiting_message(row[0], row[1], row[2], json.own(row[3]), row[4], row[5])
+
+
+def _room(name: str, row: Sequence[Any]) -> Room:
+    head, chain, kind, about = row[1:5]
+    return Room(row[0], name, head, bytes(chain), kind, about, Counts(row[5], row[6], row[7]))
 
 
 def former_sender(command: commands.Write, write: Write) -> str | None:

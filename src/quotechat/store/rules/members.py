@@ -111,8 +111,7 @@ def remove(asked: Asked, command: RemoveMember) -> Stored | Accepted:
 def let_go(asked: Asked, member: Member, reason: str) -> Stored | Accepted:
     """End a membership, and delete the rows that depend on it."""
     sql, room = asked.ledger.sql, asked.room
-    body = {"member": {"id": member.id, "user": member.name}, "reason": reason}
-    outcome = _tell(asked, events.MEMBER_LEFT, member, body)
+    outcome = _tell(asked, events.MEMBER_LEFT, member, _left(member, reason))
     members.remove(sql, room.id, member.account)
     sql.run("DELETE FROM mention WHERE account_id = ? AND room_id = ?", member.account, room.id)
     asked.ledger.touch(member.account)
@@ -125,32 +124,48 @@ def check_joined(sql: Sql, *numbers: int) -> None:
         raise Conflict(f"An account is in at most {members.MOST_JOINED:,} rooms.")
 
 
-def hold_rooms(sql: Sql, *people: Account) -> list[str]:
-    """Lock the private rooms of these accounts, all in the order of a batch of writes; return their names."""
-    found = "SELECT r.id, r.name, r.kind FROM member m JOIN room r ON r.id = m.room_id WHERE m.account_id = ?"
-    rows = {tuple(row) for account in people for row in list(sql.all(found, account.id))}
-    private = [(room_id, name) for room_id, name, kind in sorted(rows) if rooms.is_private(kind)]
-    for room_id, _ in private:
+def hold_rooms(sql: Sql, *people: Account) -> None:
+    """Lock the private rooms of these accounts, all in the order of a batch of writes."""
+    for room_id, _ in sorted({each for account in people for each in _private_rooms(sql, account)}):
         # It locks the room, in every dialect.
         sql.run("UPDATE room SET floor = floor WHERE id = ?", room_id)
-    return [name for _, name in private]
 
 
 def leave_all(sql: Sql, account: Account, at: int, *, nameless: bool = False) -> None:
-    """End every membership of an account that closes, in one open write transaction; `nameless` if its name goes."""
+    """End every membership of an account that closes, in one open write transaction; `nameless` if its name goes.
+
+    Its private rooms are locked (`hold_rooms`), so senders there wait: for each room there are few statements.
+    """
     user = DELETED_ACCOUNT if nameless else account.name
-    names, ledger = hold_rooms(sql, account), Ledger(sql)
+    member = Member(account.id, account.key, user, account.role, "member")
+    names, ledger = [name for _, name in _private_rooms(sql, account)], Ledger(sql)
+    ledger.read_rooms(names)
     for name in names:
         command = RemoveMember(member=commands.MemberId(account.key), room=name)
         write = Write(command, at, operator=True)
         asked = Asked(ledger, ledger.room(name), write, Settings(), Standing(Principal(None)))
-        let_go(asked, Member(account.id, account.key, user, account.role, "member"), "closed")
+        _tell(asked, events.MEMBER_LEFT, member, _left(member, "closed"))
+    if names:
+        ledger.touch(account.id)
     ledger.flush()
     for table in ("member", "mention", "blocked", "notice"):
         sql.run(f"DELETE FROM {table} WHERE account_id = ?", account.id)
 
 
 # --- Inside -----------------------------------------------------------------------------------------
+
+
+def _private_rooms(sql: Sql, account: Account) -> list[tuple[int, str]]:
+    """Return the ids and names of the private rooms of an account, by id."""
+    rows = sql.all(
+        "SELECT r.id, r.name, r.kind FROM member m JOIN room r ON r.id = m.room_id WHERE m.account_id = ?", account.id
+    )
+    return sorted((room_id, name) for room_id, name, kind in list(rows) if rooms.is_private(kind))
+
+
+def _left(member: Member, reason: str) -> dict[str, Any]:
+    """Return the body of the event that a member has left."""
+    return {"member": {"id": member.id, "user": member.name}, "reason": reason}
 
 
 def _set_role(asked: Asked, member: Member, role: str) -> Stored | Accepted:
