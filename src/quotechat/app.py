@@ -312,6 +312,7 @@ def _limits(settings: Settings) -> Limits:
         {
             "message": Rate(settings.messages_burst, settings.messages_per_second),
             "mark": Rate(60, 2),
+            "change": Rate(300, 5),
             # Only an operator removes rooms.
             "room": Rate(settings.rooms_per_hour, settings.rooms_per_hour / hour, _ROOM_MAKERS),
             "read": Rate(settings.reads_burst, settings.reads_per_second, _READERS),

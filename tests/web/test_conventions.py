@@ -194,7 +194,7 @@ def test_each_command_tells_of_its_own_limit(tmp_path: Path) -> None:
 
 
 def test_changes_of_ones_own_have_a_limit(tmp_path: Path) -> None:
-    """All of them take from `mark`; who acknowledges a named cursor reads, and may do so far more often."""
+    """All of them take from `change`; who acknowledges a named cursor reads, and may do so far more often."""
     app = create_app(Settings(data=tmp_path))
     boss = owner(app)
     bo = joined(app, boss, "Bo").ask("GET", "/me").get_json()["account"]["id"]
@@ -210,11 +210,12 @@ def test_changes_of_ones_own_have_a_limit(tmp_path: Path) -> None:
     ]  # fmt: skip
     for number, (method, path, body) in enumerate(changes, 1):
         answer = boss.ask(method, path, body)
-        assert answer.status_code < 500 and _parsed(answer) == (("mark", "60", "30"), ("mark", str(60 - number), ANY))
+        assert answer.status_code < 500
+        assert _parsed(answer) == (("change", "300", "60"), ("change", str(300 - number), ANY))
     acknowledged = {"rooms": {"lobby": boss.ask("GET", "/rooms/lobby").get_json()["cursor"]}}
     for _ in range(100):
         assert boss.ask("PUT", "/cursors/grader/position", acknowledged).status_code == 200
-    for _ in range(60 - len(changes)):
+    for _ in range(300 - len(changes)):
         assert boss.ask(*changes[0]).status_code == 200
     for method, path, body in changes:
         answer = boss.ask(method, path, body)

@@ -38,7 +38,7 @@ def listed() -> Response:
     body=types.NamedBody,
     problems=("room-unknown", "conflict", "rate-limited", *CURSORS),
     writes=True,
-    limit="mark",
+    limit="change",
     identity="needed",
 )
 def put(cursor_name: str) -> Response:
@@ -47,7 +47,7 @@ def put(cursor_name: str) -> Response:
     It begins at `from` in rooms that are new to it, `now` if that is left out.
     """
     principal, fields = authentication.need_account(), parameters.fields()
-    quota.mark()
+    quota.change()
     start = fields.get("from", "now")
     if not isinstance(start, str):
         raise Invalid("from", "from is a cursor, 0 or now.")
@@ -64,12 +64,12 @@ def one(cursor_name: str) -> Response:
 
 @blueprint.delete("/cursors/<cursor_name>")
 @described(
-    answers={204: None}, problems=("cursor-unknown", "rate-limited"), writes=True, limit="mark", identity="needed"
+    answers={204: None}, problems=("cursor-unknown", "rate-limited"), writes=True, limit="change", identity="needed"
 )
 def remove(cursor_name: str) -> Response:
     """Forget a cursor and its positions."""
     principal = authentication.need_account()
-    quota.mark()
+    quota.change()
     _cursors().remove(principal, _known(cursor_name))
     return Response(status=204)
 

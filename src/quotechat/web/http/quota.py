@@ -61,9 +61,9 @@ def taken_from(kind: str) -> None:
     g.quotechat_bucket = kind
 
 
-def mark() -> None:
-    """Take from `mark`, as each change of one's own that is no command does. Raises RateLimited."""
-    services().chat.limits.allow("mark", *security.client())
+def change() -> None:
+    """Take from `change`, as each change of one's own that is no command does. Raises RateLimited."""
+    services().chat.limits.allow("change", *security.client())
 
 
 def _tell(answer: Response, kind: str) -> None:

@@ -90,7 +90,7 @@ def settings() -> Response:
     given = {name: request.form[name] for name in ("level", "presence") if name in request.form}
 
     def change() -> None:
-        quota.mark()
+        quota.change()
         _services().accounts.change(principal, principal.name, me_calls.clean_settings(given), security.visitor())
 
     return _own("settings", change, "Saved.")
@@ -126,7 +126,7 @@ def device() -> Response:
     """Make a link for another device, and show it once."""
     authentication.need_session()
     try:
-        quota.mark()
+        quota.change()
         session = prove()
         made = Invited(*_services().accounts.device_link(session))
     except Refused as refused:
@@ -141,7 +141,7 @@ def new_token() -> Response:
     made: list[str] = []
 
     def make() -> None:
-        quota.mark()
+        quota.change()
         name = clean_name(request.form.get("name", ""), "name", 100)
         session = prove()
         made.append(_services().accounts.new_token(session.account_id, name, proof=session.hash)[1])
@@ -163,7 +163,7 @@ def new_bot() -> Response:
     made: list[str] = []
 
     def make() -> None:
-        quota.mark()
+        quota.change()
         authentication.need_right(principal, CREATE_BOT)
         given = request.form.get("rooms", "").split()
         rooms = token_fields.rooms({"rooms": given or None})
@@ -199,7 +199,7 @@ def claim() -> Response:
     visitor = security.visitor()
 
     def take() -> None:
-        quota.mark()
+        quota.change()
         if visitor:
             _services().accounts.claim(principal, visitor)
 

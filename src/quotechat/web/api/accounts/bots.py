@@ -35,13 +35,13 @@ def listed() -> Response:
     body=types.BotBody,
     problems=("account-unknown", "conflict", "forbidden", "rate-limited", "scope-missing"),
     writes=True,
-    limit="mark",
+    limit="change",
     identity="needed",
 )
 def make() -> Response:
     """Make a bot: {`name`, `rooms`?, `scopes`?, `keeper`?} → 201 {`account`, `token`}, the secret shown once."""
     principal, fields = authentication.need_account(), parameters.fields()
-    quota.mark()
+    quota.change()
     authentication.need_right(principal, CREATE_BOT)
     name, keeper = fields.get("name"), fields.get("keeper")
     if not isinstance(name, str):
@@ -56,12 +56,12 @@ def make() -> Response:
 @blueprint.patch("/bots/<account_id>")
 @described(
     answers={200: types.Account}, body=types.BotChange, problems=("conflict", "rate-limited", *_ONE), writes=True,
-    limit="mark", identity="needed",
+    limit="change", identity="needed",
 )  # fmt: skip
 def hand_over(account_id: str) -> Response:
     """Give a bot another keeper: {`keeper`} → the bot."""
     principal, keeper = authentication.need_account(), parameters.json_object().get("keeper")
-    quota.mark()
+    quota.change()
     if not isinstance(keeper, str):
         raise Invalid("keeper", "keeper is missing, or no text.")
     found = _bots().hand_over(principal, account_id, keeper)
@@ -91,13 +91,13 @@ def tokens(account_id: str) -> Response:
     body=types.TokenBody,
     problems=("proof-needed", "conflict", "rate-limited", *_ONE),
     writes=True,
-    limit="mark",
+    limit="change",
     identity="needed",
 )
 def new_token(account_id: str) -> Response:
     """Make a token of a bot: {`name`, `scopes`?, `rooms`?, `expires_in`?} → 201, once with its secret."""
     principal = authentication.need_person("token")
-    quota.mark()
+    quota.change()
     fields, chat = parameters.fields(), _chat()
     found, text = _bots().add_token(
         principal, account_id, token_fields.name(fields), token_fields.scopes(fields), token_fields.rooms(fields),

@@ -70,13 +70,13 @@ def _session_fields(caller: authentication.Caller) -> dict[str, Any]:
     body=types.MeBody,
     problems=("conflict", "rate-limited", "scope-missing"),
     writes=True,
-    limit="mark",
+    limit="change",
     identity="needed",
 )
 def change() -> Response:
     """Change name or settings: {`name`?, `settings`?} → the account. A name once a day; 50 tries an hour."""
     principal, fields = authentication.need_account(), parameters.fields()
-    quota.mark()
+    quota.change()
     settings = clean_settings(fields.get("settings", {}))
     if "name" in fields:
         # A refused name counts too: a guest learns from a refusal which accounts there are.
@@ -177,13 +177,13 @@ def scheduled() -> Response:
     optional_body=True,
     problems=("conflict", "rate-limited", "scope-missing"),
     writes=True,
-    limit="mark",
+    limit="change",
     identity="needed",
 )
 def claim() -> Response:
     """Take over the messages that the caller wrote as a visitor: {`token`}, or the visitor's cookie → {`messages`}."""
     principal, fields = authentication.need_account(), parameters.fields(needed=False)
-    quota.mark()
+    quota.change()
     token = fields.get("token")
     if token is not None and not isinstance(token, str):
         raise Invalid("token", "token is no text.")
@@ -198,13 +198,13 @@ def claim() -> Response:
 
 @blueprint.delete("/me/notices/<int:notice_id>")
 @described(
-    answers={204: None}, problems=("not-found", "rate-limited", "scope-missing"), writes=True, limit="mark",
+    answers={204: None}, problems=("not-found", "rate-limited", "scope-missing"), writes=True, limit="change",
     identity="needed",
 )  # fmt: skip
 def dismiss(notice_id: int) -> Response:
     """Take a notice of the inbox away."""
     number = authentication.need_account().account or 0
-    quota.mark()
+    quota.change()
     _chat().write_with(lambda sql: personal.dismiss(sql, number, notice_id))
     return Response(status=204)
 
@@ -221,7 +221,7 @@ def blocks() -> Response:
 @blueprint.put("/me/blocks/<account_id>")
 @described(
     answers={204: None}, problems=("account-unknown", "conflict", "rate-limited", "scope-missing"), writes=True,
-    limit="mark", identity="needed",
+    limit="change", identity="needed",
 )  # fmt: skip
 def block(account_id: str) -> Response:
     """Block an account: its direct messages are refused, its mentions make no news."""
@@ -231,7 +231,7 @@ def block(account_id: str) -> Response:
 
 @blueprint.delete("/me/blocks/<account_id>")
 @described(
-    answers={204: None}, problems=("account-unknown", "rate-limited", "scope-missing"), writes=True, limit="mark",
+    answers={204: None}, problems=("account-unknown", "rate-limited", "scope-missing"), writes=True, limit="change",
     identity="needed",
 )  # fmt: skip
 def unblock(account_id: str) -> Response:
@@ -242,7 +242,7 @@ def unblock(account_id: str) -> Response:
 
 def set_block(principal: Principal, account_id: str, *, on: bool) -> None:
     """Block an account, or block it no longer. Raises AccountUnknown, Conflict, RateLimited."""
-    quota.mark()
+    quota.change()
     number = principal.account or 0
     if on:
         authentication.services().people.one(account_id, principal)  # a guest is not told who else is here
@@ -275,13 +275,13 @@ def tokens() -> Response:
     body=types.TokenBody,
     problems=("scope-missing", "proof-needed", "conflict", "rate-limited"),
     writes=True,
-    limit="mark",
+    limit="change",
     identity="needed",
 )
 def new_token() -> Response:
     """Make a token for a program: {`name`, `scopes`?, `rooms`?, `expires_in`?} → 201, once with its secret."""
     principal = authentication.need_person("token")
-    quota.mark()
+    quota.change()
     fields = parameters.fields()
     found, text = _accounts().new_token(
         principal.account or 0, token_fields.name(fields), token_fields.scopes(fields), token_fields.rooms(fields),

@@ -126,12 +126,12 @@ def reset() -> Response:
 @blueprint.post("/devices")
 @described(
     answers={201: types.ResetLink}, problems=("scope-missing", "proof-needed", "rate-limited"), writes=True,
-    limit="mark", identity="needed",
+    limit="change", identity="needed",
 )  # fmt: skip
 def device() -> Response:
     """Make a link for another device of one's own: 201 {`link`, `expires_at`}, ten minutes, once. Needs a proof."""
     _, session = authentication.need_proof("device")
-    quota.mark()
+    quota.change()
     ticket, code = _accounts().device_link(session)
     return live({"link": showing.link("device", code), "expires_at": rfc3339(ticket.ends_at)}, 201)
 
