@@ -23,7 +23,14 @@ THREADS = {
     "watcher": "quotechat.hub.background.notifier:SocketNotifier.wait",
     "reactor": "quotechat.live.reactor:Reactor._sweep",
     "lingering": "quotechat.serving.lingering:Lingering._expire",
+    "housekeeper": "quotechat.hub.background.housekeeping:Housekeeper._do_some",
+    "indexer": "quotechat.hub.background.indexer:Indexer._step",
+    "webhooks": "quotechat.hub.webhooks.sender:Sender.step",
+    "downloads": "quotechat.live.downloads:Downloads._turn",
 }
+LATE = ("indexer", "webhooks")
+"""Threads without which a server serves, and is ready."""
+FILE = b"0123456789abcdef" * 20_000
 
 
 def ready(server: Running) -> tuple[int, dict[str, Any]]:
@@ -37,31 +44,52 @@ def post(server: Running, text: str, token: str = "", **more: Any) -> requests.R
     return requests.post(f"{server.url}{MESSAGES}", json=body, headers=headers, timeout=60)
 
 
+def state(server: Running, thread: str) -> tuple[int, str | None]:
+    """The status of /readyz, and what it says of `thread`."""
+    status, parts = ready(server)
+    return status, parts.get(thread)
+
+
+def upload(server: Running, token: str) -> str:
+    """The address of a file that is long enough for the thread of downloads."""
+    headers = {"Authorization": f"Bearer {token}"}
+    answer = requests.post(f"{server.url}/api/v1/rooms/lobby/files?name=f", data=FILE, headers=headers, timeout=60)
+    answer.raise_for_status()
+    return f"{server.url}/api/v1/files/{answer.json()['file']['id']}"
+
+
+def download(file: str, token: str) -> bytes:
+    return requests.get(file, headers={"Authorization": f"Bearer {token}"}, timeout=60).content
+
+
 @pytest.mark.parametrize("thread", list(THREADS))
 def test_a_thread_begins_again(tmp_path: Path, thread: str) -> None:
-    """Whatever it raised: not ready and named, then ready again; sending, reading and scheduling go on."""
+    """Whatever it raised: not ready and named, then ready again; sending, reading, scheduling and downloads go on."""
     function = THREADS[thread]
     raising = Raising(tmp_path / "raising", function)
     command = raising.command("serve", "--port", "0", "--data", str(tmp_path / "data"))
-    with running(command, env=raising.env(QUOTECHAT_LIMITS="off")) as server:
+    with running(command, env=raising.env(QUOTECHAT_LIMITS="off", QUOTECHAT_GUEST_FILES="on")) as server:
         with connect(f"{server.url.replace('http', 'ws', 1)}/api/v1/ws?room=lobby&after=0") as ws:
             assert json.loads(ws.recv(60))["command"] == "caught-up"
             token = requests.post(f"{server.url}/api/v1/guests", json={"user": "Ann"}, timeout=30).json()["token"]
-            workers = server.workers()
+            workers, file = server.workers(), upload(server, token)
             raising.hold()
             raising.arm(function, whatever=True)
             # What the writer and the one that lingers have to do: a peer whose connection is over, and who holds on.
             parts = urlsplit(server.url)
-            with ThreadPoolExecutor(1) as pool, socket.create_connection((parts.hostname, parts.port)) as peer:
+            with ThreadPoolExecutor(2) as pool, socket.create_connection((parts.hostname, parts.port)) as peer:
                 peer.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
                 asked = pool.submit(post, server, "meanwhile", token)
-                until(lambda: _unready(server).get(thread) == "restarting", what="that it is not ready")
+                read = pool.submit(download, file, token)
+                broken = (200 if thread in LATE else 503, "restarting")
+                until(lambda: state(server, thread) == broken, what="that it is named")
                 raising.release()
                 first = asked.result(60)
+                assert read.result(60) == FILE
             # The writer's fault meets this write or that of /readyz: it may be stored or not, and that is said at once.
             unknown = thread == "writer" and first.status_code == 503
             assert first.json()["code"] == "outcome-unknown" if unknown else first.status_code == 201
-            until(lambda: ready(server)[0] == 200, what="that it is ready again")
+            until(lambda: state(server, thread) == (200, "ok"), what="that it is ready again")
             assert post(server, "meanwhile", token).status_code in (200, 201)
             post(server, "later", token, send_at="+1s").raise_for_status()
             texts: list[str] = []
