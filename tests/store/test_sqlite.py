@@ -12,9 +12,11 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bad_disk import failing_commits
@@ -28,13 +30,15 @@ from quotechat.protocol import commands
 from quotechat.protocol.cursor import START
 from quotechat.protocol.errors import Conflict, Overloaded, StorageFull
 from quotechat.store.accounts import accounts
-from quotechat.store.base import Deliver, FlushFailed, Impossible, Write
+from quotechat.store.base import Deliver, FlushFailed, Impossible, Store, Write
 from quotechat.store.disk.lock import FileLock
 from quotechat.store.migrate import SchemaTooNew
 from quotechat.store.rules import Settings
+from quotechat.store.search.sqlite import SqliteIndex
 from quotechat.store.shapes import Sql
 from quotechat.store.sqlite import store as sqlite
 from quotechat.store.sqlite.store import SqliteStore
+from quotechat.store.transfer import backup
 
 
 @pytest.fixture
@@ -273,13 +277,106 @@ def test_a_full_disk_refuses_and_reading_goes_on(open_store: Open) -> None:
     assert do(store, said(text="after")).seq == 2
 
 
-def test_a_newer_schema_is_left_alone(open_store: Open, path: Path) -> None:
-    """An old program does not touch what a newer one wrote."""
+def test_a_newer_schema_is_left_alone(open_store: Open, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An old program does not touch what a newer one wrote, and holds no connection to it."""
     open_store().close()
     with contextlib.closing(sqlite3.connect(path)) as other, other:
         other.execute("UPDATE meta SET value = '99' WHERE key = 'schema'")
+    connections = Connections(monkeypatch)
     with pytest.raises(SchemaTooNew):
         SqliteStore(path)
+    with pytest.raises(SchemaTooNew), sqlite.look(path):
+        pass
+    assert len(connections.made) == 2 and connections.open() == []
+
+
+class Connections:
+    """All connections to SQLite that are made from now on; the pragma number `broken` of all raises."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.made: list[sqlite3.Connection] = []
+        self.broken, self._pragmas = -1, 0
+        connect, every = sqlite3.connect, self
+
+        class Broken(sqlite3.Connection):
+            def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+                every._count(sql)
+                return super().execute(sql, parameters)
+
+        def made(*arguments: Any, **named: Any) -> sqlite3.Connection:
+            self.made.append(connect(*arguments, factory=Broken, **named))
+            return self.made[-1]
+
+        monkeypatch.setattr(sqlite3, "connect", made)
+
+    def _count(self, sql: str) -> None:
+        if sql.startswith("PRAGMA"):
+            self._pragmas += 1
+            if self._pragmas == self.broken:
+                raise sqlite3.OperationalError("a test broke it")
+
+    def begin(self, broken: int) -> None:
+        """Count the pragmas from here on."""
+        self.broken, self._pragmas = broken, 0
+
+    def has_broken(self) -> bool:
+        return self._pragmas >= self.broken
+
+    def open(self) -> list[sqlite3.Connection]:
+        """Those that are not closed; the garbage collector closes none, as they are kept here."""
+
+        def is_open(connection: sqlite3.Connection) -> bool:
+            with contextlib.suppress(sqlite3.ProgrammingError):
+                return connection.total_changes >= 0
+            return False
+
+        return [each for each in self.made if is_open(each)]
+
+
+def _open_index(path: Path, store: Store) -> None:
+    with contextlib.closing(SqliteIndex(path.with_name("search.db"), store)) as index:
+        index.step(lambda log, writer: None)
+        with index.reading():
+            pass
+
+
+def _back_up(path: Path, to: Path) -> None:
+    backup.back_up(path, path.with_name("secret"), to / "copy", lambda done, all_there_is: None, T0)
+
+
+def _restore(copy: Path, to: Path) -> None:
+    backup.restore(copy, to / "quotechat.db", to / "secret", lambda done, all_there_is: None)
+
+
+@pytest.mark.parametrize("kind", ["store", "index", "backup", "restore"])
+def test_what_cannot_be_opened_leaves_no_connection(
+    open_store: Open, path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever pragma fails: each connection that was made is closed, and not by the garbage collector.
+
+    From 3.13 on Python warns of those; here the same holds with every Python.
+    """
+    store = open_store()
+    store.head("lobby")  # from here on it has a connection for reads
+    _open_index(path, store)
+    _back_up(path, path.parent)
+    connections = Connections(monkeypatch)
+    for number in count(1):
+        to = path.parent / f"{number}"
+        to.mkdir()
+        acts: dict[str, Callable[[], None]] = {
+            "store": lambda: SqliteStore(path).close(),
+            "index": lambda: _open_index(path, store),
+            "backup": lambda to=to: _back_up(path, to),  # type: ignore[misc]  # the directory of this turn
+            "restore": lambda to=to: _restore(path.with_name("copy"), to),  # type: ignore[misc]  # as above
+        }
+        connections.begin(number)
+        with contextlib.suppress(sqlite3.OperationalError, Impossible):
+            acts[kind]()
+        assert connections.open() == [], f"pragma {number}"
+        if not connections.has_broken():
+            break
+    assert number > 4
 
 
 def test_processes_share_one_log(path: Path, open_store: Open) -> None:
