@@ -377,6 +377,11 @@ def test_a_silent_server_is_not_called_live(path: str, server: Server, open_page
 
     page = open_page(path)
     said(page, "x")
+    page.evaluate("""() => {
+        window.states = [];
+        const pill = document.getElementById("pill");
+        new MutationObserver(() => states.push(pill.dataset.state)).observe(pill, { attributes: true });
+    }""")
     assert server.process is not None
     group = server.process.pid
     os.killpg(group, signal.SIGSTOP)
@@ -385,13 +390,11 @@ def test_a_silent_server_is_not_called_live(path: str, server: Server, open_page
         expect(page.locator("#pill")).not_to_have_attribute("data-state", "live")
     finally:
         os.killpg(group, signal.SIGCONT)
+    # Without the check the page would give up, much later, without having looked.
+    assert page.evaluate("states.find((state) => state !== 'live')") == "checking"
     expect(page.locator("#m2 .text")).to_have_text("unanswered")
     expect(page.locator("#pill")).to_have_attribute("data-state", "live")
-    page.evaluate("""() => {
-        window.states = [];
-        const pill = document.getElementById("pill");
-        new MutationObserver(() => states.push(pill.dataset.state)).observe(pill, { attributes: true });
-    }""")
+    page.evaluate("states.splice(0)")
     # Anew each time: a page that looks already, since its message was slow, does not look twice.
     again = "dispatchEvent(new Event('offline')), states"
     waits(page, lambda: "checking" in page.evaluate(again), "the check")
