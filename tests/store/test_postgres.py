@@ -300,6 +300,28 @@ def test_a_place_is_set_beside_a_join(open_store: Open, tables: str, all_rooms: 
     assert store.read_with(lambda sql: subscribers.positions(sql, reader))["tea"].cursor == place
 
 
+def test_a_subscriber_of_all_rooms_is_made_beside_a_join(open_store: Open, tables: str) -> None:
+    """It waits for the join, which does not know of it, and follows that room too."""
+    store, other = open_store(), open_store()
+    do(store, CreateRoom("tea"))
+    ann = store.write_with(lambda sql: accounts.make(sql, "Ann", "member", T0))
+
+    def join(sql: Sql) -> None:
+        assert sql.one("SELECT 1 FROM account WHERE id = ? FOR SHARE", ann.id)  # as a batch of writes
+        row = sql.one("SELECT id FROM room WHERE name = 'tea'")
+        assert row is not None
+        members.add(sql, row[0], ann.id, "member", (0, 0), T0)
+
+    def make(sql: Sql) -> None:
+        reader = subscribers.make(sql, ann.id, "reader", T0, all_rooms=True)
+        for room, cursor in subscribers.as_joined(sql, ann.id, {}).items():
+            subscribers.place(sql, reader, room, cursor)
+
+    assert beside(store, other, tables, join, lambda: other.write_with(make)) is None
+    reader = store.read_with(lambda sql: subscribers.find(sql, ann.id, "reader"))
+    assert "tea" in store.read_with(lambda sql: subscribers.positions(sql, reader))
+
+
 def test_an_acknowledgement_beside_a_leave_follows_no_more(open_store: Open, tables: str) -> None:
     """The position of a room that was left does not come back with it."""
     store, other = open_store(), open_store()

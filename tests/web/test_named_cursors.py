@@ -308,3 +308,30 @@ def test_a_session_that_has_ended_moves_nothing(app: Flask) -> None:
         with pytest.raises(Unauthenticated):
             act()
     assert boss.ask("GET", "/cursors").get_json() == before
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_room_that_is_joined_meanwhile_is_followed(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    """A cursor for all rooms, made or set anew: a room is joined, and another one left, after it has read them."""
+    boss = owner(app)
+    for room in ("early", "late"):
+        assert boss.ask("POST", "/rooms", {"name": room}).status_code == 201
+    member = joined(app, boss, "Bo")
+    assert member.ask("PUT", "/rooms/early/members/me").status_code == 200
+    if is_there:
+        assert member.ask("PUT", "/cursors/grader", {"rooms": "all"}).status_code == 201
+    wanted = cursors.Cursors._wanted
+
+    def overtaken(self: cursors.Cursors, by: Any, rooms: Any) -> list[str]:
+        found = wanted(self, by, rooms)
+        assert member.ask("PUT", "/rooms/late/members/me").status_code == 200
+        assert member.ask("DELETE", "/rooms/early/members/me").status_code == 204
+        return found
+
+    monkeypatch.setattr(cursors.Cursors, "_wanted", overtaken)
+    answer = member.ask("PUT", "/cursors/grader", {"rooms": "all"})
+    assert sorted(answer.get_json()["rooms"]) == ["late", "lobby"]
+    say(boss, "hello", room="late")
+    assert texts(member)["late"] == ["hello"]

@@ -14,7 +14,7 @@ from receiver import Answer, Receiver, nobody, receiving, says
 from servers import until
 from standardwebhooks import WebhookVerificationError
 
-from quotechat.hub.webhooks.webhooks import Wanted
+from quotechat.hub.webhooks.webhooks import Wanted, Webhooks
 from quotechat.protocol import webhooks as wire
 from quotechat.protocol.errors import Unauthenticated
 from quotechat.web.http import authentication
@@ -232,3 +232,23 @@ def test_a_banned_maker_has_none(app: Flask, boss: Browser, receiver: Receiver) 
     boss.ask("POST", f"/webhooks/{hook.id}/enable")  # else it is looked at again within half a minute
     until(hook.done)
     assert hook.seqs() == [sent]
+
+
+def test_a_room_that_is_joined_meanwhile_is_followed(
+    boss: Browser, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A webhook for all rooms, set anew: its bot joins a room after the rooms have been read."""
+    hook = Hooked(boss, receiver, ("mondays",))
+    assert boss.ask("POST", "/rooms", {"name": "tuesdays"}).status_code == 201
+    starts = Webhooks._starts
+
+    def overtaken(self: Webhooks, bot: Any, wanted: Wanted) -> Any:
+        found = starts(self, bot, wanted)
+        assert boss.ask("POST", "/rooms/tuesdays/commands", {
+            "command": "add-member", "member": {"id": bot.key}
+        }).status_code in (200, 201)  # fmt: skip
+        return found
+
+    monkeypatch.setattr(Webhooks, "_starts", overtaken)
+    assert boss.ask("PATCH", f"/webhooks/{hook.id}", {"rooms": "all"}).status_code == 200
+    assert "tuesdays" in hook.look()["rooms"]

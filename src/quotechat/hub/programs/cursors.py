@@ -97,10 +97,12 @@ class Cursors:
                 subscribers.find(sql, _account(by), name)  # its account may have been closed a moment ago
                 if by.rooms is None:
                     subscribers.follow_all(sql, found, rooms == ALL)
+            is_for_all = rooms == ALL and by.rooms is None
+            places = subscribers.as_joined(sql, _account(by), starts) if is_for_all else starts
             there = subscribers.positions(sql, found)
-            left = {room: place for room, place in there.items() if room not in starts and _is_for(by, room)}
+            left = {room: place for room, place in there.items() if room not in places and _is_for(by, room)}
             subscribers.leave(sql, found, left)
-            for room, cursor in starts.items():
+            for room, cursor in places.items():
                 if room not in there:
                     subscribers.place(sql, found, room, cursor)
             return new

@@ -115,7 +115,8 @@ class Webhooks:
                 sql, name, bot.id, url, secret, now, made_by=maker, all_rooms=wanted.all_rooms,
                 commands=_commands(wanted.commands), mentions=bool(wanted.mentions),
             )  # fmt: skip
-            for room, cursor in starts.items():
+            places = subscribers.as_joined(sql, bot.id, starts) if wanted.all_rooms else starts
+            for room, cursor in places.items():
                 subscribers.place(sql, made.subscriber, room, cursor)
             audit.tell(sql, now, "webhook-made", by=by, account=bot.key, detail=made.key)
             return made
@@ -282,9 +283,10 @@ class Webhooks:
 
     def _follow(self, sql: Sql, webhook: Webhook, starts: Mapping[str, Cursor], *, all_rooms: bool) -> None:
         subscribers.follow_all(sql, webhook.subscriber, all_rooms)
+        places = subscribers.as_joined(sql, webhook.account, starts) if all_rooms else starts
         there = subscribers.positions(sql, webhook.subscriber)
-        subscribers.leave(sql, webhook.subscriber, {room: at for room, at in there.items() if room not in starts})
-        for room, cursor in starts.items():
+        subscribers.leave(sql, webhook.subscriber, {room: at for room, at in there.items() if room not in places})
+        for room, cursor in places.items():
             if room not in there:
                 subscribers.place(sql, webhook.subscriber, room, cursor)
 

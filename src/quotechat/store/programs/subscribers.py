@@ -181,3 +181,16 @@ def joined_rooms(sql: Sql, account_id: int) -> list[str]:
         account_id,
     )  # fmt: skip
     return [row[0] for row in list(rows)]
+
+
+def as_joined(sql: Sql, account_id: int, starts: Mapping[str, Cursor]) -> dict[str, Cursor]:
+    """Return the first positions in all rooms that an account has joined: of `starts`, else the head.
+
+    `starts` were read earlier. The account is locked until the commit, after its subscribers: a join that is on its way
+    is found here, and a later one finds the subscriber as this transaction leaves it.
+    """
+    sql.run("UPDATE account SET revision = revision WHERE id = ?", account_id)
+    rows = sql.all(
+        "SELECT r.name, r.head FROM member m JOIN room r ON r.id = m.room_id WHERE m.account_id = ?", account_id
+    )
+    return {room: starts.get(room, Cursor(head, None)) for room, head in list(rows)}
