@@ -246,6 +246,35 @@ test("an idle socket costs its heartbeats, with a ping and a pong each, and noth
   assert.deepEqual([requests, sentBytes, out], [0, 2 * 6, 2 * (frame + 2)]);
 });
 
+test("an idle poll costs a request and its bytes for each hold, once the hold is over", async () => {
+  const holds = [];
+  const answer = (bytes) =>
+    new Response(JSON.stringify({ events: [], cursor: cursorOf(0), more: false }), {
+      headers: { "Content-Type": "application/json", "Quotechat-Bytes": bytes },
+    });
+  const fetch = (url, { signal }) => {
+    const { searchParams } = new URL(url, "http://test");
+    assert.equal(searchParams.get("measure"), "1"); // without it the server tells no bytes
+    if (searchParams.get("wait") === "0") return Promise.resolve(answer("in=1, out=1"));
+    return new Promise((resolve, reject) => {
+      holds.push(resolve);
+      signal.addEventListener("abort", () => reject(signal.reason));
+    });
+  };
+  const network = new Network(() => ({ delay: 0, slow: 0 }), { fetch });
+  const room = { base: "/api/v1", room: "lobby", after: cursorOf(0) };
+  const arm = new Arm({ kind: "long-poll", ...room, interval: 1000, network, ledger: new Ledger() });
+  open.push(arm);
+  await until(() => holds.length === 1);
+  const before = arm.counted;
+  assert.deepEqual(arm.cost(before), { requests: 0, in: 0, out: 0, at: 0 });
+  holds[0](answer("in=310, out=240"));
+  await until(() => holds.length === 2);
+  const { requests, in: sentBytes, out, at } = arm.cost(before);
+  assert.deepEqual([requests, sentBytes, out], [1, 310, 240]);
+  assert.ok(at > 0);
+});
+
 test("messages of a slow network come later, and in order", async () => {
   let delay = 30;
   const network = new Network(() => ({ delay, slow: 0 }));
