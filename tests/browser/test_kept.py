@@ -262,6 +262,21 @@ def test_a_name_in_use_can_be_mended(server: Server, open_page: Open) -> None:
     expect(bo.locator(FIELD)).to_have_value("half a thou")
 
 
+def test_a_control_character_can_be_mended(server: Server, open_page: Open) -> None:
+    """The row says what is wrong; Edit puts the text back into the field, and takes the row away once it is sent."""
+    page = open_page("/")
+    row = page.locator("#outbox [data-state=failed]")
+    write(page, "a new\u000btext", "Ada")
+    expect(row).to_contain_text("control character")
+    expect(page.locator(FIELD)).to_have_value("")
+    row.get_by_role("button", name="Edit").click()
+    expect(page.locator(FIELD)).to_have_value("a new\u000btext")
+    expect(page.locator(FIELD)).to_be_focused()
+    write(page, "a new text")
+    expect(page.locator("#m1 .text")).to_have_text("a new text")
+    expect(page.locator("#outbox article")).to_have_count(0)
+
+
 def test_a_moment_in_the_past_can_be_mended(server: Server, open_page: Open) -> None:
     """Edit puts the cursor into the time, which stands there as it was."""
     page = open_page("/")
