@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 from server import Server
-from test_behaviour import scroll_to, tab
+from test_behaviour import held_polls, scroll_to, tab
 from test_pages import loads, long, post, sign, stop_time, waits, write
 
 Open = Callable[..., Any]
@@ -444,15 +444,24 @@ def test_a_line_is_copied_in_insecure_contexts(server: Server, open_page: Open) 
 
 
 def test_many_rooms_by_polling_do_not_wait_for_each_other(server: Server, open_page: Open, no_websockets: str) -> None:
-    """An eighth room opens, and from the seventh one sends at once, though a browser has six connections."""
+    """An eighth room opens, and from the seventh one sends at once, though a browser has six connections.
+
+    Of its pages four hold a request, never more.
+    """
     page = open_page("/", live=False, base=no_websockets)
     for number in range(8):
         body = json.dumps({"name": f"room-{number}"}).encode()
         headers = {"Content-Type": "application/json"}
         urllib.request.urlopen(urllib.request.Request(f"{server.url}/api/v1/rooms", body, headers)).close()
-    tabs = [tab(page, f"{no_websockets}/polling?room=room-{number}") for number in range(8)]
+    tabs, held = [], []
+    for number in range(8):
+        tabs.append(tab(page, f"{no_websockets}/polling?room=room-{number}"))
+        held.append(held_polls(server))
+    waits(page, lambda: held.append(held_polls(server)) or held[-1] >= 4, "that four hold a request")
     for number in (6, 7, 0):
+        held.append(held_polls(server))
         write(tabs[number], "hello", "Ada")
         # Less than a poll is held.
         expect(tabs[number].locator("#m1 .text")).to_have_text("hello", timeout=20_000)
         expect(tabs[number].locator("#outbox article")).to_have_count(0, timeout=20_000)
+    assert max(held) == 4
