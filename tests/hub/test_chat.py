@@ -8,7 +8,8 @@ import itertools
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ from quotechat.protocol.errors import (
     Refused,
     StorageFull,
 )  # fmt: skip
-from quotechat.store.base import CommitFailed, Due
+from quotechat.store.base import CommitFailed, Deliver, Due, Outcome, Scheduled, Write
 from quotechat.store.sqlite.store import SqliteStore
 
 Opened = Callable[..., Chat]
@@ -213,6 +214,35 @@ def test_due_messages_keep_to_the_rate_of_their_sender(opened: Opened) -> None:
         assert chat._scheduler.deliver_due() == 0 and len(texts()) == count
         assert [text for text in texts() if text != "other"][-1] == last
         seconds[0] += 2
+
+
+def test_due_messages_keep_nobody_waiting(
+    opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a person sends while hundreds fall due is stored behind one portion of these, not behind all."""
+    clock = Clock()
+    with contextlib.closing(SqliteStore(tmp_path / "quotechat.db")) as store:
+        store.found(clock.now)
+        later = [commands.NewMessage(f"Ann {number % 10}", f"{number}", send_at="+1h") for number in range(300)]
+        writes = [Write(commands.SendMessage(message=each), clock.now, each.user) for each in later]
+        assert all(isinstance(each, Scheduled) for each in store.commit(writes))
+    chat, commit = opened(clock), SqliteStore.commit
+    asked: list[Future[Any]] = []
+    with ThreadPoolExecutor(1) as person:
+
+        def meanwhile(self: SqliteStore, writes: Sequence[Write]) -> list[Outcome | Refused]:
+            if not asked and isinstance(writes[0].command, Deliver):
+                asked.append(person.submit(chat.submit, said("now"), identity="bo"))
+                until(lambda: any(isinstance(each.write.command, commands.SendMessage) for each in chat._writer._queue))
+            return commit(self, writes)
+
+        monkeypatch.setattr(SqliteStore, "commit", meanwhile)
+        clock.now += 3_600_000
+        chat._scheduler.wake()
+        until(lambda: asked, what="the first portion")
+        stored = asked[0].result(60)
+    assert 1 < stored.seq < 100
+    until(lambda: chat.trusted("lobby").head().seq == 301, what="all others")
 
 
 def test_an_overdue_message_is_delivered_after_a_restart(opened: Opened) -> None:
