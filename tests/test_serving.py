@@ -33,6 +33,7 @@ from servers import ROOT, Running, delivered, environment, quotechat, running, u
 from websockets.sync.client import connect
 
 from quotechat.config import Settings
+from quotechat.live.handoff import IdleConnections
 from quotechat.serving import Handover, Lingering, find_chat, gunicorn_settings, sqlite_notice
 from quotechat.serving.handover import LINGER_SECONDS, STOP_SECONDS
 from quotechat.serving.worker import Worker
@@ -434,7 +435,7 @@ def test_hub_is_found_behind_middleware() -> None:
 def test_the_one_that_rested_longest_makes_room() -> None:
     """A worker with all its connections ends one that waits for a request, and none of which a request has come."""
     worker = Worker(0, 0, [], None, 30, Config(), logging.getLogger())
-    worker.poller, read = selectors.DefaultSelector(), []
+    worker.poller, worker._idle, read = selectors.DefaultSelector(), IdleConnections(), []
     worker.enqueue_req = read.append
     peers = []
     for _ in range(3):

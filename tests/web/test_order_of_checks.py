@@ -79,6 +79,17 @@ def test_a_limit_on_a_websocket_is_told_of_rooms_that_are_there(spent: Running) 
             assert refusal(ws, follow) == expected
 
 
+def test_ones_own_scheduled_message_is_there_beyond_a_limit(spent: Running) -> None:
+    """It can be cancelled in a room that is lost, so the limit is the answer, and not that nothing is there."""
+    visitor = Visitor(spent, "Dora")
+    path = f"{spent.url}/api/v1/rooms/nowhere"
+    cancel = {"command": "cancel-scheduled", "scheduled": {"id": 1}, "client_id": "cancel", "room": "nowhere"}
+    assert code(visitor.session.delete(f"{path}/scheduled/1")) == (429, "rate-limited")
+    assert code(visitor.session.post(f"{path}/commands", json=cancel)) == (429, "rate-limited")
+    with connect(f"{spent.url.replace('http', 'ws', 1)}/api/v1/ws", additional_headers=visitor.bearer) as ws:
+        assert refusal(ws, cancel) == "rate-limited"
+
+
 def refusal(ws: Any, envelope: dict[str, Any]) -> str:
     """The code with which the server refuses this."""
     ws.send(json.dumps(envelope))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from http.client import HTTPResponse
 from socket import create_connection
+from socket import socket as Connection
 from typing import Any
 
 import pytest
@@ -234,27 +235,51 @@ def test_a_connection_that_sends_ends_with_its_session(pair: tuple[Person, Perso
     assert [each["message"] for each in found if each["user"] == member.name] == [f"m{number}" for number in range(5)]
 
 
-@pytest.mark.parametrize("method", ["GET /api/v1/me", "POST /api/v1/rooms/lobby/messages"])
+def connected(member: Person) -> Connection:
+    """A new connection to the server of `member`."""
+    host, port = member.url.removeprefix("http://").split(":")
+    return create_connection((host, int(port)), timeout=60)
+
+
+def asked(conn: Connection, member: Person, line: str, body: str = "", cookie: str = "") -> HTTPResponse:
+    """The answer to a request over `conn`, which stays open; `cookie` stands for that of the session."""
+    found = cookie or member.cookie()["Cookie"]
+    conn.sendall(
+        f"{line} HTTP/1.1\r\nHost: {member.url.removeprefix('http://')}\r\nOrigin: {member.url}\r\nCookie: {found}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+    )
+    answer = HTTPResponse(conn, method=line.split()[0])
+    answer.begin()
+    assert answer.read() and not answer.will_close
+    return answer
+
+
+@pytest.mark.parametrize("line", ["GET /api/v1/me", "POST /api/v1/rooms/lobby/messages"])
 @pytest.mark.parametrize("end", [_sign_out, _ban])
-def test_a_connection_at_rest_ends_with_its_session(
-    pair: tuple[Person, Person], end: Callable[[Person, Person], None], method: str
+def test_an_idle_connection_ends_with_its_session(
+    pair: tuple[Person, Person], end: Callable[[Person, Person], None], line: str
 ) -> None:
     """After a request that was answered whole; without an end it would be kept for a minute."""
     boss, member = pair
-    host, port = member.url.removeprefix("http://").split(":")
-    body = b'{"message": "Hello"}' if method.startswith("POST") else b""
-    with create_connection((host, int(port)), timeout=60) as conn:
-        conn.sendall(
-            f"{method} HTTP/1.1\r\nHost: {host}:{port}\r\nOrigin: {member.url}\r\nCookie: {member.cookie()['Cookie']}"
-            f"\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-            + body
-        )
-        answer = HTTPResponse(conn, method=method.split()[0])
-        answer.begin()
-        assert answer.status in (200, 201) and answer.read() and not answer.will_close
+    with connected(member) as conn:
+        body = '{"message": "Hello"}' if line.startswith("POST") else ""
+        assert asked(conn, member, line, body).status in (200, 201)
         conn.settimeout(WITHIN)
         end(boss, member)
         assert conn.recv(1) == b""
+
+
+def test_a_proof_does_not_end_its_own_connection(pair: tuple[Person, Person]) -> None:
+    """The session goes on under a new cookie there; an idle connection of the old one ends."""
+    _, member = pair
+    with connected(member) as old, connected(member) as new:
+        assert asked(old, member, "GET /api/v1/me").status == 200
+        proof = asked(new, member, "POST /api/v1/sessions/proof", json.dumps({"password": PASSWORD}))
+        assert proof.status == 200
+        old.settimeout(WITHIN)
+        assert old.recv(1) == b""
+        cookie = str(proof.headers["Set-Cookie"]).partition(";")[0]
+        assert asked(new, member, "GET /api/v1/me", cookie=cookie).status == 200
 
 
 def test_a_socket_whose_account_is_banned_stores_nothing(pair: tuple[Person, Person]) -> None:

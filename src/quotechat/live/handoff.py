@@ -72,15 +72,17 @@ class Idle:
 
     principal: Principal
     end: Callable[[Idle], None]
-    """Ends it, soon, if its next request has not begun; from any thread."""
+    """Closes it, soon, if its next request has not begun; from any thread."""
     revision: int | None = None
     """The revision of the store at which the account was looked up last."""
+    ending: bool = False
+    """True if it is to be closed."""
 
 
 class IdleConnections:
-    """Those of one process. The server tells which it keeps; `Revocation` ends those whose account has ended.
+    """The idle connections of one process. The server adds them; `Revocation` ends those whose account has ended.
 
-    `begin` is called for each, so that somebody looks after it.
+    `begin` is called when there is one again, so that `Revocation` looks after them.
     """
 
     def __init__(self, begin: Callable[[], None] = lambda: None) -> None:
@@ -88,18 +90,25 @@ class IdleConnections:
         self._kept: dict[int, Idle] = {}
 
     def keep(self, conn: object, principal: Principal, end: Callable[[Idle], None]) -> None:
-        """Add `conn`, which is kept from now on."""
+        """Add `conn`, which is idle from now on."""
+        is_first = not self._kept
         self._kept[id(conn)] = Idle(principal, end)
-        self._begin()
+        if is_first:
+            self._begin()
 
     def forget(self, conn: object) -> Idle | None:
         """Take `conn` out, which has a request or is closed."""
         return self._kept.pop(id(conn), None)
 
     def has(self, conn: object, idle: Idle) -> bool:
-        """Return True if `conn` has had no request since it was kept as `idle`."""
+        """Return True if `conn` has had no request since it was added as `idle`."""
         return self._kept.get(id(conn)) is idle
 
+    def end(self, idle: Idle) -> None:
+        """End a connection that is still idle; from any thread."""
+        if idle in self.all():
+            idle.end(idle)
+
     def all(self) -> list[Idle]:
-        """Return those that are kept now; for any thread."""
+        """Return those that are idle now; for any thread."""
         return list(self._kept.values())

@@ -93,15 +93,15 @@ class Reactor:
 
     def add(self, peer: Peer) -> None:
         """Own `peer` from now on."""
-        self.begin()
-        self.call(lambda: self._add(peer))
+        self.begin(lambda: self._add(peer))
 
-    def begin(self) -> None:
-        """Begin the thread of the reactor, if it has not begun."""
+    def begin(self, action: Callable[[], None]) -> None:
+        """As `call`; the reactor's thread begins with its first action."""
         with self._lock:
             if not self._begun:
                 self._begun = True
                 self.thread.start()
+        self.call(action)
 
     def call(self, action: Callable[[], None], peer: Peer | None = None) -> None:
         """Run `action` on the reactor's thread, soon. An exception in it ends `peer`, if it is for one."""

@@ -50,11 +50,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
     wsgi: Any
     sockets: list[Any]
     _take_known: Shortcut
-    _idle = IdleConnections()  # that of the application, from `_load` on
+    _idle: IdleConnections
 
     def init_process(self) -> None:
         # After the fork: threads do not survive one.
         self._lingering = Lingering(descriptors.lingering(descriptors.limit()))
+        self._idle = IdleConnections()  # that of the application, when it is loaded
         self._arriving: dict[int, Any] = {}  # in the order of their deadlines
         self._buffered = 0
         self._request_seconds = float(os.environ.get(variable("request_seconds"), "30"))
@@ -132,7 +133,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is published witho
         self._guard(conn, super().finish_request, conn, future)
         principal = getattr(conn, "principal", None)
         if principal is not None and self.keepalived_conns and self.keepalived_conns[-1] is conn:
-            self._idle.keep(conn, principal, partial(self.method_queue.defer, self._end_idle, conn))
+            self._idle.keep(conn, principal, partial(self.method_queue.defer, self._guard, conn, self._end_idle, conn))
 
     def _end_idle(self, conn: Any, idle: Idle) -> None:
         """Close a connection that was kept for an account, unless its next request has come."""

@@ -212,6 +212,7 @@ def _submit(command: str, room: str, fields: dict[str, Any], **inner: Any) -> An
 def _submitted(command: commands.Command) -> Any:
     authentication.check_command(security.principal(), command)
     command = security.signed(command, security.given_name())
+    quota.given(command)
     return _chat().submit(
         command, identity=security.identity(), address=security.address(), first_byte_at=access.first_byte_at(),
         proof=authentication.proof(),

@@ -28,6 +28,7 @@ from ...hub.programs.cursors import Cursors
 from ...hub.programs.hooks import Hooks
 from ...hub.webhooks.calls import policy
 from ...hub.webhooks.webhooks import Placed, Webhooks
+from ...live import handoff
 from ...protocol import commands
 from ...protocol.cursor import cursor_of
 from ...protocol.errors import Forbidden, RoomUnknown, ScopeMissing, Unauthenticated
@@ -291,6 +292,8 @@ def client(visitor: str | None = None) -> Client:
 
 def begin(answer: Response, signed_in: SignedIn) -> Response:
     """Return `answer` with the cookies of a session that has begun."""
+    # The connection goes on, and the session that it was used by may have ended.
+    request.environ.pop(handoff.PRINCIPAL, None)
     days = of_application().settings.session_days
     _set(answer, session_cookie(), signed_in.secret, days * 86_400)
     device, known = _device()

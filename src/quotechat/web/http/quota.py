@@ -3,8 +3,7 @@
 The limits are token buckets: `q` is how much comes at once, `w` the seconds in which all of it comes back, `r` the
 rest, `t` the seconds until nothing is missing. If `r` is 0, `Retry-After` says when the next one may come.
 
-A limit is told only of a room that the caller may read: else the room is unknown, as without a limit (docs/protocol.md,
-Accounts, order of checks).
+Beyond a limit a room that the caller may not read is unknown all the same (docs/protocol.md §9, order of checks).
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from flask.sansio.scaffold import Scaffold
 
 from ...hub.budgets.limits import Rate
 from ...hub.chat import Chat
+from ...protocol import commands
 from ...protocol.errors import RateLimited, Refused, RoomUnknown
 from ...protocol.rights.principal import Principal
 from . import problems, security
@@ -26,7 +26,7 @@ STATE = "RateLimit"
 
 
 def install(scope: Scaffold) -> None:
-    """Add the rest of the limit to answers to limited writes, and tell no limit of a room that is unknown."""
+    """Add the rest of the limit to answers to limited writes; refuse an unknown room before a limit."""
     scope.register_error_handler(RateLimited, _refused)
 
     @scope.after_request
@@ -38,7 +38,12 @@ def install(scope: Scaffold) -> None:
         return answer
 
 
-def after_the_room(chat: Chat, principal: Principal, room: str, limit: RateLimited) -> Refused:
+def needs_the_room(refused: Refused, command: commands.Command) -> bool:
+    """Return True if `refused` is a limit, and `command` one that may be given only in a room that can be read."""
+    return isinstance(refused, RateLimited) and not isinstance(command, commands.CancelScheduled)
+
+
+def after_the_room(chat: Chat, principal: Principal, room: str, limit: Refused) -> Refused:
     """Return `limit`, or RoomUnknown if `principal` may not read `room`; waits for the store."""
     try:
         chat.open(principal, room)
@@ -49,9 +54,14 @@ def after_the_room(chat: Chat, principal: Principal, room: str, limit: RateLimit
     return limit
 
 
+def given(command: commands.Command) -> None:
+    """Note the command of this request, for the refusal beyond a limit."""
+    g.quotechat_command = command
+
+
 def _refused(limit: RateLimited) -> Response:
-    room = (request.view_args or {}).get("room")
-    if room is None:
+    room, command = (request.view_args or {}).get("room"), g.get("quotechat_command")
+    if room is None or (command is not None and not needs_the_room(limit, command)):
         return problems.response(limit)
     return problems.response(after_the_room(services().chat, security.principal(), room, limit))
 

@@ -31,9 +31,9 @@ from ..http.services import services_of
 
 LOOK_SECONDS = 0.4
 """Protocol: told within 1 s of the commit, made by any worker."""
-IDLE_SECONDS = 0.3
-"""Seconds for which a connection without a request is left: one that comes now is told that the session has ended,
-where a connection that is closed under it would look like a fault."""
+GRACE_SECONDS = 0.3
+"""Seconds for which an idle connection is left. A request that comes in them is answered that the session has ended; if
+its connection were closed under it, that would look like a fault."""
 
 Held = dict[Principal, set[str]]
 """The connected principals, each with the rooms that it follows."""
@@ -112,8 +112,8 @@ class Revocation:
             if _is_over(principal, now) or not _is_confirmed(peer, principal, self._revision):
                 held[principal].update(peer.rooms())
         for idle in self._idle.all():
-            if idle.revision != self._revision or _is_over(idle.principal, now):
-                held[idle.principal].update()
+            if not idle.ending and (idle.revision != self._revision or _is_over(idle.principal, now)):
+                held.setdefault(idle.principal, set())
         return held
 
     def _found(self, found: object) -> None:
@@ -139,8 +139,9 @@ class Revocation:
             if idle.principal not in found.current:
                 continue
             idle.revision = found.revision
-            if found.current[idle.principal] is None:
-                self._reactor.later(time.monotonic() + IDLE_SECONDS, partial(idle.end, idle))
+            if found.current[idle.principal] is None and not idle.ending:
+                idle.ending = True
+                self._reactor.later(time.monotonic() + GRACE_SECONDS, partial(self._idle.end, idle))
 
 
 class Answers(NamedTuple):
@@ -219,7 +220,9 @@ def install(app: Flask, chat: Chat) -> None:
     """Look after the peers of the reactor of `app`."""
     ours = services_of(app)
     reactor = ours.reactor
-    idle = app.extensions[handoff.IDLE] = IdleConnections(reactor.begin)
+    idle = IdleConnections(lambda: reactor.begin(revocation.begin))
+    if not ours.settings.trusted_proxies:  # a proxy's connection may carry the next request of somebody else
+        app.extensions[handoff.IDLE] = idle
     revocation = Revocation(reactor, ours.accounts.credentials, idle)
     chat.on_access(revocation.changed)
     reactor.every_sweep(revocation.begin)

@@ -18,7 +18,7 @@ from ...live.connection import POLICY, RESTART, SIGNED_OUT, TOO_FAR_BEHIND, Conn
 from ...live.peer import Peer, Subscription
 from ...protocol import commands, cursor, json
 from ...protocol.cursor import Cursor, Now, cursor_of
-from ...protocol.errors import CursorAhead, CursorExpired, HistoryChanged, Invalid, RateLimited, Refused
+from ...protocol.errors import CursorAhead, CursorExpired, HistoryChanged, Invalid, Refused
 from ...protocol.events import Event
 from ...protocol.inbox import INBOX
 from ...protocol.limits import MOST_PENDING, MOST_ROOMS, SOCKET_HEARTBEAT
@@ -253,23 +253,26 @@ class Socket(Peer):
         done = partial(self._submitted, command.client_id)
         try:
             self.reactor.submit(
-                security.signed(command, self._client.name),
-                done,
-                self,
-                identity=self._client.identity,
-                proof=self._client.principal.proof,
-                address=self._client.address,
-            )
+                security.signed(command, self._client.name), done, self, identity=self._client.identity,
+                proof=self._client.principal.proof, address=self._client.address,
+            )  # fmt: skip
         except Refused as refused:
-            self._tell_refusal(refused, command.room, done)
+            self._refuse_then(refused, command, done)
 
-    def _tell_refusal(self, refused: Refused, room: str, then: Callable[[Any], None]) -> None:
-        """Call `then` with the refusal: an unknown room comes before a limit."""
-        if isinstance(refused, RateLimited):
-            ask = partial(quota.after_the_room, self.reactor.chat, self._client.principal, room, refused)
-            self.reactor.read(ask, then, self)
-        else:
+    def _refuse_then(self, refused: Refused, command: Any, then: Callable[[Any], None]) -> None:
+        """Call `then` with the refusal: an unknown room comes before a limit. The next command waits for it."""
+        self._busy = quota.needs_the_room(refused, command) and command.room not in self.subscriptions
+        if not self._busy:
             then(refused)
+            return
+
+        def asked(found: object) -> None:
+            self._busy = False
+            then(refused if found is None else found)
+            self._work()
+
+        ask = partial(quota.after_the_room, self.reactor.chat, self._client.principal, command.room, refused)
+        self.reactor.read(ask, asked, self)
 
     def _submitted(self, client_id: str | None, outcome: Any) -> None:
         self._pending -= 1
@@ -291,7 +294,7 @@ class Socket(Peer):
             signed = security.signed(command.normalised(chat.bounds), client.name)
             chat.limits.allow("mark", *self._reader())
         except Refused as refused:
-            self._tell_refusal(refused, command.room, partial(self._typed, command.client_id))
+            self._refuse_then(refused, command, partial(self._typed, command.client_id))
             return
         if signed.user is None and client.name is not None:
             signed = replace(signed, user=client.name)
