@@ -10,10 +10,14 @@ from typing import Any
 import pytest
 from flask import Flask
 from people import ORIGIN, PASSWORD, Browser, joined, owner, setup_code
+from servers import ROOT
 
 from quotechat import create_app
 from quotechat.config import Settings
+from quotechat.hub.writer import PendingOutcome
+from quotechat.store.base import Deliver, Write
 from quotechat.web.http import gate
+from quotechat.web.pages import own
 from quotechat.web.spec.described import calls
 
 NEW = "another horse 77 battery"
@@ -199,6 +203,47 @@ def test_what_one_scheduled_is_put_away_by_the_page(app: Flask) -> None:
     assert post(boss, f"/me/scheduled/{numbers[2]}/cancel", room=room).status_code == 403
     for path in (f"/rooms/{room}/scheduled", f"/rooms/{room}"):
         assert guest.ask("GET", path).get_json()["code"] == "room-unknown"
+
+
+DUE = [
+    ("conflict", "the room is archived, or somebody else has the name"),
+    ("forbidden", "you were not allowed to write there"),
+    ("invalid", "a file of it is not there any more"),
+    ("room-unknown", "the room is not there for you any more"),
+    ("unauthenticated", "your account was banned then"),
+]
+
+
+@pytest.mark.parametrize(("code", "reason"), DUE)
+def test_why_what_was_due_was_not_sent(app: Flask, code: str, reason: str) -> None:
+    """Each refusal of a due message is told in words, and by what it may mean."""
+    boss = owner(app)
+    bo = joined(app, boss, "Bo")
+    number = id_of(bo)
+    room = boss.ask("POST", "/rooms", {"name": "staff", "kind": "closed", "members": [number]}).get_json()["name"]
+    file = bo.client.post(f"/api/v1/rooms/{room}/files", query_string={"name": "a"}, data=b"a", headers=ORIGIN)
+    body = {"message": "due", "send_at": "+1h", "files": [file.get_json()["file"]["id"]]}
+    waits = bo.ask("POST", f"/rooms/{room}/messages", body).get_json()["scheduled"]["id"]
+    chat = app.extensions["quotechat"]
+    {
+        "conflict": lambda: boss.ask("PATCH", f"/rooms/{room}", {"archived": True}),
+        "forbidden": lambda: boss.ask("PATCH", f"/rooms/{room}", {"posting": "managers"}),
+        "invalid": lambda: chat.write_with(lambda sql: sql.run("DELETE FROM file")),
+        "room-unknown": lambda: boss.ask("DELETE", f"/rooms/{room}/members/{number}"),
+        "unauthenticated": lambda: post(boss, f"/people/{number}", do="ban"),
+    }[code]()
+    PendingOutcome().of(lambda done: chat._writer.submit(Write(Deliver(waits), chat.now()), done))
+    post(boss, f"/people/{number}", do="unban")
+    bo.sign_in("Bo")
+    assert [each["code"] for each in bo.ask("GET", "/me/scheduled").get_json()["scheduled"]] == [code]
+    assert f"not sent: {reason}<" in bo.client.get("/me").get_data(as_text=True)
+
+
+def test_the_pages_of_rooms_give_the_same_reasons() -> None:
+    """The script of a room has the words of /me for each code."""
+    script = (ROOT / "static/js/outbox/scheduled.js").read_text("utf-8").partition("const REASONS = {")[2]
+    script = script.partition("};")[0]
+    assert re.findall(r'"?([a-z-]+)"?: "([^"]*)"', script) == list(own._REASONS.items()) == DUE
 
 
 def test_a_visitor_is_asked_about_messages_from_before(tmp_path: Path, new_database: Callable[[], str]) -> None:

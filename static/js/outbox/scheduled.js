@@ -4,7 +4,14 @@ import { keepFocus } from "../page/focus.js";
 import { inOrder } from "../page/direction.js";
 import { atEnd } from "../page/life.js";
 
-const REASONS = { conflict: "somebody else has the name" };
+/** Why one was refused when it was due, by the code of the problem; /me says the same. */
+const REASONS = {
+  conflict: "the room is archived, or somebody else has the name",
+  forbidden: "you were not allowed to write there",
+  invalid: "a file of it is not there any more",
+  "room-unknown": "the room is not there for you any more",
+  unauthenticated: "your account was banned then",
+};
 
 export class Scheduled {
   /** `refresh()` asks for them anew; `edit(message)` takes one back into the field, and answers if it could;

@@ -32,10 +32,13 @@ from .parts.answers import to, to_sign_in
 blueprint = Blueprint("own_pages", __name__)
 
 _REASONS = {
-    "conflict": "somebody else has the name", "forbidden": "you may not write there any more",
+    "conflict": "the room is archived, or somebody else has the name",
+    "forbidden": "you were not allowed to write there",
+    "invalid": "a file of it is not there any more",
     "room-unknown": "the room is not there for you any more",
-}  # fmt: skip
-"""Why a scheduled message was refused when it was due, by the code of the problem."""
+    "unauthenticated": "your account was banned then",
+}
+"""Why a scheduled message was refused when it was due, by the code of the problem; a room's page says the same."""
 _LOOKED_AT = 400
 """Characters of a scheduled message of which its excerpt is made."""
 
