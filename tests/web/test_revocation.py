@@ -278,6 +278,10 @@ def test_a_proof_does_not_end_its_own_connection(pair: tuple[Person, Person]) ->
         assert proof.status == 200
         old.settimeout(WITHIN)
         assert old.recv(1) == b""
+        new.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            new.recv(1)
+        new.settimeout(60)
         cookie = str(proof.headers["Set-Cookie"]).partition(";")[0]
         assert asked(new, member, "GET /api/v1/me", cookie=cookie).status == 200
 
