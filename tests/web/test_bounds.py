@@ -22,6 +22,8 @@ PAGE = 256 * 1024
 LARGEST = 20_000
 """Characters of the largest message; each is four bytes."""
 ROOMS = ("lobby", "tea", "den")
+HALL = "hall"
+"""A room with so much in it that no socket takes it at once: of 2.5 MB and more the rest waits with the server."""
 
 
 class Slow(socket.socket):
@@ -74,11 +76,11 @@ def log(tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str
     sizes = random.Random(7)
     with running(quotechat("serve", "--port", "0", "--data", str(tmp_path_factory.mktemp("data"))), env=env) as server:
         said: dict[str, list[str]] = {}
-        for room in ROOMS:
+        for room in (*ROOMS, HALL):
             requests.post(f"{server.url}/api/v1/rooms", json={"name": room})
             texts = [sizes.choice(["x", "y" * 2000, "*a* " * 990, "😀" * 3900]) for _ in range(80)] + ["😀" * LARGEST]
             sizes.shuffle(texts)
-            said[room] = texts
+            said[room] = texts = ["😀" * 3900] * 270 if room == HALL else texts
             with connect(f"{server.url.replace('http', 'ws')}/api/v1/ws") as ws:
                 for text in texts:
                     message = {"user": "Ann", "message": text}
@@ -142,25 +144,25 @@ class Http:
         return found
 
 
-def polled(server: Running, speed: str, *, wait: int, kept: bool) -> list[Any]:
-    """All events of the lobby by polls; `kept` has another request before, so that the reactor answers them."""
+def polled(server: Running, speed: str, room: str, *, wait: int, kept: bool) -> list[Any]:
+    """All events of a room by polls; `kept` has another request before, so that the reactor answers them."""
     ask = Http(server, speed).ask
     if kept:
         ask("/healthz")
     found: list[Any] = []
     after, more = "0", True
     while more:
-        page = ask(f"/api/v1/rooms/lobby/events?after={after}&limit=500&wait={wait}")
+        page = ask(f"/api/v1/rooms/{room}/events?after={after}&limit=500&wait={wait}")
         assert page["events"] and size(page["events"][:-1]) < PAGE
         found += page["events"]
         after, more = page["cursor"], page["more"]
     return found
 
 
-def lines(server: Running, speed: str, accept: str) -> list[Any]:
+def lines(server: Running, speed: str, room: str, accept: str) -> list[Any]:
     """All envelopes of a stream up to `caught-up`."""
     sock = dial(server, speed)
-    target = "/api/v1/rooms/lobby/events?after=0"
+    target = f"/api/v1/rooms/{room}/events?after=0"
     sock.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n".encode())
     answer = http.client.HTTPResponse(sock)
     answer.begin()
@@ -174,13 +176,13 @@ def lines(server: Running, speed: str, accept: str) -> list[Any]:
     return found
 
 
-def streamed(accept: str) -> Callable[[Running, str], list[Any]]:
-    return lambda server, speed: [each for each in lines(server, speed, accept)[:-1] if "seq" in each]
+def streamed(accept: str) -> Callable[[Running, str, str], list[Any]]:
+    return lambda server, speed, room: [each for each in lines(server, speed, room, accept)[:-1] if "seq" in each]
 
 
-def framed(server: Running, speed: str) -> list[Any]:
+def framed(server: Running, speed: str, room: str) -> list[Any]:
     """All events over a WebSocket, whose first envelopes they are."""
-    url = f"{server.url.replace('http', 'ws')}/api/v1/ws?room=lobby&after=0"
+    url = f"{server.url.replace('http', 'ws')}/api/v1/ws?room={room}&after=0"
     with connect(url, sock=dial(server, speed), max_size=None, open_timeout=30) as ws:
         found = [json.loads(ws.recv(timeout=30))]
         while found[-1]["command"] != "caught-up":
@@ -188,10 +190,10 @@ def framed(server: Running, speed: str) -> list[Any]:
     return found[:-1]
 
 
-WAYS: dict[str, Callable[[Running, str], list[Any]]] = {
-    "short": lambda server, speed: polled(server, speed, wait=0, kept=False),
-    "held": lambda server, speed: polled(server, speed, wait=20, kept=False),
-    "kept": lambda server, speed: polled(server, speed, wait=20, kept=True),
+WAYS: dict[str, Callable[[Running, str, str], list[Any]]] = {
+    "short": lambda server, speed, room: polled(server, speed, room, wait=0, kept=False),
+    "held": lambda server, speed, room: polled(server, speed, room, wait=20, kept=False),
+    "kept": lambda server, speed, room: polled(server, speed, room, wait=20, kept=True),
     "ndjson": streamed("application/x-ndjson"),
     "sse": streamed("text/event-stream"),
     "websocket": framed,
@@ -202,16 +204,18 @@ def size(events: list[Any]) -> int:
     return sum(len(json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()) for event in events)
 
 
-@pytest.mark.parametrize("speed", SPEEDS)
-def test_everything_arrives(log: tuple[Running, Any], speed: str) -> None:
+@pytest.mark.parametrize(
+    ("speed", "room"), [*((speed, "lobby") for speed in SPEEDS), ("fast", HALL), ("slow", HALL)]
+)
+def test_everything_arrives(log: tuple[Running, Any], speed: str, room: str) -> None:
     """Every event, once and in order, then the word that it was all; a reader that reads is never cut off."""
     server, said = log
     with ThreadPoolExecutor(len(WAYS)) as pool:
-        read = {way: pool.submit(WAYS[way], server, speed) for way in WAYS}
+        read = {way: pool.submit(WAYS[way], server, speed, room) for way in WAYS}
     for way, reading in read.items():
         found = reading.result()
-        assert [event["seq"] for event in found] == list(range(1, len(said["lobby"]) + 1)), way
-        assert [event["message"]["message"] for event in found] == said["lobby"], way
+        assert [event["seq"] for event in found] == list(range(1, len(said[room]) + 1)), way
+        assert [event["message"]["message"] for event in found] == said[room], way
 
 
 @pytest.mark.parametrize(("speed", "wait"), [("fast", 0), ("fast", 20), ("slow", 20)])
@@ -231,7 +235,7 @@ def test_several_rooms_share_one_bound(log: tuple[Running, Any], speed: str, wai
             found[room] += [event["message"]["message"] for event in page["events"]]
             after[room] = page["cursor"]
         more = any(page["more"] for page in rooms.values())
-    assert found == said
+    assert found == {room: said[room] for room in ROOMS}
 
 
 def test_history_is_bounded_too(log: tuple[Running, Any]) -> None:
