@@ -784,6 +784,32 @@ def test_a_name_is_changed_once_a_day(app: Flask) -> None:
     assert code(browser.ask("PATCH", "/me", {"settings": {"x": 1}})) == (422, "invalid")
 
 
+@pytest.mark.parametrize("form", [False, True])
+def test_settings_are_saved_beside_a_rename(app: Flask, monkeypatch: pytest.MonkeyPatch, form: bool) -> None:
+    """By the call and by the form: an administrator's new name of the account stays."""
+    member = joined(app, owner(app), "Bo")
+    people = app.extensions["quotechat.services"].accounts.people
+    number = member.ask("GET", "/me").get_json()["account"]["id"]
+    limits = app.extensions["quotechat"].limits
+    allow = limits.allow
+
+    def rename_and_allow(kind: str, *key: str) -> None:
+        """Let the administrator be first: the request knows its account already, and has changed nothing."""
+        if kind == "change":
+            people.rename(None, number, "Bob")
+        allow(kind, *key)
+
+    monkeypatch.setattr(limits, "allow", rename_and_allow)
+    if form:
+        assert member.client.post("/me/settings", data={"presence": "off"}, headers=ORIGIN).status_code == 200
+    else:
+        answer = member.ask("PATCH", "/me", {"settings": {"presence": "off"}})
+        assert (answer.status_code, answer.get_json()["name"]) == (200, "Bob")
+    me = member.ask("GET", "/me").get_json()
+    assert (me["account"]["name"], me["settings"]) == ("Bob", {"presence": "off"})
+    assert member.client.post("/me/name", headers=ORIGIN).status_code == 422
+
+
 def test_tries_to_take_a_name_are_limited(make_app: Callable[..., Flask]) -> None:
     """Refused ones count too, by the call and by the form: which names are taken tells a guest who is here."""
     app = make_app(limits=True, guests_per_hour=2)

@@ -214,16 +214,20 @@ class Accounts(OwnTokens):
 
     def change_name(self, principal: Principal, name: object, visitor: str | None) -> Account:
         """Give the asker another name, once a day. Raises Invalid, Conflict, RateLimited."""
-        return self.change(principal, name, {}, visitor)
+        return self.change(principal, text_of(name, "name"), {}, visitor)
 
     def change(self, principal: Principal, name: object, settings: dict[str, Any], visitor: str | None) -> Account:
-        """Change the asker's name, once a day, and settings: all or nothing. Raises as `change_name`."""
+        """Change the asker's name, once a day, and settings: all or nothing. Raises as `change_name`.
+
+        None for the name leaves it as it is by then: another may change it while the request waits.
+        """
         assert principal.account is not None
-        now, number, text = self.clock(), principal.account, text_of(name, "name")
+        now, number, wanted = self.clock(), principal.account, None if name is None else text_of(name, "name")
 
         def work(sql: Sql) -> Account:
             callers.present(sql, principal, now)
             account = accounts.by_id(sql, number)
+            text = account.name if wanted is None else wanted
             if text != account.name:
                 left = (account.named_at or 0) + accounts.RENAME_EVERY_MS - now
                 if 0 < left <= accounts.RENAME_EVERY_MS + CLOCKS_MS:  # more, if the clock was set back

@@ -94,7 +94,7 @@ def settings() -> Response:
 
     def change() -> None:
         quota.change()
-        _services().accounts.change(principal, principal.name, me_calls.clean_settings(given), security.visitor())
+        _services().accounts.change(principal, None, me_calls.clean_settings(given), security.visitor())
 
     return _own("settings", change, "Saved.")
 

@@ -82,7 +82,7 @@ def change() -> Response:
         # A refused name counts too: a guest learns from a refusal which accounts there are.
         _chat().limits.allow("guest", principal.identity or "", security.address())
     if "name" in fields or settings:
-        _accounts().change(principal, fields.get("name", principal.name), settings, security.visitor())
+        _accounts().change(principal, fields.get("name"), settings, security.visitor())
     return live(showing.own(_own(principal)))
 
 
