@@ -21,11 +21,12 @@ from reading_rights import ReadingRights
 from servers import until
 from taking_back import TakingBack
 
+from quotechat.hub.accounts.bots import Bots
 from quotechat.hub.webhooks.calls import Policy
 from quotechat.hub.webhooks.webhooks import Wanted, Webhooks
 from quotechat.protocol import commands
 from quotechat.protocol.cursor import START, Cursor
-from quotechat.protocol.errors import Overloaded, StorageFull, WebhookUnknown
+from quotechat.protocol.errors import AccountUnknown, Conflict, Overloaded, StorageFull, WebhookUnknown
 from quotechat.store import members, rules
 from quotechat.store.accounts import accounts, closing
 from quotechat.store.accounts.accounts import Account
@@ -222,6 +223,88 @@ def beside(first: Store, second: Store, tables: str, held: Callable[[Sql], Any],
         return acts[0].result() if fault is None else fault
 
 
+def test_an_account_is_closed_beside_one_that_adds_it(open_store: Open, tables: str) -> None:
+    """It is added to a room while its closing waits for another: that room too is locked before it is told."""
+    store, closer, adder, sender = (open_store() for _ in range(4))
+    assert isinstance(sender, PostgresStore)
+    boss, ann = (
+        store.write_with(lambda sql, name=name: accounts.make(sql, name, "member", T0))  # type: ignore[misc]
+        for name in ("Boss", "Ann")
+    )
+    tea = do(store, CreateRoom("tea", kind="closed"), boss.identity).room["name"]
+    jam = do(store, CreateRoom("jam", kind="closed", members=(ann.key,)), boss.identity).room["name"]
+    closings: list[Future[Any]] = []
+
+    def hold(sql: Sql) -> None:
+        sql.run("UPDATE room SET floor = floor WHERE name = ?", jam)
+        closings.append(pool.submit(closer.write_with, lambda sql: closing.close(sql, ann, T0)))
+        until(lambda: waits_for_a_lock(tables), what="the closing, which waits for the room")
+        do(adder, commands.AddMember(member=commands.NewMember(id=ann.key), room=tea), boss.identity)
+
+    with ThreadPoolExecutor(1) as pool:
+        with sender.writing() as sql:
+            store.write_with(lambda held: (hold(held), speak(sql, boss, tea)))
+            until(lambda: closings[0].done() or waits_for_a_lock(tables), what="the closing, or that it waits")
+        closings[0].result(60)
+    for room, told in ((tea, ["member-joined", "member-joined", "message-sent", "member-left"]),
+                       (jam, ["member-joined", "member-joined", "member-left"])):  # fmt: skip
+        assert [event.envelope["command"] for event in store.read(room, START, 9).events] == told
+    assert not [step for step in store.verify() if step.problem]
+
+
+def speak(sql: BatchedSql, account: Account, room: str) -> None:
+    """Send a message in a transaction that stays open."""
+    entries = Ledger(sql)
+    rules.apply_all(entries, [Write(said(account.name, room=room), T0, account.identity)], rules.Settings())
+    entries.flush()
+    sql.flush()
+
+
+@pytest.mark.parametrize("kind", ["add", "closed", "direct", "role"])
+def test_an_account_that_is_closed_is_added_to_no_room(open_store: Open, tables: str, kind: str) -> None:
+    """Who adds it meanwhile waits for the end of the closing, and finds no such account."""
+    store, other = open_store(), open_store()
+    boss, ann = (
+        store.write_with(lambda sql, name=name: accounts.make(sql, name, "owner", T0))  # type: ignore[misc]
+        for name in ("Boss", "Ann")
+    )
+    tea = do(store, CreateRoom("tea", kind="closed"), boss.identity).room["name"]
+    command: Any = {
+        "add": commands.AddMember(member=commands.NewMember(name="Ann"), room=tea),
+        "closed": CreateRoom("jam", kind="closed", members=(ann.key,)),
+        "direct": BeginDirect((ann.key,)),
+        "role": commands.SetMember(member=commands.MemberChange(ann.key, role="manager"), room="lobby"),
+    }[kind]
+    found = beside(
+        store, other, tables, lambda sql: closing.close(sql, ann, T0), lambda: do(other, command, boss.identity)
+    )
+    assert isinstance(found, AccountUnknown), found
+    assert store.read_with(lambda sql: members.joined(sql, ann.id)) == 0
+
+
+def test_no_bot_is_handed_to_an_account_that_closes(open_store: Open, tables: str) -> None:
+    """The bots that are closed with it are those whose rooms are locked."""
+    store, other = open_store(), open_store()
+    boss, ann = (
+        store.write_with(lambda sql, name=name: accounts.make(sql, name, "member", T0))  # type: ignore[misc]
+        for name in ("Boss", "Ann")
+    )
+    bot = store.write_with(lambda sql: accounts.make(sql, "Robo", "bot", T0, keeper=boss.id))
+    ours = Bots(other, lambda: T0, lambda: None)
+
+    def hold(sql: Sql) -> None:
+        closing.hold(sql, ann)
+        handed.append(pool.submit(ours.hand_over, None, bot.key, ann.key))
+        until(lambda: handed[0].done() or waits_for_a_lock(tables), what="the bot, or that it waits")
+        closing.close(sql, ann, T0)
+
+    handed: list[Future[Any]] = []
+    with ThreadPoolExecutor(1) as pool:
+        store.write_with(hold)
+        assert isinstance(handed[0].exception(60), Conflict)
+    assert store.read_with(lambda sql: accounts.by_key(sql, bot.key)).state == "active"
+
+
 def left_behind(store: Store) -> list[tuple[Any, ...]]:
     """The rows in tables of subscribers that belong to none."""
     return store.read_with(lambda sql: [
@@ -410,6 +493,7 @@ def test_rebuilding_knows_every_event(open_store: Open, tables: str) -> None:
     )  # fmt: skip
 
     with psycopg.connect(tables, autocommit=True) as other:
+
         def projections() -> list[object]:
             return [other.execute(f"SELECT * FROM {table}").fetchall() for table in projected]
 

@@ -69,7 +69,7 @@ _COUNT_ON = (
 )
 _HOLD_ACCOUNTS = (
     "SELECT 1 FROM account WHERE identity = ANY(%s::text[] || ARRAY(SELECT identity FROM scheduled WHERE id = ANY(%s)))"
-    " ORDER BY id FOR SHARE"
+    " OR key = ANY(%s) OR skeleton = ANY(%s) ORDER BY id FOR SHARE"
 )
 _WITHOUT_ROOM = CreateRoom | BeginDirect | Deliver
 _EMPTY = "this database holds no quotechat yet"
@@ -263,11 +263,10 @@ class PostgresStore(Reads):
     def _begin(self, connection: Connection, sql: BatchedSql, writes: Sequence[Write]) -> None:
         """Make the first round trip: begin, lock all rows of the batch, and prefetch its most likely reads."""
         names = list({write.command.room for write in writes if not isinstance(write.command, _WITHOUT_ROOM)})
-        delivered = [write.command.id for write in writes if isinstance(write.command, Deliver)]
-        cancelled = [
-            write.command.scheduled.id for write in writes if isinstance(write.command, commands.CancelScheduled)
-        ]
-        accounts = list({write.identity for write in writes if has_own_id(write.identity)})
+        delivered = [each.command.id for each in writes if isinstance(each.command, Deliver)]
+        cancelled = [each.command.scheduled.id for each in writes if isinstance(each.command, commands.CancelScheduled)]
+        senders = list({write.identity for write in writes if has_own_id(write.identity)})
+        accounts = [senders, delivered, *map(sendable, rules.members.added(writes))]
         with connection.pipeline():
             connection.execute(_BEGIN)
             connection.execute(_HOLD)
@@ -276,9 +275,9 @@ class PostgresStore(Reads):
             if cancelled:
                 connection.execute(_HOLD_SCHEDULED, [cancelled])
             rooms = connection.execute(_HOLD_ROOMS, [sendable(names), delivered])
-            if accounts or delivered:
+            if any(accounts):
                 # After the rooms, and read below: a ban that is committed meanwhile is seen.
-                connection.execute(_HOLD_ACCOUNTS, [accounts, delivered])
+                connection.execute(_HOLD_ACCOUNTS, accounts)
             sql.prefetch(self._likely_reads(writes))
         found = rooms.fetchall()
         self._remember_rooms(sql, names, found)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ...protocol import commands, events, moments, rooms
+from ...protocol import commands, events, moments, names, rooms
 from ...protocol.commands import AddMember, Join, RemoveMember, SetMember
 from ...protocol.errors import AccountUnknown, Conflict, Forbidden
 from ...protocol.rights.principal import Principal
@@ -12,7 +13,7 @@ from .. import members
 from ..accounts import accounts
 from ..accounts.accounts import Account
 from ..accounts.callers import Standing
-from ..base import Accepted, Stored, Write
+from ..base import Accepted, BeginDirect, CreateRoom, Stored, Write
 from ..ledger import Ledger
 from ..members import Member
 from ..shapes import DELETED_ACCOUNT, Sql
@@ -124,28 +125,46 @@ def check_joined(sql: Sql, *numbers: int) -> None:
         raise Conflict(f"An account is in at most {members.MOST_JOINED:,} rooms.")
 
 
-def hold_rooms(sql: Sql, *people: Account) -> None:
-    """Lock the private rooms of these accounts, all in the order of a batch of writes."""
-    for room_id, _ in sorted({each for account in people for each in _private_rooms(sql, account)}):
-        # It locks the room, in every dialect.
-        sql.run("UPDATE room SET floor = floor WHERE id = ?", room_id)
+def added(writes: Iterable[Write]) -> tuple[list[str], list[str]]:
+    """Return the public ids, and the names as they are compared, of accounts that these writes may make members.
+
+    They are locked with the senders: none of them is closed between the look at it and the commit.
+    """
+    keys, skeletons = list[str](), list[str]()
+    for command in (write.command for write in writes):
+        if isinstance(command, CreateRoom | BeginDirect):
+            keys += command.members
+        elif isinstance(command, AddMember | SetMember) and command.member.id is not None:
+            keys.append(command.member.id)
+        elif isinstance(command, AddMember):
+            skeletons.append(names.skeleton(command.member.name or ""))
+    return keys, skeletons
 
 
-def leave_all(sql: Sql, account: Account, at: int, *, nameless: bool = False) -> None:
+def private_rooms(sql: Sql, account: int) -> dict[int, str]:
+    """Return the names of the private rooms of an account, by the store's keys of the rooms."""
+    rows = sql.all(
+        "SELECT r.id, r.name, r.kind FROM member m JOIN room r ON r.id = m.room_id WHERE m.account_id = ?", account
+    )
+    return {room_id: name for room_id, name, kind in list(rows) if rooms.is_private(kind)}
+
+
+def leave_all(sql: Sql, account: Account, private: Mapping[int, str], at: int, *, nameless: bool = False) -> None:
     """End every membership of an account that closes, in one open write transaction; `nameless` if its name goes.
 
-    Its private rooms are locked (`hold_rooms`), so senders there wait: for each room there are few statements.
+    `private` are all its private rooms, which `closing.hold` has locked: only in these an event is appended. Senders
+    there wait, so for each room there are few statements.
     """
     user = DELETED_ACCOUNT if nameless else account.name
     member = Member(account.id, account.key, user, account.role, "member")
-    names, ledger = [name for _, name in _private_rooms(sql, account)], Ledger(sql)
-    ledger.read_rooms(names)
-    for name in names:
-        command = RemoveMember(member=commands.MemberId(account.key), room=name)
+    ledger = Ledger(sql)
+    ledger.read_rooms(private.values())
+    for room_id in sorted(private):
+        command = RemoveMember(member=commands.MemberId(account.key), room=private[room_id])
         write = Write(command, at, operator=True)
-        asked = Asked(ledger, ledger.room(name), write, Settings(), Standing(Principal(None)))
+        asked = Asked(ledger, ledger.room(command.room), write, Settings(), Standing(Principal(None)))
         _tell(asked, events.MEMBER_LEFT, member, _left(member, "closed"))
-    if names:
+    if private:
         ledger.touch(account.id)
     ledger.flush()
     for table in ("member", "mention", "blocked", "notice"):
@@ -153,14 +172,6 @@ def leave_all(sql: Sql, account: Account, at: int, *, nameless: bool = False) ->
 
 
 # --- Inside -----------------------------------------------------------------------------------------
-
-
-def _private_rooms(sql: Sql, account: Account) -> list[tuple[int, str]]:
-    """Return the ids and names of the private rooms of an account, by id."""
-    rows = sql.all(
-        "SELECT r.id, r.name, r.kind FROM member m JOIN room r ON r.id = m.room_id WHERE m.account_id = ?", account.id
-    )
-    return sorted((room_id, name) for room_id, name, kind in list(rows) if rooms.is_private(kind))
 
 
 def _left(member: Member, reason: str) -> dict[str, Any]:
