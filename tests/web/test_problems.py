@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from people import ORIGIN, owner
 
+from quotechat import create_app
+from quotechat.config import Settings
 from quotechat.web.http import problems
 
 MESSAGES = "/api/v1/rooms/lobby/messages"
@@ -182,11 +185,17 @@ def test_unknown(client: FlaskClient) -> None:
 
 @pytest.mark.parametrize("number", [0, 99, 2**53, 10**16 - 1])
 def test_unknown_ids_in_an_address(client: FlaskClient, number: int) -> None:
-    """404 with the same code, whatever the number; in a body one that can be no id is 422."""
+    """404 with the same code, and 401 without identity, whatever the number; in a body one that can be no id is 422."""
     token = client.post("/api/v1/guests", json={"user": "Bob"}).get_json()["token"]
     mine, message = {"Authorization": f"Bearer {token}"}, f"{MESSAGES}/{number}"
     refused(client.patch(message, json={"message": "x"}, headers=mine), 404, "message-unknown")
-    refused(client.delete(message, headers=mine), 404, "message-unknown")
+    told = refused(client.delete(message, headers=mine), 404, "message-unknown")
+    assert told["detail"] == f"There is no message {number} in this room."
+    stranger = client.application.test_client()
+    for method, path in (("PATCH", ""), ("DELETE", ""), ("PUT", "/reaction"), ("DELETE", "/reaction")):
+        body = {"message": "x", "reaction": "like"}
+        refused(stranger.open(f"{message}{path}", method=method, json=body), 401, "unauthenticated")
+    refused(stranger.delete(f"/api/v1/rooms/lobby/scheduled/{number}"), 401, "unauthenticated")
     refused(client.put(f"{message}/reaction", json={"reaction": "like"}, headers=mine), 404, "message-unknown")
     refused(client.delete(f"{message}/reaction", headers=mine), 404, "message-unknown")
     refused(client.delete(f"/api/v1/rooms/lobby/scheduled/{number}", headers=mine), 404, "scheduled-unknown")
@@ -197,6 +206,18 @@ def test_unknown_ids_in_an_address(client: FlaskClient, number: int) -> None:
         refused(answer, 404, "message-unknown")
     else:
         refused(answer, 422, "invalid", "id")
+
+
+def test_unknown_ids_in_an_address_count(tmp_path: Path) -> None:
+    """Whatever the number: after three the client has to wait."""
+    app = create_app(Settings(data=tmp_path / "limited", messages_burst=3, messages_per_second=0.001))
+    try:
+        for number in (0, 2**53, 99):
+            refused(app.test_client().delete(f"{MESSAGES}/{number}"), 401, "unauthenticated")
+        for number in (0, 2**53, 99):
+            refused(app.test_client().delete(f"{MESSAGES}/{number}"), 429, "rate-limited")
+    finally:
+        app.extensions["quotechat"].close()
 
 
 @pytest.mark.parametrize("number", ["9" * 20, "9" * 5000, "-1", "x"])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ from flask import Blueprint, Response, request
 from ...hub.chat import Cancelled, Chat, Scheduled, Stored
 from ...hub.submissions import bucket_of
 from ...protocol import commands, json
-from ...protocol.errors import Invalid, MalformedEnvelope, MessageUnknown, ParameterInvalid, Refused, ScheduledUnknown
+from ...protocol.errors import Invalid, MalformedEnvelope, MessageUnknown, ParameterInvalid, ScheduledUnknown
 from ...protocol.types import body_types, wire
 from ..http import access, authentication, parameters, quota, security
 from ..http.services import services
@@ -67,7 +68,8 @@ def send(room: str) -> Response:
 def edit(room: str, message_id: int) -> Response:
     """Change the text of one's own message, or what its files show: {`message`?, `files`?: [{`id`, `alt`?}]}."""
     fields = parameters.json_object()
-    return answer_to(_submit("edit-message", room, fields, message={**fields, "id": _id(room, message_id)}))
+    with _number(message_id) as number:
+        return answer_to(_submit("edit-message", room, fields, message={**fields, "id": number}))
 
 
 @blueprint.delete("/rooms/<room>/messages/<int:message_id>")
@@ -81,7 +83,8 @@ def edit(room: str, message_id: int) -> Response:
 )
 def delete(room: str, message_id: int) -> Response:
     """Take one's own message back; managers of the room delete any."""
-    return answer_to(_submit("delete-message", room, {}, message={"id": _id(room, message_id)}))
+    with _number(message_id) as number:
+        return answer_to(_submit("delete-message", room, {}, message={"id": number}))
 
 
 @blueprint.put("/rooms/<room>/messages/<int:message_id>/reaction")
@@ -97,7 +100,8 @@ def delete(room: str, message_id: int) -> Response:
 def react(room: str, message_id: int) -> Response:
     """Like or dislike: {`reaction`}; or an emoji, which `on`: false takes back."""
     fields = parameters.json_object()
-    return answer_to(_submit("react", room, fields, message={**fields, "id": _id(room, message_id)}))
+    with _number(message_id) as number:
+        return answer_to(_submit("react", room, fields, message={**fields, "id": number}))
 
 
 @blueprint.delete("/rooms/<room>/messages/<int:message_id>/reaction")
@@ -111,7 +115,8 @@ def react(room: str, message_id: int) -> Response:
 )
 def unreact(room: str, message_id: int) -> Response:
     """Take one's like or dislike back."""
-    return answer_to(_submit("react", room, {}, message={"id": _id(room, message_id), "reaction": "none"}))
+    with _number(message_id) as number:
+        return answer_to(_submit("react", room, {}, message={"id": number, "reaction": "none"}))
 
 
 @blueprint.get("/rooms/<room>/scheduled")
@@ -138,7 +143,8 @@ def waiting(room: str) -> Response:
 )  # fmt: skip
 def cancel(room: str, scheduled_id: int) -> Response:
     """Do not send a waiting message."""
-    return answer_to(_submit("cancel-scheduled", room, {}, scheduled={"id": _id(room, scheduled_id, ScheduledUnknown)}))
+    with _number(scheduled_id, ScheduledUnknown) as number:
+        return answer_to(_submit("cancel-scheduled", room, {}, scheduled={"id": number}))
 
 
 @blueprint.post("/rooms/<room>/commands")
@@ -233,12 +239,19 @@ def _decoded(command: str, room: str, key: str | None, fields: dict[str, Any], *
     return commands.decode(_in_room(_keyed({**outer, "command": command, **inner}, key), room))
 
 
-def _id(room: str, number: int, unknown: Callable[[int], Refused] = MessageUnknown) -> int:
-    """Return `number`, an id of `room` in an address. Raises RoomUnknown, and `unknown` if it can be no id."""
-    if not 1 <= number <= commands.LARGEST_ID:
-        _chat().open(security.principal(), room)  # as ever, the room is looked up first
-        raise unknown(number)
-    return number
+@contextlib.contextmanager
+def _number(number: int, unknown: type[MessageUnknown | ScheduledUnknown] = MessageUnknown) -> Iterator[int]:
+    """Yield the `number` in an address, or the last id, which nothing has, for one that can be no id.
+
+    So its command takes the way of any unknown id: the same limit, and the same refusals in the same order.
+    """
+    if 1 <= number <= commands.LARGEST_ID:
+        yield number
+        return
+    try:
+        yield commands.LARGEST_ID
+    except unknown:
+        raise unknown(number) from None
 
 
 def _in_room(envelope: dict[str, Any], room: str) -> dict[str, Any]:
