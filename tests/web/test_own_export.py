@@ -193,8 +193,13 @@ def test_a_long_archive_goes_out_whole(served: tuple[Running, requests.Session])
     assert head.headers["Content-Length"] == answer.headers["Content-Length"]
 
 
-def test_without_a_descriptor_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """503, also at the first export, for which Python has not yet looked for a directory; it counts as none."""
+def test_without_a_descriptor_it_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """503, also at the first export, for which Python has not yet looked for a directory; it counts as none.
+
+    The log says why, each time: for the operator it may be a directory that is missing.
+    """
     app = create_app(Settings(data=tmp_path))
     admin = owner(app)
     admin.ask("GET", "/me")
@@ -208,5 +213,7 @@ def test_without_a_descriptor_it_is_refused(tmp_path: Path, monkeypatch: pytest.
             resource.setrlimit(resource.RLIMIT_NOFILE, most)
         assert (answer.status_code, answer.get_json()["code"]) == (503, "overloaded")
         assert int(answer.headers["Retry-After"]) > 0
+    faults = [each.getMessage() for each in caplog.records if each.name.startswith("quotechat.hub")]
+    assert len(faults) == 3 and all("no temporary file" in each and "[Errno " in each for each in faults)
     assert admin.ask("GET", "/me/export").status_code == 200
     app.extensions["quotechat"].close()

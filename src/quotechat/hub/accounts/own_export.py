@@ -7,6 +7,7 @@ files are read while they are sent, and a content that is removed meanwhile ends
 from __future__ import annotations
 
 import errno
+import logging
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from ...protocol.errors import Overloaded, StorageFull
 from ...store.accounts import own
 from ...store.base import Transactions
 from ...store.files.contents import Content
+
+log = logging.getLogger(__name__)
 
 LINES = "quotechat.ndjson"
 """The name of the lines within the archive."""
@@ -46,7 +49,7 @@ class OwnExport:
 
     def __init__(self, store: Transactions, account_id: int, find: Find | None = None) -> None:
         """With `find` it is an archive with the files, else the lines alone. Raises Overloaded, StorageFull."""
-        self._lines = _temporary()
+        self._lines = _open_lines()
         self._members: list[_Member] = []
         try:
             for line in own.lines(store, account_id):
@@ -99,15 +102,17 @@ class OwnExport:
         self._members.append(_Member(_head(line["path"], content.size), content))
 
 
-def _temporary() -> IO[bytes]:
-    """Open the file of the lines. Raises Overloaded if there is no descriptor for it, StorageFull."""
+def _open_lines() -> IO[bytes]:
+    """Open the file of the lines. Raises Overloaded if there is no descriptor or directory for it, StorageFull."""
     try:
         return tempfile.TemporaryFile()
     except OSError as fault:
         if fault.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageFull() from fault
-        # ENOENT is what Python says, before it knows a directory, if it could open no file in any.
+        # ENOENT is what Python says, before it knows a directory, if it could open no file in any: there is no
+        # descriptor, or no directory that can be used.
         if fault.errno in (errno.EMFILE, errno.ENFILE, errno.ENOENT):
+            log.error("an export was refused, as there is no temporary file: %s", fault)
             raise Overloaded() from fault
         raise
 
