@@ -226,23 +226,34 @@ def test_due_messages_keep_nobody_waiting(
         later = [commands.NewMessage(f"Ann {number % 10}", f"{number}", send_at="+1h") for number in range(300)]
         writes = [Write(commands.SendMessage(message=each), clock.now, each.user) for each in later]
         assert all(isinstance(each, Scheduled) for each in store.commit(writes))
-    chat, commit = opened(clock), SqliteStore.commit
+    deliver, commit = Delivery.deliver, SqliteStore.commit
+    portions, stored_by_then = list[int](), list[bool]()
     asked: list[Future[Any]] = []
+
+    def one_portion(self: Delivery, due: list[Due]) -> dict[int, str]:
+        portions.append(len(due))
+        answers = deliver(self, due)
+        stored_by_then.append(chat.trusted("lobby").head().seq >= sum(portions))
+        return answers
+
+    def in_its_midst(self: SqliteStore, writes: Sequence[Write]) -> list[Outcome | Refused]:
+        if not asked and isinstance(writes[0].command, Deliver):
+            until(lambda: len(writes) + len(chat._writer._queue) == portions[0], what="that all are queued")
+            asked.append(person.submit(chat.submit, said("now"), identity="bo"))
+            until(lambda: any(each.write.identity == "bo" for each in chat._writer._queue), what="the message")
+        return commit(self, writes)
+
+    monkeypatch.setattr(Delivery, "deliver", one_portion)
+    monkeypatch.setattr(SqliteStore, "commit", in_its_midst)
+    chat = opened(clock)
     with ThreadPoolExecutor(1) as person:
-
-        def meanwhile(self: SqliteStore, writes: Sequence[Write]) -> list[Outcome | Refused]:
-            if not asked and isinstance(writes[0].command, Deliver):
-                asked.append(person.submit(chat.submit, said("now"), identity="bo"))
-                until(lambda: any(isinstance(each.write.command, commands.SendMessage) for each in chat._writer._queue))
-            return commit(self, writes)
-
-        monkeypatch.setattr(SqliteStore, "commit", meanwhile)
         clock.now += 3_600_000
         chat._scheduler.wake()
         until(lambda: asked, what="the first portion")
         stored = asked[0].result(60)
-    assert 1 < stored.seq < 100
+    assert stored.seq == portions[0] + 1 < 100
     until(lambda: chat.trusted("lobby").head().seq == 301, what="all others")
+    assert all(stored_by_then)  # a portion is handed over when the one before is stored
 
 
 def test_an_overdue_message_is_delivered_after_a_restart(opened: Opened) -> None:
