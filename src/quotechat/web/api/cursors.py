@@ -47,7 +47,7 @@ def put(cursor_name: str) -> Response:
     It begins at `from` in rooms that are new to it, `now` if that is left out.
     """
     principal, fields = authentication.need_account(), parameters.fields()
-    quota.change()
+    quota.take_change()
     start = fields.get("from", "now")
     if not isinstance(start, str):
         raise Invalid("from", "from is a cursor, 0 or now.")
@@ -69,7 +69,7 @@ def one(cursor_name: str) -> Response:
 def remove(cursor_name: str) -> Response:
     """Forget a cursor and its positions."""
     principal = authentication.need_account()
-    quota.change()
+    quota.take_change()
     _cursors().remove(principal, _known(cursor_name))
     return Response(status=204)
 
@@ -120,7 +120,8 @@ def events(cursor_name: str) -> Response:
 def move(cursor_name: str) -> Response:
     """Acknowledge: {`rooms`: {name: cursor}, `back`?}; all of them or none. `back` allows a step back."""
     principal, fields = authentication.need_account(), parameters.fields()
-    reads.ask()  # it belongs to reading: `mark` would be too narrow for a program that acknowledges each event
+    # It belongs to reading: `mark` would be too narrow for a program that acknowledges each event.
+    reads.charge_request()
     found, back = fields.get("rooms"), fields.get("back", False)
     if not isinstance(found, dict) or not all(isinstance(each, str) for each in found.values()):
         raise Invalid("rooms", "rooms is an object: a cursor for each room.")

@@ -71,7 +71,7 @@ def taken_from(kind: str) -> None:
     g.quotechat_bucket = kind
 
 
-def change() -> None:
+def take_change() -> None:
     """Take from `change`, as each change of one's own that is no command does. Raises RateLimited."""
     services().chat.limits.allow("change", *security.client())
 

@@ -41,7 +41,7 @@ def count(rows: int) -> None:
     g.quotechat_rows = g.get("quotechat_rows", 0) + rows
 
 
-def ask() -> None:
+def charge_request() -> None:
     """Charge this request as one that reads. Raises RateLimited if its client has read too much."""
     _limits().afford("read", *security.client())
     count(REQUEST)
@@ -64,7 +64,7 @@ def _limits() -> Limits:
 
 def _look() -> None:
     if request.method in ("GET", "HEAD") and (request.blueprint or "").rpartition(".")[2] in _READING:
-        ask()
+        charge_request()
 
 
 def _pay(answer: Response) -> Response:

@@ -46,7 +46,7 @@ def dismiss(notice_id: int) -> Response:
     """Remove a notice; another page may have done so."""
     number = authentication.need_session()[1].account_id
     with contextlib.suppress(NotFound):
-        quota.change()
+        quota.take_change()
         _chat().write_with(lambda sql: personal.dismiss(sql, number, notice_id))
     return to(site.url_for("inbox_page.page"))
 

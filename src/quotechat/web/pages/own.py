@@ -93,7 +93,7 @@ def settings() -> Response:
     given = {name: request.form[name] for name in ("level", "presence") if name in request.form}
 
     def change() -> None:
-        quota.change()
+        quota.take_change()
         _services().accounts.change(principal, None, me_calls.clean_settings(given), security.visitor())
 
     return _own("settings", change, "Saved.")
@@ -129,7 +129,7 @@ def device() -> Response:
     """Make a link for another device, and show it once."""
     authentication.need_session()
     try:
-        quota.change()
+        quota.take_change()
         session = prove()
         made = Invited(*_services().accounts.device_link(session))
     except Refused as refused:
@@ -144,7 +144,7 @@ def new_token() -> Response:
     made: list[str] = []
 
     def make() -> None:
-        quota.change()
+        quota.take_change()
         name = clean_name(request.form.get("name", ""), "name", 100)
         session = prove()
         made.append(_services().accounts.new_token(session.account_id, name, proof=session.hash)[1])
@@ -166,7 +166,7 @@ def new_bot() -> Response:
     made: list[str] = []
 
     def make() -> None:
-        quota.change()
+        quota.take_change()
         authentication.need_right(principal, CREATE_BOT)
         given = request.form.get("rooms", "").split()
         rooms = token_fields.rooms({"rooms": given or None})
@@ -202,7 +202,7 @@ def claim() -> Response:
     visitor = security.visitor()
 
     def take() -> None:
-        quota.change()
+        quota.take_change()
         if visitor:
             _services().accounts.claim(principal, visitor)
 

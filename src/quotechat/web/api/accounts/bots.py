@@ -41,7 +41,7 @@ def listed() -> Response:
 def make() -> Response:
     """Make a bot: {`name`, `rooms`?, `scopes`?, `keeper`?} → 201 {`account`, `token`}, the secret shown once."""
     principal, fields = authentication.need_account(), parameters.fields()
-    quota.change()
+    quota.take_change()
     authentication.need_right(principal, CREATE_BOT)
     name, keeper = fields.get("name"), fields.get("keeper")
     if not isinstance(name, str):
@@ -61,7 +61,7 @@ def make() -> Response:
 def hand_over(account_id: str) -> Response:
     """Give a bot another keeper: {`keeper`} → the bot."""
     principal, keeper = authentication.need_account(), parameters.json_object().get("keeper")
-    quota.change()
+    quota.take_change()
     if not isinstance(keeper, str):
         raise Invalid("keeper", "keeper is missing, or no text.")
     found = _bots().hand_over(principal, account_id, keeper)
@@ -97,7 +97,7 @@ def tokens(account_id: str) -> Response:
 def new_token(account_id: str) -> Response:
     """Make a token of a bot: {`name`, `scopes`?, `rooms`?, `expires_in`?} → 201, once with its secret."""
     principal = authentication.need_person("token")
-    quota.change()
+    quota.take_change()
     fields, chat = parameters.fields(), _chat()
     found, text = _bots().add_token(
         principal, account_id, token_fields.name(fields), token_fields.scopes(fields), token_fields.rooms(fields),

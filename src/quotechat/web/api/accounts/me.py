@@ -76,7 +76,7 @@ def _session_fields(caller: authentication.Caller) -> dict[str, Any]:
 def change() -> Response:
     """Change name or settings: {`name`?, `settings`?} → the account. A name once a day; 50 tries an hour."""
     principal, fields = authentication.need_account(), parameters.fields()
-    quota.change()
+    quota.take_change()
     settings = clean_settings(fields.get("settings", {}))
     if "name" in fields:
         # A refused name counts too: a guest learns from a refusal which accounts there are.
@@ -183,7 +183,7 @@ def scheduled() -> Response:
 def claim() -> Response:
     """Take over the messages that the caller wrote as a visitor: {`token`}, or the visitor's cookie → {`messages`}."""
     principal, fields = authentication.need_account(), parameters.fields(needed=False)
-    quota.change()
+    quota.take_change()
     token = fields.get("token")
     if token is not None and not isinstance(token, str):
         raise Invalid("token", "token is no text.")
@@ -204,7 +204,7 @@ def claim() -> Response:
 def dismiss(notice_id: int) -> Response:
     """Take a notice of the inbox away."""
     number = authentication.need_account().account or 0
-    quota.change()
+    quota.take_change()
     _chat().write_with(lambda sql: personal.dismiss(sql, number, notice_id))
     return Response(status=204)
 
@@ -242,7 +242,7 @@ def unblock(account_id: str) -> Response:
 
 def set_block(principal: Principal, account_id: str, *, on: bool) -> None:
     """Block an account, or block it no longer. Raises AccountUnknown, Conflict, RateLimited."""
-    quota.change()
+    quota.take_change()
     number = principal.account or 0
     if on:
         authentication.services().people.one(account_id, principal)  # a guest is not told who else is here
@@ -281,7 +281,7 @@ def tokens() -> Response:
 def new_token() -> Response:
     """Make a token for a program: {`name`, `scopes`?, `rooms`?, `expires_in`?} → 201, once with its secret."""
     principal = authentication.need_person("token")
-    quota.change()
+    quota.take_change()
     fields = parameters.fields()
     found, text = _accounts().new_token(
         principal.account or 0, token_fields.name(fields), token_fields.scopes(fields), token_fields.rooms(fields),

@@ -131,7 +131,7 @@ def reset() -> Response:
 def device() -> Response:
     """Make a link for another device of one's own: 201 {`link`, `expires_at`}, ten minutes, once. Needs a proof."""
     _, session = authentication.need_proof("device")
-    quota.change()
+    quota.take_change()
     ticket, code = _accounts().device_link(session)
     return live({"link": showing.link("device", code), "expires_at": rfc3339(ticket.ends_at)}, 201)
 
