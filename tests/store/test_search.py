@@ -9,9 +9,10 @@ import json
 import os
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
-from itertools import chain, islice
+from functools import partial
+from itertools import chain, cycle, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +24,7 @@ from servers import until
 from quotechat.config import Settings
 from quotechat.hub.accounts.credentials import principal_of
 from quotechat.protocol import commands
-from quotechat.protocol.errors import Invalid, Overloaded
+from quotechat.protocol.errors import Invalid, Overloaded, ParameterInvalid
 from quotechat.protocol.events import rfc3339
 from quotechat.protocol.rights.principal import Principal
 from quotechat.protocol.search import question
@@ -33,7 +34,7 @@ from quotechat.store.maintenance import retention
 from quotechat.store.open import open_index, open_store
 from quotechat.store.postgres.connections import PostgresUnavailable
 from quotechat.store.postgres.store import PostgresStore
-from quotechat.store.search import asking, behind, following, fts, position, quotes
+from quotechat.store.search import asking, behind, chunks, following, fts, position, quotes
 from quotechat.store.search import postgres as in_postgres
 from quotechat.store.search.following import follow
 from quotechat.store.search.index import Index, first_number, free_number
@@ -209,9 +210,13 @@ def test_a_position_in_a_hidden_room_is_one_in_no_room(both: Both, indexed: bool
     both.store.write_with(lambda sql: sql.run("UPDATE room SET kind = 'closed' WHERE name = 'tea'"))
     if indexed:
         both.follow()
+    forms = (("{}", False), ("2.{0}~{0}~0.0.0", True), (f"2.{T0}.lobby.9~{T0 + 3000}.lobby.9~{{}}", True))
     for at in (0, T0 + 999, T0 + 1000, T0 + 2000):
-        for rank, best in (("", False), ("2.", True)):
-            answers = [both.ask("tea", before=f"{rank}{at}.{room}.{hidden}", best=best) for room in ("tea", "none")]
+        for form, best in forms:
+            before = [form.format(f"{at}.{room}.{hidden}") for room in ("tea", "none")]
+            answers = [both.ask("tea", before=each, best=best) for each in before]
+            for answer, each in zip(answers, before, strict=True):  # a page gives back what it was given
+                assert answer.pop("before", each).rpartition("~")[2] == each.rpartition("~")[2]
             assert answers[0] == answers[1]
 
 
@@ -228,11 +233,13 @@ def test_the_best_come_first(both: Both) -> None:
     assert not second["has_more"]
 
 
-def _pages(both: Both, typed: str, **more: Any) -> list[list[str]]:
-    """The texts of each page of the best, up to the last."""
+def _pages(both: Both, typed: str, *, clocks: Sequence[bool] = (), **more: Any) -> list[list[str]]:
+    """The texts of each page of the best, up to the last; of `clocks` each says if the time of a page is over."""
     found, before = [], None
+    over = cycle(clocks or [False])
     for _ in range(20):
-        answer = both.ask(typed, best=True, before=before, **more)
+        enough = more.get("enough", partial(bool, next(over)))
+        answer = both.ask(typed, best=True, before=before, **more | {"enough": enough})
         found.append([hit["message"]["message"] for hit in answer["hits"]])
         assert ("before" in answer) == answer["has_more"]
         assert answer["has_more"] or "searched" not in answer
@@ -257,6 +264,52 @@ def test_a_search_for_the_best_goes_on_where_it_ended(
     monkeypatch.setattr(asking, "MOST_BEST", 3)
     assert _pages(both, "tea in:lobby", limit=2) == [["tea", "the tea"], ["teacup"], ["a tea", "teapot"]]
     assert _pages(both, "tea in:lobby", limit=1) == [["tea"], ["the tea"], ["teacup"], ["a tea"], ["teapot"]]
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_later_pages_look_through_the_same_messages(both: Both, indexed: bool) -> None:
+    """Whatever the clock says, and what is sent and deleted between two pages: no hit comes twice, and none never."""
+    for at, text in enumerate(["the tea", "the best tea", "teapot", "teacup", "tea", "a tea", "teabag", "teaspoon"]):
+        do(both.store, said(text=text), at=T0 + at)
+    if indexed:
+        both.follow()
+    expected = ["a tea", "tea", "the best tea", "the tea", "teaspoon", "teabag", "teacup", "teapot"]
+    for clocks in ([False, True, False, True], [True, False, True, False]):
+        assert [*chain(*_pages(both, "tea in:lobby", limit=2, clocks=clocks))] == (
+            # A first page whose time is over at once is chosen among one message.
+            ["teaspoon", *(text for text in expected if text != "teaspoon")] if clocks[0] else expected
+        )
+    found, before = [], None
+    for number, more in enumerate(["more tea", "late tea", ""]):
+        answer = both.ask("tea in:lobby", best=True, limit=2, before=before)
+        found += [hit["message"]["message"] for hit in answer["hits"]]
+        before = answer.get("before")
+        if more:
+            do(both.store, said(text=more), at=T0 + 100 + number)
+            do(both.store, delete(8 - number))
+        if indexed:
+            both.follow()
+    assert found == ["a tea", "tea", "the best tea", "the tea", "teacup", "teapot"]
+    assert before is None
+
+
+def test_a_later_page_that_takes_too_long_is_refused(both: Both) -> None:
+    """It would tell hits twice, or never, if it ended before the page before it."""
+    for at in range(4):
+        do(both.store, said(text="tea"), at=T0 + at)
+    both.follow()
+    search = asking.Search(both.store, both.index, question.parse("tea in:lobby"), NOBODY)
+    first = search.best(None, 2, lambda: False)
+    later = asking.Search(both.store, both.index, question.parse("tea in:lobby"), NOBODY)
+    with pytest.raises(Overloaded):
+        later.best(position.before_of(first["before"]), 2, lambda: False, lambda: True)
+
+
+def test_a_rank_without_a_window_is_refused(both: Both) -> None:
+    """As earlier versions gave it: the page before it would have to be guessed."""
+    for before in (f"2.{T0}.lobby.1", f"2.{T0}.lobby.1~{T0}.lobby.2", f"{T0}.lobby.1~{T0}.lobby.2~{T0}.lobby.3"):
+        with pytest.raises(ParameterInvalid):
+            both.ask("tea in:lobby", best=True, before=before)
 
 
 def test_what_changes_is_found_as_it_is(both: Both) -> None:
@@ -676,9 +729,9 @@ def test_postgres_gives_up_a_statement_that_takes_too_long(
 
 def test_a_search_reads_less_at_a_time_the_longer_that_takes() -> None:
     """So that it ends in time among long messages, and asks seldom among short ones."""
-    assert asking.next_size(50, 0.001) == 200 and asking.next_size(200, 0.001) == 400
-    assert asking.next_size(50, 0.02) == 50
-    assert asking.next_size(50, 0.3) == 25 and asking.next_size(10, 9.0) == 10
+    assert chunks.next_size(50, 0.001) == 200 and chunks.next_size(200, 0.001) == 400
+    assert chunks.next_size(50, 0.02) == 50
+    assert chunks.next_size(50, 0.3) == 25 and chunks.next_size(10, 9.0) == 10
 
 
 def test_words_that_are_gone_are_in_no_file_of_the_index(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ MOST_SECONDS_OF_PARTS = 2.0
 """Seconds on the clock if whole parts of the index were looked through, with few hits or none."""
 MOST_READ = 200_000
 """Documents that PostgreSQL may read for words by their beginning: they take it 40 to 100 ms, not measured here."""
+LONGER = 5
+"""Times as much for a later page of the best, which looks through the same messages as the first, or is refused."""
 
 Order = Literal["newest", "best"]
 
@@ -42,7 +44,10 @@ class Search:
     def messages(
         self, principal: Principal, asked: str, *, before: str | None, limit: int, order: Order
     ) -> dict[str, Any]:
-        """Return {`hits`, `has_more`, `before`?, `searched`?, `incomplete`?}. Raises Invalid, ParameterInvalid."""
+        """Return {`hits`, `has_more`, `before`?, `searched`?, `incomplete`?}.
+
+        Raises Invalid, ParameterInvalid, Overloaded.
+        """
         if self._index is None:
             raise NotFound("Search is off on this server.")
         parsed = question.parse(asked)
@@ -50,23 +55,25 @@ class Search:
             raise Invalid("order", "The best come first only with in: or a date.")
         search = asking.Search(self._store, self._index, parsed, principal)
         after = None if before is None else position.before_of(before)
-        return (search.best if order == "best" else search.newest)(after, limit, _clock(search))
+        if order == "best":
+            return search.best(after, limit, _clock(search), _clock(search, LONGER))
+        return search.newest(after, limit, _clock(search))
 
     def quotes(self, before: int | None, limit: int, asked: str) -> quotes.Found:
         """Return the newest quotes that have all words of `asked`."""
         return quotes.search(self._store, self._index, question.words(asked), before, limit)
 
 
-def _clock(search: asking.Search) -> Callable[[], bool]:
+def _clock(search: asking.Search, times: int = 1) -> Callable[[], bool]:
     began, work = time.monotonic(), time.thread_time()
 
     def enough() -> bool:
         spent = time.monotonic() - began
         return (
-            time.thread_time() - work > MOST_WORK
-            or search.read > MOST_READ
-            or (search.looked >= LEAST_LOOKED and spent > MOST_SECONDS)
-            or (search.passed and spent > MOST_SECONDS_OF_PARTS)
+            time.thread_time() - work > times * MOST_WORK
+            or search.read > times * MOST_READ
+            or (search.looked >= LEAST_LOOKED and spent > times * MOST_SECONDS)
+            or (search.passed and spent > times * MOST_SECONDS_OF_PARTS)
         )
 
     return enough

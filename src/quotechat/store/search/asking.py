@@ -17,7 +17,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from ...protocol import events, json
-from ...protocol.errors import RoomUnknown
+from ...protocol.errors import Overloaded, RoomUnknown
 from ...protocol.markup import text
 from ...protocol.names import skeleton
 from ...protocol.rights.principal import Principal
@@ -27,24 +27,22 @@ from .. import presenting, visibility
 from ..accounts import callers
 from ..base import PAGE_BYTES, Transactions
 from ..shapes import Row, Sql, counted
-from . import behind, documents, replies
+from . import behind, chunks, documents, replies
 from .following import rooms_of
 from .index import Hit, Index, Match, Place, Reader, first_number
-from .position import Before
+from .position import OLDEST, Before, Stretch
 from .visible import Seen, visible
 
 MOST_LOOKED = 10_000
 """Hits of the index that one question looks through."""
 MOST_BEST = 2_000
 """Hits among which the best are chosen."""
+_MORE_LATER = 2
+"""Times as many of both, if a later page looks through the same messages: some may have been edited meanwhile."""
 _MOST_ROOMS = 50
 """Rooms whose terms are part of the question to the index; more are a condition alone."""
-_FIRST, _LEAST_CHUNK, _MOST_CHUNK = 50, 10, 400
-"""Hits that are read and compared together at first; the number grows while that is quick."""
 _ROOMS_AT_ONCE = 50
 """Rooms whose messages are read with one statement."""
-_QUICK, _SLOW = 0.01, 0.04
-"""Seconds of the thread's time for a chunk, below which the next one is larger, and above which it is smaller."""
 
 
 class Asker(NamedTuple):
@@ -90,30 +88,39 @@ class Search:
         shown: list[_Shown] = []
         size = 0
         with self._looking() as reader:
-            for found in self._matches(reader, before, min(_FIRST, limit + 1), enough):
+            for found in self._matches(reader, Stretch(before), min(chunks.FIRST, limit + 1), enough):
                 if len(shown) == limit or size >= PAGE_BYTES:
-                    return self._answer(shown, _after(shown[-1]))
+                    return self._answer(shown, str(Before(None, *_place(shown[-1]))))
                 shown.append(found)
                 size += found.size
         if self._ended is not None:
-            return self._answer(shown, self._position(self._ended), through=self._ended.at)
+            return self._answer(shown, str(self._position(self._ended)), through=self._ended.at)
         return self._answer(shown, None)
 
-    def best(self, before: Before | None, limit: int, enough: Callable[[], bool]) -> dict[str, Any]:
+    def best(
+        self, before: Before | None, limit: int, enough: Callable[[], bool], stop: Callable[[], bool] = lambda: False
+    ) -> dict[str, Any]:
         """Return the best of the newest hits: phrase before words, whole words before beginnings, then newer.
 
-        When all of them were told, the next page has the best of those that are older, looked through anew.
+        When all of them were told, the next page has the best of those that are older. Until then each page looks
+        through the same messages, whatever `enough` says, so that none is told twice or never. Raises Overloaded if
+        it cannot: `stop()` is True when that takes too long.
         """
         shown: list[_Shown] = []
-        ended: Hit | None = None
-        start = before if before is None or before.rank is None else before.start
+        window = None if before is None else before.window
+        stretch = Stretch(before) if window is None else Stretch(None, *window)
+        most = MOST_BEST if window is None else _MORE_LATER * MOST_BEST
         with self._looking() as reader:
-            for found in self._matches(reader, start, _FIRST, enough):
+            for found in self._matches(reader, stretch, chunks.FIRST, enough if window is None else stop):
                 shown.append(found)
-                if len(shown) >= MOST_BEST:
-                    ended = found.hit
+                if len(shown) >= most:
+                    self._ended = found.hit
                     break
-        ended = self._ended or ended
+        if window is None:
+            first = Before(None, *_place(shown[0])) if shown else OLDEST
+            window = (first, OLDEST if self._ended is None else self._position(self._ended))
+        elif self._ended is not None:
+            raise Overloaded()
         shown.sort(key=lambda each: each.key)
         if before is not None and before.rank is not None:
             after = (before.rank, -before.at, -self._room_id(before.room), -before.id)
@@ -124,11 +131,11 @@ class Search:
                 break
             page.append(each)
             size += each.size
-        more = None if ended is None else self._position(ended)
+        end = None if window[1] == OLDEST else window[1]
+        more = None if end is None else str(end)
         if len(page) < len(shown):
-            last = page[-1]
-            more = str(Before(last.key[0], last.hit.at, last.room, last.hit.id, start))
-        return self._answer(page, more, through=None if ended is None else ended.at)
+            more = str(Before(page[-1].key[0], *_place(page[-1]), window))
+        return self._answer(page, more, through=None if end is None else end.at)
 
     @property
     def read(self) -> int:
@@ -143,7 +150,7 @@ class Search:
             yield self._reader
 
     def _matches(
-        self, reader: Reader | None, before: Before | None, size: int, enough: Callable[[], bool]
+        self, reader: Reader | None, stretch: Stretch, size: int, enough: Callable[[], bool]
     ) -> Iterator[_Shown]:
         """Yield the messages that are found, the newest first, `size` candidates at first together.
 
@@ -151,8 +158,9 @@ class Search:
         """
         places = {} if reader is None else _sure(reader.places, {})
         seen, only, news = self._store.read_with(lambda sql: self._start(sql, places))
-        indexed = iter(()) if reader is None else self._indexed(reader, seen, only, before)
-        candidates = heapq.merge(indexed, self._bounded(news, before), key=lambda hit: -hit.at)
+        most = MOST_LOOKED if stretch.last is None else _MORE_LATER * MOST_LOOKED
+        indexed = iter(()) if reader is None else self._indexed(reader, seen, only, stretch)
+        candidates = heapq.merge(indexed, self._bounded(news, stretch), key=lambda hit: -hit.at)
         done: set[Hit] = set()
         while taken := self._take(candidates, size, enough):
             # One that is edited behind the index comes from both sides, and one that was sent there too, twice.
@@ -161,10 +169,10 @@ class Search:
             began = time.thread_time()
             compared, shown = self._store.read_with(partial(self._compared, some, enough))
             yield from shown
-            if compared < len(some) or self.looked >= MOST_LOOKED or enough():
+            if compared < len(some) or self.looked >= most or enough():
                 self._ended = some[compared - 1] if some else taken[-1]
                 return
-            size = next_size(size, time.thread_time() - began)
+            size = chunks.next_size(size, time.thread_time() - began)
 
     def _take(self, candidates: Iterator[Hit], size: int, enough: Callable[[], bool]) -> list[Hit]:
         """Take the next `size` candidates; less if a part of the index ends and the time too."""
@@ -192,20 +200,22 @@ class Search:
         return seen, only, [hit for hit in news if self._asked.at(hit.at)]
 
     def _indexed(
-        self, reader: Reader, seen: dict[int, Seen], only: frozenset[int] | None, before: Before | None
+        self, reader: Reader, seen: dict[int, Seen], only: frozenset[int] | None, stretch: Stretch
     ) -> Iterator[Hit]:
         asked = self._asked
         groups: list[tuple[question.Term, ...]] = [(each,) for each in asked.terms]
         if only is not None and len(seen) <= _MOST_ROOMS:
             groups.append(tuple((documents.of_room(key), False) for key in sorted(seen)))
         groups += self._operator_terms()
-        end = min(asked.end, 2**50)
-        bound = first_number(max(0, end))
-        if before is not None:
-            number = reader.number(self._room_id(before.room), before.id)
-            bound = min(bound, first_number(before.at + 1) if number is None else number)
+        start, end = first_number(max(0, asked.start)), first_number(max(0, min(asked.end, 2**50)))
+        if stretch.before is not None:
+            end = min(end, self._number(reader, stretch.before))
+        if stretch.first is not None:
+            end = min(end, self._number(reader, stretch.first, more=1))
+        if stretch.last is not None:
+            start = max(start, self._number(reader, stretch.last))
         if all(groups):
-            match = Match(tuple(groups), first_number(max(0, asked.start)), bound, only)
+            match = Match(tuple(groups), start, end, only)
             try:
                 yield from reader.hits(match)
             except sqlite3.DatabaseError:
@@ -224,14 +234,24 @@ class Search:
             account = self._asker.principal.id
             yield tuple((documents.of_mention(each), False) for each in ([account, "room"] if account else []))
 
-    def _bounded(self, news: list[Hit], before: Before | None) -> Iterator[Hit]:
-        """Return those of the messages behind the index that come after the page before."""
-        if before is None:
-            return iter(news)
-        room_id = self._room_id(before.room)
+    def _number(self, reader: Reader, at: Before, more: int = 0) -> int:
+        """Return the number of a message in the index, and `more`; without one, that after its millisecond."""
+        room_id = self._room_id(at.room)
+        number = reader.number(room_id, at.id) if room_id else None
+        return first_number(at.at + 1) if number is None else number + more
+
+    def _bounded(self, news: list[Hit], stretch: Stretch) -> Iterator[Hit]:
+        """Return those of the messages behind the index that the page is chosen among."""
+        before, first, last = (None if each is None else self._bound(each) for each in stretch)
+        return iter(
+            hit for hit in news
+            if (before is None or hit < before) and (first is None or hit <= first) and (last is None or hit >= last)
+        )  # fmt: skip
+
+    def _bound(self, at: Before) -> tuple[int, int, int]:
+        room_id = self._room_id(at.room)
         # A page that ended in no room had looked through nothing of its millisecond.
-        end = (before.at, room_id, before.id) if room_id else (before.at + 1, 0, 0)
-        return iter([hit for hit in news if hit < end])
+        return (at.at, room_id, at.id) if room_id else (at.at + 1, 0, 0)
 
     def _room_id(self, room: str) -> int:
         """Return the key of a room, 0 if the caller does not see it: a made-up position must reveal nothing."""
@@ -331,19 +351,12 @@ class Search:
             answer["searched"] = {"through": events.rfc3339(through)}
         return answer | ({"incomplete": True} if self.late else {})
 
-    def _position(self, hit: Hit) -> str:
+    def _position(self, hit: Hit) -> Before:
         row = self._store.read_with(lambda sql: sql.one("SELECT name FROM room WHERE id = ?", hit.room_id))
         seen = self._store.read_with(lambda sql: visible(sql, self._asker.principal))
         # For a room that the caller does not see, the position has only the time.
         name = row[0] if row is not None and hit.room_id in seen else "0"
-        return f"{hit.at}.{name}.{hit.id if name != '0' else 0}"
-
-
-def next_size(size: int, seconds: float) -> int:
-    """Return how many candidates are read next, after `size` of them took so many `seconds` of work."""
-    if seconds > _SLOW:
-        return max(_LEAST_CHUNK, size // 2)
-    return min(_MOST_CHUNK, 4 * size) if seconds < _QUICK else size
+        return Before(None, hit.at, name, hit.id if name != "0" else 0)
 
 
 def _rows(sql: Sql, by_room: dict[int, list[int]]) -> Iterator[Row]:
@@ -358,8 +371,8 @@ def _rows(sql: Sql, by_room: dict[int, list[int]]) -> Iterator[Row]:
         yield from sql.all(statement, *(value for key, ids in some for value in (key, *ids)))
 
 
-def _after(shown: _Shown) -> str:
-    return f"{shown.hit.at}.{shown.room}.{shown.hit.id}"
+def _place(shown: _Shown) -> tuple[int, str, int]:
+    return shown.hit.at, shown.room, shown.hit.id
 
 
 def _sure(work: Callable[[], Any], otherwise: Any) -> Any:
