@@ -12,6 +12,7 @@ from servers import until
 
 from quotechat.hub.accounts.credentials import Credentials, Rules, mint, principal_of
 from quotechat.hub.chat import Chat
+from quotechat.live.handoff import IdleConnections
 from quotechat.live.peer import Peer, Subscription
 from quotechat.live.reactor import Reactor
 from quotechat.protocol.cursor import Cursor
@@ -87,7 +88,7 @@ class World:
         self.counted = Counted(self.chat)
         credentials = Credentials(self.counted, Rules(), lambda: self.now)  # type: ignore[arg-type]
         self.reactor = Reactor(self.chat)
-        self.revocation = Revocation(self.reactor, credentials)
+        self.revocation = Revocation(self.reactor, credentials, IdleConnections())
 
     def account(self, name: str, role: str = "member") -> Account:
         return self.chat.write_with(lambda sql: accounts.make(sql, name, role, self.now))
