@@ -16,8 +16,10 @@ from quotechat.hub.accounts.bots import Bots
 from quotechat.hub.accounts.credentials import Rules, principal_of
 from quotechat.hub.accounts.passwords import Passwords
 from quotechat.hub.accounts.people import People
+from quotechat.hub.webhooks.calls import Policy
+from quotechat.hub.webhooks.webhooks import Webhooks
 from quotechat.protocol.commands import CancelScheduled, ScheduledId
-from quotechat.protocol.cursor import START
+from quotechat.protocol.cursor import START, Cursor
 from quotechat.protocol.errors import (
     AccountUnknown,
     Conflict,
@@ -26,6 +28,7 @@ from quotechat.protocol.errors import (
     LinkUnknown,
     RateLimited,
     Refused,
+    RoomUnknown,
     TokenUnknown,
     Unauthenticated,
 )  # fmt: skip
@@ -626,6 +629,27 @@ def test_a_lease_from_before_the_clock_was_set_back_is_none(store: Store) -> Non
     store.write_with(lambda sql: erasing.begin(sql, ann, T0, nameless=False))
     taken = [store.write_with(lambda sql, at=at: erasing.take(sql, at)) for at in (T0, T0 - 10_000, T0 - 3_600_000)]
     assert [each is not None for each in taken] == [True, False, True]
+
+
+def test_a_replay_of_a_room_that_is_left_meanwhile_is_refused(store: Store) -> None:
+    """Between the look at the webhook and its change: nothing would be sent again, so nothing says that it is."""
+    bot = store.write_with(lambda sql: accounts.make(sql, "Robo", "bot", T0))
+    number = webhook_of(store, bot)
+    webhook = store.read_with(lambda sql: webhooks.by_id(sql, number))
+    assert webhook is not None
+
+    def leave(sql: Sql) -> None:
+        subscribers.leave(sql, webhook.subscriber, subscribers.positions(sql, webhook.subscriber))
+
+    def placed(*_: Any) -> Cursor:
+        store.write_with(leave)
+        return START
+
+    ours = Webhooks(store, placed, Policy("members"), lambda: T0)
+    with pytest.raises(RoomUnknown) as refused:
+        ours.replay(None, webhook.key, "lobby", START)
+    assert refused.value.room == "lobby"
+    assert ours.one(None, webhook.key).positions == {}
 
 
 def test_a_webhook_has_nothing_of_one_that_was_removed(store: Store) -> None:

@@ -194,7 +194,11 @@ class Webhooks:
             cursor = self._placed(_reader(found.bot), room, after)
 
         def work(sql: Sql) -> None:
-            subscribers.move(sql, self._held(sql, by, key).subscriber, found.positions[room], cursor)
+            there = self._shown(sql, self._held(sql, by, key))
+            with about(room):
+                if room not in there.positions:  # it follows the room no more since it was looked at above
+                    raise RoomUnknown(room)
+            subscribers.move(sql, there.webhook.subscriber, there.positions[room], cursor)
 
         self._store.write_with(work)
         self._access_changed()
