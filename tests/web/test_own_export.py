@@ -92,10 +92,10 @@ def test_nothing_is_left_out_between_two_transactions(app: Flask, monkeypatch: p
     """Messages, reactions and files come once each and in order, however few rows one transaction reads."""
     admin = owner(app)
     for number in range(7):
-        admin.ask("POST", "/rooms/lobby/messages", {"message": f"m{number}"})
-        admin.ask("PUT", f"/rooms/lobby/messages/{number + 1}/reaction", {"reaction": "like"})
-        for emoji in ("🎉", "👀"):
-            admin.ask("PUT", f"/rooms/lobby/messages/{number + 1}/reactions/{emoji}", {})
+        message = admin.ask("POST", "/rooms/lobby/messages", {"message": f"m{number}"}).get_json()["message"]
+        for reaction in ("like", "🎉", "👀"):
+            path = f"/rooms/lobby/messages/{message['id']}/reaction"
+            assert admin.ask("PUT", path, {"reaction": reaction}).status_code == 200
     for number in range(5):
         sent(admin, "lobby", f"{number}", bytes([number]))
     whole = admin.ask("GET", "/me/export").get_data()
@@ -103,7 +103,7 @@ def test_nothing_is_left_out_between_two_transactions(app: Flask, monkeypatch: p
         monkeypatch.setattr(own, name, getattr(own, name)._replace(at_once=2))
     assert admin.ask("GET", "/me/export").get_data() == whole
     assert [each["message"].get("message") for each in told(whole, "message")][:7] == [f"m{n}" for n in range(7)]
-    assert len(told(whole, "file")) == 5
+    assert len(told(whole, "reaction")) == 21 and len(told(whole, "file")) == 5
 
 
 def test_one_transaction_reads_a_bounded_number_of_bytes(app: Flask) -> None:
