@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -25,8 +25,10 @@ from quotechat.protocol.errors import (
     Unauthenticated,
 )  # fmt: skip
 from quotechat.protocol.markup import text as markup
+from quotechat.store import rules
 from quotechat.store.accounts.accounts import Account
 from quotechat.store.base import Cancelled, CreateRoom, Deliver, Due, Nothing, Scheduled, Store, Stored, Write
+from quotechat.store.ledger import Ledger
 from quotechat.store.programs import subscribers, webhooks
 from quotechat.store.shapes import Sql
 
@@ -131,6 +133,23 @@ class StoreContract:
         found = [event.envelope["message"]["message"] for event in store.read("lobby", START, 99).events
                  if event.envelope["command"] == "message-sent"]  # fmt: skip
         assert found == ["one", "two", "three", "other"]
+
+    def test_a_write_looks_at_no_other_but_its_parts(self, store: Store) -> None:
+        """A batch of many costs each of them no more than a batch of few."""
+        looks: list[Write] = []
+
+        class Looked(list[Write]):
+            def __iter__(self) -> Iterator[Write]:
+                return (self[number] for number in range(len(self)))
+
+            def __getitem__(self, number: Any) -> Any:
+                found = super().__getitem__(number)
+                looks.extend(found if isinstance(number, slice) else [found])
+                return found
+
+        batch = Looked([Write(said(), T0, "ann", continues=number % 10 > 7) for number in range(100)])
+        store.write_with(lambda sql: rules.apply_all(Ledger(sql), batch, rules.Settings()))
+        assert len(looks) < 6 * len(batch)
 
     def test_another_opening_sees_what_is_committed(self, open_store: Open) -> None:
         """What `commit` returned is there for everyone, and after a restart."""

@@ -6,7 +6,6 @@ A rule checks all before it changes anything, so a refusal leaves no trace in th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice, takewhile
 from typing import Any
 
 from ...protocol import commands, names
@@ -57,27 +56,31 @@ def apply_all(ledger: Ledger, writes: Sequence[Write], settings: Settings) -> li
         ledger.sql.alone("direct")
         ledger.sql.alone("quote")
     outcomes: list[Outcome | Refused] = []
-    for place, write in enumerate(writes):
+    for number, write in enumerate(writes):
         if write.continues and outcomes and isinstance(outcomes[-1], Refused):
             outcomes.append(outcomes[-1])
             continue
+        is_continued = number + 1 < len(writes) and writes[number + 1].continues
         try:
-            outcomes.append(apply(ledger, write, settings, list(_parts_after(writes, place))))
+            outcomes.append(apply(ledger, write, settings, _parts_after(writes, number) if is_continued else ()))
         except Refused as refused:
             outcomes.append(refused)
     return outcomes
 
 
-def _parts_after(writes: Sequence[Write], place: int) -> Iterator[Write]:
-    """Yield the parts that continue the text of which the write at `place` is the first part."""
-    if not writes[place].continues:
-        yield from takewhile(lambda write: write.continues, islice(writes, place + 1, None))
+def _parts_after(writes: Sequence[Write], number: int) -> Sequence[Write]:
+    """Return the parts that continue the text of which the write `number` is the first part."""
+    end = number + 1
+    while not writes[number].continues and end < len(writes) and writes[end].continues:
+        end += 1
+    return writes[number + 1 : end]
 
 
 def apply(ledger: Ledger, write: Write, settings: Settings, parts: Sequence[Write] = ()) -> Outcome:
     """Do one thing. Raises Refused, and then nothing has changed.
 
-    `parts` continue its text. All but their repeats is checked with it: they have its sender, time and room.
+    `parts` continue its text. They have its sender, time and room, so what is checked for it holds for them too; only
+    whether the client_id of each was used before is looked up for each.
     """
     command = write.command
     bars.check(ledger.sql, write)
