@@ -108,7 +108,7 @@ class Submissions(Passthrough):
         ]
         with self._places.sending():
             self._writer.submit_all(zip(writes, (each.done for each in answers), strict=True))
-            first, *_ = [each.of(lambda done: None) for each in answers]
+            first, *_ = [each.result() for each in answers]
         assert isinstance(first, Stored)
         return first
 

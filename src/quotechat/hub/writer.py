@@ -225,13 +225,13 @@ class Writer:
         except Exception:
             log.exception("a batch of %d broke", len(batch))
         # Certainly nothing is stored. One write may be the cause: the others are stored without it.
-        texts = _texts(batch)
+        texts = _by_text(batch)
         if len(texts) > 1:
             return [outcome for text in texts for outcome in self._commit(text)]
         return [Overloaded(detail="It could not be stored.")] * len(batch)
 
 
-def _texts(batch: Iterable[_Queued]) -> list[list[_Queued]]:
+def _by_text(batch: Iterable[_Queued]) -> list[list[_Queued]]:
     """Return the writes of a batch, those together that are the parts of one text."""
     found: list[list[_Queued]] = []
     for queued in batch:
@@ -270,10 +270,14 @@ class PendingOutcome:
             return OutcomeUnknown()
         return self._outcome
 
-    def of(self, ask: Callable[[Done], None]) -> Outcome:
-        """Call `ask` with `done`, wait, and return the outcome. Raises Refused: OutcomeUnknown if it does not come."""
-        ask(self.done)
+    def result(self) -> Outcome:
+        """Wait for the outcome and return it. Raises Refused: OutcomeUnknown if it does not come."""
         outcome = self.wait()
         if isinstance(outcome, Refused):
             raise outcome
         return outcome
+
+    def of(self, ask: Callable[[Done], None]) -> Outcome:
+        """Call `ask` with `done`, wait, and return the outcome. Raises as `result`."""
+        ask(self.done)
+        return self.result()
