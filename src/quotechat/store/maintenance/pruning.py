@@ -25,10 +25,10 @@ _PAST = (
     " AND NOT EXISTS (SELECT 1 FROM sent WHERE sent.scheduled = scheduled.id) ORDER BY due_at LIMIT ?"
 )
 _REFUSED = "SELECT id, state FROM scheduled WHERE state = 'refused' AND due_at < ? ORDER BY due_at LIMIT ?"
-_FORGET = (
+_DELETE_OVER = (
     "DELETE FROM scheduled WHERE id = ? AND state = ? AND NOT EXISTS (SELECT 1 FROM sent WHERE sent.scheduled = ?)"
 )
-_PUT_AWAY = (
+_CANCEL_REFUSED = (
     "UPDATE scheduled SET state = 'cancelled', message = '{}', code = NULL, source = NULL"
     " WHERE id = ? AND state = 'refused'"
 )
@@ -55,10 +55,10 @@ def prune(sql: Sql, sent_before: int, held_before: int, now: int) -> bool:
     past = list(sql.all(_PAST, sent_before, AT_ONCE))
     refused = list(sql.all(_REFUSED, now - REFUSED_MS, AT_ONCE))
     for number, state in (*past, *refused):
-        sql.run(_FORGET, number, state, number)
+        sql.run(_DELETE_OVER, number, state, number)
     for number, _ in refused:
         # A client_id is still answered with it: as if its sender had put it away.
-        sql.run(_PUT_AWAY, number)
+        sql.run(_CANCEL_REFUSED, number)
     free = list(sql.all(_FREE, held_before, AT_ONCE))
     for room_id, skeleton in free:
         # It may have been used since, if other processes write beside this.

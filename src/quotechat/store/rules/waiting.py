@@ -62,7 +62,7 @@ def schedule(asked: Asked, command: SendMessage, due: int) -> Scheduled:
 
 
 def without_room(ledger: Ledger, command: CancelScheduled, write: Write, settings: Settings) -> Asked:
-    """Return a command that cancels a message of its sender in a room which that may not see any more.
+    """Return a command that cancels a message of its sender in a room that its sender may not read any more.
 
     Raises RoomUnknown unless the message waits, was refused, or was cancelled by the same `client_id`.
     """
