@@ -22,6 +22,10 @@ from servers import until
 from taking_back import TakingBack
 
 from quotechat.hub.accounts.bots import Bots
+from quotechat.hub.accounts.credentials import principal_of
+from quotechat.hub.budgets.limits import Budget, Limits
+from quotechat.hub.chat import Chat
+from quotechat.hub.programs.cursors import ALL, Cursors
 from quotechat.hub.webhooks.calls import Policy
 from quotechat.hub.webhooks.webhooks import Wanted, Webhooks
 from quotechat.protocol import commands
@@ -403,6 +407,43 @@ def test_a_subscriber_of_all_rooms_is_made_beside_a_join(open_store: Open, table
     assert beside(store, other, tables, join, lambda: other.write_with(make)) is None
     reader = store.read_with(lambda sql: subscribers.find(sql, ann.id, "reader"))
     assert "tea" in store.read_with(lambda sql: subscribers.positions(sql, reader))
+
+
+@pytest.mark.parametrize("kind", ["cursor", "webhook"])
+def test_positions_are_set_beside_joins_in_another_order(open_store: Open, tables: str, kind: str) -> None:
+    """Of rooms that are listed now, where all that are joined were followed: neither waits for the other's end."""
+    store, other = open_store(), open_store()
+    for room in ("jam", "tea"):
+        do(store, CreateRoom(room))
+    ann = store.write_with(lambda sql: accounts.make(sql, "Ann", "bot", T0))
+    if kind == "cursor":
+        chat, by = Chat(other, Limits({}, {"sender": Budget(9, 9)})), principal_of(ann, None, None)
+        Cursors(chat).put(by, "reader", ALL)
+        change: Callable[[], Any] = lambda: Cursors(chat).put(by, "reader", ["tea", "jam"])  # noqa: E731  # one of two
+    else:
+        number = webhook_of(store, ann)
+        hook = store.read_with(lambda sql: webhooks.by_id(sql, number))
+        assert hook is not None
+        store.write_with(lambda sql: subscribers.follow_all(sql, hook.subscriber, True))
+        ours = Webhooks(other, lambda reader, room, after: START, Policy("members"), lambda: T0)
+        change = lambda: ours.change(None, hook.key, Wanted(rooms=["tea", "jam"]))  # noqa: E731  # one of two
+    changes: list[Future[Any]] = []
+
+    def join(sql: Sql) -> None:
+        assert sql.one("SELECT 1 FROM account WHERE id = ? FOR SHARE", ann.id)  # as a batch of writes
+        for room in ("jam", "tea"):
+            row = sql.one("SELECT id FROM room WHERE name = ?", room)
+            assert row is not None
+            members.add(sql, row[0], ann.id, "member", (0, 0), T0)
+            if not changes:
+                changes.append(pool.submit(change))
+                until(lambda: changes[0].done() or waits_for_a_lock(tables), what="the change, or that it waits")
+
+    with ThreadPoolExecutor(1) as pool:
+        store.write_with(join)
+        changes[0].result(60)
+    followed = store.read_with(lambda sql: sql.one("SELECT count(*) FROM subscribed"))
+    assert followed == (2,)
 
 
 def test_an_acknowledgement_beside_a_leave_follows_no_more(open_store: Open, tables: str) -> None:

@@ -95,6 +95,8 @@ class Cursors:
                 found = known[name]
                 subscribers.hold(sql, found.id)
                 subscribers.find(sql, _account(by), name)  # its account may have been closed a moment ago
+                if found.all_rooms:
+                    subscribers.hold_joins(sql, _account(by))
                 if by.rooms is None:
                     subscribers.follow_all(sql, found, rooms == ALL)
             is_for_all = rooms == ALL and by.rooms is None

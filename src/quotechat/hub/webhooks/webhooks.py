@@ -286,6 +286,8 @@ class Webhooks:
         return starts
 
     def _follow(self, sql: Sql, webhook: Webhook, starts: Mapping[str, Cursor], *, all_rooms: bool) -> None:
+        if webhook.subscriber.all_rooms:
+            subscribers.hold_joins(sql, webhook.account)
         subscribers.follow_all(sql, webhook.subscriber, all_rooms)
         places = subscribers.as_joined(sql, webhook.account, starts) if all_rooms else starts
         there = subscribers.positions(sql, webhook.subscriber)

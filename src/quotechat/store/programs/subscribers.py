@@ -94,6 +94,14 @@ def hold_all(sql: Sql, *account_ids: int) -> None:
     hold(sql, *(row[0] for each in account_ids for row in list(sql.all(found, each))))
 
 
+def hold_joins(sql: Sql, account_id: int) -> None:
+    """Lock an account until the commit, after its subscribers: no join sets positions of those for all rooms.
+
+    A join sets them in its own order, so a transaction that sets several of such a subscriber calls this first.
+    """
+    sql.run("UPDATE account SET revision = revision WHERE id = ?", account_id)
+
+
 def follow_all(sql: Sql, subscriber: Subscriber, all_rooms: bool) -> None:
     """Set whether it follows every room that its account has joined."""
     sql.run("UPDATE subscriber SET all_rooms = ? WHERE id = ?", int(all_rooms), subscriber.id)
@@ -189,7 +197,7 @@ def as_joined(sql: Sql, account_id: int, starts: Mapping[str, Cursor]) -> dict[s
     `starts` were read earlier. The account is locked until the commit, after its subscribers: a join that is on its way
     is found here, and a later one finds the subscriber as this transaction leaves it.
     """
-    sql.run("UPDATE account SET revision = revision WHERE id = ?", account_id)
+    hold_joins(sql, account_id)
     rows = sql.all(
         "SELECT r.name, r.head FROM member m JOIN room r ON r.id = m.room_id WHERE m.account_id = ?", account_id
     )
