@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from http.client import HTTPResponse
+from pathlib import Path
 from socket import create_connection
 from socket import socket as Connection
 from typing import Any
@@ -18,6 +19,10 @@ from raising import keeping
 from servers import Running, finished, quotechat, running
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
+
+from quotechat import create_app
+from quotechat.config import Settings
+from quotechat.live import handoff
 
 PASSWORD = "correct horse battery 9"
 WITHIN = 12.0
@@ -284,6 +289,14 @@ def test_a_proof_does_not_end_its_own_connection(pair: tuple[Person, Person]) ->
         new.settimeout(60)
         cookie = str(proof.headers["Set-Cookie"]).partition(";")[0]
         assert asked(new, member, "GET /api/v1/me", cookie=cookie).status == 200
+
+
+@pytest.mark.parametrize("proxies", [0, 1])
+def test_connections_of_a_proxy_are_not_ended(tmp_path: Path, proxies: int) -> None:
+    """A trusted proxy sends requests of many clients over one connection: it is of none of them."""
+    app = create_app(Settings(data=tmp_path, trusted_proxies=proxies))
+    assert (handoff.IDLE in app.extensions) == (proxies == 0)
+    app.extensions["quotechat"].close()
 
 
 def test_a_socket_whose_account_is_banned_stores_nothing(pair: tuple[Person, Person]) -> None:

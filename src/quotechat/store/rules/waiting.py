@@ -26,7 +26,7 @@ _OWN = (
     " AND (s.state IN ('waiting', 'refused')"
     " OR EXISTS (SELECT 1 FROM sent WHERE sent.scheduled = s.id AND sent.client_id = ?))"
 )
-"""One statement, so that a room that its sender may not see costs what a name costs that nobody uses."""
+"""One statement for any name of a room, so that its cost does not show which rooms there are."""
 
 
 def check(asked: Asked) -> None:

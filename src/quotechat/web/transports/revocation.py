@@ -221,7 +221,7 @@ def install(app: Flask, chat: Chat) -> None:
     ours = services_of(app)
     reactor = ours.reactor
     idle = IdleConnections(lambda: reactor.begin(revocation.begin))
-    if not ours.settings.trusted_proxies:  # a proxy's connection may carry the next request of somebody else
+    if not ours.settings.trusted_proxies:  # a proxy sends requests of many clients over one connection
         app.extensions[handoff.IDLE] = idle
     revocation = Revocation(reactor, ours.accounts.credentials, idle)
     chat.on_access(revocation.changed)
