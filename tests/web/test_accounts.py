@@ -186,6 +186,29 @@ def test_on_a_private_server_an_invitation_is_for_one(make_app: Callable[..., Fl
     assert admin.ask("POST", "/invitations", {"uses": 1}).status_code == 201
 
 
+def test_an_invitation_for_several_is_for_one_when_a_server_is_private(make_app: Callable[..., Flask]) -> None:
+    """One made before that was used is used up, and is not listed; in another access it is what it was."""
+    invite, private = make_app(access="invite"), make_app(access="private")
+    admin = owner(invite)
+    made = [admin.ask("POST", "/invitations", {"uses": 3}).get_json() for _ in range(2)]
+
+    def join(app: Flask, number: int, name: str) -> Any:
+        link = made[number]["link"].partition("#")[2]
+        return Browser(app).ask("POST", "/joins", {"code": link, "name": name, "password": PASSWORD})
+
+    def listed(app: Flask) -> list[str]:
+        browser = Browser(app)
+        browser.sign_in("Azin")
+        return [each["id"] for each in browser.ask("GET", "/invitations").get_json()["invitations"]]
+
+    assert join(invite, 0, "Bo").status_code == 201
+    assert listed(private) == [made[1]["id"]] and len(listed(invite)) == 2
+    assert code(join(private, 0, "Chidi")) == (404, "link-unknown")
+    assert join(private, 1, "Chidi").status_code == 201
+    assert code(join(private, 1, "Dee")) == (404, "link-unknown") and listed(private) == []
+    assert join(invite, 1, "Dee").status_code == 201
+
+
 # --- Sessions ---------------------------------------------------------------------------------------
 
 

@@ -30,7 +30,7 @@ from ...store.base import CLOCKS_MS, Transactions
 from ...store.maintenance import erasing
 from ...store.shapes import Sql
 from .clients import AGENT_CHARS, Client, SignedIn, label_of, text_of
-from .credentials import DAY_MS, Rules
+from .credentials import DAY_MS, Rules, most_uses
 from .own_tokens import OwnTokens
 from .passwords import Passwords
 
@@ -98,7 +98,8 @@ class Accounts(OwnTokens):
         """Make an account, by an invitation. Raises LinkUnknown, Invalid, Conflict."""
 
         def work(sql: Sql, hash_: str) -> Account:
-            ticket = tickets.use(sql, "join", text_of(code, "code"), self.clock())
+            most = most_uses(self.rules.access)
+            ticket = tickets.use(sql, "join", text_of(code, "code"), self.clock(), most)
             made = self._make(sql, text_of(name, "name"), ticket.role or "member", hash_, client, ticket.made_by)
             inviter = accounts.names_of(sql, {ticket.made_by}).get(ticket.made_by) if ticket.made_by else None
             detail = f"invitation {ticket.id}"
@@ -357,7 +358,7 @@ class Accounts(OwnTokens):
             )
             if wait:
                 raise RateLimited(wait, "Too many tries; wait a little.")
-        self.store.read_with(lambda sql: tickets.check(sql, kind, code, now))
+        self.store.read_with(lambda sql: tickets.check(sql, kind, code, now, most_uses(self.rules.access)))
 
     def _make(
         self, sql: Sql, name: str, role: str, hash_: str, client: Client, made_by: int | None = None

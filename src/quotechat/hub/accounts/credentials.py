@@ -13,7 +13,7 @@ from ...protocol.limits import MOST_ROOMS
 from ...protocol.names import clean_name
 from ...protocol.rights.principal import SCOPES, Principal
 from ...store import visibility
-from ...store.accounts import accounts, sessions
+from ...store.accounts import accounts, sessions, tickets
 from ...store.accounts.accounts import Account
 from ...store.accounts.sessions import Session, Token, hashed
 from ...store.base import Transactions
@@ -37,6 +37,11 @@ class Rules(NamedTuple):
     idle_days: int = 30
     limits: bool = True
     name_hold_ms: int = DAY_MS
+
+
+def most_uses(access: str) -> int:
+    """Return for how many people an invitation is, at most: in private access for one, whenever it was made."""
+    return 1 if access == "private" else tickets.MOST_USES
 
 
 class Credentials:

@@ -19,13 +19,12 @@ from ...store.administration import audit, site
 from ...store.base import Transactions
 from ...store.maintenance import erasing
 from ...store.shapes import Sql
-from .credentials import DAY_MS
+from .credentials import DAY_MS, most_uses
 
 SETUP_MS = DAY_MS
 RESET_MS = DAY_MS
 LEAST_MS, MOST_MS = 3_600_000, 30 * DAY_MS
 """For how long an invitation may last."""
-MOST_USES = 1000
 MOST_NOTE = 200
 """Characters of what an invitation is for."""
 _MOST_SHOWN = 200
@@ -111,9 +110,10 @@ class People:
             raise Invalid("rooms", "A guest sees only rooms that it is let into: name one.")
         if len(rooms) > MOST_ROOMS:
             raise Invalid("rooms", f"An invitation is into {MOST_ROOMS} rooms at most.")
-        if not 1 <= uses <= (1 if self._access == "private" else MOST_USES):
-            raise Invalid("uses", "On a private server an invitation is for one." if self._access == "private"
-                          else f"An invitation has 1 to {MOST_USES} uses.")  # fmt: skip
+        most = most_uses(self._access)
+        if not 1 <= uses <= most:
+            raise Invalid("uses", f"An invitation has 1 to {most} uses." if most > 1
+                          else "On a private server an invitation is for one.")  # fmt: skip
         if note is not None and len(note) > MOST_NOTE:
             raise Invalid("note", f"A note is a text of at most {MOST_NOTE} characters.")
         if not LEAST_MS <= lasts_ms <= MOST_MS:
@@ -134,7 +134,8 @@ class People:
     def invitations(self, by: Principal) -> list[Ticket]:
         """Return the invitations that can be used: all for an administrator, else one's own."""
         made_by = None if by.is_admin else by.account
-        return self._store.read_with(lambda sql: tickets.listed(sql, "join", self._clock(), made_by))
+        most = most_uses(self._access)
+        return self._store.read_with(lambda sql: tickets.listed(sql, "join", self._clock(), made_by, most))
 
     def revoke_invitation(self, by: Principal, ticket_id: str) -> None:
         """Revoke one. Raises LinkUnknown."""

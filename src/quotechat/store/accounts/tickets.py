@@ -11,7 +11,10 @@ from ...protocol.errors import LinkUnknown
 from ..shapes import Sql
 from .sessions import hashed, short_id
 
+MOST_USES = 1000
+"""People for whom one invitation is, at most."""
 _COLUMNS = "hash, id, kind, account_id, role, rooms, uses, used, made_by, at, ends_at, note"
+_USABLE = "used < uses AND used < ? AND ends_at > ?"
 _NOT_IN_A_CODE = re.compile(r"[\s-]+")
 _CODE = re.compile(r"[a-z2-7]{32}")
 
@@ -63,31 +66,29 @@ def make(
     return ticket, code
 
 
-def use(sql: Sql, kind: str, code: str, at: int) -> Ticket:
-    """Use a ticket once, in the transaction of its purpose. Raises LinkUnknown if it is unknown, used or too old."""
-    digest = _hash(code)
+def use(sql: Sql, kind: str, code: str, at: int, most: int = MOST_USES) -> Ticket:
+    """Use a ticket once, in the transaction of its purpose. Raises LinkUnknown if it is unknown, used or too old.
+
+    It has at most `most` uses, whatever it was made for.
+    """
     row = sql.one(
-        "UPDATE ticket SET used = used + 1 WHERE hash = ? AND kind = ? AND used < uses AND ends_at > ?"
-        f" RETURNING {_COLUMNS}", digest, kind, at,
+        f"UPDATE ticket SET used = used + 1 WHERE hash = ? AND kind = ? AND {_USABLE} RETURNING {_COLUMNS}",
+        _hash(code), kind, most, at,
     )  # fmt: skip
     if row is None:
         raise LinkUnknown()
     return Ticket(bytes(row[0]), *row[1:])
 
 
-def check(sql: Sql, kind: str, code: str, at: int) -> None:
+def check(sql: Sql, kind: str, code: str, at: int, most: int = MOST_USES) -> None:
     """Raise LinkUnknown if `use` would."""
-    if sql.one(
-        "SELECT 1 FROM ticket WHERE hash = ? AND kind = ? AND used < uses AND ends_at > ?", _hash(code), kind, at
-    ) is None:  # fmt: skip
+    if sql.one(f"SELECT 1 FROM ticket WHERE hash = ? AND kind = ? AND {_USABLE}", _hash(code), kind, most, at) is None:
         raise LinkUnknown()
 
 
-def listed(sql: Sql, kind: str, at: int, made_by: int | None = None) -> list[Ticket]:
+def listed(sql: Sql, kind: str, at: int, made_by: int | None = None, most: int = MOST_USES) -> list[Ticket]:
     """Tickets that can still be used, the newest first: all, or those that an account made."""
-    rows = sql.all(
-        f"SELECT {_COLUMNS} FROM ticket WHERE kind = ? AND used < uses AND ends_at > ? ORDER BY at DESC, id", kind, at
-    )
+    rows = sql.all(f"SELECT {_COLUMNS} FROM ticket WHERE kind = ? AND {_USABLE} ORDER BY at DESC, id", kind, most, at)
     found = [Ticket(bytes(row[0]), *row[1:]) for row in rows]
     return [each for each in found if made_by is None or each.made_by == made_by]
 
