@@ -15,6 +15,7 @@ from typing import Any
 
 import learn
 import pytest
+from servers import environment
 
 STEPS = learn.steps()
 PAIRS = list(itertools.pairwise(STEPS))
@@ -28,10 +29,12 @@ Account = dict[str, Any]
 @pytest.fixture(scope="module")
 def attempts() -> Iterator[dict[tuple[str, str], Future[str]]]:
     """Each break_it.py against its own step, the next and the last, four at a time: most of them wait."""
+    # One of their own: pytest changes that of the process at each test, under a thread that starts a program with it.
+    env = environment()
     wanted = {(step["folder"], against["folder"]): (step, against)
               for step, following in PAIRS for against in (step, following, STEPS[-1])}  # fmt: skip
     with ThreadPoolExecutor(4) as pool:
-        yield {names: pool.submit(learn.attempt, *steps, "--json") for names, steps in wanted.items()}
+        yield {names: pool.submit(learn.attempt, *steps, "--json", env=env) for names, steps in wanted.items()}
 
 
 def account(attempts: dict[tuple[str, str], Future[str]], step: learn.Step, against: learn.Step) -> Account:

@@ -46,11 +46,11 @@ def difference(before: dict[str, str], after: dict[str, str]) -> str:
     return "".join(lines)
 
 
-def attempt(step: Step, against: Step, *options: str) -> str:
-    """Return what the break_it.py of a step prints against a step."""
+def attempt(step: Step, against: Step, *options: str, env: dict[str, str] | None = None) -> str:
+    """Return what the break_it.py of a step prints against a step, in this process's environment or in `env`."""
     command = [sys.executable, "break_it.py", f"../{against['folder']}", *options]
     return subprocess.run(
-        command, cwd=EXAMPLES / step["folder"], check=True, capture_output=True, text=True, timeout=180
+        command, cwd=EXAMPLES / step["folder"], env=env, check=True, capture_output=True, text=True, timeout=180
     ).stdout
 
 
