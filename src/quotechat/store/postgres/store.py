@@ -140,7 +140,7 @@ class PostgresStore(Reads):
             removal.remove(sql, room, at)
 
     def forget(self) -> bool:
-        """See `SqliteStore.forget`; PostgreSQL decides itself which pages it overwrites and when (VACUUM)."""
+        """See `SqliteStore.forget`; PostgreSQL decides itself what it overwrites and when."""
         return True
 
     @contextlib.contextmanager
