@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
-import subprocess
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import requests
-from servers import ROOT, environment, quotechat, running, until
+from deployment import Gunicorn
+from servers import until
 
 GUESTS = 10
 EACH = int(os.environ.get("QUOTECHAT_TEST_SCHEDULED", "30"))
@@ -63,44 +60,28 @@ def head(url: str) -> int:
     return int(requests.get(f"{url}{ROOM}/events?after=now", timeout=60).json()["cursor"].partition(".")[0])
 
 
-@contextlib.contextmanager
-def started(command: list[str], env: dict[str, str]) -> Iterator[str]:
-    """The address of a server, which SIGKILL ends with all its workers."""
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        start_new_session=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    try:
-        line = ""
-        while "http://" not in line:
-            line = process.stdout.readline()
-            assert line, "the server did not start"
-        yield line.split(" at ")[1].split()[0]
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-
-
 def test_each_scheduled_message_comes_once(tmp_path: Path) -> None:
     """Those that were due while nobody ran come at once, the others when they are due."""
-    env = environment(QUOTECHAT_LIMITS="off")
-    command = quotechat("serve", "--port", "0", "--data", str(tmp_path), "--workers", "2")
-    with started(command, env) as url:
+    server = Gunicorn(tmp_path, workers=2)
+    url = server.urls[0]
+    try:
+        server.start()
         first = datetime.now(UTC) + margin(url)
         with ThreadPoolExecutor(GUESTS) as pool:
             list(pool.map(lambda guest: schedule(url, guest, first), range(GUESTS)))
         ahead = (first - datetime.now(UTC)).total_seconds()
         assert ahead > 0, "something was due before all were scheduled"
         until(lambda: head(url) >= GUESTS * EACH * 0.4, ahead + 120, "four in ten")
-    killed = datetime.now(UTC)
-    time.sleep(1)  # some become due while nobody runs
-    with running(command, env=env) as server:
+        server.kill_all()
+        killed = datetime.now(UTC)
+        time.sleep(1)  # some become due while nobody runs
+        server.start()
         up = datetime.now(UTC)
-        until(lambda: head(server.url) >= GUESTS * EACH, 120, "all of them")
+        until(lambda: head(url) >= GUESTS * EACH, 120, "all of them")
         time.sleep(1.5)  # for one that would come twice
-        events = log(server.url)
+        events = log(url)
+    finally:
+        server.kill_all()
     assert [event["seq"] for event in events] == list(range(1, GUESTS * EACH + 1))
     assert {event["message"]["message"].split()[1] for event in events} == {
         f"{guest}-{number}" for guest in range(GUESTS) for number in range(EACH)
