@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,9 +15,12 @@ from receiver import Answer, Receiver, nobody, receiving, says
 from servers import until
 from standardwebhooks import WebhookVerificationError
 
+from quotechat.hub.webhooks import sender
+from quotechat.hub.webhooks.sender import Done, Sender
 from quotechat.hub.webhooks.webhooks import Wanted, Webhooks
 from quotechat.protocol import webhooks as wire
 from quotechat.protocol.errors import Unauthenticated
+from quotechat.store.programs.webhooks import Lane
 from quotechat.web.http import authentication
 
 
@@ -232,6 +236,38 @@ def test_a_banned_maker_has_none(app: Flask, boss: Browser, receiver: Receiver) 
     boss.ask("POST", f"/webhooks/{hook.id}/enable")  # else it is looked at again within half a minute
     until(hook.done)
     assert hook.seqs() == [sent]
+
+
+@pytest.mark.parametrize("why", ["not-allowed", "failing"])
+def test_what_is_enabled_while_it_is_looked_at_is_sent_at_once(
+    app: Flask, boss: Browser, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    """A look that began before finds that nothing may be sent, or a call that fails; that puts nothing off now."""
+    hook, through, looked = Hooked(boss, receiver), Sender._through, threading.Event()
+    admin = joined(app, boss, f"Dora {hook.id}")
+    me = admin.ask("GET", "/me").get_json()["account"]["id"]
+    boss.prove(PASSWORD)
+    assert boss.ask("PATCH", f"/accounts/{me}", {"role": "admin"}).status_code == 200
+    admin.ask("PATCH", f"/webhooks/{hook.id}", {"url": receiver.url(hook.path)})
+    receiver.answer = lambda got: Answer(500 if got.path == hook.path and not looked.is_set() else 204)
+    monkeypatch.setattr(sender, "_NOT_ALLOWED_MS", 3_600_000)
+    monkeypatch.setattr(wire, "DELAYS", (60, 60, 3_600_000))
+
+    def overtaken(self: Sender, lane: Lane) -> Done:
+        found = through(self, lane)
+        if lane.url.endswith(hook.path) and (found.later or lane.failures > 1) and not looked.is_set():
+            boss.ask("PATCH", f"/accounts/{me}", {"role": "admin"})
+            assert boss.ask("POST", f"/webhooks/{hook.id}/enable").status_code == 200
+            looked.set()
+        return found
+
+    monkeypatch.setattr(Sender, "_through", overtaken)
+    if why == "not-allowed":
+        boss.ask("PATCH", f"/accounts/{me}", {"role": "guest"})
+    hook.say()
+    assert looked.wait(60)
+    until(hook.done)
+    assert hook.look()["state"] == "on"
 
 
 def test_a_room_that_is_joined_meanwhile_is_followed(

@@ -60,7 +60,7 @@ _START_EVERY = 0.02
 _GATHER = 0.01
 """Seconds for which results are collected before they are written in one transaction."""
 _AT_ONCE_MS, _REFUSED_MS, _NOT_ALLOWED_MS = 1, 5_000, 30_000
-"""After so long a lane is looked at again if the store refused, or if nothing may be sent in it now."""
+"""After so long a lane is checked again if the store refused, or if nothing may be sent in it now."""
 _PAGE, _PAGE_SECONDS = 50, 2.0
 """Events, and seconds, after which a lane stores its position."""
 _JOIN_SECONDS = 2.0
@@ -76,6 +76,8 @@ class Done(NamedTuple):
     failed: Called | None = None
     later: int = 0
     """Milliseconds until the lane is checked again, since nothing was sent."""
+    is_allowed: bool = True
+    """False if the webhook, its bot or its maker may not send now."""
 
 
 class Job(NamedTuple):
@@ -233,13 +235,17 @@ class Sender:
         # Another worker has taken it over: it knows better.
         if not rows.holds(sql, lane.webhook, self._worker):
             return False
+        fresh = done.cursor != lane.cursor
+        if not fresh and rows.failures(sql, lane) != lane.failures:
+            return False  # it was enabled since the lane was read, and is to be tried at once
         if done.later:
-            rows.put_off(sql, lane, now + done.later)
+            # An administrator may have allowed it since the lane was checked.
+            allowed_again = not done.is_allowed and self._allowed_job(sql, lane.webhook) is not None
+            rows.put_off(sql, lane, now + (_AT_ONCE_MS if allowed_again else done.later))
             return False
         if done.failed is None:
             rows.move(sql, lane, done.cursor)
             return False
-        fresh = done.cursor != lane.cursor
         failures = 1 if fresh else lane.failures + 1
         since = now if fresh or lane.failing_since is None else lane.failing_since
         head = done.failed.answer.headers if done.failed.answer is not None else {}
@@ -267,11 +273,11 @@ class Sender:
 
     def _through(self, lane: Lane) -> Done:
         """Send the new events of a lane, up to the first failure, or for a while."""
-        job = self._chat.read_with(lambda sql: _job(sql, lane.webhook, self._chat.now()))
+        job = self._chat.read_with(lambda sql: self._allowed_job(sql, lane.webhook))
         if self._ended.is_set():
             return Done(lane, lane.cursor, [], later=_AT_ONCE_MS)
-        if job is None or not self._policy.allows(job.maker):
-            return Done(lane, lane.cursor, [], later=_NOT_ALLOWED_MS)
+        if job is None:
+            return Done(lane, lane.cursor, [], later=_NOT_ALLOWED_MS, is_allowed=False)
         try:
             handle = self._chat.open(job.reader, lane.room)
             page = None if lane.cursor.seq < lane.floor else handle.read(lane.cursor, _PAGE)
@@ -284,6 +290,14 @@ class Sender:
             return Done(lane, wire.after_change(lane.cursor, lane.head), [])
         with Calls(job.webhook, self._policy.networks_of(job.maker), self._reach) as calls:
             return self._tell_gap(calls, lane) if page is None else self._send(calls, job, lane, page.events)
+
+    def _allowed_job(self, sql: Sql, webhook_id: int) -> Job | None:
+        """Return a webhook with its accounts; None if it, its bot or its maker may not send now."""
+        webhook, now = rows.by_id(sql, webhook_id), self._chat.now()
+        if webhook is None or webhook.state != rows.ON:
+            return None
+        job = Job(webhook, accounts.by_id(sql, webhook.account), maker_of(sql, webhook, now))
+        return job if job.bot.is_active(now) and self._policy.allows(job.maker) else None
 
     def _send(self, calls: Calls, job: Job, lane: Lane, events: Iterable[Event]) -> Done:
         commands = frozenset(job.webhook.commands.split())
@@ -337,15 +351,6 @@ class Sender:
         except Refused as refused:
             log.info("webhook %s: what it answered was not said: %s", job.webhook.key, refused.code)
         return True
-
-
-def _job(sql: Sql, webhook_id: int, now: int) -> Job | None:
-    """Return a webhook with its accounts; None if it, or its bot, may not now."""
-    webhook = rows.by_id(sql, webhook_id)
-    if webhook is None or webhook.state != rows.ON:
-        return None
-    bot = accounts.by_id(sql, webhook.account)
-    return Job(webhook, bot, maker_of(sql, webhook, now)) if bot.is_active(now) else None
 
 
 def _disable(sql: Sql, webhook_id: int, reason: str, now: int) -> bool:

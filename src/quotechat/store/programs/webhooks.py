@@ -250,6 +250,14 @@ def release(sql: Sql, worker: str) -> None:
     sql.run("UPDATE subscriber SET lease_by = NULL, lease_until = NULL WHERE lease_by = ?", worker)
 
 
+def failures(sql: Sql, lane: Lane) -> int:
+    """Return how often a lane has failed since it last moved or was enabled."""
+    row = sql.one(
+        "SELECT failures FROM subscribed WHERE subscriber_id = ? AND room_id = ?", lane.webhook, lane.room_id
+    )
+    return 0 if row is None else row[0]
+
+
 def put_off(sql: Sql, lane: Lane, until: int) -> None:
     """Let nothing be sent in a lane until a time; that is no failure."""
     move(sql, lane, lane.cursor, failures=lane.failures, failing_since=lane.failing_since, try_at=until)
