@@ -11,8 +11,8 @@ DESCRIPTION := setup.cfg pyproject.toml
 run: $(VENV)/.installed
 	$(BIN)/quotechat serve
 
-# Six files at once, the longest first: tests wait for half of their time, and no long file runs alone at the end.
-LANE := $(BIN)/python -m pytest -n 6 --dist loadfile --no-loadscope-reorder -m 'not alone and not long'
+# Five files at once, the longest first: tests wait for half of their time, and no long file runs alone at the end.
+LANE := $(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder -m 'not alone and not long'
 # Reading the files without such tests would take longer than most of the tests do.
 ALONE := $(shell grep -rl --include='test_*.py' pytest.mark.alone tests)
 COLLECT := $(BIN)/python -m pytest -qq --collect-only

@@ -12,11 +12,11 @@ from checker import names
 from scenarios import CAUGHT, SCENARIOS
 from stage import Played
 
-#: Those that another one holds for the most part, with other faults or another database: `make long` and `make faults`.
+#: Those that another one, or another test, holds for the most part: `make long` and `make faults`.
 LONG = {
     "slow-hangup", "kill-worker", "wake-ups-lost", "many-polls", "clock-jumps", "quiet-room", "connections-cut",
-    "notices-lost", "failover",
-    "flush-skipped", "mark-forgotten", "number-from-a-sequence",
+    "notices-lost", "failover", "old-backup", "same-id-at-once",
+    "flush-skipped", "mark-forgotten", "number-from-a-sequence", "check-then-wait",
 }  # fmt: skip
 
 

@@ -170,7 +170,10 @@ def test_peers_that_come_and_go(tmp_path: Path) -> None:
 @pytest.mark.alone
 @pytest.mark.parametrize("what", ["pings", "fragments", "commands", "garbage"])
 def test_greedy_sockets(tmp_path: Path, many: Many, what: str) -> None:
-    """10 sockets send as fast as they can; others get their answers over a socket of the same reactor."""
+    """10 sockets send as fast as they can; others get their answers over a socket of the same reactor.
+
+    These have an address of their own: sockets of one address share what it may send.
+    """
     part = {
         "pings": frame(9) * 1000,
         "fragments": frame(0, final=False) * 1000,
@@ -183,7 +186,7 @@ def test_greedy_sockets(tmp_path: Path, many: Many, what: str) -> None:
         def flood() -> None:
             while not over.is_set():
                 # It may also be told that its last ones still count.
-                with contextlib.suppress(OSError, AssertionError), opened(server.url) as sock:
+                with contextlib.suppress(OSError, AssertionError), opened(server.url, address="127.0.0.2") as sock:
                     sock.settimeout(0.2)
                     if what == "fragments":
                         sock.sendall(frame(1, final=False))

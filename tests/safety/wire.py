@@ -31,10 +31,10 @@ class Answer(NamedTuple):
         return found
 
 
-def dial(url: str, timeout: float = 60) -> socket.socket:
-    """A connection to the server at `url`."""
+def dial(url: str, timeout: float = 60, *, address: str = "") -> socket.socket:
+    """A connection to the server at `url`, from `address` (127.0.0.2 is also this machine)."""
     parts = urlsplit(url)
-    return socket.create_connection((parts.hostname or "", parts.port or 80), timeout)
+    return socket.create_connection((parts.hostname or "", parts.port or 80), timeout, (address, 0))
 
 
 def send(url: str, data: bytes, *, head: bool = False) -> Answer:
@@ -84,9 +84,9 @@ def ended(sock: socket.socket) -> bytes:
         found += part
 
 
-def opened(url: str, query: bytes = b"") -> socket.socket:
+def opened(url: str, query: bytes = b"", *, address: str = "") -> socket.socket:
     """A WebSocket, after its handshake."""
-    sock = dial(url)
+    sock = dial(url, address=address)
     sock.sendall(HANDSHAKE.replace(b"/ws ", b"/ws" + query + b" "))
     head = b""
     while not head.endswith(b"\r\n\r\n"):
