@@ -36,6 +36,7 @@ from quotechat.store.accounts import accounts, closing
 from quotechat.store.accounts.accounts import Account
 from quotechat.store.base import BeginDirect, CommitFailed, CreateRoom, Deliver, Nothing, Store, Stored, Write
 from quotechat.store.ledger import Ledger
+from quotechat.store.maintenance import pruning
 from quotechat.store.migrate import SchemaTooNew
 from quotechat.store.postgres import connections
 from quotechat.store.postgres import store as module
@@ -134,6 +135,36 @@ def test_a_repeat_in_the_same_batch_is_seen(open_store: Open) -> None:
     outcomes = store.commit([Write(each, T0, "ann") for each in batch])
     assert [getattr(each, "seq", None) for each in outcomes] == [2, 3, 4, 5, 6, 7, None]
     assert store.snapshot("lobby", 1)["messages"][0]["deleted"]
+
+
+class Overtaken:
+    """Statements, between which `act` runs once: after the first that reads `table`."""
+
+    def __init__(self, sql: Sql, table: str, act: Callable[[], Any]) -> None:
+        self._sql, self._table, self._act = sql, f"FROM {table} ", [act]
+
+    def all(self, statement: str, *values: Any) -> list[Any]:
+        found = list(self._sql.all(statement, *values))
+        if self._act and self._table in statement:
+            self._act.pop()()
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sql, name)
+
+
+def test_a_client_id_that_is_used_again_is_kept(open_store: Open) -> None:
+    """Two machines forget what is old at once; its sender uses the id again before the second has deleted it."""
+    store, other = open_store(), open_store()
+    do(store, said(key="k"))
+    again = said(text="again", key="k")
+
+    def act() -> None:
+        other.prune(T0 + 1, T0 + 1)
+        assert not do(other, again, at=T0 + 5000).duplicate
+
+    store.write_with(lambda sql: pruning.prune(Overtaken(sql, "sent", act), T0 + 1, T0 + 1, T0 + 1))  # type: ignore[arg-type]
+    assert do(store, again, at=T0 + 6000).duplicate
 
 
 def test_machines_share_one_log(open_store: Open) -> None:

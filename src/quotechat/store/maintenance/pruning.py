@@ -15,6 +15,8 @@ NOTICE_MS = 30 * 86_400_000
 REFUSED_MS = 30 * 86_400_000
 """Milliseconds for which a scheduled message that was refused stays with its sender, from when it was due."""
 _OLD = "SELECT room_id, sender, client_id, scheduled FROM sent WHERE at < ? ORDER BY at LIMIT ?"
+# Another process may have forgotten it, and its sender may have used it again since.
+_FORGET_SENT = "DELETE FROM sent WHERE room_id = ? AND sender = ? AND client_id = ? AND at < ?"
 _FREE = "SELECT room_id, skeleton FROM name WHERE at < ? ORDER BY at LIMIT ?"
 _OVER = (
     "DELETE FROM scheduled WHERE id = ? AND state NOT IN ('waiting', 'refused')"
@@ -49,7 +51,7 @@ def prune(sql: Sql, sent_before: int, held_before: int, now: int) -> bool:
     """
     old = list(sql.all(_OLD, sent_before, AT_ONCE))
     for room_id, sender, client_id, scheduled in old:
-        sql.run("DELETE FROM sent WHERE room_id = ? AND sender = ? AND client_id = ?", room_id, sender, client_id)
+        sql.run(_FORGET_SENT, room_id, sender, client_id, sent_before)
         if scheduled is not None:
             sql.run(_OVER, scheduled, scheduled)
     past = list(sql.all(_PAST, sent_before, AT_ONCE))
