@@ -631,6 +631,23 @@ def test_a_lease_from_before_the_clock_was_set_back_is_none(store: Store) -> Non
     assert [each is not None for each in taken] == [True, False, True]
 
 
+@pytest.mark.parametrize("reached", [None, ("lobby", 7)])
+def test_an_erasure_that_begins_anew_is_done_from_its_beginning(
+    store: Store, reached: tuple[str, int] | None
+) -> None:
+    """A ban deletes the messages; closed meanwhile, the account loses its name too, also in what is deleted already."""
+    ann = made(store, "Ann")
+    store.write_with(lambda sql: erasing.begin(sql, ann, T0, nameless=False))
+    first = store.write_with(lambda sql: erasing.take(sql, T0))
+    store.write_with(lambda sql: erasing.begin(sql, ann, T0, nameless=True))
+    assert first is not None
+    store.write_with(lambda sql: erasing.note(sql, first, reached))
+    then = store.write_with(lambda sql: erasing.take(sql, T0 + 1))
+    assert then == first._replace(at=T0 + 1, nameless=True)
+    store.write_with(lambda sql: erasing.note(sql, then, ("lobby", 3)))
+    assert store.write_with(lambda sql: erasing.take(sql, T0 + 2)) == then._replace(room="lobby", message_id=3)
+
+
 def test_a_replay_of_a_room_that_is_left_meanwhile_is_refused(store: Store) -> None:
     """Between the look at the webhook and its change: nothing would be sent again, so nothing says that it is."""
     bot = store.write_with(lambda sql: accounts.make(sql, "Robo", "bot", T0))

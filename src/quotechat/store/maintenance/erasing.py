@@ -25,23 +25,28 @@ _AS_MEMBER = (
     "SELECT seq AS id FROM event WHERE room_id = ? AND seq > ?"
     " AND command IN ('member-joined', 'member-changed', 'member-left') AND body LIKE ?"
 )
-_COLUMNS = "account_id, nameless, room, message_id"
+_COLUMNS = "account_id, at, nameless, room, message_id"
 
 
 class Erasure(NamedTuple):
-    """The messages of an account after message `message_id` of the room named `room` are left to delete."""
+    """The messages of an account after message `message_id` of the room named `room` are left to delete.
+
+    `at` is when it began, or a moment later: each that begins has a later one.
+    """
 
     account_id: int
+    at: int
     nameless: bool
     room: str
     message_id: int
 
 
 def begin(sql: Sql, account: Account, at: int, *, nameless: bool) -> None:
-    """Let all messages of an account be deleted; with `nameless` they lose its name too."""
+    """Let all messages of an account be deleted; with `nameless` they lose its name too. One that runs begins anew."""
     sql.run(
         "INSERT INTO erasure (account_id, at, nameless, moderated) VALUES (?, ?, ?, ?) ON CONFLICT (account_id)"
-        " DO UPDATE SET nameless = excluded.nameless, moderated = excluded.moderated, room = '', message_id = 0",
+        " DO UPDATE SET nameless = excluded.nameless, moderated = excluded.moderated, room = '', message_id = 0,"
+        " at = CASE WHEN excluded.at > erasure.at THEN excluded.at ELSE erasure.at + 1 END",
         account.id, at, int(nameless), int(not nameless),
     )  # fmt: skip
 
@@ -59,7 +64,7 @@ def take(sql: Sql, now: int) -> Erasure | None:
         f"UPDATE erasure SET lease_until = ? WHERE account_id = (SELECT account_id FROM erasure WHERE {free}"
         f" ORDER BY at, account_id LIMIT 1) AND {free} RETURNING {_COLUMNS}", now + LEASE_MS, *ends, *ends,
     )  # fmt: skip
-    return None if row is None else Erasure(row[0], bool(row[1]), row[2], row[3])
+    return None if row is None else Erasure(row[0], row[1], bool(row[2]), row[3], row[4])
 
 
 def messages(sql: Sql, erasure: Erasure, limit: int = AT_ONCE) -> list[tuple[str, int]]:
@@ -88,18 +93,22 @@ def messages(sql: Sql, erasure: Erasure, limit: int = AT_ONCE) -> list[tuple[str
 
 
 def note(sql: Sql, erasure: Erasure, reached: tuple[str, int] | None) -> None:
-    """Note how far it has come and let others go on; None for all that there was."""
+    """Note how far it has come and let others go on; None for all that there was.
+
+    If it has begun anew since `take`, nothing is noted: what was deleted before may have the name still.
+    """
+    sql.run("UPDATE erasure SET lease_until = 0 WHERE account_id = ?", erasure.account_id)
+    this = (erasure.account_id, erasure.at)
+    if sql.one("SELECT 1 FROM erasure WHERE account_id = ? AND at = ?", *this) is None:
+        return
     if reached is None:
-        sql.run("DELETE FROM erasure WHERE account_id = ?", erasure.account_id)
+        sql.run("DELETE FROM erasure WHERE account_id = ? AND at = ?", *this)
         sql.run(
             "DELETE FROM claim WHERE account_id IN (SELECT id FROM account WHERE id = ? AND state = 'closed')",
             erasure.account_id,
         )
     else:
-        sql.run(
-            "UPDATE erasure SET room = ?, message_id = ?, lease_until = 0 WHERE account_id = ?",
-            *reached, erasure.account_id,
-        )  # fmt: skip
+        sql.run("UPDATE erasure SET room = ?, message_id = ? WHERE account_id = ? AND at = ?", *reached, *this)
 
 
 def erase(ledger: Ledger, command: EraseMessage, write: Write) -> Stored | Nothing:
