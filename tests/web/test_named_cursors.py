@@ -17,6 +17,7 @@ from quotechat.config import Settings
 from quotechat.hub.accounts.credentials import principal_of
 from quotechat.hub.chat import Chat
 from quotechat.hub.programs import cursors
+from quotechat.hub.programs.cursors import Cursors
 from quotechat.protocol.errors import Unauthenticated
 from quotechat.store.accounts import accounts
 from quotechat.store.accounts.sessions import hashed
@@ -84,6 +85,26 @@ def test_a_poll_is_held_until_there_is_something(app: Flask) -> None:
         assert texts(boss, "?wait=20") == {"lobby": ["at last"]}
     finally:
         sender.join()
+
+
+def test_a_replay_that_begins_while_a_poll_is_held_is_whole(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ends the hold would be acknowledged alone, and so would be all that comes before it."""
+    boss, once, held = owner(app), Cursors._once, list[str]()
+    say(boss, "one", "two")
+    boss.ask("PUT", "/cursors/grader", {"rooms": ["lobby"]})
+    other = Browser(app)
+    assert other.sign_in("Azin").status_code == 201
+
+    def overtaken(self: Cursors, *given: Any) -> Any:
+        if not held:
+            held.append("as it will be when the event comes")
+            back = {"rooms": {"lobby": "0"}, "back": True}
+            assert other.ask("PUT", "/cursors/grader/position", back).status_code == 200
+            say(other, "three")
+        return once(self, *given)
+
+    monkeypatch.setattr(Cursors, "_once", overtaken)
+    assert texts(boss, "?wait=20") == {"lobby": ["one", "two", "three"]}
 
 
 def test_a_poll_hears_of_more_rooms_than_one_answer_has(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

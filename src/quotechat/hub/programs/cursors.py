@@ -132,7 +132,7 @@ class Cursors:
         """Return the events after the positions, by room, held up to `seconds` for something new, and a hint.
 
         The hint is when to come back, in milliseconds, if the hold ended early. Rooms that the account may not read
-        now are left out.
+        now are left out. If a position moves back during the hold, the events are those after the new one.
         """
         until = time.monotonic() + seconds
         while True:
@@ -142,6 +142,8 @@ class Cursors:
             longest = left if len(places) <= MOST_AT_ONCE else min(left, _LOOK_AGAIN)
             parts, hint = self._once(by, places, limit, longest, gone)
             found = any(part.page.events or part.gap for part in parts.values())
+            if found and longest and self._has_moved_back(by, name, places):
+                continue  # an acknowledgement of these events would end the replay
             if found or hint is not None or longest == left or (gone is not None and gone()):
                 return parts, hint
 
@@ -196,6 +198,11 @@ class Cursors:
             return found, subscribers.positions(sql, found)
 
         return self._chat.read_with(work)
+
+    def _has_moved_back(self, by: Principal, name: str, places: Mapping[str, Position]) -> bool:
+        """Return True if a position is before that in `places`."""
+        _, now = self._found(by, name)
+        return any(now[room].cursor.seq < place.cursor.seq for room, place in places.items() if room in now)
 
     def _wanted(self, by: Principal, rooms: Sequence[str] | str) -> list[str]:
         if rooms != ALL:
