@@ -151,7 +151,9 @@ TABLES: dict[str, Table] = {
             "id# account_id# kind name all_rooms# commands mentions# url secret old_secret old_until# state -lease_by"
             " -lease_until# at#", since=11, carried=True,
         ),
-        Table("webhook", ("subscriber_id",), "subscriber_id# key made_by# reason", since=17, carried=True),
+        Table(
+            "webhook", ("subscriber_id",), "subscriber_id# key made_by# reason -revision#", since=17, carried=True
+        ),
         Table("attempt", ("key",), "key! failures# try_at#", since=2),
         Table("notice", ("id",), "id# account_id# at# what text", since=7),
         Table("inbox_revision", ("account_id",), "account_id# revision#", since=12),

@@ -76,8 +76,6 @@ class Done(NamedTuple):
     failed: Called | None = None
     later: int = 0
     """Milliseconds until the lane is checked again, since nothing was sent."""
-    is_allowed: bool = True
-    """False if the webhook, its bot or its maker may not send now."""
 
 
 class Job(NamedTuple):
@@ -235,17 +233,14 @@ class Sender:
         # Another worker has taken it over: it knows better.
         if not rows.holds(sql, lane.webhook, self._worker):
             return False
-        fresh = done.cursor != lane.cursor
-        if not fresh and rows.failures(sql, lane) != lane.failures:
-            return False  # it was enabled since the lane was read, and is to be tried at once
-        if done.later:
-            # An administrator may have allowed it since the lane was checked.
-            allowed_again = not done.is_allowed and self._allowed_job(sql, lane.webhook) is not None
-            rows.put_off(sql, lane, now + (_AT_ONCE_MS if allowed_again else done.later))
+        is_changed = rows.is_changed(sql, lane)
+        if done.later and not is_changed:
+            rows.put_off(sql, lane, now + done.later)
             return False
-        if done.failed is None:
+        if done.failed is None or is_changed:
             rows.move(sql, lane, done.cursor)
             return False
+        fresh = done.cursor != lane.cursor
         failures = 1 if fresh else lane.failures + 1
         since = now if fresh or lane.failing_since is None else lane.failing_since
         head = done.failed.answer.headers if done.failed.answer is not None else {}
@@ -273,11 +268,11 @@ class Sender:
 
     def _through(self, lane: Lane) -> Done:
         """Send the new events of a lane, up to the first failure, or for a while."""
-        job = self._chat.read_with(lambda sql: self._allowed_job(sql, lane.webhook))
+        job = self._job(lane)
         if self._ended.is_set():
             return Done(lane, lane.cursor, [], later=_AT_ONCE_MS)
         if job is None:
-            return Done(lane, lane.cursor, [], later=_NOT_ALLOWED_MS, is_allowed=False)
+            return Done(lane, lane.cursor, [], later=_NOT_ALLOWED_MS)
         try:
             handle = self._chat.open(job.reader, lane.room)
             page = None if lane.cursor.seq < lane.floor else handle.read(lane.cursor, _PAGE)
@@ -288,16 +283,24 @@ class Sender:
         except (CursorAhead, HistoryChanged):
             log.warning("webhook %s: the room has another history, so it goes on at its end or before", job.webhook.key)
             return Done(lane, wire.after_change(lane.cursor, lane.head), [])
+        # After the page, which may have events that the webhook is for since a moment ago.
+        job = self._job(lane)
+        if job is None:
+            return Done(lane, lane.cursor, [], later=_NOT_ALLOWED_MS)
         with Calls(job.webhook, self._policy.networks_of(job.maker), self._reach) as calls:
             return self._tell_gap(calls, lane) if page is None else self._send(calls, job, lane, page.events)
 
-    def _allowed_job(self, sql: Sql, webhook_id: int) -> Job | None:
-        """Return a webhook with its accounts; None if it, its bot or its maker may not send now."""
-        webhook, now = rows.by_id(sql, webhook_id), self._chat.now()
-        if webhook is None or webhook.state != rows.ON:
-            return None
-        job = Job(webhook, accounts.by_id(sql, webhook.account), maker_of(sql, webhook, now))
-        return job if job.bot.is_active(now) and self._policy.allows(job.maker) else None
+    def _job(self, lane: Lane) -> Job | None:
+        """Return the webhook of a lane with its accounts; None if it, its bot or its maker may not send now."""
+
+        def work(sql: Sql) -> Job | None:
+            webhook, now = rows.by_id(sql, lane.webhook), self._chat.now()
+            if webhook is None or webhook.state != rows.ON:
+                return None
+            job = Job(webhook, accounts.by_id(sql, webhook.account), maker_of(sql, webhook, now))
+            return job if job.bot.is_active(now) and self._policy.allows(job.maker) else None
+
+        return self._chat.read_with(work)
 
     def _send(self, calls: Calls, job: Job, lane: Lane, events: Iterable[Event]) -> Done:
         commands = frozenset(job.webhook.commands.split())

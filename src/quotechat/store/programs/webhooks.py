@@ -112,12 +112,13 @@ def rename(sql: Sql, webhook: Webhook, name: str) -> None:
 
 
 def aim(sql: Sql, webhook: Webhook, url: str, made_by: int | None) -> None:
-    """Let it call `url`, for which the account `made_by` answers from here on. Raises Conflict."""
+    """Let it call `url` at once, for which the account `made_by` answers from here on. Raises Conflict."""
     sql.alone("subscriber")
     if made_by != webhook.made_by:
         _check_count(sql, made_by)
     sql.run("UPDATE subscriber SET url = ? WHERE id = ?", url, webhook.id)
     sql.run("UPDATE webhook SET made_by = ? WHERE subscriber_id = ?", made_by, webhook.id)
+    _forget_failures(sql, webhook)
 
 
 def choose(sql: Sql, webhook: Webhook, commands: Iterable[str], mentions: bool) -> None:
@@ -139,6 +140,12 @@ def enable(sql: Sql, webhook: Webhook) -> None:
     """Let it go on from its position, at once."""
     sql.run("UPDATE subscriber SET state = ? WHERE id = ?", ON, webhook.id)
     sql.run("UPDATE webhook SET reason = NULL WHERE subscriber_id = ?", webhook.id)
+    _forget_failures(sql, webhook)
+
+
+def _forget_failures(sql: Sql, webhook: Webhook) -> None:
+    """Let it be tried at once, whatever a call or a check that has begun finds."""
+    sql.run("UPDATE webhook SET revision = revision + 1 WHERE subscriber_id = ?", webhook.id)
     sql.run(
         "UPDATE subscribed SET failures = 0, failing_since = NULL, try_at = NULL WHERE subscriber_id = ?", webhook.id
     )
@@ -170,8 +177,8 @@ def _check_count(sql: Sql, made_by: int | None) -> None:
 class Lane(NamedTuple):
     """A room of a webhook in which something is new: one event after the other goes through it.
 
-    The events between `cursor` and `floor` were cut. `failing_since` is when the tries that failed began. The worker
-    that asked has the lease for `held_ms` more milliseconds, 0 if it has none.
+    The events between `cursor` and `floor` were cut. `failing_since` is when the tries that failed began. `revision` is
+    that of the webhook. The worker that asked has the lease for `held_ms` more milliseconds, 0 if it has none.
     """
 
     webhook: int
@@ -184,6 +191,7 @@ class Lane(NamedTuple):
     failures: int
     failing_since: int | None
     url: str
+    revision: int = 0
     held_ms: int = 0
 
 
@@ -195,10 +203,11 @@ def due(sql: Sql, now: int, worker: str, of_each: int) -> list[Lane]:
     """
     at = sql.clock(now)
     rows = sql.all(
-        "SELECT webhook, room_id, room, kind, seq, tag, floor, head, failures, failing_since, url, held_ms FROM ("
+        "SELECT webhook, room_id, room, kind, seq, tag, floor, head, failures, failing_since, url, revision, held_ms"
+        " FROM ("
         "SELECT s.id AS webhook, r.id AS room_id, r.name AS room, r.kind, p.seq, p.tag, r.floor, r.head, p.failures,"
-        " p.failing_since, s.url, CASE WHEN s.lease_by = ? THEN s.lease_until - ? ELSE 0 END AS held_ms, r.moved_at,"
-        " row_number() OVER (PARTITION BY s.id ORDER BY r.moved_at, r.id) AS place"
+        " p.failing_since, s.url, w.revision, CASE WHEN s.lease_by = ? THEN s.lease_until - ? ELSE 0 END AS held_ms,"
+        " r.moved_at, row_number() OVER (PARTITION BY s.id ORDER BY r.moved_at, r.id) AS place"
         f" {_FROM} JOIN subscribed p ON p.subscriber_id = s.id JOIN room r ON r.id = p.room_id"
         " WHERE s.state = 'on' AND r.head > p.seq AND (p.try_at IS NULL OR p.try_at <= ? OR p.try_at > ?)"
         " AND (s.lease_until IS NULL OR s.lease_until <= ? OR s.lease_until > ? OR s.lease_by = ?)) AS found"
@@ -206,8 +215,8 @@ def due(sql: Sql, now: int, worker: str, of_each: int) -> list[Lane]:
         worker, at, now, now + _LONGEST_PAUSE_MS, at, at + LONGEST_LEASE_MS, worker, of_each,
     )  # fmt: skip
     return [
-        Lane(number, room_id, room, kind, Cursor(seq, tag or None), floor, head, failures, since, url, held)
-        for number, room_id, room, kind, seq, tag, floor, head, failures, since, url, held in list(rows)
+        Lane(number, room_id, room, kind, Cursor(seq, tag or None), floor, head, failures, since, url, made, held)
+        for number, room_id, room, kind, seq, tag, floor, head, failures, since, url, made, held in list(rows)
     ]
 
 
@@ -245,17 +254,15 @@ def holds(sql: Sql, webhook_id: int, worker: str) -> bool:
     return row is not None and row[0] == worker
 
 
+def is_changed(sql: Sql, lane: Lane) -> bool:
+    """Return True if the webhook was enabled, or got another address, since the lane was read."""
+    same = "SELECT 1 FROM webhook WHERE subscriber_id = ? AND revision = ?"
+    return sql.one(same, lane.webhook, lane.revision) is None
+
+
 def release(sql: Sql, worker: str) -> None:
     """Give up all leases of `worker`: it ends."""
     sql.run("UPDATE subscriber SET lease_by = NULL, lease_until = NULL WHERE lease_by = ?", worker)
-
-
-def failures(sql: Sql, lane: Lane) -> int:
-    """Return how often a lane has failed since it last moved or was enabled."""
-    row = sql.one(
-        "SELECT failures FROM subscribed WHERE subscriber_id = ? AND room_id = ?", lane.webhook, lane.room_id
-    )
-    return 0 if row is None else row[0]
 
 
 def put_off(sql: Sql, lane: Lane, until: int) -> None:
