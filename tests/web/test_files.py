@@ -24,9 +24,11 @@ from servers import until
 from quotechat import create_app
 from quotechat.config import Settings
 from quotechat.hub.files import Files
+from quotechat.protocol.errors import QuotaFull
 from quotechat.store.files import moving, uploads
 from quotechat.store.files.blobs import Directory
 from quotechat.store.files.contents import Places, path_of
+from quotechat.store.files.uploads import File
 from quotechat.store.open import open_store
 from quotechat.web.api.files import _right
 
@@ -728,6 +730,26 @@ def test_an_upload_is_completed_once(app: Flask, azin: Sender) -> None:
         assert chat.read_with(lambda sql: list(moving.check(sql, Places(folder), lambda *_: None))) == []
         azin.remove(file)
     assert kept(app) == before and not list((folder / "arriving").glob("*"))
+
+
+def test_a_file_that_another_request_completes_is_kept(
+    app: Flask, azin: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request that finds no place left for it in the quota drops nothing that is complete, and may be sent."""
+    complete = Files._complete
+
+    def overtaken(self: Files, *given: Any) -> File:
+        complete(self, *given)
+        raise QuotaFull("account", "Too late.")
+
+    where = azin.ask("POST", FILES + "?name=a", b"abc", upload_complete="?0").headers["Location"]
+    headers = {**azin.headers, "Upload-Offset": "3", "Upload-Complete": "?1"}
+    with monkeypatch.context() as patch:
+        patch.setattr(Files, "_complete", overtaken)
+        assert app.test_client().patch(where, headers=headers).status_code == 409
+    file = app.test_client().patch(where, headers=headers).get_json()["file"]
+    assert azin.read(file).data == b"abc"
+    azin.remove(file)
 
 
 @pytest.mark.parametrize("store_kind", ["sqlite"], indirect=True)

@@ -35,7 +35,7 @@ from ..protocol.errors import (
 from ..protocol.files import media, movies, tags
 from ..protocol.rights.principal import Principal
 from ..store.base import Write
-from ..store.files import attaching, blobs, contents, sweeping, uploads
+from ..store.files import blobs, contents, sweeping, uploads
 from ..store.files.blobs import Blobs
 from ..store.files.bucket import StorageUnavailable
 from ..store.files.contents import Content, Places, places_of
@@ -229,7 +229,7 @@ class Files:
         try:
             self._chat.write_with(lambda sql: uploads.grow(sql, file, received, self.bounds))
         except QuotaFull:
-            self._chat.write_with(lambda sql: attaching.drop(sql, "id = ?", file.id))
+            self._chat.write_with(lambda sql: uploads.give_up(sql, file))
             self._on().discard(file.id)
             raise
 
@@ -261,7 +261,7 @@ class Files:
                 raise FileUnknown() from None
             except Refused as refused:
                 if refused.code in ("quota-full", "too-large"):
-                    self._chat.write_with(lambda sql: attaching.drop(sql, "id = ?", file.id))
+                    self._chat.write_with(lambda sql: uploads.give_up(sql, file))
                 raise
             finally:
                 self._tidy(file.id, staged)

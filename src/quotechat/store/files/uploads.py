@@ -137,6 +137,11 @@ def grow(sql: Sql, file: File, received: int, bounds: Bounds) -> None:
     sql.run("UPDATE file SET size = ? WHERE id = ? AND hash IS NULL", received, file.id)
 
 
+def give_up(sql: Sql, file: File) -> None:
+    """Drop a file that no quota has room for, unless another request has completed it."""
+    sql.run("DELETE FROM file WHERE id = ? AND hash IS NULL", file.id)
+
+
 def find(sql: Sql, file_id: str) -> File:
     """Return a file. Raises FileUnknown."""
     row = sql.one(f"SELECT {_COLUMNS} FROM file f JOIN room r ON r.id = f.room_id WHERE f.id = ?", file_id)
