@@ -12,7 +12,8 @@ from checker import names
 from scenarios import CAUGHT, SCENARIOS
 from stage import Played
 
-#: Those that another one, or another test, holds for the most part: `make long` and `make faults`.
+#: Those that another one holds for the most part, with other faults or another database, or a test of their own
+#: (test_threads.py::test_one_client_id_is_one_event): `make long` and `make faults`.
 LONG = {
     "slow-hangup", "kill-worker", "wake-ups-lost", "many-polls", "clock-jumps", "quiet-room", "connections-cut",
     "notices-lost", "failover", "old-backup", "same-id-at-once",

@@ -181,12 +181,13 @@ def test_greedy_sockets(tmp_path: Path, many: Many, what: str) -> None:
         "garbage": b"",
     }[what]
     with served(tmp_path, QUOTECHAT_LIMITS="on", QUOTECHAT_MESSAGES_PER_SECOND="1000") as server:
-        over = threading.Event()
+        over, flooding = threading.Event(), set[int]()
 
         def flood() -> None:
             while not over.is_set():
                 # It may also be told that its last ones still count.
                 with contextlib.suppress(OSError, AssertionError), opened(server.url, address="127.0.0.2") as sock:
+                    flooding.add(threading.get_ident())
                     sock.settimeout(0.2)
                     if what == "fragments":
                         sock.sendall(frame(1, final=False))
@@ -202,6 +203,7 @@ def test_greedy_sockets(tmp_path: Path, many: Many, what: str) -> None:
             thread.start()
         took = []
         try:
+            until(lambda: len(flooding) == len(threads), what="all sockets")
             with opened(server.url) as sock, others(server, f"10 sockets of {what}"):
                 incoming, until_then = frames(sock), time.monotonic() + 10
                 while len(took) < 10 or (len(took) < 20 and time.monotonic() < until_then):

@@ -34,7 +34,8 @@ class Answer(NamedTuple):
 def dial(url: str, timeout: float = 60, *, address: str = "") -> socket.socket:
     """A connection to the server at `url`, from `address` (127.0.0.2 is also this machine)."""
     parts = urlsplit(url)
-    return socket.create_connection((parts.hostname or "", parts.port or 80), timeout, (address, 0))
+    there = (parts.hostname or "", parts.port or 80)
+    return socket.create_connection(there, timeout, (address, 0) if address else None)
 
 
 def send(url: str, data: bytes, *, head: bool = False) -> Answer:
