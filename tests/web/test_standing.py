@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -131,6 +132,33 @@ def world(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     yield found
     found.reactor.call(found.leave)
     found.reactor.drain()
+
+
+def test_a_reading_that_ends_late_puts_nothing_in_doubt(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of two readings of the number began before a change, and ends when all have been asked about it."""
+    person, read, late, on = world.account("Azin"), world.counted.read_with, threading.Event(), threading.Event()
+    peers = [world.held(person) for _ in range(HELD)]
+    until(lambda: all(each.confirmed for each in peers), what="all have been asked about")
+    world.settled()
+
+    def overtaken(work: Any) -> Any:
+        found = read(work)
+        if isinstance(found, int) and not late.is_set():
+            late.set()
+            assert on.wait(60)
+        return found
+
+    monkeypatch.setattr(world.counted, "read_with", overtaken)
+    assert late.wait(60)
+    gone = peers[0].principal
+    assert gone is not None
+    world.chat.write_with(lambda sql: sql.run("DELETE FROM token WHERE hash = ?", gone.proof))
+    until(lambda: peers[0].is_revoked, what="the one whose token was revoked is told")
+    world.settled()
+    world.counted.rows.clear()
+    on.set()
+    until(lambda: len(world.counted.rows) >= 10, what="some looks")
+    assert max(world.counted.rows) == 1
 
 
 def test_an_unchanged_server_reads_one_row_however_many_are_held(world: World) -> None:

@@ -13,6 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Collection
 from functools import partial
+from itertools import count
 from typing import NamedTuple
 
 from flask import Flask, request
@@ -52,6 +53,9 @@ class Revocation:
         self._revision = 0
         """The store's number, as it was read last."""
         self._looking = self._again = self._armed = False
+        self._readings = count(1)
+        self._newest = 0
+        """The reading of the store's number that began last of those that have ended."""
 
     def changed(self) -> None:
         """Check now: an account may do less than a moment ago; from any thread."""
@@ -92,9 +96,12 @@ class Revocation:
         self._reactor.later(time.monotonic() + LOOK_SECONDS, self._tick)
 
     def _read_number(self) -> None:
-        self._reactor.read(self._credentials.revision, self._have_number)
+        self._reactor.read(self._credentials.revision, partial(self._have_number, next(self._readings)))
 
-    def _have_number(self, revision: object) -> None:
+    def _have_number(self, reading: int, revision: object) -> None:
+        if reading < self._newest:
+            return  # it began earlier, and may be of before a change that is known already
+        self._newest = reading
         if isinstance(revision, int):  # else the store is unavailable, and the next tick asks again
             self._revision = revision  # another one, also a lower one: an older copy of the store may have taken over
             self._look()
@@ -119,7 +126,8 @@ class Revocation:
     def _found(self, found: object) -> None:
         self._looking = False
         if isinstance(found, Answers):  # else the store is unavailable, and the next tick asks again
-            self._revision = found.revision
+            if not self._again:  # else the number has been read since, and may be later
+                self._revision = found.revision
             self._tell(found)
         if self._again:
             self._again = False
