@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import threading
@@ -21,8 +22,10 @@ from reading_rights import ReadingRights
 from servers import until
 from taking_back import TakingBack
 
+from quotechat.hub.accounts.accounts import Accounts
 from quotechat.hub.accounts.bots import Bots
-from quotechat.hub.accounts.credentials import principal_of
+from quotechat.hub.accounts.credentials import Rules, principal_of
+from quotechat.hub.accounts.passwords import Passwords
 from quotechat.hub.budgets.limits import Budget, Limits
 from quotechat.hub.chat import Chat
 from quotechat.hub.programs.cursors import ALL, Cursors
@@ -30,7 +33,7 @@ from quotechat.hub.webhooks.calls import Policy
 from quotechat.hub.webhooks.webhooks import Wanted, Webhooks
 from quotechat.protocol import commands
 from quotechat.protocol.cursor import START, Cursor
-from quotechat.protocol.errors import AccountUnknown, Conflict, Overloaded, StorageFull, WebhookUnknown
+from quotechat.protocol.errors import AccountUnknown, Conflict, Overloaded, StorageFull, Unauthenticated, WebhookUnknown
 from quotechat.store import members, rules
 from quotechat.store.accounts import accounts, closing
 from quotechat.store.accounts.accounts import Account
@@ -315,6 +318,35 @@ def test_an_account_that_is_closed_is_added_to_no_room(open_store: Open, tables:
     )
     assert isinstance(found, AccountUnknown), found
     assert store.read_with(lambda sql: members.joined(sql, ann.id)) == 0
+
+
+def test_settings_of_an_account_are_changed_at_once(open_store: Open, tables: str) -> None:
+    """Each changes its own part of them, and neither undoes the other's."""
+    store, other = open_store(), open_store()
+    ann = store.write_with(lambda sql: accounts.make(sql, "Ann", "member", T0))
+    ours, by = Accounts(other, Passwords(), Rules(), lambda: T0), principal_of(ann, None, None)
+    beside(
+        store, other, tables, lambda sql: accounts.change_settings(sql, ann, {"level": "all"}),
+        lambda: ours.change(by, None, {"presence": "off"}, None),
+    )  # fmt: skip
+    found = store.read_with(lambda sql: accounts.by_id(sql, ann.id))
+    assert json.loads(found.settings) == {"level": "all", "presence": "off"}
+
+
+@pytest.mark.parametrize("change", [("Anne", {}), (None, {"level": "all"})])
+def test_an_account_that_is_closed_is_changed_no_more(
+    open_store: Open, tables: str, change: tuple[str | None, dict[str, str]]
+) -> None:
+    """A change that comes meanwhile is refused: the reserved name stays, and no setting is kept."""
+    store, other = open_store(), open_store()
+    ann = store.write_with(lambda sql: accounts.make(sql, "Ann", "member", T0))
+    ours, by = Accounts(other, Passwords(), Rules(), lambda: T0), principal_of(ann, None, None)
+    found = beside(
+        store, other, tables, lambda sql: closing.close(sql, ann, T0), lambda: ours.change(by, *change, None)
+    )
+    assert isinstance(found, Unauthenticated), found
+    closed = store.read_with(lambda sql: accounts.by_id(sql, ann.id))
+    assert (closed.name, closed.settings) == ("Ann", "{}")
 
 
 def test_no_bot_is_handed_to_an_account_that_closes(open_store: Open, tables: str) -> None:

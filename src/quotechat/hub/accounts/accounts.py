@@ -226,6 +226,9 @@ class Accounts(OwnTokens):
         now, number, wanted = self.clock(), principal.account, None if name is None else text_of(name, "name")
 
         def work(sql: Sql) -> Account:
+            if wanted is not None:
+                sql.alone("account")  # as others that close or rename: before the account's row
+            accounts.hold(sql, number)
             callers.present(sql, principal, now)
             account = accounts.by_id(sql, number)
             text = account.name if wanted is None else wanted
@@ -237,7 +240,7 @@ class Accounts(OwnTokens):
             if text != account.name:
                 audit.tell(sql, now, "name-changed", by=account.key, account=account.key, detail=text)
             if settings:
-                accounts.change_settings(sql, accounts.by_id(sql, number), settings)
+                accounts.change_settings(sql, account, settings)
             return accounts.by_id(sql, number)
 
         changed = self.store.write_with(work)

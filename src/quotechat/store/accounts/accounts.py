@@ -255,8 +255,13 @@ def rehash(sql: Sql, account: Account, password: str) -> None:
     sql.run("UPDATE account SET password = ? WHERE id = ? AND password = ?", password, account.id, account.password)
 
 
+def hold(sql: Sql, account_id: int) -> None:
+    """Lock the account until the commit: what is read of it from now on is what a change is made to."""
+    sql.run("UPDATE account SET revision = revision WHERE id = ?", account_id)
+
+
 def change_settings(sql: Sql, account: Account, changed: dict[str, Any]) -> None:
-    """Set the settings that are the owner's own."""
+    """Set the settings that are the owner's own, of an account that was read after `hold`."""
     settings = json.dumps(json.loads(account.settings) | changed)
     sql.run("UPDATE account SET settings = ?, revision = revision + 1 WHERE id = ?", settings, account.id)
 
