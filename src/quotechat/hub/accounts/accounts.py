@@ -98,6 +98,7 @@ class Accounts(OwnTokens):
         """Make an account, by an invitation. Raises LinkUnknown, Invalid, Conflict."""
 
         def work(sql: Sql, hash_: str) -> Account:
+            sql.alone("account")  # as others that close accounts and revoke their links: before the link
             most = most_uses(self.rules.access)
             ticket = tickets.use(sql, "join", text_of(code, "code"), self.clock(), most)
             made = self._make(sql, text_of(name, "name"), ticket.role or "member", hash_, client, ticket.made_by)

@@ -286,6 +286,7 @@ class People:
 
     def _changed(self, by: Principal | None, key: str, change: Callable[[Sql, Account], None]) -> Account:
         def work(sql: Sql) -> Account:
+            sql.alone("account")  # before the account is read: another request may be closing it
             account = self._below(sql, by, key)
             if account.state == "closed":
                 raise Conflict("This account is closed.")

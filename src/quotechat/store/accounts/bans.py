@@ -10,7 +10,9 @@ from ..shapes import Sql
 from . import accounts
 from .accounts import Account
 
-_BANNED = "UPDATE account SET state = 'banned', until = ?, revision = revision + 1 WHERE id = ?"
+_BANNED = (
+    "UPDATE account SET state = 'banned', until = ?, revision = revision + 1 WHERE id = ? AND state <> 'closed'"
+)
 _FREE = "UPDATE account SET state = 'active', until = NULL, revision = revision + 1 WHERE id = ? AND state = 'banned'"
 _OF_BOT = (
     "SELECT until FROM own_ban WHERE account_id = ? UNION ALL"
@@ -21,6 +23,7 @@ _OF_BOT = (
 def ban(sql: Sql, account: Account, until: int | None, at: int) -> None:
     """Ban an account and its bots, until a time or for good. Raises Conflict if there would be no owner.
 
+    One that is closed stays closed.
     `at` is the time now. Times are milliseconds since 1970.
     """
     sql.alone("account")

@@ -42,10 +42,14 @@ class Erasure(NamedTuple):
 
 
 def begin(sql: Sql, account: Account, at: int, *, nameless: bool) -> None:
-    """Let all messages of an account be deleted; with `nameless` they lose its name too. One that runs begins anew."""
+    """Let all messages of an account be deleted; with `nameless` they lose its name too. One that runs begins anew.
+
+    If that one is nameless, it stays so.
+    """
     sql.run(
         "INSERT INTO erasure (account_id, at, nameless, moderated) VALUES (?, ?, ?, ?) ON CONFLICT (account_id)"
-        " DO UPDATE SET nameless = excluded.nameless, moderated = excluded.moderated, room = '', message_id = 0,"
+        " DO UPDATE SET nameless = CASE WHEN erasure.nameless = 1 THEN 1 ELSE excluded.nameless END,"
+        " moderated = excluded.moderated, room = '', message_id = 0,"
         " at = CASE WHEN excluded.at > erasure.at THEN excluded.at ELSE erasure.at + 1 END",
         account.id, at, int(nameless), int(not nameless),
     )  # fmt: skip

@@ -1,0 +1,80 @@
+"""Two requests about one account at once, on PostgreSQL: what either has ended stays ended, and neither deadlocks."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from contract import T0, Open
+from servers import until
+from test_postgres import beside, waits_for_a_lock
+from test_postgres import open_store as open_store
+
+from quotechat.hub.accounts.accounts import Accounts
+from quotechat.hub.accounts.clients import Client
+from quotechat.hub.accounts.credentials import Rules
+from quotechat.hub.accounts.passwords import Passwords
+from quotechat.hub.accounts.people import People
+from quotechat.protocol.errors import Conflict, LinkUnknown
+from quotechat.store.accounts import accounts, bans, closing, tickets
+from quotechat.store.accounts.accounts import Account
+from quotechat.store.base import Store
+from quotechat.store.maintenance import erasing
+from quotechat.store.shapes import Sql
+
+_PASSWORD = "seven brown geese 42"
+
+
+def made(store: Store, name: str, role: str = "member") -> Account:
+    return store.write_with(lambda sql: accounts.make(sql, name, role, T0))
+
+
+def test_a_ban_leaves_an_account_closed(open_store: Open, tables: str) -> None:
+    """It comes while the account closes itself with its messages: it finds it closed, and the names still go."""
+    store, other = open_store(), open_store()
+    ann = made(store, "Ann")
+
+    def close(sql: Sql) -> None:
+        closing.close(sql, ann, T0, claims=True)
+        erasing.begin(sql, ann, T0, nameless=True)
+
+    people = People(other, lambda: T0)
+    found = beside(store, other, tables, close, lambda: people.ban(None, ann.key, T0 + 1, erase=True))
+    assert isinstance(found, Conflict), found
+    assert people.one(ann.key).state == "closed"
+    erasure = store.write_with(lambda sql: erasing.take(sql, T0))
+    assert erasure is not None and erasure.nameless
+
+
+def test_a_closed_account_is_never_banned(open_store: Open) -> None:
+    """A bot neither; and a ban that erases what a closing erases leaves the names to it."""
+    store = open_store()
+    boss = made(store, "Boss")
+    ann, bot = made(store, "Ann"), store.write_with(lambda sql: accounts.make(sql, "Robo", "bot", T0, keeper=boss.id))
+    for account in (ann, bot):
+        store.write_with(lambda sql, account=account: closing.close(sql, account, T0))  # type: ignore[misc]
+        store.write_with(lambda sql, account=account: bans.ban(sql, account, None, T0))  # type: ignore[misc]
+        assert store.read_with(lambda sql, account=account: accounts.by_id(sql, account.id)).state == "closed"  # type: ignore[misc]
+    for nameless in (True, False):
+        store.write_with(lambda sql, nameless=nameless: erasing.begin(sql, ann, T0, nameless=nameless))  # type: ignore[misc]
+    erasure = store.write_with(lambda sql: erasing.take(sql, T0))
+    assert erasure is not None and erasure.nameless
+
+
+def test_a_person_joins_beside_the_closing_of_the_inviter(open_store: Open, tables: str) -> None:
+    """Whoever closes or bans the inviter deletes the link after it has locked accounts; so does one that joins."""
+    store, other = open_store(), open_store()
+    ann = made(store, "Ann")
+    _, code = store.write_with(lambda sql: tickets.make(sql, "join", T0, 9_000, role="member", made_by=ann.id))
+    own = Accounts(other, Passwords(), Rules(limits=False), lambda: T0)
+    joins: list[Future[Any]] = []
+
+    def close(sql: Sql) -> None:
+        sql.alone("account")
+        joins.append(pool.submit(own.join, code, "Cy", _PASSWORD, Client()))
+        until(lambda: joins[0].done() or waits_for_a_lock(tables), what="the one that joins, or that it waits")
+        closing.close(sql, ann, T0)
+
+    with ThreadPoolExecutor(1) as pool:
+        store.write_with(close)
+        assert isinstance(joins[0].exception(60), LinkUnknown)
