@@ -37,7 +37,18 @@ from quotechat.protocol.errors import AccountUnknown, Conflict, Overloaded, Stor
 from quotechat.store import members, rules
 from quotechat.store.accounts import accounts, closing
 from quotechat.store.accounts.accounts import Account
-from quotechat.store.base import BeginDirect, CommitFailed, CreateRoom, Deliver, Nothing, Store, Stored, Write
+from quotechat.store.base import (
+    BeginDirect,
+    CommitFailed,
+    Created,
+    CreateRoom,
+    Deliver,
+    Nothing,
+    Scheduled,
+    Store,
+    Stored,
+    Write,
+)
 from quotechat.store.ledger import Ledger
 from quotechat.store.maintenance import pruning
 from quotechat.store.migrate import SchemaTooNew
@@ -347,6 +358,32 @@ def test_an_account_that_is_closed_is_changed_no_more(
     assert isinstance(found, Unauthenticated), found
     closed = store.read_with(lambda sql: accounts.by_id(sql, ann.id))
     assert (closed.name, closed.settings) == ("Ann", "{}")
+
+
+@pytest.mark.parametrize("wanted", [said(room="tea", send_at="+1h"), said(room="tea")], ids=["scheduled", "sent"])
+def test_an_empty_room_that_is_used_now_keeps_its_place(tables: str, wanted: Any) -> None:
+    """Its first message is stored or scheduled while another machine removes it for a new room: both are kept."""
+    with contextlib.ExitStack() as opened:
+        store, other = (
+            opened.enter_context(contextlib.closing(PostgresStore(tables, rules.Settings(most_rooms=2)))) for _ in "ab"
+        )
+        store.found(T0)
+        do(store, CreateRoom("tea"))
+        now = T0 + 86_400_000
+
+        def use(sql: Sql) -> None:
+            sql.run("UPDATE room SET floor = floor WHERE name = 'tea'")  # as a batch of writes
+            entries = Ledger(sql)
+            outcomes = rules.apply_all(entries, [Write(wanted, now, "ann")], rules.Settings())
+            assert isinstance(outcomes[0], Scheduled | Stored)
+            entries.flush()
+
+        found = beside(store, other, tables, use, lambda: do(other, CreateRoom("jam"), at=now))
+        assert isinstance(found, Created), found
+        assert {room["name"] for room in store.rooms()} == {"lobby", "tea", "jam"}
+        waiting, said_there = store.scheduled("tea", "ann"), store.read("tea", START, 9).events
+        assert (len(waiting), len(said_there)) == ((1, 0) if wanted.message.send_at else (0, 1))
+        assert not [step for step in store.verify() if step.problem]
 
 
 def test_no_bot_is_handed_to_an_account_that_closes(open_store: Open, tables: str) -> None:

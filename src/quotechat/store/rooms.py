@@ -22,7 +22,6 @@ _ABANDONED = (
     # A hook would write into the next room of that name.
     " AND NOT EXISTS (SELECT 1 FROM token t JOIN account a ON a.id = t.account_id"
     " WHERE a.settings = ? AND t.rooms = room.name)"
-    " ORDER BY created_at, id LIMIT 50"
 )
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 
@@ -70,14 +69,17 @@ def _make_place(ledger: Ledger, at: int, most: int) -> None:
     row = sql.one("SELECT count(*) FROM room WHERE kind IN ('open', 'closed')")
     if row is None or row[0] < most:
         return
-    unused = sql.all(_ABANDONED, at - _EMPTY_FOR, commands.LOBBY, HOOK)
+    values = (at - _EMPTY_FOR, commands.LOBBY, HOOK)
+    unused = sql.all(f"{_ABANDONED} ORDER BY created_at, id LIMIT 50", *values)
     # The events of this transaction are not in the room's row yet.
     free = [number for number, name in unused if not ledger.has_locked(name)]
     if not free:
         raise Conflict(f"There are {most} rooms, and there may be no more.", "name")
-    # Another machine may be the first to say something there just now: then the room stays, with all that it has.
-    sql.run("DELETE FROM room WHERE id = ? AND head = 0", free[0])
+    # It locks the room, in every dialect. Another machine may be the first to say or to schedule something there just
+    # now: then the room stays, with all that it has.
+    sql.run("UPDATE room SET floor = floor WHERE id = ?", free[0])
+    if sql.one(f"{_ABANDONED} AND id = ?", *values, free[0]) is None:
+        return
+    sql.run("DELETE FROM room WHERE id = ?", free[0])
     for table in ("sent", "scheduled", "name", "member", "subscribed", "delivery"):
-        sql.run(
-            f"DELETE FROM {table} WHERE room_id = ? AND NOT EXISTS (SELECT 1 FROM room WHERE id = ?)", free[0], free[0]
-        )
+        sql.run(f"DELETE FROM {table} WHERE room_id = ?", free[0])
