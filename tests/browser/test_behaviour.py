@@ -446,3 +446,35 @@ def test_a_page_outlives_the_data_of_its_server(
         urllib.request.Request(f"{server.url}/api/v1/rooms/lobby", headers={"Cookie": both}), timeout=60
     ) as answer:
         assert json.load(answer)["mine"]["messages"] == [1]
+
+
+def test_after_a_reset_what_is_older_can_be_loaded(server: Server, open_page: Open, tmp_path: Path) -> None:
+    """The link to earlier messages is there if the log that is shown now has some, and only then."""
+
+    def restart_on(name: str, count: int) -> None:
+        """With the data of another server, in which so many messages are."""
+        data = tmp_path / name / "data"
+        data.mkdir(parents=True)
+        other = Server(data)
+        other.start()
+        fill(other, count)
+        other.kill()
+        server.kill()
+        server.data = data
+        server.start()
+
+    fill(server, 51)
+    page = open_page("/")
+    earlier, nothing = page.locator("#earlier"), page.locator("#nothing")
+    expect(earlier).to_be_visible()
+    restart_on("empty", 0)
+    waits(page, lambda: shown(page) == [], "the empty log")
+    expect(earlier).to_be_hidden()
+    expect(nothing).to_be_visible()
+    restart_on("long", 60)
+    waits(page, lambda: len(shown(page)) == 50, "the newest of the other log")
+    expect(nothing).to_be_hidden()
+    expect(earlier).to_be_visible()
+    earlier.click()
+    waits(page, lambda: len(shown(page)) == 60, "all of it")
+    assert [number for number, _ in shown(page)] == list(range(1, 61))

@@ -45,9 +45,9 @@ export class History {
   get more() {
     return !this.link.hidden;
   }
-  /** Some of what was shown is not shown any more. */
-  cut() {
-    this.link.hidden = false;
+  /** What is shown begins elsewhere now: says whether there is more before it. */
+  set more(more) {
+    this.link.hidden = !more;
   }
 
   /** Fetches the next page; a second call while it is under way gets the same. */
@@ -62,17 +62,23 @@ export class History {
   async #load(limit) {
     this.link.textContent = "Loading…";
     try {
-      const page = await this.older(this.oldest(), limit);
-      this.show(page);
-      const show = () => {
-        this.link.hidden = !page.has_more;
-      };
-      const byKey = this.link.matches(":focus-visible");
-      keepFocus(show, () => byKey && this.scroller.querySelector("article")?.focus({ preventScroll: true }));
+      const before = this.oldest();
+      const page = await this.older(before, limit);
+      // What is shown may begin elsewhere by now: then this page would leave a gap.
+      if (this.oldest() === before) this.#add(page);
       this.link.textContent = "Earlier messages";
     } catch {
       this.link.textContent = "Earlier messages could not be loaded. Try again";
     }
+  }
+
+  #add(page) {
+    this.show(page);
+    const show = () => {
+      this.more = page.has_more;
+    };
+    const byKey = this.link.matches(":focus-visible");
+    keepFocus(show, () => byKey && this.scroller.querySelector("article")?.focus({ preventScroll: true }));
   }
 
   /** Loads until `enough()`, for some requests. */

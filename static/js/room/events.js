@@ -50,7 +50,7 @@ function handlesEvents(page, expected, arrived) {
     unread.reached(seq);
     if (scroll.stuck && log.size > MOST_SHOWN) {
       scroll.keepBottom(() => timeline.forget(log.prune(MOST_SHOWN / 2)));
-      history.cut();
+      history.more = true;
     }
   }
 
@@ -139,7 +139,7 @@ function handlesAnswers(page, expected) {
 }
 
 function handlesConnection(page, arrived) {
-  const { life, api, connection, outbox, timeline, mine, log, scroll, unread, tell, pill, pending } = page;
+  const { life, api, connection, outbox, timeline, mine, log, scroll, unread, history, tell, pill, pending } = page;
 
   connection.addEventListener("status", ({ detail }) => {
     pill.show(detail);
@@ -151,6 +151,8 @@ function handlesConnection(page, arrived) {
     mine.add(snapshot.mine);
     timeline.replace(entriesOf(snapshot));
     log.replace(timeline.entries);
+    history.more = snapshot.has_more;
+    $("nothing").hidden = log.size > 0;
     for (const { client_id: id } of snapshot.messages) if (id) arrived(id);
     unread.messages = snapshot.about?.messages ?? unread.messages;
     connection.resume(snapshot.cursor);
