@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import requests
 from playwright.sync_api import expect
-from server import ROOT, Server
+from server import ROOT, Server, until
 from servers import environment, quotechat
-from test_pages import loads, waits
+from test_pages import loads, stop_time, waits
 
 PASSWORD = "correct horse battery 9"
 
@@ -46,12 +46,14 @@ def devices(chromium: Any, server: Server) -> Iterator[Any]:
     """Opens a page on a device of its own, which is signed in."""
     contexts = []
 
-    def opened(who: requests.Session, path: str, *, base: str = "") -> Any:
+    def opened(who: requests.Session, path: str, *, base: str = "", clock: bool = False) -> Any:
         context = chromium.new_context()
         contexts.append(context)
         value = who.cookies["quotechat-session"]
         context.add_cookies([{"name": "quotechat-session", "value": value, "url": base or server.url}])
         page = context.new_page()
+        if clock:
+            page.clock.install()
         page.goto((base or server.url) + path)
         page.wait_for_selector("#pill[data-state=live]")
         return page
@@ -59,6 +61,58 @@ def devices(chromium: Any, server: Server) -> Iterator[Any]:
     yield opened
     for context in contexts:
         context.close()
+
+
+def room_of(server: Server, name: str, *members: requests.Session) -> str:
+    """A new open room, which the first of them makes."""
+    made = members[0].post(f"{server.url}/api/v1/rooms", json={"name": name}, timeout=60)
+    assert made.status_code == 201, made.text
+    for each in members:
+        each.put(f"{server.url}/api/v1/rooms/{name}/members/me", timeout=60)
+    return name
+
+
+def say(server: Server, who: requests.Session, room: str, text: str) -> int:
+    answer = who.post(f"{server.url}/api/v1/rooms/{room}/messages", json={"message": text}, timeout=60)
+    assert answer.status_code == 201, answer.text
+    return int(answer.json()["seq"])
+
+
+def entry(server: Server, who: requests.Session, room: str) -> dict[str, Any]:
+    """What the inbox of that account has of the room."""
+    rooms = who.get(f"{server.url}/api/v1/inbox", timeout=60).json()["rooms"]
+    return dict(rooms.get(room, {}))
+
+
+def read_to(server: Server, who: requests.Session, room: str) -> int:
+    """Up to where that account has read the room; 0 if it has not joined it."""
+    return int(entry(server, who, room).get("read", {}).get("id", 0))
+
+
+_HIDE = """() => {
+  Object.defineProperty(document, "hidden", { value: true, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+def test_what_comes_unseen_stays_unread(server: Server, devices: Any) -> None:
+    """Though a mark of what was seen just before is still to be sent when the reader turns to another tab."""
+    ann, bo = session(server, "Ann"), session(server, "Bo")
+    room = room_of(server, "unseen", ann, bo)
+    page = devices(ann, f"/rooms/{room}", clock=True)
+    first = say(server, bo, room, "one")
+    until(lambda: read_to(server, ann, room) == first, "the first is read")
+    stop_time(page)
+    seen = say(server, bo, room, "two")
+    expect(page.locator("#log article")).to_have_count(2)
+    page.evaluate(_HIDE)
+    say(server, bo, room, "@Ann, look")
+    expect(page.locator("#log article")).to_have_count(3)
+    page.clock.run_for(3_000)
+    until(lambda: read_to(server, ann, room) > first, "the second is read")
+    assert read_to(server, ann, room) == seen
+    found = entry(server, ann, room)
+    assert (found["unread"], found["mentions"]) == (1, 1)
 
 
 _FOLLOW = """async ([room, way]) => {

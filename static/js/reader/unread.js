@@ -15,6 +15,7 @@ export function missedOf({ read, messages, loaded, more }) {
 
 export class Unread {
   #timer = null;
+  #due = 0; // the newest that was seen
   #marked = 0;
 
   /** `looks()` is true while the newest message is in view; `messages` were sent so far, and `head` is the number of the
@@ -37,6 +38,7 @@ export class Unread {
   reached(seq = this.seq) {
     this.seq = seq;
     if (document.hidden || !this.looks()) return;
+    this.#due = seq;
     if (this.mark && seq > this.#marked) this.#timer ??= setTimeout(() => this.#send(), this.#marked ? PACE : 0);
     if (seq <= load(this.key, -1)) return;
     save(this.key, seq);
@@ -55,7 +57,7 @@ export class Unread {
     if (!this.#timer) return;
     clearTimeout(this.#timer);
     this.#timer = null;
-    this.#marked = this.seq;
-    this.mark(this.seq, leaving);
+    this.#marked = this.#due;
+    this.mark(this.#due, leaving);
   }
 }
