@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+import pytest
 from contract import T0, Open
 from servers import until
 from test_postgres import beside, waits_for_a_lock
@@ -12,11 +14,14 @@ from test_postgres import open_store as open_store
 
 from quotechat.hub.accounts.accounts import Accounts
 from quotechat.hub.accounts.clients import Client
-from quotechat.hub.accounts.credentials import Rules
+from quotechat.hub.accounts.credentials import Rules, principal_of
 from quotechat.hub.accounts.passwords import Passwords
 from quotechat.hub.accounts.people import People
-from quotechat.protocol.errors import Conflict, LinkUnknown
-from quotechat.store.accounts import accounts, bans, closing, tickets
+from quotechat.hub.budgets.limits import Budget, Limits
+from quotechat.hub.chat import Chat
+from quotechat.hub.programs.hooks import Hooks
+from quotechat.protocol.errors import Conflict, LinkUnknown, Unauthenticated
+from quotechat.store.accounts import accounts, bans, closing, sessions, tickets
 from quotechat.store.accounts.accounts import Account
 from quotechat.store.base import Store
 from quotechat.store.maintenance import erasing
@@ -78,3 +83,18 @@ def test_a_person_joins_beside_the_closing_of_the_inviter(open_store: Open, tabl
     with ThreadPoolExecutor(1) as pool:
         store.write_with(close)
         assert isinstance(joins[0].exception(60), LinkUnknown)
+
+
+@pytest.mark.parametrize("end", [
+    lambda sql, ann: bans.ban(sql, ann, None, T0), lambda sql, ann: closing.close(sql, ann, T0),
+], ids=["banned", "closed"])  # fmt: skip
+def test_no_hook_outlives_its_maker(open_store: Open, tables: str, end: Callable[[Sql, Account], None]) -> None:
+    """It is asked for when the bots of its maker have ended: the maker has ended too."""
+    store, other = open_store(), open_store()
+    made(store, "Boss", "owner")
+    ann = made(store, "Ann", "admin")
+    hooks = Hooks(Chat(other, Limits({}, {"sender": Budget(9, 9)}), clock=lambda: T0))
+    by = principal_of(ann, None, None)
+    found = beside(store, other, tables, lambda sql: end(sql, ann), lambda: hooks.make(by, "lobby", "Builds"))
+    assert isinstance(found, Unauthenticated), found
+    assert store.read_with(lambda sql: sessions.hooks_of(sql, "lobby")) == []

@@ -64,6 +64,7 @@ class Hooks:
         kind = self._managed(by, room)
 
         def work(sql: Sql) -> tuple[Hook, str]:
+            sql.alone("account")  # before the maker is read: another request may be ending it with its bots
             now = self._chat.now()
             _check_manager(sql, callers.present(sql, by, now), room)
             return make_hook(sql, by, room, name, now)
