@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import urllib.request
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -98,6 +99,43 @@ def test_history_comes_without_a_jump(server: Server, open_page: Open) -> None:
     waits(page, lambda: len(shown(page)) == 120, "all of it")
     assert [number for number, _ in shown(page)] == list(range(1, 121))
     expect(page.locator("#earlier")).to_be_hidden()
+
+
+def test_what_changes_while_history_is_on_its_way(server: Server, open_page: Open) -> None:
+    """An edit, a deletion and a reaction reach the page before an answer that was made before them."""
+    fill(server, 58)
+    writer = open_page("/")
+
+    def command(name: str, message: dict[str, Any]) -> None:
+        body = {"command": name, "client_id": str(uuid.uuid4()), "message": message}
+        answer = writer.request.post(f"{server.url}/api/v1/rooms/lobby/commands", data=body)
+        assert answer.ok, answer.text()
+
+    for text in ("to edit", "to delete"):
+        command("send-message", {"user": "Ada", "message": text})
+    command("send-message", {"user": "Ada", "message": "it is gone", "reply_to": 60})
+    for number in range(50):
+        command("send-message", {"user": "Ada", "message": f"newer {number}"})
+    page = open_page("/")
+    assert shown(page)[0] == (62, "newer 0")
+
+    def answer(route: Any) -> None:
+        made = route.fetch()
+        command("edit-message", {"id": 59, "message": "edited"})
+        command("delete-message", {"id": 60})
+        command("react", {"id": 58, "reaction": "like"})
+        post(server, "they are stored")
+        waits(page, lambda: texts(page)[-1] == "they are stored", "the events")
+        route.fulfill(response=made)
+
+    page.route("**/messages?before=*", answer)
+    page.locator("#earlier").click()
+    waits(page, lambda: len(shown(page)) > 51, "the older page")
+    found = dict(shown(page))
+    assert found[59] == "edited"
+    assert "to delete" not in found[60]
+    assert "to delete" not in page.locator("#m61").inner_text()
+    expect(page.locator("#m58 [data-action=like] .count")).to_have_text("1")
 
 
 def test_a_link_to_a_message_loads_around_it(server: Server, open_page: Open) -> None:

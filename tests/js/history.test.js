@@ -31,3 +31,17 @@ test("a page that does not adjoin what is shown any more is not added", async ()
   assert.equal(shown.length, 1);
   assert.ok(!history.more);
 });
+
+test("a page comes with the events that changed entries while it was under way, and no others", async () => {
+  const { history, shown, answer } = historyOf({ oldest: () => 71 });
+  const edit = (id) => ({ command: "message-edited", message: { id, message: "edited" } });
+  history.changed(edit(1));
+  for (const changes of [[edit(69), edit(70)], []]) {
+    const loaded = history.load();
+    for (const event of changes) history.changed(event);
+    answer({ messages: [], has_more: true });
+    await loaded;
+    assert.deepEqual(shown.at(-1)[1], changes);
+    history.changed(edit(2)); // nothing is under way
+  }
+});

@@ -15,10 +15,11 @@ export function locate(id, { oldest, newest, more, past = false }) {
 
 export class History {
   #loading = null;
+  #changes = []; // events that have changed entries since the page under way was asked for
   #held = null; // where the page began to scroll, not the reader
 
-  /** `older(before, limit)` fetches {messages, has_more, …}, `show(page)` adds what it holds; a page of the `past` ends
-   *  before the newest of the room. */
+  /** `older(before, limit)` fetches {messages, has_more, …}, `show(page, changes)` adds what it holds, which may be as it
+   *  was before these events; a page of the `past` ends before the newest of the room. */
   constructor({ scroller, link, oldest, newest, past, older, show, life }) {
     Object.assign(this, { link, oldest, newest, past, older, show, life });
     link.addEventListener("click", (event) => {
@@ -50,6 +51,11 @@ export class History {
     this.link.hidden = !more;
   }
 
+  /** An event has changed an entry, which may be one of the page that is under way. */
+  changed(event) {
+    if (this.#loading) this.#changes.push(event);
+  }
+
   /** Fetches the next page; a second call while it is under way gets the same. */
   load(limit = 50) {
     if (this.more)
@@ -61,6 +67,7 @@ export class History {
 
   async #load(limit) {
     this.link.textContent = "Loading…";
+    this.#changes = [];
     try {
       const before = this.oldest();
       const page = await this.older(before, limit);
@@ -73,7 +80,7 @@ export class History {
   }
 
   #add(page) {
-    this.show(page);
+    this.show(page, this.#changes);
     const show = () => {
       this.more = page.has_more;
     };

@@ -29,6 +29,7 @@ function handlesEvents(page, expected, arrived) {
 
   connection.addEventListener("event", ({ detail: event }) => {
     pill.complete(event);
+    if (!adds(event)) history.changed(event);
     if (page.latest && adds(event)) scroll.grown(1);
     else show(event, timeline.apply(event));
   });

@@ -71,10 +71,12 @@ export function wirePlace(page) {
     newest: () => timeline.newest,
     past: Boolean(latest),
     older: (before, limit) => api.older(before, limit),
-    show: (older) => {
+    show: (older, changes) => {
       mine.add(older.mine);
-      timeline.add(entriesOf(older));
-      scroll.keepPlace(() => log.show(entriesOf(older)));
+      const entries = entriesOf(older);
+      timeline.add(entries);
+      for (const event of changes) timeline.apply(event);
+      scroll.keepPlace(() => log.show(entries.map(({ id }) => timeline.get(id))));
       missed.show();
     },
     life,
