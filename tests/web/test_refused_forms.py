@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -92,13 +93,72 @@ def test_refused_settings_of_a_room_are_as_they_were_typed(boss: Browser) -> Non
     """Boxes too, of which a form tells those that are ticked; above them stands what is in force."""
     post(boss, "/rooms", 303, name="attic", title="Attic")
     boss.ask("PATCH", "/rooms/attic", {"archived": True, "default": True})
-    asked = {"title": "Typed anew", "topic": "x" * 501, "has-archived": "1", "has-default": "1", "posting": "managers"}
+    asked = {"title": "Typed anew", "topic": "x" * 501, "was-archived": "1", "was-default": "1", "posting": "managers"}
     page = post(boss, "/rooms/attic/about", 422, **asked)
     assert "checked" not in tag(page, name="archived") and "checked" not in tag(page, name="default")
     assert "selected" in tag(page, value="managers") and "x" * 501 in page and 'value="Typed anew"' in page
     told = page.partition("<h2>Settings")[0]
     assert "Attic</p>" in told and "Typed anew" not in told and "It is archived" in told
     assert "checked" in tag(get(boss, "/rooms/attic/about"), name="archived")
+
+
+_TICKED = ("checkbox", "radio")
+
+
+class Filled(HTMLParser):
+    """The fields of a form as a browser sends them if nobody touches it."""
+
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        self.fields: dict[str, str] = {}
+        self._select = self._area = ""
+        self.feed(form)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        about = dict(attrs)
+        name, value = about.get("name") or "", about.get("value") or ""
+        self._area = name if tag == "textarea" else ""
+        if tag == "select":
+            self._select = name
+        elif tag == "option" and "selected" in about:
+            self.fields[self._select] = value
+        elif tag == "textarea" or (tag == "input" and (about["type"] not in _TICKED or "checked" in about)):
+            self.fields[name] = value
+
+    def handle_endtag(self, tag: str) -> None:
+        self._area = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._area:
+            self.fields[self._area] = data.removeprefix("\n")
+
+
+def test_a_form_saves_what_was_changed_in_it(boss: Browser) -> None:
+    """What others have set since it was opened stays, also if it is refused first; without a change nothing is told."""
+    post(boss, "/rooms", 303, name="cellar", title="Cellar")
+    assert boss.ask("PATCH", "/rooms/cellar", {"topic": "Bottles"}).status_code == 200
+    path = "/rooms/cellar/about"
+    opened = Filled(form_of(get(boss, path), path)).fields
+    meanwhile = {"posting": "managers", "slow": 30, "archived": True, "topic": "Barrels"}
+    assert boss.ask("PATCH", "/rooms/cellar", meanwhile).status_code == 200
+    again = Filled(form_of(post(boss, path, 422, **{**opened, "title": "x" * 300}), path)).fields
+    post(boss, path, 303, **{**again, "title": "Wine"})
+    room = boss.ask("GET", "/rooms/cellar").get_json()["about"]
+    assert {name: room[name] for name in meanwhile} == meanwhile and room["title"] == "Wine"
+    head = boss.ask("GET", "/rooms/cellar").get_json()["cursor"]
+    post(boss, path, 303, **Filled(form_of(get(boss, path), path)).fields)
+    assert boss.ask("GET", "/rooms/cellar").get_json()["cursor"] == head
+
+    opened = Filled(form_of(get(boss, "/admin"), "/admin/site")).fields
+    assert boss.ask("PATCH", "/site", {"invites_by": "all", "directs": "none"}).status_code == 200
+    post(boss, "/admin/site", 200, **{**opened, "title": "Class 7b"})
+    site = boss.ask("GET", "/site").get_json()
+    assert (site["title"], site["invites_by"], site["directs"]) == ("Class 7b", "all", "none")
+
+    opened = Filled(form_of(get(boss, "/me"), "/me/settings")).fields
+    assert boss.ask("PATCH", "/me", {"settings": {"presence": "off"}}).status_code == 200
+    post(boss, "/me/settings", 200, **{**opened, "level": "nothing"})
+    assert boss.ask("GET", "/me").get_json()["settings"] == {"presence": "off", "level": "nothing"}
 
 
 def test_a_note_that_is_too_long_is_refused(boss: Browser) -> None:

@@ -17,7 +17,7 @@ from ...store.following import inbox as stored
 from ...store.shapes import Sql
 from ..api import hooks
 from ..http import access, authentication, security, site
-from .parts import faces
+from .parts import faces, forms
 from .parts.answers import to, to_sign_in
 from .rooms import chat, page
 
@@ -42,8 +42,13 @@ def about(name: str) -> Response:
 
 @blueprint.post("/rooms/<name>/about")
 def change(name: str) -> Response:
-    """Change the settings of a room to those of the form."""
-    return _do(name, "settings", lambda room: _submit("set-room", name, about=_changes(room)))
+    """Change the settings of a room that were changed in the form."""
+
+    def act(room: dict[str, Any]) -> None:
+        if changes := _changes(room):
+            _submit("set-room", name, about=changes)
+
+    return _do(name, "settings", act)
 
 
 @blueprint.post("/rooms/<name>/join")
@@ -133,25 +138,25 @@ def _submit(command: str, room: str, **inner: Any) -> None:
 
 
 def _changes(room: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings in which the form differs from `room`, as the command takes them. Raises Invalid."""
-    form, found = request.form, dict[str, Any]()
+    """Return the settings that were changed in the form, as the command takes them. Raises Invalid."""
+    found: dict[str, Any] = {**forms.changed(_shown(room)), **forms.ticked(_CHECKED)}
     for field in ("title", "topic"):
-        if form.get(field, "").strip() != room.get(field, ""):
-            found[field] = form.get(field, "").strip() or None
-    for field, usual in (("posting", "all"), ("kind", "open")):
-        if form.get(field, room.get(field, usual)) != room.get(field, usual):
-            found[field] = form[field]
-    slow = form.get("slow", "").strip() or "0"
-    if not (slow.isascii() and slow.isdigit() and len(slow) < 6):
-        raise Invalid("slow", "The pause is a whole number of seconds.")
-    if int(slow) != room.get("slow", 0):
+        if field in found:
+            found[field] = found[field].strip() or None
+    if "slow" in found:
+        slow = found["slow"].strip() or "0"
+        if not (slow.isascii() and slow.isdigit() and len(slow) < 6):
+            raise Invalid("slow", "The pause is a whole number of seconds.")
         found["slow"] = int(slow)
-    for field in _CHECKED:
-        if f"has-{field}" in form and (field in form) != room.get(field, False):
-            found[field] = field in form
-    if "everything" in form:
+    if "everything" in request.form:
         found["everything"] = True
     return found
+
+
+def _shown(room: Mapping[str, Any]) -> dict[str, str]:
+    """Return the settings of a room, as its form shows them."""
+    usual = {"title": "", "topic": "", "posting": "all", "kind": "open", "slow": 0}
+    return {field: str(room.get(field, value)) for field, value in usual.items()}
 
 
 @site.template_filter("seen")
@@ -191,9 +196,9 @@ def _usual_level(principal: Principal, kind: str) -> str:
 
 
 def _asked(room: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings as the form has them, for a form that was refused. A box that is not ticked is not sent."""
-    form = request.form
-    return {**room, **form, **{field: field in form for field in _CHECKED if f"has-{field}" in form}}
+    """Return the settings as they are, but for those that were changed in a form that was refused."""
+    found = {**room, **forms.changed(_shown(room)), **forms.ticked(_CHECKED)}
+    return found | {"everything": "everything" in request.form}
 
 
 def _read(chat: Chat, principal: Principal, name: str) -> tuple[dict[str, Any], list[dict[str, Any]] | None]:

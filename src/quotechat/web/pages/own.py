@@ -26,7 +26,7 @@ from ..api.accounts import showing, token_fields
 from ..http import access, authentication, quota, security, site
 from ..http.services import services
 from .about import LEVELS
-from .parts import answers
+from .parts import answers, forms
 from .parts.answers import to, to_sign_in
 
 blueprint = Blueprint("own_pages", __name__)
@@ -39,6 +39,8 @@ _REASONS = {
     "unauthenticated": "your account was banned then",
 }
 """Why a scheduled message was refused when it was due, by the code of the problem; a room's page says the same."""
+_USUAL = {"level": "mentions", "presence": "on"}
+"""The settings of an account that has chosen none."""
 _LOOKED_AT = 400
 """Characters of a scheduled message of which its excerpt is made."""
 
@@ -88,12 +90,13 @@ def password() -> Response:
 
 @blueprint.post("/me/settings")
 def settings() -> Response:
-    """Change one's own level and presence, those that the form has."""
+    """Change one's own level and presence, as far as they were changed in the form."""
     principal, _ = authentication.need_session()
-    given = {name: request.form[name] for name in ("level", "presence") if name in request.form}
 
     def change() -> None:
         quota.take_change()
+        stored = _chat().read_with(lambda sql: accounts.by_id(sql, principal.account or 0).settings)
+        given = forms.changed(_USUAL | json.own(stored))
         _services().accounts.change(principal, None, me_calls.clean_settings(given), security.visitor())
 
     return _own("settings", change, "Saved.")
@@ -325,7 +328,7 @@ def revoke(ticket_id: str) -> Response:
 def site_settings() -> Response:
     """Change the settings of the site."""
     principal = administrator()
-    given = {name: request.form[name] for name in _services().people.site() if name in request.form}
+    given = forms.changed(_services().people.site())
     try:
         _services().people.change_site(principal, dict(given))
     except Refused as refused:
@@ -341,7 +344,7 @@ def administration(
     found = _services().people
     return page(
         "admin.html", principal, refused, here="admin", heading="Administration", part=part, done=done,
-        access=_services().access, site=found.site() | (given or {}),
+        access=_services().access, stored=found.site(), site=found.site() | (given or {}),
         figures=_chat().read_with(figures.read),
         reports=moderation.listed(principal), has_webhooks=_services().webhooks.policy.allows(principal),
         invitations=[showing.ticket(each, {}) for each in found.invitations(principal)],
