@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from contract import T0, Open
+from contract import T0, Open, do
 from servers import until
 from test_postgres import beside, waits_for_a_lock
 from test_postgres import open_store as open_store
@@ -19,12 +19,12 @@ from quotechat.hub.accounts.passwords import Passwords
 from quotechat.hub.accounts.people import People
 from quotechat.hub.budgets.limits import Budget, Limits
 from quotechat.hub.chat import Chat
-from quotechat.hub.programs.hooks import Hooks
-from quotechat.protocol.errors import Conflict, LinkUnknown, Unauthenticated
+from quotechat.hub.programs.hooks import Hooks, make_hook
+from quotechat.protocol.errors import Conflict, LinkUnknown, RoomUnknown, Unauthenticated
 from quotechat.store.accounts import accounts, bans, closing, sessions, tickets
 from quotechat.store.accounts.accounts import Account
-from quotechat.store.base import Store
-from quotechat.store.maintenance import erasing
+from quotechat.store.base import CreateRoom, Store
+from quotechat.store.maintenance import erasing, removal
 from quotechat.store.shapes import Sql
 
 _PASSWORD = "seven brown geese 42"
@@ -98,3 +98,20 @@ def test_no_hook_outlives_its_maker(open_store: Open, tables: str, end: Callable
     found = beside(store, other, tables, lambda sql: end(sql, ann), lambda: hooks.make(by, "lobby", "Builds"))
     assert isinstance(found, Unauthenticated), found
     assert store.read_with(lambda sql: sessions.hooks_of(sql, "lobby")) == []
+
+
+@pytest.mark.parametrize("removed_first", [True, False])
+def test_no_hook_outlives_its_room(open_store: Open, tables: str, removed_first: bool) -> None:
+    """It would write into the next room of that name, whether it is asked for beside the removal or just before."""
+    store, other = open_store(), open_store()
+    do(store, CreateRoom("tea"))
+
+    def make(sql: Sql) -> None:
+        make_hook(sql, None, "tea", "Builds", T0)
+
+    if removed_first:
+        remove = lambda sql: removal.remove(sql, "tea", T0)  # noqa: E731  # a value
+        assert isinstance(beside(store, other, tables, remove, lambda: other.write_with(make)), RoomUnknown)
+    else:
+        assert beside(store, other, tables, make, lambda: other.remove_room("tea", T0)) is None
+    assert store.read_with(lambda sql: sessions.hooks_of(sql, "tea")) == []

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ...protocol.commands import AddMember, NewMember
-from ...protocol.errors import Conflict, Forbidden, Invalid, Refused, TokenUnknown
+from ...protocol.errors import Conflict, Forbidden, Invalid, Refused, RoomUnknown, TokenUnknown
 from ...protocol.rights.permissions import MANAGE, allows
 from ...protocol.rights.principal import Principal
 from ...protocol.rooms import is_private
@@ -117,16 +117,23 @@ class Hooks:
 
 
 def _check_manager(sql: Sql, by: Principal | None, room: str) -> str:
-    """Return the kind of `room`. Raises Forbidden if `by` does not manage it."""
+    """Return the kind of `room`. Raises RoomUnknown, and Forbidden if `by` does not manage it."""
     found = members.membership(sql, room, None if by is None else by.account)
-    if found is None or by is None or not allows(by, MANAGE, found.kind, found.role):
+    if found is None:
+        raise RoomUnknown(room)
+    if by is None or not allows(by, MANAGE, found.kind, found.role):
         raise Forbidden("Only managers of this room may do this.")
     return found.kind
 
 
 def make_hook(sql: Sql, by: Principal | None, room: str, name: str, now: int) -> tuple[Hook, str]:
-    """Make the bot of a hook and its token; `by` None stands for the operator. Raises Invalid, Conflict."""
+    """Make the bot of a hook and its token; `by` None stands for the operator.
+
+    Raises RoomUnknown, Invalid, Conflict.
+    """
     sql.alone("account")
+    if members.membership(sql, room, None) is None:
+        raise RoomUnknown(room)
     if len(_of_room(sql, room)) >= MOST:
         raise Conflict(f"A room has at most {MOST} hooks.")
     keeper = None if by is None else by.account

@@ -32,8 +32,8 @@ def remove(sql: Sql, room: str, at: int) -> None:
 
     Its hooks end: they would write into the next room of that name.
     """
-    if hooks := sessions.hooks_of(sql, room):
-        sql.alone("account")  # as others that close accounts: before the room's row
+    sql.alone("account")  # as others that make hooks and close accounts: before the room's row
+    hooks = sessions.hooks_of(sql, room)
     # It locks the room, in every dialect.
     sql.run("UPDATE room SET floor = floor WHERE name = ?", room)
     row = sql.one("SELECT id FROM room WHERE name = ?", room)
