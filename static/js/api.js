@@ -66,7 +66,8 @@ export class Api {
 
   /** All up to the message `id` is read: for an account. */
   markRead(id, { keepalive = false } = {}) {
-    return this.request("PUT", `${this.roomUrl}/read`, { body: { id }, keepalive });
+    const signal = AbortSignal.timeout?.(30_000);
+    return this.request("PUT", `${this.roomUrl}/read`, { body: { id }, signal, keepalive });
   }
 
   events(after, { wait = 0, limit = 500, signal } = {}) {

@@ -115,6 +115,25 @@ def test_what_comes_unseen_stays_unread(server: Server, devices: Any) -> None:
     assert (found["unread"], found["mentions"]) == (1, 1)
 
 
+def test_a_mark_that_meets_a_restart_is_repeated(server: Server, devices: Any) -> None:
+    """When the page is live again, though nothing more is said in the room."""
+    ann, bo = session(server, "Ann"), session(server, "Bo")
+    room = room_of(server, "restart", ann, bo)
+    page = devices(ann, f"/rooms/{room}", clock=True)
+    first = say(server, bo, room, "one")
+    until(lambda: read_to(server, ann, room) == first, "the first is read")
+    stop_time(page)
+    seen = say(server, bo, room, "two")
+    expect(page.locator("#log article")).to_have_count(2)
+    server.kill()
+    with page.expect_event("requestfailed", lambda request: request.url.endswith("/read")):
+        page.clock.run_for(3_000)
+    server.start()
+    assert read_to(server, ann, room) == first
+    page.clock.resume()
+    waits(page, lambda: read_to(server, ann, room) == seen, "the second is read")
+
+
 _FOLLOW = """async ([room, way]) => {
   const { connect } = await import("/static/js/client.js");
   const connection = connect({ room, inbox: true, transports: [way] });

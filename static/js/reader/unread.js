@@ -1,4 +1,5 @@
 // Up to where this person has read a room. What is above it at the next visit stands under "New messages".
+import { Backoff } from "../backoff.js";
 import { onLeaving } from "../page/life.js";
 import { load, save } from "../page/store.js";
 
@@ -15,11 +16,13 @@ export function missedOf({ read, messages, loaded, more }) {
 
 export class Unread {
   #timer = null;
+  #pace = 0;
+  #backoff = new Backoff({ min: PACE });
   #due = 0; // the newest that was seen
-  #marked = 0;
+  #marked = 0; // the server has it, or is being told
 
   /** `looks()` is true while the newest message is in view; `messages` were sent so far, and `head` is the number of the
-   *  newest event. Of an account `read` is what the server has, and `mark(seq)` tells it. */
+   *  newest event. Of an account `read` is what the server has, and `mark(seq)` tells it; it rejects if that failed. */
   constructor(room, looks, { messages = 0, read = null, mark = null, head = Infinity, life } = {}) {
     Object.assign(this, { key: `read:${room}`, timeKey: `read-at:${room}`, countKey: `read-n:${room}` });
     Object.assign(this, { looks, messages, mark });
@@ -37,10 +40,10 @@ export class Unread {
   /** The page is complete to `seq`. */
   reached(seq = this.seq) {
     this.seq = seq;
-    if (document.hidden || !this.looks()) return;
-    this.#due = seq;
-    if (this.mark && seq > this.#marked) this.#timer ??= setTimeout(() => this.#send(), this.#marked ? PACE : 0);
-    if (seq <= load(this.key, -1)) return;
+    const isSeen = !document.hidden && this.looks();
+    if (isSeen) this.#due = seq;
+    this.#plan();
+    if (!isSeen || seq <= load(this.key, -1)) return;
     save(this.key, seq);
     save(this.countKey, this.messages);
     save(this.timeKey, new Date().toISOString());
@@ -53,11 +56,29 @@ export class Unread {
     return true;
   }
 
-  #send(leaving = false) {
-    if (!this.#timer) return;
+  get #isBehind() {
+    return this.mark !== null && this.#due > this.#marked;
+  }
+
+  #plan() {
+    if (this.#isBehind) this.#timer ??= setTimeout(() => this.#send(), this.#pace);
+  }
+
+  /** Tells the server; again after a pause, or when more is reached, if it was not told. */
+  async #send(leaving = false) {
     clearTimeout(this.#timer);
     this.#timer = null;
-    this.#marked = this.#due;
-    this.mark(this.#due, leaving);
+    if (!this.#isBehind) return;
+    const [due, before] = [this.#due, this.#marked];
+    this.#pace = PACE;
+    this.#marked = due;
+    try {
+      await this.mark(due, leaving);
+      this.#backoff.reset();
+    } catch (error) {
+      if (error.final || this.#marked !== due) return; // it is refused for good, or a later one has been sent
+      this.#marked = before;
+      setTimeout(() => this.#plan(), this.#backoff.next(error.retryIn ?? 0));
+    }
   }
 }

@@ -144,7 +144,9 @@ function handlesConnection(page, arrived) {
 
   connection.addEventListener("status", ({ detail }) => {
     pill.show(detail);
-    if (detail.state === "live") outbox.flush();
+    if (detail.state !== "live") return;
+    outbox.flush();
+    unread.reached(connection.seq); // a mark may have failed meanwhile
   });
   connection.addEventListener("reset", async () => {
     const snapshot = await refreshed(api, tell, life);

@@ -61,7 +61,7 @@ export function wirePlace(page) {
     ...position,
     life,
     head: connection.seq,
-    mark: position.read && ((id, keepalive) => api.markRead(id, { keepalive }).catch(() => {})),
+    mark: position.read && ((id, keepalive) => api.markRead(id, { keepalive })),
   });
   log.read = unread.before;
   const history = new History({
