@@ -354,6 +354,22 @@ def test_a_deleted_message_is_only_deleted(server: Server, open_page: Open) -> N
     assert [stored(server, number).get("deleted") for number in (1, 2, 3)] == [None, None, True]
 
 
+def test_a_deletion_is_undone_though_another_tab_opens(server: Server, open_page: Open) -> None:
+    """The other tab shows what is being deleted, does not send it, and hears that it stays."""
+    one = open_page("/", clock=True)
+    said(one, "kept", "gone")
+    stop_time(one)
+    act(one, 1, "delete")
+    two = tab(one, server.url)
+    expect(two.locator("#m1")).to_have_attribute("data-leaving", "")
+    one.click("#toast button")
+    expect(two.locator("[data-leaving]")).to_have_count(0)
+    act(one, 2, "delete")
+    one.clock.resume()
+    expect(two.locator("#m2.deleted")).to_have_count(1)
+    assert [stored(server, number).get("deleted") for number in (1, 2)] == [None, True]
+
+
 def test_ones_own_words_are_not_new(server: Server, open_page: Open) -> None:
     """No line stands over them, and it goes when one writes; one's own quote does not count as new below."""
     post(server, "before")

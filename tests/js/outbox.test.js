@@ -14,8 +14,8 @@ function memory() {
     keys: (beginning) => [...kept.keys()].filter((key) => key.startsWith(beginning)),
   };
 }
-const outbox = (deliver, store = memory()) =>
-  new Outbox({ room: "lobby", deliver, store, backoff: new Backoff({ min: 1, max: 5 }), slow: 20 });
+const outbox = (deliver, store = memory(), options = {}) =>
+  new Outbox({ room: "lobby", deliver, store, backoff: new Backoff({ min: 1, max: 5 }), slow: 20, ...options });
 const text = (message) => ({ command: "send-message", message: { user: "Ada", message } });
 const edit = (id, message) => ({ command: "edit-message", message: { id, message } });
 const react = (id, reaction) => ({ command: "react", message: { id, reaction } });
@@ -173,6 +173,51 @@ test("a deletion makes all else about its message needless; one that is held is 
   box.release(held.client_id);
   await until(() => box.items.length === 0);
   assert.equal(seen.length, 2);
+});
+
+/** Two tabs: the second one opens while the first one holds a deletion back for `held` ms, and hears what it keeps. */
+function holding(held, now) {
+  const store = memory();
+  const seen = [];
+  const deliver = async ({ command }) => {
+    seen.push(command);
+    return { seq: 1 };
+  };
+  let second = null;
+  const save = (key, value) => {
+    store.save(key, value);
+    second?.heard({ key: `quotechat:${key}`, newValue: value && JSON.stringify(value) });
+  };
+  const first = outbox(deliver, { ...store, save }, { held, now });
+  const item = first.add({ command: "delete-message", message: { id: 1 } }, { held: true });
+  second = outbox(deliver, store, { held, now });
+  second.flush();
+  return { first, second, item, seen };
+}
+
+test("what one tab holds back is undone there, though another tab has opened meanwhile", async () => {
+  const { first, second, item, seen } = holding(60_000);
+  second.add(text("meanwhile"));
+  await until(() => seen.length === 1);
+  assert.ok(second.wanted("delete-message", 1));
+  first.discard(item.client_id);
+  assert.deepEqual([first.items, second.items, seen], [[], [], ["send-message"]]);
+});
+
+test("what a tab held back that was closed is sent by another one, once the time to undo it is over", async () => {
+  let [at, looked] = [1_000, 0];
+  const { first, second, item, seen } = holding(20, () => {
+    looked += 1;
+    return at;
+  });
+  // Another deletion: all of them can be undone for as long again.
+  at += 15;
+  first.hold(item.client_id);
+  assert.equal(item.until, 1_035);
+  const before = looked;
+  await until(() => second.items.length === 0);
+  assert.equal(looked, before + 1); // it has waited again
+  assert.deepEqual(seen, ["delete-message"]);
 });
 
 test("a refused edit keeps its text, and goes again with another", async () => {

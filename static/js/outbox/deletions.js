@@ -18,6 +18,7 @@ export class Deletions {
   }
 
   add(id) {
+    for (const { client_id: earlier } of this.#held) this.outbox.hold(earlier);
     this.#held.push(this.outbox.add({ command: "delete-message", message: { id } }, { held: true }));
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#send(), SECONDS * 1000);

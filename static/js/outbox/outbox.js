@@ -7,6 +7,7 @@ import { newId } from "../page/ids.js";
 import * as browser from "../page/store.js";
 
 const SLOW = 3_000; // ms without an answer, after which the connection is checked
+const HELD = 6_000; // ms until another tab sends what one holds back: a second longer than it can be undone there
 
 export class Outbox extends EventTarget {
   #items = [];
@@ -16,15 +17,17 @@ export class Outbox extends EventTarget {
 
   /** `deliver(envelope)` resolves to the server's answer; it throws Problem if the server refused,
    *  and anything else if no answer came. */
-  constructor({ room, place = room, deliver, store = browser, backoff = new Backoff(), slow = SLOW }) {
+  constructor({ room, place = room, deliver, store = browser, backoff = new Backoff(), ...options }) {
     super();
-    Object.assign(this, { room, place, deliver, store, backoff, slow });
+    const { slow = SLOW, held = HELD, now = Date.now } = options;
+    Object.assign(this, { room, place, deliver, store, backoff, slow, held, now });
     this.#items = store
       .keys(this.#key(""))
       .map((key) => store.load(key))
       .filter((item) => item && item.state !== "sent")
       .map(revived)
       .sort((a, b) => a.order - b.order);
+    for (const item of this.#items) if (item.state === "held") this.#releaseLater(item);
   }
 
   get items() {
@@ -51,8 +54,10 @@ export class Outbox extends EventTarget {
     const needless = ({ tried, state, envelope: older }) => replaces(envelope, older) && (!tried || state === "failed");
     this.#adopt(subjectOf(envelope));
     for (const item of this.#items.filter(needless)) this.#remove(item, "replaced");
-    const order = Date.now() + this.#items.length / 1000;
+    const now = this.now();
+    const order = now + this.#items.length / 1000;
     const item = { client_id: newId(), envelope, state: held ? "held" : "sending", order };
+    if (held) item.until = now + this.held;
     this.#items.push(item);
     this.#changed(item);
     this.flush();
@@ -73,6 +78,14 @@ export class Outbox extends EventTarget {
   end() {
     this.#ended = true;
     this.#nudge();
+  }
+
+  /** Holds one back for as long again: other tabs wait too. */
+  hold(id) {
+    const item = this.find(id);
+    if (item?.state !== "held") return;
+    item.until = this.now() + this.held;
+    this.store.save(this.#key(id), item);
   }
 
   release(id) {
@@ -126,6 +139,19 @@ export class Outbox extends EventTarget {
 
   find(id) {
     return this.#items.find((item) => item.client_id === id);
+  }
+
+  /** What another tab holds back is undone there, or sent: by that tab, and by this one, since it may be closed. */
+  #releaseLater({ client_id: id, order, until = order + HELD }) {
+    const look = () => {
+      if (this.#ended || !this.find(id)) return;
+      const kept = this.store.load(this.#key(id));
+      if (!kept) this.discard(id);
+      else if (kept.state === "held" && kept.until > until) this.#releaseLater(kept);
+      else this.release(id);
+    };
+    // No longer, whatever happened to the clock.
+    setTimeout(look, Math.min(until - this.now(), this.held));
   }
 
   /** What another tab has not sent yet about the same thing comes first; under its client_id it is stored once. */
@@ -188,10 +214,9 @@ export class Outbox extends EventTarget {
   }
 }
 
-/** An item as a page before kept it. What it held back it would have sent; version 0.1.0 kept messages only. */
+/** An item as a page before kept it; version 0.1.0 kept messages only. */
 const revived = ({ message, envelope = { command: "send-message", message }, ...item }) => ({
   ...item,
   envelope,
-  state: item.state === "held" ? "sending" : item.state,
   tried: true,
 });
