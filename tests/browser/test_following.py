@@ -134,6 +134,40 @@ def test_a_mark_that_meets_a_restart_is_repeated(server: Server, devices: Any) -
     waits(page, lambda: read_to(server, ann, room) == seen, "the second is read")
 
 
+_UNTIL_LEFT = """room => {
+  window.left = new Promise((done) => {
+    document.addEventListener("inbox", ({ detail }) => detail.rooms[room] || done());
+  });
+}"""
+
+
+def test_who_joins_by_speaking_has_read_from_then_on(server: Server, devices: Any) -> None:
+    """To look at an open room joins nobody, nor to look on after leaving it; what is said in between is read."""
+    ann, bo = session(server, "Ann"), session(server, "Bo")
+    room = room_of(server, "spoken", bo)
+    page = devices(ann, f"/rooms/{room}", clock=True)
+    marks: list[str] = []
+    page.on("request", lambda request: request.url.endswith("/read") and marks.append(request.url))
+    say(server, bo, room, "one")
+    expect(page.locator("#log article")).to_have_count(1)
+    page.clock.run_for(3_000)
+    assert (marks, entry(server, ann, room)) == ([], {})
+    page.locator("[name=message]").fill("two")
+    page.locator("[name=message]").press("Enter")
+    expect(page.locator("#log article")).to_have_count(2)
+    last = say(server, bo, room, "@Ann, look")
+    waits(page, lambda: read_to(server, ann, room) == last, "it is read")
+    assert "mentions" not in entry(server, ann, room)
+    page.evaluate(_UNTIL_LEFT, room)
+    ann.delete(f"{server.url}/api/v1/rooms/{room}/members/me", timeout=60)
+    page.evaluate("() => window.left")
+    marks.clear()
+    say(server, bo, room, "four")
+    expect(page.locator("#log article")).to_have_count(4)
+    page.clock.run_for(3_000)
+    assert (marks, entry(server, ann, room)) == ([], {})
+
+
 _FOLLOW = """async ([room, way]) => {
   const { connect } = await import("/static/js/client.js");
   const connection = connect({ room, inbox: true, transports: [way] });

@@ -18,13 +18,13 @@ afterEach(() => {
 
 /** The marks of an account in a room whose newest message is in view while `page.looks`; they fail with
  *  `page.failure`, if there is one. */
-function reader(room, page = { looks: true }) {
+function reader(room, page = { looks: true }, read = { id: 0, messages: 0 }) {
   const marks = [];
   const mark = async (seq) => {
     marks.push(seq);
     if (page.failure) throw page.failure;
   };
-  const unread = new Unread(room, () => page.looks, { read: { id: 0, messages: 0 }, mark });
+  const unread = new Unread(room, () => page.looks, { read, mark });
   return { unread, marks, page };
 }
 
@@ -123,4 +123,20 @@ test("a mark that fails late takes nothing back from a later one", async () => {
   unread.reached(5);
   await pass(100_000);
   assert.deepEqual(marks, [4, 5]);
+});
+
+test("who has not joined marks nothing, and from then on what was seen", async () => {
+  const { unread, marks } = reader("joined", { looks: true }, null);
+  unread.reached(4);
+  for (const leave of leaving) leave();
+  await pass(10_000);
+  assert.deepEqual(marks, [], "a mark would join");
+  unread.joins(true);
+  await pass(0);
+  assert.deepEqual(marks, [4]);
+  unread.reached(5);
+  unread.joins(false);
+  await pass(10_000);
+  for (const leave of leaving) leave();
+  assert.deepEqual(marks, [4], "a mark would join again");
 });

@@ -22,10 +22,12 @@ export class Unread {
   #marked = 0; // the server has it, or is being told
 
   /** `looks()` is true while the newest message is in view; `messages` were sent so far, and `head` is the number of the
-   *  newest event. Of an account `read` is what the server has, and `mark(seq)` tells it; it rejects if that failed. */
-  constructor(room, looks, { messages = 0, read = null, mark = null, head = Infinity, life } = {}) {
+   *  newest event. Of an account `read` is what the server has, and `mark(seq)` tells it; it rejects if that failed.
+   *  It would join an account that has not `joined`. */
+  constructor(room, looks, options = {}) {
+    const { messages = 0, read = null, mark = null, joined = read !== null, head = Infinity, life } = options;
     Object.assign(this, { key: `read:${room}`, timeKey: `read-at:${room}`, countKey: `read-n:${room}` });
-    Object.assign(this, { looks, messages, mark });
+    Object.assign(this, { looks, messages, mark, joined });
     // A log that has begun anew, such as after its data was lost: nothing of it was read.
     if (load(this.key, 0) > head) for (const key of [this.key, this.timeKey, this.countKey]) save(key, null);
     /** The number that was read last at the visit before; Infinity at the first one. */
@@ -56,8 +58,14 @@ export class Unread {
     return true;
   }
 
+  /** Takes in whether the account is a member of the room now. */
+  joins(joined) {
+    this.joined = joined;
+    this.#plan();
+  }
+
   get #isBehind() {
-    return this.mark !== null && this.#due > this.#marked;
+    return this.mark && this.joined && this.#due > this.#marked;
   }
 
   #plan() {

@@ -57,12 +57,16 @@ export function wirePlace(page) {
     life,
   });
   const position = JSON.parse($("chat").dataset.position);
+  // As the inbox of the account has it, which may join by speaking, and join or leave on another page.
+  const hasJoined = () => Boolean(connection.inbox.rooms?.[connection.room]?.read);
   const unread = new Unread(place, () => scroll.stuck && !latest, {
     ...position,
     life,
     head: connection.seq,
-    mark: position.read && ((id, keepalive) => api.markRead(id, { keepalive })),
+    mark: connection.inbox && ((id, keepalive) => api.markRead(id, { keepalive })),
+    joined: Boolean(position.read) || hasJoined(),
   });
+  connection.addEventListener("inbox", () => unread.joins(hasJoined()));
   log.read = unread.before;
   const history = new History({
     scroller: $("scroller"),
