@@ -471,6 +471,19 @@ class StoreContract:
         assert do(store, later).event == delivered.event
         assert store.scheduled("lobby", "ann") == [] and (store.next_due(), store.waiting()) == (None, 0)
 
+    def test_a_message_that_is_not_sent_holds_up_no_later_one(self, store: Store) -> None:
+        """One that was cancelled, one that is refused in the same batch, and one that is due later."""
+        cancelled, refused, free, later = (
+            do(store, said(name, name, send_at="+1s"), at=T0 + place).scheduled["id"]
+            for place, name in enumerate(("Ann", "Bob", "Ann", "Ann"))
+        )
+        do(store, commands.CancelScheduled(scheduled=commands.ScheduledId(cancelled)))
+        do(store, said("Bob"), who="bob", at=T0 + 500)
+        outcomes = store.commit([Write(Deliver(each), T0 + 2000) for each in (cancelled, refused, free)])
+        assert [type(each) for each in outcomes] == [Nothing, Nothing, Stored]
+        assert [each["id"] for each in store.scheduled("lobby", "ann")] == [refused, later]
+        assert isinstance(do(store, Deliver(later), at=T0 + 2000), Stored)
+
     def test_a_delivery_answers_for_no_other_message(self, store: Store) -> None:
         """Its client_id was forgotten while it waited, and used again: that message keeps its own answer."""
         day = 86_400_000

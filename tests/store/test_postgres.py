@@ -26,7 +26,7 @@ from quotechat.hub.accounts.accounts import Accounts
 from quotechat.hub.accounts.bots import Bots
 from quotechat.hub.accounts.credentials import Rules, principal_of
 from quotechat.hub.accounts.passwords import Passwords
-from quotechat.hub.budgets.limits import Budget, Limits
+from quotechat.hub.budgets.limits import Budget, Limits, Rate
 from quotechat.hub.chat import Chat
 from quotechat.hub.programs.cursors import ALL, Cursors
 from quotechat.hub.webhooks.calls import Policy
@@ -600,6 +600,71 @@ def test_a_delivery_waits_for_a_ban_that_comes_first(open_store: Open, tables: s
         other.commit()
         assert isinstance(delivery.result(60), Nothing)
     assert store.read("lobby", START, 9).events == []
+
+
+def waits_in(store: Store, room: str, *texts: str) -> list[int]:
+    """The ids of Ann's messages, each due a millisecond or more after the one before it."""
+    return [do(store, said("Ann", text, room=room, send_at="+1s"), at=T0 + place).scheduled["id"]
+            for place, text in enumerate(texts)]  # fmt: skip
+
+
+@contextlib.contextmanager
+def delivering(store: Store, tables: str, number: int) -> Iterator[None]:
+    """Another machine has claimed the message `number`, and waits for the lobby."""
+    batch = [Write(Deliver(number), T0 + 2000), Write(said("Bob"), T0 + 2000, "bob")]
+    with psycopg.connect(tables) as held, ThreadPoolExecutor(1) as pool, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_HOLD", module._HOLD.replace("'5s'", "'120s'"))
+        held.execute("SELECT 1 FROM room WHERE name = 'lobby' FOR UPDATE")
+        slow = pool.submit(store.commit, batch)
+        until(lambda: waits_for_a_lock(tables), what="the delivery, which waits for the lobby")
+        yield
+        held.commit()
+        assert [type(each) for each in slow.result(60)] == [Stored, Stored]
+
+
+def texts_of(store: Store, room: str) -> list[str]:
+    return [event.envelope["message"]["message"] for event in store.read(room, START, 99).events]
+
+
+@pytest.mark.parametrize("handed", ["with those before it", "alone"])
+def test_due_messages_of_a_sender_keep_their_order(open_store: Open, tables: str, handed: str) -> None:
+    """While one is claimed, no machine stores a later one of its sender there; others go on, and so do other rooms."""
+    store, other = open_store(), open_store()
+    for room in ("tea", "jam"):
+        do(store, CreateRoom(room))
+    first, second, third = waits_in(store, "tea", "1", "2", "3")
+    (elsewhere,) = waits_in(store, "jam", "j")
+    bobs = do(store, said("Bob", "b", room="tea", send_at="+1s"), "bob").scheduled["id"]
+    batches = {"with those before it": [[first, second, third, elsewhere, bobs]],
+               "alone": [[first], [second], [third], [elsewhere, bobs]]}[handed]  # fmt: skip
+    with delivering(store, tables, first):
+        outcomes = [outcome for batch in batches
+                    for outcome in other.commit([Write(Deliver(each), T0 + 2000) for each in batch])]  # fmt: skip
+        assert [type(each) for each in outcomes] == [Nothing, Nothing, Nothing, Stored, Stored]
+    outcomes = other.commit([Write(Deliver(each), T0 + 2000) for each in (first, second, third)])
+    assert [type(each) for each in outcomes] == [Nothing, Stored, Stored]
+    assert texts_of(store, "tea") == ["b", "1", "2", "3"]
+
+
+def test_a_message_that_was_held_up_is_sent_soon(
+    open_store: Open, tables: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scheduler of a machine hands it over again, until the other machine has stored the one before it."""
+    store, other = open_store(), open_store()
+    do(store, CreateRoom("tea"))
+    texts = [str(number) for number in range(9)]
+    numbers = waits_in(store, "tea", *texts)
+    outcomes: list[Any] = []
+    commit = other.commit
+    monkeypatch.setattr(other, "commit", lambda writes: (outcomes.extend(found := commit(writes)), found)[1])
+    chat = Chat(other, Limits({"message": Rate(1e9, 1e9)}, {}), clock=lambda: T0 + 2000)
+    with contextlib.closing(chat):
+        with delivering(store, tables, numbers[0]):
+            chat.start()
+            until(lambda: len(outcomes) > 2 * len(numbers), what="more looks than one, in vain")
+            assert not [each for each in outcomes if not isinstance(each, Nothing)]
+        until(lambda: store.waiting() == 0, what="all are sent")
+    assert texts_of(store, "tea") == texts
 
 
 def test_leases_go_by_the_clock_of_the_database(open_store: Open) -> None:

@@ -39,6 +39,7 @@ from ..maintenance import pruning, rebuild, redaction, removal, retention
 from ..reads import Reads
 from ..rules import Settings
 from ..shapes import BoundedSql, Sql
+from . import claims
 from .batched_sql import BatchedSql, PlainSql, Read
 from .connections import ENDED, OTHERS, Connection, Pool, PostgresUnavailable, connect, lost, wait_for_leaving
 from .statements import sendable
@@ -55,8 +56,6 @@ _HOLD = (
     " set_config('idle_in_transaction_session_timeout', '8s', true)"
 )
 _LOCK_SECONDS = 5  # as in `_HOLD`
-_CLAIM = "SELECT id FROM scheduled WHERE id = ANY(%s) AND state = 'waiting' ORDER BY id FOR UPDATE SKIP LOCKED"
-_HOLD_SCHEDULED = "SELECT id FROM scheduled WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
 _HOLD_ROOMS = (
     f"SELECT name, {ledger.ROOM_COLUMNS} FROM room WHERE name = ANY(%s) OR id IN"
     " (SELECT room_id FROM scheduled WHERE id = ANY(%s)) ORDER BY id FOR UPDATE"
@@ -271,18 +270,20 @@ class PostgresStore(Reads):
             connection.execute(_BEGIN)
             connection.execute(_HOLD)
             # Claimed before the rooms: messages that another machine delivers just now are skipped, not waited for.
-            claimed = connection.execute(_CLAIM, [delivered]) if delivered else None
+            claimed = connection.execute(claims.CLAIM, [delivered]) if delivered else None
             if cancelled:
-                connection.execute(_HOLD_SCHEDULED, [cancelled])
+                connection.execute(claims.HOLD, [cancelled])
             rooms = connection.execute(_HOLD_ROOMS, [sendable(names), delivered])
+            waiting = connection.execute(claims.WAITING, [delivered, delivered]) if delivered else None
             if any(accounts):
                 # After the rooms, and read below: a ban that is committed meanwhile is seen.
                 connection.execute(_HOLD_ACCOUNTS, accounts)
             sql.prefetch(self._likely_reads(writes))
         found = rooms.fetchall()
         self._remember_rooms(sql, names, found)
-        if claimed is not None:
-            self._remember_claims(sql, delivered, {row[0] for row in claimed.fetchall()})
+        if claimed is not None and waiting is not None:
+            mine = claims.in_turn({row[0] for row in claimed.fetchall()}, waiting.fetchall())
+            self._remember_claims(sql, delivered, mine)
         ids = {row[0]: row[1] for row in found}
         if any(self._ids.get(name) != number for name, number in ids.items()):
             # A room is new here, or was made anew: the prefetched rows are those of another id.
