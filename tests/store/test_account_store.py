@@ -13,6 +13,7 @@ from quotechat.config import Settings
 from quotechat.hub.accounts.accounts import Accounts
 from quotechat.hub.accounts.bars import Bars
 from quotechat.hub.accounts.bots import Bots
+from quotechat.hub.accounts.clients import Client
 from quotechat.hub.accounts.credentials import Rules, principal_of
 from quotechat.hub.accounts.passwords import Passwords
 from quotechat.hub.accounts.people import People
@@ -345,12 +346,12 @@ def test_nobody_acts_by_a_right_that_has_ended(store: Store, end: str) -> None:
         lambda: people.ban(by, other.key, None),
         lambda: people.change_site(by, {"title": "Mine"}),
         lambda: people.make(by, "New", "admin"),
+        lambda: people.invite(by),
+        lambda: bots.make(by, "Bot"),
         lambda: bars.put(by, "8.8.8.8", None, None),
         lambda: bars.lift(by, "8.8.8.8"),
     ]
     lasting: list[Callable[[], object]] = [
-        lambda: people.invite(by),
-        lambda: bots.make(by, "Bot"),
         lambda: people.revoke_invitation(by, "abcdefgh"),
         lambda: own.change(by, "Chief", {}, None),
         lambda: own.claim(by, "visitor"),
@@ -366,6 +367,20 @@ def test_nobody_acts_by_a_right_that_has_ended(store: Store, end: str) -> None:
             act()
     assert store.read_with(lambda sql: accounts.by_key(sql, other.key)) == other
     people.ban(None, other.key, None)  # the operator may
+
+
+@pytest.mark.parametrize("end", ["banned", "closed"])
+def test_nobody_joins_by_an_invitation_of_one_that_has_ended(store: Store, end: str) -> None:
+    """Whatever kept the link: a store of an older version may have one."""
+    own, ann = Accounts(store, Passwords(), Rules(limits=False), lambda: T0), made(store, "Ann")
+    if end == "banned":
+        store.write_with(lambda sql: bans.ban(sql, ann, T0 + 9, T0))
+    else:
+        store.write_with(lambda sql: closing.close(sql, ann, T0))
+    _, code = store.write_with(lambda sql: tickets.make(sql, "join", T0, 9_000, role="member", made_by=ann.id))
+    with pytest.raises(LinkUnknown):
+        own.join(code, "Cy", "seven brown geese 42", Client())
+    assert store.read_with(lambda sql: accounts.by_name(sql, "Cy")) is None
 
 
 def test_what_is_scheduled_is_sent_under_the_name_of_then(store: Store) -> None:

@@ -20,7 +20,7 @@ from quotechat.hub.accounts.people import People
 from quotechat.hub.budgets.limits import Budget, Limits
 from quotechat.hub.chat import Chat
 from quotechat.hub.programs.hooks import Hooks, make_hook
-from quotechat.protocol.errors import Conflict, LinkUnknown, RoomUnknown, Unauthenticated
+from quotechat.protocol.errors import Conflict, Forbidden, LinkUnknown, RoomUnknown, Unauthenticated
 from quotechat.store.accounts import accounts, bans, closing, sessions, tickets
 from quotechat.store.accounts.accounts import Account
 from quotechat.store.base import CreateRoom, Store
@@ -115,3 +115,31 @@ def test_no_hook_outlives_its_room(open_store: Open, tables: str, removed_first:
     else:
         assert beside(store, other, tables, make, lambda: other.remove_room("tea", T0)) is None
     assert store.read_with(lambda sql: sessions.hooks_of(sql, "tea")) == []
+
+
+@pytest.mark.parametrize("how", ["banned", "role"])
+@pytest.mark.parametrize("kind", ["invite", "reset", "make"])
+def test_no_link_outlives_the_right_to_make_it(open_store: Open, tables: str, how: str, kind: str) -> None:
+    """It is asked for when those of its maker have been revoked: the maker has ended, or lost the right."""
+    store, other = open_store(), open_store()
+    made(store, "Boss", "owner")
+    ann, zoe = made(store, "Ann", "admin"), made(store, "Zoe")
+    by, people = principal_of(ann, None, None), People(other, lambda: T0)
+
+    def end(sql: Sql) -> None:
+        sql.alone("account")
+        tickets.revoke_made_by(sql, ann.id)
+        if how == "banned":
+            bans.ban(sql, ann, T0 + 1, T0)
+        else:
+            accounts.set_role(sql, ann, "member", T0)
+
+    acts: dict[str, Callable[[], Any]] = {
+        "invite": lambda: people.invite(by),
+        "reset": lambda: people.reset_link(by, zoe.key),
+        "make": lambda: people.make(by, "Cy", "member"),
+    }
+    found = beside(store, other, tables, end, acts[kind])
+    assert isinstance(found, Unauthenticated if how == "banned" else Forbidden), found
+    kept = store.read_with(lambda sql: list(sql.all("SELECT kind FROM ticket")))
+    assert kept == []

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ...protocol.errors import AccountUnknown, Conflict, Forbidden
+from ...protocol.rights.permissions import CREATE_BOT
 from ...protocol.rights.principal import SCOPES, Principal
 from ...store.accounts import accounts, bans, callers, closing, sessions
 from ...store.accounts.accounts import Account
@@ -59,7 +60,7 @@ class Bots:
     ) -> Made:  # fmt: skip
         """Make a bot and its first token, for `rooms` or for all. `keeper` is an id, the asker's if it is None.
 
-        Raises Invalid, Conflict, AccountUnknown, and Forbidden if another is to be the keeper.
+        Raises Invalid, Conflict, AccountUnknown, and Forbidden if `by` may make none, or another is to be the keeper.
         """
 
         def work(sql: Sql) -> Made:
@@ -142,7 +143,7 @@ class Bots:
 
     def _keeper(self, sql: Sql, by: Principal | None, keeper: str | None) -> int | None:
         sql.alone("account")
-        by = callers.present(sql, by, self._clock())
+        by = callers.present_allowed(sql, by, self._clock(), CREATE_BOT)
         if keeper is None:
             return None if by is None else self._with_room(sql, accounts.by_id(sql, by.account or 0))
         found = accounts.by_key(sql, keeper)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from ...protocol.errors import AccountUnknown, Conflict, Forbidden, Invalid
 from ...protocol.events import rfc3339
 from ...protocol.limits import MOST_ROOMS
+from ...protocol.rights.permissions import INVITE
 from ...protocol.rights.principal import ROLES, Principal, outranks
 from ...store.accounts import accounts, bans, callers, closing, entering, sessions, tickets
 from ...store.accounts.accounts import Account
@@ -121,8 +122,9 @@ class People:
         made_by = None if by is None else by.account
 
         def work(sql: Sql) -> Invited:
+            sql.alone("account")  # before the maker is read: who ends it or its right revokes what it has made by then
             now = self._clock()
-            entering.check(sql, callers.present(sql, by, self._clock()), rooms)
+            entering.check(sql, callers.present_allowed(sql, by, now, INVITE), rooms)
             made = tickets.make(
                 sql, "join", now, lasts_ms, uses=uses, role=role, rooms=rooms, made_by=made_by, note=note
             )
@@ -150,6 +152,7 @@ class People:
         """Make a link by which an account chooses a new password. Raises AccountUnknown, Forbidden, Conflict."""
 
         def work(sql: Sql) -> Invited:
+            sql.alone("account")  # as `invite`
             account = self._below(sql, by, key)
             if account.state == "closed" or account.role == "bot":
                 raise Conflict("This account has no password.")
@@ -165,6 +168,7 @@ class People:
         """Make a new account, and a link by which its owner chooses a password. `password` is a hash."""
 
         def work(sql: Sql) -> tuple[Account, Invited]:
+            sql.alone("account")  # as `invite`
             _check_role(callers.present(sql, by, self._clock()), role)
             account = accounts.make(
                 sql, name, role, self._clock(), password=password, made_by=None if by is None else by.account

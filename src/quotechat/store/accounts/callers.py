@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 
 from ...protocol import commands, names
 from ...protocol.errors import Conflict, Forbidden, Unauthenticated
+from ...protocol.rights.permissions import allows_on_server
 from ...protocol.rights.principal import Principal, account_id, has_own_id
+from ..administration import site
 from ..base import Write
 from ..shapes import Sql
 from .accounts import is_active
@@ -80,6 +82,14 @@ def present_admin(sql: Sql, by: Principal | None, at: int) -> Principal | None:
     found = present(sql, by, at)
     if found is not None and not found.is_admin:
         raise Forbidden("Only administrators may do this.")
+    return found
+
+
+def present_allowed(sql: Sql, by: Principal | None, at: int, action: str) -> Principal | None:
+    """As `present`, for an `action` on the server. Raises Forbidden if `by` may not do it any more."""
+    found = present(sql, by, at)
+    if found is not None and not allows_on_server(found, action, site.all_of(sql)):
+        raise Forbidden("This account may not do this any more.")
     return found
 
 

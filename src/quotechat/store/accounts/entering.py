@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ...protocol import rooms
 from ...protocol.commands import AddMember, NewMember
-from ...protocol.errors import Conflict, Forbidden, RoomUnknown
+from ...protocol.errors import Conflict, Forbidden, LinkUnknown, RoomUnknown
 from ...protocol.rights.permissions import MANAGE, READ, allows
 from ...protocol.rights.principal import Principal
 from .. import members
@@ -37,9 +37,12 @@ def check(sql: Sql, by: Principal | None, names: Iterable[str]) -> None:
 def let_in(sql: Sql, account: Account, names: Iterable[str], at: int, by: int | None = None) -> None:
     """Make `account` a member of those rooms that are still there, and that the account `by` still manages.
 
-    `by` is None for the operator and the application around.
+    `by` is None for the operator and the application around. Raises LinkUnknown if the account `by` may not act.
     """
-    maker = None if by is None else _principal(accounts.by_id(sql, by))
+    inviter = None if by is None else accounts.by_id(sql, by)
+    if inviter is not None and not inviter.is_active(at):
+        raise LinkUnknown()
+    maker = None if inviter is None else _principal(inviter)
     wanted = []
     for name in sorted(set(names)):
         found = members.membership(sql, name, by)
