@@ -516,3 +516,12 @@ def test_after_a_reset_what_is_older_can_be_loaded(server: Server, open_page: Op
     earlier.click()
     waits(page, lambda: len(shown(page)) == 60, "all of it")
     assert [number for number, _ in shown(page)] == list(range(1, 61))
+
+
+def test_a_visitor_whom_the_server_no_longer_lets_in_signs_in(server: Server, open_page: Open) -> None:
+    """The page does not stand there as if it were live."""
+    page = open_page("/polling")
+    server.kill()
+    server.settings["QUOTECHAT_ACCESS"] = "private"
+    server.start()
+    page.wait_for_url(f"{server.url}/sign-in?next=%2Fpolling")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from collections.abc import Iterator
@@ -216,3 +217,78 @@ def test_typing_is_shown_and_goes(server: Server, devices: Any) -> None:
     expect(there.locator("#log article .text").last).to_have_text(typed)
     assert "own" not in (there.locator("#log article").last.get_attribute("class") or "").split()
     expect(line).to_have_text("")
+
+
+class Closed:
+    """A closed room of Ann's, in which Bo is or is not."""
+
+    def __init__(self, server: Server) -> None:
+        self.ann, self.bo = session(server, "Ann"), session(server, "Bo")
+        api = f"{server.url}/api/v1"
+        made = self.ann.post(f"{api}/rooms", json={"title": "The team", "kind": "closed"}, timeout=60)
+        assert made.status_code == 201, made.text
+        self.name = made.json()["name"]
+        person = self.bo.get(f"{api}/me", timeout=60).json()["account"]["id"]
+        self.member = f"{api}/rooms/{self.name}/members/{person}"
+
+    def let_in(self) -> None:
+        answer = self.ann.put(self.member, json={}, timeout=60)
+        assert answer.ok, answer.text
+
+    def put_out(self) -> None:
+        assert self.ann.delete(self.member, timeout=60).ok
+
+
+@pytest.mark.parametrize("path", ["/rooms/{}", "/polling?room={}"])
+def test_out_of_a_room_the_page_says_so_and_follows_the_others(path: str, server: Server, devices: Any) -> None:
+    """Nothing of the room stays in the page; that one is let in again is told in the column."""
+    room = Closed(server)
+    room.let_in()
+    say(server, room.ann, room.name, "among us")
+    page = devices(room.bo, path.format(room.name))
+    expect(page.locator("#log")).to_contain_text("among us")
+    room.put_out()
+    expect(page.locator("h1")).to_have_text("No such room")
+    expect(page.locator("body")).not_to_contain_text("among us")
+    row = page.locator(f"#room-list [data-room={room.name}] a")
+    expect(row).to_have_count(0)
+    room.let_in()
+    say(server, room.ann, room.name, "again")
+    expect(row).to_contain_text("unread")
+    row.click()
+    expect(page.locator("#log")).to_contain_text("again")
+
+
+def test_out_of_a_room_what_is_being_written_stays(server: Server, devices: Any) -> None:
+    """In sight until its writer goes on, and in the draft for the day on which one is let in again."""
+    room = Closed(server)
+    room.let_in()
+    page = devices(room.bo, f"/rooms/{room.name}")
+    field = page.locator("[name=message]")
+    field.fill("half a thought")
+    room.put_out()
+    expect(page.locator("#pill")).to_have_text("Not there any more")
+    expect(page.locator("#toast")).to_contain_text("not there any more, or not yours")
+    expect(field).to_have_value("half a thought")
+    page.click("#toast button")
+    expect(page.locator("h1")).to_have_text("No such room")
+    room.let_in()
+    page.goto(f"{server.url}/rooms/{room.name}")
+    expect(field).to_have_value("half a thought")
+
+
+def test_a_room_that_is_there_and_refused_is_loaded_anew_once(server: Server, devices: Any) -> None:
+    """The page asks nothing again and again, though the server's answers do not fit each other."""
+    page = devices(session(server, "Bo"), "/rooms/lobby")
+    loads_of: list[str] = []
+    page.on("domcontentloaded", lambda: loads_of.append(page.url))
+    refused = {"command": "error", "error": {"code": "room-unknown", "title": "No such room", "status": 404}}
+    page.route_web_socket("**/api/v1/ws*", lambda socket: socket.send(json.dumps(refused)))
+    page.goto(f"{server.url}/rooms/lobby?again")
+    again = page.locator("#toast button")
+    expect(again).to_have_text("Load anew")
+    assert len(loads_of) == 2
+    again.click()
+    waits(page, lambda: len(loads_of) == 3, "the page")
+    expect(again).to_have_text("Load anew")
+    assert len(loads_of) == 3

@@ -282,6 +282,9 @@ test("the dot has words for what is wrong, and for what waits", () => {
   assert.equal(pillText({ state: "checking", transport: "websocket" }), "Checking…");
   assert.equal(pillText({ state: "offline" }, 2), "2 waiting · Offline");
   assert.equal(pillText({ state: "live", transport: "websocket" }), "Live · WebSocket");
+  assert.equal(pillText({ state: "stopped", problem: { code: "cursor-expired" } }), "Loading anew");
+  assert.equal(pillText({ state: "stopped", problem: { code: "room-unknown" } }), "Not there any more");
+  assert.equal(pillText({ state: "stopped", problem: { code: "unauthenticated" } }, 1), "1 waiting · Signed out");
 });
 
 test("the dot is silent while all is well, and for a moment while a connection is made", () => {

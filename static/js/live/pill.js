@@ -1,25 +1,29 @@
 // The state of the connection: a dot, and words only when something is wrong; its panel tells more.
 const NAMES = { websocket: "WebSocket", "long-poll": "long poll", "short-poll": "short poll" };
 const PATIENCE = 3_000; // ms in which a connection may be made without a word
+const ENDED = { "room-unknown": "Not there any more", unauthenticated: "Signed out" };
 
-const stateText = ({ state, transport }) =>
+/** Why nothing is read: for good, or until the new snapshot is here. */
+const stoppedText = (problem) => ENDED[problem?.code] ?? "Loading anew";
+
+const stateText = ({ state, transport, problem }) =>
   ({
     live: `Live by ${NAMES[transport]}`,
     waiting: "Connection lost, reconnecting",
     offline: "Offline",
     checking: "Checking the connection",
-    stopped: "Loading anew",
+    stopped: stoppedText(problem),
   })[state] ?? "Connecting";
 
 /** `waiting` is how much is unsent. Pure, for the test. */
-export function pillText({ state, transport, retryIn = 0 }, waiting = 0) {
+export function pillText({ state, transport, retryIn = 0, problem }, waiting = 0) {
   const unsent = waiting ? `${waiting} waiting` : "";
   const words = {
     live: `Live · ${NAMES[transport] ?? transport}`,
     waiting: `Reconnecting in ${Math.max(1, Math.ceil(retryIn / 1000))} s`,
     checking: "Checking…",
     offline: "Offline",
-    stopped: "Loading anew",
+    stopped: stoppedText(problem),
   };
   return [unsent, words[state] ?? "Connecting…"].filter(Boolean).join(" · ");
 }

@@ -49,7 +49,7 @@ export function openRoom({ life, inbox = $("rooms").dataset.inbox !== undefined 
   if (Object.keys(inbox.rooms ?? {}).length) tellColumn(inbox);
   // What was not sent stays in this browser, and is sent after the next sign-in.
   connection.addEventListener("signed-out", async () => {
-    if (!signIn) return;
+    if (!signIn) return; // told in the page
     if (await isSignedIn(api)) location.reload();
     else location.assign(signInFrom(signIn, base));
   });
