@@ -14,6 +14,8 @@ import { leftOver } from "../../static/js/composer/lengths.js";
 import { goesOn } from "../../static/js/entries/log.js";
 import { missedOf, Unread } from "../../static/js/reader/unread.js";
 import { load, save } from "../../static/js/page/store.js";
+import { refreshed } from "../../static/js/live/snapshot.js";
+import { Problem } from "../../static/js/problem.js";
 import { isSignedIn } from "../../static/js/room/open.js";
 
 const read = (path) => readFileSync(new URL(path, import.meta.url), "utf-8");
@@ -146,5 +148,24 @@ test("what was read of a log that has begun anew is forgotten", () => {
     const unread = new Unread("tea", () => true, { head, messages: 3 });
     assert.equal(unread.before, before);
     assert.equal(load("read-n:tea"), before === Infinity ? null : 900);
+  }
+});
+
+test("a new snapshot is asked for until it comes, or the room has gone meanwhile", async () => {
+  const snapshot = { messages: [], cursor: "1.0" };
+  for (const [code, status, news] of [
+    ["overloaded", 503, []],
+    ["room-unknown", 404, ["gone"]],
+    ["unauthenticated", 401, ["signed-out"]],
+  ]) {
+    const problem = new Problem({ code, status });
+    const answers = [Promise.reject(problem), Promise.resolve(snapshot)];
+    const heard = [];
+    const connection = new EventTarget();
+    for (const type of ["gone", "signed-out"])
+      connection.addEventListener(type, ({ detail }) => heard.push(type) && assert.equal(detail, problem));
+    const page = { connection, api: { snapshot: () => answers.shift() }, tell: () => {} };
+    assert.equal(await refreshed(page), news.length ? null : snapshot);
+    assert.deepEqual(heard, news);
   }
 });

@@ -2,12 +2,19 @@
 import { Backoff } from "../backoff.js";
 import { reasonOf } from "../problem.js";
 
-/** The snapshot, however long it takes; null if `life` has ended before. */
-export async function refreshed(api, tell, life) {
+/** The news of a connection that nothing is to be read, by the code of the problem. */
+const ENDS = { "room-unknown": "gone", unauthenticated: "signed-out" };
+
+/** The snapshot, however long it takes; null if `life` has ended before, or reading has: `connection` tells that. */
+export async function refreshed({ connection, api, tell, life }) {
   for (const backoff = new Backoff(); !life?.aborted;) {
     try {
       return await api.snapshot();
     } catch (error) {
+      if (ENDS[error.code]) {
+        connection.dispatchEvent(new CustomEvent(ENDS[error.code], { detail: error }));
+        return null;
+      }
       tell(reasonOf(error));
       await new Promise((resolve) => {
         setTimeout(resolve, backoff.next(error.retryIn ?? 0));

@@ -140,7 +140,7 @@ function handlesAnswers(page, expected) {
 }
 
 function handlesConnection(page, arrived) {
-  const { life, api, connection, outbox, timeline, mine, log, scroll, unread, history, tell, pill, pending } = page;
+  const { life, connection, outbox, timeline, mine, log, scroll, unread, history, pill, pending } = page;
 
   connection.addEventListener("status", ({ detail }) => {
     pill.show(detail);
@@ -149,8 +149,8 @@ function handlesConnection(page, arrived) {
     unread.reached(connection.seq); // a mark may have failed meanwhile
   });
   connection.addEventListener("reset", async () => {
-    const snapshot = await refreshed(api, tell, life);
-    if (life.aborted) return;
+    const snapshot = await refreshed(page);
+    if (!snapshot || life.aborted) return;
     mine.add(snapshot.mine);
     timeline.replace(entriesOf(snapshot));
     log.replace(timeline.entries);
