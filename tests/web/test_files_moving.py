@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -191,3 +192,21 @@ def test_a_broken_line_is_refused(tmp_path: Path, source: tuple[Path, dict[str, 
         (tmp_path / "broken").write_bytes(b"".join(broken))
         result = CliRunner().invoke(main, ["import", str(tmp_path / "broken"), "--data", str(tmp_path / f"t{number}")])
         assert result.exit_code == 1 and "lobby: " in result.output
+
+
+def test_contents_that_end_early_are_not_mixed(tmp_path: Path) -> None:
+    """A content that was cut short where it came from is left out, and the next one is stored as its own."""
+    short, whole = b"of a closed room", b"of another room"
+    digests = [hashlib.sha256(each).digest() for each in (short, whole)]
+    store = open_store(Settings(data=tmp_path))
+    try:
+        arriving = moving.Arriving(store)
+        arriving.take(moving.Piece(digests[0], len(short), 0, short[:5]))
+        arriving.take(moving.Piece(digests[1], len(whole), 0, whole))
+        arriving.take(moving.Piece(digests[0], len(short), 0, short[:5]))
+        with store.writing() as sql:
+            places = dict(sql.all("SELECT hash, place FROM blob"))
+            assert list(places) == [digests[1]]
+            assert list(sql.all("SELECT place, data FROM piece")) == [(places[digests[1]], whole)]
+    finally:
+        store.close()

@@ -60,6 +60,8 @@ class Arriving:
     def take(self, piece: Piece) -> None:
         """Take the next piece. Raises Impossible if a content is not what its hash says."""
         if piece.at == 0:
+            # The one before may have ended too early where it came from: then it is left out.
+            self._waiting.clear()
             self._seen, self._bytes = hashlib.sha256(), 0
         if piece.at != self._bytes:
             raise Impossible("a piece of a file is missing")
@@ -77,6 +79,9 @@ class Arriving:
         digest, size = self._waiting[0][:2]
         sql.alone("blob")
         if sql.one("SELECT 1 FROM blob WHERE hash = ?", digest) is None:
+            if self._waiting[0].at == 0:
+                # Of an earlier load, whose pieces may have begun elsewhere.
+                sql.run("DELETE FROM piece WHERE place = ?", digest.hex())
             for piece in self._waiting:
                 sql.run(
                     "INSERT INTO piece (place, at, data) VALUES (?, ?, ?) ON CONFLICT (place, at) DO UPDATE"
