@@ -23,6 +23,7 @@ from quotechat.hub.chat import Chat
 from quotechat.live import inbox_feed
 from quotechat.live.handoff import Handoff
 from quotechat.live.inbox_feed import InboxFeed
+from quotechat.live.peer import Peer
 from quotechat.live.reactor import Reactor, open_reactor
 from quotechat.protocol import commands
 from quotechat.protocol.cursor import START, Now
@@ -52,6 +53,32 @@ class Follower:
 
     def commands(self) -> list[str]:
         return [each["command"] for each in self.told]
+
+    def rooms(self) -> list[str]:
+        """The rooms whose news it was told, in order."""
+        return [room for each in self.told if each["command"] == "news" for room in each["rooms"]]
+
+
+class HangingUp(Follower):
+    """Closes the far end of another reader's socket when it is told something."""
+
+    def __init__(self, far: socket.socket) -> None:
+        super().__init__()
+        self._far = far
+
+    def inbox_sends(self, encoded: bytes, position: str | None = None) -> None:
+        self._far.close()
+
+
+class Gone(Peer):
+    """A socket that follows an inbox."""
+
+    def inbox_sends(self, encoded: bytes, position: str | None = None) -> None:
+        self.send(encoded)
+
+    def closed(self) -> None:
+        self.reactor.inbox.unfollow(self)
+        super().closed()
 
 
 class Worker:
@@ -209,6 +236,34 @@ def test_what_was_read_for_those_who_have_gone_is_nobodys(worker: Worker, monkey
     worker.say("room1")
     until(lambda: "news" in back.commands(), what="the news of its room")
     assert gone.told == []
+
+
+def test_a_reader_that_hangs_up_as_it_begins_costs_nobody_news(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its socket refuses the first bytes, in the read that finds news for the readers of other inboxes."""
+    worker.chat._store.commit([Write(CreateRoom(f"room{number}"), T0, operator=True) for number in (1, 2)])
+    ann, bo = worker.chat.write_with(filled)[:2]
+    _, there = worker.begin([ann, bo])  # in this order they are told
+    ours, far = socket.socketpair()
+    ours.setblocking(False)
+    gone = Gone(ours, far.close)
+    worker.reactor.add(gone)
+    monkeypatch.setattr(inbox_feed, "GATHER", 0.0)  # the read for a reader that begins finds the news too
+
+    def begin() -> None:
+        worker.say("room1")
+        worker.feed.look()
+        # In its order: the far end hangs up when this one is told, in the same turn of the loop.
+        worker.feed.follow(HangingUp(far), ann, START)
+        worker.feed.follow(gone, ann, START)
+
+    worker.on_reactor(begin)
+    until(lambda: gone.ending, what="the end of the one that hung up")
+    worker.say("room2")
+    until(lambda: "room2" in there.rooms(), what="the news of the second message")
+    assert there.rooms() == ["room1", "room2"]
+    assert gone not in worker.feed._keys
 
 
 def test_a_poll_with_news_of_a_room_has_the_cursor_of_its_inbox(

@@ -228,6 +228,8 @@ class InboxFeed:
                 reading.at = None
             if update is not None:
                 self._tell(reading, update)
+            if not reading.used:  # its last reader hung up as it was told
+                continue
             # Not of a room that the account has left since.
             self._tell_news(begun, before & reading.bits & found.counted, encoded)
             self._answer(key, reading, update)
@@ -253,12 +255,15 @@ class InboxFeed:
             for follower in list(reading.followers):
                 self._send(follower, update.changed)
         for follower, after in list(reading.begins.items()):
-            if not inbox.is_at(after, update.cursor):
-                if not update.whole:  # the follower began during this read
-                    continue
-                follower.inbox_sends(envelope(update.whole), update.cursor)
+            is_there = inbox.is_at(after, update.cursor)
+            # Without the whole it began during this read. Or it left as another one was told.
+            if follower not in reading.begins or not (is_there or update.whole):
+                continue
+            # Before it is told anything: a socket that refuses the bytes is closed at once, and leaves.
             del reading.begins[follower]
             reading.followers.add(follower)
+            if not is_there:
+                follower.inbox_sends(envelope(update.whole), update.cursor)
             caught_up = json.dumps({"command": "caught-up", "room": inbox.INBOX, "cursor": update.cursor})
             follower.inbox_sends(caught_up, update.cursor)
 
