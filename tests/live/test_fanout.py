@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -19,7 +20,10 @@ from quotechat.live.reactor import Reactor, open_reactor
 from quotechat.protocol import commands
 from quotechat.protocol.cursor import Cursor
 from quotechat.protocol.events import Event
-from quotechat.protocol.rights.principal import VISITOR
+from quotechat.protocol.rights.principal import VISITOR, Principal
+from quotechat.store.accounts import accounts
+from quotechat.store.base import Head
+from quotechat.store.shapes import Sql
 from quotechat.store.sqlite.store import SqliteStore
 
 Sent = Callable[[], list[str]]
@@ -72,13 +76,28 @@ class Readers:
     def say(self, room: str = "lobby") -> None:
         self.chat.submit(commands.SendMessage(message=commands.NewMessage("Ann", "x"), room=room), identity=None)
 
-    def begin(self, *rooms: str, after: int = 0, kind: type[Listener] = Listener) -> tuple[Peer, Sent]:
+    def guest(self, room: str) -> Principal:
+        """A guest that was let in to `room`."""
+
+        def made(sql: Sql) -> Principal:
+            account = accounts.make(sql, "Gus", "guest", 1_800_000_000_000)
+            sql.run(
+                "INSERT INTO member (account_id, room_id, role, read_id, read_n, at)"
+                " SELECT ?, id, 'member', 0, 0, 0 FROM room WHERE name = ?", account.id, room,
+            )  # fmt: skip
+            return Principal(account.identity, account.id, account.key, account.name, account.role)
+
+        return self.chat.write_with(made)
+
+    def begin(
+        self, *rooms: str, after: int = 0, kind: type[Listener] = Listener, reader: Principal = VISITOR
+    ) -> tuple[Peer, Sent]:
         """A peer that follows `rooms` from `after` on."""
         near, far = socket.socketpair()
         near.setblocking(False)
         self._far.append(far)
         peer = kind(near, self.joined)
-        handles = [self.chat.open(VISITOR, room) for room in rooms]
+        handles = [self.chat.open(reader, room) for room in rooms]
         subscriptions = [Subscription(handle, handle.follow(), Cursor(after)) for handle in handles]
         self.reactor.add(peer)
         self.on_thread(lambda: [self.reactor.fanout.follow(peer, each) for each in subscriptions])
@@ -133,6 +152,33 @@ def test_a_peer_that_fails_ends_alone(readers: Readers, caplog: pytest.LogCaptur
     until(lambda: broken.sock.fileno() == -1, what="its end")
     assert broken.subscriptions == {}
     assert "broken for a test" in caplog.text
+
+
+def test_a_doubt_outlives_an_answer_that_was_read_before_it(
+    readers: Readers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A guest loses an open room between the store's answer to a first doubt and the reactor's turn to hear it."""
+    guest = readers.guest("lobby")
+    peer, sent = readers.begin("lobby", reader=guest)
+    store, began, goes_on = readers.chat._store, threading.Event(), threading.Event()
+    look = store.head
+
+    def slow(room: str, reader: Principal | None = None) -> Head:
+        found = look(room, reader)
+        if reader is guest and not began.is_set():
+            began.set()
+            assert goes_on.wait(60)
+        return found
+
+    monkeypatch.setattr(store, "head", slow)
+    readers.on_thread(lambda: peer.room_lost("lobby"))
+    assert began.wait(60)
+    readers.chat.write_with(lambda sql: sql.run("DELETE FROM member"))
+    readers.on_thread(lambda: peer.room_lost("lobby"))
+    readers.say()
+    goes_on.set()
+    until(lambda: sent() or not peer.subscriptions, what="the end of its subscription")
+    assert sent() == [] and not readers.reactor.fanout.has_followers("lobby")
 
 
 def test_rooms_of_one_peer_take_turns(readers: Readers, monkeypatch: pytest.MonkeyPatch) -> None:

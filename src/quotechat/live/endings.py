@@ -36,14 +36,14 @@ class Endings:
         """Send `peer` nothing more of `room` until the store has confirmed its right; end there if it does not."""
         subscription = peer.subscriptions.get(room)
         if subscription is not None:
-            subscription.unsure = True
+            subscription.unsure, subscription.asked = True, False
             self.ask(peer, subscription)
 
     def ask(self, peer: Peer, subscription: Subscription) -> None:
         """Ask the store if `peer` may read on; nothing is sent before the answer."""
         if peer.reading is not None:
             return  # the pump after that read comes to this room
-        peer.reading = subscription
+        peer.reading, subscription.asked = subscription, True
 
         def then(found: object) -> None:
             peer.reading = None
@@ -52,7 +52,8 @@ class Endings:
                     self._end(peer, subscription)
                 elif not isinstance(found, Head):
                     return  # the store is unavailable: the next sweep asks again
-                subscription.unsure = False
+                # An answer that was read before the last doubt says nothing about it: the pump asks again.
+                subscription.unsure = not subscription.asked
             self._reactor.pump(peer)
 
         self._reactor.read(subscription.handle.check, then, peer)

@@ -28,7 +28,7 @@ CLOSING_SECONDS = 1.0
 class Subscription:
     """A room that a peer follows, and the position up to which its events have been sent."""
 
-    __slots__ = ("began_at", "caught_up", "feed", "handle", "position", "unsure")
+    __slots__ = ("asked", "began_at", "caught_up", "feed", "handle", "position", "unsure")
 
     def __init__(self, handle: RoomHandle, feed: Feed, position: Cursor) -> None:
         self.handle = handle
@@ -38,6 +38,8 @@ class Subscription:
         self.caught_up = False
         self.unsure = False
         """True if the right to read may have ended: nothing is sent until the store has confirmed it."""
+        self.asked = False
+        """True if the store has been asked since the right was doubted last."""
 
     def progress(self) -> str:
         """Return the cursor that its reader must have by now: the head, unless it is still catching up."""
