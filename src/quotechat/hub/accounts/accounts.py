@@ -202,8 +202,8 @@ class Accounts(OwnTokens):
         hash_ = self.passwords.hash(self._checked(password, account.name, client))
 
         def work(sql: Sql) -> None:
-            tickets.revoke_kind(sql, "reset", account.id)
             sessions.hold(sql, account.id, session.hash, self.clock())
+            tickets.revoke_kind(sql, "reset", account.id)
             accounts.set_password(sql, account, hash_)
             sessions.end_all(sql, account.id, session.hash)
             tickets.revoke_kind(sql, "device", account.id)

@@ -37,6 +37,7 @@ class OwnTokens:
         """End another session of an account, and the links for devices: that session may have made one."""
 
         def work(sql: Sql) -> None:
+            accounts.hold(sql, account_id)  # first: that session may be making a link right now
             found = sessions.find(sql, digest)
             sessions.end(sql, digest)
             tickets.revoke_kind(sql, "device", account_id)

@@ -236,9 +236,9 @@ class People:
         """
 
         def work(sql: Sql, account: Account) -> None:
+            bans.ban(sql, account, until, self._clock())
             # With an invitation of its own it could come back at once, under another name.
             tickets.revoke_made_by(sql, account.id)
-            bans.ban(sql, account, until, self._clock())
             sessions.end_all(sql, account.id)
             if erase:
                 erasing.begin(sql, account, self._clock(), nameless=False)
@@ -315,8 +315,8 @@ class People:
 
 
 def _give_role(sql: Sql, account: Account, role: str, at: int) -> None:
-    # Links first, then the account: the order in which a reset link that is used right now locks them.
-    # An administrator may have made it for a member who now becomes an owner.
+    accounts.hold(sql, account.id)
+    # An administrator may have made one for a member who now becomes an owner.
     tickets.revoke_kind(sql, "reset", account.id)
     if ROLES.index(role) < ROLES.index(account.role):
         tickets.revoke_made_by(sql, account.id)

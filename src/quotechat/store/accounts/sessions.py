@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ...protocol.errors import Conflict, TokenUnknown, Unauthenticated
 from ..shapes import Row, Sql
+from . import accounts
 from .accounts import HOOK, Account
 
 MOST = 50
@@ -123,7 +124,11 @@ def end(sql: Sql, digest: bytes) -> None:
 
 
 def end_all(sql: Sql, account_id: int, but: bytes = b"") -> None:
-    """End the sessions of an account, all or all but one."""
+    """End the sessions of an account, all or all but one.
+
+    It locks the account until the commit, as what begins a session or makes a link for one does (`hold`).
+    """
+    accounts.hold(sql, account_id)
     sql.run("DELETE FROM session WHERE account_id = ? AND hash <> ?", account_id, but)
 
 

@@ -1,4 +1,8 @@
-"""Tickets: links with a secret that make an owner, an account, or a new password. Only the hash is kept."""
+"""Tickets: links with a secret that make an owner, an account, or a new password. Only the hash is kept.
+
+Lock order: accounts, then the links for them and those that they have made. So a link is used before or after its
+account is changed, and no two transactions wait for each other's end.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import NamedTuple
 
 from ...protocol.errors import LinkUnknown
 from ..shapes import Sql
+from . import accounts
 from .sessions import hashed, short_id
 
 MOST_USES = 1000
@@ -69,8 +74,11 @@ def make(
 def use(sql: Sql, kind: str, code: str, at: int, most: int = MOST_USES) -> Ticket:
     """Use a ticket once, in the transaction of its purpose. Raises LinkUnknown if it is unknown, used or too old.
 
-    It has at most `most` uses, whatever it was made for.
+    It has at most `most` uses, whatever it was made for. The account that it is for is locked until the commit.
     """
+    of = sql.one("SELECT account_id FROM ticket WHERE hash = ? AND kind = ?", _hash(code), kind)
+    if of is not None and of[0] is not None:
+        accounts.hold(sql, of[0])
     row = sql.one(
         f"UPDATE ticket SET used = used + 1 WHERE hash = ? AND kind = ? AND {_USABLE} RETURNING {_COLUMNS}",
         _hash(code), kind, most, at,
