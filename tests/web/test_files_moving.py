@@ -20,6 +20,7 @@ from quotechat.store.files import moving, sweeping
 from quotechat.store.files.contents import places_of
 from quotechat.store.open import look, open_store
 from quotechat.store.transfer import copying, loading
+from quotechat.store.transfer.backup import back_up
 
 
 @pytest.fixture
@@ -210,3 +211,54 @@ def test_contents_that_end_early_are_not_mixed(tmp_path: Path) -> None:
             assert list(sql.all("SELECT place, data FROM piece")) == [(places[digests[1]], whole)]
     finally:
         store.close()
+
+
+def damaged(data: Path) -> None:
+    """One content is missing, and one was cut short."""
+    contents = sorted((data / "files").glob("??/*"), key=lambda path: path.stat().st_size)
+    contents[-1].write_bytes(contents[-1].read_bytes()[:9])
+    contents[1].unlink()
+
+
+def test_a_backup_tells_what_it_lacks(tmp_path: Path, source: tuple[Path, dict[str, Any]]) -> None:
+    """It holds all but the contents that were missing or damaged, and says so with exit code 1."""
+    data, _ = source
+    damaged(data)
+    result = CliRunner().invoke(main, ["backup", str(tmp_path / "copy"), "--data", str(data)])
+    assert result.exit_code == 1 and "missing or damaged: 2;" in result.output
+    run("restore", tmp_path / "copy", "--data", tmp_path / "restored")
+    assert CliRunner().invoke(main, ["verify", "--files", "--data", str(tmp_path / "restored")]).exit_code == 1
+
+
+@pytest.mark.parametrize("what", ["lobby", "--all"])
+def test_an_export_tells_what_it_lacks(tmp_path: Path, source: tuple[Path, dict[str, Any]], what: str) -> None:
+    """As a backup does; without files it lacks nothing."""
+    data, _ = source
+    damaged(data)
+    result = CliRunner().invoke(main, ["export", what, str(tmp_path / "lines"), "--data", str(data)])
+    assert result.exit_code == 1 and "missing or damaged: 2;" in result.output
+    run("export", what, "--without-files", tmp_path / "bare", "--data", data)
+    run("import", tmp_path / "lines", "--data", tmp_path / "there")
+    for app in opened(tmp_path / "there"):
+        assert sorted(status for status, _, _ in files_of(app).values()) == [200, 200, 200, 404]
+
+
+def test_a_content_whose_message_goes_meanwhile_is_no_loss(
+    tmp_path: Path, source: tuple[Path, dict[str, Any]]
+) -> None:
+    """A backup beside a server that deletes a message lacks nothing."""
+    data, _ = source
+    store = open_store(Settings(data=data))
+
+    def delete(done: int, all_there_is: int) -> None:
+        if done == all_there_is:
+            store.remove_room("lobby", 2**40)
+            while store.redact():
+                pass
+            sweeping.remove_all(places_of(Settings(data=data)), store, 2**40)
+
+    try:
+        back_up(data / "quotechat.db", data / "secret", tmp_path / "copy", delete, 1)
+    finally:
+        store.close()
+    assert (tmp_path / "copy").exists() and not list((data / "files").glob("??/*"))

@@ -27,7 +27,8 @@ def backup(file: Path, data: str | None) -> None:
     """Copy everything into the new FILE, and check the copy. For SQLite; of PostgreSQL, pg_dump makes backups.
 
     The server may run: it goes on writing meanwhile. FILE holds the secret that signs identities; keep it as private
-    as the data. A FILE that exists is not overwritten.
+    as the data. A FILE that exists is not overwritten. If contents of files are missing or damaged, FILE holds all
+    else, and the exit code is 1.
     """
     from ...store.files.contents import places_of
     from ...store.open import database_path, secret_path
@@ -70,8 +71,10 @@ def export(what: tuple[str, ...], everything: bool, bare: bool, data: str | None
     Events are the envelopes that readers get, each with its cursor; beside them stands all that `quotechat import`
     needs to go on with the room: owners, used client_ids, scheduled messages; with --all, the
     secret that signs identities too. So keep it private. The server may run: one moment of the data is written.
+    If contents of files are missing or damaged, all else is written, and the exit code is 1.
     """
     from ...store.files.contents import places_of
+    from ...store.files.moving import check_copied
     from ...store.open import look, secret_of
     from ...store.transfer import copying, exports
 
@@ -82,17 +85,21 @@ def export(what: tuple[str, ...], everything: bool, bare: bool, data: str | None
         raise click.UsageError("--all is without a room" if everything else "one room and one file at most")
     settings, file = settings_of(data=data), Path(rest[0]) if rest else None
     quiet = file is None and sys.stdout.isatty()
+    lost: list[bytes] = []
     with reporting_faults(), look(settings) as sql, _new(file) as out, progress("lines", quiet=quiet) as follow:
         rooms = copying.rooms(sql, only)
         events = sum(each.head - each.floor for each in rooms)
         header = exports.Header({each.name: each.cursor for each in rooms}, events)
         places = None if bare else places_of(settings)
-        records = copying.dump(sql, secret_of(settings, sql), only, places=places)
+        records = copying.dump(sql, secret_of(settings, sql), only, places=places, lost=lost)
         for done, line in enumerate(exports.lines(header, records)):
             out.write(line)
             if done % 1000 == 0:
                 follow(min(done, events), events)
         follow(events, events)
+    if lost:
+        with reporting_faults(), look(settings) as sql:
+            check_copied(str(file or "the export"), sql, lost)
     where = "" if file is None else f"{file} holds "
     click.echo(f"{where}{counted(len(rooms), 'room')}, {counted(events, 'event')}.", err=file is None)
 

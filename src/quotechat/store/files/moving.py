@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
@@ -37,14 +37,21 @@ class Target(Protocol):
         """Open one durable write transaction."""
 
 
-def dump(sql: Sql, places: Places, room_id: int) -> Iterator[Piece]:
-    """Yield the contents of the files of a room; one that is removed meanwhile is left out."""
+def dump(sql: Sql, places: Places, room_id: int, lost: list[bytes] | None = None) -> Iterator[Piece]:
+    """Yield the contents of the files of a room; one that is removed meanwhile is left out.
+
+    The hashes of those that are missing or damaged are added to `lost`.
+    """
     for digest, size, place in list(sql.all(_OF_ROOM, room_id, room_id)):
-        at = 0
+        seen, at, complete = hashlib.sha256(), 0, False
         with contextlib.suppress(FileNotFoundError):
             for data in read_in_transaction(sql, places, bytes(digest), place):
                 yield Piece(digest, size, at, data)
+                seen.update(data)
                 at += len(data)
+            complete = seen.digest() == bytes(digest)
+        if lost is not None and not complete:
+            lost.append(bytes(digest))
 
 
 class Arriving:
@@ -92,23 +99,47 @@ class Arriving:
         self._waiting.clear()
 
 
-def gather(sql: Sql, places: Places) -> None:
-    """Let a copy of a SQLite store have all contents in itself; `places` are those of the store."""
+def gather(sql: Sql, places: Places) -> list[bytes]:
+    """Let a copy of a SQLite store have all contents in itself; `places` are those of the store.
+
+    Return the hashes of those that are missing or damaged.
+    """
+    lost: list[bytes] = []
     if schema(sql) < SINCE:
-        return
+        return lost
     sql.run("DELETE FROM file WHERE hash IS NULL")
     sql.run("DELETE FROM piece WHERE place NOT IN (SELECT place FROM blob WHERE place IS NOT NULL)")
     sql.run("DELETE FROM dropped WHERE length(hash) > 32")  # objects, which the store itself removes
     near = "SELECT hash, place FROM blob WHERE place IS NULL OR substr(place, 1, 3) = ?"
     for digest, place in list(sql.all(near, OBJECT)):
-        at = 0
+        seen, at = hashlib.sha256(), 0
         try:
             for data in read_in_transaction(sql, places, bytes(digest), place):
                 sql.run("INSERT INTO piece (place, at, data) VALUES (?, ?, ?)", digest.hex(), at, data)
+                seen.update(data)
                 at += len(data)
             sql.run("UPDATE blob SET place = ? WHERE hash = ?", digest.hex(), digest)
-        except FileNotFoundError:  # its message was deleted since the copy was made
+            if seen.digest() != digest:
+                lost.append(digest)
+        except FileNotFoundError:
+            sql.run("DELETE FROM piece WHERE place = ?", digest.hex())
             sql.run("DELETE FROM blob WHERE hash = ?", digest)
+            lost.append(digest)
+    return lost
+
+
+def check_copied(copy: str, sql: Sql, lost: Iterable[bytes]) -> None:
+    """Raise Impossible if a file of the store has one of the contents `lost` still, which `copy` so lacks.
+
+    Of all others the messages were deleted while the copy was made.
+    """
+    select = "SELECT 1 FROM file WHERE hash = ? OR thumb = ? LIMIT 1"
+    count = sum(sql.one(select, digest, digest) is not None for digest in set(lost))
+    if count:
+        raise Impossible(
+            f"{copy} is made, but contents of files were missing or damaged: {count:,}; `quotechat files check` names"
+            " them"
+        )
 
 
 def count(sql: Sql) -> int:

@@ -35,7 +35,8 @@ def back_up(
 ) -> Census:
     """Copy the store at `database` to the new file `target`; return the census of the copy.
 
-    Raises Impossible if `target` exists, or the copy is not complete.
+    Raises Impossible if `target` exists, or the copy is not complete; and if contents of files are missing or
+    damaged, after it has made the backup of all else.
     """
     if os.path.lexists(target):
         raise Impossible(f"{target} exists already")
@@ -43,11 +44,14 @@ def back_up(
         with contextlib.closing(_plain(part)) as copy:
             _copy(database, copy, progress)
             copy.execute("BEGIN")
-            moving.gather(SqlOn(copy), places or Places(database.with_name("files")))
+            lost = moving.gather(SqlOn(copy), places or Places(database.with_name("files")))
             copy.execute("COMMIT")
             found = _examine(copy)
             marks = {"backup": str(at)} | ({"secret": secret.read_text()} if secret.exists() else {})
             copy.executemany("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", marks.items())
+    if lost:
+        with look(database) as now:
+            moving.check_copied(str(target), now, lost)
     return found
 
 

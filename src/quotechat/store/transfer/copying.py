@@ -113,12 +113,13 @@ def rooms(sql: Sql, only: Collection[str] = ()) -> list[Room]:
 
 
 def dump(
-    sql: Sql, secret: str | None, only: Collection[str] = (), *, places: Places | None = None
-) -> Iterator[Record]:
+    sql: Sql, secret: str | None, only: Collection[str] = (), *, places: Places | None = None,
+    lost: list[bytes] | None = None,
+) -> Iterator[Record]:  # fmt: skip
     """Yield all that the store holds, or the rooms `only` with their belongings, but not their members.
 
-    `places` have the contents of files that are not in the database; files are left out if it is None. Raises
-    RoomUnknown.
+    `places` have the contents of files that are not in the database; files are left out if it is None. The
+    hashes of contents that are missing or damaged are added to `lost`. Raises RoomUnknown.
     """
     with_files = places is not None and schema(sql) >= moving.SINCE
     if not only:
@@ -149,7 +150,7 @@ def dump(
             for kept in sql.all(f"SELECT {', '.join(there)} FROM {table} WHERE room_id = ?{complete}", row[0]):
                 yield Kept(table, dict.fromkeys(columns) | dict(zip(there, kept, strict=True)))
         if places is not None and with_files:
-            yield from moving.dump(sql, places, row[0])
+            yield from moving.dump(sql, places, row[0], lost)
         yield Whole(room.name)
 
 
