@@ -238,6 +238,20 @@ def test_a_guest_loses_an_open_room_that_it_followed_lately(world: World) -> Non
     until(lambda: peer.lost_rooms, what="told, though it never was a member")
 
 
+def test_a_guest_that_comes_back_to_a_room_that_it_has_lost_is_told_again(world: World) -> None:
+    """The answer came for its earlier poll or subscription; the later one was opened before the right ended."""
+    peer = world.held(world.account("Azin", "guest"))
+    handle = world.chat.trusted("lobby")
+    handle.principal = peer.principal
+    for _ in range(2):
+        begin = Subscription(handle, handle.follow(), Cursor(0))
+        world.reactor.call(lambda begin=begin: world.reactor.follow(peer, begin))  # type: ignore[misc]
+        until(lambda: peer.lost_rooms, what="told")
+        world.reactor.call(lambda: world.reactor.unfollow(peer, "lobby"))
+        world.settled()
+        peer.lost_rooms.clear()
+
+
 # --- The number -------------------------------------------------------------------------------------
 
 

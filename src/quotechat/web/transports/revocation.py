@@ -139,9 +139,11 @@ class Revocation:
             if before is None or before not in found.current or peer.ending:
                 continue
             now = found.current[before]
-            peer.confirmed = Confirmed(found.revision, frozenset(found.held[before]))
+            lost = found.lost.get(now, set()) if now is not None else set()
+            # A later poll or subscription of a lost room may have been opened before the end: it is asked about.
+            peer.confirmed = Confirmed(found.revision, frozenset(found.held[before] - lost))
             self._reactor.guard(peer, peer.principal_changed, now)
-            for room in found.lost.get(now, set()).intersection(peer.rooms()) if now is not None else ():
+            for room in lost.intersection(peer.rooms()):
                 self._reactor.guard(peer, peer.room_lost, room)
         for idle in self._idle.all():
             if idle.principal not in found.current:
