@@ -11,6 +11,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -177,6 +178,22 @@ def test_tail_json_goes_on_from_a_cursor(server: Running, transport: str) -> Non
             until(lambda: tail.text.count("\n") >= 4, 60, "the live one")
             assert [json.loads(line)["seq"] for line in tail.text.splitlines()] == seqs
             assert tail.stop() == (130, "")
+
+
+def test_tail_since_0_begins_at_the_oldest_event_kept(tmp_path: Path) -> None:
+    """Also when retention has cut the beginning of the room."""
+    data = str(tmp_path)
+    with running(quotechat("serve", "--port", "0", "--data", data), env=environment()) as server:
+        with Client(server.url, user="Ada") as client:
+            client.post("cut")
+            done = finished(quotechat("retain", "--keep", "0s", "--data", data), env=environment())
+            assert "lobby: 1 of 1 event cut" in done.stdout, done.stdout + done.stderr
+            client.post("the oldest")
+            with tailing(server.url, "--since", "0") as tail:
+                until(lambda: "the oldest" in tail.text, what="what is kept")
+                client.post("and on")
+                until(lambda: "and on" in tail.text, what="the live one")
+                assert tail.stop() == (130, "")
 
 
 def test_tail_on_a_terminal(server: Running) -> None:

@@ -3,7 +3,7 @@
 import { Api, baseOf } from "./api.js";
 import { Backoff } from "./backoff.js";
 import { subjectOf } from "./outbox/commands.js";
-import { seqOf } from "./cursor.js";
+import { isOldest, seqOf } from "./cursor.js";
 import { deliverer, insist, Lanes } from "./live/deliver.js";
 import { Holds } from "./live/holds.js";
 import { Inbox } from "./reader/inbox.js";
@@ -11,7 +11,7 @@ import { eventsOf } from "./iterate.js";
 import { Problem, reasonOf } from "./problem.js";
 import { Session } from "./live/session.js";
 import { longPoll, shortPoll } from "./transports/polling.js";
-import { Ended } from "./transports/ended.js";
+import { Ended, Missing } from "./transports/ended.js";
 import { websocket } from "./transports/websocket.js";
 
 const RUN = { websocket, "long-poll": longPoll, "short-poll": shortPoll };
@@ -67,6 +67,7 @@ export class Connection extends EventTarget {
   #nudge = () => {}; // ends the present pause
   #state = "connecting";
   #bestWorked = false;
+  #missedAt = null; // the cursor behind which events were missing last
   #lanes = new Lanes();
 
   constructor(options) {
@@ -213,9 +214,17 @@ export class Connection extends EventTarget {
     const reason = await session.done;
     stop();
     this.#session = null;
+    if (reason instanceof Missing) this.#missed(reason);
     if (this.#next) this.#level = this.#failures = 0;
     else if (!session.isProved && !reason.atOnce) this.#demote();
     return reason;
+  }
+
+  /** Reads again at once from a cursor behind which events are missing. If they still are, it is a failure as any
+   *  other: a server that has none to give would be asked without a pause. */
+  #missed(reason) {
+    if (this.#missedAt === this.#cursor) reason.atOnce = false;
+    this.#missedAt = this.#cursor;
   }
 
   #start(level) {
@@ -281,19 +290,21 @@ export class Connection extends EventTarget {
     if (room === this.room) this.dispatchEvent(new CustomEvent("typing", { detail: who }));
   }
 
-  /** Applies an event if it is the next one. False where one is missing before it. */
-  deliver(event) {
+  /** Applies an event if it is the next one. False where one is missing before it. `isAnswer`: the server gave it
+   *  for this cursor; to another tab it gave what comes after the cursor of that one. */
+  deliver(event, isAnswer = true) {
     const own = this.seq;
-    // "now" has no number yet; the first event then tells where we are.
+    // "now" has no number yet, and "0" none that is known; the first event then tells where we are.
+    const isFirst = isAnswer && isOldest(this.#cursor);
     if (event.seq <= own) return true;
-    if (event.seq > own + 1) return false;
+    if (event.seq > own + 1 && !isFirst) return false;
     this.#cursor = event.cursor;
     this.dispatchEvent(new CustomEvent("event", { detail: event }));
     return true;
   }
 
   caughtUp(session, cursor) {
-    if (Number.isNaN(this.seq)) this.#cursor = cursor;
+    if (Number.isNaN(this.seq) || isOldest(this.#cursor)) this.#cursor = cursor;
     if (session === this.#session) this.#status("live");
   }
 

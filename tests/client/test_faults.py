@@ -174,10 +174,12 @@ def scripted(*answers: Answer) -> Iterator[tuple[str, list[str]]]:
         server.shutdown()
 
 
-def read_all(url: str, *, after: str = "0", sleep: Callable[[float], None] = lambda _: None) -> list[int]:
+def read_all(
+    url: str, *, after: str = "0", sleep: Callable[[float], None] = lambda _: None, backoff: Backoff | None = None
+) -> list[int]:
     """Everything, until the server says that it knows no such room."""
     seen = []
-    with Client(url, sleep=sleep) as client, contextlib.suppress(RoomUnknown):
+    with Client(url, sleep=sleep, backoff=backoff) as client, contextlib.suppress(RoomUnknown):
         for event in client.events(after=after):
             seen.append(event.seq)
     return seen
@@ -193,6 +195,24 @@ def test_a_repeat_is_ignored_and_a_gap_asked_for_again() -> None:
         assert read_all(url) == [1, 2, 3, 4, 5]
     after = [path.split("after=")[1].split("&")[0] for path in asked]
     assert after[3] == cursor(3), "asked again from the last that was applied"
+
+
+def test_a_gap_that_stays_is_asked_for_ever_more_rarely() -> None:
+    """A server that leaves an event out is not asked in a loop: each pause has twice the ceiling of the one before."""
+    slept: list[float] = []
+    steady = Backoff(0.5, 4, lambda: 1.0)
+    with scripted(ok(page(1)), *[ok(page(3))] * 5) as (url, _):
+        assert read_all(url, sleep=slept.append, backoff=steady) == [1]
+    assert slept == [0.5, 1, 2, 4, 4]
+
+
+def test_a_position_that_is_told_takes_the_place_of_0() -> None:
+    """From `0` the server tells where the room begins, by an event or without one; from then on a gap is a gap."""
+    with scripted(ok(page(at=20)), ok(page(22)), ok(page(21, 22))) as (url, asked):
+        assert read_all(url) == [21, 22]
+    assert [path.split("after=")[1].split("&")[0] for path in asked][1:3] == [cursor(20)] * 2
+    with scripted(ok(page(21)), ok(page(23)), ok(page(22, 23))) as (url, _):
+        assert read_all(url) == [21, 22, 23]
 
 
 def test_pauses_are_at_least_what_the_server_asks_for() -> None:

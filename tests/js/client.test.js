@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { afterEach, test } from "node:test";
 import { Api, connect } from "../../static/js/client.js";
+import { stream } from "../../static/js/transports/stream.js";
 import { cursorOf, sent, Server, until } from "./fakes.js";
 
 let open = [];
@@ -84,6 +85,103 @@ test("ignores a repeat, and at a gap drops the connection and resumes from its c
   assert.deepEqual(page.seen, upTo(4));
   assert.ok(!server.sockets.has(socket), "the socket with the gap was given up");
 });
+
+/** A stream of lines, as `stream` reads it: what is kept, and where that ends. */
+const streaming = (server) => async (url) => {
+  await new Promise((resolve) => {
+    setTimeout(resolve);
+  });
+  const start = server.start(new URL(url, "http://test").searchParams.get("after"));
+  const events = server.log.slice(start);
+  const lines = [...events, { command: "caught-up", cursor: cursorOf(start + events.length) }];
+  const body = new ReadableStream({
+    start: (out) => lines.forEach((line) => out.enqueue(new TextEncoder().encode(`${JSON.stringify(line)}\n`))),
+  });
+  return new Response(body, { headers: { "Content-Type": "application/x-ndjson" } });
+};
+
+for (const transport of ["websocket", "long-poll", "short-poll", "ndjson"]) {
+  const from0 = (server) =>
+    reader(server, {
+      after: "0",
+      transports: [transport],
+      api: { ...server.api, fetch: streaming(server) },
+      more: { ndjson: stream("ndjson") },
+    });
+
+  test(`${transport}: 0 is the oldest event kept, whatever its number`, async () => {
+    const server = new Server();
+    server.say(22);
+    server.floor = 20;
+    const page = from0(server);
+    await until(() => page.state === "live");
+    assert.deepEqual(page.seen, [21, 22]);
+    assert.equal(page.cursor, cursorOf(22));
+    server.say(1);
+    if (transport !== "ndjson") await until(() => page.seen.at(-1) === 23);
+    assert.ok(!page.states.some((state) => state.endsWith("waiting")), "nothing was wrong");
+  });
+
+  test(`${transport}: from 0 in a room of which nothing is kept, the cursor is the one that the server tells`, async () => {
+    const server = new Server();
+    server.say(20);
+    server.floor = 20;
+    const page = from0(server);
+    await until(() => page.state === "live");
+    assert.equal(page.cursor, cursorOf(20));
+    server.say(1);
+    if (transport !== "ndjson") await until(() => page.seen.length);
+    assert.deepEqual(page.seen, transport === "ndjson" ? [] : [21]);
+  });
+}
+
+test("from 0, what another tab was told is no beginning: the tab asks for what comes before it", async () => {
+  const server = new Server();
+  server.say(23);
+  server.floor = 20;
+  let answer = null;
+  const asked = new Promise((resolve) => {
+    answer = resolve;
+  });
+  const events = (after, options) => asked.then(() => server.api.events(after, options));
+  let channel = null;
+  const Channel = class {
+    constructor() {
+      channel = this;
+    }
+    close() {}
+  };
+  const locks = { request: () => new Promise(() => {}) }; // the other tab has it
+  const page = reader(server, { after: "0", transports: ["long-poll"], api: { ...server.api, events }, locks, Channel });
+  await until(() => channel?.onmessage);
+  channel.onmessage({ data: { events: [sent(23)], cursor: cursorOf(23) } });
+  assert.deepEqual(page.seen, []);
+  answer();
+  await until(() => page.seen.length === 3);
+  assert.deepEqual(page.seen, [21, 22, 23]);
+});
+
+for (const transport of ["websocket", "long-poll", "short-poll", "ndjson"]) {
+  test(`${transport}: what stays missing is asked for at once, then after a pause as after any failure`, async () => {
+    const server = new Server();
+    server.log.push(sent(1), sent(3));
+    const asked = [];
+    const { start } = server;
+    server.start = (after) => {
+      asked.push(after);
+      return start.call(server, after);
+    };
+    const page = reader(server, {
+      transports: [transport],
+      api: { ...server.api, fetch: streaming(server) },
+      more: { ndjson: stream("ndjson") },
+      backoff: { min: 600_000, max: 600_000, random: () => 1 },
+    });
+    await until(() => page.state === "waiting");
+    assert.deepEqual(page.seen, [1]);
+    assert.deepEqual(asked, [cursorOf(0), cursorOf(1)]);
+  });
+}
 
 test("resumes when it stays behind the heartbeat twice, not once", async () => {
   const server = new Server();

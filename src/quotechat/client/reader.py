@@ -31,6 +31,8 @@ MOST_EVENTS = 500
 """Events in one page."""
 SILENCE = 40.0
 """Seconds of silence after which a connection is given up: streams send a heartbeat each 15 s."""
+_UNTOLD = ("now", "0")
+"""Cursors that leave it to the server to tell the position; `0` is the oldest event kept, whatever its number is."""
 
 
 class Reader(Iterator[Event]):
@@ -134,7 +136,7 @@ class Reader(Iterator[Event]):
             own = self._seq
             if own is not None and envelope["seq"] <= own:
                 continue  # a repeat
-            if own is not None and envelope["seq"] > own + 1:
+            if own is not None and envelope["seq"] > own + 1 and self.cursor not in _UNTOLD:
                 self._next.clear()
                 self._fail(f"event {own + 1} is missing before {envelope['seq']}")
                 return None
@@ -194,9 +196,7 @@ class Reader(Iterator[Event]):
         self._next.extend(page["events"])
         self._limit = min(MOST_EVENTS, self._limit * 2)
         if not page["events"]:
-            if self._seq is None:
-                self.cursor = page["cursor"]
-                self._seq = int(self.cursor.partition(".")[0])
+            self._stand_at(page["cursor"])
             self._pause = self._backoff.stretched(page.get("retry_in_ms", 0) / 1000)
             if wait and not self._pause and not page["more"] and time.monotonic() - began < wait / 2:
                 # Held for too short a time, without a reason: a proxy on the way answers instead of the server.
@@ -204,6 +204,12 @@ class Reader(Iterator[Event]):
             else:
                 self._backoff.reset()
         return page
+
+    def _stand_at(self, cursor: str) -> None:
+        """Take the position that the server tells, if there is none yet."""
+        if self.cursor in _UNTOLD:
+            self.cursor = cursor
+            self._seq = int(cursor.partition(".")[0])
 
     def _line(self) -> None:
         if self._stream is None:
@@ -224,9 +230,7 @@ class Reader(Iterator[Event]):
         if command == "reset":
             raise problem(envelope["error"], envelope["error"].get("status", 410))
         if command == "caught-up":
-            if self._seq is None:
-                self.cursor = envelope["cursor"]
-                self._seq = int(self.cursor.partition(".")[0])
+            self._stand_at(envelope["cursor"])
         elif command == "heartbeat":
             head = int(envelope["cursors"][self.room].partition(".")[0])
             if self._previous_head is not None:

@@ -62,8 +62,8 @@ export class Session {
   typingTold(envelope) {
     this.owner.typingTold(envelope);
   }
-  deliver(event) {
-    return this.owner.deliver(event);
+  deliver(event, isAnswer) {
+    return this.owner.deliver(event, isAnswer);
   }
   caughtUp(cursor) {
     this.isLive = true;

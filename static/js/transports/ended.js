@@ -8,3 +8,10 @@ export class Ended extends Error {
     this.atOnce = atOnce;
   }
 }
+
+/** Events are missing: what comes does not go on from the cursor. */
+export class Missing extends Ended {
+  constructor(message) {
+    super(message, { atOnce: true });
+  }
+}

@@ -2,7 +2,7 @@
 import { jittered } from "../backoff.js";
 import { seqOf } from "../cursor.js";
 import { followInbox } from "../reader/inbox.js";
-import { Ended } from "./ended.js";
+import { Missing } from "./ended.js";
 
 /** Ask, pause, ask again. */
 export async function shortPoll(link, signal) {
@@ -84,7 +84,7 @@ function follow(link, signal, channel) {
         link.inboxTold(inbox);
         return;
       }
-      if (!events.every((event) => link.deliver(event)) || seqOf(link.cursor()) < seqOf(cursor)) catchUp();
+      if (!events.every((event) => link.deliver(event, false)) || seqOf(link.cursor()) < seqOf(cursor)) catchUp();
       else link.caughtUp(link.cursor());
       link.proved();
     };
@@ -100,7 +100,7 @@ async function ask(link, signal, wait, tell = () => {}) {
     signal.throwIfAborted();
     link.heard();
     if (!page.events.every((event) => link.deliver(event))) {
-      throw new Ended("An event was missing.", { atOnce: true });
+      throw new Missing("An event was missing.");
     }
     tell(page);
     if (!page.more) {

@@ -1,7 +1,7 @@
 // Events over an answer that does not end: lines of JSON, or server-sent events. Only the lab has use for it:
 // a WebSocket does the same and can be written to.
 import { Problem } from "../problem.js";
-import { Ended } from "./ended.js";
+import { Ended, Missing } from "./ended.js";
 
 const TYPES = { ndjson: "application/x-ndjson", sse: "text/event-stream" };
 
@@ -40,7 +40,7 @@ export async function* linesOf(reader) {
 function receive(link, envelope) {
   const { command, cursor, cursors, error, seq } = envelope;
   if (typeof seq === "number") {
-    if (!link.deliver(envelope)) throw new Ended("An event was missing.", { atOnce: true });
+    if (!link.deliver(envelope)) throw new Missing("An event was missing.");
   } else if (command === "caught-up") {
     link.caughtUp(cursor);
     link.proved();
@@ -49,6 +49,6 @@ function receive(link, envelope) {
   } else if (command === "reset") {
     throw new Problem(error, 410);
   } else if (command === "heartbeat" && !link.keepsUp(cursors?.[link.room])) {
-    throw new Ended("Behind the server.", { atOnce: true });
+    throw new Missing("Behind the server.");
   }
 }

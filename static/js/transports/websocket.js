@@ -1,6 +1,6 @@
 // Events over a WebSocket. Runs until the socket ends; the link keeps the cursor.
 import { Problem } from "../problem.js";
-import { Ended } from "./ended.js";
+import { Ended, Missing } from "./ended.js";
 
 const INBOX = "@inbox";
 
@@ -27,7 +27,7 @@ export function websocket(link, signal) {
     const receive = {
       heartbeat: ({ cursors }) => {
         if (cursors?.[INBOX]) link.inboxTold({ cursor: cursors[INBOX] });
-        if (!link.keepsUp(cursors?.[link.room])) end(new Ended("Behind the server.", { atOnce: true }));
+        if (!link.keepsUp(cursors?.[link.room])) end(new Missing("Behind the server."));
       },
       typing: (envelope) => link.typingTold(envelope),
       inbox: (envelope) => link.inboxTold(envelope),
@@ -56,7 +56,7 @@ export function websocket(link, signal) {
       link.heard();
       const envelope = JSON.parse(data);
       if (typeof envelope.seq === "number" && envelope.command !== "ack") {
-        if (!link.deliver(envelope)) end(new Ended("An event was missing.", { atOnce: true }));
+        if (!link.deliver(envelope)) end(new Missing("An event was missing."));
       } else {
         receive[envelope.command]?.(envelope);
       }
