@@ -9,22 +9,25 @@ import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from contract import T0, delete, do, edit, react, said
+from servers import until
 
 from quotechat.config import Settings
 from quotechat.protocol import commands, cursor
 from quotechat.protocol.cursor import START
 from quotechat.protocol.errors import CursorExpired
-from quotechat.store import members
+from quotechat.store import members, rules
 from quotechat.store.accounts import accounts, sessions, tickets
 from quotechat.store.administration import site
-from quotechat.store.base import CreateRoom, Deliver, Impossible
+from quotechat.store.base import CreateRoom, Deliver, Impossible, Write
 from quotechat.store.disk.lock import InUse
+from quotechat.store.ledger import Ledger
 from quotechat.store.open import look, open_store, secret_of
 from quotechat.store.postgres import connections
 from quotechat.store.shapes import Sql
@@ -618,3 +621,23 @@ def test_a_line_of_an_account_is_read_strictly(source: Settings, tmp_path: Path,
     lines[place] = json.dumps(json.loads(lines[place]) | changed).encode() + b"\n"
     with pytest.raises(copying.Broken, match=f"line {place + 1}"):
         imported(Settings(data=tmp_path / "target"), lines)
+
+
+def test_a_message_that_comes_just_now_is_kept(source: Settings, database: str) -> None:
+    """An import beside a server waits for a sender in the new room whose place it would take, and then leaves it."""
+    there, lines = Settings(database=database), exported(source, ("tea",))
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with contextlib.closing(open_store(there)) as server, ThreadPoolExecutor(1) as pool:
+        server.found(T0)
+        do(server, CreateRoom("tea"))
+        with server.writing() as sql:
+            sql.run("UPDATE room SET floor = floor WHERE name = 'tea'")
+            ledger = Ledger(sql)
+            rules.apply_all(ledger, [Write(said(room="tea"), T0, "ann")], rules.Settings())
+            ledger.flush()
+            importing = pool.submit(imported, there, lines)
+            until(lambda: server.read_with(lambda other: other.one(waits)) == (1,), what="the import waits")
+        with pytest.raises(Impossible, match="a room tea already, made meanwhile"):
+            importing.result(60)
+        assert [each["message"] for each in server.snapshot("tea", 9)["messages"]] == ["hi"]
+        assert not [step for step in server.verify() if step.problem]

@@ -298,6 +298,8 @@ def _begun(sql: Sql, room: Room) -> _Begun:
 
 
 def _give_name(sql: Sql, name: str, room_id: int) -> None:
+    # It locks the room, in every dialect: a sender may write in it just now.
+    sql.run("UPDATE room SET floor = floor WHERE name = ?", name)
     row = sql.one("SELECT id, head FROM room WHERE name = ?", name)
     if row is not None:
         if not _is_new(sql, row[0], row[1]):
