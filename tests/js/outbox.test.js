@@ -69,6 +69,75 @@ test("a refusal is shown and does not hold up the next; 429 is no refusal", asyn
   assert.equal(box.items.length, 0);
 });
 
+const limited = (wait) => new Problem({ status: 429, code: "rate-limited", detail: "Slow.", retry_in_ms: wait });
+
+test("what has to wait for long is refused with its reason, and holds nothing up", async () => {
+  const said = [];
+  let open = false;
+  const box = outbox(async ({ command, message }) => {
+    if (command === "send-message" && !open) throw limited(600_000);
+    said.push(message.message ?? message.reaction);
+    return { seq: 1 };
+  });
+  const slow = box.add(text("too soon"));
+  box.add(react(1, "like"));
+  await until(() => said.length === 1);
+  assert.deepEqual([slow.state, slow.reason, slow.code, box.waiting], ["failed", "Slow.", "rate-limited", 0]);
+  open = true;
+  box.retry(slow.client_id);
+  await until(() => box.items.length === 0);
+  assert.deepEqual(said, ["like", "too soon"]);
+});
+
+test("what has to wait for a moment lets others go first, but nothing about the same message, and no newer one", async () => {
+  const said = [];
+  let pauses = 1;
+  const box = outbox(async ({ message }) => {
+    const words = message.message ?? message.reaction;
+    if (words === "first" && pauses) {
+      pauses -= 1;
+      throw limited(100);
+    }
+    said.push(words);
+    return { seq: 1 };
+  });
+  box.add(text("first"));
+  box.add(text("second"));
+  box.add(react(1, "like"));
+  box.add(edit(1, "new"));
+  await until(() => box.items.length === 0);
+  assert.deepEqual(said, ["like", "new", "first", "second"]);
+});
+
+test("what came behind one that waits goes on when that one is taken away", async () => {
+  const said = [];
+  const box = outbox(async ({ message }) => {
+    if (message.message === "first") throw limited(9_000);
+    said.push(message.message);
+    return { seq: 1 };
+  });
+  const first = box.add(text("first"));
+  box.add(text("second"));
+  await until(() => first.tried);
+  await new Promise(setImmediate);
+  box.discard(first.client_id);
+  await until(() => box.items.length === 0);
+  assert.deepEqual(said, ["second"]);
+});
+
+test("a limit of all that one does is not asked for each command", async () => {
+  let asked = 0;
+  const box = outbox(async () => {
+    asked += 1;
+    throw limited(9_000);
+  });
+  for (const id of [1, 2, 3, 4]) box.add(react(id, "like"));
+  await until(() => asked === 2);
+  await new Promise(setImmediate);
+  assert.deepEqual([asked, box.waiting], [2, 4]);
+  box.end();
+});
+
 test("what was unsent is sent after a reload, under its old client_id", async () => {
   const store = memory();
   const before = outbox(() => new Promise(() => {}), store);

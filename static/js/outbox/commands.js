@@ -6,6 +6,9 @@ export function subjectOf({ command, message, scheduled }) {
   return ["edit-message", "delete-message", "react"].includes(command) ? `message ${message.id}` : null;
 }
 
+/** What goes one after the other: changes of one thing, and all that is new. */
+export const laneOf = (envelope) => subjectOf(envelope) ?? "new";
+
 const LIKES = ["like", "dislike", "none"];
 
 /** The emoji of a reaction, of which a person may have several; "" of a like and of every other command. */

@@ -1,16 +1,19 @@
 // What this person has said and done and the server has not yet answered: messages, edits, reactions, deletions.
 // First in, first out, one in flight, so that two changes of one message arrive in their order; repeated with the
 // same client_id until there is an answer, through reloads too.
-import { Backoff } from "../backoff.js";
-import { partOf, replaces, subjectOf } from "./commands.js";
+import { Backoff, jittered } from "../backoff.js";
+import { laneOf, partOf, replaces, subjectOf } from "./commands.js";
 import { newId } from "../page/ids.js";
 import * as browser from "../page/store.js";
 
 const SLOW = 3_000; // ms without an answer, after which the connection is checked
 const HELD = 6_000; // ms until another tab sends what one holds back: a second longer than it can be undone there
+const PATIENCE = 10_000; // ms that a command waits if the server asks for it; for longer it is refused
 
 export class Outbox extends EventTarget {
   #items = [];
+  #timers = new Map(); // item → the timer until it is sent, or looked at again
+  #waits = new Set(); // items that the server asked to wait
   #sending = false;
   #ended = false;
   #nudge = () => {};
@@ -64,19 +67,16 @@ export class Outbox extends EventTarget {
     return item;
   }
 
-  /** Tries at once what waits. */
-  async flush() {
+  /** Tries at once what waits, but for what the server asked to wait. */
+  flush() {
     this.#nudge();
-    if (this.#sending) return;
-    this.#sending = true;
-    const next = () => !this.#ended && this.#items.find(({ state }) => state === "sending");
-    for (let item; (item = next());) await this.#send(item);
-    this.#sending = false;
+    return this.#run();
   }
 
   /** Sends no more: another outbox has what is kept. What is on its way has the same client_id there. */
   end() {
     this.#ended = true;
+    for (const timer of this.#timers.values()) clearTimeout(timer);
     this.#nudge();
   }
 
@@ -142,16 +142,21 @@ export class Outbox extends EventTarget {
   }
 
   /** What another tab holds back is undone there, or sent: by that tab, and by this one, since it may be closed. */
-  #releaseLater({ client_id: id, order, until = order + HELD }) {
+  #releaseLater(item) {
+    const { client_id: id, order, until = order + HELD } = item;
     const look = () => {
-      if (this.#ended || !this.find(id)) return;
       const kept = this.store.load(this.#key(id));
       if (!kept) this.discard(id);
-      else if (kept.state === "held" && kept.until > until) this.#releaseLater(kept);
+      else if (kept.state === "held" && kept.until > until) this.#releaseLater(Object.assign(item, kept));
       else this.release(id);
     };
     // No longer, whatever happened to the clock.
-    setTimeout(look, Math.min(until - this.now(), this.held));
+    this.#later(item, look, Math.min(until - this.now(), this.held));
+  }
+
+  #later(item, act, milliseconds) {
+    clearTimeout(this.#timers.get(item));
+    this.#timers.set(item, setTimeout(act, milliseconds));
   }
 
   /** What another tab has not sent yet about the same thing comes first; under its client_id it is stored once. */
@@ -166,6 +171,21 @@ export class Outbox extends EventTarget {
     this.#items = [...this.#items, ...others].sort((a, b) => a.order - b.order);
   }
 
+  async #run() {
+    if (this.#sending) return;
+    this.#sending = true;
+    for (let item; (item = this.#next());) await this.#send(item);
+    this.#sending = false;
+  }
+
+  /** The first that neither waits itself nor comes behind one in its lane that does. */
+  #next() {
+    if (this.#ended) return null;
+    const waiting = this.#items.filter((item) => this.#waits.has(item)).map(({ envelope }) => laneOf(envelope));
+    const free = ({ state, envelope }) => state === "sending" && !waiting.includes(laneOf(envelope));
+    return this.#items.find(free);
+  }
+
   async #send(item) {
     const slow = setTimeout(() => this.#tell("slow", { item }), this.slow);
     item.tried = true;
@@ -175,15 +195,28 @@ export class Outbox extends EventTarget {
       this.settle(item.client_id, answer);
     } catch (error) {
       if (this.#ended || !this.#items.includes(item)) return;
-      if (error.final) {
+      const limited = error.status === 429;
+      if (error.final || (limited && error.retryIn > PATIENCE)) {
         Object.assign(item, { state: "failed", reason: error.message, code: error.code, field: error.field });
         this.#changed(item);
       } else {
-        await this.#pause(this.backoff.next(error.retryIn ?? 0));
+        const wait = limited && error.retryIn ? jittered(error.retryIn) : this.backoff.next(error.retryIn ?? 0);
+        if (limited) this.#wait(item, wait);
+        // A second one that is limited: so is all that this person does.
+        if (!limited || this.#waits.size > 1) await this.#pause(wait);
       }
     } finally {
       clearTimeout(slow);
     }
+  }
+
+  #wait(item, milliseconds) {
+    const go = () => {
+      this.#waits.delete(item);
+      this.#run();
+    };
+    this.#waits.add(item);
+    this.#later(item, go, milliseconds);
   }
 
   #pause(milliseconds) {
@@ -202,11 +235,14 @@ export class Outbox extends EventTarget {
   }
 
   #remove(item, state, answer = {}) {
+    clearTimeout(this.#timers.get(item));
+    this.#timers.delete(item);
     this.#items.splice(this.#items.indexOf(item), 1);
     // Other tabs see both steps: that it was stored, and that it is kept no longer.
     if (state === "sent") this.store.save(this.#key(item.client_id), { ...item, state, answer });
     this.store.save(this.#key(item.client_id), null);
     this.#tell("removed", { item: { ...item, state }, answer });
+    if (this.#waits.delete(item)) this.#run(); // what came behind it
   }
 
   #tell(type, detail) {
