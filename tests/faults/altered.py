@@ -243,8 +243,8 @@ def right_ends_by_notice() -> None:
     readership.CHANGES = frozenset()  # type: ignore[misc]
     look = revocation.Revocation._have_number
 
-    def look_and_ask(self: Any, revision: object) -> None:
-        look(self, revision)
+    def look_and_ask(self: Any, *found: Any) -> None:
+        look(self, *found)
         for peer in self._reactor.peers():
             for room in list(peer.subscriptions):
                 self._reactor.guard(peer, self._reactor.endings.doubt, peer, room)
