@@ -238,6 +238,31 @@ def test_what_was_read_for_those_who_have_gone_is_nobodys(worker: Worker, monkey
     assert gone.told == []
 
 
+def test_a_reader_that_begins_during_a_read_is_told_by_the_next(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That read is of before a message that was acknowledged when it began."""
+    worker.chat._store.commit([Write(CreateRoom("room1"), T0, operator=True)])
+    ann, *_ = worker.chat.write_with(filled)
+    read, began, goes_on = worker.feed._read, threading.Event(), threading.Event()
+
+    def slow(*given: Any, **how: Any) -> Any:
+        found = read(*given, **how)
+        began.set()
+        assert goes_on.wait(60)
+        return found
+
+    earlier, later = Follower(), Follower()
+    monkeypatch.setattr(worker.feed, "_read", slow)
+    worker.on_reactor(partial(worker.feed.follow, earlier, ann, START))
+    assert began.wait(60)
+    worker.say("room1")
+    worker.on_reactor(partial(worker.feed.follow, later, ann, START))
+    goes_on.set()
+    until(lambda: "caught-up" in later.commands())
+    assert later.told[0]["rooms"]["room1"].get("unread") == 1
+
+
 def test_a_reader_that_hangs_up_as_it_begins_costs_nobody_news(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -185,6 +185,7 @@ class InboxFeed:
         if polled and not whole:
             there = self._cursor(reading)
             whole = any(not inbox.is_at(each.inbox_after, there) for each in reading.waiters)
+        reading.asked = frozenset((*reading.begins, *reading.waiters))
         positions = (*reading.begins.values(), *(each.inbox_after for each in reading.waiters))
         return Task(key, reading.revision, reading.rooms, reading.own, reading.bits, positions, whole, polled)
 
@@ -256,8 +257,8 @@ class InboxFeed:
                 self._send(follower, update.changed)
         for follower, after in list(reading.begins.items()):
             is_there = inbox.is_at(after, update.cursor)
-            # Without the whole it began during this read. Or it left as another one was told.
-            if follower not in reading.begins or not (is_there or update.whole):
+            # One that began during this read waits for the next. Or it left as another one was told.
+            if follower not in reading.asked or not (is_there or update.whole):
                 continue
             # Before it is told anything: a socket that refuses the bytes is closed at once, and leaves.
             del reading.begins[follower]
@@ -283,7 +284,7 @@ class InboxFeed:
             return
         there, now = self._cursor(reading), time.monotonic()
         due = reading.answered_at + reading.pace
-        for waiter in list(reading.waiters):
+        for waiter in reading.waiters & reading.asked:
             if isinstance(waiter.inbox_after, Now) and reading.revision >= 0:
                 waiter.inbox_after = Cursor(reading.revision, there.partition(".")[2])
             if inbox.is_at(waiter.inbox_after, there):

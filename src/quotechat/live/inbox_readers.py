@@ -46,7 +46,9 @@ class Reading:
     Of a room there are 16 bytes here: names and counts of rooms are kept once for all readings.
     """
 
-    __slots__ = ("answered_at", "at", "begins", "bits", "followers", "late", "own", "revision", "rooms", "waiters")
+    __slots__ = (
+        "answered_at", "asked", "at", "begins", "bits", "followers", "late", "own", "revision", "rooms", "waiters",
+    )  # fmt: skip
 
     def __init__(self, answered_at: float = 0.0) -> None:
         self.revision = -1
@@ -62,6 +64,8 @@ class Reading:
         self.late: set[Follower] = set()
         """Followers with full sockets: they begin anew when the sockets have room."""
         self.waiters: set[Waiter] = set()
+        self.asked: frozenset[Follower | Waiter] = frozenset()
+        """Those of `begins` and `waiters` that were here when the newest read began; it is older than the others."""
         self.answered_at = answered_at
         self.at: str | None = None
         """The cursor; None if it has to be made, since something has moved."""
@@ -76,6 +80,7 @@ class Reading:
         self.followers.discard(follower)
         self.begins.pop(follower, None)
         self.late.discard(follower)
+        self.asked -= {follower}
 
     @property
     def pace(self) -> float:
