@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 from server import Server
 from test_behaviour import held_polls, scroll_to, tab
-from test_pages import loads, long, post, sign, stop_time, waits, write
+from test_pages import loads, long, post, sign, stop_time, texts, waits, write
 
 Open = Callable[..., Any]
 COMMANDS = "**/api/v1/rooms/lobby/commands"
@@ -368,6 +368,35 @@ def test_a_deletion_is_undone_though_another_tab_opens(server: Server, open_page
     one.clock.resume()
     expect(two.locator("#m2.deleted")).to_have_count(1)
     assert [stored(server, number).get("deleted") for number in (1, 2)] == [None, True]
+
+
+def test_a_changed_message_is_not_said_beside_the_scheduled_one(server: Server, open_page: Open) -> None:
+    """It was to replace one that waits; if that one is gone when the server hears of it, the person chooses."""
+    page = open_page("/polling")
+    sign(page, "Ada")
+    page.click("[popovertarget=when]")
+    page.select_option("[name=send_at]", "+1h")
+    page.click("#when-done")
+    write(page, "old")
+    page.click("#scheduled summary")
+    fail(page, 1_000)
+    page.locator("#scheduled li").get_by_role("button", name="Edit").click()
+    expect(page.locator(FIELD)).to_have_value("old")
+    page.click("#not-later")
+    page.reload()
+    page.wait_for_selector("#pill[data-state=live]")
+    write(page, "new")
+    page.evaluate("""async () => {
+        const { scheduled } = await (await fetch("/api/v1/rooms/lobby/scheduled")).json();
+        await fetch(`/api/v1/rooms/lobby/scheduled/${scheduled[0].id}`, { method: "DELETE" });
+    }""")
+    page.unroute(COMMANDS)
+    page.evaluate("dispatchEvent(new Event('online'))")
+    row = page.locator("#outbox [data-state=failed]")
+    expect(row).to_contain_text("waits no more")
+    assert texts(page) == []
+    row.get_by_role("button", name="Retry").click()
+    expect(page.locator("#m1 .text")).to_have_text("new")
 
 
 def test_ones_own_words_are_not_new(server: Server, open_page: Open) -> None:

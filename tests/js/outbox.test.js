@@ -304,6 +304,46 @@ test("a refused edit keeps its text, and goes again with another", async () => {
   await until(() => box.items.length === 0);
 });
 
+const cancel = (id) => ({ command: "cancel-scheduled", scheduled: { id } });
+
+test("what was written instead of a scheduled message is not sent if that one was", async () => {
+  const said = [];
+  const box = outbox(async ({ command, message }) => {
+    if (command === "cancel-scheduled") throw new Problem({ status: 404, code: "scheduled-unknown", detail: "No." });
+    said.push(message.message);
+    return { seq: 1 };
+  });
+  box.addEventListener("changed", ({ detail: { item } }) => {
+    if (item.envelope.command === "cancel-scheduled" && item.state === "failed") box.discard(item.client_id);
+  });
+  box.add(cancel(4));
+  const item = box.add(text("again, changed"), { instead: 4 });
+  box.add(text("another"));
+  await until(() => said.length === 1);
+  assert.deepEqual([said, box.items, item.state], [["another"], [item], "failed"]);
+  assert.match(item.reason, /waits no more/);
+  box.retry(item.client_id);
+  await until(() => box.items.length === 0);
+  assert.deepEqual(said, ["another", "again, changed"]);
+});
+
+test("what was written instead of a scheduled message waits for its cancellation", async () => {
+  const done = [];
+  let pauses = 1;
+  const box = outbox(async ({ command }) => {
+    if (pauses) {
+      pauses -= 1;
+      throw limited(20);
+    }
+    done.push(command);
+    return { seq: 1 };
+  });
+  box.add(cancel(4));
+  box.add(text("changed"), { instead: 4 });
+  await until(() => box.items.length === 0);
+  assert.deepEqual(done, ["cancel-scheduled", "send-message"]);
+});
+
 test("another tab learns what was stored, and drops what was taken away", async () => {
   const store = memory();
   const heard = [];

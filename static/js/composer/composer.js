@@ -19,8 +19,9 @@ export class Composer {
   #aside = ""; // the new message that waits while another text is in the field
   #time;
   #left = {}; // changed texts of edits that were left: id → text
+  #instead; // the id of the scheduled message that the new one is said instead of
 
-  /** `send(message)` takes a new message on, `edit(id, text)` a changed one, `mend(id, message)` a refused one;
+  /** `send(message, instead)` takes a new message on, `edit(id, text)` a changed one, `mend(id, message)` a refused one;
    *  `message(id)` is what the page shows, `article(id)` where; `refused(id)` what the outbox keeps; `editLast()` is Up.
    *  `hasFiles()` is true if a new message may be without a text. */
   constructor(form, { drafts, send, edit, mend, editLast, message, article, refused, hasFiles, tell, life }) {
@@ -80,10 +81,11 @@ export class Composer {
   }
 
   /** Takes up a message that was to be sent later, as if it was just being written; nothing else stands here. */
-  take({ message, color, send_at: moment, reply_to: parent }) {
+  take({ message, color, send_at: moment, reply_to: parent, instead }) {
     if (parent) this.#enter({ kind: "reply", id: parent, ...this.message(parent) }, this.message(parent)?.message);
     replaceAll(this.field, message);
     this.#choose(color, moment);
+    this.#instead = instead;
     this.name.show();
     this.focus();
     this.#keep();
@@ -215,7 +217,7 @@ export class Composer {
     if (about) delete this.#left[about.id];
     if (about?.kind === "edit") this.edit(about.id, text);
     else if (about?.kind === "mend") this.mend(about.id, message);
-    else this.send(about ? { ...message, reply_to: about.id } : message);
+    else this.send(about ? { ...message, reply_to: about.id } : message, this.#instead);
     // The outbox keeps the text from here on, through reloads too.
     this.field.value = this.#aside;
     this.#aside = "";
@@ -354,14 +356,23 @@ export class Composer {
     this.name?.show();
     const left = Object.keys(this.#left).length > 0;
     const empty = this.isFree && !left;
+    if (this.isFree) this.#instead = undefined;
     // Of what is answered or edited the draft has the number only: it may be deleted meanwhile.
     const about = this.#about && { kind: this.#about.kind, id: this.#about.id, user: this.#about.user };
-    const draft = { text: this.text, about, aside: this.#aside, left: this.#left, moment: this.#moment };
+    const draft = {
+      text: this.text,
+      about,
+      aside: this.#aside,
+      left: this.#left,
+      moment: this.#moment,
+      instead: this.#instead,
+    };
     this.drafts.save(empty ? null : draft);
   }
 
   /** Goes on where the page before was. */
-  #resume({ text = "", about = null, aside = "", left = {} }) {
+  #resume({ text = "", about = null, aside = "", left = {}, instead }) {
+    this.#instead = instead;
     const deleted = (id) => this.message(id)?.deleted;
     this.#left = Object.fromEntries(Object.entries(left).filter(([id]) => !deleted(id)));
     const lost = about && about.kind !== "mend" && deleted(about.id);

@@ -51,8 +51,9 @@ export class Outbox extends EventTarget {
     return this.#items.findLast(found)?.envelope;
   }
 
-  /** Takes a command on. Answers its item: {client_id, envelope, state}. One that is held waits for `release`. */
-  add(envelope, { held = false } = {}) {
+  /** Takes a command on. Answers its item: {client_id, envelope, state}. One that is held waits for `release`.
+   *  `instead` is the id of the scheduled message that it is said instead of: if that was sent, it is not. */
+  add(envelope, { held = false, instead } = {}) {
     // One that the server may have got already is repeated until its answer: a late copy of it would undo this one.
     const needless = ({ tried, state, envelope: older }) => replaces(envelope, older) && (!tried || state === "failed");
     this.#adopt(subjectOf(envelope));
@@ -61,6 +62,7 @@ export class Outbox extends EventTarget {
     const order = now + this.#items.length / 1000;
     const item = { client_id: newId(), envelope, state: held ? "held" : "sending", order };
     if (held) item.until = now + this.held;
+    if (instead) item.instead = instead;
     this.#items.push(item);
     this.#changed(item);
     this.flush();
@@ -103,7 +105,7 @@ export class Outbox extends EventTarget {
     // The server knows the old id with other content; it would refuse it for ever.
     const renamed = item.code === "client-id-reused";
     if (renamed) this.store.save(this.#key(id), null);
-    Object.assign(item, { state: "sending", reason: null, code: null, field: null });
+    Object.assign(item, { state: "sending", reason: null, code: null, field: null, instead: undefined });
     Object.assign(item, envelope && { envelope }, renamed && { client_id: newId() });
     this.#changed(item, renamed ? id : null);
     this.flush();
@@ -111,7 +113,9 @@ export class Outbox extends EventTarget {
 
   discard(id) {
     const item = this.find(id);
-    if (item) this.#remove(item, "discarded");
+    if (!item) return;
+    this.#stays(item);
+    this.#remove(item, "discarded");
   }
 
   /** A message is deleted: what else was to be done about it is needless. */
@@ -182,7 +186,8 @@ export class Outbox extends EventTarget {
   #next() {
     if (this.#ended) return null;
     const waiting = this.#items.filter((item) => this.#waits.has(item)).map(({ envelope }) => laneOf(envelope));
-    const free = ({ state, envelope }) => state === "sending" && !waiting.includes(laneOf(envelope));
+    const free = ({ state, envelope, instead }) =>
+      state === "sending" && !waiting.includes(laneOf(envelope)) && !waiting.includes(`scheduled ${instead}`);
     return this.#items.find(free);
   }
 
@@ -198,6 +203,7 @@ export class Outbox extends EventTarget {
       const limited = error.status === 429;
       if (error.final || (limited && error.retryIn > PATIENCE)) {
         Object.assign(item, { state: "failed", reason: error.message, code: error.code, field: error.field });
+        this.#stays(item);
         this.#changed(item);
       } else {
         const wait = limited && error.retryIn ? jittered(error.retryIn) : this.backoff.next(error.retryIn ?? 0);
@@ -207,6 +213,17 @@ export class Outbox extends EventTarget {
       }
     } finally {
       clearTimeout(slow);
+    }
+  }
+
+  /** A scheduled message could not be cancelled: what was written instead is not said beside it. */
+  #stays({ envelope: { command, scheduled }, code, reason }) {
+    if (command !== "cancel-scheduled") return;
+    const sent = !reason || code === "scheduled-unknown";
+    const why = sent ? "What this was to replace waits no more: it was sent, or cancelled elsewhere." : reason;
+    for (const item of this.#items.filter((each) => each.state === "sending" && each.instead === scheduled.id)) {
+      Object.assign(item, { state: "failed", reason: why, code: code ?? null, field: null });
+      this.#changed(item);
     }
   }
 

@@ -59,7 +59,7 @@ export class Scheduled {
     row.append(time, text, cancel);
     // A file goes with the message that it was sent with.
     if (!message.files) {
-      const taken = { ...message, send_at: refused ? "" : at };
+      const taken = { ...message, ...(refused ? { send_at: "" } : { send_at: at, instead: id }) };
       cancel.before(this.#button("Edit", () => this.edit(taken) && this.#cancel(row, id)));
     }
     if (this.outbox.wanted("cancel-scheduled", id)) this.#disable(row);

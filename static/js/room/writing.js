@@ -11,9 +11,9 @@ export function wireWriting(page) {
   const { life, api, place, latest, outbox, timeline, mine, log, scroll, tell } = page;
   const message = (id) => timeline.get(id);
 
-  const send = (written) => {
+  const send = (written, instead) => {
     save("user", written.user);
-    outbox.add({ command: "send-message", message: files.take(written) });
+    outbox.add({ command: "send-message", message: files.take(written) }, { instead });
     if (latest) location.assign(latest); // the outbox goes on there
     scroll.toBottom();
   };
