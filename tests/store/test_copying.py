@@ -30,6 +30,7 @@ from quotechat.store.disk.lock import InUse
 from quotechat.store.ledger import Ledger
 from quotechat.store.open import look, open_store, secret_of
 from quotechat.store.postgres import connections
+from quotechat.store.programs import subscribers
 from quotechat.store.shapes import Sql
 from quotechat.store.transfer import carrying, copying, exports, loading, moving
 
@@ -641,3 +642,43 @@ def test_a_message_that_comes_just_now_is_kept(source: Settings, database: str) 
             importing.result(60)
         assert [each["message"] for each in server.snapshot("tea", 9)["messages"]] == ["hi"]
         assert not [step for step in server.verify() if step.problem]
+
+
+@pytest.mark.parametrize("postgres", [False, True])
+def test_members_of_an_empty_room_stay_its_members(
+    source: Settings, database: str, tmp_path: Path, postgres: bool
+) -> None:
+    """A room that is imported into its place has them, with all read, and named cursors go on at its head."""
+    there = Settings(data=tmp_path / "there", database=database if postgres else "")
+    with contextlib.closing(open_store(there)) as store:
+        store.found(T0)
+        guest = store.write_with(lambda sql: accounts.make(sql, "Gus", "guest", T0))
+        lobby = store.read_with(lambda sql: members.membership(sql, "lobby", None))
+        assert lobby is not None
+        store.write_with(lambda sql: subscribers.make(sql, guest.id, "bot", T0, all_rooms=True))
+        store.write_with(lambda sql: members.add(sql, lobby.room_id, guest.id, "manager", (0, 0), T0))
+        imported(there, exported(source, ("lobby",)))
+        found = store.read_with(lambda sql: members.membership(sql, "lobby", guest.id))
+        assert found is not None and found.role == "manager" and found.room_id != lobby.room_id
+        (read,) = store.read_with(lambda sql: list(sql.all("SELECT read_id, read_n FROM member")))
+        assert tuple(read) == (13, 7)
+        (place,) = store.read_with(lambda sql: list(sql.all("SELECT room_id, seq FROM subscribed")))
+        assert tuple(place) == (found.room_id, 13)
+
+
+def test_members_of_an_empty_room_see_no_closed_one(source: Settings, tmp_path: Path) -> None:
+    """A closed room that is imported into the place of an open one has no members, as under any other name."""
+    signed_in(source)
+    there = Settings(data=tmp_path / "there")
+    with contextlib.closing(open_store(there)) as store:
+        store.found(T0)
+        other = store.write_with(lambda sql: accounts.make(sql, "Bo", "member", T0))
+        do(store, CreateRoom("staff"))
+        staff = store.read_with(lambda sql: members.membership(sql, "staff", None))
+        assert staff is not None
+        store.write_with(lambda sql: members.add(sql, staff.room_id, other.id, "member", (0, 0), T0))
+        with look(source) as sql:
+            (closed,) = [room.name for room in copying.rooms(sql) if room.kind == "closed"]
+        imported(there, exported(source, (closed,)), "staff")
+        found = store.read_with(lambda sql: members.membership(sql, "staff", other.id))
+        assert found is not None and (found.kind, found.role) == ("closed", None)

@@ -304,8 +304,24 @@ def _give_name(sql: Sql, name: str, room_id: int) -> None:
     if row is not None:
         if not _is_new(sql, row[0], row[1]):
             raise Impossible(f"there is a room {name} already, made meanwhile; nothing is overwritten")
+        _keep_members(sql, row[0], room_id)
         _discard(sql, row[0])
     sql.run("UPDATE room SET name = ? WHERE id = ?", name, room_id)
+
+
+def _keep_members(sql: Sql, empty: int, room_id: int) -> None:
+    """Let the members of an empty room go on in the open one that takes its place, as if they joined it now."""
+    columns = "account_id, room_id, role, level, read_id, read_n, muted_until, at"
+    sql.run(
+        f"INSERT INTO member ({columns}) SELECT m.account_id, r.id, m.role, m.level, r.head, r.messages,"
+        " m.muted_until, m.at FROM member m, room r WHERE m.room_id = ? AND r.id = ? AND r.kind = 'open'"
+        " ON CONFLICT DO NOTHING", empty, room_id,
+    )  # fmt: skip
+    sql.run(
+        "INSERT INTO subscribed (subscriber_id, room_id, seq, tag) SELECT s.subscriber_id, r.id, r.head, ''"
+        " FROM subscribed s, room r WHERE s.room_id = ? AND r.id = ? AND r.kind = 'open' ON CONFLICT DO NOTHING",
+        empty, room_id,
+    )  # fmt: skip
 
 
 def _discard(sql: Sql, room_id: int) -> None:
