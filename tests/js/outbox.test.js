@@ -264,6 +264,30 @@ function holding(held, now) {
   return { first, second, item, seen };
 }
 
+test("a deletion that is undone leaves the edit before it, one that is sent does not", async () => {
+  const { seen, deliver } = flaky(0);
+  const store = memory();
+  const offline = outbox(() => new Promise(() => {}), store);
+  offline.add(text("in flight"));
+  for (const id of [1, 2]) offline.add(edit(id, `edit of ${id}`));
+  const [undone, sent] = [1, 2].map((id) =>
+    offline.add({ command: "delete-message", message: { id } }, { held: true }),
+  );
+  offline.discard(undone.client_id);
+  offline.release(sent.client_id);
+  assert.deepEqual(
+    offline.items.map(({ envelope }) => `${envelope.command} ${envelope.message.id ?? ""}`),
+    ["send-message ", "edit-message 1", "delete-message 2"],
+  );
+  offline.end();
+  outbox(deliver, store).flush();
+  await until(() => seen.length === 3);
+  assert.deepEqual(
+    seen.map(({ said }) => said),
+    ["in flight", "edit of 1", undefined],
+  );
+});
+
 test("what one tab holds back is undone there, though another tab has opened meanwhile", async () => {
   const { first, second, item, seen } = holding(60_000);
   second.add(text("meanwhile"));

@@ -54,10 +54,8 @@ export class Outbox extends EventTarget {
   /** Takes a command on. Answers its item: {client_id, envelope, state}. One that is held waits for `release`.
    *  `instead` is the id of the scheduled message that it is said instead of: if that was sent, it is not. */
   add(envelope, { held = false, instead } = {}) {
-    // One that the server may have got already is repeated until its answer: a late copy of it would undo this one.
-    const needless = ({ tried, state, envelope: older }) => replaces(envelope, older) && (!tried || state === "failed");
     this.#adopt(subjectOf(envelope));
-    for (const item of this.#items.filter(needless)) this.#remove(item, "replaced");
+    if (!held) this.#dropNeedless(envelope); // what can be undone makes nothing needless yet
     const now = this.now();
     const order = now + this.#items.length / 1000;
     const item = { client_id: newId(), envelope, state: held ? "held" : "sending", order };
@@ -93,6 +91,7 @@ export class Outbox extends EventTarget {
   release(id) {
     const item = this.find(id);
     if (item?.state !== "held") return;
+    this.#dropNeedless(item.envelope, item);
     item.state = "sending";
     this.#changed(item);
     this.flush();
@@ -173,6 +172,14 @@ export class Outbox extends EventTarget {
       .map(revived)
       .filter(({ envelope }) => subjectOf(envelope) === subject);
     this.#items = [...this.#items, ...others].sort((a, b) => a.order - b.order);
+  }
+
+  /** Takes away what a command makes needless; `item` is its own. */
+  #dropNeedless(envelope, item = null) {
+    // One that the server may have got already is repeated until its answer: a late copy of it would undo this one.
+    const needless = (older) =>
+      older !== item && replaces(envelope, older.envelope) && (!older.tried || older.state === "failed");
+    for (const older of this.#items.filter(needless)) this.#remove(older, "replaced");
   }
 
   async #run() {
