@@ -29,8 +29,8 @@ function reader(room, page = { looks: true }, read = { id: 0, messages: 0 }) {
 }
 
 test("what comes while nobody looks is not marked with what was seen before", () => {
-  for (const away of [(page) => (page.looks = false), () => (document.hidden = true)]) {
-    document.hidden = false;
+  for (const away of [(page) => (page.looks = false), () => (globalThis.document.hidden = true)]) {
+    globalThis.document.hidden = false;
     const { unread, marks, page } = reader("seen");
     unread.reached(4);
     mock.timers.tick(0);
