@@ -239,7 +239,7 @@ def test_a_guest_loses_an_open_room_that_it_followed_lately(world: World) -> Non
 
 
 def test_a_guest_that_comes_back_to_a_room_that_it_has_lost_is_told_again(world: World) -> None:
-    """The answer came for its earlier poll or subscription; the later one was opened before the right ended."""
+    """The answer came for its earlier subscription; the later one was opened before the right ended."""
     peer = world.held(world.account("Azin", "guest"))
     handle = world.chat.trusted("lobby")
     handle.principal = peer.principal

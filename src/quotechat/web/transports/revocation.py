@@ -140,7 +140,7 @@ class Revocation:
                 continue
             now = found.current[before]
             lost = found.lost.get(now, set()) if now is not None else set()
-            # A later poll or subscription of a lost room may have been opened before the end: it is asked about.
+            # A later subscription to a lost room may have been opened before the end: it is asked about.
             peer.confirmed = Confirmed(found.revision, frozenset(found.held[before] - lost))
             self._reactor.guard(peer, peer.principal_changed, now)
             for room in lost.intersection(peer.rooms()):
