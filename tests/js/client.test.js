@@ -152,7 +152,13 @@ test("from 0, what another tab was told is no beginning: the tab asks for what c
     close() {}
   };
   const locks = { request: () => new Promise(() => {}) }; // the other tab has it
-  const page = reader(server, { after: "0", transports: ["long-poll"], api: { ...server.api, events }, locks, Channel });
+  const page = reader(server, {
+    after: "0",
+    transports: ["long-poll"],
+    api: { ...server.api, events },
+    locks,
+    Channel,
+  });
   await until(() => channel?.onmessage);
   channel.onmessage({ data: { events: [sent(23)], cursor: cursorOf(23) } });
   assert.deepEqual(page.seen, []);
