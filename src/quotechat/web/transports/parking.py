@@ -125,12 +125,14 @@ class ParkedPoll(KeptConnection):
         self.ends: Ending | None = None
 
     def opened(self) -> None:
-        if self._first is None:
+        first, self._first = self._first, None
+        if first is None:
             self._wait()
-        else:
-            self._more = self._first.more
-            self.answer(body(self._first))
-            self._first = None
+            return
+        if first.events and self.handle.ends_with(first.events[-1]) is not False:
+            self._key = None  # as in `found_change`
+        self._more = first.more
+        self.answer(body(first))
 
     def more(self) -> str:
         return f"Link: {self._link(after=self.place.after)}\r\n" if self._more else ""
