@@ -25,7 +25,7 @@ from quotechat.protocol.errors import CursorExpired
 from quotechat.store import members, rules
 from quotechat.store.accounts import accounts, sessions, tickets
 from quotechat.store.administration import site
-from quotechat.store.base import CreateRoom, Deliver, Impossible, Write
+from quotechat.store.base import CreateRoom, Deliver, EraseMessage, Impossible, Write
 from quotechat.store.disk.lock import InUse
 from quotechat.store.ledger import Ledger
 from quotechat.store.open import look, open_store, secret_of
@@ -682,3 +682,30 @@ def test_members_of_an_empty_room_see_no_closed_one(source: Settings, tmp_path: 
         imported(there, exported(source, (closed,)), "staff")
         found = store.read_with(lambda sql: members.membership(sql, "staff", other.id))
         assert found is not None and (found.kind, found.role) == ("closed", None)
+
+
+@pytest.mark.parametrize("postgres", [False, True])
+def test_words_that_go_between_two_moves_are_gone_there_too(
+    source: Settings, database: str, tmp_path: Path, postgres: bool
+) -> None:
+    """A quote that was removed, and the name of an account that was closed, of messages that were deleted before."""
+    there = Settings(data=tmp_path / "there", database=database if postgres else "")
+    with contextlib.closing(open_store(source)) as store:
+        author = store.write_with(lambda sql: accounts.make(sql, "Zenobia", "member", T0)).identity
+        quote = do(store, commands.AddQuote(quote=commands.NewQuote("unwise", "w"))).seq
+        sent = [do(store, said("Zenobia"), who=author, at=T0 + 9).seq for _ in range(2)]
+        do(store, said(text="re", reply_to=sent[0]), at=T0 + 9)
+        do(store, delete(sent[0]), who=author, at=T0 + 9)
+        with pytest.raises(moving.Unfinished):
+            moving.move(source, there, quiet)
+        number = store.newest_quote()
+        assert quote and number
+        do(store, commands.RemoveQuote(quote=commands.QuoteId(number)), at=T0 + 9)
+        for each in sent:
+            do(store, EraseMessage("lobby", each, nameless=True), at=T0 + 9)
+        store.write_with(lambda sql: sql.run("UPDATE account SET name = 'Deleted account'"))
+        while store.redact():
+            pass
+    moving.move(source, there, quiet)
+    assert contents(there) == contents(source)
+    assert "unwise" not in repr(contents(there)["event"]) and "Zenobia" not in repr(contents(there)["message"])

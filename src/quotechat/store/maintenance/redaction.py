@@ -159,6 +159,26 @@ def redact_member(sql: Sql, room_id: int, seq: int) -> None:
         sql.run("UPDATE event SET body = ?, digest = ? WHERE room_id = ? AND seq = ?", changed, digest, room_id, seq)
 
 
+def redact_as(sql: Sql, room_id: int, seq: int, tag: str, body: str, digest: bytes | None) -> None:
+    """Redact an event as it was redacted in another store, with the row of the message that it sent."""
+    sql.run(
+        "UPDATE event SET body = ?, digest = ? WHERE room_id = ? AND seq = ? AND tag = ?",
+        body, digest, room_id, seq, tag,
+    )  # fmt: skip
+    row = sql.one("SELECT body FROM message WHERE room_id = ? AND id = ?", room_id, seq)
+    if row is None:
+        return
+    shown, there = json.own(row[0]), json.own(body).get("message", {})
+    if "deleted" in there:
+        moderated = {"moderated": True} if "moderated" in shown else {}
+        changed = there | moderated
+    elif there.get("reply_to", {}).get("user") == DELETED_ACCOUNT:
+        changed = nameless_parent(shown)
+    else:
+        return
+    sql.run("UPDATE message SET body = ? WHERE room_id = ? AND id = ?", json.dumps(changed).decode(), room_id, seq)
+
+
 # --- The events that hold a message's words -------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from ...protocol import cursor, events, json
 from ..base import Impossible, Progress
 from ..files.moving import Arriving, Piece
-from ..maintenance.redaction import Budget, redact_message
+from ..maintenance.redaction import Budget, redact_as, redact_message
 from ..projections import Counts, Entry, project
 from ..reading import is_redacted
 from ..shapes import PART, Sql
@@ -91,6 +91,7 @@ class _Loading:
         self._store, self._room = store, room
         self._seq, self._chain = room.floor, room.floor_chain
         self._events: list[Logged] = []
+        self._redacted: list[Logged] = []
         self._kept: list[Kept] = []
         self._scheduled: list[dict[str, Any]] = []
         self._of_scheduled: list[dict[str, Any]] = []
@@ -125,6 +126,11 @@ class _Loading:
             raise Impossible(
                 f"{self._room.name}: another history of it had been begun here, and is thrown away now; try again"
             )
+        elif event.digest is not None and not self._there:
+            # Its words may have gone since an earlier load.
+            self._redacted.append(event)
+            if len(self._redacted) == _AT_ONCE:
+                self._flush()
 
     def _note(self, event: Logged) -> None:
         """Note the events that brought a message that is there. Raises Broken if one changes another."""
@@ -204,10 +210,12 @@ class _Loading:
             with self._store.writing() as sql:
                 _discard(sql, self._id)
             raise
-        self._events, self._kept = [], []
+        self._events, self._kept, self._redacted = [], [], []
 
     def _write(self) -> None:
         with self._store.writing() as sql:
+            for event in self._redacted:
+                redact_as(sql, self._id, event.seq, event.tag, event.body, event.digest)
             if self._events:
                 self._append(sql)
             if self._kept:
