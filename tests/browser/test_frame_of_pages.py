@@ -238,3 +238,25 @@ def test_calls_are_found_by_words(server: Server, open_page: Callable[..., Any])
     page.evaluate("anchor => { location.hash = anchor; }", hidden)
     expect(page.locator(f"[id='{hidden}']")).to_be_in_viewport()
     expect(page.locator("#filter")).to_have_value("")
+
+
+def test_the_next_account_has_no_words_of_the_last(
+    server: Server, people: dict[str, Person], open_page: Callable[..., Any]
+) -> None:
+    """In the same tab: neither the draft nor what was not sent; both are there again for the one who wrote them."""
+    path = f"/rooms/{room_of(server, people)}"
+    page = signed_in(open_page, server, people["Azin"], path)
+    page.wait_for_selector("#pill[data-state=live]")
+    field = page.locator("[name=message]")
+    field.fill("a control\u000bcharacter")
+    field.press("Enter")
+    expect(page.locator("#outbox [data-state=failed]")).to_have_count(1)
+    field.fill("half a thou")
+    for name, draft, rows in [("Bo", "", 0), ("Azin", "half a thou", 1)]:
+        page.goto(f"{server.url}/sign-in")
+        page.context.clear_cookies()
+        page.context.add_cookies(state(server, people[name])["cookies"])
+        page.goto(server.url + path)
+        page.wait_for_selector("#pill[data-state=live]")
+        expect(field).to_have_value(draft)
+        expect(page.locator("#outbox article")).to_have_count(rows)

@@ -288,6 +288,27 @@ test("a deletion that is undone leaves the edit before it, one that is sent does
   );
 });
 
+test("what is unsent is of one account; a visitor's is of the account that signs in", async () => {
+  const store = memory();
+  const silent = () => new Promise(() => {});
+  const [ann, visitor] = ["ann", undefined].map((by) => outbox(silent, store, { by }));
+  visitor.add(text("of a visitor"));
+  const mine = ann.add(edit(1, "of Ann"));
+  const shown = (by) => outbox(silent, store, { by }).items.map(({ envelope }) => envelope.message.message);
+  assert.deepEqual(shown(undefined), ["of a visitor"]);
+  const bo = outbox(silent, store, { by: "bo" });
+  const heard = [];
+  bo.addEventListener("elsewhere", ({ detail: { item } }) => heard.push(item));
+  bo.heard({ key: `quotechat:${store.keys("")[1]}`, newValue: JSON.stringify(mine) });
+  bo.add(edit(1, "of Bo")); // and takes none of hers on
+  assert.deepEqual(
+    bo.items.map(({ envelope }) => envelope.message.message),
+    ["of a visitor", "of Bo"],
+  );
+  assert.deepEqual(heard, []);
+  assert.deepEqual([shown("ann"), shown(undefined)], [["of Ann"], []]);
+});
+
 test("what one tab holds back is undone there, though another tab has opened meanwhile", async () => {
   const { first, second, item, seen } = holding(60_000);
   second.add(text("meanwhile"));

@@ -237,6 +237,21 @@ test("a draft is taken away only by the tab that sent it", () => {
   assert.equal(drafts(one).load().text, "of the first");
 });
 
+test("a draft is of one account; a visitor's is of the account that signs in", () => {
+  const { shared, newTab } = browser();
+  const tab = newTab();
+  const drafts = (by, where = tab) => new Drafts("lobby", { by, shared, tab: where });
+  drafts("ann").save({ text: "of Ann" });
+  for (const by of ["bo", undefined]) assert.deepEqual([drafts(by).load(), drafts(by, newTab()).load()], [{}, {}]);
+  drafts("bo").save({ text: "of Bo" });
+  drafts("bo").save(null);
+  assert.equal(drafts("ann").load().text, "of Ann");
+  drafts("ann").save(null);
+  drafts().save({ text: "before the sign-in" });
+  assert.equal(drafts("ann").load().text, "before the sign-in");
+  for (const by of ["bo", undefined]) assert.deepEqual([drafts(by).load(), drafts(by, newTab()).load()], [{}, {}]);
+});
+
 test("a draft of version 0.1.0 is taken up, one of a month ago is not", () => {
   const { shared, newTab } = browser();
   shared.save("draft:lobby", "half a thou");

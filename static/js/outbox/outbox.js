@@ -19,17 +19,19 @@ export class Outbox extends EventTarget {
   #nudge = () => {};
 
   /** `deliver(envelope)` resolves to the server's answer; it throws Problem if the server refused,
-   *  and anything else if no answer came. */
+   *  and anything else if no answer came. `by` is the account that does all this, if there is one: it has the commands
+   *  of its own, and those of a visitor that has signed in. */
   constructor({ room, place = room, deliver, store = browser, backoff = new Backoff(), ...options }) {
     super();
-    const { slow = SLOW, held = HELD, now = Date.now } = options;
-    Object.assign(this, { room, place, deliver, store, backoff, slow, held, now });
+    const { by, slow = SLOW, held = HELD, now = Date.now } = options;
+    Object.assign(this, { room, place, deliver, store, backoff, by, slow, held, now });
     this.#items = store
       .keys(this.#key(""))
       .map((key) => store.load(key))
-      .filter((item) => item && item.state !== "sent")
+      .filter((item) => item && item.state !== "sent" && this.#isOurs(item))
       .map(revived)
       .sort((a, b) => a.order - b.order);
+    for (const item of this.#items) if (item.by !== by) this.#claim(item);
     for (const item of this.#items) if (item.state === "held") this.#releaseLater(item);
   }
 
@@ -134,6 +136,7 @@ export class Outbox extends EventTarget {
     const id = key?.split(`quotechat:${this.#key("")}`)[1];
     if (!id) return;
     const item = newValue === null ? null : JSON.parse(newValue);
+    if (item && !this.#isOurs(item)) return;
     if (item?.state === "sent" && !this.find(id)) this.#tell("removed", { item, answer: item.answer, elsewhere: true });
     else if (item?.state === "sent") this.settle(id, item.answer);
     else if (item === null) this.discard(id);
@@ -142,6 +145,16 @@ export class Outbox extends EventTarget {
 
   find(id) {
     return this.#items.find((item) => item.client_id === id);
+  }
+
+  #isOurs({ by }) {
+    return !by || by === this.by;
+  }
+
+  /** Keeps it as this account's, a visitor's too. */
+  #claim(item) {
+    item.by = this.by;
+    this.store.save(this.#key(item.client_id), item);
   }
 
   /** What another tab holds back is undone there, or sent: by that tab, and by this one, since it may be closed. */
@@ -168,7 +181,7 @@ export class Outbox extends EventTarget {
     const others = this.store
       .keys(this.#key(""))
       .map((key) => this.store.load(key))
-      .filter((item) => item?.state === "sending" && !this.find(item.client_id))
+      .filter((item) => item?.state === "sending" && this.#isOurs(item) && !this.find(item.client_id))
       .map(revived)
       .filter(({ envelope }) => subjectOf(envelope) === subject);
     this.#items = [...this.#items, ...others].sort((a, b) => a.order - b.order);
@@ -254,7 +267,7 @@ export class Outbox extends EventTarget {
   }
 
   #changed(item, was = null) {
-    this.store.save(this.#key(item.client_id), item);
+    this.#claim(item);
     this.#tell("changed", { item, was });
   }
 

@@ -31,7 +31,7 @@ function signInFrom(signIn, base) {
 /** The beginning of the parts of a room, which live as long as `life`; `inbox` is that of the room before. Whatever
  *  hears the connection has to listen within the same task. */
 export function openRoom({ life, inbox = $("rooms").dataset.inbox !== undefined }) {
-  const { room, cursor: after, base, transports, interval, signIn } = $("chat").dataset;
+  const { room, cursor: after, base, transports, interval, signIn, owner: by } = $("chat").dataset;
   const api = new Api({ base, room });
   const connection = connect({
     base,
@@ -56,8 +56,8 @@ export function openRoom({ life, inbox = $("rooms").dataset.inbox !== undefined 
   // What this browser keeps for a room: one origin may hold several chats.
   const place = base === "/api/v1" ? room : `${base}:${room}`;
   outboxes.get(place)?.end();
-  const outbox = new Outbox({ room, place, deliver: deliverer(connection, api) });
+  const outbox = new Outbox({ room, place, by, deliver: deliverer(connection, api) });
   outboxes.set(place, outbox);
   const latest = $("latest")?.href; // on a page of the past
-  return { life, room, place, latest, api, connection, outbox };
+  return { life, room, place, by, latest, api, connection, outbox };
 }

@@ -8,7 +8,7 @@ import { hasKeyboard } from "../page/viewport.js";
 import { $ } from "./open.js";
 
 export function wireWriting(page) {
-  const { life, api, place, latest, outbox, timeline, mine, log, scroll, tell } = page;
+  const { life, api, place, by, latest, outbox, timeline, mine, log, scroll, tell } = page;
   const message = (id) => timeline.get(id);
 
   const send = (written, instead) => {
@@ -36,7 +36,7 @@ export function wireWriting(page) {
     composer.change({ id: changed.id, message: message(changed.id)?.message ?? "" }, changed.message);
 
   const composer = new Composer($("composer"), {
-    drafts: new Drafts(place),
+    drafts: new Drafts(place, { by }),
     tell,
     message,
     article: (id) => log.article(id),

@@ -296,6 +296,7 @@ def _chat_page(
         draft=draft or {"user": _signs_as()},
         signed_in=security.given_name() is not None,
         has_account=security.principal().has_account and site.has("own_pages.me"),
+        owner=security.principal().id or security.given_name(),
         can_sign_in=site.has("account_pages.sign_in"),
         client_id=answers.form_id(refused),
         problem=answers.told(refused),
