@@ -87,18 +87,23 @@ test("ignores a repeat, and at a gap drops the connection and resumes from its c
 });
 
 /** A stream of lines, as `stream` reads it: what is kept, and where that ends. */
-const streaming = (server) => async (url) => {
-  await new Promise((resolve) => {
-    setTimeout(resolve);
-  });
-  const start = server.start(new URL(url, "http://test").searchParams.get("after"));
-  const events = server.log.slice(start);
-  const lines = [...events, { command: "caught-up", cursor: cursorOf(start + events.length) }];
-  const body = new ReadableStream({
-    start: (out) => lines.forEach((line) => out.enqueue(new TextEncoder().encode(`${JSON.stringify(line)}\n`))),
-  });
-  return new Response(body, { headers: { "Content-Type": "application/x-ndjson" } });
-};
+const streaming =
+  (server) =>
+  async (url, { signal }) => {
+    await new Promise((resolve) => {
+      setTimeout(resolve);
+    });
+    const start = server.start(new URL(url, "http://test").searchParams.get("after"));
+    const events = server.log.slice(start);
+    const lines = [...events, { command: "caught-up", cursor: cursorOf(start + events.length) }];
+    const body = new ReadableStream({
+      start: (out) => {
+        lines.forEach((line) => out.enqueue(new TextEncoder().encode(`${JSON.stringify(line)}\n`)));
+        signal.addEventListener("abort", () => out.error(signal.reason));
+      },
+    });
+    return new Response(body, { headers: { "Content-Type": "application/x-ndjson" } });
+  };
 
 for (const transport of ["websocket", "long-poll", "short-poll", "ndjson"]) {
   const from0 = (server) =>
@@ -151,7 +156,13 @@ test("from 0, what another tab was told is no beginning: the tab asks for what c
     }
     close() {}
   };
-  const locks = { request: () => new Promise(() => {}) }; // the other tab has it
+  // The other tab has it.
+  const locks = {
+    request: (_name, { signal }) =>
+      new Promise((_resolve, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason));
+      }),
+  };
   const page = reader(server, {
     after: "0",
     transports: ["long-poll"],
