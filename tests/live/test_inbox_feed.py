@@ -263,6 +263,24 @@ def test_a_reader_that_begins_during_a_read_is_told_by_the_next(
     assert later.told[0]["rooms"]["room1"].get("unread") == 1
 
 
+def test_who_follows_hears_of_all_that_its_cursor_has(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if the inbox is read for another reader before the next look at all rooms: a resume there asks for later."""
+    worker.chat._store.commit([Write(CreateRoom("room1"), T0, operator=True)])
+    ann, *_ = worker.chat.write_with(filled)
+    (first,) = worker.begin([ann])
+    worker.say("room1")
+    until(lambda: any(each["command"] == "news" for each in first.told))
+    monkeypatch.setattr(inbox_feed, "GATHER", 3600.0)  # no look from here on
+    worker.say("room1")
+    (other,) = worker.begin([ann])
+    whole = next(each for each in other.told if each["command"] == "inbox")
+    at: list[str | None] = []
+    worker.on_reactor(lambda: at.append(worker.feed.cursor(first)))
+    assert at == [whole["cursor"]]
+    told = [each["rooms"]["room1"] for each in first.told if "room1" in each.get("rooms", {})]
+    assert told[-1]["messages"] == whole["rooms"]["room1"]["messages"]
+
+
 def test_a_reader_that_hangs_up_as_it_begins_costs_nobody_news(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

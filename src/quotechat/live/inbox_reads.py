@@ -42,7 +42,8 @@ class InboxUpdate(NamedTuple):
     whole: bytes
     """The answer with the whole inbox; empty if each reader has it already."""
     changed: bytes
-    """The envelope of the rooms in which the account's own state has changed; empty if it has not."""
+    """The envelope of the rooms of which those who follow are to be told, most for a changed state of the account's
+    own; empty if there are none."""
 
 
 class Found(NamedTuple):
@@ -87,11 +88,14 @@ def look(sql: Sql, tasks: list[Task], known: Mapping[int, Moved], since: int | N
         or task.bits & (bits & ~counted | called)
         or (task.polled and task.bits & bits)
     ]
-    return some(sql, due, known)._replace(moved=moved, counted=counted)
+    return some(sql, due, known, told=True)._replace(moved=moved, counted=counted)
 
 
-def some(sql: Sql, tasks: list[Task], known: Mapping[int, Moved]) -> Found:
-    """Read the inboxes of `tasks`; only the bytes for their readers are kept."""
+def some(sql: Sql, tasks: list[Task], known: Mapping[int, Moved], *, told: bool = False) -> Found:
+    """Read the inboxes of `tasks`; only the bytes for their readers are kept.
+
+    Unless their readers are `told` of the rooms that have moved, their envelopes have those too.
+    """
     read: stored.Rooms | None = {} if len(tasks) > 1 else None
     updates: dict[Key, InboxUpdate] = {}
     rooms: dict[int, Moved] = {}
@@ -100,17 +104,27 @@ def some(sql: Sql, tasks: list[Task], known: Mapping[int, Moved]) -> Found:
         for each in state.entries:
             if each.room not in known and each.room not in rooms:
                 rooms[each.room] = Moved(each.room, each.name, each.last, each.messages, each.news, 0)
-        updates[task.key] = _update(task, state, known)
+        updates[task.key] = _update(task, state, set() if told else _moved(state, known), known)
     return Found({}, 0, updates, rooms)
 
 
-def _update(task: Task, state: State, known: Mapping[int, Moved]) -> InboxUpdate:
+def _moved(state: State, known: Mapping[int, Moved]) -> set[int]:
+    """Return the rooms of an inbox that have moved since its readers were told; its cursor counts them."""
+    return {
+        each.room
+        for each in state.entries
+        if each.room in known and known[each.room][2:5] != (each.last, each.messages, each.news)
+    }
+
+
+def _update(task: Task, state: State, moved: set[int], known: Mapping[int, Moved]) -> InboxUpdate:
+    """Return an update; those who follow already are sent the rooms that have `moved` too."""
     rooms, own, cursor = array("q", [entry.room for entry in state.entries]), state.own, state.cursor
     whole = b"" if all(inbox.is_at(each, cursor) for each in task.positions) else state.encoded(cursor)
     changed = b""
     if task.revision >= 0:
         before = dict(zip(task.rooms, task.own, strict=True))
-        others = {room for room, value in zip(rooms, own, strict=True) if before.pop(room, None) != value}
+        others = moved | {room for room, value in zip(rooms, own, strict=True) if before.pop(room, None) != value}
         gone = [known[room].name for room in before]
         if others or gone or state.revision != task.revision:
             changed = envelope(state.encoded(cursor, others, gone))
