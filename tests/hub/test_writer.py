@@ -139,6 +139,19 @@ def test_what_waits_is_bounded_in_writes_and_in_characters(command: Any, most: i
     assert sum(store.sizes) == waiting + 1
 
 
+def test_a_short_wait_ends() -> None:
+    """Whenever the thread is held up in it, of which some thousand times have a few: then it is over already."""
+    ended = threading.Event()
+
+    def wait() -> None:
+        for _ in range(20_000):
+            Writer(cast(Store, Batches()), lambda outcomes: None)._wait(2, 1e-9)
+        ended.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    assert ended.wait(120)
+
+
 def test_writes_of_one_turn_share_a_commit() -> None:
     """Writes that do not wake the thread are stored together, when it is woken."""
     store, done = Batches(), threading.Semaphore(0)

@@ -9,7 +9,6 @@ An answer leaves only after the commit.
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -57,8 +56,10 @@ class Writer:
         self._queue: list[_Queued] = []
         self._chars = 0
         self._lock = threading.Lock()
-        # It costs a third of a Condition, and there are two waits for each message.
-        self._woken: queue.SimpleQueue[None] = queue.SimpleQueue()
+        # A lock that is taken; its release wakes the thread. It costs a third of a Condition, and there are two waits
+        # for each message. `get` of a SimpleQueue, with a short timeout, may never return (CPython before 3.13).
+        self._woken = threading.Lock()
+        self._woken.acquire()
         self._wanted = 0
         """The number of queued writes for which the thread waits; 0 while it does not wait."""
         self._closing = False
@@ -156,19 +157,18 @@ class Writer:
             if self._closing or len(self._queue) >= wanted:
                 return
             self._wanted = wanted
-        try:
-            self._woken.get(timeout=seconds)
-        except queue.Empty:
+        if not self._woken.acquire(timeout=-1 if seconds is None else seconds):
             with self._lock:
                 late, self._wanted = self._wanted == 0, 0
             if late:  # it was woken just now
-                self._woken.get()
+                self._woken.acquire()
 
     def _wake(self) -> None:
         """Wake the thread if it waits for as many writes as there are now; the lock is held."""
         if self._wanted and (self._closing or len(self._queue) >= self._wanted):
             self._wanted = 0
-            self._woken.put(None)
+            if self._woken.locked():  # else it was woken already, before a fault ended its wait
+                self._woken.release()
 
     def _store_batch(self, batch: list[_Queued]) -> None:
         began = time.perf_counter()
