@@ -513,7 +513,8 @@ def test_after_a_reset_what_is_older_can_be_loaded(server: Server, open_page: Op
     waits(page, lambda: len(shown(page)) == 50, "the newest of the other log")
     expect(nothing).to_be_hidden()
     expect(earlier).to_be_visible()
-    earlier.click()
+    # As by the keyboard: a mouse would scroll to the link first, which loads what is older as well, and hides it.
+    earlier.dispatch_event("click")
     waits(page, lambda: len(shown(page)) == 60, "all of it")
     assert [number for number, _ in shown(page)] == list(range(1, 61))
 
