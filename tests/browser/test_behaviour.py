@@ -129,7 +129,7 @@ def test_what_changes_while_history_is_on_its_way(server: Server, open_page: Ope
         route.fulfill(response=made)
 
     page.route("**/messages?before=*", answer)
-    page.locator("#earlier").click()
+    page.locator("#earlier").dispatch_event("click")
     waits(page, lambda: len(shown(page)) > 51, "the older page")
     found = dict(shown(page))
     assert found[59] == "edited"
