@@ -200,7 +200,7 @@ class Fanout:
         def then(found: object) -> None:
             peer.reading = None
             feed, page = found if isinstance(found, tuple) else (subscription.feed, found)
-            # What was read before a doubt waits for the answer to it, and is read anew.
+            # A page that was read before the right was doubted is read again, after the store has confirmed the right.
             is_due = peer.subscriptions.get(room) is subscription and not subscription.unsure
             if is_due and not self._deliver(peer, subscription, feed, page):
                 return  # nothing was found, or the store is unavailable: the next sweep asks again

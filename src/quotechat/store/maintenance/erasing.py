@@ -99,20 +99,20 @@ def messages(sql: Sql, erasure: Erasure, limit: int = AT_ONCE) -> list[tuple[str
 def note(sql: Sql, erasure: Erasure, reached: tuple[str, int] | None) -> None:
     """Note how far it has come and let others go on; None for all that there was.
 
-    If it has begun anew since `take`, nothing is noted: what was deleted before may have the name still.
+    If `begin` was called again since `take`, nothing is noted: messages that are deleted already may keep the name.
     """
     sql.run("UPDATE erasure SET lease_until = 0 WHERE account_id = ?", erasure.account_id)
-    this = (erasure.account_id, erasure.at)
-    if sql.one("SELECT 1 FROM erasure WHERE account_id = ? AND at = ?", *this) is None:
+    # The row is locked now.
+    if sql.one("SELECT 1 FROM erasure WHERE account_id = ? AND at = ?", erasure.account_id, erasure.at) is None:
         return
     if reached is None:
-        sql.run("DELETE FROM erasure WHERE account_id = ? AND at = ?", *this)
+        sql.run("DELETE FROM erasure WHERE account_id = ?", erasure.account_id)
         sql.run(
             "DELETE FROM claim WHERE account_id IN (SELECT id FROM account WHERE id = ? AND state = 'closed')",
             erasure.account_id,
         )
     else:
-        sql.run("UPDATE erasure SET room = ?, message_id = ? WHERE account_id = ? AND at = ?", *reached, *this)
+        sql.run("UPDATE erasure SET room = ?, message_id = ? WHERE account_id = ?", *reached, erasure.account_id)
 
 
 def erase(ledger: Ledger, command: EraseMessage, write: Write) -> Stored | Nothing:

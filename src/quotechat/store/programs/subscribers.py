@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from ...protocol.cursor import Cursor
 from ...protocol.errors import Conflict, CursorUnknown
+from ..accounts import accounts
 from ..shapes import Sql
 
 MOST = 20
@@ -99,7 +100,7 @@ def hold_joins(sql: Sql, account_id: int) -> None:
 
     A join sets them in its own order, so a transaction that sets several of such a subscriber calls this first.
     """
-    sql.run("UPDATE account SET revision = revision WHERE id = ?", account_id)
+    accounts.hold(sql, account_id)
 
 
 def follow_all(sql: Sql, subscriber: Subscriber, all_rooms: bool) -> None:

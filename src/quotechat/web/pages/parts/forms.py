@@ -1,7 +1,7 @@
-"""Forms that show settings: what was changed in them is saved, and nothing else.
+"""Read the fields of a settings form that its user has changed, so that only those are saved.
 
-Beside each field such a form has `was-NAME`, what it showed. Whoever saves a form that was open for an hour does not
-undo what others have set since.
+Beside each field the form has a hidden one, `was-NAME`, with the value that the page showed. A form that was loaded an
+hour ago so does not undo what others have set since.
 """
 
 from __future__ import annotations
