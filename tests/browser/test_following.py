@@ -96,16 +96,22 @@ _HIDE = """() => {
 }"""
 
 
-def test_what_comes_unseen_stays_unread(server: Server, devices: Any) -> None:
-    """Though a mark of what was seen just before is still to be sent when the reader turns to another tab."""
-    ann, bo = session(server, "Ann"), session(server, "Bo")
-    room = room_of(server, "unseen", ann, bo)
+def about_to_mark(server: Server, devices: Any, ann: Any, bo: Any, room: str) -> tuple[Any, int, int]:
+    """The page of Ann, whose clock stands, with two messages of Bo: the first is read, the mark of the second waits."""
     page = devices(ann, f"/rooms/{room}", clock=True)
     first = say(server, bo, room, "one")
     until(lambda: read_to(server, ann, room) == first, "the first is read")
     stop_time(page)
     seen = say(server, bo, room, "two")
     expect(page.locator("#log article")).to_have_count(2)
+    return page, first, seen
+
+
+def test_what_comes_unseen_stays_unread(server: Server, devices: Any) -> None:
+    """Though a mark of what was seen just before is still to be sent when the reader turns to another tab."""
+    ann, bo = session(server, "Ann"), session(server, "Bo")
+    room = room_of(server, "unseen", ann, bo)
+    page, first, seen = about_to_mark(server, devices, ann, bo, room)
     page.evaluate(_HIDE)
     say(server, bo, room, "@Ann, look")
     expect(page.locator("#log article")).to_have_count(3)
@@ -120,12 +126,7 @@ def test_a_mark_that_meets_a_restart_is_repeated(server: Server, devices: Any) -
     """When the page is live again, though nothing more is said in the room."""
     ann, bo = session(server, "Ann"), session(server, "Bo")
     room = room_of(server, "restart", ann, bo)
-    page = devices(ann, f"/rooms/{room}", clock=True)
-    first = say(server, bo, room, "one")
-    until(lambda: read_to(server, ann, room) == first, "the first is read")
-    stop_time(page)
-    seen = say(server, bo, room, "two")
-    expect(page.locator("#log article")).to_have_count(2)
+    page, first, seen = about_to_mark(server, devices, ann, bo, room)
     server.kill()
     with page.expect_event("requestfailed", lambda request: request.url.endswith("/read")):
         page.clock.run_for(3_000)
